@@ -1,0 +1,240 @@
+//! Plain data: what a benchmark run is. No SQL, no I/O.
+//!
+//! Field names are those of the C tool, and so are the units in them. Every value that a capture
+//! may lack is an `Option`: `None` means that the capture did not say.
+
+mod complete;
+mod field;
+mod summary;
+mod text;
+
+pub use field::{Draft, Field, Kind, Value};
+pub use summary::Summary;
+pub use text::{Piece, Text};
+
+/// The tests that LocalScore runs, in its order, as `(n_prompt, n_gen)`.
+///
+/// A run that lacks one of them is partial: its score is not comparable with others.
+pub const BASELINE_TESTS: [(i64, i64); 9] = [
+    (1024, 16),
+    (4096, 256),
+    (2048, 256),
+    (2048, 768),
+    (1024, 1024),
+    (1280, 3072),
+    (384, 1152),
+    (64, 1024),
+    (16, 1536),
+];
+
+/// One benchmark of one model on one machine.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Run {
+    /// What ran, on what.
+    pub environment: Environment,
+    /// The tests, in the order in which they were run.
+    pub tests: Vec<Test>,
+    /// The kind of capture that the run came from.
+    pub source: Source,
+}
+
+/// The kind of capture that a run came from, which tells what it can know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Source {
+    /// A json document: everything.
+    #[default]
+    Json,
+    /// A csv document: the tests without samples, nothing of the machine.
+    Csv,
+}
+
+impl Source {
+    /// The name in the store.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// The source of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "json" => Some(Self::Json),
+            "csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+}
+
+/// The header of a json document: runtime, system and accelerator.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Environment {
+    /// The program that measured.
+    pub runtime: RuntimeInfo,
+    /// The computer.
+    pub system: SystemInfo,
+    /// The device that computed.
+    pub accelerator: AcceleratorInfo,
+}
+
+/// The program that measured.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RuntimeInfo {
+    /// `llamafile` for the C tool.
+    pub name: Option<Text>,
+    /// Its release: what tells one build of llamafile from another.
+    pub version: Option<Text>,
+    /// The commit of llama.cpp.
+    pub commit: Option<Text>,
+}
+
+/// The computer that a run was measured on.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SystemInfo {
+    /// Processor name, with its microarchitecture in parentheses.
+    pub cpu_name: Option<Text>,
+    /// As `uname -m`.
+    pub cpu_arch: Option<Text>,
+    /// Main memory in GiB.
+    pub ram_gb: Option<f64>,
+    /// As `uname -s`.
+    pub kernel_type: Option<Text>,
+    /// As `uname -r`.
+    pub kernel_release: Option<Text>,
+    /// As `uname -v`.
+    pub version: Option<Text>,
+}
+
+/// The device that computed: a GPU, or the processor.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AcceleratorInfo {
+    /// Name as the driver gives it.
+    pub name: Option<Text>,
+    /// Who made it.
+    pub manufacturer: Option<Text>,
+    /// Memory in GiB.
+    pub memory_gb: Option<f64>,
+    /// `GPU`, `CPU` or `TPU`.
+    pub kind: Option<Text>,
+}
+
+/// The fields of a test that tell what was measured, not how fast it was.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Model {
+    /// Commit of llama.cpp.
+    pub build_commit: Option<Text>,
+    /// Build number of llama.cpp.
+    pub build_number: Option<i64>,
+    /// `general.name` of the model file.
+    pub model_name: Option<Text>,
+    /// Quantisation, such as `Q4_K - Medium`.
+    pub model_quant_str: Option<Text>,
+    /// Size label, such as `8B`; may be empty.
+    pub model_params_str: Option<Text>,
+    /// File name without its folder.
+    pub model_filename: Option<Text>,
+    /// Architecture, size and quantisation in one text.
+    pub model_type: Option<Text>,
+    /// Bytes of the weights.
+    pub model_size: Option<u64>,
+    /// Number of parameters.
+    pub model_n_params: Option<u64>,
+    /// Index of the GPU; -1 for a run on the CPU and on Apple.
+    pub main_gpu: Option<i64>,
+}
+
+/// One line of a run: one prompt length and one generation length.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Test {
+    /// What was measured.
+    pub model: Model,
+    /// Such as `pp1024+tg16`.
+    pub name: Text,
+    /// Tokens of the prompt.
+    pub n_prompt: i64,
+    /// Tokens generated.
+    pub n_gen: i64,
+    /// When the test began: RFC 3339, UTC.
+    pub test_time: Option<Text>,
+    /// Mean time of the whole test, in milliseconds.
+    pub avg_time_ms: Option<f64>,
+    /// Its standard deviation as the C tool computes it, which overflows above 4.29 s.
+    pub stddev_time_ms: Option<f64>,
+    /// Prompt processing, tokens per second.
+    pub prompt_tps: Option<f64>,
+    /// Prompt processing per watt; 0 means not measured.
+    pub prompt_tps_watt: Option<f64>,
+    /// Standard deviation of `prompt_tps` over the repetitions.
+    pub prompt_tps_stddev: Option<f64>,
+    /// Generation, tokens per second.
+    pub gen_tps: Option<f64>,
+    /// Generation per watt; 0 means not measured.
+    pub gen_tps_watt: Option<f64>,
+    /// Standard deviation of `gen_tps` over the repetitions.
+    pub gen_tps_stddev: Option<f64>,
+    /// Power in watts; 0 means not measured.
+    pub power_watts: Option<f64>,
+    /// Time to first token, in milliseconds.
+    pub ttft_ms: Option<f64>,
+    /// Time of each repetition of the whole test, in nanoseconds.
+    pub samples_ns: Option<Vec<u64>>,
+}
+
+impl Run {
+    /// What the model was, as the first test tells it.
+    #[must_use]
+    pub fn model(&self) -> Option<&Model> {
+        self.tests.first().map(|test| &test.model)
+    }
+
+    /// How many of the nine baseline tests there are.
+    #[must_use]
+    pub fn baseline_tests(&self) -> usize {
+        let is_there = |tokens| {
+            self.tests
+                .iter()
+                .any(|test| (test.n_prompt, test.n_gen) == tokens)
+        };
+        BASELINE_TESTS
+            .iter()
+            .filter(|&&tokens| is_there(tokens))
+            .count()
+    }
+
+    /// Whether one of the nine baseline tests is missing: the score is not comparable then.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.baseline_tests() < BASELINE_TESTS.len()
+    }
+
+    /// Averages and score.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary::of(&self.tests)
+    }
+}
+
+impl Test {
+    /// The number of repetitions, where it is known.
+    ///
+    /// Without samples it is known to be one only if every deviation that is there is zero, since
+    /// the C tool prints zero for a single sample.
+    #[must_use]
+    pub fn repetitions(&self) -> Option<usize> {
+        if let Some(samples) = &self.samples_ns {
+            return Some(samples.len()).filter(|&n| n > 0);
+        }
+        let deviations = [
+            self.stddev_time_ms,
+            self.prompt_tps_stddev,
+            self.gen_tps_stddev,
+        ];
+        deviations
+            .iter()
+            .all(|deviation| *deviation == Some(0.0))
+            .then_some(1)
+    }
+}

@@ -1,0 +1,136 @@
+//! Strings as they came.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A string of a capture, byte for byte: usually UTF-8, but a model file may hold anything.
+///
+/// The C tool loses every byte of 0x80 or more when it writes a model's strings as json: it prints
+/// `\ufffff`, which reads as the noncharacter U+FFFF and an `f`. That pair, which no real name
+/// contains, is kept as the mark of a lost byte, see [`Text::LOST_BYTE`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Text(Vec<u8>);
+
+/// A piece of a [`Text`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// A byte.
+    Byte(u8),
+    /// A byte whose value the C tool lost.
+    Lost,
+}
+
+impl Text {
+    /// What stands for one byte that the C tool lost: U+FFFF and `f`.
+    pub const LOST_BYTE: &str = "\u{ffff}f";
+
+    /// The bytes as they came.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether a byte was lost on the way.
+    #[must_use]
+    pub fn has_lost_bytes(&self) -> bool {
+        memchr::memmem::find(&self.0, Self::LOST_BYTE.as_bytes()).is_some()
+    }
+
+    /// The bytes one by one, a lost byte as [`Piece::Lost`].
+    pub fn pieces(&self) -> impl Iterator<Item = Piece> {
+        let mut rest = self.0.as_slice();
+        std::iter::from_fn(move || {
+            if let Some(after) = rest.strip_prefix(Self::LOST_BYTE.as_bytes()) {
+                rest = after;
+                return Some(Piece::Lost);
+            }
+            let (&byte, after) = rest.split_first()?;
+            rest = after;
+            Some(Piece::Byte(byte))
+        })
+    }
+
+    /// The text for people: what is no UTF-8, and each lost byte, reads U+FFFD.
+    #[must_use]
+    pub fn display(&self) -> Cow<'_, str> {
+        let text = String::from_utf8_lossy(&self.0);
+        if text.contains(Self::LOST_BYTE) {
+            Cow::Owned(text.replace(Self::LOST_BYTE, "\u{fffd}"))
+        } else {
+            text
+        }
+    }
+
+    /// The bytes for csv and tables: as they came, but U+FFFD for a lost byte.
+    #[must_use]
+    pub fn printed(&self) -> Cow<'_, [u8]> {
+        if !self.has_lost_bytes() {
+            return Cow::Borrowed(&self.0);
+        }
+        let mut bytes = Vec::with_capacity(self.0.len());
+        for piece in self.pieces() {
+            match piece {
+                Piece::Byte(byte) => bytes.push(byte),
+                Piece::Lost => bytes.extend_from_slice("\u{fffd}".as_bytes()),
+            }
+        }
+        Cow::Owned(bytes)
+    }
+
+    /// The first `length` bytes that the C tool had.
+    #[must_use]
+    pub fn cut(&self, length: usize) -> Self {
+        let mut bytes = Vec::new();
+        for piece in self.pieces().take(length) {
+            match piece {
+                Piece::Byte(byte) => bytes.push(byte),
+                Piece::Lost => bytes.extend_from_slice(Self::LOST_BYTE.as_bytes()),
+            }
+        }
+        Self(bytes)
+    }
+
+    /// The number of bytes that the C tool had, which is how it measures widths.
+    #[must_use]
+    pub fn c_len(&self) -> usize {
+        self.pieces().count()
+    }
+}
+
+impl From<Vec<u8>> for Text {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_byte_counts_as_one_byte_and_reads_as_one_replacement() {
+        let text = Text::from("a\u{ffff}f\u{ffff}fb");
+        assert_eq!(text.c_len(), 4);
+        assert_eq!(text.display(), "a\u{fffd}\u{fffd}b");
+        assert_eq!(&*text.printed(), "a\u{fffd}\u{fffd}b".as_bytes());
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_stay_as_they_came() {
+        let text = Text::from(vec![b'a', 0xff, b'f']);
+        assert_eq!(&*text.printed(), [b'a', 0xff, b'f']);
+        assert_eq!(text.display(), "a\u{fffd}f");
+    }
+}
