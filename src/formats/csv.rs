@@ -1,0 +1,247 @@
+//! The csv of LocalScore: a header line of field names, then a line a test, every value quoted.
+//!
+//! It lacks the machine, the samples and the number of repetitions.
+
+use std::io::{self, Write};
+
+use super::lexer::quoted;
+use super::number::{self, write_fixed};
+use super::{Document, Flaw};
+use crate::model::{Draft, Field, Kind, Run, Source, Test, Text, Value};
+
+/// Whether a line names the columns of results: it must have both token counts.
+#[must_use]
+pub fn is_header(line: &[u8]) -> bool {
+    // The names are rare enough in other text that the search for one settles nearly every line.
+    memchr::memmem::find(line, b"n_prompt").is_some() && {
+        let columns = split(line);
+        let has = |name: &[u8]| columns.iter().any(|column| column == name);
+        has(b"n_prompt") && has(b"n_gen")
+    }
+}
+
+/// Puts the records of a csv together to runs.
+///
+/// A run ends where its tests begin again, that is with its first test or, after all nine, with any
+/// that it has; and where the model changes. A table without rows is a run without tests.
+#[derive(Debug, Default)]
+pub struct Assembler {
+    columns: Vec<Option<Field>>,
+    unknown: Vec<String>,
+    run: Run,
+    poisoned: bool,
+    found_any: bool,
+}
+
+impl Assembler {
+    /// Begins with a header line.
+    #[must_use]
+    pub fn new(header: &[u8]) -> Self {
+        let mut unknown = Vec::new();
+        let columns = split(header)
+            .iter()
+            .map(|name| {
+                let name = name.trim_ascii();
+                // Other clients call the test's name so.
+                let field = if name == b"test" {
+                    Some(Field::Name)
+                } else {
+                    Field::from_name(name)
+                };
+                if field.is_none() {
+                    unknown.push(String::from_utf8_lossy(name).into_owned());
+                }
+                field
+            })
+            .collect();
+        Self {
+            columns,
+            unknown,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a record can be a row of this table, rather than the end of it.
+    #[must_use]
+    pub fn fits(&self, record: &[u8]) -> bool {
+        record.first() == Some(&b'"') || split(record).len() == self.columns.len()
+    }
+
+    /// Takes the next record; returns the run before it if this one begins another.
+    ///
+    /// A bad record makes its whole run bad: the rest of that run is passed over. After all nine
+    /// tests it belongs to the next one.
+    pub fn push(&mut self, record: &[u8]) -> (Option<Document>, Result<(), Flaw>) {
+        let test = match self.test(record) {
+            Ok(test) => test,
+            Err(flaw) => {
+                let done = if self.run.is_partial() {
+                    None
+                } else {
+                    self.next_run()
+                };
+                self.poisoned = true;
+                self.found_any = true;
+                return (done, Err(flaw));
+            }
+        };
+        let done = if self.begins_a_run(&test) {
+            self.next_run()
+        } else {
+            None
+        };
+        self.run.tests.push(test);
+        (done, Ok(()))
+    }
+
+    /// Ends the table: the last run, if there is a good one.
+    pub fn finish(&mut self) -> Option<Document> {
+        if self.found_any || !self.run.tests.is_empty() {
+            return self.next_run();
+        }
+        Some(self.document(Run::default()))
+    }
+
+    fn next_run(&mut self) -> Option<Document> {
+        let run = std::mem::take(&mut self.run);
+        let good = !std::mem::take(&mut self.poisoned) && !run.tests.is_empty();
+        self.found_any = true;
+        good.then(|| self.document(run))
+    }
+
+    fn document(&self, run: Run) -> Document {
+        Document {
+            run: Run {
+                source: Source::Csv,
+                ..run
+            },
+            unknown: self.unknown.clone(),
+        }
+    }
+
+    fn begins_a_run(&self, test: &Test) -> bool {
+        let Some(first) = self.run.tests.first() else {
+            return false;
+        };
+        let same = |other: &Test| {
+            (other.n_prompt, other.n_gen, &other.name) == (test.n_prompt, test.n_gen, &test.name)
+        };
+        let again = same(first) || (!self.run.is_partial() && self.run.tests.iter().any(same));
+        what(first) != what(test) || again
+    }
+
+    fn test(&self, record: &[u8]) -> Result<Test, Flaw> {
+        let values = split(record);
+        if values.len() != self.columns.len() {
+            return Err(Flaw::new(
+                0,
+                format!("{} values for {} columns", values.len(), self.columns.len()),
+            ));
+        }
+        let mut draft = Draft::default();
+        for (field, value) in self.columns.iter().zip(values) {
+            if let Some(field) = *field {
+                set(&mut draft, field, value)?;
+            }
+        }
+        draft
+            .build()
+            .map_err(|field| Flaw::new(0, format!("no \"{}\" in this row", field.name())))
+    }
+}
+
+/// What all tests of a run have in common, by the rule of the site.
+fn what(test: &Test) -> (Option<&Text>, Option<&Text>, Option<u64>) {
+    let model = &test.model;
+    (
+        model.model_name.as_ref(),
+        model.model_quant_str.as_ref(),
+        model.model_n_params,
+    )
+}
+
+fn set(draft: &mut Draft, field: Field, value: Vec<u8>) -> Result<(), Flaw> {
+    if field.kind() == Kind::Text {
+        // Only a model's strings may be empty; a test without a name has none.
+        let missing = field == Field::Name && value.is_empty();
+        draft.set_text(field, (!missing).then(|| value.into()));
+        return Ok(());
+    }
+    let text = value.trim_ascii();
+    if text.is_empty() {
+        return Ok(());
+    }
+    let wrong = |wanted: &str| {
+        Flaw::new(
+            0,
+            format!("\"{}\" is {}, not {wanted}", field.name(), quoted(text)),
+        )
+    };
+    if field.kind() == Kind::Number {
+        draft.set_number(
+            field,
+            Some(number::parse(text).ok_or_else(|| wrong("a number"))?),
+        );
+        return Ok(());
+    }
+    let integer = number::parse_integer(text).ok_or_else(|| wrong("an integer"))?;
+    if draft.set_integer(field, Some(integer)) {
+        Ok(())
+    } else {
+        Err(Flaw::new(
+            0,
+            format!("\"{}\" is out of range: {integer}", field.name()),
+        ))
+    }
+}
+
+/// The values of one record.
+fn split(record: &[u8]) -> Vec<Vec<u8>> {
+    let mut reader = csv_core::Reader::new();
+    let mut values = vec![0; record.len()];
+    let mut ends = vec![0; memchr::memchr_iter(b',', record).count() + 1];
+    let mut written = 0;
+    let mut ended = 0;
+    // The first call reads the text, the second one, with none, ends the last value.
+    for text in [record, &[]] {
+        let (_, _, bytes, fields) =
+            reader.read_record(text, &mut values[written..], &mut ends[ended..]);
+        written += bytes;
+        ended += fields;
+    }
+    let mut start = 0;
+    ends[..ended]
+        .iter()
+        .map(|&end| values[std::mem::replace(&mut start, end)..end].to_vec())
+        .collect()
+}
+
+/// Writes the header line.
+pub fn write_header(out: &mut dyn Write) -> io::Result<()> {
+    let names: Vec<&str> = Field::ALL.iter().map(|field| field.name()).collect();
+    writeln!(out, "{}", names.join(","))
+}
+
+/// Writes the tests of a run, a line each, as the C tool's `csv_printer`.
+pub fn write_tests(out: &mut dyn Write, run: &Run) -> io::Result<()> {
+    for test in &run.tests {
+        for (index, field) in Field::ALL.iter().enumerate() {
+            out.write_all(if index > 0 { b",\"" } else { b"\"" })?;
+            match field.get(test) {
+                Value::Missing => {}
+                Value::Text(text) => {
+                    for (index, part) in text.printed().split(|&byte| byte == b'"').enumerate() {
+                        out.write_all(if index > 0 { b"\"\"" } else { b"" })?;
+                        out.write_all(part)?;
+                    }
+                }
+                Value::Integer(value) => write!(out, "{value}")?,
+                Value::Unsigned(value) => write!(out, "{value}")?,
+                Value::Number(value) => write_fixed(out, value, 6)?,
+            }
+            out.write_all(b"\"")?;
+        }
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! The formats: one file each, reading and writing side by side. No SQL here.
+//!
+//! To add a format: write its file, list it here, and give it a line in [`Format`].
+
+pub mod console;
+pub mod csv;
+pub mod json;
+pub mod jsonl;
+mod lexer;
+pub mod number;
+
+use std::fmt;
+
+use crate::model::Run;
+
+/// A format that `export` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// A header line and a line a test
+    Csv,
+    /// A document a run, laid out as the C tool prints it
+    Json,
+    /// The table that LocalScore shows, also called md
+    #[value(alias = "md")]
+    Console,
+    /// Clean JSON, a run a line
+    Jsonl,
+}
+
+/// A run that was read, and what of it was passed over.
+#[derive(Debug, Default)]
+pub struct Document {
+    /// The run.
+    pub run: Run,
+    /// Keys or columns that mean nothing to us.
+    pub unknown: Vec<String>,
+}
+
+/// What is wrong with a document, and where in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// Bytes from the beginning of the document.
+    pub offset: usize,
+    /// What is wrong.
+    pub why: String,
+    /// Whether the document is none of ours, rather than a bad one of ours.
+    pub foreign: bool,
+}
+
+impl Flaw {
+    /// A flaw of a document of ours.
+    pub fn new(offset: usize, why: impl Into<String>) -> Self {
+        Self {
+            offset,
+            why: why.into(),
+            foreign: false,
+        }
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}

@@ -1,0 +1,102 @@
+//! Numbers as C's printf writes them and as captures spell them.
+
+use std::io::{self, Write};
+
+/// Writes a number as `%.{decimals}f` of C does, `nan`, `-nan` and `inf` included.
+pub fn write_fixed(out: &mut dyn Write, value: f64, decimals: usize) -> io::Result<()> {
+    let sign = if value.is_sign_negative() { "-" } else { "" };
+    if value.is_nan() {
+        write!(out, "{sign}nan")
+    } else if value.is_infinite() {
+        write!(out, "{sign}inf")
+    } else {
+        write!(out, "{value:.decimals$}")
+    }
+}
+
+/// Reads a number: decimal, with or without exponent, or a spelling of nan or infinity that C,
+/// Python or JavaScript print. The sign of nan is kept.
+#[must_use]
+pub fn parse(text: &[u8]) -> Option<f64> {
+    let (negative, rest) = match text.first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let magnitude = match rest.first()? {
+        b'0'..=b'9' | b'.' => std::str::from_utf8(rest).ok()?.parse().ok()?,
+        _ if is_nan(rest) => f64::NAN.copysign(1.0),
+        _ if rest.eq_ignore_ascii_case(b"inf") || rest.eq_ignore_ascii_case(b"infinity") => {
+            f64::INFINITY
+        }
+        _ => return None,
+    };
+    Some(if negative { -magnitude } else { magnitude })
+}
+
+/// Windows prints `nan(ind)`, glibc may print a payload likewise.
+fn is_nan(text: &[u8]) -> bool {
+    let Some((word, rest)) = text.split_at_checked(3) else {
+        return false;
+    };
+    word.eq_ignore_ascii_case(b"nan")
+        && (rest.is_empty() || (rest.first() == Some(&b'(') && rest.last() == Some(&b')')))
+}
+
+/// Reads an integer exactly; a decimal or an exponent is fine as long as the value is whole.
+#[must_use]
+pub fn parse_integer(text: &[u8]) -> Option<i128> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) {
+        return std::str::from_utf8(text).ok()?.parse().ok();
+    }
+    let value = parse(text)?;
+    // Beyond 2^53 a decimal no longer tells which integer was meant.
+    #[allow(clippy::cast_possible_truncation, reason = "whole and in range")]
+    (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0).then_some(value as i128)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixed(value: f64, decimals: usize) -> String {
+        let mut out = Vec::new();
+        write_fixed(&mut out, value, decimals).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers_print_as_in_c() {
+        assert_eq!(fixed(8_336.135_665, 6), "8336.135665");
+        assert_eq!(fixed(0.125, 2), "0.12");
+        assert_eq!(fixed(-f64::NAN.copysign(1.0), 6), "-nan");
+        assert_eq!(fixed(f64::NAN.copysign(1.0), 6), "nan");
+        assert_eq!(fixed(f64::NEG_INFINITY, 2), "-inf");
+        assert_eq!(fixed(1e22, 6), "10000000000000000000000.000000");
+    }
+
+    #[test]
+    fn every_spelling_of_a_number_is_read() {
+        assert_eq!(parse(b"1.5e3"), Some(1500.0));
+        assert_eq!(parse(b"-0.0").map(f64::is_sign_negative), Some(true));
+        assert!(parse(b"-nan(ind)").is_some_and(|n| n.is_nan() && n.is_sign_negative()));
+        assert!(parse(b"NaN").is_some_and(|n| n.is_nan() && n.is_sign_positive()));
+        assert_eq!(parse(b"-Infinity"), Some(f64::NEG_INFINITY));
+        for bad in ["", "-", "nanx", "abc", "1.2.3", "0x10", "--1", "infinit"] {
+            assert_eq!(parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn integers_keep_all_their_bits() {
+        assert_eq!(
+            parse_integer(b"18446744073709551615"),
+            Some(u64::MAX.into())
+        );
+        assert_eq!(parse_integer(b"1.024e3"), Some(1024));
+        assert_eq!(parse_integer(b"1.5"), None);
+        assert_eq!(parse_integer(b"1e300"), None);
+        assert_eq!(parse_integer(b""), None);
+    }
+}
