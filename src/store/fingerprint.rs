@@ -1,0 +1,105 @@
+//! Tells whether two captures are of the same run.
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::model::{Environment, Field, Piece, Run, Value};
+
+/// 16 bytes over what every format knows of a run's tests, so that the csv and the json of one run
+/// have the same: samples are left out, a byte of 0x80 or more counts as one that the C tool lost,
+/// and what is no finite number counts as missing.
+///
+/// A run without tests is known by its header.
+pub fn fingerprint(run: &Run) -> [u8; 16] {
+    let mut bytes = Vec::with_capacity(512 * run.tests.len());
+    for test in &run.tests {
+        for field in Field::ALL {
+            feed(&mut bytes, field.get(test));
+        }
+    }
+    if run.tests.is_empty() {
+        let Environment {
+            runtime,
+            system,
+            accelerator,
+        } = &run.environment;
+        for text in [
+            &runtime.name,
+            &runtime.version,
+            &runtime.commit,
+            &system.cpu_name,
+            &system.kernel_release,
+            &accelerator.name,
+            &accelerator.kind,
+        ] {
+            feed(
+                &mut bytes,
+                text.as_ref().map_or(Value::Missing, Value::Text),
+            );
+        }
+    }
+    xxh3_128(&bytes).to_be_bytes()
+}
+
+/// Appends a value; each kind has a mark of its own, and a string has an end.
+fn feed(bytes: &mut Vec<u8>, value: Value<'_>) {
+    match value {
+        Value::Number(number) if number.is_finite() => {
+            bytes.push(b'n');
+            // Adding zero makes -0.0 and 0.0 one.
+            bytes.extend_from_slice(&(number + 0.0).to_bits().to_le_bytes());
+        }
+        Value::Missing | Value::Number(_) => bytes.push(b'-'),
+        Value::Integer(integer) => {
+            bytes.push(b'i');
+            bytes.extend_from_slice(&i128::from(integer).to_le_bytes());
+        }
+        Value::Unsigned(integer) => {
+            bytes.push(b'i');
+            bytes.extend_from_slice(&i128::from(integer).to_le_bytes());
+        }
+        Value::Text(text) => {
+            bytes.push(b's');
+            bytes.extend(text.pieces().map(|piece| match piece {
+                Piece::Byte(byte @ ..0x80) => byte,
+                Piece::Byte(_) | Piece::Lost => 0xff,
+            }));
+            bytes.push(0xfe);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Model, Test};
+
+    fn run(name: &str) -> Run {
+        Run {
+            tests: vec![Test {
+                model: Model {
+                    model_name: Some(name.into()),
+                    ..Model::default()
+                },
+                ..Test::default()
+            }],
+            ..Run::default()
+        }
+    }
+
+    #[test]
+    fn a_name_and_what_the_c_tool_left_of_it_are_one() {
+        assert_eq!(
+            fingerprint(&run("é")),
+            fingerprint(&run("\u{ffff}f\u{ffff}f"))
+        );
+        assert_ne!(fingerprint(&run("é")), fingerprint(&run("ee")));
+    }
+
+    #[test]
+    fn the_value_never_changes_for_it_is_in_stores() {
+        let known = u128::from_be_bytes(fingerprint(&run("Llama")));
+        assert_eq!(known, KNOWN, "{known:#x}");
+    }
+
+    const KNOWN: u128 = 0xbb35_68d8_0735_348e_7257_540e_5aa0_1fb3;
+}

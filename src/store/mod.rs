@@ -1,0 +1,326 @@
+//! The store: one SQLite file, which is llamafile's too. No format is known here.
+
+mod exact_sum;
+mod fingerprint;
+mod migrations;
+mod own;
+mod public;
+mod rows;
+mod runs;
+mod scores;
+mod select;
+mod tags;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::error::{Error, Result};
+pub use migrations::CURRENT as SCHEMA_VERSION;
+use migrations::Schema;
+pub use runs::{Added, Stored};
+pub use select::{Filter, Listed, Sort};
+
+/// What the C tool runs on every open.
+pub const DEFAULT_STARTUP_SQL: &str = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;";
+
+/// How long a busy store is waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where the store is, and what is run when it is opened.
+#[derive(Debug, Clone)]
+pub struct Location {
+    /// The file.
+    pub path: PathBuf,
+    /// SQL that is run on every open that may write.
+    pub startup_sql: String,
+}
+
+impl Location {
+    /// The location by the rules of the C tool: `--db`, else `LOCALSTORE_DB`, else llamafile's
+    /// file in the home folder, else in the current one.
+    #[must_use]
+    pub fn resolve(db: Option<PathBuf>, startup_sql: Option<String>) -> Self {
+        let from_environment = || std::env::var_os("LOCALSTORE_DB").filter(|path| !path.is_empty());
+        let path = db
+            .or_else(|| from_environment().map(PathBuf::from))
+            .or_else(|| home().map(|home| home.join(".llamafile").join("llamafile.sqlite3")))
+            .unwrap_or_else(|| "llamafile.sqlite3".into());
+        Self {
+            path,
+            startup_sql: startup_sql.unwrap_or_else(|| DEFAULT_STARTUP_SQL.to_owned()),
+        }
+    }
+}
+
+/// `HOME` alone, as in the C tool: a user without it has no home, whatever the password file says.
+#[cfg(unix)]
+fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME")
+        .filter(|home| !home.is_empty())
+        .map(PathBuf::from)
+}
+
+#[cfg(not(unix))]
+fn home() -> Option<PathBuf> {
+    directories::UserDirs::new().map(|dirs| dirs.home_dir().to_owned())
+}
+
+/// An open store.
+pub struct Store {
+    db: Connection,
+    path: PathBuf,
+    /// False for a file that llamafile made and no run was ever added to.
+    has_runs: bool,
+}
+
+impl Store {
+    /// Opens the store for writing: makes the folder and the file if they are not there, and
+    /// brings the schema up to date.
+    pub fn open(location: &Location) -> Result<Self> {
+        let path = &location.path;
+        create(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut db = Connection::open_with_flags(path, flags).map_err(|e| failure(path, &e))?;
+        let prepared = Self::prepare(&mut db, location);
+        prepared?;
+        Ok(Self {
+            db,
+            path: path.clone(),
+            has_runs: true,
+        })
+    }
+
+    fn prepare(db: &mut Connection, location: &Location) -> Result<()> {
+        let path = &location.path;
+        let failed = |error: rusqlite::Error| failure(path, &error);
+        db.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        // Nothing is changed in a file that is not ours, not even its journal mode.
+        let schema = patiently(|| migrations::inspect(db)).map_err(failed)?;
+        refuse_what_is_not_ours(path, schema)?;
+        startup(db, location)?;
+        db.pragma_update(None, "foreign_keys", true)
+            .map_err(failed)?;
+        if schema != Schema::Version(migrations::CURRENT) {
+            patiently(|| migrations::migrate(db)).map_err(failed)?;
+            let schema = migrations::inspect(db).map_err(failed)?;
+            refuse_what_is_not_ours(path, schema)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the store for reading: nothing is created, and nothing can be changed.
+    pub fn open_readonly(location: &Location) -> Result<Self> {
+        let path = &location.path;
+        if !path.exists() {
+            return Err(Error::new(path.display(), "there is no store")
+                .hint("'localstore add FILE' makes it; '--db FILE' names another one"));
+        }
+        let (db, schema) = connect_readonly(path)?;
+        refuse_what_is_not_ours(path, schema)?;
+        match schema {
+            Schema::Version(version) if version < migrations::CURRENT => {
+                drop(db);
+                let mut store = Self::open(location)?;
+                store.forbid_writing()?;
+                Ok(store)
+            }
+            _ => Ok(Self {
+                db,
+                path: path.clone(),
+                has_runs: matches!(schema, Schema::Version(_)),
+            }),
+        }
+    }
+
+    fn forbid_writing(&mut self) -> Result<()> {
+        self.db
+            .pragma_update(None, "query_only", true)
+            .map_err(|error| self.failure(&error))
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn failure(&self, error: &rusqlite::Error) -> Error {
+        failure(&self.path, error)
+    }
+}
+
+/// Makes the folder and an empty file that only its user may read, where there is none.
+fn create(path: &Path) -> Result<()> {
+    let failed = |error: &std::io::Error| Error::file(path, error);
+    if path.exists() {
+        return Ok(());
+    }
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder).map_err(|e| failed(&e))?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        // Another process was quicker.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed(&error)),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Runs the startup SQL. Changing the journal mode does not wait for a busy store by itself.
+fn startup(db: &Connection, location: &Location) -> Result<()> {
+    patiently(|| db.execute_batch(&location.startup_sql)).map_err(|error| {
+        let path = &location.path;
+        match error.sqlite_error_code() {
+            Some(ErrorCode::Unknown) | None => Error::new(
+                path.display(),
+                format!(
+                    "failed to execute startup SQL ({}) because: {}",
+                    location.startup_sql,
+                    reason(&error)
+                ),
+            ),
+            _ => failure(path, &error),
+        }
+    })
+}
+
+/// Repeats what a busy store refuses, for as long as a statement would wait.
+fn patiently<T>(mut step: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let start = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match step() {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && start.elapsed() < BUSY_TIMEOUT =>
+            {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(50));
+            }
+            result => return result,
+        }
+    }
+}
+
+/// A connection that reads only, in the first of three ways that works.
+///
+/// One that may write but is forbidden to comes first, because on closing it takes away the files
+/// `-wal` and `-shm` that any reader of a WAL file makes. In a folder where these cannot be made,
+/// the file is read as it stands.
+fn connect_readonly(path: &Path) -> Result<(Connection, Schema)> {
+    let open = |flags: OpenFlags, name: &str| -> rusqlite::Result<(Connection, Schema)> {
+        let db = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        db.pragma_update(None, "query_only", true)?;
+        let schema = patiently(|| migrations::inspect(&db))?;
+        Ok((db, schema))
+    };
+    let name = path.to_string_lossy();
+    let refused = |error: &rusqlite::Error| {
+        matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
+        )
+    };
+    open(OpenFlags::SQLITE_OPEN_READ_WRITE, &name)
+        .or_else(|error| {
+            if refused(&error) {
+                open(OpenFlags::SQLITE_OPEN_READ_ONLY, &name)
+            } else {
+                Err(error)
+            }
+        })
+        .or_else(|error| {
+            let log = path.with_file_name(format!(
+                "{}-wal",
+                path.file_name().unwrap_or_default().to_string_lossy()
+            ));
+            if refused(&error) && !log.exists() {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+                open(flags, &immutable_uri(path))
+            } else {
+                Err(error)
+            }
+        })
+        .map_err(|error| failure(path, &error))
+}
+
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' => {
+                uri.push(char::from(*byte));
+            }
+            // Writing to a string cannot fail.
+            _ => drop(write!(uri, "%{byte:02X}")),
+        }
+    }
+    uri + "?immutable=1"
+}
+
+fn refuse_what_is_not_ours(path: &Path, schema: Schema) -> Result<()> {
+    match schema {
+        Schema::Foreign => Err(
+            Error::new(path.display(), "this is a database of another program")
+                .hint("'--db FILE' names the store; a new file is made where there is none"),
+        ),
+        Schema::Version(version) if version > migrations::CURRENT => Err(Error::new(
+            path.display(),
+            format!(
+                "the store has schema version {version}, this program knows versions up to {}",
+                migrations::CURRENT
+            ),
+        )
+        .hint("a newer localstore made it: update this one")),
+        _ => Ok(()),
+    }
+}
+
+/// A failure of SQLite in words, with a hint where there is something to do.
+fn failure(path: &Path, error: &rusqlite::Error) -> Error {
+    let plain = |why: &str| Error::new(path.display(), why);
+    let Some(code) = error.sqlite_error_code() else {
+        return Error::new(path.display(), error);
+    };
+    match code {
+        ErrorCode::NotADatabase => plain("this is not a database")
+            .hint("'--db FILE' names the store; a new file is made where there is none"),
+        ErrorCode::CannotOpen if path.is_dir() => plain("is a directory"),
+        ErrorCode::CannotOpen => Error::new(path.display(), "can't open database: ")
+            .hint("check that the file and its folder can be read and written"),
+        ErrorCode::ReadOnly => plain("the store cannot be written to")
+            .hint("check the permissions of the file and of its folder"),
+        ErrorCode::PermissionDenied => plain("permission denied"),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            plain("another program keeps the store locked").hint("try again when it is done")
+        }
+        ErrorCode::DiskFull => plain("the disk is full").hint("nothing of the run was stored"),
+        ErrorCode::DatabaseCorrupt => {
+            plain("the database is damaged").hint("'sqlite3 FILE .recover' saves what can be read")
+        }
+        _ => Error::new(path.display(), reason(error)),
+    }
+}
+
+fn reason(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(code, None) => code.to_string(),
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        other => other.to_string(),
+    }
+}

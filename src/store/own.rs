@@ -1,0 +1,251 @@
+//! Our own tables: what a run came with, value by value.
+
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
+
+use super::rows::{self, SqlNumber, SqlText, SqlUnsigned};
+use crate::model::{
+    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test,
+};
+
+/// The row of this environment, made where there is none. Called under the write lock.
+pub fn environment_id(db: &Connection, environment: &Environment) -> rusqlite::Result<i64> {
+    let Environment {
+        runtime,
+        system,
+        accelerator,
+    } = environment;
+    let values: [&dyn ToSql; 13] = [
+        &SqlText(&runtime.name),
+        &SqlText(&runtime.version),
+        &SqlText(&runtime.commit),
+        &SqlText(&system.cpu_name),
+        &SqlText(&system.cpu_arch),
+        &SqlNumber(system.ram_gb),
+        &SqlText(&system.kernel_type),
+        &SqlText(&system.kernel_release),
+        &SqlText(&system.version),
+        &SqlText(&accelerator.name),
+        &SqlText(&accelerator.manufacturer),
+        &SqlNumber(accelerator.memory_gb),
+        &SqlText(&accelerator.kind),
+    ];
+    let known = db
+        .prepare_cached(
+            "SELECT id FROM localstore_environments
+             WHERE runtime_name IS ?1 AND runtime_version IS ?2 AND runtime_commit IS ?3
+               AND cpu_name IS ?4 AND cpu_arch IS ?5 AND ram_gb IS ?6 AND kernel_type IS ?7
+               AND kernel_release IS ?8 AND system_version IS ?9 AND accelerator_name IS ?10
+               AND manufacturer IS ?11 AND memory_gb IS ?12 AND accelerator_type IS ?13",
+        )?
+        .query_row(&values[..], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    db.prepare_cached(
+        "INSERT INTO localstore_environments
+             (runtime_name, runtime_version, runtime_commit, cpu_name, cpu_arch, ram_gb,
+              kernel_type, kernel_release, system_version, accelerator_name, manufacturer,
+              memory_gb, accelerator_type)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?
+    .execute(&values[..])?;
+    Ok(db.last_insert_rowid())
+}
+
+/// The ids of the tests' models; one look-up where they are all the same, as they always are in
+/// what the C tool prints.
+pub fn model_ids(db: &Connection, run: &Run) -> rusqlite::Result<Vec<i64>> {
+    let mut ids = Vec::with_capacity(run.tests.len());
+    for (index, test) in run.tests.iter().enumerate() {
+        let same = index > 0 && run.tests[index - 1].model == test.model;
+        let id = if same {
+            ids[index - 1]
+        } else {
+            model_id(db, &test.model)?
+        };
+        ids.push(id);
+    }
+    Ok(ids)
+}
+
+fn model_id(db: &Connection, model: &Model) -> rusqlite::Result<i64> {
+    let values: [&dyn ToSql; 10] = [
+        &SqlText(&model.build_commit),
+        &model.build_number,
+        &SqlText(&model.model_name),
+        &SqlText(&model.model_quant_str),
+        &SqlText(&model.model_params_str),
+        &SqlText(&model.model_filename),
+        &SqlText(&model.model_type),
+        &SqlUnsigned(model.model_size),
+        &SqlUnsigned(model.model_n_params),
+        &model.main_gpu,
+    ];
+    let known = db
+        .prepare_cached(
+            "SELECT id FROM localstore_models
+             WHERE build_commit IS ?1 AND build_number IS ?2 AND model_name IS ?3
+               AND model_quant_str IS ?4 AND model_params_str IS ?5 AND model_filename IS ?6
+               AND model_type IS ?7 AND model_size IS ?8 AND model_n_params IS ?9
+               AND main_gpu IS ?10",
+        )?
+        .query_row(&values[..], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    db.prepare_cached(
+        "INSERT INTO localstore_models
+             (build_commit, build_number, model_name, model_quant_str, model_params_str,
+              model_filename, model_type, model_size, model_n_params, main_gpu)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?
+    .execute(&values[..])?;
+    Ok(db.last_insert_rowid())
+}
+
+/// Inserts the tests of a run; the ids are those of the models and of the public rows.
+pub fn insert_tests(
+    db: &Connection,
+    run_id: i64,
+    run: &Run,
+    model_ids: &[i64],
+    test_result_ids: &[i64],
+) -> rusqlite::Result<()> {
+    let mut insert = db.prepare_cached(
+        "INSERT INTO localstore_tests
+             (run_id, position, test_result_id, model_id, name, n_prompt, n_gen, test_time,
+              avg_time_ms, stddev_time_ms, prompt_tps, prompt_tps_watt, prompt_tps_stddev,
+              gen_tps, gen_tps_watt, gen_tps_stddev, power_watts, ttft_ms, samples_ns)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+                 ?19)",
+    )?;
+    for (position, test) in run.tests.iter().enumerate() {
+        let name = Some(test.name.clone());
+        let samples = test
+            .samples_ns
+            .as_ref()
+            .map(|samples| serde_json::to_string(samples).unwrap_or_default());
+        insert.execute(rusqlite::params![
+            run_id,
+            position.cast_signed() as i64,
+            test_result_ids[position],
+            model_ids[position],
+            SqlText(&name),
+            test.n_prompt,
+            test.n_gen,
+            SqlText(&test.test_time),
+            SqlNumber(test.avg_time_ms),
+            SqlNumber(test.stddev_time_ms),
+            SqlNumber(test.prompt_tps),
+            SqlNumber(test.prompt_tps_watt),
+            SqlNumber(test.prompt_tps_stddev),
+            SqlNumber(test.gen_tps),
+            SqlNumber(test.gen_tps_watt),
+            SqlNumber(test.gen_tps_stddev),
+            SqlNumber(test.power_watts),
+            SqlNumber(test.ttft_ms),
+            samples,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Reads the run of that id.
+pub fn read(db: &Connection, id: i64) -> rusqlite::Result<Run> {
+    let (source, environment) = db
+        .prepare_cached(
+            "SELECT r.source, e.runtime_name, e.runtime_version, e.runtime_commit, e.cpu_name,
+                    e.cpu_arch, e.ram_gb, e.kernel_type, e.kernel_release, e.system_version,
+                    e.accelerator_name, e.manufacturer, e.memory_gb, e.accelerator_type
+             FROM localstore_runs r JOIN localstore_environments e ON e.id = r.environment_id
+             WHERE r.run_id = ?1",
+        )?
+        .query_row([id], |row| {
+            let source: String = row.get(0)?;
+            Ok((
+                Source::from_name(&source).unwrap_or_default(),
+                read_environment(row)?,
+            ))
+        })?;
+    let tests = db
+        .prepare_cached(
+            "SELECT t.name, t.n_prompt, t.n_gen, t.test_time, t.avg_time_ms, t.stddev_time_ms,
+                    t.prompt_tps, t.prompt_tps_watt, t.prompt_tps_stddev, t.gen_tps,
+                    t.gen_tps_watt, t.gen_tps_stddev, t.power_watts, t.ttft_ms, t.samples_ns,
+                    m.build_commit, m.build_number, m.model_name, m.model_quant_str,
+                    m.model_params_str, m.model_filename, m.model_type, m.model_size,
+                    m.model_n_params, m.main_gpu
+             FROM localstore_tests t JOIN localstore_models m ON m.id = t.model_id
+             WHERE t.run_id = ?1 ORDER BY t.position",
+        )?
+        .query_map([id], read_test)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Run {
+        environment,
+        tests,
+        source,
+    })
+}
+
+fn read_environment(row: &Row<'_>) -> rusqlite::Result<Environment> {
+    let text = |index| row.get_ref(index).map(rows::text);
+    let number = |index| row.get_ref(index).map(rows::number);
+    Ok(Environment {
+        runtime: RuntimeInfo {
+            name: text(1)?,
+            version: text(2)?,
+            commit: text(3)?,
+        },
+        system: SystemInfo {
+            cpu_name: text(4)?,
+            cpu_arch: text(5)?,
+            ram_gb: number(6)?,
+            kernel_type: text(7)?,
+            kernel_release: text(8)?,
+            version: text(9)?,
+        },
+        accelerator: AcceleratorInfo {
+            name: text(10)?,
+            manufacturer: text(11)?,
+            memory_gb: number(12)?,
+            kind: text(13)?,
+        },
+    })
+}
+
+fn read_test(row: &Row<'_>) -> rusqlite::Result<Test> {
+    let text = |index| row.get_ref(index).map(rows::text);
+    let number = |index| row.get_ref(index).map(rows::number);
+    let samples: Option<String> = row.get(14)?;
+    Ok(Test {
+        name: text(0)?.unwrap_or_default(),
+        n_prompt: row.get(1)?,
+        n_gen: row.get(2)?,
+        test_time: text(3)?,
+        avg_time_ms: number(4)?,
+        stddev_time_ms: number(5)?,
+        prompt_tps: number(6)?,
+        prompt_tps_watt: number(7)?,
+        prompt_tps_stddev: number(8)?,
+        gen_tps: number(9)?,
+        gen_tps_watt: number(10)?,
+        gen_tps_stddev: number(11)?,
+        power_watts: number(12)?,
+        ttft_ms: number(13)?,
+        samples_ns: samples.and_then(|samples| serde_json::from_str(&samples).ok()),
+        model: Model {
+            build_commit: text(15)?,
+            build_number: row.get(16)?,
+            model_name: text(17)?,
+            model_quant_str: text(18)?,
+            model_params_str: text(19)?,
+            model_filename: text(20)?,
+            model_type: text(21)?,
+            model_size: row.get_ref(22).map(rows::unsigned)?,
+            model_n_params: row.get_ref(23).map(rows::unsigned)?,
+            main_gpu: row.get(24)?,
+        },
+    })
+}

@@ -1,0 +1,175 @@
+//! The public LocalScore tables: the rows that a run refers to, as the site would make them.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::scores::{ScoreKey, storable};
+use crate::model::{AcceleratorInfo, Environment, Model, Run, RuntimeInfo, SystemInfo, Text};
+
+/// The rows of the public lookup tables that a run refers to; null where the run does not know
+/// what such a row must have.
+#[allow(clippy::struct_field_names, reason = "as the columns are called")]
+pub struct Public {
+    pub system_id: Option<i64>,
+    pub accelerator_id: Option<i64>,
+    pub model_variant_id: Option<i64>,
+    pub runtime_id: Option<i64>,
+}
+
+impl Public {
+    /// Finds or makes the rows, in the site's order and, like the site, with a statement that
+    /// takes an id of the sequence even where the row is there: so the same runs get the same ids.
+    ///
+    /// The site sets the id to itself on a conflict; with foreign keys on, that makes SQLite search
+    /// all runs for children, so another column is set to itself here.
+    pub fn of(db: &Connection, run: &Run) -> rusqlite::Result<Self> {
+        let Environment {
+            runtime,
+            system,
+            accelerator,
+        } = &run.environment;
+        Ok(Self {
+            system_id: system_id(db, system)?,
+            accelerator_id: accelerator_id(db, accelerator)?,
+            runtime_id: runtime_id(db, runtime)?,
+            model_variant_id: match run.model() {
+                Some(model) => model_variant_id(db, model)?,
+                None => None,
+            },
+        })
+    }
+
+    pub fn score_key(&self) -> Option<ScoreKey> {
+        ScoreKey::new(self.accelerator_id, self.model_variant_id)
+    }
+}
+
+fn system_id(db: &Connection, system: &SystemInfo) -> rusqlite::Result<Option<i64>> {
+    let SystemInfo {
+        cpu_name: Some(cpu_name),
+        cpu_arch: Some(cpu_arch),
+        ram_gb: Some(ram_gb),
+        kernel_type: Some(kernel_type),
+        kernel_release: Some(kernel_release),
+        version: Some(version),
+    } = system
+    else {
+        return Ok(None);
+    };
+    db.prepare_cached(
+        "INSERT INTO benchmark_systems
+             (cpu_name, cpu_arch, ram_gb, kernel_type, kernel_release, system_version)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (cpu_name, cpu_arch, ram_gb, kernel_type, kernel_release, system_version)
+         DO UPDATE SET cpu_name = cpu_name
+         RETURNING id",
+    )?
+    .query_row(
+        (
+            public_header(cpu_name),
+            public_header(cpu_arch),
+            storable(*ram_gb),
+            public_header(kernel_type),
+            public_header(kernel_release),
+            public_header(version),
+        ),
+        |row| row.get(0),
+    )
+    .map(Some)
+}
+
+fn accelerator_id(db: &Connection, info: &AcceleratorInfo) -> rusqlite::Result<Option<i64>> {
+    let (Some(name), Some(kind), Some(memory_gb)) = (&info.name, &info.kind, info.memory_gb) else {
+        return Ok(None);
+    };
+    db.prepare_cached(
+        "INSERT INTO accelerators (name, type, memory_gb, manufacturer)
+         VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (name, type, memory_gb) DO UPDATE SET name = name
+         RETURNING id",
+    )?
+    .query_row(
+        (
+            public_header(name),
+            public_header(kind),
+            storable(memory_gb),
+            info.manufacturer.as_ref().map(public_header),
+        ),
+        |row| row.get(0),
+    )
+    .map(Some)
+}
+
+fn runtime_id(db: &Connection, info: &RuntimeInfo) -> rusqlite::Result<Option<i64>> {
+    let Some(name) = &info.name else {
+        return Ok(None);
+    };
+    let values = (
+        public_header(name),
+        info.version.as_ref().map(public_header),
+        info.commit.as_ref().map(public_header),
+    );
+    if values.1.is_none() || values.2.is_none() {
+        // Null differs from null in a unique index: the site makes a new row each time.
+        let known = db
+            .prepare_cached(
+                "SELECT id FROM runtimes WHERE name = ?1 AND version IS ?2 AND commit_hash IS ?3",
+            )?
+            .query_row((&values.0, &values.1, &values.2), |row| row.get(0))
+            .optional()?;
+        if known.is_some() {
+            return Ok(known);
+        }
+    }
+    db.prepare_cached(
+        "INSERT INTO runtimes (name, version, commit_hash) VALUES (?1, ?2, ?3)
+         ON CONFLICT (name, version, commit_hash) DO UPDATE SET name = name
+         RETURNING id",
+    )?
+    .query_row((&values.0, &values.1, &values.2), |row| row.get(0))
+    .map(Some)
+}
+
+fn model_variant_id(db: &Connection, model: &Model) -> rusqlite::Result<Option<i64>> {
+    let (Some(name), Some(quant), Some(params)) = (
+        &model.model_name,
+        &model.model_quant_str,
+        model.model_n_params,
+    ) else {
+        return Ok(None);
+    };
+    let model_id: i64 = db
+        .prepare_cached(
+            "INSERT INTO models (name, params) VALUES (?1, ?2)
+             ON CONFLICT (name) DO UPDATE SET name = name
+             RETURNING id",
+        )?
+        .query_row((public_text(name), public_params(params)), |row| row.get(0))?;
+    db.prepare_cached(
+        "INSERT INTO model_variants (model_id, quantization) VALUES (?1, ?2)
+         ON CONFLICT (model_id, quantization) DO UPDATE SET quantization = quantization
+         RETURNING id",
+    )?
+    .query_row((model_id, public_text(quant)), |row| row.get(0))
+    .map(Some)
+}
+
+/// The site has JavaScript's numbers: above 2^63 - 1 it stores a double.
+fn public_params(params: u64) -> rusqlite::types::Value {
+    #[allow(clippy::cast_precision_loss, reason = "as the site does")]
+    i64::try_from(params).map_or_else(|_| (params as f64).into(), Into::into)
+}
+
+/// A string of the header for the public tables. The C tool prints it unescaped and the site reads
+/// it as JSON, so an escape in it takes effect there; where it is none, it stays as it is.
+fn public_header(text: &Text) -> String {
+    let plain = public_text(text);
+    if !plain.contains('\\') {
+        return plain;
+    }
+    serde_json::from_str(&format!("\"{plain}\"")).unwrap_or(plain)
+}
+
+/// A string for the public tables: what a JSON reader makes of it, in UTF-8.
+pub fn public_text(text: &Text) -> String {
+    String::from_utf8_lossy(text.as_bytes()).into_owned()
+}

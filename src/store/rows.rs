@@ -1,0 +1,91 @@
+//! Values between Rust and SQLite, without loss.
+
+use rusqlite::types::{ToSql, ToSqlOutput, Value as Owned, ValueRef};
+
+use crate::model::Text;
+
+/// A string: text where SQLite and other programs can take it as such, else a blob.
+pub struct SqlText<'a>(pub &'a Option<Text>);
+
+impl ToSql for SqlText<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            None => ValueRef::Null,
+            Some(text) => plain(text),
+        }))
+    }
+}
+
+fn plain(text: &Text) -> ValueRef<'_> {
+    let bytes = text.as_bytes();
+    let is_plain = std::str::from_utf8(bytes).is_ok() && !bytes.contains(&0);
+    if is_plain {
+        ValueRef::Text(bytes)
+    } else {
+        ValueRef::Blob(bytes)
+    }
+}
+
+/// A number: nan, which SQLite turns into null, and -0.0, which it turns into 0, are text.
+pub struct SqlNumber(pub Option<f64>);
+
+impl ToSql for SqlNumber {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let text = |text: &'static str| ValueRef::Text(text.as_bytes());
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            None => ValueRef::Null,
+            Some(value) if value.is_nan() && value.is_sign_negative() => text("-nan"),
+            Some(value) if value.is_nan() => text("nan"),
+            Some(value) if value == 0.0 && value.is_sign_negative() => text("-0.0"),
+            Some(value) => ValueRef::Real(value),
+        }))
+    }
+}
+
+/// An unsigned integer: text above 2^63 - 1.
+pub struct SqlUnsigned(pub Option<u64>);
+
+impl ToSql for SqlUnsigned {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Owned(match self.0 {
+            None => Owned::Null,
+            Some(value) => match i64::try_from(value) {
+                Ok(value) => Owned::Integer(value),
+                Err(_) => Owned::Text(value.to_string()),
+            },
+        }))
+    }
+}
+
+/// Reads what [`SqlText`] wrote.
+pub fn text(value: ValueRef<'_>) -> Option<Text> {
+    match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes.to_vec().into()),
+        _ => None,
+    }
+}
+
+/// Reads what [`SqlNumber`] wrote.
+pub fn number(value: ValueRef<'_>) -> Option<f64> {
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "an integer stands for the same double"
+    )]
+    match value {
+        ValueRef::Real(value) => Some(value),
+        ValueRef::Integer(value) => Some(value as f64),
+        ValueRef::Text(b"nan") => Some(f64::NAN.copysign(1.0)),
+        ValueRef::Text(b"-nan") => Some(f64::NAN.copysign(-1.0)),
+        ValueRef::Text(b"-0.0") => Some(-0.0),
+        _ => None,
+    }
+}
+
+/// Reads what [`SqlUnsigned`] wrote.
+pub fn unsigned(value: ValueRef<'_>) -> Option<u64> {
+    match value {
+        ValueRef::Integer(value) => u64::try_from(value).ok(),
+        ValueRef::Text(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,304 @@
+//! Runs: add, complete, read, remove.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+
+use super::fingerprint::fingerprint;
+use super::own::{environment_id, insert_tests, model_ids, read};
+use super::public::{Public, public_text};
+use super::scores::{self, Change, ScoreKey, storable};
+use super::{Store, failure};
+use crate::error::Result;
+use crate::model::{Run, Summary};
+
+/// What became of a run that was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It was not there before.
+    New,
+    /// It was there, and this capture knew more of it.
+    Completed,
+    /// It was there.
+    Already,
+}
+
+/// A run in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Added {
+    /// Its id.
+    pub id: i64,
+    /// What became of it.
+    pub stored: Stored,
+}
+
+impl Store {
+    /// Runs `work` in one transaction that takes the write lock at once.
+    pub(super) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        let path = &self.path;
+        let failed = |error: rusqlite::Error| failure(path, &error);
+        let transaction = self
+            .db
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed)?;
+        let result = work(&transaction).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        Ok(result)
+    }
+
+    /// Adds runs in one transaction: all of them or, on an error, none.
+    pub fn add(&mut self, runs: &[Run], tag: Option<&str>) -> Result<Vec<Added>> {
+        if let Some(tag) = tag {
+            super::tags::check_tag(tag)?;
+        }
+        self.write(|db| {
+            let mut added = Vec::with_capacity(runs.len());
+            for run in runs {
+                let one = add(db, run)?;
+                if let Some(tag) = tag {
+                    db.prepare_cached(
+                        "INSERT INTO localstore_tags (tag, run_id) VALUES (?1, ?2)
+                         ON CONFLICT DO NOTHING",
+                    )?
+                    .execute((tag, one.id))?;
+                }
+                added.push(one);
+            }
+            Ok(added)
+        })
+    }
+
+    /// What adding the run would do; the id is `None` for a new one.
+    pub fn lookup(&self, run: &Run) -> Result<(Option<i64>, Stored)> {
+        if !self.has_runs {
+            return Ok((None, Stored::New));
+        }
+        let lookup = || -> rusqlite::Result<_> {
+            let Some(id) = find(&self.db, run)? else {
+                return Ok((None, Stored::New));
+            };
+            let known = read(&self.db, id)?;
+            let stored = match known.completed_by(run) {
+                Some(_) => Stored::Completed,
+                None => Stored::Already,
+            };
+            Ok((Some(id), stored))
+        };
+        lookup().map_err(|error| self.failure(&error))
+    }
+
+    /// The run of that id, which must be there.
+    pub fn run(&self, id: i64) -> Result<Run> {
+        read(&self.db, id).map_err(|error| self.failure(&error))
+    }
+
+    /// Removes runs in one transaction; gives how many there were.
+    ///
+    /// Rows of the public lookup tables stay, as they do on the site.
+    pub fn remove(&mut self, ids: &[i64]) -> Result<usize> {
+        // To enforce the keys, SQLite would search all test results for those of the run, for the
+        // public table has no index on it. Each row is deleted by its own id instead.
+        self.enforce_foreign_keys(false)?;
+        let removed = self.write(|db| {
+            let mut removed = 0;
+            for &id in ids {
+                removed += usize::from(remove(db, id)?);
+            }
+            Ok(removed)
+        });
+        self.enforce_foreign_keys(true)?;
+        removed
+    }
+
+    fn enforce_foreign_keys(&mut self, on: bool) -> Result<()> {
+        self.db
+            .pragma_update(None, "foreign_keys", on)
+            .map_err(|error| self.failure(&error))
+    }
+}
+
+fn find(db: &Connection, run: &Run) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached("SELECT run_id FROM localstore_runs WHERE fingerprint = ?1")?
+        .query_row([fingerprint(run)], |row| row.get(0))
+        .optional()
+}
+
+fn add(db: &Connection, run: &Run) -> rusqlite::Result<Added> {
+    if let Some(id) = find(db, run)? {
+        let stored = match read(db, id)?.completed_by(run) {
+            None => Stored::Already,
+            Some(completed) => {
+                complete(db, id, &completed)?;
+                Stored::Completed
+            }
+        };
+        return Ok(Added { id, stored });
+    }
+
+    let public = Public::of(db, run)?;
+    let summary = run.summary();
+    db.prepare_cached(
+        "INSERT INTO benchmark_runs (system_id, accelerator_id, model_variant_id, runtime_id,
+             avg_prompt_tps, avg_gen_tps, avg_ttft_ms, performance_score)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute((
+        public.system_id,
+        public.accelerator_id,
+        public.model_variant_id,
+        public.runtime_id,
+        storable(summary.avg_prompt_tps),
+        storable(summary.avg_gen_tps),
+        storable(summary.avg_ttft_ms),
+        storable(summary.performance_score),
+    ))?;
+    let id = db.last_insert_rowid();
+
+    let mut insert = db.prepare_cached(
+        "INSERT INTO test_results (benchmark_run_id, name, n_prompt, n_gen, avg_time_ms,
+             power_watts, prompt_tps, gen_tps, prompt_tps_watt, gen_tps_watt, ttft_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    let mut test_result_ids = Vec::with_capacity(run.tests.len());
+    for test in &run.tests {
+        insert.execute((
+            id,
+            public_text(&test.name),
+            test.n_prompt,
+            test.n_gen,
+            test.avg_time_ms,
+            test.power_watts,
+            test.prompt_tps,
+            test.gen_tps,
+            test.prompt_tps_watt,
+            test.gen_tps_watt,
+            test.ttft_ms,
+        ))?;
+        test_result_ids.push(db.last_insert_rowid());
+    }
+
+    let environment_id = environment_id(db, &run.environment)?;
+    let model_ids = model_ids(db, run)?;
+    db.prepare_cached(
+        "INSERT INTO localstore_runs
+             (run_id, fingerprint, source, environment_id, model_id, partial, measured_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute((
+        id,
+        fingerprint(run),
+        run.source.name(),
+        environment_id,
+        model_ids.first(),
+        run.is_partial(),
+        measured_at(run),
+    ))?;
+    insert_tests(db, id, run, &model_ids, &test_result_ids)?;
+    if let Some(key) = public.score_key() {
+        scores::count(db, key, &summary, Change::Add)?;
+    }
+    Ok(Added {
+        id,
+        stored: Stored::New,
+    })
+}
+
+/// Puts a run that is known better in the place of the one that is there.
+fn complete(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<()> {
+    let summary = run.summary();
+    let before = score_key(db, id)?;
+    let test_result_ids: Vec<i64> = db
+        .prepare_cached(
+            "SELECT test_result_id FROM localstore_tests WHERE run_id = ?1 ORDER BY position",
+        )?
+        .query_map([id], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let public = Public::of(db, run)?;
+    db.prepare_cached(
+        "UPDATE benchmark_runs
+         SET system_id = ?2, accelerator_id = ?3, model_variant_id = ?4, runtime_id = ?5
+         WHERE id = ?1",
+    )?
+    .execute((
+        id,
+        public.system_id,
+        public.accelerator_id,
+        public.model_variant_id,
+        public.runtime_id,
+    ))?;
+
+    let environment_id = environment_id(db, &run.environment)?;
+    let model_ids = model_ids(db, run)?;
+    db.prepare_cached(
+        "UPDATE localstore_runs SET source = ?2, environment_id = ?3, model_id = ?4
+         WHERE run_id = ?1",
+    )?
+    .execute((id, run.source.name(), environment_id, model_ids.first()))?;
+    db.prepare_cached("DELETE FROM localstore_tests WHERE run_id = ?1")?
+        .execute([id])?;
+    insert_tests(db, id, run, &model_ids, &test_result_ids)?;
+
+    let after = public.score_key();
+    if before != after {
+        if let Some(key) = before {
+            scores::count(db, key, &summary, Change::Remove)?;
+        }
+        if let Some(key) = after {
+            scores::count(db, key, &summary, Change::Add)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(db: &Connection, id: i64) -> rusqlite::Result<bool> {
+    let Some(summary) = summary(db, id)? else {
+        return Ok(false);
+    };
+    if let Some(key) = score_key(db, id)? {
+        scores::count(db, key, &summary, Change::Remove)?;
+    }
+    for sql in [
+        "DELETE FROM test_results WHERE id IN
+             (SELECT test_result_id FROM localstore_tests WHERE run_id = ?1)",
+        "DELETE FROM localstore_tests WHERE run_id = ?1",
+        "DELETE FROM localstore_tags WHERE run_id = ?1",
+        "DELETE FROM localstore_runs WHERE run_id = ?1",
+        "DELETE FROM benchmark_runs WHERE id = ?1",
+    ] {
+        db.prepare_cached(sql)?.execute([id])?;
+    }
+    Ok(true)
+}
+
+/// The averages of a run as the public table has them.
+fn summary(db: &Connection, id: i64) -> rusqlite::Result<Option<Summary>> {
+    db.prepare_cached(
+        "SELECT avg_prompt_tps, avg_gen_tps, avg_ttft_ms, performance_score
+         FROM benchmark_runs WHERE id = ?1",
+    )?
+    .query_row([id], |row| {
+        Ok(Summary {
+            avg_prompt_tps: row.get(0)?,
+            avg_gen_tps: row.get(1)?,
+            avg_ttft_ms: row.get(2)?,
+            performance_score: row.get(3)?,
+        })
+    })
+    .optional()
+}
+
+fn score_key(db: &Connection, id: i64) -> rusqlite::Result<Option<ScoreKey>> {
+    db.prepare_cached("SELECT accelerator_id, model_variant_id FROM benchmark_runs WHERE id = ?1")?
+        .query_row([id], |row| Ok(ScoreKey::new(row.get(0)?, row.get(1)?)))
+}
+
+/// When the run began: the first test's time, else now.
+fn measured_at(run: &Run) -> i64 {
+    run.tests
+        .first()
+        .and_then(|test| test.test_time.as_ref())
+        .and_then(|time| time.display().parse::<jiff::Timestamp>().ok())
+        .unwrap_or_else(jiff::Timestamp::now)
+        .as_second()
+}

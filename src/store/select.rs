@@ -1,0 +1,316 @@
+//! Which runs: by id, by name, by filter.
+
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+use super::{Store, rows};
+use crate::error::{Error, Result};
+use crate::model::{Summary, Text};
+
+/// Which runs are meant. All parts that are there must match; text matches anywhere, whatever the
+/// case.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// In the model's name.
+    pub model: Option<String>,
+    /// In the quantisation.
+    pub quant: Option<String>,
+    /// In the accelerator's name.
+    pub accelerator: Option<String>,
+    /// In the runtime's name and version.
+    pub runtime: Option<String>,
+    /// In one of the tags.
+    pub tag: Option<String>,
+    /// Measured then or later: seconds since 1970.
+    pub since: Option<i64>,
+    /// Measured then or before: seconds since 1970.
+    pub until: Option<i64>,
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Sort {
+    /// The run added last first
+    Added,
+    /// The run measured last first
+    Date,
+    /// By model and quantisation
+    Model,
+    /// By accelerator
+    Accelerator,
+    /// The highest score first
+    Score,
+    /// The fastest prompt processing first
+    Pp,
+    /// The fastest generation first
+    Tg,
+    /// The shortest time to first token first
+    Ttft,
+}
+
+/// A run as a list shows it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its id.
+    pub id: i64,
+    /// When it was added: `YYYY-MM-DD HH:MM:SS`, UTC.
+    pub added_at: String,
+    /// When it was measured, else added: seconds since 1970.
+    pub measured_at: i64,
+    /// The model's name.
+    pub model: Option<Text>,
+    /// The quantisation.
+    pub quant: Option<Text>,
+    /// The accelerator's name.
+    pub accelerator: Option<Text>,
+    /// The runtime's name.
+    pub runtime: Option<Text>,
+    /// The runtime's version.
+    pub runtime_version: Option<Text>,
+    /// Averages and score.
+    pub summary: Summary,
+    /// The number of tests.
+    pub tests: i64,
+    /// Whether a baseline test is missing.
+    pub partial: bool,
+    /// Its tags, in order.
+    pub tags: Vec<String>,
+}
+
+const COLUMNS: &str = "r.run_id, b.created_at, r.measured_at, m.model_name, m.model_quant_str,
+    e.accelerator_name, e.runtime_name, e.runtime_version, b.avg_prompt_tps, b.avg_gen_tps,
+    b.avg_ttft_ms, b.performance_score,
+    (SELECT count(*) FROM localstore_tests t WHERE t.run_id = r.run_id), r.partial";
+
+// CROSS JOIN keeps the order of the tables: the runs, which are sorted, come first.
+const TABLES: &str = "localstore_runs r
+    CROSS JOIN benchmark_runs b ON b.id = r.run_id
+    CROSS JOIN localstore_environments e ON e.id = r.environment_id
+    LEFT JOIN localstore_models m ON m.id = r.model_id";
+
+impl Store {
+    /// The id of the run that `name` means: an id, `last`, `last~N`, or a tag, of whose runs the
+    /// one added last.
+    pub fn resolve(&self, name: &str) -> Result<i64> {
+        let found = if self.has_runs {
+            self.find(name).map_err(|error| self.failure(&error))?
+        } else {
+            None
+        };
+        found.ok_or_else(|| {
+            Error::new(
+                format_args!("run '{name}'"),
+                "there is no such run in the store",
+            )
+            .hint("a run is an id, 'last', 'last~N' or a tag; 'localstore list' shows them")
+        })
+    }
+
+    fn find(&self, name: &str) -> rusqlite::Result<Option<i64>> {
+        let back = match name {
+            "last" => Some("0"),
+            _ => name.strip_prefix("last~"),
+        };
+        if let Some(back) = back {
+            let Ok(back) = back.parse::<u32>() else {
+                return Ok(None);
+            };
+            return self
+                .db
+                .prepare(
+                    "SELECT run_id FROM localstore_runs ORDER BY run_id DESC LIMIT 1 OFFSET ?1",
+                )?
+                .query_row([back], |row| row.get(0))
+                .optional();
+        }
+        if let Ok(id) = name.parse::<i64>() {
+            return self
+                .db
+                .prepare("SELECT run_id FROM localstore_runs WHERE run_id = ?1")?
+                .query_row([id], |row| row.get(0))
+                .optional();
+        }
+        self.db
+            .prepare(
+                "SELECT run_id FROM localstore_tags WHERE tag = ?1 ORDER BY run_id DESC LIMIT 1",
+            )?
+            .query_row([name], |row| row.get(0))
+            .optional()
+    }
+
+    /// The ids of the runs that match, in the order in which they were added.
+    pub fn ids(&self, filter: &Filter) -> Result<Vec<i64>> {
+        if !self.has_runs {
+            return Ok(Vec::new());
+        }
+        let query = || -> rusqlite::Result<_> {
+            let (condition, values) = filter.condition(&self.db)?;
+            self.db
+                .prepare(&format!(
+                    "SELECT r.run_id FROM localstore_runs r WHERE {condition} ORDER BY r.run_id"
+                ))?
+                .query_map(params_from_iter(values), |row| row.get(0))?
+                .collect()
+        };
+        query().map_err(|error| self.failure(&error))
+    }
+
+    /// The runs that match, at most `limit` of them.
+    pub fn list(&self, filter: &Filter, sort: Sort, limit: Option<u32>) -> Result<Vec<Listed>> {
+        if !self.has_runs {
+            return Ok(Vec::new());
+        }
+        let query = || -> rusqlite::Result<_> {
+            let (condition, mut values) = filter.condition(&self.db)?;
+            values.push(Value::Integer(limit.map_or(-1, i64::from)));
+            let sql = format!(
+                "SELECT {COLUMNS} FROM {TABLES} WHERE {condition}
+                 ORDER BY {}r.run_id DESC LIMIT ?{}",
+                sort.sql(),
+                values.len()
+            );
+            self.db
+                .prepare(&sql)?
+                .query_map(params_from_iter(values), listed)?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let mut runs = query().map_err(|error| self.failure(&error))?;
+        for run in &mut runs {
+            run.tags = self.tags_of(run.id)?;
+        }
+        Ok(runs)
+    }
+
+    /// One run as a list shows it.
+    pub fn listed(&self, id: i64) -> Result<Listed> {
+        let sql = format!("SELECT {COLUMNS} FROM {TABLES} WHERE r.run_id = ?1");
+        let mut run = self
+            .db
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.query_row([id], listed))
+            .map_err(|error| self.failure(&error))?;
+        run.tags = self.tags_of(id)?;
+        Ok(run)
+    }
+
+    fn tags_of(&self, id: i64) -> Result<Vec<String>> {
+        let query = || -> rusqlite::Result<_> {
+            self.db
+                .prepare_cached("SELECT tag FROM localstore_tags WHERE run_id = ?1 ORDER BY tag")?
+                .query_map([id], |row| row.get(0))?
+                .collect()
+        };
+        query().map_err(|error| self.failure(&error))
+    }
+}
+
+fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Listed> {
+    let text = |index| row.get_ref(index).map(rows::text);
+    Ok(Listed {
+        id: row.get(0)?,
+        added_at: row.get(1)?,
+        measured_at: row.get(2)?,
+        model: text(3)?,
+        quant: text(4)?,
+        accelerator: text(5)?,
+        runtime: text(6)?,
+        runtime_version: text(7)?,
+        summary: Summary {
+            avg_prompt_tps: row.get(8)?,
+            avg_gen_tps: row.get(9)?,
+            avg_ttft_ms: row.get(10)?,
+            performance_score: row.get(11)?,
+        },
+        tests: row.get(12)?,
+        partial: row.get(13)?,
+        tags: Vec::new(),
+    })
+}
+
+impl Sort {
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Added => "",
+            Self::Date => "r.measured_at DESC, ",
+            Self::Model => "m.model_name, m.model_quant_str, ",
+            Self::Accelerator => "e.accelerator_name, ",
+            Self::Score => "b.performance_score DESC, ",
+            Self::Pp => "b.avg_prompt_tps DESC, ",
+            Self::Tg => "b.avg_gen_tps DESC, ",
+            // Zero means not measured.
+            Self::Ttft => "b.avg_ttft_ms = 0, b.avg_ttft_ms, ",
+        }
+    }
+}
+
+impl Filter {
+    /// Whether nothing is filtered out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self {
+            model,
+            quant,
+            accelerator,
+            runtime,
+            tag,
+            since,
+            until,
+        } = self;
+        let texts = [model, quant, accelerator, runtime, tag];
+        texts.iter().all(|text| text.is_none()) && since.is_none() && until.is_none()
+    }
+
+    /// The condition on `localstore_runs r`, and its values. Text is looked for in the small
+    /// tables that the runs refer to.
+    fn condition(&self, db: &Connection) -> rusqlite::Result<(String, Vec<Value>)> {
+        define_contains(db)?;
+        let mut parts = vec!["1".to_owned()];
+        let mut values: Vec<Value> = Vec::new();
+        let texts = [
+            (
+                &self.model,
+                "r.model_id IN (SELECT id FROM localstore_models WHERE localstore_contains(model_name, ?))",
+            ),
+            (
+                &self.quant,
+                "r.model_id IN (SELECT id FROM localstore_models WHERE localstore_contains(model_quant_str, ?))",
+            ),
+            (
+                &self.accelerator,
+                "r.environment_id IN (SELECT id FROM localstore_environments WHERE localstore_contains(accelerator_name, ?))",
+            ),
+            (
+                &self.runtime,
+                "r.environment_id IN (SELECT id FROM localstore_environments WHERE localstore_contains(runtime_name || ' ' || coalesce(runtime_version, ''), ?))",
+            ),
+            (
+                &self.tag,
+                "r.run_id IN (SELECT run_id FROM localstore_tags WHERE localstore_contains(tag, ?))",
+            ),
+        ];
+        for (wanted, sql) in texts {
+            if let Some(wanted) = wanted {
+                values.push(Value::Text(wanted.to_lowercase()));
+                parts.push(sql.replace('?', &format!("?{}", values.len())));
+            }
+        }
+        for (wanted, comparison) in [(self.since, ">="), (self.until, "<=")] {
+            if let Some(wanted) = wanted {
+                values.push(Value::Integer(wanted));
+                parts.push(format!("r.measured_at {comparison} ?{}", values.len()));
+            }
+        }
+        Ok((parts.join(" AND "), values))
+    }
+}
+
+/// Defines `localstore_contains(text, lowercase)`: SQLite's own LIKE knows the case of ASCII only.
+fn define_contains(db: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    db.create_scalar_function("localstore_contains", 2, flags, |context| {
+        let text = rows::text(context.get_raw(0)).unwrap_or_default();
+        let wanted = context.get_raw(1).as_str()?;
+        Ok(text.display().to_lowercase().contains(wanted))
+    })
+}
