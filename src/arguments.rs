@@ -1,0 +1,145 @@
+//! From what was typed to what is meant, and wrong arguments in the words of the C tool.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches};
+
+use crate::Cli;
+use crate::error::Error;
+
+/// Why there is no command to run.
+pub enum Stop {
+    /// Help or the version was asked for: text for standard output.
+    Help(String),
+    /// An argument is wrong.
+    Wrong(Error),
+}
+
+/// Parses the arguments, the first of which is the program's name.
+pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Stop> {
+    let arguments = with_hyphens(arguments);
+    let command = command();
+    command
+        .clone()
+        .try_get_matches_from(&arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .map_err(|error| stop(&error, &arguments, &command))
+}
+
+/// The command line as clap knows it, in which the last of a repeated option counts.
+pub fn command() -> clap::Command {
+    fn last_one_counts(command: clap::Command) -> clap::Command {
+        command
+            .args_override_self(true)
+            .mut_subcommands(last_one_counts)
+    }
+    last_one_counts(Cli::command())
+}
+
+/// In an option that begins with `--`, `_` counts as `-`; what follows `=` or a lone `--` is not
+/// an option.
+fn with_hyphens(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut options = true;
+    arguments
+        .map(|argument| {
+            options &= argument != "--";
+            match argument.to_str() {
+                Some(text) if options && text.starts_with("--") => {
+                    let (name, value) = match text.split_once('=') {
+                        Some((name, value)) => (name, format!("={value}")),
+                        None => (text, String::new()),
+                    };
+                    OsString::from(name.replace('_', "-") + &value)
+                }
+                _ => argument,
+            }
+        })
+        .collect()
+}
+
+fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) -> Stop {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        return Stop::Help(error.render().to_string());
+    }
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+        _ => None,
+    };
+    let help = help_of(arguments, command);
+    let wrong = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            Error::new("missing command", "nothing to do")
+        }
+        ErrorKind::MissingRequiredArgument => Error::new(
+            "missing parameter",
+            context(ContextKind::InvalidArg).unwrap_or_default(),
+        ),
+        _ => Error::invalid_parameter(
+            context(ContextKind::InvalidSubcommand)
+                .or_else(|| context(ContextKind::InvalidArg))
+                .map(|name| as_typed(&name, arguments, command))
+                .unwrap_or_default(),
+        ),
+    };
+    let suggested = context(ContextKind::SuggestedArg)
+        .or_else(|| context(ContextKind::SuggestedSubcommand))
+        .or_else(|| context(ContextKind::SuggestedValue))
+        .map(|name| format!("did you mean '{name}'? "));
+    let reason = std::error::Error::source(error).map(|source| format!("{source}; "));
+    let valid = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) if !values.is_empty() => {
+            Some(format!("it is one of {}; ", values.join(", ")))
+        }
+        _ => None,
+    };
+    let hint = [suggested, reason, valid, Some(help)];
+    Stop::Wrong(wrong.hint(hint.into_iter().flatten().collect::<String>()))
+}
+
+/// clap names an option by all that it takes (`--output <FORMAT>`); the C tool repeats what was
+/// typed.
+fn as_typed(name: &str, arguments: &[OsString], command: &clap::Command) -> String {
+    let name = name.split([' ', '=']).next().unwrap_or_default();
+    let Some(long) = name.strip_prefix("--") else {
+        return name.trim_matches(['<', '>', '.', '[', ']']).to_owned();
+    };
+    let short = std::iter::once(command)
+        .chain(command.get_subcommands())
+        .flat_map(clap::Command::get_arguments)
+        .find(|argument| argument.get_long() == Some(long))
+        .and_then(clap::Arg::get_short);
+    arguments
+        .iter()
+        .rev()
+        .filter_map(|argument| argument.to_str())
+        .find(|argument| {
+            let is_long = argument.split('=').next() == Some(name);
+            let is_short = short.is_some_and(|short| {
+                !argument.starts_with("--")
+                    && argument.starts_with(['-'].as_slice())
+                    && argument[1..].starts_with(short)
+            });
+            is_long || is_short
+        })
+        .and_then(|argument| argument.split('=').next())
+        .unwrap_or(name)
+        .to_owned()
+}
+
+/// Where to read on: the help of the command that was typed, if there is one.
+fn help_of(arguments: &[OsString], command: &clap::Command) -> String {
+    let typed = arguments
+        .iter()
+        .skip(1)
+        .filter_map(|argument| OsStr::to_str(argument))
+        .find(|argument| command.find_subcommand(argument).is_some());
+    match typed {
+        Some(name) => format!("see 'localstore {name} --help'"),
+        None => "see 'localstore --help'".to_owned(),
+    }
+}

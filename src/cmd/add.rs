@@ -1,0 +1,241 @@
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use crate::capture::{Capture, Found};
+use crate::error::{Error, Result};
+use crate::formats::Document;
+use crate::model::{Run, Text};
+use crate::output::{Stderr, Stdout, printable};
+use crate::store::{Added, Location, Store, Stored};
+
+/// Store the runs of captures
+///
+/// A capture is any text with results of LocalScore in it: a json document or a csv, as many of
+/// them as there are. Prints a line a run. A run that is there already is not stored again; if
+/// this capture knows more of it (the json of a run that came as csv), it is completed.
+///
+/// A file that cannot be read, or a document that is wrong, is reported; all others are stored, and
+/// the exit code is 1.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  localstore add result.json
+  localscore -m model.gguf -o json | localstore add --tag baseline")]
+pub struct Args {
+    /// Captures; '-' or nothing: standard input
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Label the runs, new or not
+    #[arg(long)]
+    tag: Option<String>,
+    /// Say what would be stored, store nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// The most runs that one transaction stores.
+const BATCH: usize = 512;
+
+pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let mut adder = Adder {
+        args,
+        location: &context.location,
+        out: &mut context.out,
+        store: None,
+        batch: Vec::new(),
+        failed: false,
+        heard: true,
+    };
+    let stdin = [PathBuf::from("-")];
+    let files = if args.files.is_empty() {
+        &stdin[..]
+    } else {
+        &args.files[..]
+    };
+    for file in files {
+        adder.add_file(file)?;
+    }
+    adder.flush()?;
+    if adder.failed {
+        Err(Error::reported())
+    } else {
+        Ok(())
+    }
+}
+
+struct Adder<'a> {
+    args: &'a Args,
+    location: &'a Location,
+    out: &'a mut Stdout,
+    store: Option<Store>,
+    batch: Vec<Run>,
+    failed: bool,
+    /// Whether somebody still reads what we print.
+    heard: bool,
+}
+
+impl Adder<'_> {
+    fn add_file(&mut self, file: &Path) -> Result<()> {
+        if file.as_os_str() == "-" {
+            return self.add_capture("stdin", io::stdin().lock(), true);
+        }
+        let name = file.display().to_string();
+        match open(file) {
+            Ok((input, is_file)) => self.add_capture(&name, input, !is_file),
+            Err(error) => {
+                self.complain(&error);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds what the capture holds. Before waiting for more of a `live` one, all that was found is
+    /// stored.
+    fn add_capture(&mut self, name: &str, input: impl Read, live: bool) -> Result<()> {
+        let mut capture = Capture::new(input);
+        loop {
+            if live && !capture.has_buffered() {
+                self.flush()?;
+            }
+            match capture.next() {
+                None => return Ok(()),
+                Some(Ok(Found::Run(document))) => self.take(name, document)?,
+                Some(Ok(Found::Bad { line, why })) => {
+                    self.complain(&Error::new(format_args!("{name}:{line}"), why));
+                }
+                Some(Err(error)) => {
+                    self.complain(&Error::file(Path::new(name), &error));
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, name: &str, document: Document) -> Result<()> {
+        if !document.unknown.is_empty() {
+            let mut names = document.unknown;
+            let count = names.len();
+            names.sort_unstable();
+            names.dedup();
+            let names = names.join(", ");
+            tracing::info!(
+                "{}",
+                printable(&format!(
+                    "{name}: passed over {count} unknown fields: {names}"
+                ))
+            );
+        }
+        self.batch.push(document.run);
+        if self.batch.len() >= BATCH {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn complain(&mut self, error: &Error) {
+        self.failed = true;
+        if let Some(lines) = error.lines() {
+            Stderr::print(&lines);
+        }
+    }
+
+    /// Stores what was found, then says so.
+    fn flush(&mut self) -> Result<()> {
+        let runs = std::mem::take(&mut self.batch);
+        if runs.is_empty() {
+            return Ok(());
+        }
+        if self.args.dry_run {
+            return self.preview(&runs);
+        }
+        let store = match &mut self.store {
+            Some(store) => store,
+            none => none.insert(Store::open(self.location)?),
+        };
+        let added = store.add(&runs, self.args.tag.as_deref())?;
+        for (run, Added { id, stored }) in runs.iter().zip(added) {
+            let what = describe(run);
+            self.say(&match stored {
+                Stored::New => format!("run {id}: {what}"),
+                Stored::Completed => format!("run {id}, completed: {what}"),
+                Stored::Already => format!("already stored as run {id}: {what}"),
+            })?;
+        }
+        self.say_all()
+    }
+
+    fn preview(&mut self, runs: &[Run]) -> Result<()> {
+        if self.store.is_none() && self.location.path.exists() {
+            self.store = Some(Store::open_readonly(self.location)?);
+        }
+        for run in runs {
+            let (id, stored) = match &self.store {
+                Some(store) => store.lookup(run)?,
+                None => (None, Stored::New),
+            };
+            let id = id.unwrap_or_default();
+            let what = describe(run);
+            self.say(&match stored {
+                Stored::New => format!("would store: {what}"),
+                Stored::Completed => format!("would complete run {id}: {what}"),
+                Stored::Already => format!("already stored as run {id}: {what}"),
+            })?;
+        }
+        self.say_all()
+    }
+
+    /// Prints a line. Where nobody listens any more, storing goes on.
+    fn say(&mut self, line: &str) -> Result<()> {
+        if !self.heard {
+            return Ok(());
+        }
+        let line = format!("{}\n", printable(line));
+        let said = self.out.write_all(line.as_bytes());
+        self.listen(said)
+    }
+
+    fn say_all(&mut self) -> Result<()> {
+        let said = self.out.flush();
+        self.listen(said)
+    }
+
+    fn listen(&mut self, said: io::Result<()>) -> Result<()> {
+        match said.map_err(|error| Error::stdout(&error)) {
+            Err(error) if error.is_closed_pipe() => self.heard = false,
+            Err(error) => return Err(error),
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Opens a capture; tells whether it is an ordinary file, which never lets one wait.
+fn open(path: &Path) -> Result<(File, bool)> {
+    let failed = |error: io::Error| Error::file(path, &error);
+    let file = File::open(path).map_err(failed)?;
+    let kind = file.metadata().map_err(failed)?.file_type();
+    if kind.is_dir() {
+        return Err(Error::new(path.display(), "is a directory"));
+    }
+    Ok((file, kind.is_file()))
+}
+
+fn describe(run: &Run) -> String {
+    let or_unknown = |text: Option<&Text>, what: &str| {
+        text.map_or_else(|| format!("unknown {what}"), Text::to_string)
+    };
+    let model = run.model();
+    let name = or_unknown(model.and_then(|model| model.model_name.as_ref()), "model");
+    let quant = model
+        .and_then(|model| model.model_quant_str.as_ref())
+        .map_or_else(String::new, |quant| format!(" - {quant}"));
+    let accelerator = or_unknown(run.environment.accelerator.name.as_ref(), "accelerator");
+    let score = run.summary().printed_score();
+    let partial = if run.is_partial() {
+        format!(", partial: {} of 9 tests", run.baseline_tests())
+    } else {
+        String::new()
+    };
+    format!("{name}{quant}, {accelerator}, score {score}{partial}")
+}

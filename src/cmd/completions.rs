@@ -1,0 +1,18 @@
+use super::Context;
+use crate::error::Result;
+
+/// Print the completions of a shell
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: localstore completions bash > \
+    ~/.local/share/bash-completion/completions/localstore")]
+pub struct Args {
+    /// The shell
+    shell: clap_complete::Shell,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let mut script = Vec::new();
+    let mut command = crate::arguments::command();
+    clap_complete::generate(args.shell, &mut command, "localstore", &mut script);
+    context.out.styled(&script)
+}

@@ -1,0 +1,27 @@
+use super::Context;
+use crate::error::{Error, Result};
+
+/// Print the manual page
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: localstore man | man -l -")]
+pub struct Args {
+    /// The page of this command, not of the program
+    command: Option<String>,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let root = crate::arguments::command().disable_help_subcommand(true);
+    let command = match &args.command {
+        None => root,
+        Some(name) => root
+            .find_subcommand(name)
+            .cloned()
+            .map(|command| command.display_name(format!("localstore-{name}")))
+            .ok_or_else(|| Error::invalid_parameter(name).hint("see 'localstore --help'"))?,
+    };
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command)
+        .render(&mut page)
+        .map_err(|error| Error::stdout(&error))?;
+    context.out.styled(&page)
+}

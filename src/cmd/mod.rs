@@ -1,0 +1,70 @@
+//! The commands, one file each: help text, arguments, run.
+//!
+//! To add a command: write its file, list it here, and give it a line in [`Command`] and one in
+//! [`Command::run`].
+
+mod add;
+mod completions;
+mod export;
+mod filters;
+mod list;
+mod man;
+mod path;
+mod rm;
+mod score;
+mod show;
+mod tag;
+mod untag;
+
+use crate::error::Result;
+use crate::output::Stdout;
+use crate::store::Location;
+
+/// What a command works with.
+pub struct Context {
+    /// The store.
+    pub location: Location,
+    /// Standard output.
+    pub out: Stdout,
+}
+
+/// The commands.
+#[derive(Debug, clap::Subcommand)]
+#[allow(missing_docs, reason = "each is documented by its arguments")]
+pub enum Command {
+    Add(add::Args),
+    List(list::Args),
+    Show(show::Args),
+    Export(export::Args),
+    Score(score::Args),
+    Tag(tag::Args),
+    Untag(untag::Args),
+    Rm(rm::Args),
+    Path(path::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+impl Command {
+    /// Runs the command.
+    pub fn run(&self, context: &mut Context) -> Result<()> {
+        match self {
+            Self::Add(args) => add::run(args, context),
+            Self::List(args) => list::run(args, context),
+            Self::Show(args) => show::run(args, context),
+            Self::Export(args) => export::run(args, context),
+            Self::Score(args) => score::run(args, context),
+            Self::Tag(args) => tag::run(args, context),
+            Self::Untag(args) => untag::run(args, context),
+            Self::Rm(args) => rm::run(args, context),
+            Self::Path(args) => path::run(args, context),
+            Self::Completions(args) => completions::run(args, context),
+            Self::Man(args) => man::run(args, context),
+        }
+    }
+}
+
+/// SQLite's `YYYY-MM-DD HH:MM:SS` as RFC 3339.
+fn rfc3339(time: &str) -> String {
+    format!("{}Z", time.replacen(' ', "T", 1))
+}

@@ -1,0 +1,51 @@
+use std::io::Write;
+
+use super::Context;
+use crate::error::{Error, Result};
+use crate::formats::console;
+use crate::output::{color_wanted, note, score};
+use crate::store::Store;
+
+/// Show a run as LocalScore ends: the table and the score
+///
+/// Colour only on a terminal, and not with NO_COLOR.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: localstore show last~1")]
+pub struct Args {
+    /// An id, 'last', 'last~N' or a tag
+    #[arg(default_value = "last")]
+    run: String,
+    /// A line of text in place of the logo and the large digits
+    #[arg(long)]
+    plaintext: bool,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let store = Store::open_readonly(&context.location)?;
+    let id = store.resolve(&args.run)?;
+    let run = store.run(id)?;
+    let out = &mut context.out;
+    console::write(out, &run).map_err(|error| Error::stdout(&error))?;
+    let style = score::Style {
+        color: out.is_terminal() && color_wanted(),
+        plaintext: args.plaintext,
+    };
+    let mut display = Vec::new();
+    score::write(&mut display, &run.summary(), style).map_err(|error| Error::stdout(&error))?;
+    out.styled(&display)?;
+    if let Some(remark) = partial_remark(id, &run) {
+        out.flush().map_err(|error| Error::stdout(&error))?;
+        note(&remark);
+    }
+    Ok(())
+}
+
+/// What is to be said beside the score of a partial run.
+pub fn partial_remark(id: i64, run: &crate::model::Run) -> Option<String> {
+    run.is_partial().then(|| {
+        format!(
+            "run {id} is partial, it has {} of the 9 tests: its score is not comparable",
+            run.baseline_tests()
+        )
+    })
+}

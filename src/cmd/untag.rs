@@ -1,0 +1,47 @@
+use std::io::Write;
+
+use super::Context;
+use super::tag::Names;
+use crate::error::{Error, Result};
+use crate::store::Store;
+
+/// Take a label off runs
+///
+/// Without RUN, off every run that has it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: localstore untag baseline 12")]
+pub struct Args {
+    /// The label
+    tag: String,
+    /// Ids, 'last', 'last~N' or tags
+    #[arg(value_name = "RUN")]
+    runs: Vec<String>,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let Names { tag, runs } = Names::of(&args.tag, &args.runs);
+    let store = Store::open_readonly(&context.location)?;
+    let ids = if runs.is_empty() {
+        store.tagged(tag)?
+    } else {
+        runs.iter()
+            .map(|name| store.resolve(name))
+            .collect::<Result<Vec<_>>>()?
+    };
+    drop(store);
+    let changed = if ids.is_empty() {
+        0
+    } else {
+        Store::open(&context.location)?.untag(tag, &ids)?
+    };
+    if changed == 0 {
+        return Err(Error::new(
+            format_args!("tag '{tag}'"),
+            "no such run has it",
+        ));
+    }
+    for id in ids {
+        writeln!(context.out, "run {id}: no longer {tag}").map_err(|e| Error::stdout(&e))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! What people see: standard output, colours, tables. Everything that the program prints goes
+//! through here.
+
+mod file;
+pub mod score;
+mod table;
+mod terminal;
+
+pub use file::write_atomically;
+pub use table::Table;
+pub use terminal::{Stderr, Stdout, color_wanted, note, printable, printable_bytes};

@@ -1,0 +1,154 @@
+//! The two streams, and what may reach a terminal.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+
+use crate::error::{Error, Result};
+
+/// Whether colour is wanted, by the C tool's rule: unless `NO_COLOR` is set to something that is
+/// neither empty nor begins with `0`.
+#[must_use]
+pub fn color_wanted() -> bool {
+    match std::env::var_os("NO_COLOR") {
+        None => true,
+        Some(value) => matches!(value.as_encoded_bytes().first(), None | Some(b'0')),
+    }
+}
+
+/// The text with every control character written as an escape, so that a name cannot move the
+/// cursor, change the title or hide a line of a terminal.
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unprintable) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if is_unprintable(c) && u32::from(c) < 0x100 => {
+                let _ = write!(out, "\\x{:02x}", u32::from(c));
+            }
+            c if is_unprintable(c) => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// As [`printable`], for bytes that may be no UTF-8, whose bad parts read U+FFFD.
+#[must_use]
+pub fn printable_bytes(bytes: &[u8]) -> String {
+    printable(&String::from_utf8_lossy(bytes)).into_owned()
+}
+
+/// Control characters, and those that reorder the text around them.
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Standard output, buffered. What it writes to a terminal is made printable, line by line; to a
+/// file or a pipe goes every byte as it is.
+pub struct Stdout {
+    inner: io::BufWriter<io::StdoutLock<'static>>,
+    is_terminal: bool,
+    line: Vec<u8>,
+}
+
+impl Stdout {
+    /// Takes standard output.
+    #[must_use]
+    pub fn lock() -> Self {
+        let stdout = io::stdout();
+        Self {
+            is_terminal: stdout.is_terminal(),
+            inner: io::BufWriter::with_capacity(64 * 1024, stdout.lock()),
+            line: Vec::new(),
+        }
+    }
+
+    /// Whether a person is watching.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// Writes text of our own, which may hold colours, unfiltered.
+    pub fn styled(&mut self, text: &[u8]) -> Result<()> {
+        self.end_line()
+            .and_then(|()| self.inner.write_all(text))
+            .map_err(|error| Error::stdout(&error))
+    }
+
+    /// Writes everything out; to be called at the end, for a drop cannot report an error.
+    pub fn finish(&mut self) -> Result<()> {
+        self.flush().map_err(|error| Error::stdout(&error))
+    }
+
+    fn end_line(&mut self) -> io::Result<()> {
+        if !self.line.is_empty() {
+            let line = std::mem::take(&mut self.line);
+            self.inner.write_all(printable_bytes(&line).as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.is_terminal {
+            return self.inner.write(bytes);
+        }
+        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+            match part.split_last() {
+                Some((b'\n', rest)) => {
+                    self.line.extend_from_slice(rest);
+                    self.end_line()?;
+                    self.inner.write_all(b"\n")?;
+                }
+                _ => self.line.extend_from_slice(part),
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.end_line()?;
+        self.inner.flush()
+    }
+}
+
+/// Standard error, unbuffered: notes and errors.
+pub struct Stderr;
+
+impl Stderr {
+    /// Prints the lines; where even that fails, nobody can be told.
+    pub fn print(lines: &str) {
+        let _ = io::stderr().lock().write_all(lines.as_bytes());
+    }
+}
+
+/// Prints a remark for people on stderr: `localstore: TEXT`.
+pub fn note(text: &str) {
+    Stderr::print(&format!("localstore: {}\n", printable(text)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_and_reordering_characters_are_escaped_and_text_stays() {
+        assert_eq!(printable("GeForce® RTX™"), "GeForce® RTX™");
+        assert_eq!(
+            printable("a\u{1b}]0;x\u{7}\u{9b}\u{202e}"),
+            "a\\x1b]0;x\\x07\\x9b\\u{202e}"
+        );
+    }
+}
