@@ -1,0 +1,170 @@
+//! An empty home folder in which the program runs with an environment of its own.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use rusqlite::Connection;
+
+pub struct Sandbox {
+    folder: tempfile::TempDir,
+}
+
+impl Sandbox {
+    pub fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// The folder, which is also the home and the current folder of the program.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where the store is if nobody says otherwise.
+    pub fn store(&self) -> PathBuf {
+        self.path().join(".llamafile/llamafile.sqlite3")
+    }
+
+    /// A connection of another program to the store.
+    pub fn db(&self) -> Connection {
+        Connection::open(self.store()).unwrap()
+    }
+
+    /// Writes a file into the folder.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path().join(name);
+        let mut file = std::fs::File::create(&path).unwrap();
+        file.write_all(content.as_ref()).unwrap();
+        path
+    }
+
+    /// The program with these arguments, not yet started.
+    pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("localstore"));
+        command
+            .args(args)
+            .env_clear()
+            .env("HOME", self.path())
+            .current_dir(self.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program.
+    pub fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
+        Ran::from(self.command(args).output().unwrap())
+    }
+
+    /// Runs the program with this on its standard input.
+    pub fn run_with_input<S: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+        input: &[u8],
+    ) -> Ran {
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = input.to_vec();
+        let feeder = std::thread::spawn(move || {
+            // The program may stop reading at the first thing that is wrong.
+            let _ = stdin.write_all(&input);
+        });
+        let output = child.wait_with_output().unwrap();
+        feeder.join().unwrap();
+        Ran::from(output)
+    }
+
+    /// Adds captures of the fixtures; each must be fine.
+    pub fn add<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        let files: Vec<PathBuf> = names.into_iter().map(fixture).collect();
+        let mut args = vec![OsStr::new("add")];
+        args.extend(files.iter().map(|file| file.as_os_str()));
+        self.run(args).ok();
+    }
+}
+
+/// What a run of the program left.
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: output.stdout,
+            stderr: String::from_utf8(output.stderr).expect("messages are UTF-8"),
+        }
+    }
+}
+
+impl Ran {
+    /// The standard output as text.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.stdout.clone()).expect("UTF-8")
+    }
+
+    /// Asserts that all went well; gives the standard output.
+    #[track_caller]
+    pub fn ok(&self) -> Vec<u8> {
+        assert_eq!(self.code, Some(0), "stderr: {}", self.stderr);
+        self.stdout.clone()
+    }
+
+    /// Asserts exit code 1 and one error, of one line and perhaps a hint; gives the message.
+    #[track_caller]
+    pub fn failed(&self) -> String {
+        assert_eq!(self.code, Some(1), "stderr: {}", self.stderr);
+        let mut lines = self.stderr.lines();
+        let first = lines.next().unwrap_or_default();
+        let message = first.strip_prefix("localstore: ");
+        let message = message.unwrap_or_else(|| panic!("no message: {first}"));
+        let rest: Vec<&str> = lines.collect();
+        assert!(
+            rest.len() <= 1 && rest.iter().all(|line| line.starts_with("hint: ")),
+            "more than a line and a hint: {}",
+            self.stderr
+        );
+        message.to_owned()
+    }
+
+    /// Code, output and messages in one text, for snapshots. The sandbox's path reads `~`.
+    pub fn snapshot(&self, sandbox: &Sandbox) -> String {
+        let mut text = String::new();
+        let home = sandbox.path().to_str().unwrap();
+        let code = self
+            .code
+            .map_or("killed".to_owned(), |code| code.to_string());
+        let stdout = String::from_utf8_lossy(&self.stdout).replace(home, "~");
+        let stderr = self.stderr.replace(home, "~");
+        let _ = write!(
+            text,
+            "exit {code}\n--- stdout\n{stdout}--- stderr\n{stderr}"
+        );
+        text
+    }
+}
+
+/// The path of a fixture.
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name)
+}
+
+/// The content of a fixture.
+pub fn read_fixture(name: &str) -> Vec<u8> {
+    let path = fixture(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
