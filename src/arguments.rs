@@ -16,6 +16,9 @@ pub enum Stop {
     Wrong(Error),
 }
 
+/// What clap puts around the name of an argument.
+const PUNCTUATION: [char; 5] = ['<', '>', '.', '[', ']'];
+
 /// Parses the arguments, the first of which is the program's name.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Stop> {
     let arguments = with_hyphens(arguments);
@@ -73,18 +76,27 @@ fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) ->
     let help = help_of(arguments, command);
     let wrong = match error.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            Error::new("missing command", "nothing to do")
+            Error::plain("missing command")
         }
-        ErrorKind::MissingRequiredArgument => Error::new(
-            "missing parameter",
-            context(ContextKind::InvalidArg).unwrap_or_default(),
-        ),
-        _ => Error::invalid_parameter(
-            context(ContextKind::InvalidSubcommand)
-                .or_else(|| context(ContextKind::InvalidArg))
-                .map(|name| as_typed(&name, arguments, command))
-                .unwrap_or_default(),
-        ),
+        ErrorKind::MissingRequiredArgument => {
+            let name = context(ContextKind::InvalidArg).unwrap_or_default();
+            Error::new("missing parameter", name.trim_matches(PUNCTUATION))
+        }
+        ErrorKind::InvalidUtf8 => {
+            let mut typed = arguments.iter().map(|argument| argument.to_string_lossy());
+            let bad = typed.find(|argument| argument.contains(char::REPLACEMENT_CHARACTER));
+            Error::invalid_parameter(bad.unwrap_or_default())
+        }
+        _ => {
+            let name = context(ContextKind::InvalidArg).unwrap_or_default();
+            Error::invalid_parameter(match context(ContextKind::InvalidSubcommand) {
+                Some(name) => name,
+                None if name.starts_with('-') => as_typed(&name, arguments, command),
+                // An argument without a name is known by its value.
+                None => context(ContextKind::InvalidValue)
+                    .unwrap_or_else(|| name.trim_matches(PUNCTUATION).to_owned()),
+            })
+        }
     };
     let suggested = context(ContextKind::SuggestedArg)
         .or_else(|| context(ContextKind::SuggestedSubcommand))
@@ -105,8 +117,9 @@ fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) ->
 /// typed.
 fn as_typed(name: &str, arguments: &[OsString], command: &clap::Command) -> String {
     let name = name.split([' ', '=']).next().unwrap_or_default();
+    let name = name.trim_matches(PUNCTUATION);
     let Some(long) = name.strip_prefix("--") else {
-        return name.trim_matches(['<', '>', '.', '[', ']']).to_owned();
+        return name.to_owned();
     };
     let short = std::iter::once(command)
         .chain(command.get_subcommands())
@@ -121,7 +134,7 @@ fn as_typed(name: &str, arguments: &[OsString], command: &clap::Command) -> Stri
             let is_long = argument.split('=').next() == Some(name);
             let is_short = short.is_some_and(|short| {
                 !argument.starts_with("--")
-                    && argument.starts_with(['-'].as_slice())
+                    && argument.starts_with('-')
                     && argument[1..].starts_with(short)
             });
             is_long || is_short

@@ -22,6 +22,9 @@ const CHUNK: usize = 16 << 10;
 pub enum Found {
     /// A run, and the line on which its document begins.
     Run(Document),
+    /// Nothing yet: more must be read, which may take its time. Only of a live text, and only after
+    /// a find.
+    Pause,
     /// Something that should have been a run.
     Bad {
         /// The line in question, from 1.
@@ -32,8 +35,11 @@ pub enum Found {
 }
 
 /// A text in which runs are looked for.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Capture<R> {
     input: R,
+    /// Whether the text may still be growing.
+    live: bool,
     buffer: Vec<u8>,
     /// Where the unread part of the buffer begins, and where it ends.
     start: usize,
@@ -42,17 +48,23 @@ pub struct Capture<R> {
     line: u64,
     ended: bool,
     table: Option<csv::Assembler>,
-    /// A found run that must wait for its turn.
+    /// A find that must wait for its turn.
     waiting: Option<Found>,
+    /// How much was read.
+    length: u64,
+    /// Whether something was found since the last pause.
+    news: bool,
     found_any: bool,
     foreign: Option<(u64, String)>,
 }
 
 impl<R: Read> Capture<R> {
-    /// Looks for runs in this text.
-    pub fn new(input: R) -> Self {
+    /// Looks for runs in this text. Of a `live` one, such as a pipe, there is a [`Found::Pause`]
+    /// before it is waited for, so that what was found can be stored meanwhile.
+    pub fn new(input: R, live: bool) -> Self {
         Self {
             input,
+            live,
             buffer: Vec::new(),
             start: 0,
             end: 0,
@@ -60,22 +72,18 @@ impl<R: Read> Capture<R> {
             ended: false,
             table: None,
             waiting: None,
+            length: 0,
+            news: false,
             found_any: false,
             foreign: None,
         }
-    }
-
-    /// Whether the next run can be looked for without reading more: false means that it may block.
-    #[must_use]
-    pub fn has_buffered(&self) -> bool {
-        self.ended || self.waiting.is_some() || self.start < self.end
     }
 
     /// The remark on a text without any run.
     fn nothing_found(&mut self) -> Found {
         self.found_any = true;
         let (line, why) = self.foreign.take().unwrap_or_else(|| {
-            let why = if self.line == 1 && self.start == 0 {
+            let why = if self.length == 0 {
                 "it is empty".to_owned()
             } else {
                 "no LocalScore result in it: neither a json document with \"results\" nor a csv \
@@ -102,8 +110,12 @@ impl<R: Read> Capture<R> {
             let content = trim_start(line);
             let indent = line.len() - content.len();
             if content.first() == Some(&b'{') {
+                let spaces = line[..indent].iter().rev();
+                let spaces = spaces
+                    .take_while(|byte| matches!(byte, b' ' | b'\t'))
+                    .count();
                 self.consume(indent);
-                if let Some(found) = self.document()? {
+                if let Some(found) = self.document(spaces)? {
                     return Ok(Some(found));
                 }
             } else if csv::is_header(content) {
@@ -117,13 +129,18 @@ impl<R: Read> Capture<R> {
 
     /// Takes the next record of the table, or ends it.
     fn table_row(&mut self) -> io::Result<Option<Found>> {
+        let end = self.record_end()?;
         let Some(mut table) = self.table.take() else {
             return Ok(None);
         };
-        let end = self.record_end()?;
         let record = self.unread()[..end].trim_ascii_end();
-        let starts_other = record.first() == Some(&b'{') || csv::is_header(record);
-        if record.is_empty() || starts_other || !table.fits(record) {
+        if record.is_empty() && end > 0 {
+            table.blank_line();
+            self.consume(end);
+            self.table = Some(table);
+            return Ok(None);
+        }
+        if !table.fits(record) {
             return Ok(table.finish().map(Found::Run));
         }
         let (done, result) = table.push(record);
@@ -154,9 +171,9 @@ impl<R: Read> Capture<R> {
         Ok(end)
     }
 
-    /// Reads the json document that begins here.
-    fn document(&mut self) -> io::Result<Option<Found>> {
-        let Some(end) = self.document_end()? else {
+    /// Reads the json document that begins here, after so many spaces.
+    fn document(&mut self, indent: usize) -> io::Result<Option<Found>> {
+        let Some(mut end) = self.document_end(indent)? else {
             // An opening brace of some other text.
             let end = self.line_end(0)?.unwrap_or(1);
             self.consume(end);
@@ -169,9 +186,13 @@ impl<R: Read> Capture<R> {
             json::read(text)
         };
         let found = match result {
-            Ok(document) => Some(Found::Run(document)),
+            Ok((document, length)) => {
+                end = length;
+                Some(Found::Run(document))
+            }
             Err(flaw) => {
-                let before = &text[..flaw.offset.min(text.len())];
+                let end = text.trim_ascii_end().len();
+                let before = &text[..flaw.offset.min(end)];
                 let line = self.line + newlines(before);
                 if flaw.foreign {
                     self.foreign.get_or_insert((line, flaw.why));
@@ -189,34 +210,44 @@ impl<R: Read> Capture<R> {
     }
 
     /// Where the json text that begins here ends. `None` if it is none.
-    fn document_end(&mut self) -> io::Result<Option<usize>> {
+    fn document_end(&mut self, indent: usize) -> io::Result<Option<usize>> {
         let first = self.line_end(0)?.unwrap_or(0);
         let second = self.line_end(first)?.unwrap_or(first);
         let opening = self.unread()[1..first].trim_ascii().is_empty();
-        let indented = matches!(self.unread()[first..second].first(), Some(b' ' | b'\t'));
+        let indented = indentation(&self.unread()[first..second]) > indent;
         if opening && indented {
-            self.indented_end(first).map(Some)
+            self.indented_end(first, indent).map(Some)
         } else {
             self.balanced_end()
         }
     }
 
-    /// The end of a text that is laid out in lines: the brace that begins a line. Quotes do not
-    /// count here, since the C tool leaves those in its header as they are.
-    fn indented_end(&mut self, first: usize) -> io::Result<usize> {
+    /// The end of a text that is laid out in lines: the brace that stands below the first one.
+    /// Quotes do not count here, since the C tool leaves those in its header as they are.
+    fn indented_end(&mut self, first: usize, indent: usize) -> io::Result<usize> {
         let mut end = first;
-        while let Some(next) = self.line_end(end)? {
-            match self.unread()[end] {
-                b'}' => return Ok(end + 1),
+        loop {
+            // The brace is the end, whether or not its line has ended.
+            let rest = &self.unread()[end..];
+            let spaces = indentation(rest);
+            if spaces <= indent && rest.get(spaces) == Some(&b'}') {
+                return Ok(end + spaces + 1);
+            }
+            let Some(next) = self.line_end(end)? else {
+                return Ok(end);
+            };
+            let line = &self.unread()[end..next];
+            let spaces = indentation(line);
+            match line.get(spaces) {
+                Some(b'}') if spaces <= indent => return Ok(end + spaces + 1),
                 // The next document begins before this one has ended.
-                b'{' => return Ok(end),
+                Some(b'{') if spaces <= indent => return Ok(end),
                 _ => end = next,
             }
             if end > MAX_DOCUMENT {
-                break;
+                return Ok(end);
             }
         }
-        Ok(end)
     }
 
     /// The end of any other text: its closing brace.
@@ -239,6 +270,7 @@ impl<R: Read> Capture<R> {
                     continue;
                 }
                 match byte {
+                    b'\n' if self.begins_document(pos)? => return Ok(Some(pos)),
                     b'"' => in_string = true,
                     b'{' => depth += 1,
                     b'}' => depth -= 1,
@@ -258,6 +290,17 @@ impl<R: Read> Capture<R> {
                 return Ok(Some(pos.min(self.unread().len())));
             }
         }
+    }
+
+    /// Whether the line at `from` begins a document of its own: the one before was cut off. The
+    /// lines of one document may begin with a brace too, but those are tests.
+    fn begins_document(&mut self, from: usize) -> io::Result<bool> {
+        let Some(end) = self.line_end(from)? else {
+            return Ok(false);
+        };
+        let line = &self.unread()[from..end];
+        let has = |key: &[u8]| memchr::memmem::find(line, key).is_some();
+        Ok(line.first() == Some(&b'{') && (has(b"\"runtime_info\"") || has(b"\"results\"")))
     }
 
     fn unread(&self) -> &[u8] {
@@ -289,6 +332,10 @@ impl<R: Read> Capture<R> {
         if self.ended {
             return Ok(false);
         }
+        if self.live && self.news {
+            self.news = false;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         // What has been used makes room once it is the larger part.
         if self.start > self.end - self.start {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -306,6 +353,7 @@ impl<R: Read> Capture<R> {
             }
         };
         self.end += read;
+        self.length += read as u64;
         self.ended = read == 0;
         Ok(!self.ended)
     }
@@ -320,18 +368,28 @@ impl<R: Read> Iterator for Capture<R> {
             Some(found) => Some(found),
             None => match self.search() {
                 Ok(found) => found,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Some(Ok(Found::Pause));
+                }
                 Err(error) => return Some(Err(error)),
             },
         };
         match found {
             Some(found) => {
                 self.found_any = true;
+                self.news = true;
                 Some(Ok(found))
             }
             None if self.found_any => None,
             None => Some(Ok(self.nothing_found())),
         }
     }
+}
+
+/// The number of spaces and tabs with which the line begins.
+fn indentation(line: &[u8]) -> usize {
+    let spaces = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
+    spaces.count()
 }
 
 fn newlines(bytes: &[u8]) -> u64 {
@@ -361,8 +419,9 @@ mod tests {
         let describe = |found| match found {
             Found::Run(document) => format!("run of {} tests", document.run.tests.len()),
             Found::Bad { line, why } => format!("{line}: {why}"),
+            Found::Pause => unreachable!("the text is not live"),
         };
-        Capture::new(text)
+        Capture::new(text, false)
             .map(|found| describe(found.unwrap()))
             .collect()
     }
@@ -384,6 +443,22 @@ mod tests {
         let found = all(text.as_bytes());
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!(found[1], "run of 1 tests");
+    }
+
+    #[test]
+    fn a_compact_document_that_is_cut_off_ends_with_its_line() {
+        let text =
+            format!("{{\"results\":[{{\"name\":\"a\",\n{{\"results\":[\n{TEST},\n{TEST}]}}\n");
+        let found = all(text.as_bytes());
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found[1], "run of 2 tests");
+    }
+
+    #[test]
+    fn the_documents_of_an_indented_array_are_all_found() {
+        let one = format!("  {{\n    \"results\": [\n      {TEST}\n    ]\n  }}");
+        let text = format!("[\n{one},\n{one},\n{one}\n]\n");
+        assert_eq!(all(text.as_bytes()), ["run of 1 tests"; 3]);
     }
 
     #[test]

@@ -32,8 +32,13 @@ enum Kind {
 impl Error {
     /// An error that says `WHAT: WHY`.
     pub fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self::plain(format_args!("{what}: {why}"))
+    }
+
+    /// An error that needs no reason.
+    pub fn plain(what: impl fmt::Display) -> Self {
         Self {
-            message: format!("{what}: {why}"),
+            message: what.to_string(),
             hint: None,
             kind: Kind::Failure,
         }
@@ -43,9 +48,8 @@ impl Error {
     #[must_use]
     pub fn reported() -> Self {
         Self {
-            message: String::new(),
-            hint: None,
             kind: Kind::Reported,
+            ..Self::plain("")
         }
     }
 

@@ -47,7 +47,7 @@ pub struct Cli {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 struct Global {
-    /// The store [default: `$LOCALSTORE_DB`, else ~/.llamafile/llamafile.sqlite3]
+    /// The store [default: $LOCALSTORE_DB, else ~/.llamafile/llamafile.sqlite3]
     #[arg(long, value_name = "FILE", global = true)]
     db: Option<PathBuf>,
     /// SQL that is run when the store is opened for writing [default: WAL, synchronous=NORMAL]
@@ -70,7 +70,8 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     start_tracing(cli.global.verbose);
     let location = Location::resolve(cli.global.db, cli.global.db_startup_sql);
-    tracing::debug!("the store is {}", location.path.display());
+    let path = location.path.display().to_string();
+    tracing::debug!("the store is {}", output::printable(&path));
     let mut context = cmd::Context {
         location,
         out: Stdout::lock(),

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::formats::Document;
 use crate::model::{Run, Text};
 use crate::output::{Stderr, Stdout, printable};
-use crate::store::{Added, Location, Store, Stored};
+use crate::store::{Added, Location, Store, Stored, check_tag};
 
 /// Store the runs of captures
 ///
@@ -38,6 +38,9 @@ pub struct Args {
 const BATCH: usize = 512;
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+    if let Some(tag) = &args.tag {
+        check_tag(tag)?;
+    }
     let mut adder = Adder {
         args,
         location: &context.location,
@@ -78,6 +81,10 @@ struct Adder<'a> {
 impl Adder<'_> {
     fn add_file(&mut self, file: &Path) -> Result<()> {
         if file.as_os_str() == "-" {
+            // A store that cannot be opened is better found before the benchmark than after it.
+            if self.location.path.exists() {
+                Store::open_readonly(self.location)?;
+            }
             return self.add_capture("stdin", io::stdin().lock(), true);
         }
         let name = file.display().to_string();
@@ -90,17 +97,14 @@ impl Adder<'_> {
         }
     }
 
-    /// Adds what the capture holds. Before waiting for more of a `live` one, all that was found is
-    /// stored.
+    /// Adds what the capture holds.
     fn add_capture(&mut self, name: &str, input: impl Read, live: bool) -> Result<()> {
-        let mut capture = Capture::new(input);
+        let mut capture = Capture::new(input, live);
         loop {
-            if live && !capture.has_buffered() {
-                self.flush()?;
-            }
             match capture.next() {
                 None => return Ok(()),
                 Some(Ok(Found::Run(document))) => self.take(name, document)?,
+                Some(Ok(Found::Pause)) => self.flush()?,
                 Some(Ok(Found::Bad { line, why })) => {
                     self.complain(&Error::new(format_args!("{name}:{line}"), why));
                 }
@@ -155,7 +159,11 @@ impl Adder<'_> {
         };
         let added = store.add(&runs, self.args.tag.as_deref())?;
         for (run, Added { id, stored }) in runs.iter().zip(added) {
-            let what = describe(run);
+            let what = match (&self.store, stored) {
+                // The store knows it better than this capture may.
+                (Some(store), Stored::Completed | Stored::Already) => describe(&store.run(id)?),
+                _ => describe(run),
+            };
             self.say(&match stored {
                 Stored::New => format!("run {id}: {what}"),
                 Stored::Completed => format!("run {id}, completed: {what}"),
@@ -231,7 +239,7 @@ fn describe(run: &Run) -> String {
         .and_then(|model| model.model_quant_str.as_ref())
         .map_or_else(String::new, |quant| format!(" - {quant}"));
     let accelerator = or_unknown(run.environment.accelerator.name.as_ref(), "accelerator");
-    let score = run.summary().printed_score();
+    let score = run.summary().listed_score();
     let partial = if run.is_partial() {
         format!(", partial: {} of 9 tests", run.baseline_tests())
     } else {

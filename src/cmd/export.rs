@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// All runs
-    #[arg(long, conflicts_with = "runs")]
+    #[arg(long)]
     all: bool,
     #[command(flatten)]
     filters: Filters,
@@ -57,10 +57,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
 fn choose(args: &Args, store: &Store) -> Result<Vec<i64>> {
     let filter = Filter::from(&args.filters);
     if !args.runs.is_empty() {
-        if !filter.is_empty() {
-            return Err(
-                Error::invalid_parameter(&args.runs[0]).hint("name runs or filter them, not both")
-            );
+        if args.all || !filter.is_empty() {
+            return Err(Error::invalid_parameter(&args.runs[0])
+                .hint("name runs, or choose them by filters or --all, not both"));
         }
         return args.runs.iter().map(|name| store.resolve(name)).collect();
     }

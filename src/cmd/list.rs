@@ -6,7 +6,7 @@ use super::Context;
 use super::filters::Filters;
 use crate::error::{Error, Result};
 use crate::model::Text;
-use crate::output::{Table, note};
+use crate::output::{Column, Table, note};
 use crate::store::{Listed, Sort, Store};
 
 /// List runs, the one added last first
@@ -24,9 +24,9 @@ pub struct Args {
     /// The order
     #[arg(long, value_name = "ORDER", default_value = "added")]
     sort: Sort,
-    /// At most so many runs; 0: all
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    limit: u32,
+    /// At most so many runs; 0: all [default: 1000 in a table, else all]
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
     #[command(flatten)]
     filters: Filters,
 }
@@ -48,29 +48,31 @@ enum Output {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
+    let default = if args.output == Output::Table {
+        1000
+    } else {
+        0
+    };
+    let limit = Some(args.limit.unwrap_or(default)).filter(|&limit| limit > 0);
     // One more than is shown tells whether there are more.
-    let asked = (args.limit > 0).then(|| args.limit.saturating_add(1));
+    let asked = limit.map(|limit| limit.saturating_add(1));
     let mut runs = store.list(&(&args.filters).into(), args.sort, asked)?;
-    let more = args.limit > 0 && runs.len() > args.limit as usize;
-    if more {
-        runs.truncate(args.limit as usize);
-    }
+    let shown = limit.map_or(usize::MAX, |limit| limit as usize);
+    let more = runs.len() > shown;
+    runs.truncate(shown);
 
     let out = &mut context.out;
     let stdout = |error: std::io::Error| Error::stdout(&error);
     match args.output {
         Output::Table => {
-            let width = out
-                .is_terminal()
-                .then(|| terminal_size::terminal_size().map(|(width, _)| width.0))
-                .flatten();
+            let width = out.width();
             if !runs.is_empty() {
-                out.write_all(table(&runs).render(width).as_bytes())
+                out.write_all(table(&runs, width).render(width).as_bytes())
                     .map_err(stdout)?;
             }
         }
         Output::Md => out
-            .write_all(table(&runs).markdown().as_bytes())
+            .write_all(table(&runs, None).markdown().as_bytes())
             .map_err(stdout)?,
         Output::Csv => {
             let mut writer = csv::Writer::from_writer(&mut *out);
@@ -95,10 +97,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         }
     }
     if more {
-        note(&format!(
-            "the first {} runs; '--limit 0' lists all",
-            args.limit
-        ));
+        note(&format!("the first {shown} runs; '--limit 0' lists all"));
     }
     if runs.is_empty() && args.output == Output::Table {
         note(&format!("{}: no run matches", store.path().display()));
@@ -113,38 +112,56 @@ fn csv_failure(error: csv::Error) -> Error {
     }
 }
 
-fn table(runs: &[Listed]) -> Table {
-    let mut table = Table::new(&[
-        ">id",
-        "measured",
-        "model",
-        "accelerator",
-        ">score",
-        ">pp t/s",
-        ">tg t/s",
-        ">ttft ms",
-        "tags",
-    ]);
+/// In a terminal narrower than this, the score speaks for the three speeds.
+const WIDE: u16 = 110;
+
+fn table(runs: &[Listed], width: Option<u16>) -> Table {
+    let speeds = width.is_none_or(|width| width >= WIDE);
+    let tags = runs.iter().any(|run| !run.tags.is_empty());
+    let mut columns = vec![
+        ("id", Column::Number),
+        ("measured", Column::Whole),
+        ("model", Column::Text),
+        ("accelerator", Column::Text),
+        ("score", Column::Number),
+    ];
+    if speeds {
+        columns.extend(["pp t/s", "tg t/s", "ttft ms"].map(|name| (name, Column::Number)));
+    }
+    if tags {
+        columns.push(("tags", Column::Text));
+    }
+    let mut table = Table::new(&columns);
     for run in runs {
         let line = Line::from(run);
-        let model = match (&line.model, &line.quant) {
-            (Some(model), Some(quant)) => format!("{model} - {quant}"),
-            (Some(model), None) => model.clone(),
-            _ => "?".to_owned(),
-        };
-        let score = run.summary.printed_score();
+        let quant = line
+            .quant
+            .map_or_else(String::new, |quant| format!(" - {quant}"));
+        let model = line
+            .model
+            .map_or_else(|| "?".to_owned(), |model| model + &quant);
+        let score = run.summary.listed_score();
         let partial = if run.partial { " partial" } else { "" };
-        table.row(&[
+        let mut cells = vec![
             line.id.to_string(),
             line.measured_at.get(..10).unwrap_or_default().to_owned(),
             model,
-            line.accelerator.clone().unwrap_or_else(|| "?".to_owned()),
+            line.accelerator.unwrap_or_else(|| "?".to_owned()),
             format!("{score}{partial}"),
-            format!("{:.2}", run.summary.avg_prompt_tps),
-            format!("{:.2}", run.summary.avg_gen_tps),
-            format!("{:.2}", run.summary.avg_ttft_ms),
-            line.tags.join(" "),
-        ]);
+        ];
+        if speeds {
+            let summary = &run.summary;
+            let values = [
+                summary.avg_prompt_tps,
+                summary.avg_gen_tps,
+                summary.avg_ttft_ms,
+            ];
+            cells.extend(values.map(|value| format!("{value:.2}")));
+        }
+        if tags {
+            cells.push(line.tags.join(" "));
+        }
+        table.row(&cells);
     }
     table
 }

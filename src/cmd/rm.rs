@@ -68,11 +68,12 @@ fn describe(run: &Listed) -> String {
             .map_or_else(|| format!("unknown {what}"), Text::to_string)
     };
     format!(
-        "run {}: {}, {}, score {}",
+        "run {}: {}, {}, score {}{}",
         run.id,
         text(&run.model, "model"),
         text(&run.accelerator, "accelerator"),
-        run.summary.printed_score()
+        run.summary.listed_score(),
+        if run.partial { ", partial" } else { "" }
     )
 }
 

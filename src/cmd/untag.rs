@@ -21,25 +21,23 @@ pub struct Args {
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let Names { tag, runs } = Names::of(&args.tag, &args.runs);
     let store = Store::open_readonly(&context.location)?;
+    let tagged = store.tagged(tag)?;
     let ids = if runs.is_empty() {
-        store.tagged(tag)?
+        tagged.clone()
     } else {
         runs.iter()
             .map(|name| store.resolve(name))
             .collect::<Result<Vec<_>>>()?
     };
     drop(store);
-    let changed = if ids.is_empty() {
-        0
-    } else {
-        Store::open(&context.location)?.untag(tag, &ids)?
-    };
-    if changed == 0 {
+    let ids: Vec<i64> = ids.into_iter().filter(|id| tagged.contains(id)).collect();
+    if ids.is_empty() {
         return Err(Error::new(
             format_args!("tag '{tag}'"),
             "no such run has it",
         ));
     }
+    Store::open(&context.location)?.untag(tag, &ids)?;
     for id in ids {
         writeln!(context.out, "run {id}: no longer {tag}").map_err(|e| Error::stdout(&e))?;
     }

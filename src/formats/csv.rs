@@ -2,12 +2,13 @@
 //!
 //! It lacks the machine, the samples and the number of repetitions.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 use super::lexer::quoted;
 use super::number::{self, write_fixed};
 use super::{Document, Flaw};
-use crate::model::{Draft, Field, Kind, Run, Source, Test, Text, Value};
+use crate::model::{BASELINE_TESTS, Draft, Field, Kind, Run, Source, Test, Text, Value};
 
 /// Whether a line names the columns of results: it must have both token counts.
 #[must_use]
@@ -15,10 +16,13 @@ pub fn is_header(line: &[u8]) -> bool {
     // The names are rare enough in other text that the search for one settles nearly every line.
     memchr::memmem::find(line, b"n_prompt").is_some() && {
         let columns = split(line);
-        let has = |name: &[u8]| columns.iter().any(|column| column == name);
+        let has = |name: &[u8]| columns.iter().any(|column| column.trim_ascii() == name);
         has(b"n_prompt") && has(b"n_gen")
     }
 }
+
+/// A run of more tests than this is none.
+const MAX_TESTS: usize = 4096;
 
 /// Puts the records of a csv together to runs.
 ///
@@ -29,6 +33,14 @@ pub struct Assembler {
     columns: Vec<Option<Field>>,
     unknown: Vec<String>,
     run: Run,
+    /// The tests of the run by their place in the baseline, a bit each, and by name.
+    baseline: u16,
+    seen: HashSet<(i64, i64, Text)>,
+    /// The first test of all: what every run is expected to begin with.
+    lead: Option<(i64, i64, Text)>,
+    /// Whether an empty line came: then text may follow that is no row.
+    interrupted: bool,
+    /// Whether the run has a bad row.
     poisoned: bool,
     found_any: bool,
 }
@@ -61,10 +73,20 @@ impl Assembler {
         }
     }
 
-    /// Whether a record can be a row of this table, rather than the end of it.
+    /// Whether a record is a row of this table, rather than what follows it.
     #[must_use]
     pub fn fits(&self, record: &[u8]) -> bool {
-        record.first() == Some(&b'"') || split(record).len() == self.columns.len()
+        match record.first() {
+            None | Some(b'#' | b'{') => false,
+            Some(b'"') => true,
+            Some(_) if self.interrupted => split(record).len() == self.columns.len(),
+            Some(_) => memchr::memchr(b',', record).is_some() && !is_header(record),
+        }
+    }
+
+    /// Takes note of an empty line.
+    pub fn blank_line(&mut self) {
+        self.interrupted = true;
     }
 
     /// Takes the next record; returns the run before it if this one begins another.
@@ -72,17 +94,28 @@ impl Assembler {
     /// A bad record makes its whole run bad: the rest of that run is passed over. After all nine
     /// tests it belongs to the next one.
     pub fn push(&mut self, record: &[u8]) -> (Option<Document>, Result<(), Flaw>) {
-        let test = match self.test(record) {
+        let test = self.test(record).and_then(|test| {
+            if self.run.tests.len() < MAX_TESTS || self.poisoned {
+                Ok(test)
+            } else {
+                Err(Flaw::new(
+                    0,
+                    format!("a run of more than {MAX_TESTS} tests"),
+                ))
+            }
+        });
+        let test = match test {
             Ok(test) => test,
             Err(flaw) => {
-                let done = if self.run.is_partial() {
-                    None
-                } else {
+                let done = if self.is_complete() {
                     self.next_run()
+                } else {
+                    None
                 };
-                self.poisoned = true;
                 self.found_any = true;
-                return (done, Err(flaw));
+                // One complaint a run is enough.
+                let known = std::mem::replace(&mut self.poisoned, true);
+                return (done, if known { Ok(()) } else { Err(flaw) });
             }
         };
         let done = if self.begins_a_run(&test) {
@@ -90,6 +123,13 @@ impl Assembler {
         } else {
             None
         };
+        let key = key(&test);
+        self.lead.get_or_insert_with(|| key.clone());
+        self.baseline |= place(&test).map_or(0, |place| 1 << place);
+        self.seen.insert(key);
+        if self.poisoned {
+            self.run.tests.truncate(1);
+        }
         self.run.tests.push(test);
         (done, Ok(()))
     }
@@ -105,8 +145,14 @@ impl Assembler {
     fn next_run(&mut self) -> Option<Document> {
         let run = std::mem::take(&mut self.run);
         let good = !std::mem::take(&mut self.poisoned) && !run.tests.is_empty();
+        self.baseline = 0;
+        self.seen.clear();
         self.found_any = true;
         good.then(|| self.document(run))
+    }
+
+    fn is_complete(&self) -> bool {
+        self.baseline.count_ones() as usize == BASELINE_TESTS.len()
     }
 
     fn document(&self, run: Run) -> Document {
@@ -123,14 +169,24 @@ impl Assembler {
         let Some(first) = self.run.tests.first() else {
             return false;
         };
-        let same = |other: &Test| {
-            (other.n_prompt, other.n_gen, &other.name) == (test.n_prompt, test.n_gen, &test.name)
-        };
-        let again = same(first) || (!self.run.is_partial() && self.run.tests.iter().any(same));
-        what(first) != what(test) || again
+        let key = key(test);
+        if what(first) != what(test) {
+            return true;
+        }
+        if self.poisoned {
+            // Its first row may be the bad one, so more is taken for a sign.
+            let highest = u16::BITS - self.baseline.leading_zeros();
+            let starts_over = place(test).is_some_and(|place| place < highest as usize);
+            return starts_over || self.lead.as_ref() == Some(&key) || self.seen.contains(&key);
+        }
+        (first.n_prompt, first.n_gen, &first.name) == (key.0, key.1, &key.2)
+            || (self.is_complete() && self.seen.contains(&key))
     }
 
     fn test(&self, record: &[u8]) -> Result<Test, Flaw> {
+        if memchr::memchr_iter(b'"', record).count() % 2 == 1 {
+            return Err(Flaw::new(0, "the row is cut off"));
+        }
         let values = split(record);
         if values.len() != self.columns.len() {
             return Err(Flaw::new(
@@ -148,6 +204,18 @@ impl Assembler {
             .build()
             .map_err(|field| Flaw::new(0, format!("no \"{}\" in this row", field.name())))
     }
+}
+
+fn key(test: &Test) -> (i64, i64, Text) {
+    (test.n_prompt, test.n_gen, test.name.clone())
+}
+
+/// The place of the test in the baseline.
+fn place(test: &Test) -> Option<usize> {
+    let tokens = (test.n_prompt, test.n_gen);
+    BASELINE_TESTS
+        .iter()
+        .position(|&baseline| baseline == tokens)
 }
 
 /// What all tests of a run have in common, by the rule of the site.

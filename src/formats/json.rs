@@ -26,17 +26,26 @@ const PASSED_OVER: [&[u8]; 6] = [
 ];
 
 /// The strings and numbers of one header object, by key.
-type Members<'a> = Vec<(Vec<u8>, Member<'a>)>;
+type Members<'a> = Vec<Member<'a>>;
 
-#[derive(Debug)]
-enum Member<'a> {
+struct Member<'a> {
+    key: Vec<u8>,
+    /// Where the value begins.
+    offset: usize,
+    value: HeaderValue<'a>,
+}
+
+enum HeaderValue<'a> {
     String(Str<'a>),
     Number(f64),
     Null,
+    /// An object, an array, true or false.
+    Other,
 }
 
-/// Reads one document: any key order, any spacing, unknown keys passed over.
-pub fn read(text: &[u8]) -> Result<Document, Flaw> {
+/// Reads the document with which the text begins, and tells how long it is: any key order, any
+/// spacing, unknown keys passed over.
+pub fn read(text: &[u8]) -> Result<(Document, usize), Flaw> {
     let mut document = Document {
         run: Run {
             source: Source::Json,
@@ -53,12 +62,12 @@ pub fn read(text: &[u8]) -> Result<Document, Flaw> {
 
     let mut lexer = Lexer::new(text);
     let read = lexer.object(|lexer, key| {
+        ours |= key.value.ends_with(b"_info") || &*key.value == b"results";
         match &*key.value {
             b"runtime_info" => runtime = header(lexer, &layout)?,
             b"system_info" => system = header(lexer, &layout)?,
             b"accelerator_info" => accelerator = header(lexer, &layout)?,
             b"results" => {
-                ours = true;
                 if lexer.next()? != Next::Array {
                     return Err(lexer.flaw("\"results\" is not an array"));
                 }
@@ -72,7 +81,6 @@ pub fn read(text: &[u8]) -> Result<Document, Flaw> {
                 lexer.skip()?;
             }
         }
-        ours |= key.value.ends_with(b"_info");
         Ok(())
     });
     read.map_err(|flaw| Flaw {
@@ -91,12 +99,12 @@ pub fn read(text: &[u8]) -> Result<Document, Flaw> {
         unknown: &mut document.unknown,
     };
     document.run.environment = Environment {
-        runtime: reader.runtime(runtime),
-        system: reader.system(system),
-        accelerator: reader.accelerator(accelerator),
+        runtime: reader.runtime(runtime)?,
+        system: reader.system(system)?,
+        accelerator: reader.accelerator(accelerator)?,
     };
     document.run.tests = tests;
-    Ok(document)
+    Ok((document, lexer.pos()))
 }
 
 /// Whether the text is laid out as the C tool prints it. If so, header strings are what stands
@@ -146,19 +154,22 @@ fn header<'a>(lexer: &mut Lexer<'a>, layout: &Layout) -> Result<Members<'a>, Fla
 fn header_as_json<'a>(lexer: &mut Lexer<'a>) -> Result<Members<'a>, Flaw> {
     let mut members = Members::new();
     lexer.object(|lexer, key| {
-        let member = match lexer.next()? {
-            Next::String => Member::String(lexer.string()?),
-            Next::Number => Member::Number(lexer.number()?),
+        let next = lexer.next()?;
+        let offset = lexer.pos();
+        let value = match next {
+            Next::String => HeaderValue::String(lexer.string()?),
+            Next::Number => HeaderValue::Number(lexer.number()?),
             Next::Null => {
                 lexer.null()?;
-                Member::Null
+                HeaderValue::Null
             }
-            _ => {
+            Next::Object | Next::Array | Next::Bool => {
                 lexer.skip()?;
-                Member::Null
+                HeaderValue::Other
             }
         };
-        members.push((key.value.to_vec(), member));
+        let key = key.value.to_vec();
+        members.push(Member { key, offset, value });
         Ok(())
     })?;
     Ok(members)
@@ -183,7 +194,8 @@ fn header_by_lines<'a>(lexer: &mut Lexer<'a>) -> Option<Members<'a>> {
         key.expect(b':').ok()?;
         key.peek();
         let value = start + key.pos();
-        let member = if text[value] == b'"' {
+        let offset = lexer.pos() + value;
+        let value = if text[value] == b'"' {
             // A name may even have a newline in it.
             let raw = loop {
                 let line = text[value + 1..end].trim_ascii_end();
@@ -194,17 +206,21 @@ fn header_by_lines<'a>(lexer: &mut Lexer<'a>) -> Option<Members<'a>> {
                 }
             };
             let value = unescape(raw).unwrap_or_else(|| raw.to_vec());
-            Member::String(Str {
+            HeaderValue::String(Str {
                 raw,
                 value: value.into(),
             })
         } else {
             let number = text[value..end].trim_ascii_end();
-            Member::Number(super::number::parse(
+            HeaderValue::Number(super::number::parse(
                 number.strip_suffix(b",").unwrap_or(number),
             )?)
         };
-        members.push((name, member));
+        members.push(Member {
+            key: name,
+            offset,
+            value,
+        });
         pos = end + 1;
     }
 }
@@ -224,67 +240,96 @@ struct HeaderReader<'d> {
 }
 
 impl HeaderReader<'_> {
-    fn text(&self, member: Member<'_>) -> Option<Text> {
-        match member {
-            Member::String(string) if self.layout => Some(string.raw.to_vec().into()),
-            Member::String(string) => Some(string.value.into_owned().into()),
-            Member::Number(_) | Member::Null => None,
-        }
-    }
-
-    fn pass_over(&mut self, key: &[u8]) {
-        self.unknown.push(String::from_utf8_lossy(key).into_owned());
-    }
-
-    fn runtime(&mut self, members: Members<'_>) -> RuntimeInfo {
+    fn runtime(&mut self, members: Members<'_>) -> Result<RuntimeInfo, Flaw> {
         let mut info = RuntimeInfo::default();
-        for (key, member) in members {
-            match &*key {
-                b"name" => info.name = self.text(member),
-                b"version" => info.version = self.text(member),
-                b"commit" => info.commit = self.text(member),
-                _ => self.pass_over(&key),
+        for member in members {
+            match &*member.key {
+                b"name" => info.name = self.text(member)?,
+                b"version" => info.version = self.text(member)?,
+                b"commit" => info.commit = self.text(member)?,
+                _ => self.pass_over(&member),
             }
         }
-        info
+        Ok(info)
     }
 
-    fn system(&mut self, members: Members<'_>) -> SystemInfo {
+    fn system(&mut self, members: Members<'_>) -> Result<SystemInfo, Flaw> {
         let mut info = SystemInfo::default();
-        for (key, member) in members {
-            match &*key {
-                b"cpu_name" => info.cpu_name = self.text(member),
-                b"cpu_arch" => info.cpu_arch = self.text(member),
-                b"ram_gb" => info.ram_gb = number(&member),
-                b"kernel_type" => info.kernel_type = self.text(member),
-                b"kernel_release" => info.kernel_release = self.text(member),
-                b"version" => info.version = self.text(member),
-                _ => self.pass_over(&key),
+        for member in members {
+            match &*member.key {
+                b"cpu_name" => info.cpu_name = self.text(member)?,
+                b"cpu_arch" => info.cpu_arch = self.text(member)?,
+                b"ram_gb" => info.ram_gb = number(&member)?,
+                b"kernel_type" => info.kernel_type = self.text(member)?,
+                b"kernel_release" => info.kernel_release = self.text(member)?,
+                b"version" => info.version = self.text(member)?,
+                _ => self.pass_over(&member),
             }
         }
-        info
+        Ok(info)
     }
 
-    fn accelerator(&mut self, members: Members<'_>) -> AcceleratorInfo {
+    fn accelerator(&mut self, members: Members<'_>) -> Result<AcceleratorInfo, Flaw> {
         let mut info = AcceleratorInfo::default();
-        for (key, member) in members {
-            match &*key {
-                b"name" => info.name = self.text(member),
-                b"manufacturer" => info.manufacturer = self.text(member),
-                b"memory_gb" => info.memory_gb = number(&member),
-                b"type" => info.kind = self.text(member),
-                _ => self.pass_over(&key),
+        for member in members {
+            match &*member.key {
+                b"name" => info.name = self.text(member)?,
+                b"manufacturer" => info.manufacturer = self.text(member)?,
+                b"memory_gb" => info.memory_gb = number(&member)?,
+                b"type" => info.kind = self.text(member)?,
+                _ => self.pass_over(&member),
             }
         }
-        info
+        Ok(info)
+    }
+
+    fn text(&self, member: Member<'_>) -> Result<Option<Text>, Flaw> {
+        match member.value {
+            HeaderValue::String(string) if self.layout => Ok(Some(string.raw.to_vec().into())),
+            HeaderValue::String(string) => Ok(Some(as_header(string.value.into_owned()))),
+            HeaderValue::Null => Ok(None),
+            _ => Err(member.wrong("a string")),
+        }
+    }
+
+    fn pass_over(&mut self, member: &Member<'_>) {
+        let name = String::from_utf8_lossy(&member.key);
+        self.unknown.push(name.into_owned());
     }
 }
 
-fn number(member: &Member<'_>) -> Option<f64> {
-    match member {
-        Member::Number(value) => Some(*value),
-        Member::String(_) | Member::Null => None,
+fn number(member: &Member<'_>) -> Result<Option<f64>, Flaw> {
+    match &member.value {
+        HeaderValue::Number(value) => Ok(Some(*value)),
+        HeaderValue::Null => Ok(None),
+        HeaderValue::String(string) if string.raw.is_empty() => Ok(None),
+        _ => Err(member.wrong("a number")),
     }
+}
+
+impl Member<'_> {
+    fn wrong(&self, wanted: &str) -> Flaw {
+        let key = String::from_utf8_lossy(&self.key);
+        Flaw::new(self.offset, format!("\"{key}\" is not {wanted}"))
+    }
+}
+
+/// A header string is what stands between the quotes in the C tool's layout, so what JSON must
+/// escape there is escaped.
+fn as_header(value: Vec<u8>) -> Text {
+    let must_escape = |&byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
+    if !value.iter().any(must_escape) {
+        return value.into();
+    }
+    let mut raw = Vec::with_capacity(value.len() + 8);
+    for byte in value {
+        match byte {
+            b'"' | b'\\' => raw.extend_from_slice(&[b'\\', byte]),
+            ..0x20 => raw.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => raw.push(byte),
+        }
+    }
+    raw.into()
 }
 
 fn tests(

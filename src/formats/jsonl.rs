@@ -2,7 +2,8 @@
 //!
 //! The keys are those of the C tool's document, after the run's id, tags, score and the time at
 //! which it was added. What is missing or no number is null; text that is no UTF-8 has U+FFFD in
-//! place of what is wrong. [`super::json`] reads it.
+//! place of what is wrong, and a byte that the C tool lost reads U+FFFF and `f`, as it does in any
+//! reader of its json. [`super::json`] reads it.
 
 use std::io::{self, Write};
 
@@ -47,7 +48,7 @@ impl Serialize for Line<'_> {
             "accelerator_info",
             &Info::Accelerator(&environment.accelerator),
         )?;
-        let results: Vec<Result_<'_>> = self.run.tests.iter().map(Result_).collect();
+        let results: Vec<TestLine<'_>> = self.run.tests.iter().map(TestLine).collect();
         map.serialize_entry("results", &results)?;
         map.end()
     }
@@ -87,16 +88,16 @@ impl Serialize for Info<'_> {
     }
 }
 
-struct Result_<'a>(&'a Test);
+struct TestLine<'a>(&'a Test);
 
-impl Serialize for Result_<'_> {
+impl Serialize for TestLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for field in Field::ALL {
             let key = field.name();
             match field.get(self.0) {
                 Value::Missing => map.serialize_entry(key, &())?,
-                Value::Text(value) => map.serialize_entry(key, &value.display())?,
+                Value::Text(value) => map.serialize_entry(key, &value.to_utf8())?,
                 Value::Integer(value) => map.serialize_entry(key, &value)?,
                 Value::Unsigned(value) => map.serialize_entry(key, &value)?,
                 Value::Number(value) => map.serialize_entry(key, &finite(value))?,
@@ -108,7 +109,7 @@ impl Serialize for Result_<'_> {
 }
 
 fn text(value: Option<&Text>) -> Option<std::borrow::Cow<'_, str>> {
-    value.map(Text::display)
+    value.map(Text::to_utf8)
 }
 
 fn finite(value: f64) -> Option<f64> {

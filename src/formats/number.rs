@@ -53,7 +53,7 @@ pub fn parse_integer(text: &[u8]) -> Option<i128> {
     let value = parse(text)?;
     // Beyond 2^53 a decimal no longer tells which integer was meant.
     #[allow(clippy::cast_possible_truncation, reason = "whole and in range")]
-    (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0).then_some(value as i128)
+    (value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0).then_some(value as i128)
 }
 
 #[cfg(test)]

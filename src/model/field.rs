@@ -116,6 +116,9 @@ fn number<'a>(value: Option<f64>) -> Value<'a> {
     value.map_or(Value::Missing, Value::Number)
 }
 
+/// 2^64 - 1 in JavaScript's digits.
+const SPELLED_BY_JAVASCRIPT: i128 = 18_446_744_073_709_552_000;
+
 /// A test that is being read: field by field, in any order.
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
@@ -135,6 +138,14 @@ impl Draft {
     /// Sets a field of kind [`Kind::Integer`] or [`Kind::Unsigned`]; false if it does not fit.
     pub fn set_integer(&mut self, field: Field, value: Option<i128>) -> bool {
         debug_assert!(matches!(field.kind(), Kind::Integer | Kind::Unsigned));
+        // JavaScript, and so a payload, spells 2^64 - 1 as the double next to it.
+        let value = value.map(|value| {
+            if value == SPELLED_BY_JAVASCRIPT {
+                u64::MAX.into()
+            } else {
+                value
+            }
+        });
         let fits = value.is_none_or(|value| match field.kind() {
             Kind::Integer => i64::try_from(value).is_ok(),
             _ => u64::try_from(value).is_ok(),

@@ -51,6 +51,16 @@ impl Summary {
         }
     }
 
+    /// The score for lists: cut to an integer, 0 where it is no finite number.
+    #[must_use]
+    pub fn listed_score(&self) -> i32 {
+        if self.performance_score.is_finite() {
+            self.printed_score()
+        } else {
+            0
+        }
+    }
+
     /// The score as the C tool prints it: cut to an integer.
     ///
     /// What no 32-bit integer holds (a time to first token of zero makes an infinite score) is

@@ -50,10 +50,16 @@ impl Text {
         })
     }
 
+    /// The text as UTF-8: U+FFFD for what is none, lost bytes marked as they are.
+    #[must_use]
+    pub fn to_utf8(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.0)
+    }
+
     /// The text for people: what is no UTF-8, and each lost byte, reads U+FFFD.
     #[must_use]
     pub fn display(&self) -> Cow<'_, str> {
-        let text = String::from_utf8_lossy(&self.0);
+        let text = self.to_utf8();
         if text.contains(Self::LOST_BYTE) {
             Cow::Owned(text.replace(Self::LOST_BYTE, "\u{fffd}"))
         } else {

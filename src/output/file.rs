@@ -15,17 +15,32 @@ pub fn write_atomically(
     fill: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
     let failed = |error: &io::Error| Error::file(path, error);
-    if path.is_dir() {
-        return Err(Error::new(path.display(), "is a directory"));
+    // A link stays, and what it points to is replaced.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let old = std::fs::metadata(&target).ok();
+    match &old {
+        Some(old) if old.is_dir() => return Err(Error::new(path.display(), "is a directory")),
+        // Such as a pipe or a device: there is nothing to replace.
+        Some(old) if !old.is_file() => return write_through(path, fill),
+        Some(old) if old.permissions().readonly() => {
+            return Err(Error::new(path.display(), "the file is read-only"));
+        }
+        _ => {}
     }
+    let path = &target;
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let mut builder = tempfile::Builder::new();
     builder.prefix(".localstore-").suffix(".tmp");
-    keep_permissions(&mut builder, path);
+    permissions_of_a_new_file(&mut builder);
     let mut file = builder.tempfile_in(folder).map_err(|e| failed(&e))?;
+    if let Some(old) = old {
+        file.as_file()
+            .set_permissions(old.permissions())
+            .map_err(|e| failed(&e))?;
+    }
 
     let mut writer = BufWriter::with_capacity(64 * 1024, file.as_file_mut());
     fill(&mut writer)?;
@@ -37,20 +52,23 @@ pub fn write_atomically(
     sync_folder(folder).map_err(|e| failed(&e))
 }
 
-/// The new file gets the permissions of the one that it replaces, else those of any new file.
+fn write_through(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let failed = |error: &io::Error| Error::file(path, error);
+    let file = std::fs::OpenOptions::new().write(true).open(path);
+    let mut writer = BufWriter::new(file.map_err(|e| failed(&e))?);
+    fill(&mut writer)?;
+    writer.flush().map_err(|e| failed(&e))
+}
+
+/// A temporary file is private; this one becomes an ordinary one, less the umask.
 #[cfg(unix)]
-fn keep_permissions(builder: &mut tempfile::Builder<'_, '_>, path: &Path) {
+fn permissions_of_a_new_file(builder: &mut tempfile::Builder<'_, '_>) {
     use std::os::unix::fs::PermissionsExt;
-    let permissions = std::fs::metadata(path).map_or_else(
-        // The umask takes its part from it when the file is created.
-        |_| std::fs::Permissions::from_mode(0o666),
-        |metadata| metadata.permissions(),
-    );
-    builder.permissions(permissions);
+    builder.permissions(std::fs::Permissions::from_mode(0o666));
 }
 
 #[cfg(not(unix))]
-fn keep_permissions(_: &mut tempfile::Builder<'_, '_>, _: &Path) {}
+fn permissions_of_a_new_file(_: &mut tempfile::Builder<'_, '_>) {}
 
 /// Makes the rename itself durable.
 #[cfg(unix)]

@@ -4,89 +4,115 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width};
 
 use super::terminal::printable;
 
-/// A table of text: a header, rows, some columns aligned right.
-pub struct Table {
-    inner: comfy_table::Table,
-    right: Vec<bool>,
+/// How a column is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    /// Text that is cut where the terminal is narrow.
+    Text,
+    /// Text that stays whole.
+    Whole,
+    /// Aligned right, and whole.
+    Number,
 }
 
+/// A table of text.
+pub struct Table {
+    inner: comfy_table::Table,
+    columns: Vec<Column>,
+}
+
+/// A column of text is never narrower than this.
+const NARROWEST: u16 = 8;
+
 impl Table {
-    /// A table with these columns; a name that begins with `>` is aligned right.
+    /// A table with these columns.
     #[must_use]
-    pub fn new(columns: &[&str]) -> Self {
+    pub fn new(columns: &[(&str, Column)]) -> Self {
         let mut inner = comfy_table::Table::new();
-        let right: Vec<bool> = columns.iter().map(|name| name.starts_with('>')).collect();
-        inner.set_header(columns.iter().map(|name| name.trim_start_matches('>')));
-        Self { inner, right }
+        inner.set_header(columns.iter().map(|(name, _)| name));
+        Self {
+            inner,
+            columns: columns.iter().map(|&(_, column)| column).collect(),
+        }
     }
 
     /// Adds a row; control characters in it are escaped.
     pub fn row<S: AsRef<str>>(&mut self, cells: &[S]) {
-        self.inner.add_row(
-            cells
-                .iter()
-                .map(|cell| printable(cell.as_ref()).into_owned()),
-        );
+        let cells = cells
+            .iter()
+            .map(|cell| printable(cell.as_ref()).into_owned());
+        self.inner.add_row(cells);
     }
 
-    /// The table for a terminal, `width` columns wide at most, long cells wrapped.
+    /// The table in plain text. For a terminal, whose width is given, every row is one line: long
+    /// text is cut. In a file or a pipe nothing is.
     #[must_use]
     pub fn render(mut self, width: Option<u16>) -> String {
         self.inner.load_preset(comfy_table::presets::NOTHING);
         if let Some(width) = width {
             self.inner
                 .set_content_arrangement(ContentArrangement::Dynamic);
+            self.inner.set_truncation_indicator("…");
             self.inner.set_width(width);
-        }
-        self.align();
-        for (index, column) in self.inner.column_iter_mut().enumerate() {
-            column.set_padding((0, 2));
-            // Numbers and dates stay whole; names give way.
-            if self.right[index] || index == 0 {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-            } else {
-                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(10)));
+            for row in self.inner.row_iter_mut() {
+                row.max_height(1);
             }
         }
-        trim_lines(&self.inner.to_string())
+        self.align();
+        for (column, kind) in self.inner.column_iter_mut().zip(&self.columns) {
+            column.set_padding((0, 2));
+            column.set_constraint(match kind {
+                Column::Text => ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST)),
+                Column::Whole | Column::Number => ColumnConstraint::ContentWidth,
+            });
+        }
+        let lines = self.inner.to_string();
+        lines
+            .lines()
+            .map(|line| line.trim_end().to_owned() + "\n")
+            .collect()
     }
 
     /// The table as Markdown.
     #[must_use]
     pub fn markdown(mut self) -> String {
+        for row in self.inner.row_iter_mut() {
+            let cells: Vec<String> = row
+                .cell_iter()
+                .map(|cell| cell.content().replace('|', "\\|"))
+                .collect();
+            *row = comfy_table::Row::from(cells);
+        }
         self.inner.load_preset(comfy_table::presets::ASCII_MARKDOWN);
         self.align();
-        let mut lines: Vec<String> = self.inner.to_string().lines().map(str::to_owned).collect();
-        // The preset knows no alignment marks.
-        if let Some(rule) = lines.get_mut(1) {
-            let cells: Vec<String> = rule
-                .trim_matches('|')
-                .split('|')
-                .zip(&self.right)
-                .map(|(cell, &right)| match (right, cell.len()) {
-                    (true, n) if n > 1 => format!("{}:", &cell[..n - 1]),
-                    _ => cell.to_owned(),
-                })
-                .collect();
-            *rule = format!("|{}|", cells.join("|"));
+        let lines = self.inner.to_string();
+        let mut markdown = String::new();
+        for (index, line) in lines.lines().enumerate() {
+            // The preset knows no alignment marks.
+            markdown += &if index == 1 {
+                self.rule(line)
+            } else {
+                line.to_owned()
+            };
+            markdown.push('\n');
         }
-        lines.join("\n") + "\n"
+        markdown
+    }
+
+    fn rule(&self, line: &str) -> String {
+        let cells = line.trim_matches('|').split('|').zip(&self.columns);
+        let marked = cells.map(|(cell, kind)| match (kind, cell.len()) {
+            (Column::Number, n) if n > 1 => format!("{}:", &cell[..n - 1]),
+            _ => cell.to_owned(),
+        });
+        format!("|{}|", marked.collect::<Vec<_>>().join("|"))
     }
 
     fn align(&mut self) {
-        for (column, &right) in self.inner.column_iter_mut().zip(&self.right) {
-            if right {
+        for (column, &kind) in self.inner.column_iter_mut().zip(&self.columns) {
+            if kind == Column::Number {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
     }
-}
-
-fn trim_lines(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for line in text.lines() {
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-    out
 }

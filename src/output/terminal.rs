@@ -79,6 +79,16 @@ impl Stdout {
         self.is_terminal
     }
 
+    /// The width of the terminal in columns; `None` if there is none.
+    #[must_use]
+    pub fn width(&self) -> Option<u16> {
+        let size = self
+            .is_terminal
+            .then(terminal_size::terminal_size)
+            .flatten();
+        size.map(|(width, _)| width.0)
+    }
+
     /// Writes text of our own, which may hold colours, unfiltered.
     pub fn styled(&mut self, text: &[u8]) -> Result<()> {
         self.end_line()

@@ -22,19 +22,27 @@ pub fn fingerprint(run: &Run) -> [u8; 16] {
             system,
             accelerator,
         } = &run.environment;
-        for text in [
+        let texts = [
             &runtime.name,
             &runtime.version,
             &runtime.commit,
             &system.cpu_name,
+            &system.cpu_arch,
+            &system.kernel_type,
             &system.kernel_release,
+            &system.version,
             &accelerator.name,
+            &accelerator.manufacturer,
             &accelerator.kind,
-        ] {
+        ];
+        for text in texts {
             feed(
                 &mut bytes,
                 text.as_ref().map_or(Value::Missing, Value::Text),
             );
+        }
+        for number in [system.ram_gb, accelerator.memory_gb] {
+            feed(&mut bytes, number.map_or(Value::Missing, Value::Number));
         }
     }
     xxh3_128(&bytes).to_be_bytes()

@@ -30,8 +30,16 @@ pub enum Schema {
     Foreign,
 }
 
-/// Looks what the file is.
+/// Looks what the file is, at one moment: another process may be making the schema.
 pub fn inspect(db: &Connection) -> rusqlite::Result<Schema> {
+    if !db.is_autocommit() {
+        return inspect_now(db);
+    }
+    let moment = db.unchecked_transaction()?;
+    inspect_now(&moment)
+}
+
+fn inspect_now(db: &Connection) -> rusqlite::Result<Schema> {
     let has_table = |name: &str| -> rusqlite::Result<bool> {
         db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?
             .exists([name])
@@ -48,6 +56,7 @@ pub fn inspect(db: &Connection) -> rusqlite::Result<Schema> {
             // A version that is no number was not written by us.
             Some(version) => version
                 .and_then(|text| text.parse().ok())
+                .filter(|&version| version > 0)
                 .map_or(Schema::Foreign, Schema::Version),
             None if has_table("chats")? && has_table("messages")? => Schema::Llamafile,
             None => Schema::Foreign,

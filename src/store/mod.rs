@@ -12,9 +12,11 @@ mod select;
 mod tags;
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{Error, Result};
@@ -22,12 +24,16 @@ pub use migrations::CURRENT as SCHEMA_VERSION;
 use migrations::Schema;
 pub use runs::{Added, Stored};
 pub use select::{Filter, Listed, Sort};
+pub use tags::check_tag;
 
 /// What the C tool runs on every open.
 pub const DEFAULT_STARTUP_SQL: &str = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;";
 
 /// How long a busy store is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Leaves the log of a WAL file where it is on closing.
+const KEEP_LOG: DbConfig = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
 
 /// Where the store is, and what is run when it is opened.
 #[derive(Debug, Clone)]
@@ -44,7 +50,7 @@ impl Location {
     #[must_use]
     pub fn resolve(db: Option<PathBuf>, startup_sql: Option<String>) -> Self {
         let from_environment = || std::env::var_os("LOCALSTORE_DB").filter(|path| !path.is_empty());
-        let path = db
+        let path: PathBuf = db
             .or_else(|| from_environment().map(PathBuf::from))
             .or_else(|| home().map(|home| home.join(".llamafile").join("llamafile.sqlite3")))
             .unwrap_or_else(|| "llamafile.sqlite3".into());
@@ -82,10 +88,9 @@ impl Store {
     pub fn open(location: &Location) -> Result<Self> {
         let path = &location.path;
         create(path)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut db = Connection::open_with_flags(path, flags).map_err(|e| failure(path, &e))?;
-        let prepared = Self::prepare(&mut db, location);
-        prepared?;
+        let mut db = open_with(OpenFlags::SQLITE_OPEN_READ_WRITE, &file(path))
+            .map_err(|error| failure(path, &error))?;
+        Self::prepare(&mut db, location)?;
         Ok(Self {
             db,
             path: path.clone(),
@@ -97,15 +102,18 @@ impl Store {
         let path = &location.path;
         let failed = |error: rusqlite::Error| failure(path, &error);
         db.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-        // Nothing is changed in a file that is not ours, not even its journal mode.
+        // Nothing is changed in a file that is not ours, neither its journal mode nor, by tidying
+        // up on close, the log that its program left.
+        db.set_db_config(KEEP_LOG, true).map_err(failed)?;
         let schema = patiently(|| migrations::inspect(db)).map_err(failed)?;
         refuse_what_is_not_ours(path, schema)?;
+        db.set_db_config(KEEP_LOG, false).map_err(failed)?;
         startup(db, location)?;
         db.pragma_update(None, "foreign_keys", true)
             .map_err(failed)?;
         if schema != Schema::Version(migrations::CURRENT) {
             patiently(|| migrations::migrate(db)).map_err(failed)?;
-            let schema = migrations::inspect(db).map_err(failed)?;
+            let schema = patiently(|| migrations::inspect(db)).map_err(failed)?;
             refuse_what_is_not_ours(path, schema)?;
         }
         Ok(())
@@ -114,11 +122,18 @@ impl Store {
     /// Opens the store for reading: nothing is created, and nothing can be changed.
     pub fn open_readonly(location: &Location) -> Result<Self> {
         let path = &location.path;
-        if !path.exists() {
-            return Err(Error::new(path.display(), "there is no store")
-                .hint("'localstore add FILE' makes it; '--db FILE' names another one"));
+        match std::fs::metadata(path) {
+            Ok(file) if file.is_dir() => {
+                return Err(Error::new(path.display(), "is a directory"));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::new(path.display(), "there is no store")
+                    .hint("'localstore add FILE' makes it; '--db FILE' names another one"));
+            }
+            Err(error) => return Err(Error::file(path, &error)),
         }
-        let (db, schema) = connect_readonly(path)?;
+        let (db, schema) = connect_readonly(path).map_err(|e| failure(path, &e))?;
         refuse_what_is_not_ours(path, schema)?;
         match schema {
             Schema::Version(version) if version < migrations::CURRENT => {
@@ -154,13 +169,16 @@ impl Store {
 
 /// Makes the folder and an empty file that only its user may read, where there is none.
 fn create(path: &Path) -> Result<()> {
-    let failed = |error: &std::io::Error| Error::file(path, error);
+    let failed = |error: &io::Error| Error::file(path, error);
+    if path.is_dir() {
+        return Err(Error::new(path.display(), "is a directory"));
+    }
     if path.exists() {
         return Ok(());
     }
     if let Some(folder) = path
         .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
+        .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
     {
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true);
@@ -174,7 +192,7 @@ fn create(path: &Path) -> Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
         // Another process was quicker.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(failed(&error)),
         Ok(_) => Ok(()),
     }
@@ -216,47 +234,52 @@ fn patiently<T>(mut step: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Resu
     }
 }
 
+/// The file for SQLite, which must not take a relative name for a URI or for `:memory:`.
+fn file(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// A connection that reads only, in the first of three ways that works.
 ///
 /// One that may write but is forbidden to comes first, because on closing it takes away the files
-/// `-wal` and `-shm` that any reader of a WAL file makes. In a folder where these cannot be made,
-/// the file is read as it stands.
-fn connect_readonly(path: &Path) -> Result<(Connection, Schema)> {
-    let open = |flags: OpenFlags, name: &str| -> rusqlite::Result<(Connection, Schema)> {
-        let db = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        db.busy_timeout(BUSY_TIMEOUT)?;
-        db.pragma_update(None, "query_only", true)?;
-        let schema = patiently(|| migrations::inspect(&db))?;
-        Ok((db, schema))
+/// `-wal` and `-shm` that any reader of a WAL file makes. Where the file cannot be written to, it is
+/// read as it stands, unless a log beside it tells that somebody else is writing.
+fn connect_readonly(path: &Path) -> rusqlite::Result<(Connection, Schema)> {
+    let path = file(path);
+    let db = open_with(OpenFlags::SQLITE_OPEN_READ_WRITE, &path)?;
+    // Where it may not write, SQLite opens for reading without a word.
+    if !db.is_readonly(rusqlite::MAIN_DB)? {
+        match prepare_readonly(db) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {}
+            result => return result,
+        }
+    }
+    let mut log = path.clone().into_os_string();
+    log.push("-wal");
+    let db = if Path::new(&log).exists() {
+        open_with(OpenFlags::SQLITE_OPEN_READ_ONLY, &path)
+    } else {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        open_with(flags, Path::new(&immutable_uri(&path)))
     };
-    let name = path.to_string_lossy();
-    let refused = |error: &rusqlite::Error| {
-        matches!(
-            error.sqlite_error_code(),
-            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
-        )
-    };
-    open(OpenFlags::SQLITE_OPEN_READ_WRITE, &name)
-        .or_else(|error| {
-            if refused(&error) {
-                open(OpenFlags::SQLITE_OPEN_READ_ONLY, &name)
-            } else {
-                Err(error)
-            }
-        })
-        .or_else(|error| {
-            let log = path.with_file_name(format!(
-                "{}-wal",
-                path.file_name().unwrap_or_default().to_string_lossy()
-            ));
-            if refused(&error) && !log.exists() {
-                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-                open(flags, &immutable_uri(path))
-            } else {
-                Err(error)
-            }
-        })
-        .map_err(|error| failure(path, &error))
+    prepare_readonly(db?)
+}
+
+fn open_with(flags: OpenFlags, path: &Path) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+}
+
+fn prepare_readonly(db: Connection) -> rusqlite::Result<(Connection, Schema)> {
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    db.set_db_config(KEEP_LOG, true)?;
+    db.pragma_update(None, "query_only", true)?;
+    let schema = patiently(|| migrations::inspect(&db))?;
+    if matches!(schema, Schema::Version(version) if version <= migrations::CURRENT) {
+        db.set_db_config(KEEP_LOG, false)?;
+    }
+    // All that a command reads is of one moment.
+    db.execute_batch("BEGIN")?;
+    Ok((db, schema))
 }
 
 fn immutable_uri(path: &Path) -> String {
@@ -300,9 +323,12 @@ fn failure(path: &Path, error: &rusqlite::Error) -> Error {
     match code {
         ErrorCode::NotADatabase => plain("this is not a database")
             .hint("'--db FILE' names the store; a new file is made where there is none"),
-        ErrorCode::CannotOpen if path.is_dir() => plain("is a directory"),
-        ErrorCode::CannotOpen => Error::new(path.display(), "can't open database: ")
-            .hint("check that the file and its folder can be read and written"),
+        ErrorCode::CannotOpen => {
+            let found = std::fs::File::open(path).err();
+            let why = found.map_or_else(|| reason(error), |error| error.to_string());
+            Error::new(path.display(), format!("can't open database: {why}"))
+        }
+        .hint("check that the file and its folder can be read and written"),
         ErrorCode::ReadOnly => plain("the store cannot be written to")
             .hint("check the permissions of the file and of its folder"),
         ErrorCode::PermissionDenied => plain("permission denied"),

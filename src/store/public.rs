@@ -171,5 +171,5 @@ fn public_header(text: &Text) -> String {
 
 /// A string for the public tables: what a JSON reader makes of it, in UTF-8.
 pub fn public_text(text: &Text) -> String {
-    String::from_utf8_lossy(text.as_bytes()).into_owned()
+    text.to_utf8().into_owned()
 }

@@ -47,11 +47,9 @@ impl Store {
         Ok(result)
     }
 
-    /// Adds runs in one transaction: all of them or, on an error, none.
+    /// Adds runs in one transaction: all of them or, on an error, none. The tag has been checked by
+    /// [`super::check_tag`].
     pub fn add(&mut self, runs: &[Run], tag: Option<&str>) -> Result<Vec<Added>> {
-        if let Some(tag) = tag {
-            super::tags::check_tag(tag)?;
-        }
         self.write(|db| {
             let mut added = Vec::with_capacity(runs.len());
             for run in runs {

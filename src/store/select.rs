@@ -124,7 +124,10 @@ impl Store {
                 .query_row([back], |row| row.get(0))
                 .optional();
         }
-        if let Ok(id) = name.parse::<i64>() {
+        if name.bytes().all(|byte| byte.is_ascii_digit()) {
+            let Ok(id) = name.parse::<i64>() else {
+                return Ok(None);
+            };
             return self
                 .db
                 .prepare("SELECT run_id FROM localstore_runs WHERE run_id = ?1")?

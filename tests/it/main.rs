@@ -2,7 +2,15 @@
 
 mod sandbox;
 
+mod add;
+mod cli;
+mod export;
 mod goldens;
+mod list;
+mod reading;
+mod rm;
+mod store;
+mod tag;
 
 /// Every file beside this one is in the list above: a test file that nobody calls tests nothing.
 #[test]

@@ -1,0 +1,197 @@
+//! The command line as a whole: parity with the C tool, help, exit codes.
+
+use std::fmt::Write as _;
+
+use clap::CommandFactory;
+
+use crate::sandbox::{Sandbox, fixture};
+
+#[test]
+fn a_wrong_argument_is_named_as_by_the_c_tool() {
+    let sandbox = Sandbox::new();
+    let cases: [(&[&str], &str); 12] = [
+        (&["--frob"], "invalid parameter for: --frob"),
+        (&["frob"], "invalid parameter for: frob"),
+        (&["list", "--fr_ob"], "invalid parameter for: --fr-ob"),
+        (&["list", "-x"], "invalid parameter for: -x"),
+        (&["list", "-o", "xml"], "invalid parameter for: -o"),
+        (
+            &["list", "--output", "xml"],
+            "invalid parameter for: --output",
+        ),
+        (&["list", "--output=xml"], "invalid parameter for: --output"),
+        (&["export", "-o"], "invalid parameter for: -o"),
+        (
+            &["list", "--since", "then"],
+            "invalid parameter for: --since",
+        ),
+        (&["show", "1", "2"], "invalid parameter for: 2"),
+        (&["rm"], "missing parameter: RUN"),
+        (&[], "missing command"),
+    ];
+    for (args, message) in cases {
+        let ran = sandbox.run(args);
+        assert_eq!(ran.failed(), message, "{args:?}");
+        assert!(ran.stderr.contains("\nhint: "), "{args:?}");
+        assert!(ran.stdout.is_empty());
+    }
+    assert!(!sandbox.path().join(".llamafile").exists());
+}
+
+#[test]
+fn hyphen_and_underscore_are_one_in_long_options() {
+    let sandbox = Sandbox::new();
+    let json = fixture("golden/single-test.json");
+    let args = ["add".as_ref(), "--dry_run".as_ref(), json.as_os_str()];
+    sandbox.run(args).ok();
+    assert!(!sandbox.store().exists());
+    // Values keep theirs.
+    sandbox
+        .run(["--db_startup_sql=SELECT 1 AS a_b", "--db=a_b", "path"])
+        .ok();
+    assert_eq!(sandbox.run(["--db=a_b", "path"]).text(), "a_b\n");
+}
+
+#[test]
+fn the_last_of_a_repeated_option_counts() {
+    let sandbox = Sandbox::new();
+    let text = sandbox
+        .run(["--db", "a", "path", "--db", "b", "--db=c"])
+        .text();
+    assert_eq!(text, "c\n");
+    sandbox.add(["golden/single-test.json"]);
+    let csv = sandbox.run(["export", "-o", "json", "-o", "csv"]).text();
+    assert!(csv.starts_with("build_commit,"));
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    let sandbox = Sandbox::new();
+    for args in [
+        &["--help"][..],
+        &["-h"],
+        &["add", "--help"],
+        &["-V"],
+        &["--version"],
+    ] {
+        let ran = sandbox.run(args);
+        ran.ok();
+        assert!(ran.stderr.is_empty());
+        assert!(!ran.stdout.is_empty());
+    }
+    assert_eq!(
+        sandbox.run(["--version"]).text(),
+        format!("localstore {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn every_command_has_an_example() {
+    let sandbox = Sandbox::new();
+    for command in localstore::Cli::command().get_subcommands() {
+        let help = sandbox.run([command.get_name(), "--help"]).text();
+        assert!(help.contains("Example"), "{}", command.get_name());
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 80),
+            "{help}"
+        );
+    }
+}
+
+/// docs/cli.md is the help of every command, so a change of the surface shows in a diff. To accept
+/// one: `UPDATE_DOCS=1 cargo test`.
+#[test]
+fn the_reference_of_commands_is_what_help_says() {
+    let sandbox = Sandbox::new();
+    let mut reference = String::from(
+        "# Commands\n\nWhat `localstore --help` and `localstore COMMAND --help` print. A test keeps \
+         this page true.\n",
+    );
+    let mut section = |title: &str, args: &[&str]| {
+        let help = sandbox.run(args).text();
+        let _ = write!(
+            reference,
+            "\n## {title}\n\n```text\n{}\n```\n",
+            help.trim_end()
+        );
+    };
+    section("localstore", &["--help"]);
+    for command in localstore::Cli::command().get_subcommands() {
+        let name = command.get_name();
+        section(&format!("localstore {name}"), &[name, "--help"]);
+        for inner in command.get_subcommands() {
+            let inner = inner.get_name();
+            section(
+                &format!("localstore {name} {inner}"),
+                &[name, inner, "--help"],
+            );
+        }
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cli.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        use std::io::Write;
+        let mut file = std::fs::File::create(path).unwrap();
+        file.write_all(reference.as_bytes()).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        written == reference,
+        "docs/cli.md is old: UPDATE_DOCS=1 cargo test writes it"
+    );
+}
+
+#[test]
+fn completions_and_man_pages_are_printed() {
+    let sandbox = Sandbox::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = sandbox.run(["completions", shell]).text();
+        assert!(script.contains("localstore"), "{shell}");
+    }
+    assert!(sandbox.run(["man"]).text().contains(".TH localstore 1"));
+    assert!(sandbox.run(["man", "add"]).text().contains("dry\\-run"));
+    assert_eq!(
+        sandbox.run(["man", "frob"]).failed(),
+        "invalid parameter for: frob"
+    );
+}
+
+#[test]
+fn a_full_disk_behind_stdout_is_an_error() {
+    if !std::path::Path::new("/dev/full").exists() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/single-test.json"]);
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let output = sandbox.command(["export"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "localstore: standard output: no space left on device\n"
+    );
+}
+
+#[test]
+fn a_closed_pipe_ends_the_program_quietly() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.json"]);
+    for args in [
+        &["export", "-o", "json"][..],
+        &["list"],
+        &["score"],
+        &["--help"],
+        &["man"],
+        &["list", "-o", "csv"],
+    ] {
+        let mut command = sandbox.command(args);
+        let mut child = command
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
+    }
+}

@@ -1,0 +1,125 @@
+//! `rm`, and the score table, which every add and rm keeps true.
+
+use rusqlite::Connection;
+
+use crate::sandbox::{Sandbox, fixture, read_fixture};
+
+/// What the site's own statement makes of the runs, and what the table says.
+fn scores(db: &Connection) -> (Vec<String>, Vec<String>) {
+    let mean =
+        |column: &str| format!("AVG(CASE WHEN b.{column} = 0 THEN NULL ELSE b.{column} END)");
+    let computed = format!(
+        "SELECT b.accelerator_id, v.model_id, v.id, {}, {}, {}, {}
+         FROM benchmark_runs b JOIN model_variants v ON v.id = b.model_variant_id
+         WHERE b.accelerator_id IS NOT NULL GROUP BY 1, 3 ORDER BY 1, 2, 3",
+        mean("avg_prompt_tps"),
+        mean("avg_gen_tps"),
+        mean("avg_ttft_ms"),
+        mean("performance_score"),
+    );
+    let stored = "SELECT accelerator_id, model_id, model_variant_id, avg_prompt_tps, avg_gen_tps,
+        avg_ttft, performance_score FROM accelerator_model_performance_scores ORDER BY 1, 2, 3";
+    let rows = |sql: &str| {
+        let mut query = db.prepare(sql).unwrap();
+        let rows = query.query_map([], |row| {
+            let ids: [i64; 3] = [row.get(0)?, row.get(1)?, row.get(2)?];
+            let means: [Option<f64>; 4] = [row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?];
+            // To twelve digits: SQLite's own sum is rounded at each step.
+            Ok(format!(
+                "{ids:?} {:?}",
+                means.map(|mean| mean.map(|mean| format!("{mean:.11e}")))
+            ))
+        });
+        rows.unwrap().map(Result::unwrap).collect()
+    };
+    (rows(&computed), rows(stored))
+}
+
+#[track_caller]
+fn assert_scores(sandbox: &Sandbox) {
+    let (computed, stored) = scores(&sandbox.db());
+    assert_eq!(computed, stored);
+}
+
+#[test]
+fn the_score_table_is_right_after_every_add_and_rm() {
+    let sandbox = Sandbox::new();
+    let mut names: Vec<String> = std::fs::read_dir(fixture("golden"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.split('.').skip(1).eq(["json"]))
+        .collect();
+    names.sort();
+    for name in &names {
+        sandbox.add([format!("golden/{name}").as_str()]);
+        assert_scores(&sandbox);
+    }
+    // In an order that empties rows of the table in between.
+    for id in [
+        3, 17, 1, 9, 6, 5, 14, 2, 19, 12, 4, 8, 7, 10, 11, 13, 15, 16, 18,
+    ] {
+        sandbox.run(["rm", &id.to_string()]).ok();
+        assert_scores(&sandbox);
+    }
+    for table in [
+        "benchmark_runs",
+        "test_results",
+        "accelerator_model_performance_scores",
+        "localstore_runs",
+        "localstore_tests",
+        "localstore_scores",
+        "localstore_tags",
+    ] {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let left: i64 = sandbox.db().query_row(&sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0, "{table}");
+    }
+}
+
+#[test]
+fn a_huge_run_leaves_no_trace_in_the_means() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-rtx4090-8b.json"]);
+    let before = scores(&sandbox.db()).1;
+    let text = String::from_utf8(read_fixture("golden/gpu-rtx4090-8b.json")).unwrap();
+    sandbox.file(
+        "huge",
+        text.replace("\"prompt_tps\": ", "\"prompt_tps\": 1e250, \"x\": "),
+    );
+    sandbox.run(["add", "huge"]).ok();
+    assert_ne!(scores(&sandbox.db()).1, before);
+    sandbox.run(["rm", "last"]).ok();
+    assert_eq!(scores(&sandbox.db()).1, before);
+}
+
+#[test]
+fn a_removed_run_can_be_added_again() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.json", "golden/second-gpu.json"]);
+    sandbox.run(["tag", "x", "1", "2"]).ok();
+    let text = sandbox.run(["rm", "1", "last", "1", "-y"]).text();
+    insta::assert_snapshot!(text, @r"
+    removed run 1: Llama 3.2 1B Instruct, NVIDIA GeForce RTX 4090, score 6986
+    removed run 2: Meta Llama 3.1 8B Instruct, AMD Radeon RX 7900 XTX, score 1875
+    ");
+    sandbox.add(["golden/gpu-reps4.json"]);
+    assert_eq!(
+        sandbox.run(["export", "-o", "json"]).ok(),
+        read_fixture("golden/gpu-reps4.json")
+    );
+    // Ids are not used twice.
+    assert!(sandbox.run(["list", "-o", "csv"]).text().contains("\n3,"));
+}
+
+#[test]
+fn a_dry_run_and_a_wrong_name_remove_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.json"]);
+    let text = sandbox.run(["rm", "last", "--dry-run"]).text();
+    assert!(text.starts_with("would remove run 1: "), "{text}");
+    sandbox.run(["rm", "1", "7"]).failed();
+    assert_eq!(
+        sandbox.run(["export", "-o", "json"]).ok(),
+        read_fixture("golden/gpu-reps4.json")
+    );
+}

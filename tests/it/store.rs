@@ -1,0 +1,374 @@
+//! The file: where it is, whose it is, who may share it, and what happens when many want it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use rusqlite::Connection;
+
+use crate::sandbox::{Sandbox, fixture, read_fixture};
+
+const RUN: &str = "golden/gpu-reps4.json";
+
+#[test]
+fn the_path_follows_the_rules_of_the_c_tool() {
+    let sandbox = Sandbox::new();
+    let path = |args: &[&str], env: &[(&str, &str)], home: bool| {
+        let mut command = sandbox.command(args.iter().copied().chain(["path"]));
+        command.envs(env.iter().copied());
+        if !home {
+            command.env_remove("HOME");
+        }
+        let path = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        path.replace(sandbox.path().to_str().unwrap(), "~")
+    };
+    let env = &[("LOCALSTORE_DB", "env.db")];
+    assert_eq!(path(&["--db", "arg.db"], env, true), "arg.db\n");
+    assert_eq!(path(&[], env, true), "env.db\n");
+    assert_eq!(
+        path(&[], &[("LOCALSTORE_DB", "")], true),
+        "~/.llamafile/llamafile.sqlite3\n"
+    );
+    assert_eq!(path(&[], &[], false), "llamafile.sqlite3\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn folder_and_file_are_made_on_the_first_write_and_are_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::new();
+    let message = sandbox.run(["list"]).failed();
+    assert!(message.ends_with("there is no store"), "{message}");
+    assert!(!sandbox.path().join(".llamafile").exists());
+
+    sandbox.add([RUN]);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&sandbox.store()), 0o600);
+    assert_eq!(mode(sandbox.store().parent().unwrap()), 0o700);
+}
+
+#[test]
+fn reading_creates_nothing_and_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.add([RUN]);
+    let before = std::fs::read(sandbox.store()).unwrap();
+    for args in [
+        &["list"][..],
+        &["show"],
+        &["export"],
+        &["score"],
+        &["path"],
+        &["add", "--dry-run", "x"],
+    ] {
+        sandbox.run(args);
+        let folder = sandbox.store().parent().unwrap().to_owned();
+        let names: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["llamafile.sqlite3"], "{args:?}");
+    }
+    assert!(std::fs::read(sandbox.store()).unwrap() == before);
+}
+
+/// Each table of the public schema, with its columns, keys and indexes. The texts are those that
+/// SQLite gives for the LocalScore site's own database.
+#[test]
+fn the_public_tables_are_those_of_the_site() {
+    let sandbox = Sandbox::new();
+    sandbox.add([RUN]);
+    let db = sandbox.db();
+    let mut schema = String::new();
+    let mut describe = |sql: &str, argument: &str| {
+        let mut query = db.prepare(sql).unwrap();
+        let rows = query
+            .query_map([argument], |row| row.get::<_, String>(0))
+            .unwrap();
+        for row in rows {
+            let _ = writeln!(schema, "  {}", row.unwrap());
+        }
+    };
+    for table in [
+        "accelerator_model_performance_scores",
+        "accelerators",
+        "benchmark_runs",
+        "benchmark_systems",
+        "model_variants",
+        "models",
+        "runtimes",
+        "test_results",
+    ] {
+        describe("SELECT upper(?1)", table);
+        describe(
+            "SELECT concat_ws(' ', name, type, \"notnull\", dflt_value, pk, hidden) FROM pragma_table_xinfo(?1)",
+            table,
+        );
+        describe(
+            "SELECT concat_ws(' ', 'key', \"from\", \"table\", \"to\", on_update, on_delete) FROM pragma_foreign_key_list(?1)",
+            table,
+        );
+        describe(
+            "SELECT concat_ws(' ', 'index', l.name, l.\"unique\", l.origin, l.partial, group_concat(x.name || ' ' || x.desc || ' ' || x.coll, ', '))
+             FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) x WHERE x.key GROUP BY l.seq",
+            table,
+        );
+    }
+    insta::assert_snapshot!(schema);
+}
+
+#[test]
+fn a_store_that_llamafile_made_keeps_its_rows() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path().join(".llamafile")).unwrap();
+    std::fs::copy(fixture("stores/llamafile.sqlite3"), sandbox.store()).unwrap();
+    let rows = || -> Vec<String> {
+        let db = sandbox.db();
+        let mut all = Vec::new();
+        for sql in [
+            "SELECT quote(id) || quote(created_at) || quote(model) || quote(title) FROM chats",
+            "SELECT quote(id) || quote(created_at) || quote(chat_id) || quote(role) || quote(content)
+                 || quote(temperature) || quote(top_p) FROM messages",
+            "SELECT sql FROM sqlite_schema WHERE name IN ('metadata', 'chats', 'messages')",
+        ] {
+            let mut query = db.prepare(sql).unwrap();
+            all.extend(query.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap));
+        }
+        all
+    };
+    let before = rows();
+    // Reading does not make it ours.
+    let file = std::fs::read(sandbox.store()).unwrap();
+    assert_eq!(sandbox.run(["list"]).ok(), b"");
+    assert!(std::fs::read(sandbox.store()).unwrap() == file);
+
+    sandbox.add([RUN]);
+    assert_eq!(rows(), before);
+    assert_eq!(
+        sandbox.run(["export", "-o", "json"]).ok(),
+        read_fixture(RUN)
+    );
+}
+
+/// llamafile makes its schema only where there is no table `metadata`, and then reads and writes
+/// chats and messages: all of which it can do in a file that we made.
+#[test]
+fn llamafile_can_use_a_store_that_we_made() {
+    let sandbox = Sandbox::new();
+    sandbox.add([RUN]);
+    let db = sandbox.db();
+    db.execute_batch("PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;")
+        .unwrap();
+    let theirs = Connection::open(fixture("stores/llamafile.sqlite3")).unwrap();
+    for table in ["metadata", "chats", "messages"] {
+        let sql = "SELECT sql FROM sqlite_schema WHERE name = ?1";
+        let get = |db: &Connection| db.query_row(sql, [table], |row| row.get::<_, String>(0));
+        assert_eq!(get(&db).unwrap(), get(&theirs).unwrap(), "{table}");
+    }
+    db.execute("INSERT INTO chats (model, title) VALUES ('m', 't');", [])
+        .unwrap();
+    db.execute(
+        "INSERT INTO messages (chat_id, role, content, temperature, top_p, presence_penalty, \
+         frequency_penalty) VALUES (1, 'user', 'hi', 0.5, 1, 0, 0);",
+        [],
+    )
+    .unwrap();
+    drop(db);
+    sandbox.add(["golden/second-gpu.json"]);
+    let titles: String = sandbox
+        .db()
+        .query_row("SELECT title FROM chats", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(titles, "t");
+}
+
+#[test]
+fn a_newer_store_is_refused_and_not_touched() {
+    let sandbox = Sandbox::new();
+    sandbox.add([RUN]);
+    sandbox
+        .db()
+        .execute(
+            "UPDATE metadata SET value = '99' WHERE key = 'localstore.schema_version'",
+            [],
+        )
+        .unwrap();
+    let before = std::fs::read(sandbox.store()).unwrap();
+    let json = fixture("golden/second-gpu.json");
+    for args in [
+        &["list".as_ref()][..],
+        &["add".as_ref(), json.as_os_str()],
+        &["rm".as_ref(), "1".as_ref()],
+    ] {
+        let message = sandbox.run(args).failed();
+        let version = localstore::store::SCHEMA_VERSION;
+        let expected =
+            format!("the store has schema version 99, this program knows versions up to {version}");
+        assert!(message.ends_with(&expected), "{message}");
+    }
+    assert!(std::fs::read(sandbox.store()).unwrap() == before);
+}
+
+#[test]
+fn what_is_no_store_is_refused_and_not_touched() {
+    let sandbox = Sandbox::new();
+    let json = fixture(RUN);
+    let other = sandbox.path().join("other.db");
+    Connection::open(&other)
+        .unwrap()
+        .execute_batch("CREATE TABLE metadata (name TEXT, value TEXT); CREATE TABLE tiles (x);")
+        .unwrap();
+    sandbox.file(
+        "text.db",
+        "this is a letter to a friend, not a database at all",
+    );
+    std::fs::create_dir(sandbox.path().join("folder")).unwrap();
+    let cases = [
+        (
+            "other.db",
+            "other.db: this is a database of another program",
+        ),
+        ("text.db", "text.db: this is not a database"),
+        ("folder", "folder: is a directory"),
+        ("text.db/x", "text.db/x: not a directory"),
+    ];
+    for (db, message) in cases {
+        let before = std::fs::read(sandbox.path().join(db)).ok();
+        let args = [
+            "add".as_ref(),
+            "--db".as_ref(),
+            db.as_ref(),
+            json.as_os_str(),
+        ];
+        assert_eq!(sandbox.run(args).failed(), message);
+        if !db.contains('/') {
+            assert_eq!(sandbox.run(["list", "--db", db]).failed(), message);
+        }
+        assert!(std::fs::read(sandbox.path().join(db)).ok() == before);
+    }
+}
+
+#[test]
+fn startup_sql_is_run_and_a_bad_one_is_named() {
+    let sandbox = Sandbox::new();
+    let json = fixture(RUN);
+    let add = |sql: &str| {
+        sandbox.run([
+            "add".as_ref(),
+            "--db-startup-sql".as_ref(),
+            sql.as_ref(),
+            json.as_os_str(),
+        ])
+    };
+    let message = add("PRAGMA a b c").failed();
+    assert!(
+        message.contains("failed to execute startup SQL (PRAGMA a b c) because: near \"b\""),
+        "{message}"
+    );
+    add("PRAGMA journal_mode=DELETE").ok();
+    let mode: String = sandbox
+        .db()
+        .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(mode, "delete");
+}
+
+#[test]
+fn many_processes_may_open_a_new_store_at_the_same_moment() {
+    let sandbox = Sandbox::new();
+    let cases = ["gpu-reps4", "second-gpu", "cpu-i7-14b", "nan-stddev"];
+    let children: Vec<_> = (0..16)
+        .map(|index| {
+            let mut command = sandbox.command(["add"]);
+            command.arg(fixture(&format!(
+                "golden/{}.json",
+                cases[index % cases.len()]
+            )));
+            command
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        assert_eq!(output.status.code(), Some(0));
+    }
+    assert_eq!(
+        sandbox.run(["list", "-o", "jsonl"]).text().lines().count(),
+        cases.len()
+    );
+}
+
+#[test]
+fn readers_do_not_wait_for_a_writer_and_writers_do() {
+    let sandbox = Sandbox::new();
+    sandbox.add([RUN]);
+    let db = sandbox.db();
+    db.execute_batch("BEGIN IMMEDIATE; INSERT INTO chats (model) VALUES ('x')")
+        .unwrap();
+    assert_eq!(
+        sandbox.run(["list", "-o", "jsonl"]).text().lines().count(),
+        1
+    );
+    let mut writer = sandbox.command(["tag", "waited"]).spawn().unwrap();
+    db.execute_batch("COMMIT").unwrap();
+    assert_eq!(writer.wait().unwrap().code(), Some(0));
+}
+
+/// The same runs get the same rows and ids as on the site: it takes an id of the sequence for
+/// every insert, even where the row is there.
+#[test]
+fn the_public_rows_get_the_ids_that_the_site_would_give_them() {
+    let sandbox = Sandbox::new();
+    sandbox.add([
+        "golden/gpu-rtx4090-8b.json",
+        "golden/gpu-reps4.json",
+        "golden/second-gpu.json",
+    ]);
+    let db = sandbox.db();
+    let ids = |sql: &str| -> Vec<i64> {
+        let mut query = db.prepare(sql).unwrap();
+        query
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
+    };
+    assert_eq!(ids("SELECT id FROM accelerators ORDER BY id"), [1, 3]);
+    assert_eq!(ids("SELECT id FROM models ORDER BY id"), [1, 2]);
+    assert_eq!(ids("SELECT id FROM benchmark_systems"), [1]);
+    assert_eq!(
+        ids("SELECT model_variant_id FROM benchmark_runs"),
+        [1, 2, 1]
+    );
+    assert_eq!(
+        ids("SELECT seq FROM sqlite_sequence WHERE name IN ('runtimes', 'models')"),
+        [3, 3]
+    );
+}
+
+/// A shared row keeps the values of the first run; an export gives what each run came with.
+#[test]
+fn an_export_does_not_depend_on_what_others_brought() {
+    let sandbox = Sandbox::new();
+    let first = String::from_utf8(read_fixture("golden/gpu-rtx4090-8b.json")).unwrap();
+    let second = String::from_utf8(read_fixture("golden/single-test.json"))
+        .unwrap()
+        .replace(
+            "\"manufacturer\": \"NVIDIA\"",
+            "\"manufacturer\": \"Other\"",
+        )
+        .replace(
+            "\"model_n_params\": 8030261312",
+            "\"model_n_params\": 18446744073709551615",
+        );
+    sandbox.file("first", &first);
+    sandbox.file("second", &second);
+    sandbox.run(["add", "first", "second"]).ok();
+    assert_eq!(
+        sandbox.run(["export", "-o", "json", "1", "2"]).text(),
+        format!("{first}\n{second}")
+    );
+}

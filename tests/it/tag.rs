@@ -1,0 +1,59 @@
+//! `tag` and `untag`, and tags as names of runs.
+
+use crate::sandbox::{Sandbox, read_fixture};
+
+fn store() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.add([
+        "golden/cpu-i7-14b.json",
+        "golden/gpu-reps4.json",
+        "golden/second-gpu.json",
+    ]);
+    sandbox
+}
+
+#[test]
+fn a_tag_names_the_run_added_last_of_those_that_have_it() {
+    let sandbox = store();
+    assert_eq!(
+        sandbox.run(["tag", "base", "2", "1"]).text(),
+        "run 2: base\nrun 1: base\n"
+    );
+    let exported = sandbox.run(["export", "base", "-o", "json"]).ok();
+    assert_eq!(exported, read_fixture("golden/gpu-reps4.json"));
+    sandbox.run(["untag", "base", "2"]).ok();
+    let exported = sandbox.run(["export", "base", "-o", "json"]).ok();
+    assert_eq!(exported, read_fixture("golden/cpu-i7-14b.json"));
+    assert_eq!(
+        sandbox.run(["untag", "base"]).text(),
+        "run 1: no longer base\n"
+    );
+    assert_eq!(
+        sandbox.run(["untag", "base"]).failed(),
+        "tag 'base': no such run has it"
+    );
+}
+
+#[test]
+fn without_a_run_the_last_is_tagged_and_run_and_tag_may_change_places() {
+    let sandbox = store();
+    assert_eq!(sandbox.run(["tag", "new"]).text(), "run 3: new\n");
+    assert_eq!(sandbox.run(["tag", "last~2", "old"]).text(), "run 1: old\n");
+    assert_eq!(
+        sandbox.run(["tag", "1", "2", "both"]).text(),
+        "run 1: both\nrun 2: both\n"
+    );
+    assert_eq!(
+        sandbox.run(["tag", "other", "new"]).text(),
+        "run 3: other\n"
+    );
+}
+
+#[test]
+fn a_tag_cannot_read_as_another_name_of_a_run() {
+    let sandbox = store();
+    for tag in ["12", "last", "last~1", "", "a b", "a\u{7}"] {
+        let ran = sandbox.run(["tag", tag, "1"]);
+        assert!(ran.failed().starts_with("tag '"), "{tag}: {}", ran.stderr);
+    }
+}
