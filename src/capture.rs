@@ -143,7 +143,7 @@ impl<R: Read> Capture<R> {
         if !table.fits(record) {
             return Ok(table.finish().map(Found::Run));
         }
-        let (done, result) = table.push(record);
+        let (done, result) = table.push(&self.unread()[..end]);
         let bad = result.err().map(|flaw| Found::Bad {
             line: self.line,
             why: flaw.why,
