@@ -96,7 +96,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
             }
         }
     }
-    if more {
+    if more && args.limit.is_none() {
         note(&format!("the first {shown} runs; '--limit 0' lists all"));
     }
     if runs.is_empty() && args.output == Output::Table {

@@ -81,7 +81,9 @@ pub struct Listed {
 const COLUMNS: &str = "r.run_id, b.created_at, r.measured_at, m.model_name, m.model_quant_str,
     e.accelerator_name, e.runtime_name, e.runtime_version, b.avg_prompt_tps, b.avg_gen_tps,
     b.avg_ttft_ms, b.performance_score,
-    (SELECT count(*) FROM localstore_tests t WHERE t.run_id = r.run_id), r.partial";
+    (SELECT count(*) FROM localstore_tests t WHERE t.run_id = r.run_id), r.partial,
+    (SELECT json_group_array(tag) FROM
+        (SELECT tag FROM localstore_tags t WHERE t.run_id = r.run_id ORDER BY tag))";
 
 // CROSS JOIN keeps the order of the tables: the runs, which are sorted, come first.
 const TABLES: &str = "localstore_runs r
@@ -178,38 +180,22 @@ impl Store {
                 .query_map(params_from_iter(values), listed)?
                 .collect::<rusqlite::Result<Vec<_>>>()
         };
-        let mut runs = query().map_err(|error| self.failure(&error))?;
-        for run in &mut runs {
-            run.tags = self.tags_of(run.id)?;
-        }
-        Ok(runs)
+        query().map_err(|error| self.failure(&error))
     }
 
     /// One run as a list shows it.
     pub fn listed(&self, id: i64) -> Result<Listed> {
         let sql = format!("SELECT {COLUMNS} FROM {TABLES} WHERE r.run_id = ?1");
-        let mut run = self
-            .db
+        self.db
             .prepare_cached(&sql)
             .and_then(|mut statement| statement.query_row([id], listed))
-            .map_err(|error| self.failure(&error))?;
-        run.tags = self.tags_of(id)?;
-        Ok(run)
-    }
-
-    fn tags_of(&self, id: i64) -> Result<Vec<String>> {
-        let query = || -> rusqlite::Result<_> {
-            self.db
-                .prepare_cached("SELECT tag FROM localstore_tags WHERE run_id = ?1 ORDER BY tag")?
-                .query_map([id], |row| row.get(0))?
-                .collect()
-        };
-        query().map_err(|error| self.failure(&error))
+            .map_err(|error| self.failure(&error))
     }
 }
 
 fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Listed> {
     let text = |index| row.get_ref(index).map(rows::text);
+    let tags: String = row.get(14)?;
     Ok(Listed {
         id: row.get(0)?,
         added_at: row.get(1)?,
@@ -227,7 +213,7 @@ fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Listed> {
         },
         tests: row.get(12)?,
         partial: row.get(13)?,
-        tags: Vec::new(),
+        tags: serde_json::from_str(&tags).unwrap_or_default(),
     })
 }
 
