@@ -1,30 +1,64 @@
 //! One run from two captures: what one lacks, the other may know.
 
 use super::{
-    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test, Text,
+    AcceleratorInfo, Environment, Field, Model, Run, RuntimeInfo, Source, SystemInfo, Test, Text,
+    Value,
 };
 
 impl Run {
     /// The run with what another capture of the same run knows besides; `None` if that is nothing.
     ///
-    /// What is known stays: only what is missing is taken over, and strings of which the C tool
-    /// lost bytes.
+    /// The better source counts; from the other one only what is missing is taken over, and
+    /// strings of which the C tool lost bytes.
     #[must_use]
     pub fn completed_by(&self, other: &Self) -> Option<Self> {
-        let mut run = self.clone();
-        let mut changed = run.environment.complete(&other.environment);
-        for (test, other) in run.tests.iter_mut().zip(&other.tests) {
-            changed |= test.complete(other);
+        let other_is_better = other.source > self.source;
+        let (better, poorer) = if other_is_better {
+            (other, self)
+        } else {
+            (self, other)
+        };
+        let mut run = better.clone();
+        let mut more = run.environment.complete(&poorer.environment);
+        for (test, other) in run.tests.iter_mut().zip(&poorer.tests) {
+            more |= test.complete(other);
         }
-        if changed && other.source == Source::Json {
-            run.source = Source::Json;
-        }
-        changed.then_some(run)
+        (more || other_is_better).then_some(run)
+    }
+
+    /// Whether two captures of which one is poor can be of the same run: whatever both tell is the
+    /// same, or the same once it is rounded as in the table of the console.
+    #[must_use]
+    pub fn may_be(&self, other: &Self) -> bool {
+        let rounded = self.source == Source::Console || other.source == Source::Console;
+        let same = |a: Value<'_>, b: Value<'_>| match (a, b) {
+            (Value::Missing, _) | (_, Value::Missing) => true,
+            (Value::Text(a), Value::Text(b)) => a.is_alike(b),
+            (Value::Number(a), Value::Number(b)) if rounded => is_rounded_alike(a, b),
+            (Value::Number(a), Value::Number(b)) => a == b || !(a.is_finite() || b.is_finite()),
+            (a, b) => a == b,
+        };
+        self.tests.len() == other.tests.len()
+            && self.tests.iter().zip(&other.tests).all(|(a, b)| {
+                Field::ALL
+                    .iter()
+                    .all(|field| same(field.get(a), field.get(b)))
+            })
     }
 }
 
+/// The table shows two decimals; times of a second and more in seconds.
+fn is_rounded_alike(a: f64, b: f64) -> bool {
+    let seconds = a.abs().max(b.abs()) >= 1000.0;
+    let step = if seconds { 10.0 } else { 0.01 };
+    // As many digits as a 32-bit float has, which times are rounded to first.
+    let float = a.abs().max(b.abs()) * f64::from(f32::EPSILON);
+    (a - b).abs() <= step / 2.0 + float || !(a.is_finite() || b.is_finite())
+}
+
 impl Environment {
-    fn complete(&mut self, other: &Self) -> bool {
+    /// Takes over what is missing here; tells whether that was anything.
+    pub fn complete(&mut self, other: &Self) -> bool {
         let Self {
             runtime,
             system,
@@ -94,6 +128,7 @@ impl Test {
             | fill(&mut self.power_watts, &other.power_watts)
             | fill(&mut self.ttft_ms, &other.ttft_ms)
             | fill(&mut self.samples_ns, &other.samples_ns)
+            | (self.samples_ns.is_none() && fill(&mut self.reps, &other.reps))
     }
 }
 

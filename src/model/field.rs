@@ -199,6 +199,7 @@ impl Draft {
             power_watts: number(Field::PowerWatts),
             ttft_ms: number(Field::TtftMs),
             samples_ns,
+            reps: None,
             model: Model {
                 build_commit: text(Field::BuildCommit),
                 build_number: integer(Field::BuildNumber),

@@ -38,14 +38,18 @@ pub struct Run {
     pub source: Source,
 }
 
-/// The kind of capture that a run came from, which tells what it can know.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// The kind of capture that a run came from, which tells what it can know: the poorest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
+    /// A table of the console: rounded values, little of the model.
+    Console,
+    /// A row of a LocalScore database: no samples, no deviations, no file.
+    Site,
+    /// A csv document: the tests without samples, nothing of the machine.
+    Csv,
     /// A json document: everything.
     #[default]
     Json,
-    /// A csv document: the tests without samples, nothing of the machine.
-    Csv,
 }
 
 impl Source {
@@ -53,8 +57,10 @@ impl Source {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Json => "json",
+            Self::Console => "console",
+            Self::Site => "site",
             Self::Csv => "csv",
+            Self::Json => "json",
         }
     }
 
@@ -62,8 +68,10 @@ impl Source {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
-            "json" => Some(Self::Json),
+            "console" => Some(Self::Console),
+            "site" => Some(Self::Site),
             "csv" => Some(Self::Csv),
+            "json" => Some(Self::Json),
             _ => None,
         }
     }
@@ -181,6 +189,8 @@ pub struct Test {
     pub ttft_ms: Option<f64>,
     /// Time of each repetition of the whole test, in nanoseconds.
     pub samples_ns: Option<Vec<u64>>,
+    /// The number of repetitions, where a capture tells it without the samples.
+    pub reps: Option<u64>,
 }
 
 impl Run {
@@ -210,6 +220,18 @@ impl Run {
         self.baseline_tests() < BASELINE_TESTS.len()
     }
 
+    /// Whether the capture did not tell all that a csv of LocalScore does, or only rounded: then
+    /// another capture of the same run may know better.
+    #[must_use]
+    pub fn is_poor(&self) -> bool {
+        let missing = |test: &Test| {
+            Field::ALL
+                .iter()
+                .any(|field| field.get(test) == Value::Missing)
+        };
+        self.source <= Source::Site || self.tests.iter().any(missing)
+    }
+
     /// Averages and score.
     #[must_use]
     pub fn summary(&self) -> Summary {
@@ -223,9 +245,12 @@ impl Test {
     /// Without samples it is known to be one only if every deviation that is there is zero, since
     /// the C tool prints zero for a single sample.
     #[must_use]
-    pub fn repetitions(&self) -> Option<usize> {
+    pub fn repetitions(&self) -> Option<u64> {
         if let Some(samples) = &self.samples_ns {
-            return Some(samples.len()).filter(|&n| n > 0);
+            return Some(samples.len() as u64).filter(|&n| n > 0);
+        }
+        if self.reps.is_some() {
+            return self.reps;
         }
         let deviations = [
             self.stddev_time_ms,

@@ -83,6 +83,17 @@ impl Text {
         Cow::Owned(bytes)
     }
 
+    /// Whether two strings can be the same: a byte of 0x80 or more may be lost in one of them.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let alike = |(a, b): (Piece, Piece)| match (a, b) {
+            (Piece::Byte(a), Piece::Byte(b)) => a == b,
+            (Piece::Byte(byte), Piece::Lost) | (Piece::Lost, Piece::Byte(byte)) => byte >= 0x80,
+            (Piece::Lost, Piece::Lost) => true,
+        };
+        self.c_len() == other.c_len() && self.pieces().zip(other.pieces()).all(alike)
+    }
+
     /// The first `length` bytes that the C tool had.
     #[must_use]
     pub fn cut(&self, length: usize) -> Self {

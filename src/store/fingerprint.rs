@@ -1,6 +1,8 @@
 //! Tells whether two captures are of the same run.
 
-use xxhash_rust::xxh3::xxh3_128;
+use std::io::Write;
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::model::{Environment, Field, Piece, Run, Value};
 
@@ -46,6 +48,21 @@ pub fn fingerprint(run: &Run) -> [u8; 16] {
         }
     }
     xxh3_128(&bytes).to_be_bytes()
+}
+
+/// 8 bytes over what even the table of the console tells of a run's tests, rounded as there: how
+/// many tokens, and how fast.
+///
+/// Rounding twice can end elsewhere than rounding once; a run is then not found again, and kept.
+pub fn core(run: &Run) -> i64 {
+    let mut bytes = Vec::with_capacity(32 * run.tests.len());
+    for test in &run.tests {
+        let speed = |tps: Option<f64>| tps.filter(|tps| tps.is_finite()).unwrap_or(0.0);
+        let (pp, tg) = (speed(test.prompt_tps), speed(test.gen_tps));
+        // Writing to memory cannot fail.
+        let _ = writeln!(bytes, "{} {} {pp:.2} {tg:.2}", test.n_prompt, test.n_gen);
+    }
+    xxh3_64(&bytes).cast_signed()
 }
 
 /// Appends a value; each kind has a mark of its own, and a string has an end.

@@ -117,9 +117,9 @@ pub fn insert_tests(
         "INSERT INTO localstore_tests
              (run_id, position, test_result_id, model_id, name, n_prompt, n_gen, test_time,
               avg_time_ms, stddev_time_ms, prompt_tps, prompt_tps_watt, prompt_tps_stddev,
-              gen_tps, gen_tps_watt, gen_tps_stddev, power_watts, ttft_ms, samples_ns)
+              gen_tps, gen_tps_watt, gen_tps_stddev, power_watts, ttft_ms, samples_ns, reps)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                 ?19)",
+                 ?19, ?20)",
     )?;
     for (position, test) in run.tests.iter().enumerate() {
         let name = Some(test.name.clone());
@@ -147,6 +147,7 @@ pub fn insert_tests(
             SqlNumber(test.power_watts),
             SqlNumber(test.ttft_ms),
             samples,
+            SqlUnsigned(test.reps),
         ])?;
     }
     Ok(())
@@ -176,7 +177,7 @@ pub fn read(db: &Connection, id: i64) -> rusqlite::Result<Run> {
                     t.gen_tps_watt, t.gen_tps_stddev, t.power_watts, t.ttft_ms, t.samples_ns,
                     m.build_commit, m.build_number, m.model_name, m.model_quant_str,
                     m.model_params_str, m.model_filename, m.model_type, m.model_size,
-                    m.model_n_params, m.main_gpu
+                    m.model_n_params, m.main_gpu, t.reps
              FROM localstore_tests t JOIN localstore_models m ON m.id = t.model_id
              WHERE t.run_id = ?1 ORDER BY t.position",
         )?
@@ -235,6 +236,7 @@ fn read_test(row: &Row<'_>) -> rusqlite::Result<Test> {
         power_watts: number(12)?,
         ttft_ms: number(13)?,
         samples_ns: samples.and_then(|samples| serde_json::from_str(&samples).ok()),
+        reps: row.get_ref(25).map(rows::unsigned)?,
         model: Model {
             build_commit: text(15)?,
             build_number: row.get(16)?,

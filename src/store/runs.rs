@@ -2,13 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
-use super::fingerprint::fingerprint;
+use super::fingerprint::{core, fingerprint};
 use super::own::{environment_id, insert_tests, model_ids, read};
 use super::public::{Public, public_text};
 use super::scores::{self, Change, ScoreKey, storable};
 use super::{Store, failure};
 use crate::error::Result;
-use crate::model::{Run, Summary};
+use crate::model::{Run, Summary, Test};
 
 /// What became of a run that was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,10 +116,31 @@ impl Store {
     }
 }
 
+/// The stored run that this is a capture of.
 fn find(db: &Connection, run: &Run) -> rusqlite::Result<Option<i64>> {
-    db.prepare_cached("SELECT run_id FROM localstore_runs WHERE fingerprint = ?1")?
+    let exact = db
+        .prepare_cached("SELECT run_id FROM localstore_runs WHERE fingerprint = ?1")?
         .query_row([fingerprint(run)], |row| row.get(0))
-        .optional()
+        .optional()?;
+    if exact.is_some() || run.tests.is_empty() {
+        return Ok(exact);
+    }
+    // Of two different captures of one run, one must be poor.
+    let sql = if run.is_poor() {
+        "SELECT run_id FROM localstore_runs WHERE core = ?1 ORDER BY run_id LIMIT 100"
+    } else {
+        "SELECT run_id FROM localstore_runs WHERE core = ?1 AND poor ORDER BY run_id LIMIT 100"
+    };
+    let candidates: Vec<i64> = db
+        .prepare_cached(sql)?
+        .query_map([core(run)], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in candidates {
+        if read(db, id)?.may_be(run) {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }
 
 fn add(db: &Connection, run: &Run) -> rusqlite::Result<Added> {
@@ -160,19 +181,7 @@ fn add(db: &Connection, run: &Run) -> rusqlite::Result<Added> {
     )?;
     let mut test_result_ids = Vec::with_capacity(run.tests.len());
     for test in &run.tests {
-        insert.execute((
-            id,
-            public_text(&test.name),
-            test.n_prompt,
-            test.n_gen,
-            test.avg_time_ms,
-            test.power_watts,
-            test.prompt_tps,
-            test.gen_tps,
-            test.prompt_tps_watt,
-            test.gen_tps_watt,
-            test.ttft_ms,
-        ))?;
+        insert.execute(public_test(id, test))?;
         test_result_ids.push(db.last_insert_rowid());
     }
 
@@ -180,12 +189,15 @@ fn add(db: &Connection, run: &Run) -> rusqlite::Result<Added> {
     let model_ids = model_ids(db, run)?;
     db.prepare_cached(
         "INSERT INTO localstore_runs
-             (run_id, fingerprint, source, environment_id, model_id, partial, measured_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+             (run_id, fingerprint, core, poor, source, environment_id, model_id, partial,
+              measured_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute((
         id,
         fingerprint(run),
+        core(run),
+        run.is_poor(),
         run.source.name(),
         environment_id,
         model_ids.first(),
@@ -204,18 +216,16 @@ fn add(db: &Connection, run: &Run) -> rusqlite::Result<Added> {
 
 /// Puts a run that is known better in the place of the one that is there.
 fn complete(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<()> {
-    let summary = run.summary();
-    let before = score_key(db, id)?;
-    let test_result_ids: Vec<i64> = db
-        .prepare_cached(
-            "SELECT test_result_id FROM localstore_tests WHERE run_id = ?1 ORDER BY position",
-        )?
-        .query_map([id], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+    let before = summary(db, id)?;
+    if let (Some(key), Some(before)) = (score_key(db, id)?, before) {
+        scores::count(db, key, &before, Change::Remove)?;
+    }
     let public = Public::of(db, run)?;
+    let summary = run.summary();
     db.prepare_cached(
         "UPDATE benchmark_runs
-         SET system_id = ?2, accelerator_id = ?3, model_variant_id = ?4, runtime_id = ?5
+         SET system_id = ?2, accelerator_id = ?3, model_variant_id = ?4, runtime_id = ?5,
+             avg_prompt_tps = ?6, avg_gen_tps = ?7, avg_ttft_ms = ?8, performance_score = ?9
          WHERE id = ?1",
     )?
     .execute((
@@ -224,27 +234,49 @@ fn complete(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<()> {
         public.accelerator_id,
         public.model_variant_id,
         public.runtime_id,
+        storable(summary.avg_prompt_tps),
+        storable(summary.avg_gen_tps),
+        storable(summary.avg_ttft_ms),
+        storable(summary.performance_score),
     ))?;
+    let test_result_ids: Vec<i64> = db
+        .prepare_cached(
+            "SELECT test_result_id FROM localstore_tests WHERE run_id = ?1 ORDER BY position",
+        )?
+        .query_map([id], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut update = db.prepare_cached(
+        "UPDATE test_results SET name = ?2, n_prompt = ?3, n_gen = ?4, avg_time_ms = ?5,
+             power_watts = ?6, prompt_tps = ?7, gen_tps = ?8, prompt_tps_watt = ?9,
+             gen_tps_watt = ?10, ttft_ms = ?11
+         WHERE id = ?1",
+    )?;
+    for (test, test_result_id) in run.tests.iter().zip(&test_result_ids) {
+        update.execute(public_test(*test_result_id, test))?;
+    }
 
     let environment_id = environment_id(db, &run.environment)?;
     let model_ids = model_ids(db, run)?;
     db.prepare_cached(
-        "UPDATE localstore_runs SET source = ?2, environment_id = ?3, model_id = ?4
+        "UPDATE localstore_runs
+         SET fingerprint = ?2, core = ?3, poor = ?4, source = ?5, environment_id = ?6,
+             model_id = ?7
          WHERE run_id = ?1",
     )?
-    .execute((id, run.source.name(), environment_id, model_ids.first()))?;
+    .execute((
+        id,
+        fingerprint(run),
+        core(run),
+        run.is_poor(),
+        run.source.name(),
+        environment_id,
+        model_ids.first(),
+    ))?;
     db.prepare_cached("DELETE FROM localstore_tests WHERE run_id = ?1")?
         .execute([id])?;
     insert_tests(db, id, run, &model_ids, &test_result_ids)?;
-
-    let after = public.score_key();
-    if before != after {
-        if let Some(key) = before {
-            scores::count(db, key, &summary, Change::Remove)?;
-        }
-        if let Some(key) = after {
-            scores::count(db, key, &summary, Change::Add)?;
-        }
+    if let Some(key) = public.score_key() {
+        scores::count(db, key, &summary, Change::Add)?;
     }
     Ok(())
 }
@@ -261,12 +293,30 @@ fn remove(db: &Connection, id: i64) -> rusqlite::Result<bool> {
              (SELECT test_result_id FROM localstore_tests WHERE run_id = ?1)",
         "DELETE FROM localstore_tests WHERE run_id = ?1",
         "DELETE FROM localstore_tags WHERE run_id = ?1",
+        "DELETE FROM localstore_submissions WHERE run_id = ?1",
         "DELETE FROM localstore_runs WHERE run_id = ?1",
         "DELETE FROM benchmark_runs WHERE id = ?1",
     ] {
         db.prepare_cached(sql)?.execute([id])?;
     }
     Ok(true)
+}
+
+/// The values of a row of the public table, after an id.
+fn public_test(id: i64, test: &Test) -> impl rusqlite::Params {
+    (
+        id,
+        public_text(&test.name),
+        test.n_prompt,
+        test.n_gen,
+        test.avg_time_ms,
+        test.power_watts,
+        test.prompt_tps,
+        test.gen_tps,
+        test.prompt_tps_watt,
+        test.gen_tps_watt,
+        test.ttft_ms,
+    )
 }
 
 /// The averages of a run as the public table has them.

@@ -177,7 +177,11 @@ CREATE TABLE localstore_runs (
     run_id INTEGER PRIMARY KEY REFERENCES benchmark_runs(id),
     -- 16 bytes over the tests: the same run twice is one run.
     fingerprint BLOB NOT NULL,
-    -- json or csv: what the run came from, so what it can know.
+    -- 8 bytes over what any capture of the run tells, rounded; and whether this one told less than
+    -- a csv does. Of two captures of which one is poor, these find the other.
+    core INTEGER NOT NULL,
+    poor INTEGER NOT NULL,
+    -- json, csv, console or site: what the run came from, so what it can know.
     source TEXT NOT NULL,
     environment_id INTEGER NOT NULL REFERENCES localstore_environments(id),
     -- Of the first test; null for a run without tests.
@@ -188,6 +192,7 @@ CREATE TABLE localstore_runs (
     measured_at INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX localstore_runs_fingerprint_idx ON localstore_runs (fingerprint);
+CREATE INDEX localstore_runs_core_idx ON localstore_runs (core, poor);
 CREATE INDEX localstore_runs_configuration_idx ON localstore_runs (model_id, environment_id);
 CREATE INDEX localstore_runs_environment_idx ON localstore_runs (environment_id);
 CREATE INDEX localstore_runs_measured_idx ON localstore_runs (measured_at);
@@ -215,6 +220,8 @@ CREATE TABLE localstore_tests (
     ttft_ms,
     -- A JSON array of integers.
     samples_ns TEXT,
+    -- The number of repetitions, where it is known without the samples.
+    reps INTEGER,
     PRIMARY KEY (run_id, position)
 ) WITHOUT ROWID;
 
@@ -224,6 +231,19 @@ CREATE TABLE localstore_tags (
     PRIMARY KEY (tag, run_id)
 ) WITHOUT ROWID;
 CREATE INDEX localstore_tags_run_idx ON localstore_tags (run_id, tag);
+
+-- What became of sending a run to LocalScore; no row: it was never tried.
+CREATE TABLE localstore_submissions (
+    run_id INTEGER PRIMARY KEY REFERENCES localstore_runs(run_id),
+    -- submitted, pending, failed or unknown.
+    state TEXT NOT NULL,
+    -- The id of the result there, and where it is shown.
+    remote_id INTEGER,
+    link TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    reason TEXT,
+    changed_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
 
 -- For each row of accelerator_model_performance_scores, what its means are made of: the number of
 -- values that are not zero, and their exact sum, so that a run can be taken out again.
