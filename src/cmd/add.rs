@@ -3,17 +3,17 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::Context;
-use crate::capture::{Capture, Found};
+use crate::capture::{Capture, Found, Options};
 use crate::error::{Error, Result};
 use crate::formats::Document;
-use crate::model::{Run, Text};
+use crate::model::{AcceleratorInfo, Environment, Run, RuntimeInfo, Source, SystemInfo, Text};
 use crate::output::{Stderr, Stdout, printable};
 use crate::store::{Added, Location, Store, Stored, check_tag};
 
 /// Store the runs of captures
 ///
-/// A capture is any text with results of LocalScore in it: a json document or a csv, as many of
-/// them as there are. Prints a line a run. A run that is there already is not stored again; if
+/// A capture is any text with results of LocalScore in it: a terminal log, a json document, a csv,
+/// a table, as many of them as there are. Prints a line a run. A run that is there already is not stored again; if
 /// this capture knows more of it (the json of a run that came as csv), it is completed.
 ///
 /// A file that cannot be read, or a document that is wrong, is reported; all others are stored, and
@@ -21,7 +21,9 @@ use crate::store::{Added, Location, Store, Stored, check_tag};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore add result.json
-  localscore -m model.gguf -o json | localstore add --tag baseline")]
+  localscore -m model.gguf -o json | localstore add --tag baseline
+  localstore add result.csv --accelerator 'NVIDIA GeForce RTX 4090' \\
+      --accelerator-type GPU --memory-gb 24")]
 pub struct Args {
     /// Captures; '-' or nothing: standard input
     #[arg(value_name = "FILE")]
@@ -32,6 +34,63 @@ pub struct Args {
     /// Say what would be stored, store nothing
     #[arg(long)]
     dry_run: bool,
+    /// Store the whole tests of a document that is cut off
+    #[arg(long)]
+    partial: bool,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// What fills in what a capture does not tell, such as a csv of its machine.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "What the captures lack (what they tell stays)")]
+struct Machine {
+    /// The accelerator's name
+    #[arg(long, value_name = "NAME")]
+    accelerator: Option<String>,
+    /// GPU, CPU or TPU
+    #[arg(long, value_name = "TYPE", value_parser = ["GPU", "CPU", "TPU"], ignore_case = true)]
+    accelerator_type: Option<String>,
+    /// The accelerator's memory in GiB
+    #[arg(long, value_name = "GIB")]
+    memory_gb: Option<f64>,
+    /// The processor's name
+    #[arg(long, value_name = "NAME")]
+    cpu: Option<String>,
+    /// Main memory in GiB
+    #[arg(long, value_name = "GIB")]
+    ram_gb: Option<f64>,
+    /// The runtime's version, such as 0.9.3
+    #[arg(long, value_name = "VERSION")]
+    runtime_version: Option<String>,
+}
+
+impl From<&Machine> for Environment {
+    fn from(machine: &Machine) -> Self {
+        let text = |text: &Option<String>| text.as_deref().map(Text::from);
+        Self {
+            runtime: RuntimeInfo {
+                version: text(&machine.runtime_version),
+                ..RuntimeInfo::default()
+            },
+            system: SystemInfo {
+                cpu_name: text(&machine.cpu),
+                ram_gb: machine.ram_gb,
+                ..SystemInfo::default()
+            },
+            accelerator: AcceleratorInfo {
+                name: text(&machine.accelerator),
+                kind: text(
+                    &machine
+                        .accelerator_type
+                        .as_ref()
+                        .map(|kind| kind.to_uppercase()),
+                ),
+                memory_gb: machine.memory_gb,
+                manufacturer: None,
+            },
+        }
+    }
 }
 
 /// The most runs that one transaction stores.
@@ -43,10 +102,12 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     }
     let mut adder = Adder {
         args,
+        machine: (&args.machine).into(),
         location: &context.location,
         out: &mut context.out,
         store: None,
         batch: Vec::new(),
+        last: None,
         failed: false,
         heard: true,
     };
@@ -69,10 +130,13 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
 
 struct Adder<'a> {
     args: &'a Args,
+    machine: Environment,
     location: &'a Location,
     out: &'a mut Stdout,
     store: Option<Store>,
     batch: Vec<Run>,
+    /// The run of this capture that was stored last.
+    last: Option<i64>,
     failed: bool,
     /// Whether somebody still reads what we print.
     heard: bool,
@@ -99,12 +163,27 @@ impl Adder<'_> {
 
     /// Adds what the capture holds.
     fn add_capture(&mut self, name: &str, input: impl Read, live: bool) -> Result<()> {
-        let mut capture = Capture::new(input, live);
+        self.last = None;
+        let mut capture = Capture::new(
+            input,
+            Options {
+                live,
+                partial: self.args.partial,
+            },
+        );
         loop {
             match capture.next() {
                 None => return Ok(()),
                 Some(Ok(Found::Run(document))) => self.take(name, document)?,
                 Some(Ok(Found::Pause)) => self.flush()?,
+                Some(Ok(Found::Link(link))) => {
+                    self.flush()?;
+                    if let (Some(run), Some(store)) = (self.last, &mut self.store)
+                        && !self.args.dry_run
+                    {
+                        store.set_submitted(run, link.id, &link.url)?;
+                    }
+                }
                 Some(Ok(Found::Bad { line, why })) => {
                     self.complain(&Error::new(format_args!("{name}:{line}"), why));
                 }
@@ -130,7 +209,9 @@ impl Adder<'_> {
                 ))
             );
         }
-        self.batch.push(document.run);
+        let mut run = document.run;
+        run.environment.complete(&self.machine);
+        self.batch.push(run);
         if self.batch.len() >= BATCH {
             self.flush()?;
         }
@@ -164,6 +245,7 @@ impl Adder<'_> {
                 (Some(store), Stored::Completed | Stored::Already) => describe(&store.run(id)?),
                 _ => describe(run),
             };
+            self.last = Some(id);
             self.say(&match stored {
                 Stored::New => format!("run {id}: {what}"),
                 Stored::Completed => format!("run {id}, completed: {what}"),
@@ -240,10 +322,15 @@ fn describe(run: &Run) -> String {
         .map_or_else(String::new, |quant| format!(" - {quant}"));
     let accelerator = or_unknown(run.environment.accelerator.name.as_ref(), "accelerator");
     let score = run.summary().listed_score();
+    let rounded = if run.source == Source::Console {
+        ", rounded values"
+    } else {
+        ""
+    };
     let partial = if run.is_partial() {
         format!(", partial: {} of 9 tests", run.baseline_tests())
     } else {
         String::new()
     };
-    format!("{name}{quant}, {accelerator}, score {score}{partial}")
+    format!("{name}{quant}, {accelerator}, score {score}{rounded}{partial}")
 }

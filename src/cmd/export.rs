@@ -98,6 +98,7 @@ fn write(
                     id,
                     tags: &listed.tags,
                     added_at: super::rfc3339(&listed.added_at),
+                    link: listed.link.as_deref(),
                 };
                 jsonl::write(out, &label, &run)
             }

@@ -5,14 +5,15 @@ use serde::Serialize;
 use super::Context;
 use super::filters::Filters;
 use crate::error::{Error, Result};
-use crate::model::Text;
+use crate::model::{Source, Text};
 use crate::output::{Column, Table, note};
 use crate::store::{Listed, Sort, Store};
 
 /// List runs, the one added last first
 ///
 /// The score of a partial run, one that lacks some of the nine tests, is marked: it is not
-/// comparable with others. Times are in UTC.
+/// comparable with others. A score with ~ is of the rounded values of a console table. Times are
+/// in UTC.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore list --model llama --since 7d
@@ -141,13 +142,14 @@ fn table(runs: &[Listed], width: Option<u16>) -> Table {
             .model
             .map_or_else(|| "?".to_owned(), |model| model + &quant);
         let score = run.summary.listed_score();
+        let rounded = if line.rounded { "~" } else { "" };
         let partial = if run.partial { " partial" } else { "" };
         let mut cells = vec![
             line.id.to_string(),
             line.measured_at.get(..10).unwrap_or_default().to_owned(),
             model,
             line.accelerator.unwrap_or_else(|| "?".to_owned()),
-            format!("{score}{partial}"),
+            format!("{rounded}{score}{partial}"),
         ];
         if speeds {
             let summary = &run.summary;
@@ -183,11 +185,13 @@ struct Line {
     avg_ttft_ms: f64,
     tests: i64,
     partial: bool,
+    rounded: bool,
     tags: Vec<String>,
+    link: Option<String>,
 }
 
 impl Line {
-    const NAMES: [&str; 15] = [
+    const NAMES: [&str; 17] = [
         "id",
         "measured_at",
         "added_at",
@@ -202,10 +206,12 @@ impl Line {
         "avg_ttft_ms",
         "tests",
         "partial",
+        "rounded",
         "tags",
+        "link",
     ];
 
-    fn cells(self) -> [String; 15] {
+    fn cells(self) -> [String; 17] {
         [
             self.id.to_string(),
             self.measured_at,
@@ -221,7 +227,9 @@ impl Line {
             self.avg_ttft_ms.to_string(),
             self.tests.to_string(),
             self.partial.to_string(),
+            self.rounded.to_string(),
             self.tags.join(" "),
+            self.link.unwrap_or_default(),
         ]
     }
 }
@@ -245,7 +253,9 @@ impl From<&Listed> for Line {
             avg_ttft_ms: run.summary.avg_ttft_ms,
             tests: run.tests,
             partial: run.partial,
+            rounded: run.source == Source::Console,
             tags: run.tags.clone(),
+            link: run.link.clone(),
         }
     }
 }

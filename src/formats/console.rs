@@ -1,9 +1,11 @@
 //! The table that LocalScore shows while it measures (`-o console`, once called `md`).
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
-use super::number::write_fixed;
-use crate::model::{Run, Test, Text};
+use super::Document;
+use super::number::{self, write_fixed};
+use crate::model::{Model, Run, Source, Test, Text};
 
 /// The columns: name, and width, negative for a column that is aligned left.
 const COLUMNS: [(&str, i8); 7] = [
@@ -134,4 +136,331 @@ fn fixed(value: f64, decimals: usize) -> String {
     // Writing to memory cannot fail.
     let _ = write_fixed(&mut text, value, decimals);
     String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A table of more rows than this is none.
+const MAX_TESTS: usize = 4096;
+
+/// Reads the lines of a table, of which rows may be redrawn: the last state of each counts.
+///
+/// An older layout has a column `power`; columns are known by their names.
+#[derive(Debug, Default)]
+pub struct Reader {
+    borders: usize,
+    titles: Vec<Vec<u8>>,
+    columns: Vec<String>,
+    rows: Vec<Row>,
+}
+
+/// What became of a line.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one at a time")]
+pub enum Step {
+    /// The table goes on.
+    More,
+    /// This is no table of LocalScore.
+    NoTable,
+    /// The table has ended.
+    Done(Document),
+    /// The table ends too early; these tests are whole.
+    Cut(Document),
+    /// A row that cannot be.
+    Bad(String),
+}
+
+/// The state of a row when it was drawn last.
+#[derive(Debug)]
+struct Row {
+    test: Test,
+    finished: bool,
+}
+
+/// Whether the line is a border: `+---…---+`.
+#[must_use]
+pub fn is_border(line: &[u8]) -> bool {
+    let line = trim(line);
+    let inner = line
+        .strip_prefix(b"+")
+        .and_then(|rest| rest.strip_suffix(b"+"));
+    inner.is_some_and(|inner| inner.len() >= 60 && inner.iter().all(|&byte| byte == b'-'))
+}
+
+/// The line without the escapes of a terminal and without its end.
+#[must_use]
+pub fn plain(line: &[u8]) -> Cow<'_, [u8]> {
+    let line = line.trim_ascii_end();
+    if !line.contains(&0x1b) {
+        return Cow::Borrowed(line);
+    }
+    let mut text = Vec::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = memchr::memchr(0x1b, rest) {
+        text.extend_from_slice(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(sequence) = rest.strip_prefix(b"[") {
+            let end = sequence
+                .iter()
+                .position(|byte| (0x40..=0x7e).contains(byte));
+            rest = end.map_or(&[][..], |end| &sequence[end + 1..]);
+        }
+    }
+    text.extend_from_slice(rest);
+    Cow::Owned(text)
+}
+
+/// The line without white space around it, and without the marks of a quotation in a mail.
+fn trim(line: &[u8]) -> &[u8] {
+    let mut line = line.trim_ascii();
+    while let Some(rest) = line.strip_prefix(b">") {
+        line = rest.trim_ascii_start();
+    }
+    line
+}
+
+impl Reader {
+    /// Takes the next line; the first one is the border.
+    pub fn push(&mut self, line: &[u8]) -> Step {
+        let line = plain(line);
+        let line = trim(&line);
+        if is_border(line) {
+            self.borders += 1;
+            return match self.borders {
+                1 | 2 if self.columns.is_empty() => Step::More,
+                3 if !self.columns.is_empty() => self.done(),
+                _ => Step::NoTable,
+            };
+        }
+        let cells = line
+            .strip_prefix(b"|")
+            .and_then(|rest| rest.strip_suffix(b"|"));
+        match (self.borders, cells) {
+            (1, Some(title)) if self.titles.len() < 2 => {
+                self.titles.push(title.trim_ascii().to_vec());
+                Step::More
+            }
+            (2, Some(cells)) if self.columns.is_empty() => self.header(cells),
+            (2, Some(cells)) => self.row(cells),
+            (2, None) if !self.columns.is_empty() => self.end(),
+            _ => Step::NoTable,
+        }
+    }
+
+    /// Ends the table where nothing follows.
+    pub fn end(&mut self) -> Step {
+        if self.columns.is_empty() {
+            return Step::NoTable;
+        }
+        // The row drawn last may stand for a test that was still running: of several repetitions
+        // only the next row tells that it was done.
+        if let Some(last) = self.rows.last_mut() {
+            let once = last.test.reps == Some(1);
+            let timed = last.test.avg_time_ms.is_some_and(|ms| ms > 0.0);
+            last.finished &= once && timed;
+        }
+        Step::Cut(self.document())
+    }
+
+    fn done(&mut self) -> Step {
+        if self.rows.is_empty() {
+            return Step::Bad("no test in this table".to_owned());
+        }
+        Step::Done(self.document())
+    }
+
+    fn header(&mut self, cells: &[u8]) -> Step {
+        let names = cells.split(|&byte| byte == b'|').map(<[u8]>::trim_ascii);
+        self.columns = names
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect();
+        let has = |name: &str| self.columns.iter().any(|column| column == name);
+        if has("test") && has("pp t/s") && has("tg t/s") {
+            Step::More
+        } else {
+            Step::NoTable
+        }
+    }
+
+    fn row(&mut self, cells: &[u8]) -> Step {
+        let cells: Vec<&[u8]> = cells
+            .split(|&byte| byte == b'|')
+            .map(<[u8]>::trim_ascii)
+            .collect();
+        if cells
+            .iter()
+            .all(|cell| cell.iter().all(|&byte| byte == b'-'))
+        {
+            return Step::More;
+        }
+        if cells.len() != self.columns.len() {
+            return self.end();
+        }
+        let cell = |name: &str| {
+            let index = self.columns.iter().position(|column| column == name);
+            index.map(|index| cells[index])
+        };
+        let row = match Row::read(cell) {
+            Ok(row) => row,
+            Err(why) => return Step::Bad(why),
+        };
+        let full = self.rows.len() >= MAX_TESTS;
+        match self.rows.last_mut() {
+            Some(last) if last.test.name == row.test.name => *last = row,
+            _ if full => {
+                return Step::Bad(format!("a run of more than {MAX_TESTS} tests"));
+            }
+            _ => self.rows.push(row),
+        }
+        Step::More
+    }
+
+    /// The run of the tests that are finished.
+    fn document(&mut self) -> Document {
+        let mut run = Run {
+            source: Source::Console,
+            ..Run::default()
+        };
+        let mut titles = std::mem::take(&mut self.titles).into_iter();
+        if let Some((name, memory)) = titles.next().and_then(|title| split_last(&title)) {
+            run.environment.accelerator.name = known(name);
+            let gib = memory.strip_suffix(b" GiB").and_then(number::parse);
+            run.environment.accelerator.memory_gb = gib;
+        }
+        let (name, quant) = titles
+            .next()
+            .map_or((None, None), |title| split_model(&title));
+        run.tests = std::mem::take(&mut self.rows)
+            .into_iter()
+            .filter(|row| row.finished)
+            .map(|row| Test {
+                model: Model {
+                    model_name: name.clone(),
+                    model_quant_str: quant.clone(),
+                    ..Model::default()
+                },
+                ..row.test
+            })
+            .collect();
+        Document {
+            run,
+            unknown: Vec::new(),
+        }
+    }
+}
+
+impl Row {
+    fn read<'a>(cell: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Self, String> {
+        let shown = |text: &[u8]| super::lexer::quoted(text);
+        let name = cell("test").unwrap_or_default();
+        let (n_prompt, n_gen) =
+            tokens(name).ok_or_else(|| format!("{} is not the name of a test", shown(name)))?;
+        let value = |column: &str, unit: fn(&[u8]) -> Option<f64>| {
+            let text = cell(column).filter(|&text| text != UNKNOWN.as_bytes());
+            text.map(|text| {
+                unit(text).ok_or_else(|| format!("\"{column}\" is {}, not a number", shown(text)))
+            })
+            .transpose()
+        };
+        let pair = |column: &str, mark: u8| {
+            let text = cell(column)?;
+            let at = memchr::memchr(mark, text)?;
+            let part = |text: &[u8]| number::parse_integer(text.trim_ascii());
+            Some((part(&text[..at])?, part(&text[at + 1..])?))
+        };
+        let runs = pair("run number", b'/');
+        let processed = pair("tokens processed", b'/');
+        let finished = [runs, processed]
+            .iter()
+            .flatten()
+            .all(|(now, total)| now == total);
+        Ok(Self {
+            finished,
+            test: Test {
+                name: name.to_vec().into(),
+                n_prompt,
+                n_gen,
+                avg_time_ms: value("avg time", milliseconds)?,
+                prompt_tps: value("pp t/s", number::parse)?,
+                gen_tps: value("tg t/s", number::parse)?,
+                ttft_ms: value("ttft", milliseconds)?,
+                power_watts: value("power", watts)?,
+                reps: runs.and_then(|(_, total)| u64::try_from(total).ok()),
+                ..Test::default()
+            },
+        })
+    }
+}
+
+/// The token counts in the name of a test: `pp1024+tg16`, `pp512`, `tg128`.
+fn tokens(name: &[u8]) -> Option<(i64, i64)> {
+    let name = std::str::from_utf8(name).ok()?;
+    let count = |digits: &str| {
+        let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        plain.then(|| digits.parse::<i64>().ok()).flatten()
+    };
+    match name.split_once('+') {
+        Some((pp, tg)) => Some((
+            count(pp.strip_prefix("pp")?)?,
+            count(tg.strip_prefix("tg")?)?,
+        )),
+        None => match name.strip_prefix("pp") {
+            Some(pp) => Some((count(pp)?, 0)),
+            None => Some((0, count(name.strip_prefix("tg")?)?)),
+        },
+    }
+}
+
+fn milliseconds(text: &[u8]) -> Option<f64> {
+    if let Some(ms) = text.strip_suffix(b" ms") {
+        return number::parse(ms.trim_ascii());
+    }
+    // Six decimals, as of any other source: 2.42 s is 2420 ms and no bit more.
+    let seconds = number::parse(text.strip_suffix(b" s")?.trim_ascii())?;
+    Some((seconds * 1e9).round() / 1e6)
+}
+
+fn watts(text: &[u8]) -> Option<f64> {
+    number::parse(text.strip_suffix(b" W")?.trim_ascii())
+}
+
+fn known(text: Vec<u8>) -> Option<Text> {
+    (text != UNKNOWN.as_bytes()).then(|| text.into())
+}
+
+/// The two parts of a title, `NAME - DETAIL`, by the last dash.
+fn split_last(title: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    if let Some(detail) = title.strip_prefix(b"- ") {
+        return Some((Vec::new(), detail.to_vec()));
+    }
+    let at = memchr::memmem::rfind(title, b" - ")?;
+    Some((title[..at].to_vec(), title[at + 3..].to_vec()))
+}
+
+/// Name and quantisation of a model. Both may contain a dash, so the first dash counts behind which
+/// a name of ggml's quantisations begins, else the last one.
+fn split_model(title: &[u8]) -> (Option<Text>, Option<Text>) {
+    let is_quant = |text: &[u8]| {
+        let digit_after = |prefix: &[u8]| {
+            let rest = text.strip_prefix(prefix);
+            rest.and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit)
+        };
+        let floats: [&[u8]; 4] = [b"all F32", b"F32", b"F16", b"BF16"];
+        digit_after(b"Q")
+            || digit_after(b"IQ")
+            || digit_after(b"TQ")
+            || floats.iter().any(|name| text.starts_with(name))
+    };
+    let split = memchr::memmem::find_iter(title, b" - ")
+        .find(|&at| is_quant(&title[at + 3..]))
+        .or_else(|| memchr::memmem::rfind(title, b" - "));
+    // The spaces around a part that is empty are gone.
+    if let Some(name) = title.strip_suffix(b" -") {
+        return (known(name.to_vec()), Some("".into()));
+    }
+    if let Some(quant) = title.strip_prefix(b"- ") {
+        return (Some("".into()), known(quant.to_vec()));
+    }
+    match split {
+        Some(at) => (known(title[..at].to_vec()), known(title[at + 3..].to_vec())),
+        None => (known(title.to_vec()), None),
+    }
 }

@@ -7,17 +7,18 @@ use std::io::{self, Write};
 
 use super::lexer::quoted;
 use super::number::{self, write_fixed};
-use super::{Document, Flaw};
+use super::{Document, Flaw, FlawKind};
 use crate::model::{BASELINE_TESTS, Draft, Field, Kind, Run, Source, Test, Text, Value};
 
-/// Whether a line names the columns of results: it must have both token counts.
+/// Whether a line names the columns of results: it must have both token counts, and a speed, which
+/// llama-bench calls otherwise.
 #[must_use]
 pub fn is_header(line: &[u8]) -> bool {
     // The names are rare enough in other text that the search for one settles nearly every line.
     memchr::memmem::find(line, b"n_prompt").is_some() && {
         let columns = split(line);
         let has = |name: &[u8]| columns.iter().any(|column| column.trim_ascii() == name);
-        has(b"n_prompt") && has(b"n_gen")
+        has(b"n_prompt") && has(b"n_gen") && (has(b"prompt_tps") || has(b"gen_tps"))
     }
 }
 
@@ -84,6 +85,12 @@ impl Assembler {
         }
     }
 
+    /// How many tests the run has so far.
+    #[must_use]
+    pub fn tests(&self) -> usize {
+        self.run.tests.len()
+    }
+
     /// Takes note of an empty line.
     pub fn blank_line(&mut self) {
         self.interrupted = true;
@@ -106,6 +113,7 @@ impl Assembler {
         });
         let test = match test {
             Ok(test) => test,
+            Err(flaw) if flaw.kind == FlawKind::Cut => return (None, Err(flaw)),
             Err(flaw) => {
                 let done = if self.is_complete() {
                     self.next_run()
@@ -184,10 +192,8 @@ impl Assembler {
     }
 
     fn test(&self, record: &[u8]) -> Result<Test, Flaw> {
-        // A line that has not ended may lack its last value, or a part of it.
-        let open_quote = memchr::memchr_iter(b'"', record).count() % 2 == 1;
-        if open_quote || record.last() == Some(&b',') {
-            return Err(Flaw::new(0, "the row is cut off"));
+        if is_cut(record) {
+            return Err(Flaw::cut(0));
         }
         let values = split(record.trim_ascii_end());
         if values.len() != self.columns.len() {
@@ -263,6 +269,13 @@ fn set(draft: &mut Draft, field: Field, value: Vec<u8>) -> Result<(), Flaw> {
             format!("\"{}\" is out of range: {integer}", field.name()),
         ))
     }
+}
+
+/// Whether the text ended in the middle of this record: a line that has not ended may lack its
+/// last value, or a part of it.
+fn is_cut(record: &[u8]) -> bool {
+    let open_quote = memchr::memchr_iter(b'"', record).count() % 2 == 1;
+    open_quote || record.last() == Some(&b',')
 }
 
 /// The values of one record.

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use super::lexer::{Lexer, Next, Str};
 use super::number::write_fixed;
-use super::{Document, Flaw};
+use super::{Document, Flaw, FlawKind};
 use crate::model::{
     AcceleratorInfo, Draft, Environment, Field, Kind, Piece, Run, RuntimeInfo, Source, SystemInfo,
     Test, Text, Value,
@@ -16,13 +16,23 @@ use crate::model::{
 
 /// The pieces of a document that are known and not needed: the sums of a payload, and what our
 /// own jsonl adds.
-const PASSED_OVER: [&[u8]; 6] = [
+const PASSED_OVER: [&[u8]; 8] = [
     b"results_summary",
     b"id",
     b"tags",
     b"score",
     b"added_at",
     b"partial",
+    b"rounded",
+    b"link",
+];
+
+/// The keys of which one makes it a document of ours.
+const OURS: [&[u8]; 4] = [
+    b"runtime_info",
+    b"system_info",
+    b"accelerator_info",
+    b"results",
 ];
 
 /// The strings and numbers of one header object, by key.
@@ -46,6 +56,15 @@ enum HeaderValue<'a> {
 /// Reads the document with which the text begins, and tells how long it is: any key order, any
 /// spacing, unknown keys passed over.
 pub fn read(text: &[u8]) -> Result<(Document, usize), Flaw> {
+    match read_what_there_is(text)? {
+        (document, length, None) => Ok((document, length)),
+        (_, _, Some(flaw)) => Err(flaw),
+    }
+}
+
+/// As [`read`], but of a document with a flaw in its tests or behind them, the whole tests before
+/// it.
+pub fn read_what_there_is(text: &[u8]) -> Result<(Document, usize, Option<Flaw>), Flaw> {
     let mut document = Document {
         run: Run {
             source: Source::Json,
@@ -56,13 +75,13 @@ pub fn read(text: &[u8]) -> Result<(Document, usize), Flaw> {
     let mut runtime = Members::new();
     let mut system = Members::new();
     let mut accelerator = Members::new();
-    let mut results = None;
+    let mut tests = None;
     let mut ours = false;
     let mut layout = Layout::of_header(text);
 
     let mut lexer = Lexer::new(text);
     let read = lexer.object(|lexer, key| {
-        ours |= key.value.ends_with(b"_info") || &*key.value == b"results";
+        ours |= OURS.contains(&&*key.value);
         match &*key.value {
             b"runtime_info" => runtime = header(lexer, &layout)?,
             b"system_info" => system = header(lexer, &layout)?,
@@ -71,7 +90,13 @@ pub fn read(text: &[u8]) -> Result<(Document, usize), Flaw> {
                 if lexer.next()? != Next::Array {
                     return Err(lexer.flaw("\"results\" is not an array"));
                 }
-                results = Some(tests(lexer, &mut layout, &mut document.unknown)?);
+                let unknown = &mut document.unknown;
+                read_tests(lexer, &mut layout, unknown, tests.insert(Vec::new()))?;
+            }
+            // Our own jsonl tells when values are those of a console table.
+            b"rounded" if lexer.rest().trim_ascii_start().starts_with(b"true") => {
+                document.run.source = Source::Console;
+                lexer.skip()?;
             }
             key if PASSED_OVER.contains(&key) => lexer.skip()?,
             key => {
@@ -83,15 +108,18 @@ pub fn read(text: &[u8]) -> Result<(Document, usize), Flaw> {
         }
         Ok(())
     });
-    read.map_err(|flaw| Flaw {
-        foreign: !ours,
+    let foreign = |flaw: Flaw| Flaw {
+        kind: if ours { flaw.kind } else { FlawKind::Foreign },
         ..flaw
-    })?;
-    let Some(tests) = results else {
-        return Err(Flaw {
-            foreign: !ours,
-            ..Flaw::new(0, "no \"results\" in this json document")
-        });
+    };
+    let flaw = match (read, tests.is_some()) {
+        (Ok(()), true) => None,
+        (Ok(()), false) => {
+            let why = "no \"results\" in this json document";
+            return Err(foreign(Flaw::new(0, why)));
+        }
+        (Err(flaw), true) => Some(flaw),
+        (Err(flaw), false) => return Err(foreign(flaw)),
     };
 
     let mut reader = HeaderReader {
@@ -103,8 +131,8 @@ pub fn read(text: &[u8]) -> Result<(Document, usize), Flaw> {
         system: reader.system(system)?,
         accelerator: reader.accelerator(accelerator)?,
     };
-    document.run.tests = tests;
-    Ok((document, lexer.pos()))
+    document.run.tests = tests.unwrap_or_default();
+    Ok((document, lexer.pos(), flaw))
 }
 
 /// Whether the text is laid out as the C tool prints it. If so, header strings are what stands
@@ -332,12 +360,12 @@ fn as_header(value: Vec<u8>) -> Text {
     raw.into()
 }
 
-fn tests(
+fn read_tests(
     lexer: &mut Lexer<'_>,
     layout: &mut Layout,
     unknown: &mut Vec<String>,
-) -> Result<Vec<Test>, Flaw> {
-    let mut tests = Vec::new();
+    tests: &mut Vec<Test>,
+) -> Result<(), Flaw> {
     lexer.array(|lexer| {
         let next = lexer.next()?;
         if next != Next::Object {
@@ -351,8 +379,7 @@ fn tests(
         })?;
         tests.push(test);
         Ok(())
-    })?;
-    Ok(tests)
+    })
 }
 
 fn test(
@@ -399,20 +426,39 @@ fn value(lexer: &mut Lexer<'_>, field: Field, draft: &mut Draft) -> Result<(), F
             draft.set_number(field, None);
         }
         (Kind::Number, Next::Number) => draft.set_number(field, Some(lexer.number()?)),
+        // Other clients write numbers as strings, and leave them empty.
+        (Kind::Number, Next::String) => {
+            let wrong = wrong(lexer, "a number");
+            let string = lexer.string()?;
+            let text = string.value.trim_ascii();
+            let number = super::number::parse(text);
+            if number.is_none() && !text.is_empty() {
+                return Err(wrong);
+            }
+            draft.set_number(field, number);
+        }
         (Kind::Number, _) => return Err(wrong(lexer, "a number")),
         (Kind::Integer | Kind::Unsigned, Next::Null) => {
             lexer.null()?;
             draft.set_integer(field, None);
         }
-        (Kind::Integer | Kind::Unsigned, Next::Number) => {
-            lexer.peek();
-            let at = lexer.pos();
-            let integer = lexer.integer()?;
-            if !draft.set_integer(field, Some(integer)) {
-                return Err(Flaw::new(
-                    at,
-                    format!("\"{}\" is out of range: {integer}", field.name()),
-                ));
+        (Kind::Integer | Kind::Unsigned, Next::Number | Next::String) => {
+            let wrong = wrong(lexer, "an integer");
+            let integer = if next == Next::Number {
+                Some(lexer.integer()?)
+            } else {
+                let string = lexer.string()?;
+                let text = string.value.trim_ascii();
+                let integer = super::number::parse_integer(text);
+                if integer.is_none() && !text.is_empty() {
+                    return Err(wrong);
+                }
+                integer
+            };
+            if !draft.set_integer(field, integer) {
+                let integer = integer.unwrap_or_default();
+                let why = format!("\"{}\" is out of range: {integer}", field.name());
+                return Err(Flaw::new(wrong.offset, why));
             }
         }
         (Kind::Integer | Kind::Unsigned, _) => return Err(wrong(lexer, "an integer")),

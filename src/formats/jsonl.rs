@@ -9,7 +9,9 @@ use std::io::{self, Write};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::model::{AcceleratorInfo, Field, Run, RuntimeInfo, SystemInfo, Test, Text, Value};
+use crate::model::{
+    AcceleratorInfo, Field, Run, RuntimeInfo, Source, SystemInfo, Test, Text, Value,
+};
 
 /// What the store knows of a run besides what was measured.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub struct Label<'a> {
     pub tags: &'a [String],
     /// When it was added: RFC 3339, UTC.
     pub added_at: String,
+    /// Where LocalScore shows it, if it was submitted.
+    pub link: Option<&'a str>,
 }
 
 /// Writes the line of a run.
@@ -41,6 +45,9 @@ impl Serialize for Line<'_> {
         map.serialize_entry("tags", self.label.tags)?;
         map.serialize_entry("score", &finite(self.run.summary().performance_score))?;
         map.serialize_entry("partial", &self.run.is_partial())?;
+        let rounded = self.run.source == Source::Console;
+        map.serialize_entry("rounded", &rounded)?;
+        map.serialize_entry("link", &self.label.link)?;
         map.serialize_entry("added_at", &self.label.added_at)?;
         map.serialize_entry("runtime_info", &Info::Runtime(&environment.runtime))?;
         map.serialize_entry("system_info", &Info::System(&environment.system))?;

@@ -73,7 +73,7 @@ impl<'a> Lexer<'a> {
     /// A flaw at this place.
     pub fn flaw(&self, why: impl Into<String>) -> Flaw {
         if self.pos >= self.text.len() {
-            return Flaw::new(self.text.len(), "the document is cut off");
+            return Flaw::cut(self.text.len());
         }
         Flaw::new(self.pos, why)
     }

@@ -43,8 +43,19 @@ pub struct Flaw {
     pub offset: usize,
     /// What is wrong.
     pub why: String,
-    /// Whether the document is none of ours, rather than a bad one of ours.
-    pub foreign: bool,
+    /// What kind of flaw it is.
+    pub kind: FlawKind,
+}
+
+/// What kind of flaw it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlawKind {
+    /// A mistake in a document of ours.
+    Bad,
+    /// The document ends too early.
+    Cut,
+    /// The document is none of ours.
+    Foreign,
 }
 
 impl Flaw {
@@ -53,7 +64,16 @@ impl Flaw {
         Self {
             offset,
             why: why.into(),
-            foreign: false,
+            kind: FlawKind::Bad,
+        }
+    }
+
+    /// The document ends too early.
+    #[must_use]
+    pub fn cut(offset: usize) -> Self {
+        Self {
+            kind: FlawKind::Cut,
+            ..Self::new(offset, "the document is cut off")
         }
     }
 }

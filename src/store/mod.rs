@@ -9,6 +9,7 @@ mod rows;
 mod runs;
 mod scores;
 mod select;
+mod submissions;
 mod tags;
 
 use std::fmt::Write as _;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::{Store, rows};
 use crate::error::{Error, Result};
-use crate::model::{Summary, Text};
+use crate::model::{Source, Summary, Text};
 
 /// Which runs are meant. All parts that are there must match; text matches anywhere, whatever the
 /// case.
@@ -76,6 +76,10 @@ pub struct Listed {
     pub partial: bool,
     /// Its tags, in order.
     pub tags: Vec<String>,
+    /// What kind of capture it came from.
+    pub source: Source,
+    /// Where LocalScore shows it, if it was submitted.
+    pub link: Option<String>,
 }
 
 const COLUMNS: &str = "r.run_id, b.created_at, r.measured_at, m.model_name, m.model_quant_str,
@@ -83,7 +87,8 @@ const COLUMNS: &str = "r.run_id, b.created_at, r.measured_at, m.model_name, m.mo
     b.avg_ttft_ms, b.performance_score,
     (SELECT count(*) FROM localstore_tests t WHERE t.run_id = r.run_id), r.partial,
     (SELECT json_group_array(tag) FROM
-        (SELECT tag FROM localstore_tags t WHERE t.run_id = r.run_id ORDER BY tag))";
+        (SELECT tag FROM localstore_tags t WHERE t.run_id = r.run_id ORDER BY tag)),
+    r.source, (SELECT link FROM localstore_submissions s WHERE s.run_id = r.run_id)";
 
 // CROSS JOIN keeps the order of the tables: the runs, which are sorted, come first.
 const TABLES: &str = "localstore_runs r
@@ -196,6 +201,7 @@ impl Store {
 fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Listed> {
     let text = |index| row.get_ref(index).map(rows::text);
     let tags: String = row.get(14)?;
+    let source: String = row.get(15)?;
     Ok(Listed {
         id: row.get(0)?,
         added_at: row.get(1)?,
@@ -214,6 +220,8 @@ fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Listed> {
         tests: row.get(12)?,
         partial: row.get(13)?,
         tags: serde_json::from_str(&tags).unwrap_or_default(),
+        source: Source::from_name(&source).unwrap_or_default(),
+        link: row.get(16)?,
     })
 }
 

@@ -156,7 +156,7 @@ fn each_bad_input_is_one_line_with_its_place() {
         (
             "text",
             b"hello\nworld\n".to_vec(),
-            "bad:1: no LocalScore result in it: neither a json document with \"results\" nor a csv header with n_prompt and n_gen",
+            "bad:1: no LocalScore result in it: neither a json document with \"results\", nor a csv header with n_prompt, n_gen and speeds, nor a table of the console",
         ),
         (
             "other json",
@@ -166,11 +166,11 @@ fn each_bad_input_is_one_line_with_its_place() {
         (
             "truncated",
             read_fixture(JSON)[..3000].to_vec(),
-            "bad:96: the document is cut off",
+            "bad:96: the document is cut off after 2 whole tests; --partial stores them",
         ),
         (
             "wrong type",
-            altered("\"n_prompt\": 4096", "\"n_prompt\": \"4096\""),
+            altered("\"n_prompt\": 4096", "\"n_prompt\": \"four\""),
             "bad:59: \"n_prompt\" is a string, not an integer",
         ),
         (
@@ -254,7 +254,7 @@ fn the_other_files_of_a_call_are_stored() {
     assert_eq!(ran.code, Some(1));
     assert_eq!(
         ran.stderr,
-        "localstore: bad:1: the document is cut off\n\
+        "localstore: bad:1: the document is cut off before its first test is whole\n\
          localstore: folder: is a directory\n\
          localstore: missing: no such file or directory\n"
     );

@@ -7,6 +7,7 @@ mod cli;
 mod export;
 mod goldens;
 mod list;
+mod logs;
 mod reading;
 mod rm;
 mod store;

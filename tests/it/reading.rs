@@ -1,6 +1,6 @@
 //! Properties of the readers, in this process: no panic, nothing invented, nothing changed.
 
-use localstore::capture::{Capture, Found};
+use localstore::capture::{Capture, Found, Options};
 use localstore::formats::{console, csv, json};
 use localstore::model::Run;
 use proptest::prelude::*;
@@ -11,10 +11,11 @@ use crate::sandbox::read_fixture;
 fn read(text: &[u8]) -> (Vec<Run>, usize) {
     let mut runs = Vec::new();
     let mut remarks = 0;
-    for found in Capture::new(text, false) {
+    for found in Capture::new(text, Options::default()) {
         match found.unwrap() {
             Found::Run(document) => runs.push(document.run),
             Found::Bad { .. } => remarks += 1,
+            Found::Link(_) => {}
             Found::Pause => unreachable!(),
         }
     }

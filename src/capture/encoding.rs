@@ -1,0 +1,156 @@
+//! UTF-16, which PowerShell's `>` writes, as UTF-8; every other text as it is.
+
+use std::io::{self, Read};
+
+/// Reads a text; with the byte order mark of UTF-16 at its beginning, as UTF-8.
+pub struct Decoder<R> {
+    inner: R,
+    encoding: Encoding,
+    /// Bytes that have been read and not been decoded.
+    raw: Vec<u8>,
+    /// Decoded bytes, and how many of them have been given.
+    decoded: Vec<u8>,
+    given: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Encoding {
+    /// Too few bytes have been read to tell.
+    Unknown,
+    Bytes,
+    Utf16(fn([u8; 2]) -> u16),
+}
+
+impl<R: Read> Decoder<R> {
+    pub fn new(inner: R) -> Self {
+        Self {
+            inner,
+            encoding: Encoding::Unknown,
+            raw: Vec::new(),
+            decoded: Vec::new(),
+            given: 0,
+        }
+    }
+
+    /// Reads the first two bytes.
+    fn detect(&mut self) -> io::Result<()> {
+        while self.raw.len() < 2 {
+            let mut byte = [0];
+            if self.inner.read(&mut byte)? == 0 {
+                break;
+            }
+            self.raw.push(byte[0]);
+        }
+        self.encoding = match self.raw[..] {
+            [0xff, 0xfe] => Encoding::Utf16(u16::from_le_bytes),
+            [0xfe, 0xff] => Encoding::Utf16(u16::from_be_bytes),
+            _ => Encoding::Bytes,
+        };
+        if matches!(self.encoding, Encoding::Bytes) {
+            self.decoded = std::mem::take(&mut self.raw);
+        } else {
+            self.raw.clear();
+        }
+        Ok(())
+    }
+
+    /// Decodes what has been read, but for the half of a character at its end.
+    fn decode(&mut self, unit: fn([u8; 2]) -> u16, ended: bool) {
+        let mut length = self.raw.len() / 2 * 2;
+        let last = length
+            .checked_sub(2)
+            .map(|at| unit([self.raw[at], self.raw[at + 1]]));
+        if !ended && last.is_some_and(|unit| (0xd800..0xdc00).contains(&unit)) {
+            length -= 2;
+        }
+        let units = self.raw[..length]
+            .chunks_exact(2)
+            .map(|pair| unit([pair[0], pair[1]]));
+        for c in char::decode_utf16(units) {
+            let c = c.unwrap_or(char::REPLACEMENT_CHARACTER);
+            self.decoded
+                .extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        self.raw.drain(..length);
+    }
+}
+
+impl<R: Read> Read for Decoder<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let left = &self.decoded[self.given..];
+            if !left.is_empty() {
+                let length = left.len().min(buffer.len());
+                buffer[..length].copy_from_slice(&left[..length]);
+                self.given += length;
+                return Ok(length);
+            }
+            match self.encoding {
+                Encoding::Unknown => self.detect()?,
+                Encoding::Bytes => return self.inner.read(buffer),
+                Encoding::Utf16(unit) => {
+                    self.decoded.clear();
+                    self.given = 0;
+                    let before = self.raw.len();
+                    self.raw.resize(before + (16 << 10), 0);
+                    let read = self.inner.read(&mut self.raw[before..]);
+                    self.raw.truncate(before + *read.as_ref().unwrap_or(&0));
+                    let ended = read? == 0;
+                    self.decode(unit, ended);
+                    if ended && self.decoded.is_empty() {
+                        return Ok(0);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives a byte at a time.
+    struct Slowly<'a>(&'a [u8]);
+
+    impl Read for Slowly<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = buffer.len().min(1);
+            self.0.read(&mut buffer[..length])
+        }
+    }
+
+    fn decoded(bytes: &[u8]) -> Vec<u8> {
+        let mut slowly = Vec::new();
+        Decoder::new(Slowly(bytes))
+            .read_to_end(&mut slowly)
+            .unwrap();
+        let mut at_once = Vec::new();
+        Decoder::new(bytes).read_to_end(&mut at_once).unwrap();
+        assert_eq!(slowly, at_once);
+        slowly
+    }
+
+    #[test]
+    fn both_byte_orders_are_decoded_and_all_else_stays() {
+        let text = "GeForce® 😀\r\n";
+        let le = text.encode_utf16().flat_map(u16::to_le_bytes);
+        let be = text.encode_utf16().flat_map(u16::to_be_bytes);
+        let le: Vec<u8> = [0xff, 0xfe].into_iter().chain(le).collect();
+        let be: Vec<u8> = [0xfe, 0xff].into_iter().chain(be).collect();
+        assert_eq!(decoded(&le), text.as_bytes());
+        assert_eq!(decoded(&be), text.as_bytes());
+        // Half a character at the end is lost, half a pair reads U+FFFD.
+        assert_eq!(decoded(&[0xff, 0xfe, b'a', 0, b'b']), b"a");
+        assert_eq!(decoded(&[0xff, 0xfe, 0x3d, 0xd8]), "\u{fffd}".as_bytes());
+        for plain in [
+            &b""[..],
+            b"a",
+            b"\xff",
+            b"ab\xff\xfe",
+            "\u{feff}x".as_bytes(),
+        ] {
+            assert_eq!(decoded(plain), plain);
+        }
+    }
+}

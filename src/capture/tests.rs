@@ -1,0 +1,73 @@
+//! What is found in a text.
+
+use super::*;
+
+fn all(text: &[u8]) -> Vec<String> {
+    let describe = |found| match found {
+        Found::Run(document) => format!("run of {} tests", document.run.tests.len()),
+        Found::Bad { line, why } => format!("{line}: {why}"),
+        Found::Link(link) => link.url,
+        Found::Pause => unreachable!("the text is not live"),
+    };
+    Capture::new(text, Options::default())
+        .map(|found| describe(found.unwrap()))
+        .collect()
+}
+
+const TEST: &str = r#"{"name":"a","n_prompt":1,"n_gen":1,"prompt_tps":1,"gen_tps":1}"#;
+
+#[test]
+fn documents_may_follow_one_another_in_any_way() {
+    let one = format!("{{\"results\":[{TEST}]}}");
+    for between in ["", "\n", "\n\n", ",\n", "\r\n \u{feff}"] {
+        let text = format!("[{one}{between}{one}]");
+        assert_eq!(all(text.as_bytes()), ["run of 1 tests"; 2], "{between:?}");
+    }
+}
+
+#[test]
+fn a_document_that_is_cut_off_does_not_swallow_the_next_one() {
+    let text = format!("{{\n  \"results\": [\n    {{\n{{\n  \"results\": [{TEST}]\n}}\n");
+    let found = all(text.as_bytes());
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[1], "run of 1 tests");
+}
+
+#[test]
+fn a_compact_document_that_is_cut_off_ends_with_its_line() {
+    let text = format!("{{\"results\":[{{\"name\":\"a\",\n{{\"results\":[\n{TEST},\n{TEST}]}}\n");
+    let found = all(text.as_bytes());
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[1], "run of 2 tests");
+}
+
+#[test]
+fn the_documents_of_an_indented_array_are_all_found() {
+    let one = format!("  {{\n    \"results\": [\n      {TEST}\n    ]\n  }}");
+    let text = format!("[\n{one},\n{one},\n{one}\n]\n");
+    assert_eq!(all(text.as_bytes()), ["run of 1 tests"; 3]);
+}
+
+#[test]
+fn a_csv_ends_where_its_rows_end_and_splits_where_tests_repeat() {
+    let text = "noise\nname,n_prompt,n_gen,prompt_tps,gen_tps\na,1,1,1,1\nb,2,1,1,1\n\
+                a,1,1,1,1\n\nLocalScore: 7\n";
+    assert_eq!(all(text.as_bytes()), ["run of 2 tests", "run of 1 tests"]);
+}
+
+#[test]
+fn a_bad_row_spoils_its_run_only() {
+    let text = "name,n_prompt,n_gen,prompt_tps,gen_tps\na,1,1,1,1\nb,x,1,1,1\na,1,1,1,1\n";
+    let found = all(text.as_bytes());
+    assert_eq!(
+        found,
+        ["3: \"n_prompt\" is 'x', not an integer", "run of 1 tests"]
+    );
+}
+
+#[test]
+fn a_text_without_runs_says_so_once() {
+    assert_eq!(all(b""), ["1: it is empty"]);
+    assert!(all(b"hello\nworld\n")[0].starts_with("1: no LocalScore result"));
+    assert!(all(b"{}")[0].starts_with("1: no \"results\""));
+}
