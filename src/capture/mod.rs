@@ -62,6 +62,7 @@ pub struct Capture<R> {
     input: Input<Decoder<R>>,
     options: Options,
     reading: Reading,
+    stretch: Stretch,
     banner: Banner,
     /// A find that must wait for its turn.
     waiting: Option<Found>,
@@ -80,6 +81,42 @@ enum Reading {
     Table(console::Reader, u64),
 }
 
+/// The lines before us that have been searched together for words that make a line worth a closer
+/// look: in a large log there are nearly none.
+#[derive(Debug, Default)]
+struct Stretch {
+    length: usize,
+    quiet: bool,
+}
+
+impl Stretch {
+    /// At most so much is searched at once.
+    const LENGTH: usize = 64 << 10;
+
+    const WORDS: [&[u8]; 6] = [
+        b"\x1b",
+        b"n_prompt",
+        b"avg_ts",
+        b"NVIDIA-SMI",
+        b"utilization.gpu",
+        b"memory.used [",
+    ];
+
+    /// Whether the first line of the text, which ends at `end`, has none of the words.
+    fn is_quiet(&mut self, text: &[u8], end: usize) -> bool {
+        if self.length < end {
+            let text = &text[..text.len().min(Self::LENGTH.max(end))];
+            let last = memchr::memrchr(b'\n', text).map_or(0, |at| at + 1);
+            let text = &text[..last.max(end)];
+            self.length = text.len();
+            self.quiet = Self::WORDS
+                .iter()
+                .all(|word| memchr::memmem::find(text, word).is_none());
+        }
+        self.quiet
+    }
+}
+
 impl<R: Read> Capture<R> {
     /// Looks for runs in this text.
     pub fn new(text: R, options: Options) -> Self {
@@ -87,6 +124,7 @@ impl<R: Read> Capture<R> {
             input: Input::new(Decoder::new(text)),
             options,
             reading: Reading::Text,
+            stretch: Stretch::default(),
             banner: Banner::default(),
             waiting: None,
             found_any: false,
@@ -137,22 +175,35 @@ impl<R: Read> Capture<R> {
             let spaces = spaces.take_while(|byte| matches!(byte, b' ' | b'\t'));
             let spaces = spaces.count();
             self.input.consume(indent);
+            self.stretch = Stretch::default();
             return self.json(spaces);
         }
-        if csv::is_header(content) {
-            self.reading = Reading::Csv(csv::Assembler::new(content.trim_ascii_end()));
+        let quiet = self.stretch.is_quiet(self.input.unread(), end);
+        let line = &self.input.unread()[..end];
+        if !quiet && csv::is_header(trim_start(line)) {
+            let header = trim_start(line).trim_ascii_end();
+            self.reading = Reading::Csv(csv::Assembler::new(header));
+            self.stretch = Stretch::default();
             self.input.consume(end);
             return Ok(None);
         }
-        let plain = console::plain(line);
+        let plain = if quiet {
+            line.trim_ascii_end().into()
+        } else {
+            console::plain(line)
+        };
         if console::is_border(&plain) {
             self.reading = Reading::Table(console::Reader::default(), self.input.line());
+            self.stretch = Stretch::default();
             return Ok(None);
         }
         self.banner.line(&plain);
         let link = link(&plain);
-        let foreign = foreign(&plain);
-        self.note_foreign(foreign);
+        if !quiet || plain.first() == Some(&b'|') {
+            let foreign = foreign(&plain);
+            self.note_foreign(foreign);
+        }
+        self.stretch.length -= end;
         self.input.consume(end);
         Ok(link.map(Found::Link))
     }

@@ -71,14 +71,9 @@ fn a_table_alone_comes_back_however_it_was_pasted() {
         "long-names",
     ] {
         let golden = text(&format!("golden/{case}.md"));
-        let quoted = golden
-            .lines()
-            .map(|line| format!("> {line}\r\n"))
-            .collect::<String>();
-        let indented = golden
-            .lines()
-            .map(|line| format!("    {line}  \n"))
-            .collect::<String>();
+        let lines: Vec<&str> = golden.lines().collect();
+        let quoted = format!("> {}\r\n", lines.join("\r\n> "));
+        let indented = format!("    {}  \n", lines.join("  \n    "));
         let fenced = format!("Here it is:\n\n```\n{golden}```\n");
         for pasted in [&golden, &quoted, &indented, &fenced] {
             let (runs, remarks) = read(pasted.as_bytes(), false);
