@@ -7,6 +7,7 @@ pub mod csv;
 pub mod json;
 pub mod jsonl;
 mod lexer;
+pub mod llamafile_json;
 pub mod number;
 
 use std::fmt;
