@@ -60,13 +60,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let stdout = |error: std::io::Error| Error::stdout(&error);
     match args.output {
         Output::Table => {
-            let width = out
-                .is_terminal()
-                .then(|| terminal_size::terminal_size().map(|(width, _)| width.0))
-                .flatten();
             if !runs.is_empty() {
-                out.write_all(table(&runs).render(width).as_bytes())
-                    .map_err(stdout)?;
+                let text = table(&runs).render(out.width());
+                out.write_all(text.as_bytes()).map_err(stdout)?;
             }
         }
         Output::Md => out

@@ -7,5 +7,5 @@ mod table;
 mod terminal;
 
 pub use file::write_atomically;
-pub use table::Table;
+pub use table::{Table, shortened};
 pub use terminal::{Stderr, Stdout, color_wanted, note, printable, printable_bytes};

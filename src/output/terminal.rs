@@ -79,6 +79,15 @@ impl Stdout {
         self.is_terminal
     }
 
+    /// The width of the terminal, if it is one.
+    #[must_use]
+    pub fn width(&self) -> Option<u16> {
+        if !self.is_terminal {
+            return None;
+        }
+        terminal_size::terminal_size().map(|(width, _)| width.0)
+    }
+
     /// Writes text of our own, which may hold colours, unfiltered.
     pub fn styled(&mut self, text: &[u8]) -> Result<()> {
         self.end_line()
