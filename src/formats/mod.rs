@@ -2,6 +2,8 @@
 //!
 //! To add a format: write its file, list it here, and give it a line in [`Format`].
 
+pub mod chat_json;
+pub mod chat_markdown;
 pub mod console;
 pub mod csv;
 pub mod json;
