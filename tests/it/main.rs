@@ -2,7 +2,9 @@
 
 mod sandbox;
 
+mod chat;
 mod goldens;
+mod message;
 
 /// Every file beside this one is in the list above: a test file that nobody calls tests nothing.
 #[test]
