@@ -1,6 +1,6 @@
 //! From what was typed to what is meant, and wrong arguments in the words of the C tool.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
@@ -144,15 +144,21 @@ fn as_typed(name: &str, arguments: &[OsString], command: &clap::Command) -> Stri
         .to_owned()
 }
 
-/// Where to read on: the help of the command that was typed, if there is one.
+/// Where to read on: the help of the command that was typed, as far as there is one.
 fn help_of(arguments: &[OsString], command: &clap::Command) -> String {
-    let typed = arguments
-        .iter()
-        .skip(1)
-        .filter_map(|argument| OsStr::to_str(argument))
-        .find(|argument| command.find_subcommand(argument).is_some());
-    match typed {
-        Some(name) => format!("see 'localstore {name} --help'"),
-        None => "see 'localstore --help'".to_owned(),
+    let mut help = String::from("localstore");
+    let mut command = command;
+    for argument in arguments.iter().skip(1) {
+        if !command.has_subcommands() {
+            break;
+        }
+        if let Some(name) = argument.to_str()
+            && let Some(found) = command.find_subcommand(name)
+        {
+            help.push(' ');
+            help.push_str(found.get_name());
+            command = found;
+        }
     }
+    format!("see '{help} --help'")
 }

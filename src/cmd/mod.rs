@@ -4,11 +4,13 @@
 //! [`Command::run`].
 
 mod add;
+mod chat;
 mod completions;
 mod export;
 mod filters;
 mod list;
 mod man;
+mod message;
 mod path;
 mod rm;
 mod score;
@@ -40,6 +42,8 @@ pub enum Command {
     Tag(tag::Args),
     Untag(untag::Args),
     Rm(rm::Args),
+    Chat(chat::Args),
+    Message(message::Args),
     Path(path::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -57,6 +61,8 @@ impl Command {
             Self::Tag(args) => tag::run(args, context),
             Self::Untag(args) => untag::run(args, context),
             Self::Rm(args) => rm::run(args, context),
+            Self::Chat(args) => args.run(context),
+            Self::Message(args) => args.run(context),
             Self::Path(args) => path::run(args, context),
             Self::Completions(args) => completions::run(args, context),
             Self::Man(args) => man::run(args, context),

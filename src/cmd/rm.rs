@@ -77,7 +77,8 @@ fn describe(run: &Listed) -> String {
     )
 }
 
-fn confirmed(lines: &[String]) -> Result<bool> {
+/// Whether a person wants what these lines say to be removed.
+pub fn confirmed(lines: &[String]) -> Result<bool> {
     let mut question = String::new();
     for line in lines {
         question.push_str(&printable(line));

@@ -2,11 +2,14 @@
 //!
 //! To add a format: write its file, list it here, and give it a line in [`Format`].
 
+pub mod chat_json;
+pub mod chat_markdown;
 pub mod console;
 pub mod csv;
 pub mod json;
 pub mod jsonl;
 mod lexer;
+pub mod llamafile_json;
 pub mod number;
 
 use std::fmt;

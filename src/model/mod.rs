@@ -1,14 +1,18 @@
-//! Plain data: what a benchmark run is. No SQL, no I/O.
+//! Plain data: what a benchmark run is, and a chat. No SQL, no I/O.
 //!
 //! Field names are those of the C tool, and so are the units in them. Every value that a capture
 //! may lack is an `Option`: `None` means that the capture did not say.
 
+mod chat;
 mod complete;
 mod field;
+mod needle;
 mod summary;
 mod text;
 
+pub use chat::{Chat, ChatActivity, Hit, Message, NewMessage, Role, Sampling};
 pub use field::{Draft, Field, Kind, Value};
+pub use needle::Needle;
 pub use summary::Summary;
 pub use text::{Piece, Text};
 

@@ -7,5 +7,5 @@ mod table;
 mod terminal;
 
 pub use file::write_atomically;
-pub use table::{Column, Table};
+pub use table::{Column, Table, shortened};
 pub use terminal::{Stderr, Stdout, color_wanted, note, printable, printable_bytes};

@@ -1,6 +1,9 @@
 //! Tables for a terminal and for Markdown.
 
+use std::borrow::Cow;
+
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::terminal::printable;
 
@@ -114,5 +117,45 @@ impl Table {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
+    }
+}
+
+/// The text made printable and, if it is wider than this on a terminal, cut.
+#[must_use]
+pub fn shortened(text: &str, columns: usize) -> Cow<'_, str> {
+    let text = printable(text);
+    if text.width() <= columns {
+        return text;
+    }
+    let mut room = columns.saturating_sub(1);
+    let end = text.char_indices().find(|(_, c)| {
+        let width = c.width().unwrap_or_default();
+        let is_over = width > room;
+        room = room.saturating_sub(width);
+        is_over
+    });
+    let end = end.map_or(text.len(), |(end, _)| end);
+    // A joiner with nothing behind it would join the mark of the cut.
+    Cow::Owned(format!("{}…", text[..end].trim_end_matches('\u{200d}')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_counts_columns_not_characters() {
+        assert_eq!(shortened("short", 5), "short");
+        assert_eq!(shortened("longer", 5), "long…");
+        assert_eq!(shortened("中文中文", 8), "中文中文");
+        assert_eq!(shortened("中文中文", 7), "中文中…");
+        assert_eq!(shortened("中文中文", 6), "中文…");
+        assert_eq!(
+            shortened("e\u{301}e\u{301}e\u{301}", 3),
+            "e\u{301}e\u{301}e\u{301}"
+        );
+        assert_eq!(shortened("👩\u{200d}👩\u{200d}👧 family", 4), "👩…");
+        assert_eq!(shortened("a\nb", 80), "a\\nb");
+        assert_eq!(shortened("abc", 0), "…");
     }
 }

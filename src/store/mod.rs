@@ -1,5 +1,6 @@
 //! The store: one SQLite file, which is llamafile's too. No format is known here.
 
+mod chats;
 mod exact_sum;
 mod fingerprint;
 mod migrations;

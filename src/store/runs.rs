@@ -109,7 +109,7 @@ impl Store {
         removed
     }
 
-    fn enforce_foreign_keys(&mut self, on: bool) -> Result<()> {
+    pub(super) fn enforce_foreign_keys(&mut self, on: bool) -> Result<()> {
         self.db
             .pragma_update(None, "foreign_keys", on)
             .map_err(|error| self.failure(&error))

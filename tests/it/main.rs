@@ -3,11 +3,13 @@
 mod sandbox;
 
 mod add;
+mod chat;
 mod cli;
 mod export;
 mod goldens;
 mod list;
 mod logs;
+mod message;
 mod reading;
 mod rm;
 mod store;

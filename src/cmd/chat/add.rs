@@ -1,0 +1,35 @@
+use std::io::Write;
+
+use super::super::Context;
+use super::Output;
+use crate::error::{Error, Result};
+use crate::formats::chat_json;
+use crate::store::Store;
+
+/// Begin a chat
+///
+/// Prints the new chat.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: localstore chat add 'Why is the sky blue?' --model m.gguf")]
+pub struct Args {
+    /// Its title
+    title: String,
+    /// The model file that the chat is with
+    #[arg(long, default_value = "", hide_default_value = true)]
+    model: String,
+    /// How it is printed
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Output,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let mut store = Store::open(&context.location)?;
+    let id = store.add_chat(&args.model, &args.title)?;
+    let chat = store.chat(id)?.ok_or_else(|| store.no_chat(id))?;
+    let out = &mut context.out;
+    match args.output {
+        Output::Text => writeln!(out, "{}", super::describe(&chat)),
+        Output::Json => chat_json::chat(&chat).write_answer(out),
+    }
+    .map_err(|error| Error::stdout(&error))
+}

@@ -1,0 +1,101 @@
+use std::io::{self, Write};
+
+use super::super::Context;
+use super::{Output, id};
+use crate::error::{Error, Result};
+use crate::formats::chat_json;
+use crate::formats::llamafile_json::Json;
+use crate::model::{Chat, Message, Text};
+use crate::output::{Stdout, color_wanted, printable};
+use crate::store::Store;
+
+/// Show a chat as a conversation, the first message first
+///
+/// As json it is the chat alone, as llamafile's server answers; 'message list' has the messages.
+/// Times are in UTC.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: localstore chat show 3 | less")]
+pub struct Args {
+    /// The chat's id
+    #[arg(value_parser = id)]
+    chat: i64,
+    /// How it is printed
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Output,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let store = Store::open_readonly(&context.location)?;
+    let out = &mut context.out;
+    let chat = store.chat(args.chat)?;
+    if args.output == Output::Json {
+        chat.as_ref()
+            .map_or_else(|| Json::object([]), chat_json::chat)
+            .write_answer(out)
+            .map_err(|error| Error::stdout(&error))?;
+        return chat.map(drop).ok_or_else(|| store.no_chat(args.chat));
+    }
+    let chat = chat.ok_or_else(|| store.no_chat(args.chat))?;
+    let messages = store.conversation(chat.id)?;
+    write_head(out, &chat, messages.len()).map_err(|error| Error::stdout(&error))?;
+    messages
+        .iter()
+        .try_for_each(|message| write_message(out, message))
+}
+
+fn write_head(out: &mut Stdout, chat: &Chat, messages: usize) -> io::Result<()> {
+    let title = chat.title.as_ref().map(Text::display).unwrap_or_default();
+    if !title.is_empty() {
+        writeln!(out, "{}", printable(&title))?;
+    }
+    let mut facts = vec![format!("chat {}", chat.id)];
+    for (fact, unit) in [(&chat.model, ""), (&chat.created_at, " UTC")] {
+        if let Some(fact) = fact.as_ref().filter(|fact| !fact.as_bytes().is_empty()) {
+            facts.push(format!("{}{unit}", printable(&fact.display())));
+        }
+    }
+    facts.push(match messages {
+        0 => "no messages".to_owned(),
+        1 => "1 message".to_owned(),
+        count => format!("{count} messages"),
+    });
+    writeln!(out, "{}", facts.join(", "))
+}
+
+/// Writes a message under a line that says whose it is. On a terminal that line is bold.
+pub fn write_message(out: &mut Stdout, message: &Message) -> Result<()> {
+    let text = |text: &Option<Text>| {
+        let text = text.as_ref().map(Text::display).unwrap_or_default();
+        printable(&text).into_owned()
+    };
+    let role = match text(&message.role) {
+        role if role.is_empty() => "unknown".to_owned(),
+        role => role,
+    };
+    let time = text(&message.created_at);
+    let head = format!("--- {role}, message {}, {time}", message.id);
+    let head = if out.is_terminal() && color_wanted() {
+        format!("\n\x1b[1m{head}\x1b[0m\n")
+    } else {
+        format!("\n{head}\n")
+    };
+    out.styled(head.as_bytes())?;
+    let content = message.content.as_ref().map_or(&[][..], Text::as_bytes);
+    write_content(out, content).map_err(|error| Error::stdout(&error))
+}
+
+/// Writes a content, and a newline if it lacks one. A pipe gets it byte for byte; on a terminal,
+/// tabs and the line ends of Windows are harmless and should not stand there as escapes.
+fn write_content(out: &mut Stdout, content: &[u8]) -> io::Result<()> {
+    if out.is_terminal() {
+        let text = String::from_utf8_lossy(content);
+        let text = text.replace("\r\n", "\n").replace('\t', "    ");
+        out.write_all(text.as_bytes())?;
+    } else {
+        out.write_all(content)?;
+    }
+    if content.is_empty() || content.ends_with(b"\n") {
+        return Ok(());
+    }
+    out.write_all(b"\n")
+}

@@ -1,0 +1,113 @@
+use std::borrow::Cow;
+use std::io::{self, Read, Write};
+
+use super::super::Context;
+use super::{Output, id};
+use crate::error::{Error, Result};
+use crate::formats::chat_json;
+use crate::model::{NewMessage, Role, Sampling};
+use crate::store::Store;
+
+/// Add a message to a chat
+///
+/// Prints the new message. Its content is stored as it comes, the last newline included. The
+/// sampling options are those that the answer was made with; without them, llamafile's defaults.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  localstore message add 3 user 'Why is the sky blue?'
+  llamafile -p \"$question\" | localstore message add 3 assistant")]
+pub struct Args {
+    /// The chat's id
+    #[arg(value_parser = id)]
+    chat: i64,
+    /// Who wrote it
+    role: Role,
+    /// What was written; '-' or nothing: standard input
+    #[arg(default_value = "-", hide_default_value = true)]
+    content: String,
+    /// How it is printed
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Output,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Sampling")]
+struct SamplingArgs {
+    /// How freely the model chose its words
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = finite)]
+    #[arg(default_value_t = Sampling::default().temperature)]
+    temperature: f64,
+    /// Among how much of the probability
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = finite)]
+    #[arg(default_value_t = Sampling::default().top_p)]
+    top_p: f64,
+    /// How much a word cost that was used before
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = finite)]
+    #[arg(default_value_t = Sampling::default().presence_penalty)]
+    presence_penalty: f64,
+    /// How much it cost for each time it was used
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = finite)]
+    #[arg(default_value_t = Sampling::default().frequency_penalty)]
+    frequency_penalty: f64,
+}
+
+impl From<&SamplingArgs> for Sampling {
+    fn from(args: &SamplingArgs) -> Self {
+        Self {
+            temperature: args.temperature,
+            top_p: args.top_p,
+            presence_penalty: args.presence_penalty,
+            frequency_penalty: args.frequency_penalty,
+        }
+    }
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+    // A wrong id is found before anything is read or opened for writing.
+    let store = Store::open_readonly(&context.location)?;
+    store
+        .chat(args.chat)?
+        .ok_or_else(|| store.no_chat(args.chat))?;
+    drop(store);
+    let content = content(&args.content)?;
+    let mut store = Store::open(&context.location)?;
+    let message = NewMessage {
+        role: args.role,
+        content: &content,
+        sampling: (&args.sampling).into(),
+    };
+    let id = store.add_message(args.chat, &message)?;
+    let message = store.message(id)?.ok_or_else(|| store.no_message(id))?;
+    let out = &mut context.out;
+    match args.output {
+        Output::Text => writeln!(out, "{}", super::describe(&message)),
+        Output::Json => chat_json::message(&message).write_answer(out),
+    }
+    .map_err(|error| Error::stdout(&error))
+}
+
+fn content(argument: &str) -> Result<Cow<'_, str>> {
+    if argument != "-" {
+        return Ok(Cow::Borrowed(argument));
+    }
+    let wrong = |why: &str| Error::new("standard input", why).hint("nothing was added");
+    let mut bytes = Vec::new();
+    io::stdin()
+        .lock()
+        .read_to_end(&mut bytes)
+        .map_err(|error| wrong(&error.to_string()))?;
+    let content = String::from_utf8(bytes).map_err(|_| wrong("this is no UTF-8 text"))?;
+    if content.contains('\0') {
+        return Err(wrong("there is a NUL in it, where llamafile would end it"));
+    }
+    Ok(Cow::Owned(content))
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.parse().ok();
+    number
+        .filter(|number| number.is_finite())
+        .ok_or_else(|| format!("'{text}' is no number"))
+}

@@ -1,0 +1,68 @@
+//! Chats and messages as llamafile's server answers with them.
+
+use super::llamafile_json::Json;
+use crate::model::{Chat, Hit, Message, Text};
+
+/// A chat.
+#[must_use]
+pub fn chat(chat: &Chat) -> Json {
+    Json::object([
+        ("id", Json::Integer(chat.id)),
+        ("created_at", text(chat.created_at.as_ref())),
+        ("model", text(chat.model.as_ref())),
+        ("title", text(chat.title.as_ref())),
+    ])
+}
+
+/// A message as it stands in a list of those of one chat.
+#[must_use]
+pub fn listed_message(message: &Message) -> Json {
+    Json::object(members(message))
+}
+
+/// A message by itself: it says which chat it belongs to.
+#[must_use]
+pub fn message(message: &Message) -> Json {
+    let chat_id = ("chat_id", Json::Integer(message.chat_id));
+    Json::object(members(message).into_iter().chain([chat_id]))
+}
+
+/// What a search found; llamafile has no such answer, so the names are those of its columns.
+#[must_use]
+pub fn hit(hit: &Hit) -> Json {
+    Json::object([
+        ("chat_id", Json::Integer(hit.chat_id)),
+        (
+            "message_id",
+            hit.message_id.map_or(Json::Null, Json::Integer),
+        ),
+        ("role", text(hit.role.as_ref())),
+        ("line", hit.line.as_str().into()),
+    ])
+}
+
+fn members(message: &Message) -> [(&'static str, Json); 8] {
+    let sampling = &message.sampling;
+    [
+        ("id", Json::Integer(message.id)),
+        ("created_at", text(message.created_at.as_ref())),
+        ("role", text(message.role.as_ref())),
+        ("content", text(message.content.as_ref())),
+        ("temperature", Json::Double(sampling.temperature)),
+        ("top_p", Json::Double(sampling.top_p)),
+        ("presence_penalty", Json::Double(sampling.presence_penalty)),
+        (
+            "frequency_penalty",
+            Json::Double(sampling.frequency_penalty),
+        ),
+    ]
+}
+
+/// A string of the C code ends before the first NUL.
+fn text(text: Option<&Text>) -> Json {
+    text.map_or(Json::Null, |text| {
+        let bytes = text.as_bytes();
+        let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
+        Json::String(bytes[..end].to_vec())
+    })
+}
