@@ -1,0 +1,16 @@
+//! The statistics of `compare`, `history` and the gate: pure functions on runs and series.
+//!
+//! **Values.** All tests work on logarithms: a change is a ratio, and a speed and its inverse time
+//! give one answer. What is no finite number above zero is no value.
+//!
+//! **What a run keeps.** Of a test's repetitions a run has the total times one by one, of the
+//! prompt and generation speeds mean and deviation, of the time to first token the mean alone. So
+//! ranks are for total times, Welch's test for speeds, and the time to first token, which is
+//! nearly the inverse of the prompt speed, is unverified unless there are earlier runs.
+
+pub mod basic;
+pub mod special;
+
+mod estimate;
+
+pub use estimate::{Estimate, Tails};
