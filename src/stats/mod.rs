@@ -12,5 +12,13 @@ pub mod basic;
 pub mod special;
 
 mod estimate;
+mod multiple;
+mod prediction;
+mod rank;
+mod welch;
 
 pub use estimate::{Estimate, Tails};
+pub use multiple::{hochberg, holm};
+pub use prediction::{MIN_EARLIER, MIN_EARLIER_FOR_GATE, prediction, prediction_tails};
+pub use rank::{MAX_EXACT, rank_test, smallest_p};
+pub use welch::{Moments, welch, welch_mean};
