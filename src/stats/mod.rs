@@ -11,14 +11,18 @@
 pub mod basic;
 pub mod special;
 
+mod change_points;
 mod estimate;
 mod multiple;
 mod prediction;
 mod rank;
+mod sparkline;
 mod welch;
 
+pub use change_points::{ChangePoint, MAX_VALUES, change_points, current_level};
 pub use estimate::{Estimate, Tails};
 pub use multiple::{hochberg, holm};
 pub use prediction::{MIN_EARLIER, MIN_EARLIER_FOR_GATE, prediction, prediction_tails};
 pub use rank::{MAX_EXACT, rank_test, smallest_p};
+pub use sparkline::heights;
 pub use welch::{Moments, welch, welch_mean};
