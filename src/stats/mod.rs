@@ -32,6 +32,8 @@ mod welch;
 
 #[cfg(test)]
 mod compare_tests;
+#[cfg(test)]
+mod simulation;
 
 pub use change_points::{ChangePoint, MAX_VALUES, change_points, current_level};
 pub use comparable::{Reason, reasons};
