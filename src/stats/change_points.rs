@@ -11,8 +11,9 @@ use super::basic::{DEVIATION_FLOOR, ln, median, number, percent};
 /// Runs of which a level consists at least: fewer could be outliers.
 const MIN_SEGMENT: usize = 3;
 
-/// Values of a series that are looked at, the last ones: the work grows with the square.
-pub const MAX_VALUES: usize = 2000;
+/// Values of a series that are looked at, the last ones: the work grows with the square, and takes
+/// 20 ms for as many.
+pub const MAX_VALUES: usize = 1000;
 
 /// What a change must gain, in units of the noise, times ln n.
 const PENALTY: f64 = 3.0;
