@@ -1,10 +1,11 @@
-//! The gate in simulated stores, with fixed seeds: how often it raises a false alarm, and how
-//! often it finds a slowdown. `cargo test --lib simulation -- --nocapture` prints the counts:
-//! alarms of comparisons, a fraction for each seed.
+//! The gate and the change points in simulated stores, with fixed seeds: how often they raise a
+//! false alarm, and how often they find a change.
+//!
+//! `cargo test --lib simulation -- --nocapture` prints the counts, those of the gate for each seed.
 
 use std::fmt::Write as _;
 
-use super::{Options, Outcome, compare};
+use super::{Options, Outcome, change_points, compare};
 use crate::model::{BASELINE_TESTS, Run, Test, Text};
 
 /// Comparisons of each kind and seed; `LOCALSTORE_COMPARISONS` asks for more.
@@ -291,4 +292,40 @@ fn other_noise() {
             assert!(alarms >= 900.0);
         }
     }
+}
+
+/// Series of 20 runs with 1% noise, one in twenty of them a tenth slower.
+#[test]
+fn change_points_of_series() {
+    let mut random = Random(1);
+    let mut series = |step: f64, outliers: f64| -> Vec<usize> {
+        let value = |index: usize| {
+            let outlier = random.uniform() < outliers;
+            let level = if index < 10 { 100.0 } else { 100.0 * step };
+            level * (0.01 * random.normal()).exp() * if outlier { 0.9 } else { 1.0 }
+        };
+        let values: Vec<f64> = (0..20).map(value).collect();
+        let points = change_points(&values, 3.0);
+        points.into_iter().map(|point| point.index).collect()
+    };
+    let mut counts = [0; 3];
+    for _ in 0..comparisons() {
+        counts[0] += usize::from(!series(1.0, 0.0).is_empty());
+        counts[1] += usize::from(!series(1.0, 0.05).is_empty());
+        counts[2] += usize::from(
+            series(0.95, 0.0)
+                .iter()
+                .any(|index| (9..=11).contains(index)),
+        );
+    }
+    let [none, outliers, step] = counts;
+    let all = comparisons();
+    #[allow(clippy::print_stdout, reason = "the counts are what the test is for")]
+    {
+        println!(
+            "change points without a change: {none}/{all}, with 5% outliers: {outliers}/{all}"
+        );
+        println!("a step of 5% in the middle, found within one run: {step}/{all}");
+    }
+    assert!(50 * none <= all && 33 * outliers <= all && 100 * step >= 90 * all);
 }
