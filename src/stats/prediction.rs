@@ -13,8 +13,7 @@ pub const MIN_EARLIER_FOR_GATE: usize = 5;
 /// Compares new runs with the level of earlier ones, on logarithms of run values.
 ///
 /// The t prediction interval: with k earlier values of deviation s, the mean of n new ones lies
-/// around theirs with an error of s sqrt(1/n + 1/k), k - 1 degrees of freedom (Hahn and Meeker,
-/// Statistical Intervals, §4.7). Only the spread of the earlier runs counts: one new run has none,
+/// around theirs with an error of s sqrt(1/n + 1/k), k - 1 degrees of freedom. Only the spread of the earlier runs counts: one new run has none,
 /// and repetitions inside a run tell nothing of the noise between runs (Kalibera and Jones 2013,
 /// doi 10.1145/2464157.2464160).
 #[must_use]

@@ -1,8 +1,8 @@
 //! Tails and quantiles of the normal distribution and of Student's t.
 //!
-//! Own code rather than the crate `statrs`: two short series are all that is needed, `statrs`
-//! panics on a probability that is none and computes a small tail as one minus a large one, which
-//! loses the digits that a gate at one in ten thousand looks at.
+//! Own code rather than the crate `statrs` (MIT, four crates more in the tree): two short series
+//! are all that is needed here, and its quantile asserts that it was given a probability, where
+//! these give `NaN`.
 
 /// Terms after which a continued fraction is given up; it takes about the square root of its
 /// parameters.
@@ -50,7 +50,7 @@ pub fn ln_gamma(x: f64) -> f64 {
 /// The regularised incomplete beta function for a, b > 0 and x from 0 to 1, given with 1 - x so
 /// that no digit of either is lost. `NaN` outside.
 ///
-/// The continued fraction of Didonato and Morris (1992), evaluated by Lentz's method.
+/// The usual continued fraction, evaluated by Lentz's method.
 #[must_use]
 pub fn beta_regularized(a: f64, b: f64, x: f64, complement: f64) -> f64 {
     if !(a > 0.0 && b > 0.0 && (0.0..=1.0).contains(&x)) {
@@ -163,7 +163,7 @@ pub fn normal_upper_quantile(p: f64) -> f64 {
 }
 
 /// The regularised upper incomplete gamma function Q(1/2, x): its series for a small x, else
-/// Legendre's continued fraction (Press et al., Numerical Recipes, §6.2).
+/// Legendre's continued fraction by Lentz's method.
 fn gamma_upper_half(x: f64) -> f64 {
     const A: f64 = 0.5;
     if x <= 0.0 {
