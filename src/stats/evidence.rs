@@ -1,0 +1,272 @@
+//! Which method says how sure a difference is.
+
+use super::basic::{ln, mean};
+use super::prediction::{MIN_EARLIER_FOR_GATE, prediction, prediction_tails};
+use super::rank::{rank_test, smallest_p};
+use super::welch::{Moments, welch, welch_mean};
+use super::{Estimate, Metric, Tails};
+use crate::model::Test;
+
+/// Values a side from which on ranks are used: with three, they cannot reach 5%.
+const MIN_RANKED: usize = 4;
+
+/// What a rank test must be able to reach to speak in the gate, where the level is divided among
+/// all rows: eight values a side can, and with fewer Welch's test on the same values speaks there.
+const GATE_FLOOR: f64 = 1e-4;
+
+/// How sure a change is, by which method.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Method {
+    /// Mann-Whitney test and Hodges-Lehmann interval.
+    Rank(Counts),
+    /// Welch's t test on logarithms; weak if it has fewer than four values on a side.
+    Welch(Counts),
+    /// Prediction interval from that many earlier runs of the same configuration.
+    Prediction {
+        /// Runs that the interval was made of, those of the base included.
+        earlier: usize,
+    },
+    /// None.
+    Unverified(Why),
+}
+
+/// What a test compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// What was counted.
+    pub unit: Unit,
+    /// How many of the base; of a mean over tests, the fewest in one of them.
+    pub base: usize,
+    /// How many of the new side.
+    pub new: usize,
+}
+
+/// What a sample consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// The repetitions of a test inside one run: they share what made the run fast or slow, so
+    /// that a difference is significant between any two runs. Only a minimum change tells more.
+    Repetitions,
+    /// Whole runs.
+    Runs,
+}
+
+/// Why nothing says how sure a change is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// One repetition, or one on a side.
+    SingleRepetition,
+    /// The captures do not say how many repetitions there were.
+    UnknownRepetitions,
+    /// There is no deviation: the time to first token never has one, and the C tool prints `nan`
+    /// for one that it could not compute.
+    NoDeviation,
+}
+
+impl Method {
+    /// The method in a word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rank(_) => "rank",
+            Self::Welch(_) => "welch",
+            Self::Prediction { .. } => "history",
+            Self::Unverified(_) => "unverified",
+        }
+    }
+
+    /// Whether there were so few values that only a large difference can be seen.
+    #[must_use]
+    pub fn is_weak(self) -> bool {
+        match self {
+            Self::Rank(_) => false,
+            Self::Welch(counts) => counts.base.min(counts.new) < MIN_RANKED,
+            Self::Prediction { earlier } => earlier < MIN_EARLIER_FOR_GATE,
+            Self::Unverified(_) => true,
+        }
+    }
+}
+
+/// What is known of a difference.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Evidence {
+    pub method: Method,
+    /// For people.
+    pub estimate: Option<Estimate>,
+    /// For the gate; `None` if it must not decide there.
+    pub gate: Option<Tails>,
+}
+
+/// The logarithms of one value a run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RunValues<'a> {
+    pub base: &'a [f64],
+    pub new: &'a [f64],
+    /// Earlier runs at the level of the base.
+    pub history: &'a [f64],
+    /// What the gate takes the deviation between earlier runs to be at least.
+    pub min_deviation: f64,
+}
+
+/// Chooses the method, the one that knows most of the noise between runs first:
+///
+/// 1. four runs a side: ranks over the runs;
+/// 2. five earlier runs, those of the base included: the prediction interval;
+/// 3. two runs a side: Welch over the runs;
+/// 4. the repetitions inside a run a side (`within`);
+/// 5. three earlier runs: the prediction interval, which then does not decide in the gate.
+pub(super) fn choose(
+    runs: RunValues<'_>,
+    alpha: f64,
+    within: impl FnOnce() -> Result<Evidence, Why>,
+) -> Evidence {
+    let counts = Counts {
+        unit: Unit::Runs,
+        base: runs.base.len(),
+        new: runs.new.len(),
+    };
+    let fewest = counts.base.min(counts.new);
+    if fewest >= MIN_RANKED
+        && let Some(evidence) = of_samples(runs.base, runs.new, counts, alpha)
+    {
+        return evidence;
+    }
+    let earlier = [runs.history, runs.base].concat();
+    let predicted = prediction(&earlier, runs.new, alpha).map(|estimate| Evidence {
+        method: Method::Prediction {
+            earlier: earlier.len(),
+        },
+        estimate: Some(estimate),
+        gate: (earlier.len() >= MIN_EARLIER_FOR_GATE)
+            .then(|| prediction_tails(&earlier, runs.new, runs.min_deviation))
+            .flatten(),
+    });
+    if let Some(evidence) = predicted
+        && evidence.gate.is_some()
+    {
+        return evidence;
+    }
+    if fewest > 1
+        && let Some(evidence) = of_samples(runs.base, runs.new, counts, alpha)
+    {
+        return evidence;
+    }
+    match (within(), predicted) {
+        (Ok(evidence), _) | (Err(_), Some(evidence)) => evidence,
+        (Err(why), None) => Evidence {
+            method: Method::Unverified(why),
+            estimate: None,
+            gate: None,
+        },
+    }
+}
+
+/// Compares the repetitions of a test in one run with those in another.
+pub(super) fn of_tests(
+    metric: Metric,
+    base: &Test,
+    new: &Test,
+    alpha: f64,
+) -> Result<Evidence, Why> {
+    let counts = Counts {
+        unit: Unit::Repetitions,
+        base: known_repetitions(base)?,
+        new: known_repetitions(new)?,
+    };
+    if let (Some(base), Some(new)) = (metric.samples(base), metric.samples(new)) {
+        return of_samples(&base, &new, counts, alpha).ok_or(Why::NoDeviation);
+    }
+    let moments = |test| metric.moments(test).ok_or(Why::NoDeviation);
+    let estimate = welch(&moments(base)?, &moments(new)?, alpha).ok_or(Why::NoDeviation)?;
+    Ok(Evidence {
+        method: Method::Welch(counts),
+        estimate: Some(estimate),
+        gate: Some(estimate.tails),
+    })
+}
+
+/// Compares the means over tests: their errors are known from the repetitions of each test.
+///
+/// A test whose deviation is unknown is taken to be as noisy as the noisiest that is known.
+pub(super) fn of_means(
+    metric: Metric,
+    tests: &[(&Test, &Test)],
+    alpha: f64,
+) -> Result<Evidence, Why> {
+    let mut pairs = Vec::with_capacity(tests.len());
+    let mut unknown = Vec::new();
+    let mut why = Why::NoDeviation;
+    for &(base, new) in tests {
+        match (metric.moments(base), metric.moments(new)) {
+            (Some(base), Some(new)) => pairs.push((base, new)),
+            _ => unknown.push((base, new)),
+        }
+        if let Err(reason) = known_repetitions(base).and(known_repetitions(new)) {
+            why = reason;
+        }
+    }
+    let sides = || pairs.iter().flat_map(|&(base, new)| [base, new]);
+    let noisiest = sides().map(|side| side.variance).fold(0.0, f64::max);
+    let base = pairs.iter().map(|(base, _)| base.n).min().ok_or(why)?;
+    let new = pairs.iter().map(|(_, new)| new.n).min().ok_or(why)?;
+    for (base_test, new_test) in unknown {
+        let assumed = |test: &Test, n| {
+            let mean = metric.value(test).and_then(ln).ok_or(Why::NoDeviation)?;
+            Ok(Moments {
+                mean,
+                variance: noisiest,
+                n,
+            })
+        };
+        pairs.push((assumed(base_test, base)?, assumed(new_test, new)?));
+    }
+    let estimate = welch_mean(&pairs, alpha).ok_or(Why::NoDeviation)?;
+    let unit = Unit::Repetitions;
+    Ok(Evidence {
+        method: Method::Welch(Counts { unit, base, new }),
+        estimate: Some(estimate),
+        gate: Some(estimate.tails),
+    })
+}
+
+/// Ranks where there are enough values, else Welch.
+fn of_samples(base: &[f64], new: &[f64], counts: Counts, alpha: f64) -> Option<Evidence> {
+    let welch = || welch(&Moments::of_logs(base)?, &Moments::of_logs(new)?, alpha);
+    if base.len().min(new.len()) >= MIN_RANKED
+        && let Some(ranks) = rank_test(base, new, alpha)
+    {
+        let decides = smallest_p(base.len(), new.len()) <= GATE_FLOOR;
+        return Some(Evidence {
+            method: Method::Rank(counts),
+            estimate: Some(ranks),
+            gate: if decides {
+                Some(ranks.tails)
+            } else {
+                welch().map(|estimate| estimate.tails)
+            },
+        });
+    }
+    let estimate = welch()?;
+    Some(Evidence {
+        method: Method::Welch(counts),
+        estimate: Some(estimate),
+        gate: Some(estimate.tails),
+    })
+}
+
+fn known_repetitions(test: &Test) -> Result<usize, Why> {
+    match test.repetitions() {
+        None => Err(Why::UnknownRepetitions),
+        Some(1) => Err(Why::SingleRepetition),
+        Some(n) => Ok(n),
+    }
+}
+
+/// The mean of logarithms over tests; `None` unless each test has the value.
+pub(super) fn mean_log<'a>(
+    metric: Metric,
+    tests: impl Iterator<Item = Option<&'a Test>>,
+) -> Option<f64> {
+    let logs: Option<Vec<f64>> = tests.map(|test| metric.value(test?).and_then(ln)).collect();
+    mean(&logs?)
+}

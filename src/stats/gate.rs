@@ -1,0 +1,103 @@
+//! Whether something got slower.
+//!
+//! In simulated stores with 1% noise between runs, one effect for all tests of a run, and a third
+//! of that within (10,000 comparisons each): at four repetitions, a smallest change of 5% and no
+//! history, 0.2 false alarms in 100, and a slowdown by 10% is always found; at one repetition, a
+//! smallest change of 3% and ten earlier runs, 0.3 in 100, and a slowdown by 5% is found 99 times
+//! in 100, or 86 times if all metrics of a run share one effect.
+//!
+//! What it cannot do: without history, between runs that differ by more than a third of the
+//! smallest change that matters, alarms are frequent, as no repetition tells of that noise. And a
+//! single repetition cannot tell a slower test from an outlier.
+
+use super::comparable::Reason;
+use super::compare::{Direction, Options, Row, is_large};
+use super::multiple::{hochberg, holm};
+
+/// The share of the level that the geometric means have; the rows of single tests have the rest.
+///
+/// All tests of a run share what made the run fast or slow, so that dividing the level by all of
+/// their rows wastes it: the means are a family of their own, with most of the level.
+const SHARE_OF_MEANS: f64 = 0.8;
+
+/// What the gate says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gate {
+    /// Whether a row got worse.
+    pub regression: bool,
+    /// Why the runs cannot be compared; empty if they can.
+    pub reasons: Vec<Reason>,
+    /// Rows, those of the means included, that could have decided. If there is none, that nothing
+    /// got worse means nothing.
+    pub asked: usize,
+}
+
+/// The outcome of the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing got worse, as far as could be told.
+    Ok,
+    /// Something got worse.
+    Regression,
+    /// The runs measured different things.
+    NotComparable,
+}
+
+impl Gate {
+    /// The outcome; `force` compares what cannot be compared.
+    #[must_use]
+    pub fn outcome(&self, force: bool) -> Outcome {
+        if !self.reasons.is_empty() && !force {
+            Outcome::NotComparable
+        } else if self.regression {
+            Outcome::Regression
+        } else {
+            Outcome::Ok
+        }
+    }
+}
+
+/// Adjusts the probabilities of the rows, marks those that got worse, and sums up.
+///
+/// A row got worse if its value fell (or its time rose) by at least the smallest change that
+/// matters, and if that is significant in one direction: among the geometric means by Hochberg at
+/// 0.8 of the level, among the rows of single tests by Holm at 0.2 of it, which together keep the
+/// level. A row that no method speaks for is not counted.
+pub(super) fn decide(
+    rows: &mut [Row],
+    means: &mut [Row],
+    reasons: Vec<Reason>,
+    options: &Options,
+) -> Gate {
+    let asked = [&*rows, &*means].map(|rows| rows.iter().filter_map(|row| row.gate_p).count());
+    let [of_rows, of_means] = match asked {
+        [_, 0] => [1.0, 0.0],
+        [0, _] => [0.0, 1.0],
+        _ => [1.0 - SHARE_OF_MEANS, SHARE_OF_MEANS],
+    };
+    adjust(rows, holm, of_rows);
+    adjust(means, hochberg, of_means);
+    let mut regression = false;
+    for row in rows.iter_mut().chain(means) {
+        row.regression = row.direction == Some(Direction::Worse)
+            && is_large(row.change_percent, options)
+            && row.gate_p.is_some_and(|p| p <= options.gate_alpha);
+        regression |= row.regression;
+    }
+    Gate {
+        regression,
+        reasons,
+        asked: asked.iter().sum(),
+    }
+}
+
+fn adjust(rows: &mut [Row], method: fn(&[f64]) -> Vec<f64>, share: f64) {
+    let mut asked: Vec<&mut f64> = rows
+        .iter_mut()
+        .filter_map(|row| row.gate_p.as_mut())
+        .collect();
+    let p_values: Vec<f64> = asked.iter().map(|p| **p).collect();
+    for (p, adjusted) in asked.iter_mut().zip(method(&p_values)) {
+        **p = (adjusted / share).min(1.0);
+    }
+}

@@ -1,0 +1,178 @@
+//! What is compared of a test.
+
+use super::basic::{ln, mean};
+use super::welch::Moments;
+use crate::model::Test;
+
+/// A value of a test that can be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Metric {
+    /// Prompt processing, tokens per second.
+    PromptTps,
+    /// Generation, tokens per second.
+    GenTps,
+    /// Time to first token, milliseconds.
+    TtftMs,
+    /// Mean time of the whole test, milliseconds.
+    AvgTimeMs,
+}
+
+impl Metric {
+    /// All metrics, in the order of their columns.
+    pub const ALL: [Self; 4] = [Self::PromptTps, Self::GenTps, Self::TtftMs, Self::AvgTimeMs];
+
+    /// The name of the field.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PromptTps => "prompt_tps",
+            Self::GenTps => "gen_tps",
+            Self::TtftMs => "ttft_ms",
+            Self::AvgTimeMs => "avg_time_ms",
+        }
+    }
+
+    /// The metric of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|metric| metric.name() == name)
+    }
+
+    /// Whether more is better, as it is of speeds and not of times.
+    #[must_use]
+    pub fn higher_is_better(self) -> bool {
+        matches!(self, Self::PromptTps | Self::GenTps)
+    }
+
+    /// Whether a test of these tokens measures it.
+    #[must_use]
+    pub fn applies(self, test: &Test) -> bool {
+        match self {
+            Self::PromptTps | Self::TtftMs => test.n_prompt > 0,
+            Self::GenTps => test.n_gen > 0,
+            Self::AvgTimeMs => true,
+        }
+    }
+
+    /// The value, if it is a finite number above zero.
+    #[must_use]
+    pub fn value(self, test: &Test) -> Option<f64> {
+        let value = match self {
+            Self::PromptTps => test.prompt_tps,
+            Self::GenTps => test.gen_tps,
+            Self::TtftMs => test.ttft_ms,
+            Self::AvgTimeMs => mean_of_samples_ms(test).or(test.avg_time_ms),
+        };
+        let measured = |value: &f64| self.applies(test) && ln(*value).is_some();
+        value.filter(measured)
+    }
+
+    /// The logarithms of the repetitions, where they are known: a run keeps those of the total
+    /// time only.
+    #[must_use]
+    pub fn samples(self, test: &Test) -> Option<Vec<f64>> {
+        if self != Self::AvgTimeMs {
+            return None;
+        }
+        let samples = test.samples_ns.as_ref()?;
+        samples.iter().map(|&ns| ln(milliseconds(ns))).collect()
+    }
+
+    /// Mean and deviation of the logarithms over the repetitions, where they are known.
+    ///
+    /// Of the time to first token a run keeps no deviation, and that of the total time overflows
+    /// in the C tool: it is computed from the samples instead.
+    #[must_use]
+    pub fn moments(self, test: &Test) -> Option<Moments> {
+        let deviation = match self {
+            Self::PromptTps => test.prompt_tps_stddev?,
+            Self::GenTps => test.gen_tps_stddev?,
+            Self::TtftMs => return None,
+            Self::AvgTimeMs => return Moments::of_logs(&self.samples(test)?),
+        };
+        Moments::of_summary(self.value(test)?, deviation, test.repetitions()?)
+    }
+}
+
+fn mean_of_samples_ms(test: &Test) -> Option<f64> {
+    let samples = test.samples_ns.as_ref()?;
+    let times: Vec<f64> = samples.iter().map(|&ns| milliseconds(ns)).collect();
+    mean(&times)
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "no test takes 2^53 ns, 104 days"
+)]
+fn milliseconds(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
+
+/// The change from one value to another in percent.
+#[must_use]
+pub fn change_percent(base: f64, new: f64) -> f64 {
+    100.0 * (new - base) / base
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn test() -> Test {
+        Test {
+            n_prompt: 16,
+            n_gen: 16,
+            prompt_tps: Some(100.0),
+            prompt_tps_stddev: Some(f64::NAN),
+            gen_tps: Some(f64::INFINITY),
+            gen_tps_stddev: Some(1.0),
+            ttft_ms: Some(0.0),
+            avg_time_ms: Some(9.0),
+            stddev_time_ms: Some(4.29e9),
+            samples_ns: Some(vec![1_000_000, 3_000_000]),
+            ..Test::default()
+        }
+    }
+
+    #[test]
+    fn only_numbers_above_zero_are_values() {
+        let test = test();
+        assert_eq!(Metric::PromptTps.value(&test), Some(100.0));
+        assert_eq!(Metric::GenTps.value(&test), None);
+        assert_eq!(Metric::TtftMs.value(&test), None);
+    }
+
+    #[test]
+    fn the_total_time_comes_from_the_samples() {
+        let mut test = test();
+        assert_eq!(Metric::AvgTimeMs.value(&test), Some(2.0));
+        let moments = Metric::AvgTimeMs.moments(&test).unwrap();
+        assert_eq!(moments.n, 2);
+        assert!(moments.variance < 1.0);
+        test.samples_ns = None;
+        assert_eq!(Metric::AvgTimeMs.value(&test), Some(9.0));
+        assert_eq!(Metric::AvgTimeMs.moments(&test), None);
+    }
+
+    #[test]
+    fn a_deviation_that_is_no_number_is_unknown() {
+        assert_eq!(Metric::PromptTps.moments(&test()), None);
+    }
+
+    #[test]
+    fn a_test_without_a_prompt_has_no_prompt_speed() {
+        let test = Test {
+            n_prompt: 0,
+            ..test()
+        };
+        assert_eq!(Metric::PromptTps.value(&test), None);
+    }
+
+    #[test]
+    fn names_go_there_and_back() {
+        for metric in Metric::ALL {
+            assert_eq!(Metric::from_name(metric.name()), Some(metric));
+        }
+        assert_eq!(Metric::from_name("x"), None);
+    }
+}
