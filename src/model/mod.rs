@@ -249,12 +249,12 @@ impl Test {
     /// Without samples it is known to be one only if every deviation that is there is zero, since
     /// the C tool prints zero for a single sample.
     #[must_use]
-    pub fn repetitions(&self) -> Option<u64> {
+    pub fn repetitions(&self) -> Option<usize> {
         if let Some(samples) = &self.samples_ns {
-            return Some(samples.len() as u64).filter(|&n| n > 0);
+            return Some(samples.len()).filter(|&n| n > 0);
         }
         if self.reps.is_some() {
-            return self.reps;
+            return self.reps.and_then(|reps| usize::try_from(reps).ok());
         }
         let deviations = [
             self.stddev_time_ms,
