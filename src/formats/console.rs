@@ -97,7 +97,7 @@ fn cells(test: &Test) -> [Text; 7] {
     let (run_number, tokens) = match test.repetitions() {
         Some(n) => {
             let total = i128::from(test.n_prompt) + i128::from(test.n_gen);
-            let total = total * i128::try_from(n).unwrap_or(i128::MAX);
+            let total = total.saturating_mul(i128::try_from(n).unwrap_or(i128::MAX));
             (format!("{n}/{n}"), format!("{total} / {total}"))
         }
         None => (UNKNOWN.to_owned(), UNKNOWN.to_owned()),
