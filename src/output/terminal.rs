@@ -96,6 +96,12 @@ impl Stdout {
             .map_err(|error| Error::stdout(&error))
     }
 
+    /// Passes on what another program prints: every byte as it is, and at once.
+    pub fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.inner.write_all(bytes)?;
+        self.inner.flush()
+    }
+
     /// Writes everything out; to be called at the end, for a drop cannot report an error.
     pub fn finish(&mut self) -> Result<()> {
         self.flush().map_err(|error| Error::stdout(&error))
@@ -141,6 +147,11 @@ impl Stderr {
     /// Prints the lines; where even that fails, nobody can be told.
     pub fn print(lines: &str) {
         let _ = io::stderr().lock().write_all(lines.as_bytes());
+    }
+
+    /// As [`Stdout::pass`].
+    pub fn pass(bytes: &[u8]) -> io::Result<()> {
+        io::stderr().lock().write_all(bytes)
     }
 }
 

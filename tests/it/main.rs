@@ -8,6 +8,7 @@ mod export;
 mod goldens;
 mod list;
 mod reading;
+mod record;
 mod rm;
 mod store;
 mod tag;
