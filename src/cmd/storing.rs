@@ -22,6 +22,7 @@ pub enum Messages<'a> {
 }
 
 /// Stores the runs of captures, and tells what became of each.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Adder<'a> {
     /// Labels the runs, new or not.
     pub tag: Option<&'a str>,
