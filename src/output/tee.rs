@@ -120,7 +120,7 @@ impl<'a> Tee<'a> {
     }
 
     /// Ends both streams. The error is that of the spool, else that of standard output; a reader
-    /// that has gone is none.
+    /// that has gone, or a terminal that was closed, is none.
     pub fn finish(mut self) -> Result<()> {
         for rest in [
             std::mem::take(&mut self.line),
@@ -133,7 +133,7 @@ impl<'a> Tee<'a> {
             return Err(Error::file(self.spool.file.path(), &error));
         }
         match out.map(|error| Error::stdout(&error)) {
-            Some(error) if !error.is_closed_pipe() => Err(error),
+            Some(error) if !error.is_closed_pipe() && !self.out.is_terminal() => Err(error),
             _ => Ok(()),
         }
     }

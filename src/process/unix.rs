@@ -123,7 +123,11 @@ fn attend(mut child: Child, mut signals: Signals, windows: &Windows) -> io::Resu
             }
             SIGTERM => pass_on(&child, Signal::TERM),
             SIGHUP => pass_on(&child, Signal::HUP),
-            SIGWINCH => windows.resize(),
+            SIGWINCH => {
+                windows.resize();
+                // It heard of this from our terminal, perhaps before its own had the size.
+                pass_on(&child, Signal::WINCH);
+            }
             _ => {}
         }
     }

@@ -539,3 +539,41 @@ fn a_terminal_alters_no_byte_of_the_capture() {
     assert_eq!(ran.code, Some(1));
     assert_saved(&sandbox, &ran.stderr, &bytes);
 }
+
+#[test]
+fn a_terminal_that_is_closed_loses_nothing() {
+    let sandbox = Sandbox::new();
+    let (mut person, program) = terminal();
+    let script = format!("echo running; read x; {}", cat(JSON));
+    let mut command = sandbox.command(["record", "--", "/bin/sh", "-c", &script]);
+    command
+        .stdin(Stdio::piped())
+        .stdout(program)
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let mut seen = [0; 9];
+    person.read_exact(&mut seen).unwrap();
+    assert_eq!(&seen, b"running\r\n");
+    drop(person);
+    child.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_stored(&sandbox, JSON);
+    assert!(saved(&sandbox).is_empty());
+}
+
+/// Whatever ends us, what came so far is in a file with a name.
+#[test]
+fn a_kill_leaves_the_output() {
+    let sandbox = Sandbox::new();
+    let script = format!("{}; echo running; exec sleep 60", cat(JSON));
+    let (child, mut stdout) = start(&sandbox, &script);
+    let seen = read_until(&mut stdout, "running");
+    // The line passes on before it is written to the file: the one before it is there.
+    kill_process_group(pid(&child), Signal::KILL).unwrap();
+    assert_eq!(end(child, stdout).code, None);
+    let files = saved(&sandbox);
+    assert_eq!(files.len(), 1);
+    assert!(seen.starts_with(&std::fs::read(&files[0]).unwrap()));
+}
