@@ -53,8 +53,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
 
     let mut adder = Adder::new(&context.location, Messages::Stderr);
     adder.tag = args.tag.as_deref();
-    // What was finished before the end is kept.
-    adder.partial = code != 0;
+    // What was finished before it was cut off is kept.
+    adder.partial = code != 0 || copied.is_err();
     for error in [status.map(drop).map_err(failed), copied]
         .into_iter()
         .filter_map(Result::err)

@@ -577,3 +577,23 @@ fn a_kill_leaves_the_output() {
     assert_eq!(files.len(), 1);
     assert!(seen.starts_with(&std::fs::read(&files[0]).unwrap()));
 }
+
+#[test]
+fn where_nothing_can_be_written_the_output_is_saved_elsewhere() {
+    if !Path::new("/proc/self").exists() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let run = |folder: &Path| {
+        let mut command = sandbox.command(["record", "--", "/bin/sh", "-c", "echo hello"]);
+        command.current_dir("/proc").env("TMPDIR", folder);
+        Ran::from(command.output().unwrap())
+    };
+    let ran = run(sandbox.path());
+    assert_eq!(ran.code, Some(1));
+    assert_saved(&sandbox, &ran.stderr, b"hello\n");
+    // Nowhere: better found before the benchmark than after it.
+    let ran = run(Path::new("/proc"));
+    assert!(ran.failed().starts_with("/proc: "), "{}", ran.stderr);
+    assert!(ran.stdout.is_empty());
+}
