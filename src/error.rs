@@ -25,6 +25,8 @@ enum Kind {
     Failure,
     /// The same, but all that there is to say has been said.
     Reported,
+    /// A program that we ran failed with this exit code, and has said so itself.
+    Exit(u8),
     /// The reader of our output has gone: nobody is left to tell.
     ClosedPipe,
 }
@@ -49,6 +51,15 @@ impl Error {
     pub fn reported() -> Self {
         Self {
             kind: Kind::Reported,
+            ..Self::plain("")
+        }
+    }
+
+    /// The failure of a program that we ran, whose exit code becomes ours.
+    #[must_use]
+    pub fn exit(code: u8) -> Self {
+        Self {
+            kind: Kind::Exit(code),
             ..Self::plain("")
         }
     }
@@ -90,11 +101,13 @@ impl Error {
         self.kind == Kind::ClosedPipe
     }
 
-    /// The exit code: 1 for any failure, as in the C tool; 0 if only the reader has gone.
+    /// The exit code: 1 for any failure, as in the C tool; that of a program that we ran; 0 if only
+    /// the reader has gone.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self.kind {
             Kind::Failure | Kind::Reported => 1,
+            Kind::Exit(code) => code,
             Kind::ClosedPipe => 0,
         }
     }

@@ -9,12 +9,15 @@ mod completions;
 mod export;
 mod filters;
 mod list;
+mod machine;
 mod man;
 mod message;
 mod path;
+mod record;
 mod rm;
 mod score;
 mod show;
+mod storing;
 mod tag;
 mod untag;
 
@@ -35,6 +38,7 @@ pub struct Context {
 #[allow(missing_docs, reason = "each is documented by its arguments")]
 pub enum Command {
     Add(add::Args),
+    Record(record::Args),
     List(list::Args),
     Show(show::Args),
     Export(export::Args),
@@ -54,6 +58,7 @@ impl Command {
     pub fn run(&self, context: &mut Context) -> Result<()> {
         match self {
             Self::Add(args) => add::run(args, context),
+            Self::Record(args) => record::run(args, context),
             Self::List(args) => list::run(args, context),
             Self::Show(args) => show::run(args, context),
             Self::Export(args) => export::run(args, context),

@@ -4,8 +4,10 @@
 mod file;
 pub mod score;
 mod table;
+mod tee;
 mod terminal;
 
 pub use file::write_atomically;
 pub use table::{Column, Table, shortened};
+pub use tee::{Spool, Tee};
 pub use terminal::{Stderr, Stdout, color_wanted, note, printable, printable_bytes};

@@ -59,6 +59,8 @@ pub struct Stdout {
     inner: io::BufWriter<io::StdoutLock<'static>>,
     is_terminal: bool,
     line: Vec<u8>,
+    /// Whether passing output on has failed, of which the caller knows.
+    lost: bool,
 }
 
 impl Stdout {
@@ -70,6 +72,7 @@ impl Stdout {
             is_terminal: stdout.is_terminal(),
             inner: io::BufWriter::with_capacity(64 * 1024, stdout.lock()),
             line: Vec::new(),
+            lost: false,
         }
     }
 
@@ -96,8 +99,21 @@ impl Stdout {
             .map_err(|error| Error::stdout(&error))
     }
 
+    /// Passes on what another program prints: every byte as it is, and at once.
+    pub fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let passed = self
+            .inner
+            .write_all(bytes)
+            .and_then(|()| self.inner.flush());
+        self.lost = passed.is_err();
+        passed
+    }
+
     /// Writes everything out; to be called at the end, for a drop cannot report an error.
     pub fn finish(&mut self) -> Result<()> {
+        if self.lost {
+            return Ok(());
+        }
         self.flush().map_err(|error| Error::stdout(&error))
     }
 
@@ -141,6 +157,11 @@ impl Stderr {
     /// Prints the lines; where even that fails, nobody can be told.
     pub fn print(lines: &str) {
         let _ = io::stderr().lock().write_all(lines.as_bytes());
+    }
+
+    /// As [`Stdout::pass`].
+    pub fn pass(bytes: &[u8]) -> io::Result<()> {
+        io::stderr().lock().write_all(bytes)
     }
 }
 

@@ -11,6 +11,7 @@ mod list;
 mod logs;
 mod message;
 mod reading;
+mod record;
 mod rm;
 mod store;
 mod tag;

@@ -1,0 +1,55 @@
+//! The options that tell what a capture lacks.
+
+use crate::model::{AcceleratorInfo, Environment, RuntimeInfo, SystemInfo, Text};
+
+/// What fills in what a capture does not tell, such as a csv of its machine.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "What the captures lack (what they tell stays)")]
+pub struct Machine {
+    /// The accelerator's name
+    #[arg(long, value_name = "NAME")]
+    accelerator: Option<String>,
+    /// GPU, CPU or TPU
+    #[arg(long, value_name = "TYPE", value_parser = ["GPU", "CPU", "TPU"], ignore_case = true)]
+    accelerator_type: Option<String>,
+    /// The accelerator's memory in GiB
+    #[arg(long, value_name = "GIB")]
+    memory_gb: Option<f64>,
+    /// The processor's name
+    #[arg(long, value_name = "NAME")]
+    cpu: Option<String>,
+    /// Main memory in GiB
+    #[arg(long, value_name = "GIB")]
+    ram_gb: Option<f64>,
+    /// The runtime's version, such as 0.9.3
+    #[arg(long, value_name = "VERSION")]
+    runtime_version: Option<String>,
+}
+
+impl From<&Machine> for Environment {
+    fn from(machine: &Machine) -> Self {
+        let text = |text: &Option<String>| text.as_deref().map(Text::from);
+        Self {
+            runtime: RuntimeInfo {
+                version: text(&machine.runtime_version),
+                ..RuntimeInfo::default()
+            },
+            system: SystemInfo {
+                cpu_name: text(&machine.cpu),
+                ram_gb: machine.ram_gb,
+                ..SystemInfo::default()
+            },
+            accelerator: AcceleratorInfo {
+                name: text(&machine.accelerator),
+                kind: text(
+                    &machine
+                        .accelerator_type
+                        .as_ref()
+                        .map(|kind| kind.to_uppercase()),
+                ),
+                memory_gb: machine.memory_gb,
+                manufacturer: None,
+            },
+        }
+    }
+}

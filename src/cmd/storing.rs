@@ -1,0 +1,280 @@
+//! From captures into the store: what `add` and `record` share.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use crate::capture::{Capture, Found, Link, Options};
+use crate::error::{Error, Result};
+use crate::formats::Document;
+use crate::model::{Environment, Run, Source, Text};
+use crate::output::{Spool, Stderr, Stdout, note, printable};
+use crate::store::{Added, Location, Store, Stored};
+
+/// The most runs that one transaction stores.
+const BATCH: usize = 512;
+
+/// Where it is told what was stored.
+pub enum Messages<'a> {
+    /// It is what the command prints.
+    Stdout(&'a mut Stdout),
+    /// Standard output belongs to somebody else.
+    Stderr,
+}
+
+/// Stores the runs of captures, and tells what became of each.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub struct Adder<'a> {
+    /// Labels the runs, new or not.
+    pub tag: Option<&'a str>,
+    /// Says what would be stored, and stores nothing.
+    pub dry_run: bool,
+    /// Takes the finished tests of a run that is cut off.
+    pub partial: bool,
+    /// What is filled in where a capture lacks it.
+    pub machine: Environment,
+    location: &'a Location,
+    out: Messages<'a>,
+    store: Option<Store>,
+    batch: Vec<Run>,
+    /// The run that was stored last.
+    last: Option<i64>,
+    failed: bool,
+    /// Whether somebody still reads what we print.
+    heard: bool,
+}
+
+impl<'a> Adder<'a> {
+    pub fn new(location: &'a Location, out: Messages<'a>) -> Self {
+        Self {
+            tag: None,
+            dry_run: false,
+            partial: false,
+            machine: Environment::default(),
+            location,
+            out,
+            store: None,
+            batch: Vec::new(),
+            last: None,
+            failed: false,
+            heard: true,
+        }
+    }
+
+    /// Stores what is left. An error if anything was complained of.
+    pub fn finish(mut self) -> Result<()> {
+        self.flush()?;
+        if self.failed {
+            Err(Error::reported())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Stores the runs of what was spooled. Where anything of it does not get into the store, the
+    /// text stays as a file, and the error names it.
+    pub fn finish_with(mut self, mut spool: Spool, name: &str) -> Result<()> {
+        let stored = match spool.read() {
+            Ok(text) => self.add_capture(name, text, false),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = stored.and_then(|()| self.flush()) {
+            self.complain(&error);
+        }
+        if !self.failed {
+            return Ok(());
+        }
+        match spool.keep()? {
+            None => Err(Error::reported()),
+            Some(path) => {
+                let path = path.display();
+                Err(Error::new("the output was saved", &path)
+                    .hint(format!("'localstore add {path}' reads it again")))
+            }
+        }
+    }
+
+    /// Adds what the capture holds.
+    pub fn add_capture(&mut self, name: &str, input: impl Read, live: bool) -> Result<()> {
+        let options = Options {
+            live,
+            partial: self.partial,
+        };
+        let mut capture = Capture::new(input, options);
+        let mut linked = false;
+        loop {
+            match capture.next() {
+                None => return Ok(()),
+                Some(Ok(Found::Run(document))) => {
+                    linked = true;
+                    self.take(name, document)?;
+                }
+                Some(Ok(Found::Pause)) => self.flush()?,
+                Some(Ok(Found::Link(link))) if std::mem::take(&mut linked) => self.link(&link)?,
+                Some(Ok(Found::Link(_))) => {}
+                Some(Ok(Found::Bad { line, why })) => {
+                    linked = false;
+                    self.complain(&Error::new(format_args!("{name}:{line}"), why));
+                }
+                Some(Err(error)) => {
+                    self.complain(&Error::file(Path::new(name), &error));
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Notes where the result of the run before is shown.
+    fn link(&mut self, link: &Link) -> Result<()> {
+        self.flush()?;
+        match (self.last, &mut self.store) {
+            (Some(run), Some(store)) if !self.dry_run => {
+                store.set_submitted(run, link.id, &link.url)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&mut self, name: &str, document: Document) -> Result<()> {
+        if !document.unknown.is_empty() {
+            let mut names = document.unknown;
+            let count = names.len();
+            names.sort_unstable();
+            names.dedup();
+            let names = names.join(", ");
+            tracing::info!(
+                "{}",
+                printable(&format!(
+                    "{name}: passed over {count} unknown fields: {names}"
+                ))
+            );
+        }
+        let mut run = document.run;
+        run.environment.complete(&self.machine);
+        self.batch.push(run);
+        if self.batch.len() >= BATCH {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    pub fn complain(&mut self, error: &Error) {
+        self.failed = true;
+        if let Some(lines) = error.lines() {
+            Stderr::print(&lines);
+        }
+    }
+
+    /// Stores what was found, then says so.
+    fn flush(&mut self) -> Result<()> {
+        let runs = std::mem::take(&mut self.batch);
+        if runs.is_empty() {
+            return Ok(());
+        }
+        if self.dry_run {
+            return self.preview(&runs);
+        }
+        let store = match &mut self.store {
+            Some(store) => store,
+            none => none.insert(Store::open(self.location)?),
+        };
+        let added = store.add(&runs, self.tag)?;
+        for (run, Added { id, stored }) in runs.iter().zip(added) {
+            let what = match (&self.store, stored) {
+                // The store knows it better than this capture may.
+                (Some(store), Stored::Completed | Stored::Already) => describe(&store.run(id)?),
+                _ => describe(run),
+            };
+            self.last = Some(id);
+            self.say(&match stored {
+                Stored::New => format!("run {id}: {what}"),
+                Stored::Completed => format!("run {id}, completed: {what}"),
+                Stored::Already => format!("already stored as run {id}: {what}"),
+            })?;
+        }
+        self.say_all()
+    }
+
+    fn preview(&mut self, runs: &[Run]) -> Result<()> {
+        if self.store.is_none() && self.location.path.exists() {
+            self.store = Some(Store::open_readonly(self.location)?);
+        }
+        for run in runs {
+            let (id, stored) = match &self.store {
+                Some(store) => store.lookup(run)?,
+                None => (None, Stored::New),
+            };
+            let id = id.unwrap_or_default();
+            let what = describe(run);
+            self.say(&match stored {
+                Stored::New => format!("would store: {what}"),
+                Stored::Completed => format!("would complete run {id}: {what}"),
+                Stored::Already => format!("already stored as run {id}: {what}"),
+            })?;
+        }
+        self.say_all()
+    }
+
+    /// Prints a line. Where nobody listens any more, storing goes on.
+    fn say(&mut self, line: &str) -> Result<()> {
+        if !self.heard {
+            return Ok(());
+        }
+        let said = match &mut self.out {
+            Messages::Stdout(out) => out.write_all(format!("{}\n", printable(line)).as_bytes()),
+            Messages::Stderr => {
+                note(line);
+                Ok(())
+            }
+        };
+        self.listen(said)
+    }
+
+    fn say_all(&mut self) -> Result<()> {
+        let said = match &mut self.out {
+            Messages::Stdout(out) => out.flush(),
+            Messages::Stderr => Ok(()),
+        };
+        self.listen(said)
+    }
+
+    fn listen(&mut self, said: io::Result<()>) -> Result<()> {
+        match said.map_err(|error| Error::stdout(&error)) {
+            Err(error) if error.is_closed_pipe() => self.heard = false,
+            Err(error) => return Err(error),
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+}
+
+/// A store that cannot be opened is better found before the benchmark than after it.
+pub fn check_store(location: &Location) -> Result<()> {
+    if location.path.exists() {
+        Store::open_readonly(location)?;
+    }
+    Ok(())
+}
+
+fn describe(run: &Run) -> String {
+    let or_unknown = |text: Option<&Text>, what: &str| {
+        text.map_or_else(|| format!("unknown {what}"), Text::to_string)
+    };
+    let model = run.model();
+    let name = or_unknown(model.and_then(|model| model.model_name.as_ref()), "model");
+    let quant = model
+        .and_then(|model| model.model_quant_str.as_ref())
+        .map_or_else(String::new, |quant| format!(" - {quant}"));
+    let accelerator = or_unknown(run.environment.accelerator.name.as_ref(), "accelerator");
+    let score = run.summary().listed_score();
+    let rounded = if run.source == Source::Console {
+        ", rounded values"
+    } else {
+        ""
+    };
+    let partial = if run.is_partial() {
+        format!(", partial: {} of 9 tests", run.baseline_tests())
+    } else {
+        String::new()
+    };
+    format!("{name}{quant}, {accelerator}, score {score}{rounded}{partial}")
+}

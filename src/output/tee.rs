@@ -1,0 +1,244 @@
+//! What another program prints, on its way to our own streams and into a file.
+
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::path::PathBuf;
+
+use tempfile::NamedTempFile;
+
+use super::{Stderr, Stdout};
+use crate::error::{Error, Result};
+
+/// What is held back for the spool beyond this is written where it stands.
+const MAX_HELD: usize = 1 << 20;
+
+/// A text on disk, which goes away unless it is kept. It has a name all the while, so that even a
+/// kill or a crash loses nothing.
+pub struct Spool {
+    file: NamedTempFile,
+}
+
+impl Spool {
+    /// Makes the file: in the current folder, where it is found again, else in that for temporary
+    /// files.
+    pub fn create() -> Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("localstore-output-").suffix(".log");
+        let folder = std::env::temp_dir();
+        let file = std::env::current_dir()
+            .and_then(|here| builder.tempfile_in(here))
+            .or_else(|_| builder.tempfile_in(&folder))
+            .map_err(|error| Error::file(&folder, &error))?;
+        Ok(Self { file })
+    }
+
+    /// The text, from its beginning.
+    pub fn read(&mut self) -> Result<&File> {
+        let path = self.file.path().to_owned();
+        self.file
+            .rewind()
+            .map_err(|error| Error::file(&path, &error))?;
+        Ok(self.file.as_file())
+    }
+
+    /// Leaves the file where it is, and tells where; `None` if it is empty and was removed.
+    pub fn keep(self) -> Result<Option<PathBuf>> {
+        let path = self.file.path().to_owned();
+        let failed = |error: &io::Error| Error::file(&path, error);
+        let length = self
+            .file
+            .as_file()
+            .metadata()
+            .map_err(|e| failed(&e))?
+            .len();
+        if length == 0 {
+            return Ok(None);
+        }
+        let (file, path) = self.file.keep().map_err(|e| failed(&e.error))?;
+        // As safe as it can be; what cannot be synced is there all the same.
+        let _ = file.sync_all();
+        Ok(Some(path))
+    }
+}
+
+/// Passes output on, byte for byte as it comes, and spools it. A stream that fails does not stop
+/// the other, nor the spool.
+///
+/// In the spool a message of standard error waits for an empty line of standard output, as stands
+/// before and after each document of LocalScore: in the midst of one it would spoil it.
+pub struct Tee<'a> {
+    out: &'a mut Stdout,
+    spool: &'a mut Spool,
+    /// The unfinished line of standard output.
+    line: Vec<u8>,
+    /// Whether standard output is at its beginning or after an empty line.
+    between: bool,
+    /// What waits of standard error.
+    held: Vec<u8>,
+    failures: [Option<io::Error>; 3],
+}
+
+/// The places in [`Tee::failures`].
+const STDOUT: usize = 0;
+const STDERR: usize = 1;
+const SPOOL: usize = 2;
+
+impl<'a> Tee<'a> {
+    /// Between these.
+    pub fn new(out: &'a mut Stdout, spool: &'a mut Spool) -> Self {
+        Self {
+            out,
+            spool,
+            line: Vec::new(),
+            between: true,
+            held: Vec::new(),
+            failures: [None, None, None],
+        }
+    }
+
+    /// Takes what came on standard output.
+    pub fn stdout(&mut self, bytes: &[u8]) {
+        if self.failures[STDOUT].is_none() {
+            self.failures[STDOUT] = self.out.pass(bytes).err();
+        }
+        self.keep_lines(bytes);
+    }
+
+    /// Takes what came on standard error.
+    pub fn stderr(&mut self, bytes: &[u8]) {
+        if self.failures[STDERR].is_none() {
+            self.failures[STDERR] = Stderr::pass(bytes).err();
+        }
+        self.held.extend_from_slice(bytes);
+        if self.line.is_empty() && self.between {
+            self.keep_held();
+        }
+        if self.held.len() > MAX_HELD {
+            let held = std::mem::take(&mut self.held);
+            self.keep(&held);
+        }
+    }
+
+    /// Ends both streams. The error is that of the spool, else that of standard output; a reader
+    /// that has gone, or a terminal that was closed, is none.
+    pub fn finish(mut self) -> Result<()> {
+        for rest in [
+            std::mem::take(&mut self.line),
+            std::mem::take(&mut self.held),
+        ] {
+            self.keep(&rest);
+        }
+        let [out, _, spool] = self.failures;
+        if let Some(error) = spool {
+            return Err(Error::file(self.spool.file.path(), &error));
+        }
+        match out.map(|error| Error::stdout(&error)) {
+            Some(error) if !error.is_closed_pipe() && !self.out.is_terminal() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Spools whole lines, and what was held after the first that is empty.
+    fn keep_lines(&mut self, bytes: &[u8]) {
+        let end = line_end(bytes);
+        let (whole, rest) = bytes.split_at(end);
+        self.line.extend_from_slice(whole);
+        let lines = std::mem::take(&mut self.line);
+        if end == 0 && lines.len() + rest.len() <= MAX_HELD {
+            self.line = lines;
+            self.line.extend_from_slice(rest);
+            return;
+        }
+        let mut done = 0;
+        if !self.held.is_empty()
+            && let Some(gap) = end_of_empty_line(&lines)
+        {
+            self.keep(&lines[..gap]);
+            self.keep_held();
+            done = gap;
+        }
+        self.keep(&lines[done..]);
+        self.between = ends_with_empty_line(&lines);
+        self.line.extend_from_slice(rest);
+    }
+
+    /// Spools the whole lines of what was held: the beginning of one, such as the colour code with
+    /// which LocalScore ends its banners, would hide the line that follows it.
+    fn keep_held(&mut self) {
+        let mut held = std::mem::take(&mut self.held);
+        let end = line_end(&held);
+        self.keep(&held[..end]);
+        held.drain(..end);
+        self.held = held;
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.failures[SPOOL].is_none() {
+            self.failures[SPOOL] = self.spool.file.write_all(bytes).err();
+        }
+    }
+}
+
+/// Where the last whole line of the text ends.
+fn line_end(text: &[u8]) -> usize {
+    memchr::memrchr(b'\n', text).map_or(0, |newline| newline + 1)
+}
+
+/// Where the first empty line of the text ends, which begins with a line.
+fn end_of_empty_line(text: &[u8]) -> Option<usize> {
+    if text.first() == Some(&b'\n') {
+        return Some(1);
+    }
+    memchr::memmem::find(text, b"\n\n").map(|at| at + 2)
+}
+
+/// The same for its end.
+fn ends_with_empty_line(text: &[u8]) -> bool {
+    text == b"\n" || text.ends_with(b"\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    /// What the spool holds of these pieces; those of standard error begin with `!`.
+    fn spooled(pieces: &[&str]) -> String {
+        let mut out = Stdout::lock();
+        let mut spool = Spool {
+            file: NamedTempFile::new().unwrap(),
+        };
+        let mut tee = Tee::new(&mut out, &mut spool);
+        // Nothing is to be seen of it.
+        tee.failures[STDOUT] = Some(io::ErrorKind::BrokenPipe.into());
+        tee.failures[STDERR] = Some(io::ErrorKind::BrokenPipe.into());
+        for piece in pieces {
+            match piece.strip_prefix('!') {
+                Some(piece) => tee.stderr(piece.as_bytes()),
+                None => tee.stdout(piece.as_bytes()),
+            }
+        }
+        tee.finish().unwrap();
+        let mut text = String::new();
+        spool.read().unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_message_waits_for_an_empty_line() {
+        let cases: [(&[&str], &str); 8] = [
+            (&["!m\n", "a\n"], "m\na\n"),
+            (&["a", "!m\n", "b\n", "c\n"], "ab\nc\nm\n"),
+            (&["a\n", "!m\n", "b\n\nc\n"], "a\nb\n\nm\nc\n"),
+            (&["a\n", "!m\n", "b\n", "\n", "c\n"], "a\nb\n\nm\nc\n"),
+            (&["a\n\n", "!m\n", "c\n"], "a\n\nm\nc\n"),
+            (&["a\n\n", "!l\nm", "c\n", "!n\n"], "a\n\nl\nc\nmn\n"),
+            (&["a\n", "\nb", "!m\n"], "a\n\nbm\n"),
+            (&["a", "b", "c"], "abc"),
+        ];
+        for (pieces, text) in cases {
+            assert_eq!(spooled(pieces), text, "{pieces:?}");
+        }
+    }
+}

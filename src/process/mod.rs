@@ -1,0 +1,127 @@
+//! Runs another program and watches what it prints.
+//!
+//! A program that prints to a pipe does so in large pieces, which would hide its questions and
+//! stall its progress. So where we print to a terminal, it gets a terminal of its own to print to.
+
+#[cfg(not(unix))]
+mod other;
+#[cfg(unix)]
+mod unix;
+
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+#[cfg(not(unix))]
+use other as system;
+#[cfg(unix)]
+use unix as system;
+
+pub use system::outlive_interrupt;
+
+/// How long the output may be silent, after the program has ended, while another one that it left
+/// behind still holds it open.
+const SILENCE: Duration = Duration::from_millis(500);
+
+/// How many pieces of output may wait for us.
+const QUEUE: usize = 16;
+
+/// The streams of a program's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output; both, where ours lead to the same place.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+/// What happens to a program.
+enum Event {
+    Output(Stream, Vec<u8>),
+    /// A stream has ended.
+    Closed,
+    Ended(io::Result<ExitStatus>),
+}
+
+/// A stream to read from.
+type Source = (Stream, Box<dyn Read + Send>);
+
+/// A program that runs.
+pub struct Watched {
+    events: Receiver<Event>,
+    open: usize,
+}
+
+impl Watched {
+    /// Starts the program, with our own standard input. From here on, Ctrl-C is left to it, and
+    /// a request to end is passed on.
+    pub fn start(program: &OsString, args: &[OsString]) -> io::Result<Self> {
+        let mut command = Command::new(program);
+        command.args(args);
+        let (sources, windows) = system::connect(&mut command)?;
+        let child = command.spawn()?;
+        // It holds the other ends of what we read.
+        drop(command);
+        let (sender, events) = sync_channel(QUEUE);
+        let open = sources.len();
+        system::supervise(child, windows, sender.clone());
+        for source in sources {
+            let sender = sender.clone();
+            std::thread::spawn(move || pump(source, &sender));
+        }
+        Ok(Self { events, open })
+    }
+
+    /// Hands over what is printed, as it comes, until the program has ended.
+    pub fn follow(mut self, mut output: impl FnMut(Stream, &[u8])) -> io::Result<ExitStatus> {
+        let mut ended = None;
+        loop {
+            let event = match ended {
+                Some(_) if self.open == 0 => None,
+                Some(_) => self.events.recv_timeout(SILENCE).ok(),
+                None => self.events.recv().ok(),
+            };
+            match event {
+                Some(Event::Output(stream, bytes)) => output(stream, &bytes),
+                Some(Event::Closed) => self.open -= 1,
+                Some(Event::Ended(status)) => ended = Some(status),
+                None => break,
+            }
+        }
+        ended.unwrap_or_else(|| Err(io::Error::other("nobody waited for it")))
+    }
+}
+
+/// The exit code of a program; as in a shell 128 and the number of the signal that killed it.
+#[must_use]
+pub fn exit_code(status: ExitStatus) -> u8 {
+    let signal = system::signal(status).map(|signal| signal + 128);
+    let code = status.code().or(signal);
+    // A larger code, as Windows has them, must not become 0.
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+fn pump((stream, mut source): Source, sender: &SyncSender<Event>) {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match source.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // A terminal that nobody holds any more ends in an error.
+            Ok(0) | Err(_) => break,
+            Ok(length) => {
+                let event = Event::Output(stream, buffer[..length].to_vec());
+                if sender.send(event).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+    let _ = sender.send(Event::Closed);
+}
+
+/// Waits for the program, and tells.
+fn wait(mut child: Child, sender: &SyncSender<Event>) {
+    let _ = sender.send(Event::Ended(child.wait()));
+}

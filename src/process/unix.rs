@@ -1,0 +1,151 @@
+//! Terminals and signals.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::SyncSender;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::FdFlags;
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::OpenptFlags;
+use rustix::termios::{OptionalActions, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
+use signal_hook::iterator::Signals;
+
+use super::{Event, Source, Stream, wait};
+
+/// The terminals that the program prints to, to be as large as ours.
+pub struct Windows(Vec<OwnedFd>);
+
+impl Windows {
+    fn resize(&self) {
+        let size = tcgetwinsize(io::stdout()).or_else(|_| tcgetwinsize(io::stderr()));
+        if let Ok(size) = size {
+            for terminal in &self.0 {
+                let _ = tcsetwinsize(terminal, size);
+            }
+        }
+    }
+}
+
+/// Gives the program a terminal or a pipe for each stream, as we have them; one for both if ours
+/// lead to the same place, for then even their order is what it was.
+pub fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows)> {
+    let (stdout, stderr) = (io::stdout(), io::stderr());
+    let mut sources: Vec<Source> = Vec::new();
+    let mut windows = Windows(Vec::new());
+    let mut open = |stream, ours: BorrowedFd| -> io::Result<OwnedFd> {
+        let (reader, writer) = if ours.is_terminal() {
+            let (reader, writer) = terminal()?;
+            windows.0.push(reader.try_clone()?);
+            (reader, writer)
+        } else {
+            let (reader, writer) = io::pipe()?;
+            (reader.into(), writer.into())
+        };
+        sources.push((stream, Box::new(File::from(reader))));
+        Ok(writer)
+    };
+    let out = open(Stream::Out, stdout.as_fd())?;
+    let err = if place(stdout.as_fd())? == place(stderr.as_fd())? {
+        out.try_clone()?
+    } else {
+        open(Stream::Err, stderr.as_fd())?
+    };
+    command.stdout(out).stderr(err);
+    windows.resize();
+    Ok((sources, windows))
+}
+
+/// What tells whether two streams are one.
+fn place(stream: BorrowedFd) -> io::Result<[u64; 3]> {
+    let file = File::from(stream.try_clone_to_owned()?).metadata()?;
+    Ok([file.dev(), file.ino(), file.rdev()])
+}
+
+/// A terminal: the end that we read, and the one to print to. It changes nothing on the way, which
+/// is left to ours.
+fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
+    let reader = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    rustix::io::fcntl_setfd(&reader, FdFlags::CLOEXEC)?;
+    rustix::pty::grantpt(&reader)?;
+    rustix::pty::unlockpt(&reader)?;
+    let name = rustix::pty::ptsname(&reader, Vec::new())?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let writer = rustix::fs::open(name, flags, Mode::empty())?;
+    let mut settings = tcgetattr(&writer)?;
+    settings.make_raw();
+    tcsetattr(&writer, OptionalActions::Now, &settings)?;
+    Ok((reader, writer))
+}
+
+/// Waits for the program. What a terminal sends to all that run in it (Ctrl-C, Ctrl-\) is only
+/// outlived; what is sent to us alone is passed on.
+///
+/// To be called after the start: so the program keeps the signals that we were told to ignore, as
+/// by nohup.
+pub fn supervise(child: Child, windows: Windows, sender: SyncSender<Event>) {
+    match Signals::new([SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH]) {
+        Ok(signals) => {
+            std::thread::spawn(move || {
+                let _ = sender.send(Event::Ended(attend(child, signals, &windows)));
+            });
+        }
+        Err(_) => {
+            std::thread::spawn(move || wait(child, &sender));
+        }
+    }
+}
+
+fn attend(mut child: Child, mut signals: Signals, windows: &Windows) -> io::Result<ExitStatus> {
+    // It may have ended before the signals were ours.
+    if let Some(status) = child.try_wait()? {
+        return Ok(status);
+    }
+    let pass_on = |child: &Child, signal| {
+        // Until it is waited for, which happens here alone, the number is its own.
+        if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, signal);
+        }
+    };
+    for signal in signals.forever() {
+        match signal {
+            SIGCHLD => {
+                if let Some(status) = child.try_wait()? {
+                    return Ok(status);
+                }
+            }
+            SIGTERM => pass_on(&child, Signal::TERM),
+            SIGHUP => pass_on(&child, Signal::HUP),
+            SIGWINCH => {
+                windows.resize();
+                // It heard of this from our terminal, perhaps before its own had the size.
+                pass_on(&child, Signal::WINCH);
+            }
+            _ => {}
+        }
+    }
+    child.wait()
+}
+
+/// The signal that ended the program.
+pub fn signal(status: ExitStatus) -> Option<i32> {
+    status.signal()
+}
+
+/// From here on, one Ctrl-C does not end us, nor does a terminal that is closed: the program before
+/// us in a pipe ends, and what it has printed is still to be stored. The second Ctrl-C ends us.
+pub fn outlive_interrupt() {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    // The order counts: the first Ctrl-C finds the flag not yet set. Where this fails, the signals
+    // do what they always did.
+    let _ = signal_hook::flag::register_conditional_default(SIGINT, Arc::clone(&interrupted));
+    let _ = signal_hook::flag::register(SIGINT, interrupted);
+    let _ = signal_hook::flag::register(SIGHUP, Arc::new(AtomicBool::new(false)));
+}
