@@ -123,7 +123,9 @@ impl Banner {
         });
         let on_cpu = |run: &Run| run.tests.iter().all(|t| t.model.main_gpu == Some(-1));
         let is_it = match &run.environment.accelerator.name {
-            Some(name) => Some(name) == accelerator.name.as_ref(),
+            Some(name) if Some(name) == accelerator.name.as_ref() => true,
+            // The banner of another machine.
+            Some(_) => return,
             None => self.gpu.is_some() || on_cpu(run),
         };
         let mut environment = self.environment.clone();

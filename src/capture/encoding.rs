@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-/// Reads a text; with the byte order mark of UTF-16 at its beginning, as UTF-8.
+/// Reads a text; if it begins as UTF-16 does, with or without a byte order mark, as UTF-8.
 pub struct Decoder<R> {
     inner: R,
     encoding: Encoding,
@@ -42,14 +42,17 @@ impl<R: Read> Decoder<R> {
             self.raw.push(byte[0]);
         }
         self.encoding = match self.raw[..] {
+            // No text has a zero among its first two bytes, unless half of a character is one.
             [0xff, 0xfe] => Encoding::Utf16(u16::from_le_bytes),
             [0xfe, 0xff] => Encoding::Utf16(u16::from_be_bytes),
+            [low, 0] if low != 0 => Encoding::Utf16(u16::from_le_bytes),
+            [0, low] if low != 0 => Encoding::Utf16(u16::from_be_bytes),
             _ => Encoding::Bytes,
         };
-        if matches!(self.encoding, Encoding::Bytes) {
-            self.decoded = std::mem::take(&mut self.raw);
-        } else {
-            self.raw.clear();
+        match self.encoding {
+            Encoding::Bytes => self.decoded = std::mem::take(&mut self.raw),
+            _ if self.raw.contains(&0xff) => self.raw.clear(),
+            _ => {}
         }
         Ok(())
     }
@@ -140,6 +143,8 @@ mod tests {
         let be: Vec<u8> = [0xfe, 0xff].into_iter().chain(be).collect();
         assert_eq!(decoded(&le), text.as_bytes());
         assert_eq!(decoded(&be), text.as_bytes());
+        assert_eq!(decoded(&le[2..]), text.as_bytes());
+        assert_eq!(decoded(&be[2..]), text.as_bytes());
         // Half a character at the end is lost, half a pair reads U+FFFD.
         assert_eq!(decoded(&[0xff, 0xfe, b'a', 0, b'b']), b"a");
         assert_eq!(decoded(&[0xff, 0xfe, 0x3d, 0xd8]), "\u{fffd}".as_bytes());

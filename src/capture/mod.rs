@@ -76,7 +76,8 @@ enum Reading {
     /// The text has ended.
     Nothing,
     Text,
-    Csv(csv::Assembler),
+    /// A csv, and whether the text begins with it.
+    Csv(csv::Assembler, bool),
     /// A table of the console, and the line on which it begins.
     Table(console::Reader, u64),
 }
@@ -151,7 +152,7 @@ impl<R: Read> Capture<R> {
         loop {
             let found = match self.reading {
                 Reading::Text => self.text_line()?,
-                Reading::Csv(_) => self.csv_record()?,
+                Reading::Csv(..) => self.csv_record()?,
                 Reading::Table(..) => self.table_line()?,
                 Reading::Nothing => return Ok(None),
             };
@@ -163,11 +164,8 @@ impl<R: Read> Capture<R> {
 
     /// Looks whether the next line begins something.
     fn text_line(&mut self) -> io::Result<Option<Found>> {
-        let Some(end) = self.input.line_end(0)? else {
-            self.reading = Reading::Nothing;
-            return Ok(None);
-        };
-        let line = &self.input.unread()[..end];
+        // A document is found by its first byte: its line may be as long as the text.
+        let line = self.input.unread();
         let content = trim_start(line);
         let indent = line.len() - content.len();
         if content.first() == Some(&b'{') {
@@ -178,11 +176,24 @@ impl<R: Read> Capture<R> {
             self.stretch = Stretch::default();
             return self.json(spaces);
         }
+        if content.is_empty() && self.input.fill()? {
+            return Ok(None);
+        }
+        let Some(end) = self.input.line_end(0)? else {
+            self.reading = Reading::Nothing;
+            return Ok(None);
+        };
+        // What stands before the brace may have come in pieces.
+        if trim_start(&self.input.unread()[..end]).first() == Some(&b'{') {
+            return Ok(None);
+        }
         let quiet = self.stretch.is_quiet(self.input.unread(), end);
         let line = &self.input.unread()[..end];
         if !quiet && csv::is_header(trim_start(line)) {
-            let header = trim_start(line).trim_ascii_end();
-            self.reading = Reading::Csv(csv::Assembler::new(header));
+            let header = trim_start(line);
+            let alone = self.input.line() == 1 && header.ends_with(b"\n");
+            let table = csv::Assembler::new(header.trim_ascii_end());
+            self.reading = Reading::Csv(table, alone);
             self.stretch = Stretch::default();
             self.input.consume(end);
             return Ok(None);
@@ -217,15 +228,22 @@ impl<R: Read> Capture<R> {
     }
 
     /// The run, with what the banners told of it.
-    fn run(&self, mut document: Document) -> Found {
-        self.banner.complete(&mut document.run);
+    fn run(&mut self, mut document: Document) -> Found {
+        // LocalScore prints the banner anew for each run.
+        std::mem::take(&mut self.banner).complete(&mut document.run);
         Found::Run(document)
+    }
+
+    /// What should have been a run, and is none.
+    fn bad(&mut self, line: u64, why: String) -> Found {
+        self.banner = Banner::default();
+        Found::Bad { line, why }
     }
 
     /// Takes the next record of the csv, or ends it.
     fn csv_record(&mut self) -> io::Result<Option<Found>> {
         let end = self.record_end()?;
-        let Reading::Csv(table) = &mut self.reading else {
+        let Reading::Csv(table, alone) = &mut self.reading else {
             return Ok(None);
         };
         let record = trim_end(&self.input.unread()[..end]);
@@ -234,23 +252,34 @@ impl<R: Read> Capture<R> {
             self.input.consume(end);
             return Ok(None);
         }
+        let line = self.input.line();
         if !table.fits(record) {
+            if !record.is_empty() && !table.is_interrupted() && !begins_something(record) {
+                // Such as a message of another program in between.
+                self.input.consume(end);
+                return Ok(None);
+            }
+            // A csv without rows is a run without tests only if nothing else is there.
+            if table.has_no_rows() && !(*alone && record.is_empty()) {
+                return Ok(self.csv_is_cut(line));
+            }
             let done = table.finish();
             self.reading = Reading::Text;
             return Ok(done.map(|document| self.run(document)));
         }
         let (done, result) = table.push(trim_nuls(&self.input.unread()[..end]));
         let done = done.map(|document| self.run(document));
-        let line = self.input.line();
-        self.input.consume(end);
         let bad = match result {
-            Err(flaw) if flaw.kind == FlawKind::Cut => return Ok(self.csv_is_cut(line)),
-            Err(flaw) => Some(Found::Bad {
-                line,
-                why: flaw.why,
-            }),
+            Err(flaw) if flaw.kind == FlawKind::Cut => {
+                // The lines behind an open quote are no part of the row.
+                let end = self.input.line_end(0)?.unwrap_or(end);
+                self.input.consume(end);
+                return Ok(self.csv_is_cut(line));
+            }
+            Err(flaw) => Some(self.bad(line, flaw.why)),
             Ok(()) => None,
         };
+        self.input.consume(end);
         let mut found = done.into_iter().chain(bad);
         let first = found.next();
         self.waiting = found.next();
@@ -259,26 +288,31 @@ impl<R: Read> Capture<R> {
 
     /// Ends a csv whose last row is cut off.
     fn csv_is_cut(&mut self, line: u64) -> Option<Found> {
-        let Reading::Csv(mut table) = std::mem::replace(&mut self.reading, Reading::Text) else {
+        let Reading::Csv(mut table, _) = std::mem::replace(&mut self.reading, Reading::Text) else {
             return None;
         };
         let tests = table.tests();
         if self.options.partial && tests > 0 {
             return table.finish().map(|document| self.run(document));
         }
-        let why = cut_off("csv", tests);
-        Some(Found::Bad { line, why })
+        Some(self.bad(line, cut_off("csv", tests)))
     }
 
     /// Where the record that begins here ends: at the first newline outside of quotes.
     fn record_end(&mut self) -> io::Result<usize> {
-        let mut end = 0;
+        // A name may have a newline in it, but not many.
+        const MAX_LINES: usize = 16;
+        let (mut end, mut lines) = (0, 0);
         let mut inside = false;
         while let Some(next) = self.input.line_end(end)? {
             let line = &self.input.unread()[end..next];
+            if inside && begins_something(line) {
+                break;
+            }
             inside ^= memchr::memchr_iter(b'"', line).count() % 2 == 1;
             end = next;
-            if !inside || end > MAX_DOCUMENT {
+            lines += 1;
+            if !inside || lines > MAX_LINES || end > MAX_DOCUMENT {
                 break;
             }
         }
@@ -288,6 +322,15 @@ impl<R: Read> Capture<R> {
     /// Takes the next line of the table, or ends it.
     fn table_line(&mut self) -> io::Result<Option<Found>> {
         let end = self.input.line_end(0)?;
+        let at = self.input.line();
+        // A border with a title below it begins the next table: this one has not been closed.
+        let begins_another = match end {
+            Some(end) if console::is_border(&console::plain(&self.input.unread()[..end])) => {
+                let next = self.input.line_end(end)?.unwrap_or(end);
+                console::is_row(&self.input.unread()[end..next])
+            }
+            _ => false,
+        };
         let Reading::Table(table, begin) = &mut self.reading else {
             return Ok(None);
         };
@@ -295,7 +338,8 @@ impl<R: Read> Capture<R> {
         let line = &self.input.unread()[..end.unwrap_or(0)];
         let foreign = foreign(line);
         let step = match end {
-            Some(_) => table.push(line),
+            Some(_) if begins_another && table.has_rows() => table.end(),
+            Some(_) => table.push(trim_nuls(line)),
             None => table.end(),
         };
         let consumed = match &step {
@@ -316,16 +360,10 @@ impl<R: Read> Capture<R> {
                 if self.options.partial && tests > 0 {
                     Some(self.run(document))
                 } else {
-                    Some(Found::Bad {
-                        line: begin,
-                        why: cut_off("table", tests),
-                    })
+                    Some(self.bad(begin, cut_off("table", tests)))
                 }
             }
-            console::Step::Bad(why) => Some(Found::Bad {
-                line: self.input.line().saturating_sub(1),
-                why,
-            }),
+            console::Step::Bad(why) => Some(self.bad(at, why)),
         })
     }
 
@@ -363,14 +401,8 @@ impl<R: Read> Capture<R> {
                         None
                     }
                     FlawKind::Cut if self.options.partial && tests > 0 => Some(self.run(document)),
-                    FlawKind::Cut => Some(Found::Bad {
-                        line,
-                        why: cut_off("document", tests),
-                    }),
-                    FlawKind::Bad => Some(Found::Bad {
-                        line,
-                        why: flaw.why,
-                    }),
+                    FlawKind::Cut => Some(self.bad(line, cut_off("document", tests))),
+                    FlawKind::Bad => Some(self.bad(line, flaw.why)),
                 }
             }
         };
@@ -380,11 +412,19 @@ impl<R: Read> Capture<R> {
 
     /// Where the json text that begins here ends. `None` if it is none.
     fn json_end(&mut self, indent: usize) -> io::Result<Option<usize>> {
-        let first = self.input.line_end(0)?.unwrap_or(0);
+        // Whether the brace is alone on its line.
+        let mut first = 1;
+        loop {
+            match self.input.unread().get(first).copied() {
+                Some(b' ' | b'\t' | b'\r') => first += 1,
+                Some(b'\n') => break,
+                None if first < MAX_DOCUMENT && self.input.fill()? => {}
+                _ => return self.balanced_end(),
+            }
+        }
+        first += 1;
         let second = self.input.line_end(first)?.unwrap_or(first);
-        let opening = self.input.unread()[1..first].trim_ascii().is_empty();
-        let indented = indentation(&self.input.unread()[first..second]) > indent;
-        if opening && indented {
+        if indentation(&self.input.unread()[first..second]) > indent {
             self.indented_end(first, indent).map(Some)
         } else {
             self.balanced_end()
@@ -407,12 +447,15 @@ impl<R: Read> Capture<R> {
             };
             let line = &self.input.unread()[end..next];
             let spaces = indentation(line);
-            match line.get(spaces) {
-                Some(b'}') if spaces <= indent => return Ok(end + spaces + 1),
-                // The next document begins before this one has ended.
-                Some(b'{') if spaces <= indent => return Ok(end),
-                _ => end = next,
+            let inner = trim_start(line).first() == Some(&b'{') && spaces > indent;
+            // Something else begins before this one has ended.
+            if !inner && begins_something(trim_start(line)) {
+                return Ok(end);
             }
+            if spaces <= indent && line.get(spaces) == Some(&b'}') {
+                return Ok(end + spaces + 1);
+            }
+            end = next;
             if end > MAX_DOCUMENT {
                 return Ok(end);
             }
@@ -461,15 +504,17 @@ impl<R: Read> Capture<R> {
         }
     }
 
-    /// Whether the line at `from` begins a document of its own: the one before was cut off. The
+    /// Whether the line at `from` begins something of its own: the document before was cut off. The
     /// lines of one document may begin with a brace too, but those are tests.
     fn begins_document(&mut self, from: usize) -> io::Result<bool> {
         let Some(end) = self.input.line_end(from)? else {
             return Ok(false);
         };
         let line = &self.input.unread()[from..end];
-        let has = |key: &[u8]| memchr::memmem::find(line, key).is_some();
-        Ok(line.first() == Some(&b'{') && (has(b"\"runtime_info\"") || has(b"\"results\"")))
+        Ok(match line.first() {
+            Some(b'{') => json::is_ours(line),
+            _ => begins_something(line),
+        })
     }
 }
 
@@ -504,37 +549,65 @@ impl<R: Read> Iterator for Capture<R> {
 
 /// Reads a json text: what there is, how long it is, and what is wrong with it.
 ///
-/// A document that was interrupted may have other text behind it, such as a shell's prompt: where
-/// such a line, which begins at the margin, is in the way, the document is read up to it.
+/// Behind a document that was interrupted there may be other text: a `^C`, or a line that begins
+/// at the margin, such as a shell's prompt. Where the flaw is there, the document is cut off.
 fn read_json(text: &[u8]) -> (Document, usize, Option<Flaw>) {
-    let (document, length, flaw) = match json::read_what_there_is(text) {
+    // Logs may hold any number of other documents.
+    if !json::is_ours(text) {
+        let flaw = Flaw {
+            kind: FlawKind::Foreign,
+            ..Flaw::new(0, "no \"results\" in this json document")
+        };
+        return (Document::default(), text.len(), Some(flaw));
+    }
+    let (document, flaw) = match json::read_what_there_is(text) {
         Ok((document, length, None)) => return (document, length, None),
-        Ok((document, _, Some(flaw))) => (document, text.len(), flaw),
-        Err(flaw) => (Document::default(), text.len(), flaw),
+        Ok((document, _, Some(flaw))) => (document, flaw),
+        Err(flaw) => (Document::default(), flaw),
     };
     if flaw.kind != FlawKind::Bad {
-        return (document, length, Some(flaw));
+        return (document, text.len(), Some(flaw));
     }
-    let mut begin = 0;
-    for line in text.split_inclusive(|&byte| byte == b'\n') {
-        let at_margin = line.first().is_some_and(|byte| {
-            !matches!(
-                byte,
-                b' ' | b'\t' | b'\r' | b'\n' | b'{' | b'}' | b']' | b'"'
-            )
-        });
-        if at_margin && begin > 0 && begin <= flaw.offset {
-            return match json::read_what_there_is(&text[..begin]) {
-                Ok((document, _, Some(cut))) if cut.kind == FlawKind::Cut => {
-                    (document, begin, Some(cut))
-                }
-                Err(cut) if cut.kind == FlawKind::Cut => (Document::default(), begin, Some(cut)),
-                _ => (document, length, Some(flaw)),
-            };
+    let at = flaw.offset.min(text.len());
+    let line = memchr::memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1);
+    let interrupt = memchr::memmem::find(&text[line..], b"^C").map(|step| line + step);
+    let margin = margin(text, line);
+    for end in [interrupt, margin, Some(text.len())].into_iter().flatten() {
+        match json::read_what_there_is(trim_end(&text[..end])) {
+            Ok((document, _, Some(cut))) if cut.kind == FlawKind::Cut => {
+                return (document, end, Some(cut));
+            }
+            Err(cut) if cut.kind == FlawKind::Cut => {
+                return (Document::default(), end, Some(cut));
+            }
+            _ => {}
+        }
+    }
+    (document, margin.unwrap_or(text.len()), Some(flaw))
+}
+
+/// The first line from `from` on that begins at the margin and not as a line of a document does.
+fn margin(text: &[u8], from: usize) -> Option<usize> {
+    let mut begin = from;
+    for line in text[from..].split_inclusive(|&byte| byte == b'\n') {
+        let inner = b" \t\r\n{}]\"";
+        if begin > 0 && line.first().is_some_and(|byte| !inner.contains(byte)) {
+            return Some(begin);
         }
         begin += line.len();
     }
-    (document, length, Some(flaw))
+    None
+}
+
+/// Whether a line begins a document of any kind.
+fn begins_something(line: &[u8]) -> bool {
+    match line.first() {
+        Some(b'{') => true,
+        Some(b'+') => console::is_border(line),
+        // A banner of LocalScore.
+        Some(b'=') => line.starts_with(b"====="),
+        _ => csv::is_header(line),
+    }
 }
 
 /// What is said of something that is cut off.
@@ -550,7 +623,7 @@ fn cut_off(what: &str, tests: usize) -> String {
 fn link(line: &[u8]) -> Option<Link> {
     let url = line.strip_prefix(b"Result Link: ")?.trim_ascii();
     let url = std::str::from_utf8(url).ok()?;
-    let id = url.rsplit('/').next()?.parse().ok()?;
+    let id = url.rsplit('/').next()?.parse().ok().filter(|&id| id >= 0)?;
     Some(Link {
         id,
         url: url.to_owned(),
@@ -608,6 +681,13 @@ fn trim_start(mut line: &[u8]) -> &[u8] {
     loop {
         if let Some(rest) = line.strip_prefix(BOM) {
             line = rest;
+        }
+        // Such as the end of a colour.
+        if let Some(sequence) = line.strip_prefix(b"\x1b[") {
+            let end = sequence
+                .iter()
+                .position(|byte| (0x40..=0x7e).contains(byte));
+            line = end.map_or(&[][..], |end| &sequence[end + 1..]);
         }
         match line.split_first() {
             Some((b' ' | b'\t' | b'\r' | b',' | b'[' | b']' | 0, rest)) => line = rest,

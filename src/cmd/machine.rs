@@ -13,13 +13,13 @@ pub struct Machine {
     #[arg(long, value_name = "TYPE", value_parser = ["GPU", "CPU", "TPU"], ignore_case = true)]
     accelerator_type: Option<String>,
     /// The accelerator's memory in GiB
-    #[arg(long, value_name = "GIB")]
+    #[arg(long, value_name = "GIB", value_parser = gib)]
     memory_gb: Option<f64>,
     /// The processor's name
     #[arg(long, value_name = "NAME")]
     cpu: Option<String>,
     /// Main memory in GiB
-    #[arg(long, value_name = "GIB")]
+    #[arg(long, value_name = "GIB", value_parser = gib)]
     ram_gb: Option<f64>,
     /// The runtime's version, such as 0.9.3
     #[arg(long, value_name = "VERSION")]
@@ -52,4 +52,12 @@ impl From<&Machine> for Environment {
             },
         }
     }
+}
+
+fn gib(text: &str) -> Result<f64, String> {
+    let gib = text
+        .parse::<f64>()
+        .ok()
+        .filter(|gib| gib.is_finite() && *gib >= 0.0);
+    gib.ok_or_else(|| format!("'{text}' is no number of GiB"))
 }

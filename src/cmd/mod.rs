@@ -11,6 +11,7 @@ mod filters;
 mod list;
 mod machine;
 mod man;
+mod merge;
 mod message;
 mod path;
 mod record;
@@ -39,6 +40,7 @@ pub struct Context {
 pub enum Command {
     Add(add::Args),
     Record(record::Args),
+    Merge(merge::Args),
     List(list::Args),
     Show(show::Args),
     Export(export::Args),
@@ -59,6 +61,7 @@ impl Command {
         match self {
             Self::Add(args) => add::run(args, context),
             Self::Record(args) => record::run(args, context),
+            Self::Merge(args) => merge::run(args, context),
             Self::List(args) => list::run(args, context),
             Self::Show(args) => show::run(args, context),
             Self::Export(args) => export::run(args, context),

@@ -255,7 +255,8 @@ pub fn check_store(location: &Location) -> Result<()> {
     Ok(())
 }
 
-fn describe(run: &Run) -> String {
+/// The run in a line: model, accelerator, score.
+pub fn describe(run: &Run) -> String {
     let or_unknown = |text: Option<&Text>, what: &str| {
         text.map_or_else(|| format!("unknown {what}"), Text::to_string)
     };

@@ -185,31 +185,60 @@ pub fn is_border(line: &[u8]) -> bool {
     inner.is_some_and(|inner| inner.len() >= 60 && inner.iter().all(|&byte| byte == b'-'))
 }
 
-/// The line without the escapes of a terminal and without its end.
+/// Whether the line is a row or a title: `|…|`.
+#[must_use]
+pub fn is_row(line: &[u8]) -> bool {
+    let line = plain(line);
+    let line = trim(&line);
+    line.len() > 60 && line.starts_with(b"|") && line.ends_with(b"|")
+}
+
+/// The line as a terminal shows it: without escapes and without its end, and of what was written
+/// over itself the last.
 #[must_use]
 pub fn plain(line: &[u8]) -> Cow<'_, [u8]> {
     let line = line.trim_ascii_end();
-    if !line.contains(&0x1b) {
+    let line = memchr::memrchr(b'\r', line).map_or(line, |at| &line[at + 1..]);
+    if memchr::memchr(0x1b, line).is_none() {
         return Cow::Borrowed(line);
     }
     let mut text = Vec::with_capacity(line.len());
     let mut rest = line;
     while let Some(at) = memchr::memchr(0x1b, rest) {
         text.extend_from_slice(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(sequence) = rest.strip_prefix(b"[") {
-            let end = sequence
-                .iter()
-                .position(|byte| (0x40..=0x7e).contains(byte));
-            rest = end.map_or(&[][..], |end| &sequence[end + 1..]);
-        }
+        rest = after_escape(&rest[at + 1..]);
     }
     text.extend_from_slice(rest);
-    Cow::Owned(text)
+    Cow::Owned(text.trim_ascii_end().to_vec())
+}
+
+/// What follows an escape, whose first byte has been taken.
+fn after_escape(rest: &[u8]) -> &[u8] {
+    let skip = |length: usize| rest.get(length..).unwrap_or_default();
+    match rest.first() {
+        // A control sequence ends with a letter.
+        Some(b'[') => {
+            let end = rest
+                .iter()
+                .skip(1)
+                .position(|byte| (0x40..=0x7e).contains(byte));
+            end.map_or(&[][..], |end| skip(end + 2))
+        }
+        // A title or a link ends with BEL or with an escape and a backslash.
+        Some(b']') => match memchr::memchr2(0x07, 0x1b, rest) {
+            Some(end) if rest[end] == 0x07 => skip(end + 1),
+            Some(end) => skip(end + 2),
+            None => &[],
+        },
+        // A character set.
+        Some(b'(' | b')') => skip(2),
+        _ => skip(1),
+    }
 }
 
 /// The line without white space around it, and without the marks of a quotation in a mail.
 fn trim(line: &[u8]) -> &[u8] {
+    let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
     let mut line = line.trim_ascii();
     while let Some(rest) = line.strip_prefix(b">") {
         line = rest.trim_ascii_start();
@@ -245,6 +274,12 @@ impl Reader {
         }
     }
 
+    /// Whether there was a row.
+    #[must_use]
+    pub fn has_rows(&self) -> bool {
+        !self.rows.is_empty()
+    }
+
     /// Ends the table where nothing follows.
     pub fn end(&mut self) -> Step {
         if self.columns.is_empty() {
@@ -263,6 +298,9 @@ impl Reader {
     fn done(&mut self) -> Step {
         if self.rows.is_empty() {
             return Step::Bad("no test in this table".to_owned());
+        }
+        if self.rows.iter().any(|row| !row.finished) {
+            return Step::Cut(self.document());
         }
         Step::Done(self.document())
     }
@@ -411,7 +449,9 @@ fn tokens(name: &[u8]) -> Option<(i64, i64)> {
 
 fn milliseconds(text: &[u8]) -> Option<f64> {
     if let Some(ms) = text.strip_suffix(b" ms") {
-        return number::parse(ms.trim_ascii());
+        // 1000.00 ms was less: from 1000 on it would be seconds.
+        let below = |ms: f64| if ms == 1000.0 { 999.999_9 } else { ms };
+        return number::parse(ms.trim_ascii()).map(below);
     }
     // Six decimals, as of any other source: 2.42 s is 2420 ms and no bit more.
     let seconds = number::parse(text.strip_suffix(b" s")?.trim_ascii())?;

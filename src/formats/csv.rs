@@ -14,13 +14,17 @@ use crate::model::{BASELINE_TESTS, Draft, Field, Kind, Run, Source, Test, Text, 
 /// llama-bench calls otherwise.
 #[must_use]
 pub fn is_header(line: &[u8]) -> bool {
-    // The names are rare enough in other text that the search for one settles nearly every line.
-    memchr::memmem::find(line, b"n_prompt").is_some() && {
-        let columns = split(line);
+    // The names are rare enough in other text that the search for them settles nearly every line.
+    let find = |name: &[u8]| memchr::memmem::find(line, name).is_some();
+    find(b"n_prompt") && find(b"n_gen") && find(b"_tps") && count_values(line) <= MAX_COLUMNS && {
+        let columns = split(&mut csv_core::Reader::new(), line);
         let has = |name: &[u8]| columns.iter().any(|column| column.trim_ascii() == name);
         has(b"n_prompt") && has(b"n_gen") && (has(b"prompt_tps") || has(b"gen_tps"))
     }
 }
+
+/// A line of more values than this is none of ours.
+const MAX_COLUMNS: usize = 1024;
 
 /// A run of more tests than this is none.
 const MAX_TESTS: usize = 4096;
@@ -31,6 +35,7 @@ const MAX_TESTS: usize = 4096;
 /// that it has; and where the model changes. A table without rows is a run without tests.
 #[derive(Debug, Default)]
 pub struct Assembler {
+    reader: Box<csv_core::Reader>,
     columns: Vec<Option<Field>>,
     unknown: Vec<String>,
     run: Run,
@@ -51,7 +56,8 @@ impl Assembler {
     #[must_use]
     pub fn new(header: &[u8]) -> Self {
         let mut unknown = Vec::new();
-        let columns = split(header)
+        let mut reader = Box::new(csv_core::Reader::new());
+        let columns = split(&mut reader, header)
             .iter()
             .map(|name| {
                 let name = name.trim_ascii();
@@ -68,6 +74,7 @@ impl Assembler {
             })
             .collect();
         Self {
+            reader,
             columns,
             unknown,
             ..Self::default()
@@ -80,8 +87,9 @@ impl Assembler {
         match record.first() {
             None | Some(b'#' | b'{') => false,
             Some(b'"') => true,
-            Some(_) if self.interrupted => split(record).len() == self.columns.len(),
-            Some(_) => memchr::memchr(b',', record).is_some() && !is_header(record),
+            Some(_) if is_header(record) => false,
+            Some(_) if self.interrupted => count_values(record) == self.columns.len(),
+            Some(_) => memchr::memchr(b',', record).is_some(),
         }
     }
 
@@ -89,6 +97,18 @@ impl Assembler {
     #[must_use]
     pub fn tests(&self) -> usize {
         self.run.tests.len()
+    }
+
+    /// Whether an empty line came.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// Whether there was only a header.
+    #[must_use]
+    pub fn has_no_rows(&self) -> bool {
+        !self.found_any && self.run.tests.is_empty()
     }
 
     /// Takes note of an empty line.
@@ -144,7 +164,7 @@ impl Assembler {
 
     /// Ends the table: the last run, if there is a good one.
     pub fn finish(&mut self) -> Option<Document> {
-        if self.found_any || !self.run.tests.is_empty() {
+        if !self.has_no_rows() {
             return self.next_run();
         }
         Some(self.document(Run::default()))
@@ -191,11 +211,20 @@ impl Assembler {
             || (self.is_complete() && self.seen.contains(&key))
     }
 
-    fn test(&self, record: &[u8]) -> Result<Test, Flaw> {
-        if is_cut(record) {
+    fn test(&mut self, record: &[u8]) -> Result<Test, Flaw> {
+        let open_quote = memchr::memchr_iter(b'"', record).count() % 2 == 1;
+        let most = count_values(record);
+        if most > MAX_COLUMNS {
+            return Err(Flaw::new(0, format!("more than {MAX_COLUMNS} values")));
+        }
+        let values = split(&mut self.reader, record.trim_ascii_end());
+        let ended = record.ends_with(b"\n");
+        let short = values.len() < self.columns.len()
+            && (!ended || record.trim_ascii_end().ends_with(b","));
+        // A number that is not quoted may go on where its line has not ended.
+        if open_quote || short || (!ended && !record.ends_with(b"\"")) {
             return Err(Flaw::cut(0));
         }
-        let values = split(record.trim_ascii_end());
         if values.len() != self.columns.len() {
             return Err(Flaw::new(
                 0,
@@ -271,18 +300,16 @@ fn set(draft: &mut Draft, field: Field, value: Vec<u8>) -> Result<(), Flaw> {
     }
 }
 
-/// Whether the text ended in the middle of this record: a line that has not ended may lack its
-/// last value, or a part of it.
-fn is_cut(record: &[u8]) -> bool {
-    let open_quote = memchr::memchr_iter(b'"', record).count() % 2 == 1;
-    open_quote || record.last() == Some(&b',')
+/// The number of values, if no comma is quoted; else there are fewer.
+fn count_values(record: &[u8]) -> usize {
+    memchr::memchr_iter(b',', record).count() + 1
 }
 
 /// The values of one record.
-fn split(record: &[u8]) -> Vec<Vec<u8>> {
-    let mut reader = csv_core::Reader::new();
+fn split(reader: &mut csv_core::Reader, record: &[u8]) -> Vec<Vec<u8>> {
+    reader.reset();
     let mut values = vec![0; record.len()];
-    let mut ends = vec![0; memchr::memchr_iter(b',', record).count() + 1];
+    let mut ends = vec![0; count_values(record)];
     let mut written = 0;
     let mut ended = 0;
     // The first call reads the text, the second one, with none, ends the last value.

@@ -35,6 +35,15 @@ const OURS: [&[u8]; 4] = [
     b"results",
 ];
 
+/// Whether the text has one of the keys.
+#[must_use]
+pub fn is_ours(text: &[u8]) -> bool {
+    OURS.iter().any(|key| {
+        memchr::memmem::find_iter(text, key)
+            .any(|at| at > 0 && text[at - 1] == b'"' && text.get(at + key.len()) == Some(&b'"'))
+    })
+}
+
 /// The strings and numbers of one header object, by key.
 type Members<'a> = Vec<Member<'a>>;
 
@@ -330,8 +339,15 @@ fn number(member: &Member<'_>) -> Result<Option<f64>, Flaw> {
     match &member.value {
         HeaderValue::Number(value) => Ok(Some(*value)),
         HeaderValue::Null => Ok(None),
-        HeaderValue::String(string) if string.raw.is_empty() => Ok(None),
-        _ => Err(member.wrong("a number")),
+        HeaderValue::String(string) => {
+            let text = string.value.trim_ascii();
+            let number = super::number::parse(text);
+            if number.is_none() && !text.is_empty() {
+                return Err(member.wrong("a number"));
+            }
+            Ok(number)
+        }
+        HeaderValue::Other => Err(member.wrong("a number")),
     }
 }
 

@@ -26,6 +26,18 @@ impl Run {
         (more || other_is_better).then_some(run)
     }
 
+    /// Whether both captures tell the machine, and another one: then equal numbers are a chance, or
+    /// made up. A csv does not tell it; what is known of it there, somebody said.
+    #[must_use]
+    pub fn is_of_another_machine(&self, other: &Self) -> bool {
+        let differ = |a: &Option<Text>, b: &Option<Text>| a.is_some() && b.is_some() && a != b;
+        let (mine, others) = (&self.environment, &other.environment);
+        self.source != Source::Csv
+            && other.source != Source::Csv
+            && (differ(&mine.accelerator.name, &others.accelerator.name)
+                || differ(&mine.system.cpu_name, &others.system.cpu_name))
+    }
+
     /// Whether two captures of which one is poor can be of the same run: whatever both tell is the
     /// same, or the same once it is rounded as in the table of the console.
     #[must_use]
@@ -38,7 +50,8 @@ impl Run {
             (Value::Number(a), Value::Number(b)) => a == b || !(a.is_finite() || b.is_finite()),
             (a, b) => a == b,
         };
-        self.tests.len() == other.tests.len()
+        !self.is_of_another_machine(other)
+            && self.tests.len() == other.tests.len()
             && self.tests.iter().zip(&other.tests).all(|(a, b)| {
                 Field::ALL
                     .iter()

@@ -3,6 +3,7 @@
 mod chats;
 mod exact_sum;
 mod fingerprint;
+mod merge;
 mod migrations;
 mod own;
 mod public;
@@ -22,6 +23,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{Error, Result};
+pub use merge::{Foreign, read_foreign};
 pub use migrations::CURRENT as SCHEMA_VERSION;
 use migrations::Schema;
 pub use runs::{Added, Stored};

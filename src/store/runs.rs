@@ -30,6 +30,14 @@ pub struct Added {
     pub stored: Stored,
 }
 
+impl Added {
+    /// Whether it was not there before.
+    #[must_use]
+    pub fn is_new(self) -> bool {
+        self.stored == Stored::New
+    }
+}
+
 impl Store {
     /// Runs `work` in one transaction that takes the write lock at once.
     pub(super) fn write<T>(
@@ -118,12 +126,19 @@ impl Store {
 
 /// The stored run that this is a capture of.
 fn find(db: &Connection, run: &Run) -> rusqlite::Result<Option<i64>> {
-    let exact = db
-        .prepare_cached("SELECT run_id FROM localstore_runs WHERE fingerprint = ?1")?
-        .query_row([fingerprint(run)], |row| row.get(0))
-        .optional()?;
-    if exact.is_some() || run.tests.is_empty() {
-        return Ok(exact);
+    let exact: Vec<i64> = db
+        .prepare_cached(
+            "SELECT run_id FROM localstore_runs WHERE fingerprint = ?1 ORDER BY run_id",
+        )?
+        .query_map([fingerprint(run)], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in exact {
+        if !read(db, id)?.is_of_another_machine(run) {
+            return Ok(Some(id));
+        }
+    }
+    if run.tests.is_empty() {
+        return Ok(None);
     }
     // Of two different captures of one run, one must be poor.
     let sql = if run.is_poor() {
@@ -143,7 +158,8 @@ fn find(db: &Connection, run: &Run) -> rusqlite::Result<Option<i64>> {
     Ok(None)
 }
 
-fn add(db: &Connection, run: &Run) -> rusqlite::Result<Added> {
+/// Adds a run, or completes the one that it is another capture of.
+pub fn add(db: &Connection, run: &Run) -> rusqlite::Result<Added> {
     if let Some(id) = find(db, run)? {
         let stored = match read(db, id)?.completed_by(run) {
             None => Stored::Already,

@@ -234,6 +234,90 @@ fn an_interrupted_log_is_stored_only_on_demand() {
     assert_eq!((runs[0].tests.len(), runs[1].tests.len()), (5, 9));
 }
 
+/// Whatever one run was interrupted by, the next one in the log is found.
+#[test]
+fn an_interrupted_run_takes_nothing_of_the_next_one() {
+    let json = text("captures/capture-json.stdout.txt");
+    let csv = text("captures/capture-csv.stdout.txt");
+    let table = text("captures/capture-console.stdout.txt");
+    let behind = ["", "\n", "^C\n", "\n^C\n$ localscore -m x\n", "\n$ ls\n"];
+    for (first, least) in [(&json, 700), (&csv, 700), (&table, 500)] {
+        for cut in (least..first.len() * 2 / 3).step_by(first.len() / 23) {
+            for behind in behind {
+                for next in [&json, &csv, &table] {
+                    let log = format!(
+                        "{}{behind}\n{next}",
+                        &first[..first.floor_char_boundary(cut)]
+                    );
+                    let (runs, remarks) = read(log.as_bytes(), true);
+                    let last = runs.last().map(|run| run.tests.len());
+                    let shown = format!("cut at {cut} before {behind:?}: {remarks:?}");
+                    assert_eq!(last, Some(9), "{shown}");
+                    assert!(runs.len() + remarks.len() <= 2, "{shown}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_link_belongs_to_the_run_right_before_it() {
+    let sandbox = Sandbox::new();
+    let bad = text("captures/capture-json-submitted.stdout.txt").replacen(
+        "\"n_gen\": 16",
+        "\"n_gen\": x",
+        1,
+    );
+    let log = text("captures/capture-json.stdout.txt") + &bad;
+    assert_eq!(
+        sandbox.run_with_input(["add"], log.as_bytes()).code,
+        Some(1)
+    );
+    let line = sandbox.run(["export", "-o", "jsonl"]).text();
+    assert!(line.contains("\"link\":null"), "{line}");
+}
+
+#[test]
+fn a_banner_is_of_the_run_that_follows_and_of_its_machine() {
+    let banner = text("captures/capture-csv.stderr.txt");
+    let csv = text("golden/gpu-reps4.csv");
+    let (runs, _) = read(
+        format!("{banner}\n{csv}\n\n{}", text("golden/second-gpu.csv")).as_bytes(),
+        false,
+    );
+    assert!(runs[0].environment.system.cpu_name.is_some());
+    assert_eq!(runs[1].environment.system.cpu_name, None);
+    let other = text("golden/second-gpu.md");
+    let (runs, _) = read(format!("{banner}\n{other}").as_bytes(), false);
+    assert_eq!(runs[0].environment.system.cpu_name, None);
+}
+
+#[test]
+fn a_message_between_two_rows_costs_nothing() {
+    let csv = text("golden/gpu-reps4.csv");
+    let mut lines: Vec<&str> = csv.lines().collect();
+    lines.insert(4, "ggml_cuda: a warning");
+    let (runs, remarks) = read((lines.join("\n") + "\n").as_bytes(), false);
+    assert_eq!((runs.len(), runs[0].tests.len(), remarks.len()), (1, 9, 0));
+}
+
+#[test]
+fn a_table_that_was_not_closed_is_not_closed_by_the_next_one() {
+    let golden = text("golden/gpu-reps4.md");
+    let open = golden.lines().take(10).collect::<Vec<_>>().join("\n");
+    let (runs, remarks) = read(format!("{open}\n{golden}").as_bytes(), false);
+    assert_eq!((runs.len(), runs[0].tests.len()), (1, 9));
+    assert!(remarks[0].contains("cut off after"), "{remarks:?}");
+    // A row that was not finished is no test, whatever follows.
+    let unfinished = golden.replace("17408 / 17408", "2048 / 17408");
+    let (runs, remarks) = read(unfinished.as_bytes(), false);
+    assert!(runs.is_empty());
+    assert!(
+        remarks[0].contains("cut off after 7 whole tests"),
+        "{remarks:?}"
+    );
+}
+
 /// Cut anywhere, a log gives the tests of the whole one, from the first on, or none.
 #[test]
 fn what_is_stored_of_a_log_that_is_cut_anywhere_is_a_beginning_of_it() {
@@ -290,8 +374,11 @@ fn powershells_utf16_and_a_tail_of_zeros_are_read() {
             .chain(plain.encode_utf16())
             .flat_map(u16::to_be_bytes)
             .collect();
+        // As iconv writes it: without a byte order mark.
+        let bare = utf16[2..].to_vec();
+        let bare_big = big_endian[2..].to_vec();
         let zeros = [plain.as_bytes(), &[0; 4096]].concat();
-        for other in [utf16, big_endian, zeros, crlf.into_bytes()] {
+        for other in [utf16, big_endian, bare, bare_big, zeros, crlf.into_bytes()] {
             let (runs, remarks) = read(&other, false);
             assert!(remarks.is_empty(), "{name}: {remarks:?}");
             assert_eq!(runs, expected, "{name}");

@@ -9,6 +9,7 @@ mod export;
 mod goldens;
 mod list;
 mod logs;
+mod merge;
 mod message;
 mod reading;
 mod record;

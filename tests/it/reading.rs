@@ -276,6 +276,11 @@ fn hostile_inputs_end() {
         ),
         format!("name,n_prompt,n_gen\n\"{}", "\n".repeat(1_000_000)),
         "\"".repeat(3_000_000),
+        "{}".repeat(200_000),
+        "[{\n  \"results\": [\nx\n".repeat(30_000),
+        "{\"level\":\"info\",\n".repeat(100_000),
+        "n_prompt,n_gen,prompt_tps,".repeat(1_000_000),
+        "+----------------------------------------------------------------------+\n".repeat(50_000),
     ];
     for text in cases {
         let (runs, _) = read(text.as_bytes());

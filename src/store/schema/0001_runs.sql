@@ -175,7 +175,7 @@ CREATE INDEX localstore_models_idx ON localstore_models (model_name, model_quant
 
 CREATE TABLE localstore_runs (
     run_id INTEGER PRIMARY KEY REFERENCES benchmark_runs(id),
-    -- 16 bytes over the tests: the same run twice is one run.
+    -- 16 bytes over the tests: the same run twice is one run, unless the machine is another one.
     fingerprint BLOB NOT NULL,
     -- 8 bytes over what any capture of the run tells, rounded; and whether this one told less than
     -- a csv does. Of two captures of which one is poor, these find the other.
@@ -191,7 +191,7 @@ CREATE TABLE localstore_runs (
     -- When the first test began, else when the run was added: seconds since 1970.
     measured_at INTEGER NOT NULL
 );
-CREATE UNIQUE INDEX localstore_runs_fingerprint_idx ON localstore_runs (fingerprint);
+CREATE INDEX localstore_runs_fingerprint_idx ON localstore_runs (fingerprint);
 CREATE INDEX localstore_runs_core_idx ON localstore_runs (core, poor);
 CREATE INDEX localstore_runs_configuration_idx ON localstore_runs (model_id, environment_id);
 CREATE INDEX localstore_runs_environment_idx ON localstore_runs (environment_id);

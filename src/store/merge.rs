@@ -1,0 +1,243 @@
+//! Taking over the runs of another file: a store like this one, or a LocalScore database.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::migrations::Schema;
+use super::own::read;
+use super::runs::{Added, add};
+use super::{Store, connect_readonly, failure, refuse_what_is_not_ours, rows};
+use crate::error::{Error, Result};
+use crate::model::{
+    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test,
+};
+
+/// A run of the other file, with what is known of it besides.
+#[derive(Debug)]
+pub struct Foreign {
+    /// The run.
+    pub run: Run,
+    created_at: String,
+    measured_at: i64,
+    tags: Vec<String>,
+    submission: Option<Submission>,
+}
+
+#[derive(Debug)]
+struct Submission {
+    state: String,
+    remote_id: Option<i64>,
+    link: Option<String>,
+    attempts: i64,
+    reason: Option<String>,
+    changed_at: String,
+}
+
+/// Reads the runs of another file, in the order of their ids. Nothing is changed in it or beside it.
+pub fn read_foreign(path: &Path) -> Result<Vec<Foreign>> {
+    let failed = |error: rusqlite::Error| failure(path, &error);
+    match std::fs::metadata(path) {
+        Ok(file) if file.is_dir() => return Err(Error::new(path.display(), "is a directory")),
+        Ok(_) => {}
+        Err(error) => return Err(Error::file(path, &error)),
+    }
+    let (db, schema) = connect_readonly(path).map_err(failed)?;
+    if matches!(schema, Schema::Version(_)) {
+        refuse_what_is_not_ours(path, schema)?;
+        return own_runs(&db).map_err(failed);
+    }
+    let is_site = db
+        .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'benchmark_runs'")
+        .and_then(|mut statement| statement.exists([]))
+        .map_err(failed)?;
+    if !is_site {
+        let why = "neither a localstore file nor a LocalScore database";
+        return Err(Error::new(path.display(), why));
+    }
+    site_runs(&db).map_err(failed)
+}
+
+impl Store {
+    /// Adds runs of another file in one transaction, with their dates, tags and submissions. What
+    /// is known of a run here stays.
+    pub fn merge(&mut self, foreign: &[Foreign]) -> Result<Vec<Added>> {
+        self.write(|db| foreign.iter().map(|foreign| merge(db, foreign)).collect())
+    }
+}
+
+fn merge(db: &Connection, foreign: &Foreign) -> rusqlite::Result<Added> {
+    let added = add(db, &foreign.run)?;
+    if added.is_new() {
+        db.prepare_cached("UPDATE benchmark_runs SET created_at = ?2 WHERE id = ?1")?
+            .execute((added.id, &foreign.created_at))?;
+        db.prepare_cached("UPDATE localstore_runs SET measured_at = ?2 WHERE run_id = ?1")?
+            .execute((added.id, foreign.measured_at))?;
+    }
+    for tag in &foreign.tags {
+        db.prepare_cached(
+            "INSERT INTO localstore_tags (tag, run_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        )?
+        .execute((tag, added.id))?;
+    }
+    if let Some(submission) = &foreign.submission {
+        // That it was submitted is better to know than that it was not.
+        db.prepare_cached(
+            "INSERT INTO localstore_submissions
+                 (run_id, state, remote_id, link, attempts, reason, changed_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (run_id) DO UPDATE
+             SET state = excluded.state, remote_id = excluded.remote_id, link = excluded.link,
+                 attempts = excluded.attempts, reason = excluded.reason,
+                 changed_at = excluded.changed_at
+             WHERE state <> 'submitted' AND excluded.state = 'submitted'",
+        )?
+        .execute((
+            added.id,
+            &submission.state,
+            submission.remote_id,
+            &submission.link,
+            submission.attempts,
+            &submission.reason,
+            &submission.changed_at,
+        ))?;
+    }
+    Ok(added)
+}
+
+fn own_runs(db: &Connection) -> rusqlite::Result<Vec<Foreign>> {
+    let heads: Vec<(i64, String, i64)> = db
+        .prepare(
+            "SELECT r.run_id, b.created_at, r.measured_at
+             FROM localstore_runs r JOIN benchmark_runs b ON b.id = r.run_id ORDER BY r.run_id",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let foreign = |(id, created_at, measured_at)| {
+        let tags = db
+            .prepare_cached("SELECT tag FROM localstore_tags WHERE run_id = ?1 ORDER BY tag")?
+            .query_map([id], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        let submission = db
+            .prepare_cached(
+                "SELECT state, remote_id, link, attempts, reason, changed_at
+                 FROM localstore_submissions WHERE run_id = ?1",
+            )?
+            .query_row([id], |row| {
+                Ok(Submission {
+                    state: row.get(0)?,
+                    remote_id: row.get(1)?,
+                    link: row.get(2)?,
+                    attempts: row.get(3)?,
+                    reason: row.get(4)?,
+                    changed_at: row.get(5)?,
+                })
+            })
+            .optional()?;
+        Ok(Foreign {
+            run: read(db, id)?,
+            created_at,
+            measured_at,
+            tags,
+            submission,
+        })
+    };
+    heads.into_iter().map(foreign).collect()
+}
+
+/// The runs of a LocalScore database: what the site kept of them.
+fn site_runs(db: &Connection) -> rusqlite::Result<Vec<Foreign>> {
+    let mut statement = db.prepare(
+        "SELECT b.id, b.created_at, unixepoch(b.created_at), r.name, r.version, r.commit_hash,
+                s.cpu_name, s.cpu_arch, s.ram_gb, s.kernel_type, s.kernel_release,
+                s.system_version, a.name, a.manufacturer, a.memory_gb, a.type,
+                t.name, t.n_prompt, t.n_gen, t.avg_time_ms, t.power_watts, t.prompt_tps,
+                t.gen_tps, t.prompt_tps_watt, t.gen_tps_watt, t.ttft_ms,
+                m.name, v.quantization, m.params
+         FROM benchmark_runs b
+         LEFT JOIN runtimes r ON r.id = b.runtime_id
+         LEFT JOIN benchmark_systems s ON s.id = b.system_id
+         LEFT JOIN accelerators a ON a.id = b.accelerator_id
+         LEFT JOIN model_variants v ON v.id = b.model_variant_id
+         LEFT JOIN models m ON m.id = v.model_id
+         JOIN test_results t ON t.benchmark_run_id = b.id
+         ORDER BY b.id, t.id",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut runs: Vec<Foreign> = Vec::new();
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get(0)?;
+        if last != Some(id) {
+            last = Some(id);
+            runs.push(site_run(row)?);
+        }
+        let test = site_test(row)?;
+        if let Some(foreign) = runs.last_mut() {
+            foreign.run.tests.push(test);
+        }
+    }
+    Ok(runs)
+}
+
+fn site_run(row: &Row<'_>) -> rusqlite::Result<Foreign> {
+    let text = |index| row.get_ref(index).map(rows::text);
+    let number = |index| row.get_ref(index).map(rows::number);
+    let created_at: Option<String> = row.get(1)?;
+    let measured_at: Option<i64> = row.get(2)?;
+    Ok(Foreign {
+        created_at: created_at.unwrap_or_default(),
+        measured_at: measured_at.unwrap_or_default(),
+        tags: Vec::new(),
+        submission: None,
+        run: Run {
+            source: Source::Site,
+            tests: Vec::new(),
+            environment: Environment {
+                runtime: RuntimeInfo {
+                    name: text(3)?,
+                    version: text(4)?,
+                    commit: text(5)?,
+                },
+                system: SystemInfo {
+                    cpu_name: text(6)?,
+                    cpu_arch: text(7)?,
+                    ram_gb: number(8)?,
+                    kernel_type: text(9)?,
+                    kernel_release: text(10)?,
+                    version: text(11)?,
+                },
+                accelerator: AcceleratorInfo {
+                    name: text(12)?,
+                    manufacturer: text(13)?,
+                    memory_gb: number(14)?,
+                    kind: text(15)?,
+                },
+            },
+        },
+    })
+}
+
+fn site_test(row: &Row<'_>) -> rusqlite::Result<Test> {
+    let text = |index| row.get_ref(index).map(rows::text);
+    let number = |index| row.get_ref(index).map(rows::number);
+    Ok(Test {
+        name: text(16)?.unwrap_or_default(),
+        n_prompt: row.get::<_, Option<i64>>(17)?.unwrap_or_default(),
+        n_gen: row.get::<_, Option<i64>>(18)?.unwrap_or_default(),
+        avg_time_ms: number(19)?,
+        power_watts: number(20)?,
+        prompt_tps: number(21)?,
+        gen_tps: number(22)?,
+        prompt_tps_watt: number(23)?,
+        gen_tps_watt: number(24)?,
+        ttft_ms: number(25)?,
+        model: Model {
+            model_name: text(26)?,
+            model_quant_str: text(27)?,
+            model_n_params: row.get_ref(28).map(rows::unsigned)?,
+            ..Model::default()
+        },
+        ..Test::default()
+    })
+}

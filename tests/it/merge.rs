@@ -1,0 +1,165 @@
+//! `merge`: the runs of another file.
+
+use crate::sandbox::{Sandbox, fixture, read_fixture};
+
+/// Everything in a store but for the ids of the sequence.
+fn content(sandbox: &Sandbox) -> Vec<String> {
+    let db = sandbox.db();
+    let mut tables = db
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        .unwrap();
+    let tables: Vec<String> = tables
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let mut all = Vec::new();
+    for table in tables {
+        let mut query = db.prepare(&format!("SELECT * FROM {table}")).unwrap();
+        let columns = query.column_count();
+        let rows = query.query_map([], |row| {
+            let cells: Vec<String> = (0..columns)
+                .map(|index| format!("{:?}", row.get_ref(index).unwrap()))
+                .collect();
+            Ok(format!("{table}: {}", cells.join(" ")))
+        });
+        all.extend(rows.unwrap().map(Result::unwrap));
+    }
+    all
+}
+
+/// The store as the site would have it: the public tables alone.
+fn site_database(sandbox: &Sandbox, names: &[&str]) -> std::path::PathBuf {
+    let maker = Sandbox::new();
+    maker.add(names.iter().copied());
+    let path = sandbox.path().join("site.sqlite");
+    let db = maker.db();
+    db.execute_batch(&format!("VACUUM INTO '{}'", path.display()))
+        .unwrap();
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA journal_mode = DELETE; UPDATE benchmark_runs SET created_at = '2025-03-19 21:50:27';").unwrap();
+    let mut tables = db
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND (name LIKE 'localstore_%' OR name IN ('metadata', 'chats', 'messages'))")
+        .unwrap();
+    let tables: Vec<String> = tables
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    for table in tables {
+        db.execute_batch(&format!("DROP TABLE {table}")).unwrap();
+    }
+    path
+}
+
+#[test]
+fn runs_come_over_with_dates_tags_and_submissions_and_once() {
+    let other = Sandbox::new();
+    other.add([
+        "golden/cpu-i7-14b.json",
+        "golden/nan-stddev.json",
+        "captures/capture-json-submitted.stdout.txt",
+    ]);
+    other.run(["tag", "laptop", "1", "2"]).ok();
+    other
+        .db()
+        .execute(
+            "UPDATE benchmark_runs SET created_at = '2024-01-02 03:04:05' WHERE id = 1",
+            [],
+        )
+        .unwrap();
+    let file = other.store();
+    let before = std::fs::read(&file).unwrap();
+
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/nan-stddev.csv"]);
+    let args = ["merge".as_ref(), file.as_os_str()];
+    let dry = sandbox
+        .run(["merge".as_ref(), "--dry-run".as_ref(), file.as_os_str()])
+        .text();
+    assert!(
+        dry.ends_with("3 runs: 2 new, 1 completed, 0 known\n"),
+        "{dry}"
+    );
+    let said = sandbox.run(args).text();
+    assert!(
+        said.ends_with("3 runs: 2 new, 1 completed, 0 known\n"),
+        "{said}"
+    );
+    assert_eq!(
+        sandbox.run(["export", "1", "-o", "json"]).ok(),
+        read_fixture("golden/nan-stddev.json")
+    );
+    let line = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&sandbox.run(["export", "-o", "jsonl", name]).ok()).unwrap()
+    };
+    assert_eq!(line("2")["added_at"], "2024-01-02T03:04:05Z");
+    assert_eq!(line("2")["tags"][0], "laptop");
+    assert_eq!(line("1")["tags"][0], "laptop");
+    assert!(line("3")["link"].as_str().is_some());
+
+    let after = content(&sandbox);
+    let again = sandbox.run(args).text();
+    assert_eq!(again, "3 runs: 0 new, 0 completed, 3 known\n");
+    assert_eq!(content(&sandbox), after);
+    assert!(std::fs::read(&file).unwrap() == before);
+    assert_eq!(
+        std::fs::read_dir(file.parent().unwrap()).unwrap().count(),
+        1
+    );
+}
+
+#[test]
+fn a_site_database_is_taken_over_and_completed_by_the_json() {
+    let sandbox = Sandbox::new();
+    let file = site_database(
+        &sandbox,
+        &["golden/gpu-reps4.json", "golden/second-gpu.json"],
+    );
+    let said = sandbox.run(["merge".as_ref(), file.as_os_str()]).text();
+    assert!(
+        said.ends_with("2 runs: 2 new, 0 completed, 0 known\n"),
+        "{said}"
+    );
+    let again = sandbox.run(["merge".as_ref(), file.as_os_str()]).text();
+    assert_eq!(again, "2 runs: 0 new, 0 completed, 2 known\n");
+    let line: serde_json::Value =
+        serde_json::from_slice(&sandbox.run(["export", "-o", "jsonl", "1"]).ok()).unwrap();
+    assert_eq!(line["added_at"], "2025-03-19T21:50:27Z");
+    assert_eq!(line["results"][0]["prompt_tps"], 32_006.670_051);
+    assert_eq!(line["results"][0]["samples_ns"], serde_json::Value::Null);
+
+    let json = fixture("golden/gpu-reps4.json");
+    let said = sandbox.run(["add".as_ref(), json.as_os_str()]).text();
+    assert!(said.starts_with("run 1, completed: "), "{said}");
+    assert_eq!(
+        sandbox.run(["export", "1", "-o", "json"]).ok(),
+        read_fixture("golden/gpu-reps4.json")
+    );
+}
+
+#[test]
+fn what_has_no_runs_is_refused_in_a_line() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.json"]);
+    sandbox.file(
+        "text",
+        "no database, but a text that is long enough to be looked at",
+    );
+    let own = sandbox.store();
+    let chats = fixture("stores/llamafile.sqlite3");
+    let cases = [
+        ("missing".as_ref(), "no such file or directory"),
+        ("text".as_ref(), "this is not a database"),
+        (".".as_ref(), "is a directory"),
+        (own.as_os_str(), "this is the store itself"),
+        (
+            chats.as_os_str(),
+            "neither a localstore file nor a LocalScore database",
+        ),
+    ];
+    for (file, why) in cases {
+        let said = sandbox.run(["merge".as_ref(), file]).failed();
+        assert!(said.ends_with(why), "{said}");
+    }
+}
