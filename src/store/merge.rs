@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::migrations::Schema;
 use super::own::read;
-use super::runs::{Added, add};
+use super::runs::{Added, add, insert_own, score_key, summary};
+use super::scores::{self, Change};
 use super::{Store, connect_readonly, failure, refuse_what_is_not_ours, rows};
 use crate::error::{Error, Result};
 use crate::model::{
@@ -22,6 +23,9 @@ pub struct Foreign {
     measured_at: i64,
     tags: Vec<String>,
     submission: Option<Submission>,
+    /// The ids of the rows in the other file's public tables.
+    id: i64,
+    test_result_ids: Vec<i64>,
 }
 
 #[derive(Debug)]
@@ -55,7 +59,7 @@ pub fn read_foreign(path: &Path) -> Result<Vec<Foreign>> {
         let why = "neither a localstore file nor a LocalScore database";
         return Err(Error::new(path.display(), why));
     }
-    site_runs(&db).map_err(failed)
+    site_runs(&db, (0, 0)).map_err(failed)
 }
 
 impl Store {
@@ -105,6 +109,32 @@ fn merge(db: &Connection, foreign: &Foreign) -> rusqlite::Result<Added> {
     Ok(added)
 }
 
+/// Makes our rows for runs that the LocalScore web site inserted into this file, and counts them.
+/// Where there are none, which two look-ups tell, nothing is done.
+pub fn adopt(db: &Connection) -> rusqlite::Result<()> {
+    let last = |sql: &str| {
+        db.prepare_cached(sql)?
+            .query_row([], |row| row.get::<_, i64>(0))
+    };
+    let known = last("SELECT coalesce(max(run_id), 0) FROM localstore_runs")?;
+    if last("SELECT coalesce(max(id), 0) FROM benchmark_runs")? <= known {
+        return Ok(());
+    }
+    // The tests of our last run tell where those of the site begin.
+    let tests = db
+        .prepare("SELECT coalesce(max(test_result_id), 0) FROM localstore_tests WHERE run_id = ?1")?
+        .query_row([known], |row| row.get(0))?;
+    for foreign in site_runs(db, (known, tests))? {
+        insert_own(db, foreign.id, &foreign.run, &foreign.test_result_ids)?;
+        db.prepare_cached("UPDATE localstore_runs SET measured_at = ?2 WHERE run_id = ?1")?
+            .execute((foreign.id, foreign.measured_at))?;
+        if let (Some(key), Some(summary)) = (score_key(db, foreign.id)?, summary(db, foreign.id)?) {
+            scores::count(db, key, &summary, Change::Add)?;
+        }
+    }
+    Ok(())
+}
+
 fn own_runs(db: &Connection) -> rusqlite::Result<Vec<Foreign>> {
     let heads: Vec<(i64, String, i64)> = db
         .prepare(
@@ -140,20 +170,22 @@ fn own_runs(db: &Connection) -> rusqlite::Result<Vec<Foreign>> {
             measured_at,
             tags,
             submission,
+            id,
+            test_result_ids: Vec::new(),
         })
     };
     heads.into_iter().map(foreign).collect()
 }
 
-/// The runs of a LocalScore database: what the site kept of them.
-fn site_runs(db: &Connection) -> rusqlite::Result<Vec<Foreign>> {
+/// The runs of a LocalScore database, behind these ids of runs and tests: what the site kept.
+fn site_runs(db: &Connection, after: (i64, i64)) -> rusqlite::Result<Vec<Foreign>> {
     let mut statement = db.prepare(
         "SELECT b.id, b.created_at, unixepoch(b.created_at), r.name, r.version, r.commit_hash,
                 s.cpu_name, s.cpu_arch, s.ram_gb, s.kernel_type, s.kernel_release,
                 s.system_version, a.name, a.manufacturer, a.memory_gb, a.type,
                 t.name, t.n_prompt, t.n_gen, t.avg_time_ms, t.power_watts, t.prompt_tps,
                 t.gen_tps, t.prompt_tps_watt, t.gen_tps_watt, t.ttft_ms,
-                m.name, v.quantization, m.params
+                m.name, v.quantization, m.params, t.id
          FROM benchmark_runs b
          LEFT JOIN runtimes r ON r.id = b.runtime_id
          LEFT JOIN benchmark_systems s ON s.id = b.system_id
@@ -161,9 +193,10 @@ fn site_runs(db: &Connection) -> rusqlite::Result<Vec<Foreign>> {
          LEFT JOIN model_variants v ON v.id = b.model_variant_id
          LEFT JOIN models m ON m.id = v.model_id
          JOIN test_results t ON t.benchmark_run_id = b.id
+         WHERE b.id > ?1 AND t.id > ?2
          ORDER BY b.id, t.id",
     )?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query(after)?;
     let mut runs: Vec<Foreign> = Vec::new();
     let mut last = None;
     while let Some(row) = rows.next()? {
@@ -175,6 +208,7 @@ fn site_runs(db: &Connection) -> rusqlite::Result<Vec<Foreign>> {
         let test = site_test(row)?;
         if let Some(foreign) = runs.last_mut() {
             foreign.run.tests.push(test);
+            foreign.test_result_ids.push(row.get(29)?);
         }
     }
     Ok(runs)
@@ -190,6 +224,8 @@ fn site_run(row: &Row<'_>) -> rusqlite::Result<Foreign> {
         measured_at: measured_at.unwrap_or_default(),
         tags: Vec::new(),
         submission: None,
+        id: row.get(0)?,
+        test_result_ids: Vec::new(),
         run: Run {
             source: Source::Site,
             tests: Vec::new(),

@@ -6,7 +6,7 @@ use super::fingerprint::{core, fingerprint};
 use super::own::{environment_id, insert_tests, model_ids, read};
 use super::public::{Public, public_text};
 use super::scores::{self, Change, ScoreKey, storable};
-use super::{Store, failure};
+use super::{Store, failure, merge};
 use crate::error::Result;
 use crate::model::{Run, Summary, Test};
 
@@ -50,6 +50,7 @@ impl Store {
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(failed)?;
+        merge::adopt(&transaction).map_err(failed)?;
         let result = work(&transaction).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         Ok(result)
@@ -201,6 +202,23 @@ pub fn add(db: &Connection, run: &Run) -> rusqlite::Result<Added> {
         test_result_ids.push(db.last_insert_rowid());
     }
 
+    insert_own(db, id, run, &test_result_ids)?;
+    if let Some(key) = public.score_key() {
+        scores::count(db, key, &summary, Change::Add)?;
+    }
+    Ok(Added {
+        id,
+        stored: Stored::New,
+    })
+}
+
+/// Inserts our own rows of a run whose public ones are there.
+pub fn insert_own(
+    db: &Connection,
+    id: i64,
+    run: &Run,
+    test_result_ids: &[i64],
+) -> rusqlite::Result<()> {
     let environment_id = environment_id(db, &run.environment)?;
     let model_ids = model_ids(db, run)?;
     db.prepare_cached(
@@ -218,16 +236,9 @@ pub fn add(db: &Connection, run: &Run) -> rusqlite::Result<Added> {
         environment_id,
         model_ids.first(),
         run.is_partial(),
-        measured_at(run),
+        test_time(run).unwrap_or_else(|| jiff::Timestamp::now().as_second()),
     ))?;
-    insert_tests(db, id, run, &model_ids, &test_result_ids)?;
-    if let Some(key) = public.score_key() {
-        scores::count(db, key, &summary, Change::Add)?;
-    }
-    Ok(Added {
-        id,
-        stored: Stored::New,
-    })
+    insert_tests(db, id, run, &model_ids, test_result_ids)
 }
 
 /// Puts a run that is known better in the place of the one that is there.
@@ -276,7 +287,7 @@ fn complete(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<()> {
     db.prepare_cached(
         "UPDATE localstore_runs
          SET fingerprint = ?2, core = ?3, poor = ?4, source = ?5, environment_id = ?6,
-             model_id = ?7
+             model_id = ?7, measured_at = coalesce(?8, measured_at)
          WHERE run_id = ?1",
     )?
     .execute((
@@ -287,6 +298,7 @@ fn complete(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<()> {
         run.source.name(),
         environment_id,
         model_ids.first(),
+        test_time(run),
     ))?;
     db.prepare_cached("DELETE FROM localstore_tests WHERE run_id = ?1")?
         .execute([id])?;
@@ -336,7 +348,7 @@ fn public_test(id: i64, test: &Test) -> impl rusqlite::Params {
 }
 
 /// The averages of a run as the public table has them.
-fn summary(db: &Connection, id: i64) -> rusqlite::Result<Option<Summary>> {
+pub fn summary(db: &Connection, id: i64) -> rusqlite::Result<Option<Summary>> {
     db.prepare_cached(
         "SELECT avg_prompt_tps, avg_gen_tps, avg_ttft_ms, performance_score
          FROM benchmark_runs WHERE id = ?1",
@@ -352,17 +364,15 @@ fn summary(db: &Connection, id: i64) -> rusqlite::Result<Option<Summary>> {
     .optional()
 }
 
-fn score_key(db: &Connection, id: i64) -> rusqlite::Result<Option<ScoreKey>> {
+/// The row of the score table that a run counts in.
+pub fn score_key(db: &Connection, id: i64) -> rusqlite::Result<Option<ScoreKey>> {
     db.prepare_cached("SELECT accelerator_id, model_variant_id FROM benchmark_runs WHERE id = ?1")?
         .query_row([id], |row| Ok(ScoreKey::new(row.get(0)?, row.get(1)?)))
 }
 
-/// When the run began: the first test's time, else now.
-fn measured_at(run: &Run) -> i64 {
-    run.tests
-        .first()
-        .and_then(|test| test.test_time.as_ref())
-        .and_then(|time| time.display().parse::<jiff::Timestamp>().ok())
-        .unwrap_or_else(jiff::Timestamp::now)
-        .as_second()
+/// When the run began, as its first test tells: seconds since 1970.
+fn test_time(run: &Run) -> Option<i64> {
+    let time = run.tests.first()?.test_time.as_ref()?;
+    let time: jiff::Timestamp = time.display().parse().ok()?;
+    Some(time.as_second())
 }

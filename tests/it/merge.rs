@@ -138,6 +138,53 @@ fn a_site_database_is_taken_over_and_completed_by_the_json() {
     );
 }
 
+/// The web site of LocalScore runs on the file too: what it inserts is taken up with the next write,
+/// and the score table is the mean over all.
+#[test]
+fn runs_that_the_site_inserts_are_taken_up() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-rtx4090-8b.json"]);
+    let db = sandbox.db();
+    db.execute_batch(
+        "INSERT INTO benchmark_runs (system_id, accelerator_id, model_variant_id, runtime_id,
+             avg_prompt_tps, avg_gen_tps, avg_ttft_ms, performance_score)
+         SELECT system_id, accelerator_id, model_variant_id, runtime_id, 2 * avg_prompt_tps,
+                2 * avg_gen_tps, avg_ttft_ms, 2 * performance_score FROM benchmark_runs;
+         INSERT INTO test_results (benchmark_run_id, name, n_prompt, n_gen, avg_time_ms,
+             power_watts, prompt_tps, gen_tps, prompt_tps_watt, gen_tps_watt, ttft_ms)
+         SELECT 2, name, n_prompt, n_gen, avg_time_ms, power_watts, 2 * prompt_tps, 2 * gen_tps,
+                prompt_tps_watt, gen_tps_watt, ttft_ms FROM test_results;",
+    )
+    .unwrap();
+    drop(db);
+    let means = || -> (f64, f64) {
+        let db = sandbox.db();
+        let mean = |sql: &str| db.query_row(sql, [], |row| row.get(0)).unwrap();
+        (
+            mean(
+                "SELECT performance_score FROM accelerator_model_performance_scores WHERE accelerator_id = 1",
+            ),
+            mean("SELECT avg(performance_score) FROM benchmark_runs WHERE accelerator_id = 1"),
+        )
+    };
+    sandbox.add(["golden/second-gpu.json"]);
+    assert_eq!(
+        sandbox.run(["list", "-o", "jsonl"]).text().lines().count(),
+        3
+    );
+    let (stored, computed) = means();
+    assert!((stored - computed).abs() < 1e-9, "{stored} {computed}");
+    sandbox.run(["rm", "1"]).ok();
+    let (stored, computed) = means();
+    assert!((stored - computed).abs() < 1e-9, "{stored} {computed}");
+    sandbox.run(["rm", "2", "3"]).ok();
+    let left: i64 = sandbox
+        .db()
+        .query_row("SELECT count(*) FROM test_results", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 0);
+}
+
 #[test]
 fn what_has_no_runs_is_refused_in_a_line() {
     let sandbox = Sandbox::new();
