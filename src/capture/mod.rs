@@ -306,7 +306,11 @@ impl<R: Read> Capture<R> {
         let mut inside = false;
         while let Some(next) = self.input.line_end(end)? {
             let line = &self.input.unread()[end..next];
-            if inside && begins_something(line) {
+            // A value may have a newline with a brace behind it, but not a whole line like these.
+            let is_value = line.first() == Some(&b'{')
+                && line.trim_ascii_end() != b"{"
+                && !json::is_ours(line);
+            if inside && !is_value && begins_something(line) {
                 break;
             }
             inside ^= memchr::memchr_iter(b'"', line).count() % 2 == 1;
