@@ -121,8 +121,14 @@ prop_compose! {
     }
 }
 
+/// How many inputs each property is tried with: `LOCALSTORE_CASES`, else 300.
+fn cases() -> u32 {
+    let asked = std::env::var("LOCALSTORE_CASES").ok();
+    asked.and_then(|cases| cases.parse().ok()).unwrap_or(300)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_printed_is_read_and_prints_the_same(run in run()) {
