@@ -5,15 +5,20 @@
 //! LocalScore, which belong to the run after or before them.
 
 mod banner;
+mod document;
 mod encoding;
 mod input;
+mod signs;
+mod text;
 
 use std::io::{self, Read};
 
-use crate::formats::{Document, Flaw, FlawKind, console, csv, json};
+use crate::formats::{Document, FlawKind, console, csv, json};
 use banner::Banner;
 use encoding::Decoder;
-use input::{Input, MAX_DOCUMENT, newlines};
+use input::{Input, MAX_DOCUMENT};
+use signs::{Stretch, begins_something, cut_off, foreign, link};
+use text::{trim_end, trim_nuls, trim_start};
 
 /// What a capture gives, one after the other.
 #[derive(Debug)]
@@ -80,42 +85,6 @@ enum Reading {
     Csv(csv::Assembler, bool),
     /// A table of the console, and the line on which it begins.
     Table(console::Reader, u64),
-}
-
-/// The lines before us that have been searched together for words that make a line worth a closer
-/// look: in a large log there are nearly none.
-#[derive(Debug, Default)]
-struct Stretch {
-    length: usize,
-    quiet: bool,
-}
-
-impl Stretch {
-    /// At most so much is searched at once.
-    const LENGTH: usize = 64 << 10;
-
-    const WORDS: [&[u8]; 6] = [
-        b"\x1b",
-        b"n_prompt",
-        b"avg_ts",
-        b"NVIDIA-SMI",
-        b"utilization.gpu",
-        b"memory.used [",
-    ];
-
-    /// Whether the first line of the text, which ends at `end`, has none of the words.
-    fn is_quiet(&mut self, text: &[u8], end: usize) -> bool {
-        if self.length < end {
-            let text = &text[..text.len().min(Self::LENGTH.max(end))];
-            let last = memchr::memrchr(b'\n', text).map_or(0, |at| at + 1);
-            let text = &text[..last.max(end)];
-            self.length = text.len();
-            self.quiet = Self::WORDS
-                .iter()
-                .all(|word| memchr::memmem::find(text, word).is_none());
-        }
-        self.quiet
-    }
 }
 
 impl<R: Read> Capture<R> {
@@ -370,156 +339,6 @@ impl<R: Read> Capture<R> {
             console::Step::Bad(why) => Some(self.bad(at, why)),
         })
     }
-
-    /// Reads the json document that begins here, after so many spaces.
-    fn json(&mut self, indent: usize) -> io::Result<Option<Found>> {
-        let Some(mut end) = self.json_end(indent)? else {
-            // An opening brace of some other text.
-            let end = self.input.line_end(0)?.unwrap_or(1);
-            self.input.consume(end);
-            return Ok(None);
-        };
-        let text = trim_nuls(&self.input.unread()[..end]);
-        let (document, flaw) = if end > MAX_DOCUMENT {
-            let why = "a json document of more than 16 MiB";
-            (Document::default(), Some(Flaw::new(0, why)))
-        } else {
-            let (document, length, flaw) = read_json(text);
-            end = if flaw.is_none() {
-                length
-            } else {
-                length.max(1)
-            };
-            (document, flaw)
-        };
-        let found = match flaw {
-            None => Some(self.run(document)),
-            Some(flaw) => {
-                let before = &text[..flaw.offset.min(trim_end(text).len())];
-                let line = self.input.line() + newlines(before);
-                let tests = document.run.tests.len();
-                match flaw.kind {
-                    FlawKind::Foreign => {
-                        let why = foreign_json(text).map_or(flaw.why, str::to_owned);
-                        self.foreign.get_or_insert((line, why));
-                        None
-                    }
-                    FlawKind::Cut if self.options.partial && tests > 0 => Some(self.run(document)),
-                    FlawKind::Cut => Some(self.bad(line, cut_off("document", tests))),
-                    FlawKind::Bad => Some(self.bad(line, flaw.why)),
-                }
-            }
-        };
-        self.input.consume(end);
-        Ok(found)
-    }
-
-    /// Where the json text that begins here ends. `None` if it is none.
-    fn json_end(&mut self, indent: usize) -> io::Result<Option<usize>> {
-        // Whether the brace is alone on its line.
-        let mut first = 1;
-        loop {
-            match self.input.unread().get(first).copied() {
-                Some(b' ' | b'\t' | b'\r') => first += 1,
-                Some(b'\n') => break,
-                None if first < MAX_DOCUMENT && self.input.fill()? => {}
-                _ => return self.balanced_end(),
-            }
-        }
-        first += 1;
-        let second = self.input.line_end(first)?.unwrap_or(first);
-        if indentation(&self.input.unread()[first..second]) > indent {
-            self.indented_end(first, indent).map(Some)
-        } else {
-            self.balanced_end()
-        }
-    }
-
-    /// The end of a text that is laid out in lines: the brace that stands below the first one.
-    /// Quotes do not count here, since the C tool leaves those in its header as they are.
-    fn indented_end(&mut self, first: usize, indent: usize) -> io::Result<usize> {
-        let mut end = first;
-        loop {
-            // The brace is the end, whether or not its line has ended.
-            let rest = &self.input.unread()[end..];
-            let spaces = indentation(rest);
-            if spaces <= indent && rest.get(spaces) == Some(&b'}') {
-                return Ok(end + spaces + 1);
-            }
-            let Some(next) = self.input.line_end(end)? else {
-                return Ok(end);
-            };
-            let line = &self.input.unread()[end..next];
-            let spaces = indentation(line);
-            let inner = trim_start(line).first() == Some(&b'{') && spaces > indent;
-            // Something else begins before this one has ended.
-            if !inner && begins_something(trim_start(line)) {
-                return Ok(end);
-            }
-            if spaces <= indent && line.get(spaces) == Some(&b'}') {
-                return Ok(end + spaces + 1);
-            }
-            end = next;
-            if end > MAX_DOCUMENT {
-                return Ok(end);
-            }
-        }
-    }
-
-    /// The end of any other text: its closing brace.
-    fn balanced_end(&mut self) -> io::Result<Option<usize>> {
-        let mut pos = 0;
-        let mut depth = 0_usize;
-        let mut in_string = false;
-        let mut first = true;
-        loop {
-            while pos < self.input.unread().len() {
-                let byte = self.input.unread()[pos];
-                pos += 1;
-                if in_string {
-                    match byte {
-                        b'\\' => pos += 1,
-                        b'"' => in_string = false,
-                        b'\n' => return Ok(Some(pos)),
-                        _ => {}
-                    }
-                    continue;
-                }
-                match byte {
-                    b'\n' if self.begins_document(pos)? => return Ok(Some(pos)),
-                    b'"' => in_string = true,
-                    b'{' => depth += 1,
-                    b'}' => depth -= 1,
-                    _ => {}
-                }
-                if depth == 0 {
-                    return Ok(Some(pos));
-                }
-                if pos > 1 && first && !byte.is_ascii_whitespace() {
-                    if byte != b'"' {
-                        return Ok(None);
-                    }
-                    first = false;
-                }
-            }
-            if pos > MAX_DOCUMENT || !self.input.fill()? {
-                return Ok(Some(pos.min(self.input.unread().len())));
-            }
-        }
-    }
-
-    /// Whether the line at `from` begins something of its own: the document before was cut off. The
-    /// lines of one document may begin with a brace too, but those are tests.
-    fn begins_document(&mut self, from: usize) -> io::Result<bool> {
-        let Some(end) = self.input.line_end(from)? else {
-            return Ok(false);
-        };
-        let line = &self.input.unread()[from..end];
-        Ok(match line.first() {
-            Some(b'{') => json::is_ours(line),
-            _ => begins_something(line),
-        })
-    }
 }
 
 /// Gives the runs, and what is wrong where one should be. A text without any run is one bad find.
@@ -547,155 +366,6 @@ impl<R: Read> Iterator for Capture<R> {
             }
             None if self.found_any => None,
             None => Some(Ok(self.nothing_found())),
-        }
-    }
-}
-
-/// Reads a json text: what there is, how long it is, and what is wrong with it.
-///
-/// Behind a document that was interrupted there may be other text: a `^C`, or a line that begins
-/// at the margin, such as a shell's prompt. Where the flaw is there, the document is cut off.
-fn read_json(text: &[u8]) -> (Document, usize, Option<Flaw>) {
-    // Logs may hold any number of other documents.
-    if !json::is_ours(text) {
-        let flaw = Flaw {
-            kind: FlawKind::Foreign,
-            ..Flaw::new(0, "no \"results\" in this json document")
-        };
-        return (Document::default(), text.len(), Some(flaw));
-    }
-    let (document, flaw) = match json::read_what_there_is(text) {
-        Ok((document, length, None)) => return (document, length, None),
-        Ok((document, _, Some(flaw))) => (document, flaw),
-        Err(flaw) => (Document::default(), flaw),
-    };
-    if flaw.kind != FlawKind::Bad {
-        return (document, text.len(), Some(flaw));
-    }
-    let at = flaw.offset.min(text.len());
-    let line = memchr::memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1);
-    let interrupt = memchr::memmem::find(&text[line..], b"^C").map(|step| line + step);
-    let margin = margin(text, line);
-    for end in [interrupt, margin, Some(text.len())].into_iter().flatten() {
-        match json::read_what_there_is(trim_end(&text[..end])) {
-            Ok((document, _, Some(cut))) if cut.kind == FlawKind::Cut => {
-                return (document, end, Some(cut));
-            }
-            Err(cut) if cut.kind == FlawKind::Cut => {
-                return (Document::default(), end, Some(cut));
-            }
-            _ => {}
-        }
-    }
-    (document, margin.unwrap_or(text.len()), Some(flaw))
-}
-
-/// The first line from `from` on that begins at the margin and not as a line of a document does.
-fn margin(text: &[u8], from: usize) -> Option<usize> {
-    let mut begin = from;
-    for line in text[from..].split_inclusive(|&byte| byte == b'\n') {
-        let inner = b" \t\r\n{}]\"";
-        if begin > 0 && line.first().is_some_and(|byte| !inner.contains(byte)) {
-            return Some(begin);
-        }
-        begin += line.len();
-    }
-    None
-}
-
-/// Whether a line begins a document of any kind.
-fn begins_something(line: &[u8]) -> bool {
-    match line.first() {
-        Some(b'{') => true,
-        Some(b'+') => console::is_border(line),
-        // A banner of LocalScore.
-        Some(b'=') => line.starts_with(b"====="),
-        _ => csv::is_header(line),
-    }
-}
-
-/// What is said of something that is cut off.
-fn cut_off(what: &str, tests: usize) -> String {
-    match tests {
-        0 => format!("the {what} is cut off before its first test is whole"),
-        1 => format!("the {what} is cut off after 1 whole test; --partial stores it"),
-        n => format!("the {what} is cut off after {n} whole tests; --partial stores them"),
-    }
-}
-
-/// The link to a submitted result.
-fn link(line: &[u8]) -> Option<Link> {
-    let url = line.strip_prefix(b"Result Link: ")?.trim_ascii();
-    let url = std::str::from_utf8(url).ok()?;
-    let id = url.rsplit('/').next()?.parse().ok().filter(|&id| id >= 0)?;
-    Some(Link {
-        id,
-        url: url.to_owned(),
-    })
-}
-
-const LLAMA_BENCH: &str = "this is llama-bench output, not LocalScore's";
-
-/// The name of another program whose output the line belongs to.
-fn foreign(line: &[u8]) -> Option<&'static str> {
-    let has = |words: &[u8]| memchr::memmem::find(line, words).is_some();
-    if has(b"NVIDIA-SMI") || has(b"utilization.gpu") || has(b"memory.used [") {
-        return Some("this is nvidia-smi output, not LocalScore's");
-    }
-    let table = line.starts_with(b"| model ") && has(b"| t/s");
-    let sql = line.starts_with(b"INSERT INTO") && has(b"avg_ts");
-    let csv = has(b"n_prompt,n_gen,") && has(b",avg_ts,");
-    (table || sql || csv || has(b"\"avg_ts\":")).then_some(LLAMA_BENCH)
-}
-
-/// The same for a json document.
-fn foreign_json(text: &[u8]) -> Option<&'static str> {
-    let has = |key: &[u8]| memchr::memmem::find(text, key).is_some();
-    (has(b"\"avg_ts\"") || has(b"\"n_batch\"") || has(b"\"backends\"") || has(b"\"cpu_info\""))
-        .then_some(LLAMA_BENCH)
-}
-
-/// The number of spaces and tabs with which the line begins.
-fn indentation(line: &[u8]) -> usize {
-    let spaces = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
-    spaces.count()
-}
-
-/// The text without white space at its end, and without the zeros of a file that was made larger
-/// before it was written.
-fn trim_end(mut text: &[u8]) -> &[u8] {
-    while let Some((b' ' | b'\t' | b'\r' | b'\n' | 0, rest)) = text.split_last() {
-        text = rest;
-    }
-    text
-}
-
-/// The text without zeros at its end.
-fn trim_nuls(mut text: &[u8]) -> &[u8] {
-    while let Some((0, rest)) = text.split_last() {
-        text = rest;
-    }
-    text
-}
-
-/// The text after what may stand before a document on its line: white space, a byte order mark,
-/// and the brackets and commas of an array of documents.
-fn trim_start(mut line: &[u8]) -> &[u8] {
-    const BOM: &[u8] = "\u{feff}".as_bytes();
-    loop {
-        if let Some(rest) = line.strip_prefix(BOM) {
-            line = rest;
-        }
-        // Such as the end of a colour.
-        if let Some(sequence) = line.strip_prefix(b"\x1b[") {
-            let end = sequence
-                .iter()
-                .position(|byte| (0x40..=0x7e).contains(byte));
-            line = end.map_or(&[][..], |end| &sequence[end + 1..]);
-        }
-        match line.split_first() {
-            Some((b' ' | b'\t' | b'\r' | b',' | b'[' | b']' | 0, rest)) => line = rest,
-            _ => return line,
         }
     }
 }

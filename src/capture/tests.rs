@@ -71,3 +71,26 @@ fn a_text_without_runs_says_so_once() {
     assert!(all(b"hello\nworld\n")[0].starts_with("1: no LocalScore result"));
     assert!(all(b"{}")[0].starts_with("1: no \"results\""));
 }
+
+#[test]
+fn a_run_whose_first_row_is_bad_does_not_take_rows_of_the_next() {
+    let header = "name,n_prompt,n_gen,prompt_tps,gen_tps\n";
+    let run: String = crate::model::BASELINE_TESTS
+        .iter()
+        .map(|(pp, tg)| format!("pp{pp}+tg{tg},{pp},{tg},1,1\n"))
+        .collect();
+    let bad = run.replacen(",1,1", ",fast,1", 1);
+    let text = [header, &run, &bad, &run, &run].concat();
+    let good = "run of 9 tests";
+    let error = "11: \"prompt_tps\" is 'fast', not a number";
+    assert_eq!(all(text.as_bytes()), [good, error, good, good]);
+}
+
+#[test]
+fn a_row_that_lacks_a_cell_is_an_error_not_the_end() {
+    let text = "name,n_prompt,n_gen,prompt_tps,gen_tps\na,1,1,1\na,1,1,1,1\n# sum,1\n";
+    assert_eq!(all(text.as_bytes()), ["2: 4 values for 5 columns"]);
+    let text = "name,n_prompt,n_gen,prompt_tps,gen_tps\na,1,1,1,1\nb,1,2,1\na,1,1,1,1\n";
+    let found = all(text.as_bytes());
+    assert_eq!(found, ["3: 4 values for 5 columns", "run of 1 tests"]);
+}

@@ -1,0 +1,213 @@
+//! Finds where a json document ends, and reads it.
+
+use std::io::{self, Read};
+
+use super::input::{MAX_DOCUMENT, newlines};
+use super::signs::{begins_something, cut_off, foreign_json};
+use super::text::{indentation, trim_end, trim_nuls, trim_start};
+use super::{Capture, Found};
+use crate::formats::{Document, Flaw, FlawKind, json};
+
+impl<R: Read> Capture<R> {
+    /// Reads the json document that begins here, after so many spaces.
+    pub(super) fn json(&mut self, indent: usize) -> io::Result<Option<Found>> {
+        let Some(mut end) = self.json_end(indent)? else {
+            // An opening brace of some other text.
+            let end = self.input.line_end(0)?.unwrap_or(1);
+            self.input.consume(end);
+            return Ok(None);
+        };
+        let text = trim_nuls(&self.input.unread()[..end]);
+        let (document, flaw) = if end > MAX_DOCUMENT {
+            let why = "a json document of more than 16 MiB";
+            (Document::default(), Some(Flaw::new(0, why)))
+        } else {
+            let (document, length, flaw) = read_json(text);
+            end = if flaw.is_none() {
+                length
+            } else {
+                length.max(1)
+            };
+            (document, flaw)
+        };
+        let found = match flaw {
+            None => Some(self.run(document)),
+            Some(flaw) => {
+                let before = &text[..flaw.offset.min(trim_end(text).len())];
+                let line = self.input.line() + newlines(before);
+                let tests = document.run.tests.len();
+                match flaw.kind {
+                    FlawKind::Foreign => {
+                        let why = foreign_json(text).map_or(flaw.why, str::to_owned);
+                        self.foreign.get_or_insert((line, why));
+                        None
+                    }
+                    FlawKind::Cut if self.options.partial && tests > 0 => Some(self.run(document)),
+                    FlawKind::Cut => Some(self.bad(line, cut_off("document", tests))),
+                    FlawKind::Bad => Some(self.bad(line, flaw.why)),
+                }
+            }
+        };
+        self.input.consume(end);
+        Ok(found)
+    }
+
+    /// Where the json text that begins here ends. `None` if it is none.
+    fn json_end(&mut self, indent: usize) -> io::Result<Option<usize>> {
+        // Whether the brace is alone on its line.
+        let mut first = 1;
+        loop {
+            match self.input.unread().get(first).copied() {
+                Some(b' ' | b'\t' | b'\r') => first += 1,
+                Some(b'\n') => break,
+                None if first < MAX_DOCUMENT && self.input.fill()? => {}
+                _ => return self.balanced_end(),
+            }
+        }
+        first += 1;
+        let second = self.input.line_end(first)?.unwrap_or(first);
+        if indentation(&self.input.unread()[first..second]) > indent {
+            self.indented_end(first, indent).map(Some)
+        } else {
+            self.balanced_end()
+        }
+    }
+
+    /// The end of a text that is laid out in lines: the brace that stands below the first one.
+    /// Quotes do not count here, since the C tool leaves those in its header as they are.
+    fn indented_end(&mut self, first: usize, indent: usize) -> io::Result<usize> {
+        let mut end = first;
+        loop {
+            // The brace is the end, whether or not its line has ended.
+            let rest = &self.input.unread()[end..];
+            let spaces = indentation(rest);
+            if spaces <= indent && rest.get(spaces) == Some(&b'}') {
+                return Ok(end + spaces + 1);
+            }
+            let Some(next) = self.input.line_end(end)? else {
+                return Ok(end);
+            };
+            let line = &self.input.unread()[end..next];
+            let spaces = indentation(line);
+            let inner = trim_start(line).first() == Some(&b'{') && spaces > indent;
+            // Something else begins before this one has ended.
+            if !inner && begins_something(trim_start(line)) {
+                return Ok(end);
+            }
+            if spaces <= indent && line.get(spaces) == Some(&b'}') {
+                return Ok(end + spaces + 1);
+            }
+            end = next;
+            if end > MAX_DOCUMENT {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// The end of any other text: its closing brace.
+    fn balanced_end(&mut self) -> io::Result<Option<usize>> {
+        let mut pos = 0;
+        let mut depth = 0_usize;
+        let mut in_string = false;
+        let mut first = true;
+        loop {
+            while pos < self.input.unread().len() {
+                let byte = self.input.unread()[pos];
+                pos += 1;
+                if in_string {
+                    match byte {
+                        b'\\' => pos += 1,
+                        b'"' => in_string = false,
+                        b'\n' => return Ok(Some(pos)),
+                        _ => {}
+                    }
+                    continue;
+                }
+                match byte {
+                    b'\n' if self.begins_document(pos)? => return Ok(Some(pos)),
+                    b'"' => in_string = true,
+                    b'{' => depth += 1,
+                    b'}' => depth -= 1,
+                    _ => {}
+                }
+                if depth == 0 {
+                    return Ok(Some(pos));
+                }
+                if pos > 1 && first && !byte.is_ascii_whitespace() {
+                    if byte != b'"' {
+                        return Ok(None);
+                    }
+                    first = false;
+                }
+            }
+            if pos > MAX_DOCUMENT || !self.input.fill()? {
+                return Ok(Some(pos.min(self.input.unread().len())));
+            }
+        }
+    }
+
+    /// Whether the line at `from` begins something of its own: the document before was cut off. The
+    /// lines of one document may begin with a brace too, but those are tests.
+    fn begins_document(&mut self, from: usize) -> io::Result<bool> {
+        let Some(end) = self.input.line_end(from)? else {
+            return Ok(false);
+        };
+        let line = &self.input.unread()[from..end];
+        Ok(match line.first() {
+            Some(b'{') => json::is_ours(line),
+            _ => begins_something(line),
+        })
+    }
+}
+
+/// Reads a json text: what there is, how long it is, and what is wrong with it.
+///
+/// Behind a document that was interrupted there may be other text: a `^C`, or a line that begins
+/// at the margin, such as a shell's prompt. Where the flaw is there, the document is cut off.
+fn read_json(text: &[u8]) -> (Document, usize, Option<Flaw>) {
+    // Logs may hold any number of other documents.
+    if !json::is_ours(text) {
+        let flaw = Flaw {
+            kind: FlawKind::Foreign,
+            ..Flaw::new(0, "no \"results\" in this json document")
+        };
+        return (Document::default(), text.len(), Some(flaw));
+    }
+    let (document, flaw) = match json::read_what_there_is(text) {
+        Ok((document, length, None)) => return (document, length, None),
+        Ok((document, _, Some(flaw))) => (document, flaw),
+        Err(flaw) => (Document::default(), flaw),
+    };
+    if flaw.kind != FlawKind::Bad {
+        return (document, text.len(), Some(flaw));
+    }
+    let at = flaw.offset.min(text.len());
+    let line = memchr::memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1);
+    let interrupt = memchr::memmem::find(&text[line..], b"^C").map(|step| line + step);
+    let margin = margin(text, line);
+    for end in [interrupt, margin, Some(text.len())].into_iter().flatten() {
+        match json::read_what_there_is(trim_end(&text[..end])) {
+            Ok((document, _, Some(cut))) if cut.kind == FlawKind::Cut => {
+                return (document, end, Some(cut));
+            }
+            Err(cut) if cut.kind == FlawKind::Cut => {
+                return (Document::default(), end, Some(cut));
+            }
+            _ => {}
+        }
+    }
+    (document, margin.unwrap_or(text.len()), Some(flaw))
+}
+
+/// The first line from `from` on that begins at the margin and not as a line of a document does.
+fn margin(text: &[u8], from: usize) -> Option<usize> {
+    let mut begin = from;
+    for line in text[from..].split_inclusive(|&byte| byte == b'\n') {
+        let inner = b" \t\r\n{}]\"";
+        if begin > 0 && line.first().is_some_and(|byte| !inner.contains(byte)) {
+            return Some(begin);
+        }
+        begin += line.len();
+    }
+    None
+}
