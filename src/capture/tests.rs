@@ -75,10 +75,9 @@ fn a_text_without_runs_says_so_once() {
 #[test]
 fn a_run_whose_first_row_is_bad_does_not_take_rows_of_the_next() {
     let header = "name,n_prompt,n_gen,prompt_tps,gen_tps\n";
-    let run: String = crate::model::BASELINE_TESTS
-        .iter()
+    let run = crate::model::BASELINE_TESTS
         .map(|(pp, tg)| format!("pp{pp}+tg{tg},{pp},{tg},1,1\n"))
-        .collect();
+        .concat();
     let bad = run.replacen(",1,1", ",fast,1", 1);
     let text = [header, &run, &bad, &run, &run].concat();
     let good = "run of 9 tests";
