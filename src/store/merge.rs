@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::migrations::Schema;
 use super::own::read;
+use super::rows::CREATED_AT;
 use super::runs::{Added, add, insert_own, score_key, summary};
 use super::scores::{self, Change};
 use super::{Store, connect_readonly, failure, refuse_what_is_not_ours, rows};
@@ -49,7 +50,13 @@ pub fn read_foreign(path: &Path) -> Result<Vec<Foreign>> {
     let (db, schema) = connect_readonly(path).map_err(failed)?;
     if matches!(schema, Schema::Version(_)) {
         refuse_what_is_not_ours(path, schema)?;
-        return own_runs(&db).map_err(failed);
+        // And what the site has inserted there since its last write.
+        let all = || -> rusqlite::Result<_> {
+            let mut runs = own_runs(&db)?;
+            runs.extend(site_runs(&db, last_known(&db)?)?);
+            Ok(runs)
+        };
+        return all().map_err(failed);
     }
     let is_site = db
         .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'benchmark_runs'")
@@ -112,19 +119,14 @@ fn merge(db: &Connection, foreign: &Foreign) -> rusqlite::Result<Added> {
 /// Makes our rows for runs that the LocalScore web site inserted into this file, and counts them.
 /// Where there are none, which two look-ups tell, nothing is done.
 pub fn adopt(db: &Connection) -> rusqlite::Result<()> {
-    let last = |sql: &str| {
-        db.prepare_cached(sql)?
-            .query_row([], |row| row.get::<_, i64>(0))
-    };
-    let known = last("SELECT coalesce(max(run_id), 0) FROM localstore_runs")?;
-    if last("SELECT coalesce(max(id), 0) FROM benchmark_runs")? <= known {
+    let after = last_known(db)?;
+    let last: i64 = db
+        .prepare_cached("SELECT coalesce(max(id), 0) FROM benchmark_runs")?
+        .query_row([], |row| row.get(0))?;
+    if last <= after.0 {
         return Ok(());
     }
-    // The tests of our last run tell where those of the site begin.
-    let tests = db
-        .prepare("SELECT coalesce(max(test_result_id), 0) FROM localstore_tests WHERE run_id = ?1")?
-        .query_row([known], |row| row.get(0))?;
-    for foreign in site_runs(db, (known, tests))? {
+    for foreign in site_runs(db, after)? {
         insert_own(db, foreign.id, &foreign.run, &foreign.test_result_ids)?;
         db.prepare_cached("UPDATE localstore_runs SET measured_at = ?2 WHERE run_id = ?1")?
             .execute((foreign.id, foreign.measured_at))?;
@@ -135,12 +137,25 @@ pub fn adopt(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The ids of our last run and of its last test: what has higher ones is not ours.
+fn last_known(db: &Connection) -> rusqlite::Result<(i64, i64)> {
+    let run = db
+        .prepare_cached("SELECT coalesce(max(run_id), 0) FROM localstore_runs")?
+        .query_row([], |row| row.get(0))?;
+    let test = db
+        .prepare_cached(
+            "SELECT coalesce(max(test_result_id), 0) FROM localstore_tests WHERE run_id = ?1",
+        )?
+        .query_row([run], |row| row.get(0))?;
+    Ok((run, test))
+}
+
 fn own_runs(db: &Connection) -> rusqlite::Result<Vec<Foreign>> {
     let heads: Vec<(i64, String, i64)> = db
-        .prepare(
-            "SELECT r.run_id, b.created_at, r.measured_at
-             FROM localstore_runs r JOIN benchmark_runs b ON b.id = r.run_id ORDER BY r.run_id",
-        )?
+        .prepare(&format!(
+            "SELECT r.run_id, {CREATED_AT}, r.measured_at
+             FROM localstore_runs r JOIN benchmark_runs b ON b.id = r.run_id ORDER BY r.run_id"
+        ))?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let foreign = |(id, created_at, measured_at)| {
@@ -179,11 +194,11 @@ fn own_runs(db: &Connection) -> rusqlite::Result<Vec<Foreign>> {
 
 /// The runs of a LocalScore database, behind these ids of runs and tests: what the site kept.
 fn site_runs(db: &Connection, after: (i64, i64)) -> rusqlite::Result<Vec<Foreign>> {
-    let mut statement = db.prepare(
-        "SELECT b.id, b.created_at, unixepoch(b.created_at), r.name, r.version, r.commit_hash,
+    let mut statement = db.prepare(&format!(
+        "SELECT b.id, {CREATED_AT}, unixepoch({CREATED_AT}), r.name, r.version, r.commit_hash,
                 s.cpu_name, s.cpu_arch, s.ram_gb, s.kernel_type, s.kernel_release,
                 s.system_version, a.name, a.manufacturer, a.memory_gb, a.type,
-                t.name, t.n_prompt, t.n_gen, t.avg_time_ms, t.power_watts, t.prompt_tps,
+                t.name, CAST(t.n_prompt AS INTEGER), CAST(t.n_gen AS INTEGER), t.avg_time_ms, t.power_watts, t.prompt_tps,
                 t.gen_tps, t.prompt_tps_watt, t.gen_tps_watt, t.ttft_ms,
                 m.name, v.quantization, m.params, t.id
          FROM benchmark_runs b
@@ -194,8 +209,8 @@ fn site_runs(db: &Connection, after: (i64, i64)) -> rusqlite::Result<Vec<Foreign
          LEFT JOIN models m ON m.id = v.model_id
          JOIN test_results t ON t.benchmark_run_id = b.id
          WHERE b.id > ?1 AND t.id > ?2
-         ORDER BY b.id, t.id",
-    )?;
+         ORDER BY b.id, t.id"
+    ))?;
     let mut rows = statement.query(after)?;
     let mut runs: Vec<Foreign> = Vec::new();
     let mut last = None;

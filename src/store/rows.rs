@@ -4,6 +4,13 @@ use rusqlite::types::{ToSql, ToSqlOutput, Value as Owned, ValueRef};
 
 use crate::model::Text;
 
+/// `benchmark_runs.created_at` as `YYYY-MM-DD HH:MM:SS`. The column is declared an integer, so another
+/// program may have put seconds there.
+pub const CREATED_AT: &str = "coalesce(CASE typeof(b.created_at)
+    WHEN 'text' THEN b.created_at
+    WHEN 'integer' THEN datetime(b.created_at, 'unixepoch')
+    END, datetime('now'))";
+
 /// A string: text where SQLite and other programs can take it as such, else a blob.
 pub struct SqlText<'a>(pub &'a Option<Text>);
 

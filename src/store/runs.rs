@@ -350,7 +350,8 @@ fn public_test(id: i64, test: &Test) -> impl rusqlite::Params {
 /// The averages of a run as the public table has them.
 pub fn summary(db: &Connection, id: i64) -> rusqlite::Result<Option<Summary>> {
     db.prepare_cached(
-        "SELECT avg_prompt_tps, avg_gen_tps, avg_ttft_ms, performance_score
+        "SELECT CAST(avg_prompt_tps AS REAL), CAST(avg_gen_tps AS REAL),
+                CAST(avg_ttft_ms AS REAL), CAST(performance_score AS REAL)
          FROM benchmark_runs WHERE id = ?1",
     )?
     .query_row([id], |row| {

@@ -4,6 +4,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
+use super::rows::CREATED_AT;
 use super::{Store, rows};
 use crate::error::{Error, Result};
 use crate::model::{Source, Summary, Text};
@@ -82,9 +83,10 @@ pub struct Listed {
     pub link: Option<String>,
 }
 
-const COLUMNS: &str = "r.run_id, b.created_at, r.measured_at, m.model_name, m.model_quant_str,
-    e.accelerator_name, e.runtime_name, e.runtime_version, b.avg_prompt_tps, b.avg_gen_tps,
-    b.avg_ttft_ms, b.performance_score,
+/// The columns behind id and time.
+const COLUMNS: &str = "r.measured_at, m.model_name, m.model_quant_str,
+    e.accelerator_name, e.runtime_name, e.runtime_version, CAST(b.avg_prompt_tps AS REAL),
+    CAST(b.avg_gen_tps AS REAL), CAST(b.avg_ttft_ms AS REAL), CAST(b.performance_score AS REAL),
     (SELECT count(*) FROM localstore_tests t WHERE t.run_id = r.run_id), r.partial,
     (SELECT json_group_array(tag) FROM
         (SELECT tag FROM localstore_tags t WHERE t.run_id = r.run_id ORDER BY tag)),
@@ -175,7 +177,7 @@ impl Store {
             let (condition, mut values) = filter.condition(&self.db)?;
             values.push(Value::Integer(limit.map_or(-1, i64::from)));
             let sql = format!(
-                "SELECT {COLUMNS} FROM {TABLES} WHERE {condition}
+                "SELECT r.run_id, {CREATED_AT}, {COLUMNS} FROM {TABLES} WHERE {condition}
                  ORDER BY {}r.run_id DESC LIMIT ?{}",
                 sort.sql(),
                 values.len()
@@ -190,7 +192,8 @@ impl Store {
 
     /// One run as a list shows it.
     pub fn listed(&self, id: i64) -> Result<Listed> {
-        let sql = format!("SELECT {COLUMNS} FROM {TABLES} WHERE r.run_id = ?1");
+        let sql =
+            format!("SELECT r.run_id, {CREATED_AT}, {COLUMNS} FROM {TABLES} WHERE r.run_id = ?1");
         self.db
             .prepare_cached(&sql)
             .and_then(|mut statement| statement.query_row([id], listed))

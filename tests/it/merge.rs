@@ -185,6 +185,35 @@ fn runs_that_the_site_inserts_are_taken_up() {
     assert_eq!(left, 0);
 }
 
+/// SQLite lets another program put anything into a column.
+#[test]
+fn odd_values_of_another_program_stop_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-rtx4090-8b.json"]);
+    for (column, value) in [
+        ("created_at", "1700000000"),
+        ("created_at", "x'ff00'"),
+        ("avg_gen_tps", "'x'"),
+    ] {
+        let sql = format!(
+            "INSERT INTO benchmark_runs (avg_prompt_tps, avg_gen_tps, avg_ttft_ms, performance_score)
+                 VALUES (1, 2, 3, 4);
+             UPDATE benchmark_runs SET {column} = {value} WHERE id = last_insert_rowid();
+             INSERT INTO test_results (benchmark_run_id, name, n_prompt, n_gen, prompt_tps)
+                 VALUES (last_insert_rowid(), 'pp1', 'abc', 2.5, 'y');"
+        );
+        sandbox.db().execute_batch(&sql).unwrap();
+        sandbox.run(["tag", "x", "1"]).ok();
+        sandbox.run(["list"]).ok();
+        sandbox.run(["export", "last", "-o", "jsonl"]).ok();
+        sandbox.run(["rm", "-y", "last"]).ok();
+    }
+    assert_eq!(
+        sandbox.run(["list", "-o", "jsonl"]).text().lines().count(),
+        1
+    );
+}
+
 #[test]
 fn what_has_no_runs_is_refused_in_a_line() {
     let sandbox = Sandbox::new();
