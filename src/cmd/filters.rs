@@ -44,6 +44,7 @@ impl From<&Filters> for Filter {
             tag: filters.tag,
             since: filters.since,
             until: filters.until,
+            configuration: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::Context;
 use super::filters::Filters;
 use crate::error::{Error, Result};
 use crate::model::{Source, Text};
-use crate::output::{Column, Table, note};
+use crate::output::{Column, Stdout, Table, note};
 use crate::store::{Listed, Sort, Store};
 
 /// List runs, the one added last first
@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
+pub enum Output {
     /// A table for a terminal
     #[value(alias = "console")]
     Table,
@@ -62,23 +62,34 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let more = runs.len() > shown;
     runs.truncate(shown);
 
-    let out = &mut context.out;
+    print(&runs, args.output, &mut context.out)?;
+    if more && args.limit.is_none() {
+        note(&format!("the first {shown} runs; '--limit 0' lists all"));
+    }
+    if runs.is_empty() && args.output == Output::Table {
+        note(&format!("{}: no run matches", store.path().display()));
+    }
+    Ok(())
+}
+
+/// Prints runs, in this order.
+pub fn print(runs: &[Listed], output: Output, out: &mut Stdout) -> Result<()> {
     let stdout = |error: std::io::Error| Error::stdout(&error);
-    match args.output {
+    match output {
         Output::Table => {
             let width = out.width();
             if !runs.is_empty() {
-                out.write_all(table(&runs, width).render(width).as_bytes())
+                out.write_all(table(runs, width).render(width).as_bytes())
                     .map_err(stdout)?;
             }
         }
         Output::Md => out
-            .write_all(table(&runs, None).markdown().as_bytes())
+            .write_all(table(runs, None).markdown().as_bytes())
             .map_err(stdout)?,
         Output::Csv => {
             let mut writer = csv::Writer::from_writer(&mut *out);
             writer.write_record(Line::NAMES).map_err(csv_failure)?;
-            for run in &runs {
+            for run in runs {
                 writer
                     .write_record(Line::from(run).cells())
                     .map_err(csv_failure)?;
@@ -91,17 +102,11 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
             out.write_all(b"\n").map_err(stdout)?;
         }
         Output::Jsonl => {
-            for run in &runs {
+            for run in runs {
                 serde_json::to_writer(&mut *out, &Line::from(run)).map_err(|e| stdout(e.into()))?;
                 out.write_all(b"\n").map_err(stdout)?;
             }
         }
-    }
-    if more && args.limit.is_none() {
-        note(&format!("the first {shown} runs; '--limit 0' lists all"));
-    }
-    if runs.is_empty() && args.output == Output::Table {
-        note(&format!("{}: no run matches", store.path().display()));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! [`Command::run`].
 
 mod add;
+mod best;
 mod chat;
 mod completions;
 mod export;
@@ -45,6 +46,7 @@ pub enum Command {
     Show(show::Args),
     Export(export::Args),
     Score(score::Args),
+    Best(best::Args),
     Tag(tag::Args),
     Untag(untag::Args),
     Rm(rm::Args),
@@ -66,6 +68,7 @@ impl Command {
             Self::Show(args) => show::run(args, context),
             Self::Export(args) => export::run(args, context),
             Self::Score(args) => score::run(args, context),
+            Self::Best(args) => best::run(args, context),
             Self::Tag(args) => tag::run(args, context),
             Self::Untag(args) => untag::run(args, context),
             Self::Rm(args) => rm::run(args, context),

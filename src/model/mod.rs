@@ -5,12 +5,14 @@
 
 mod chat;
 mod complete;
+mod difference;
 mod field;
 mod needle;
 mod summary;
 mod text;
 
 pub use chat::{Chat, ChatActivity, Hit, Message, NewMessage, Role, Sampling};
+pub use difference::{Difference, differences};
 pub use field::{Draft, Field, Kind, Value};
 pub use needle::Needle;
 pub use summary::Summary;

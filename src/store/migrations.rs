@@ -9,7 +9,10 @@
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 /// The numbered .sql files; the version of a store is how many of them it has seen.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001_runs.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001_runs.sql"),
+    include_str!("schema/0002_configurations.sql"),
+];
 
 /// The version that this program makes.
 pub const CURRENT: i64 = MIGRATIONS.len().cast_signed() as i64;

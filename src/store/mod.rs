@@ -13,6 +13,7 @@ mod scores;
 mod select;
 mod submissions;
 mod tags;
+mod trends;
 
 use std::fmt::Write as _;
 use std::io;
@@ -29,6 +30,7 @@ use migrations::Schema;
 pub use runs::{Added, Stored};
 pub use select::{Filter, Listed, Sort};
 pub use tags::check_tag;
+pub use trends::Configuration;
 
 /// What the C tool runs on every open.
 pub const DEFAULT_STARTUP_SQL: &str = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;";

@@ -105,6 +105,36 @@ fn model_id(db: &Connection, model: &Model) -> rusqlite::Result<i64> {
     Ok(db.last_insert_rowid())
 }
 
+/// The row of this run's configuration, made where there is none. Called under the write lock.
+pub fn configuration_id(db: &Connection, run: &Run) -> rusqlite::Result<i64> {
+    let unknown = Model::default();
+    let model = run.model().unwrap_or(&unknown);
+    let values: [&dyn ToSql; 4] = [
+        &SqlText(&model.model_name),
+        &SqlText(&model.model_quant_str),
+        &SqlText(&run.environment.accelerator.name),
+        &SqlText(&run.environment.runtime.name),
+    ];
+    let known = db
+        .prepare_cached(
+            "SELECT id FROM localstore_configurations
+             WHERE model_name IS ?1 AND model_quant_str IS ?2 AND accelerator_name IS ?3
+               AND runtime_name IS ?4",
+        )?
+        .query_row(&values[..], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    db.prepare_cached(
+        "INSERT INTO localstore_configurations
+             (model_name, model_quant_str, accelerator_name, runtime_name)
+         VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(&values[..])?;
+    Ok(db.last_insert_rowid())
+}
+
 /// Inserts the tests of a run; the ids are those of the models and of the public rows.
 pub fn insert_tests(
     db: &Connection,

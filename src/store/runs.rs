@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::fingerprint::{core, fingerprint};
-use super::own::{environment_id, insert_tests, model_ids, read};
+use super::own::{configuration_id, environment_id, insert_tests, model_ids, read};
 use super::public::{Public, public_text};
 use super::scores::{self, Change, ScoreKey, storable};
 use super::{Store, failure, merge};
@@ -224,8 +224,9 @@ pub fn insert_own(
     db.prepare_cached(
         "INSERT INTO localstore_runs
              (run_id, fingerprint, core, poor, source, environment_id, model_id, partial,
-              measured_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+              measured_at, configuration_id, score)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
+             (SELECT CAST(performance_score AS REAL) FROM benchmark_runs WHERE id = ?1))",
     )?
     .execute((
         id,
@@ -237,6 +238,7 @@ pub fn insert_own(
         model_ids.first(),
         run.is_partial(),
         test_time(run).unwrap_or_else(|| jiff::Timestamp::now().as_second()),
+        configuration_id(db, run)?,
     ))?;
     insert_tests(db, id, run, &model_ids, test_result_ids)
 }
@@ -287,7 +289,8 @@ fn complete(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<()> {
     db.prepare_cached(
         "UPDATE localstore_runs
          SET fingerprint = ?2, core = ?3, poor = ?4, source = ?5, environment_id = ?6,
-             model_id = ?7, measured_at = coalesce(?8, measured_at)
+             model_id = ?7, measured_at = coalesce(?8, measured_at), configuration_id = ?9,
+             score = ?10
          WHERE run_id = ?1",
     )?
     .execute((
@@ -299,6 +302,8 @@ fn complete(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<()> {
         environment_id,
         model_ids.first(),
         test_time(run),
+        configuration_id(db, run)?,
+        storable(summary.performance_score),
     ))?;
     db.prepare_cached("DELETE FROM localstore_tests WHERE run_id = ?1")?
         .execute([id])?;

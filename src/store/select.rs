@@ -27,6 +27,8 @@ pub struct Filter {
     pub since: Option<i64>,
     /// Measured then or before: seconds since 1970.
     pub until: Option<i64>,
+    /// Of the configuration of this id.
+    pub configuration: Option<i64>,
 }
 
 /// The order of a list.
@@ -256,29 +258,31 @@ impl Filter {
             tag,
             since,
             until,
+            configuration,
         } = self;
         let texts = [model, quant, accelerator, runtime, tag];
-        texts.iter().all(|text| text.is_none()) && since.is_none() && until.is_none()
+        let numbers = [since, until, configuration];
+        texts.iter().all(|text| text.is_none()) && numbers.iter().all(|number| number.is_none())
     }
 
     /// The condition on `localstore_runs r`, and its values. Text is looked for in the small
     /// tables that the runs refer to.
-    fn condition(&self, db: &Connection) -> rusqlite::Result<(String, Vec<Value>)> {
+    pub(super) fn condition(&self, db: &Connection) -> rusqlite::Result<(String, Vec<Value>)> {
         define_contains(db)?;
         let mut parts = vec!["1".to_owned()];
         let mut values: Vec<Value> = Vec::new();
         let texts = [
             (
                 &self.model,
-                "r.model_id IN (SELECT id FROM localstore_models WHERE localstore_contains(model_name, ?))",
+                "r.configuration_id IN (SELECT id FROM localstore_configurations WHERE localstore_contains(model_name, ?))",
             ),
             (
                 &self.quant,
-                "r.model_id IN (SELECT id FROM localstore_models WHERE localstore_contains(model_quant_str, ?))",
+                "r.configuration_id IN (SELECT id FROM localstore_configurations WHERE localstore_contains(model_quant_str, ?))",
             ),
             (
                 &self.accelerator,
-                "r.environment_id IN (SELECT id FROM localstore_environments WHERE localstore_contains(accelerator_name, ?))",
+                "r.configuration_id IN (SELECT id FROM localstore_configurations WHERE localstore_contains(accelerator_name, ?))",
             ),
             (
                 &self.runtime,
@@ -295,10 +299,15 @@ impl Filter {
                 parts.push(sql.replace('?', &format!("?{}", values.len())));
             }
         }
-        for (wanted, comparison) in [(self.since, ">="), (self.until, "<=")] {
+        let numbers = [
+            (self.since, "r.measured_at >="),
+            (self.until, "r.measured_at <="),
+            (self.configuration, "r.configuration_id ="),
+        ];
+        for (wanted, comparison) in numbers {
             if let Some(wanted) = wanted {
                 values.push(Value::Integer(wanted));
-                parts.push(format!("r.measured_at {comparison} ?{}", values.len()));
+                parts.push(format!("{comparison} ?{}", values.len()));
             }
         }
         Ok((parts.join(" AND "), values))

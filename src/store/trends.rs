@@ -1,0 +1,130 @@
+//! Configurations: their trends and their best runs.
+
+use std::collections::HashSet;
+
+use rusqlite::{OptionalExtension, Row, params_from_iter};
+
+use super::select::{Filter, Listed, Sort};
+use super::{Store, rows};
+use crate::error::{Error, Result};
+use crate::model::Text;
+
+/// What a trend is of: one model on one accelerator under one runtime, whatever its version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configuration {
+    /// Its id in this store.
+    pub id: i64,
+    /// The model's name.
+    pub model: Option<Text>,
+    /// The quantisation.
+    pub quant: Option<Text>,
+    /// The accelerator's name.
+    pub accelerator: Option<Text>,
+    /// The runtime's name.
+    pub runtime: Option<Text>,
+}
+
+const COLUMNS: &str = "c.id, c.model_name, c.model_quant_str, c.accelerator_name, c.runtime_name";
+
+impl Store {
+    /// The configuration of the run of that id, which must be there.
+    pub fn configuration_of(&self, run: i64) -> Result<Configuration> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM localstore_runs r
+             JOIN localstore_configurations c ON c.id = r.configuration_id WHERE r.run_id = ?1"
+        );
+        self.db
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.query_row([run], configuration).optional())
+            .map_err(|error| self.failure(&error))?
+            .ok_or_else(|| Error::new(format_args!("run {run}"), "it has no configuration"))
+    }
+
+    /// The configurations of the runs that match, the one measured last first.
+    pub fn configurations(&self, filter: &Filter) -> Result<Vec<Configuration>> {
+        if !self.has_runs {
+            return Ok(Vec::new());
+        }
+        let query = || -> rusqlite::Result<_> {
+            let (condition, values) = filter.condition(&self.db)?;
+            let sql = format!(
+                "SELECT {COLUMNS},
+                     (SELECT r.measured_at FROM localstore_runs r
+                      WHERE r.configuration_id = c.id AND {condition}
+                      ORDER BY r.measured_at DESC LIMIT 1) AS last
+                 FROM localstore_configurations c WHERE last IS NOT NULL
+                 ORDER BY last DESC, c.id DESC"
+            );
+            self.db
+                .prepare(&sql)?
+                .query_map(params_from_iter(values), configuration)?
+                .collect()
+        };
+        query().map_err(|error| self.failure(&error))
+    }
+
+    /// The last `limit` runs of a configuration that match, in the order in which they were
+    /// measured.
+    pub fn series(
+        &self,
+        configuration: i64,
+        filter: &Filter,
+        limit: Option<u32>,
+    ) -> Result<Vec<Listed>> {
+        let filter = Filter {
+            configuration: Some(configuration),
+            ..filter.clone()
+        };
+        let mut runs = self.list(&filter, Sort::Date, limit)?;
+        runs.reverse();
+        Ok(runs)
+    }
+
+    /// The best run of each model and quantisation on each accelerator, of those that match: the
+    /// highest score first, at most `limit`. Partial runs do not count, nor does a score of zero.
+    pub fn best(&self, filter: &Filter, limit: Option<u32>) -> Result<Vec<Listed>> {
+        if !self.has_runs {
+            return Ok(Vec::new());
+        }
+        let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+        let query = || -> rusqlite::Result<Vec<i64>> {
+            let (condition, values) = filter.condition(&self.db)?;
+            let sql = format!(
+                "SELECT {COLUMNS}, r.run_id
+                 FROM localstore_configurations c JOIN localstore_runs r ON r.run_id =
+                     (SELECT r.run_id FROM localstore_runs r
+                      WHERE r.configuration_id = c.id AND r.partial = 0 AND r.score > 0
+                          AND {condition}
+                      ORDER BY r.score DESC, r.run_id DESC LIMIT 1)
+                 ORDER BY r.score DESC, r.run_id DESC"
+            );
+            let mut statement = self.db.prepare(&sql)?;
+            let mut found = statement.query(params_from_iter(values))?;
+            // One model on one accelerator may have been run by several runtimes.
+            let mut seen = HashSet::new();
+            let mut ids = Vec::new();
+            while ids.len() < limit
+                && let Some(row) = found.next()?
+            {
+                let of = configuration(row)?;
+                if seen.insert((of.model, of.quant, of.accelerator)) {
+                    ids.push(row.get(5)?);
+                }
+            }
+            Ok(ids)
+        };
+        let ids = query().map_err(|error| self.failure(&error))?;
+        ids.into_iter().map(|id| self.listed(id)).collect()
+    }
+}
+
+fn configuration(row: &Row<'_>) -> rusqlite::Result<Configuration> {
+    let text = |index| row.get_ref(index).map(rows::text);
+    Ok(Configuration {
+        id: row.get(0)?,
+        model: text(1)?,
+        quant: text(2)?,
+        accelerator: text(3)?,
+        runtime: text(4)?,
+    })
+}
