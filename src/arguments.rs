@@ -21,7 +21,7 @@ const PUNCTUATION: [char; 5] = ['<', '>', '.', '[', ']'];
 
 /// Parses the arguments, the first of which is the program's name.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Stop> {
-    let arguments = with_hyphens(arguments);
+    let arguments = with_number(with_hyphens(arguments));
     let command = command();
     command
         .clone()
@@ -59,6 +59,29 @@ fn with_hyphens(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
             }
         })
         .collect()
+}
+
+/// `--baseline median-of 5` is one value in two words.
+fn with_number(arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        let takes_number = match joined.as_slice() {
+            [.., last] if last == "--baseline=median-of" => true,
+            [.., option, last] => option == "--baseline" && last == "median-of",
+            _ => false,
+        };
+        let is_number = argument
+            .to_str()
+            .is_some_and(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
+        match joined.last_mut() {
+            Some(last) if takes_number && is_number => {
+                last.push(" ");
+                last.push(argument);
+            }
+            _ => joined.push(argument),
+        }
+    }
+    joined
 }
 
 fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) -> Stop {

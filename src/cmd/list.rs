@@ -242,10 +242,9 @@ impl Line {
 impl From<&Listed> for Line {
     fn from(run: &Listed) -> Self {
         let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
-        let measured_at = jiff::Timestamp::from_second(run.measured_at);
         Self {
             id: run.id,
-            measured_at: measured_at.map_or_else(|_| String::new(), |time| time.to_string()),
+            measured_at: super::time(run.measured_at).unwrap_or_default(),
             added_at: super::rfc3339(&run.added_at),
             model: text(&run.model),
             quant: text(&run.quant),

@@ -6,9 +6,11 @@
 mod add;
 mod best;
 mod chat;
+mod compare;
 mod completions;
 mod export;
 mod filters;
+mod history;
 mod list;
 mod machine;
 mod man;
@@ -46,6 +48,8 @@ pub enum Command {
     Show(show::Args),
     Export(export::Args),
     Score(score::Args),
+    Compare(compare::Args),
+    History(history::Args),
     Best(best::Args),
     Tag(tag::Args),
     Untag(untag::Args),
@@ -68,6 +72,8 @@ impl Command {
             Self::Show(args) => show::run(args, context),
             Self::Export(args) => export::run(args, context),
             Self::Score(args) => score::run(args, context),
+            Self::Compare(args) => compare::run(args, context),
+            Self::History(args) => history::run(args, context),
             Self::Best(args) => best::run(args, context),
             Self::Tag(args) => tag::run(args, context),
             Self::Untag(args) => untag::run(args, context),
@@ -84,4 +90,10 @@ impl Command {
 /// SQLite's `YYYY-MM-DD HH:MM:SS` as RFC 3339.
 fn rfc3339(time: &str) -> String {
     format!("{}Z", time.replacen(' ', "T", 1))
+}
+
+/// Seconds since 1970 as RFC 3339; `None` for a time that no calendar has.
+fn time(seconds: i64) -> Option<String> {
+    let time = jiff::Timestamp::from_second(seconds).ok()?;
+    Some(time.to_string())
 }

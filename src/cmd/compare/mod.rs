@@ -1,0 +1,301 @@
+//! `compare`: which runs, what is printed, and the gate.
+
+mod document;
+mod sides;
+mod text;
+
+use super::Context;
+use crate::error::{Error, Result};
+use crate::model::{Difference, Run, Text, differences};
+use crate::output::note;
+use crate::stats::{self, Comparison, Metric, Outcome, Reason};
+use crate::store::Store;
+pub use sides::{Baseline, Stored, history};
+
+/// Compare runs test by test, and say how sure each change is
+///
+/// Each test that the runs share has a row for each metric: the values, the change in percent
+/// (a shorter time is better), an interval, and a verdict:
+///
+///   better, worse  a significant change of at least --min-change
+///   same           the whole interval is within --min-change
+///   ~              large enough, but not significant
+///   unclear        small, but the interval does not rule out a large change
+///   unverified     nothing tells how sure it is
+///
+/// The method tells how: 'rank 4,4' Mann-Whitney with the Hodges-Lehmann interval over so many
+/// values a side; 'welch 4,4' Welch's t test on logarithms; 'history 10' a prediction interval from
+/// so many earlier runs of the same configuration and machine, where the change is that from their
+/// level. With several NEW runs each has a column, and * marks the best.
+///
+/// With --fail-on-regression the exit code is 2 if something got worse: by at least --min-change,
+/// and significantly over all rows together (0.01); 3 if the runs cannot be compared: another
+/// model, quantisation or test set, a GPU against a CPU, a partial run; 1 for any failure. The
+/// report is printed before. Between single runs, repetitions do not tell the noise: keep earlier
+/// runs in the store.
+#[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    override_usage = "localstore compare [OPTIONS] BASE NEW...
+       localstore compare [OPTIONS] --baseline BASELINE [NEW...]",
+    after_help = "Examples:
+  localstore compare last~1 last
+  localstore compare -o md release last > comparison.md
+  localstore compare --baseline 'median-of 5' --fail-on-regression --min-change 3"
+)]
+pub struct Args {
+    /// Ids, 'last', 'last~N' or tags: the base first
+    #[arg(value_name = "RUN")]
+    runs: Vec<String>,
+    /// What NEW (or the last run) is compared with: last, the run measured before it of the same
+    /// configuration and machine; 'median-of N' of them; or a tag, of whose runs the last one of
+    /// the same configuration
+    #[arg(long, value_name = "BASELINE")]
+    baseline: Option<Baseline>,
+    /// What is compared, separated by commas: prompt_tps (pp), gen_tps (tg), ttft_ms (ttft),
+    /// avg_time_ms (time)
+    #[arg(long, value_name = "METRIC", value_delimiter = ',', value_parser = metric)]
+    metric: Vec<Metric>,
+    /// The smallest change that matters, in percent
+    #[arg(long, value_name = "PCT", default_value = "5", value_parser = percent)]
+    min_change: f64,
+    /// The probability of a false verdict [default: 0.05, for the gate 0.01]
+    #[arg(long, value_name = "P", value_parser = probability)]
+    alpha: Option<f64>,
+    /// How it is printed
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Output,
+    /// Exit with 2 if something got worse, with 3 if the runs cannot be compared
+    #[arg(long)]
+    fail_on_regression: bool,
+    /// Compare what cannot be compared all the same
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// A table for a terminal
+    #[value(alias = "console")]
+    Table,
+    /// A header, and a line a row
+    Csv,
+    /// One object with everything
+    Json,
+    /// An object a row
+    Jsonl,
+    /// Markdown, for a pull request
+    Md,
+}
+
+/// One run or the median of several, and what it is compared with.
+pub struct Report {
+    /// The base: usually one run.
+    pub base: Vec<Stored>,
+    /// The runs that are compared with it, one by one.
+    pub new: Vec<Column>,
+    /// In what they differ: base first, then each new run.
+    pub differences: Vec<Difference>,
+    /// What counted.
+    pub options: stats::Options,
+    /// What the gate says, if it was asked.
+    pub gate: Option<Outcome>,
+}
+
+/// A new run and its comparison with the base.
+pub struct Column {
+    pub run: Stored,
+    pub comparison: Comparison,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let store = Store::open_readonly(&context.location)?;
+    let (base, new) = choose(args, &store)?;
+    let count = new.len();
+    let mut report = compare(&store, base, new, options(args, count))?;
+    if args.fail_on_regression {
+        report.gate = Some(report.outcome(args.force));
+    }
+    let out = &mut context.out;
+    match args.output {
+        Output::Table => text::table(&report, out),
+        Output::Md => text::markdown(&report, out),
+        Output::Csv => document::csv(&report, out),
+        Output::Json => document::json(&report, out),
+        Output::Jsonl => document::jsonl(&report, out),
+    }?;
+    let Some(outcome) = report.gate else {
+        return Ok(());
+    };
+    // The report first, the verdict after it, also where both go to one terminal.
+    out.finish()?;
+    if report.new.iter().any(|new| new.comparison.gate.asked == 0) {
+        note(
+            "the gate could not decide: one repetition a test and fewer than five earlier runs \
+             do not tell a change from noise",
+        );
+    }
+    match outcome {
+        Outcome::Ok => Ok(()),
+        Outcome::Regression => {
+            note("regression");
+            Err(Error::exit(2))
+        }
+        Outcome::NotComparable => {
+            note("the runs cannot be compared; '--force' compares them all the same");
+            Err(Error::exit(3))
+        }
+    }
+}
+
+fn options(args: &Args, new: usize) -> stats::Options {
+    let default = stats::Options::default();
+    let alpha = args.alpha.unwrap_or(default.gate_alpha);
+    #[allow(clippy::cast_precision_loss, reason = "a few runs")]
+    let gate_alpha = alpha / new.max(1) as f64;
+    stats::Options {
+        metrics: if args.metric.is_empty() {
+            default.metrics
+        } else {
+            args.metric.clone()
+        },
+        min_change: args.min_change,
+        alpha: args.alpha.unwrap_or(default.alpha),
+        // Several comparisons share the probability of a false alarm (Bonferroni).
+        gate_alpha,
+    }
+}
+
+fn choose(args: &Args, store: &Store) -> Result<(Vec<Stored>, Vec<Stored>)> {
+    let read = |name: &String| Stored::read(store, store.resolve(name)?);
+    let (base, new) = if let Some(baseline) = &args.baseline {
+        let last = ["last".to_owned()];
+        let names = if args.runs.is_empty() {
+            &last
+        } else {
+            args.runs.as_slice()
+        };
+        let new = names.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let base = match new.first() {
+            Some(first) => sides::baseline(store, baseline, first)?,
+            None => Vec::new(),
+        };
+        (base, new)
+    } else {
+        let [base, new @ ..] = args.runs.as_slice() else {
+            return Err(missing("BASE"));
+        };
+        if new.is_empty() {
+            return Err(missing("NEW"));
+        }
+        let base = vec![read(base)?];
+        (base, new.iter().map(read).collect::<Result<_>>()?)
+    };
+    for run in &new {
+        let id = run.listed.id;
+        if base.iter().any(|base| base.listed.id == id) {
+            return Err(
+                Error::new(format_args!("run {id}"), "it would be compared with itself")
+                    .hint("'localstore list' shows the runs"),
+            );
+        }
+    }
+    Ok((base, new))
+}
+
+fn missing(name: &str) -> Error {
+    Error::new("missing parameter", name)
+        .hint("compare takes BASE and NEW, or --baseline; see 'localstore compare --help'")
+}
+
+/// Compares each of the new runs with the base, on the noise that earlier runs tell.
+pub fn compare(
+    store: &Store,
+    base: Vec<Stored>,
+    new: Vec<Stored>,
+    options: stats::Options,
+) -> Result<Report> {
+    let base_runs: Vec<&Run> = base.iter().map(|stored| &stored.run).collect();
+    let mut columns = Vec::with_capacity(new.len());
+    for run in new {
+        let history = history(store, &base, &run)?;
+        let history: Vec<&Run> = history.iter().collect();
+        let comparison = stats::compare(&base_runs, &[&run.run], &history, &options);
+        columns.push(Column { run, comparison });
+    }
+    let all: Vec<&Run> = base_runs
+        .iter()
+        .copied()
+        .chain(columns.iter().map(|column| &column.run.run))
+        .collect();
+    let differences = differences(&all);
+    Ok(Report {
+        base,
+        new: columns,
+        differences,
+        options,
+        gate: None,
+    })
+}
+
+impl Report {
+    /// The outcome over all columns: a regression in one is one.
+    fn outcome(&self, force: bool) -> Outcome {
+        let outcomes = || {
+            self.new
+                .iter()
+                .map(|new| new.comparison.gate.outcome(force))
+        };
+        for worst in [Outcome::Regression, Outcome::NotComparable] {
+            if outcomes().any(|outcome| outcome == worst) {
+                return worst;
+            }
+        }
+        Outcome::Ok
+    }
+}
+
+/// Why runs cannot be compared, in words.
+fn in_words(reason: &Reason) -> String {
+    match reason {
+        Reason::NothingInCommon => "no test in common".to_owned(),
+        Reason::Model => "another model".to_owned(),
+        Reason::Quant => "another quantisation".to_owned(),
+        Reason::TestSet => "other tests".to_owned(),
+        Reason::Accelerator => "another kind of accelerator".to_owned(),
+        Reason::Partial => "a partial run".to_owned(),
+        Reason::MissingValue { test, metric } => {
+            format!("{} of {} on one side only", metric.name(), printed(test))
+        }
+    }
+}
+
+fn printed(name: &Text) -> String {
+    name.display().into_owned()
+}
+
+fn metric(text: &str) -> std::result::Result<Metric, String> {
+    match text {
+        "pp" => Some(Metric::PromptTps),
+        "tg" => Some(Metric::GenTps),
+        "ttft" => Some(Metric::TtftMs),
+        "time" => Some(Metric::AvgTimeMs),
+        name => Metric::from_name(&name.replace('-', "_")),
+    }
+    .ok_or_else(|| "it is one of prompt_tps, gen_tps, ttft_ms, avg_time_ms".to_owned())
+}
+
+/// A percentage of 0 or more.
+pub fn percent(text: &str) -> std::result::Result<f64, String> {
+    match text.trim_end_matches('%').parse::<f64>() {
+        Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
+        _ => Err("it is a percentage, such as 5".to_owned()),
+    }
+}
+
+fn probability(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
+        _ => Err("it is a probability between 0 and 1, such as 0.05".to_owned()),
+    }
+}

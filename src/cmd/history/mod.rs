@@ -1,0 +1,507 @@
+//! `history`: one configuration over time.
+
+mod chart;
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::Context;
+use super::compare::percent;
+use super::filters::Filters;
+use crate::error::{Error, Result};
+use crate::model::{Difference, Source, Text, differences};
+use crate::output::{Column, Stdout, Table, color_wanted, note, printable};
+use crate::stats::{self, ChangePoint};
+use crate::store::{Configuration, Filter, Listed, Store};
+
+/// Show one configuration over time
+///
+/// A configuration is a model with its quantisation on one accelerator under one runtime, whatever
+/// its version. It is that of RUN, else of the run measured last that the filters choose. Its runs
+/// are listed as they were measured, and where the level changed (by at least --min-change, and for
+/// three runs or more) what changed there: the runtime's version, the kernel, the machine.
+///
+/// Partial runs are listed, but count in no trend.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  localstore history --model llama --accelerator 4090
+  localstore history last --metric gen_tps --since 90d
+  localstore history -o csv > trend.csv")]
+pub struct Args {
+    /// An id, 'last', 'last~N' or a tag: a run of the configuration
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+    /// Whose changes of level are looked for
+    #[arg(long, value_name = "METRIC", default_value = "score")]
+    metric: Metric,
+    /// The smallest change of level that matters, in percent
+    #[arg(long, value_name = "PCT", default_value = "5", value_parser = percent)]
+    min_change: f64,
+    /// The last so many runs; 0: all
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    limit: u32,
+    /// How it is printed
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Output,
+    #[command(flatten)]
+    filters: Filters,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// A table for a terminal, with a chart there
+    #[value(alias = "console")]
+    Table,
+    /// A header, and a line a run
+    Csv,
+    /// One object with everything
+    Json,
+    /// An object a run
+    Jsonl,
+    /// Markdown
+    Md,
+}
+
+/// What a trend is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Metric {
+    /// The score
+    Score,
+    /// Prompt processing, tokens per second, mean over the tests
+    #[value(name = "prompt_tps", aliases = ["prompt-tps", "pp"])]
+    PromptTps,
+    /// Generation, tokens per second, mean over the tests
+    #[value(name = "gen_tps", aliases = ["gen-tps", "tg"])]
+    GenTps,
+    /// Time to first token, milliseconds, mean over the tests
+    #[value(name = "ttft_ms", aliases = ["ttft-ms", "ttft"])]
+    TtftMs,
+}
+
+impl Metric {
+    /// All of them, in the order of the columns.
+    pub const ALL: [Self; 4] = [Self::Score, Self::PromptTps, Self::GenTps, Self::TtftMs];
+
+    /// Its name with its unit, for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Score => "score",
+            Self::PromptTps => "pp t/s",
+            Self::GenTps => "tg t/s",
+            Self::TtftMs => "ttft ms",
+        }
+    }
+
+    /// The value of a run; nan for a partial run, whose averages are of other tests.
+    pub fn value(self, run: &Listed) -> f64 {
+        let summary = &run.summary;
+        match self {
+            _ if run.partial => f64::NAN,
+            Self::Score => summary.performance_score,
+            Self::PromptTps => summary.avg_prompt_tps,
+            Self::GenTps => summary.avg_gen_tps,
+            Self::TtftMs => summary.avg_ttft_ms,
+        }
+    }
+}
+
+/// One configuration over time.
+pub struct Trend {
+    /// What it is of.
+    pub configuration: Configuration,
+    /// Its runs in the order in which they were measured.
+    pub runs: Vec<Listed>,
+    /// Where the level of the metric changed.
+    pub changes: Vec<Change>,
+}
+
+/// A change of level, and what else changed there.
+pub struct Change {
+    /// Where, and by how much.
+    pub point: ChangePoint,
+    /// In what the first run at the new level differs from the last full one before it.
+    pub differences: Vec<Difference>,
+}
+
+impl Trend {
+    /// Reads the last `limit` runs that match, and finds the changes.
+    pub fn read(
+        store: &Store,
+        configuration: Configuration,
+        filter: &Filter,
+        limit: Option<u32>,
+        metric: Metric,
+        min_change: f64,
+    ) -> Result<Self> {
+        let runs = store.series(configuration.id, filter, limit)?;
+        let values: Vec<f64> = runs.iter().map(|run| metric.value(run)).collect();
+        let mut changes = Vec::new();
+        for point in stats::change_points(&values, min_change) {
+            let is_full = |run: &&Listed| !run.partial;
+            let before = runs[..point.index].iter().rev().find(is_full);
+            let differences = match before {
+                Some(before) => {
+                    let [before, after] = [store.run(before.id)?, store.run(runs[point.index].id)?];
+                    differences(&[&before, &after])
+                }
+                None => Vec::new(),
+            };
+            changes.push(Change { point, differences });
+        }
+        Ok(Self {
+            configuration,
+            runs,
+            changes,
+        })
+    }
+
+    /// The values of the metric, run by run.
+    pub fn values(&self, metric: Metric) -> Vec<f64> {
+        self.runs.iter().map(|run| metric.value(run)).collect()
+    }
+}
+
+impl Change {
+    /// `+12.3%: runtime version 0.9.2 → 0.9.3, …`
+    pub fn in_words(&self) -> String {
+        let percent = format!("{:+.1}%", self.point.change_percent);
+        if self.differences.is_empty() {
+            return percent + ", nothing else is known to have changed";
+        }
+        let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".to_owned());
+        let differences: Vec<String> = self
+            .differences
+            .iter()
+            .map(|difference| {
+                let values: Vec<String> = difference.values.iter().map(known).collect();
+                format!("{} {}", difference.name, values.join(" → "))
+            })
+            .collect();
+        format!("{percent}: {}", differences.join(", "))
+    }
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let store = Store::open_readonly(&context.location)?;
+    let filter = Filter::from(&args.filters);
+    let (configuration, others) = choose(args.run.as_deref(), &store, &filter)?;
+    let limit = Some(args.limit).filter(|&limit| limit > 0);
+    // One more than is shown tells whether there are more.
+    let asked = limit.map(|limit| limit.saturating_add(1));
+    let mut trend = Trend::read(
+        &store,
+        configuration,
+        &filter,
+        asked,
+        args.metric,
+        args.min_change,
+    )?;
+    let cut = limit.is_some_and(|limit| trend.runs.len() > limit as usize);
+    if cut {
+        trend.forget_first();
+    }
+    if trend.runs.is_empty() {
+        let why = "no run of this configuration matches";
+        return Err(Error::new(store.path().display(), why));
+    }
+    let out = &mut context.out;
+    match args.output {
+        Output::Table => print_table(&trend, args.metric, out)?,
+        Output::Md => print_markdown(&trend, args.metric, out)?,
+        Output::Csv => print_csv(&trend, out)?,
+        Output::Json => print_json(&trend, args, out)?,
+        Output::Jsonl => print_jsonl(&trend, out)?,
+    }
+    if cut {
+        let shown = trend.runs.len();
+        note(&format!("the last {shown} runs; '--limit 0' shows all"));
+    }
+    match others {
+        0 => {}
+        1 => note("1 more configuration matches; '--model' and the other filters choose"),
+        n => note(&format!(
+            "{n} more configurations match; '--model' and the other filters choose"
+        )),
+    }
+    Ok(())
+}
+
+/// The configuration of the run, else the one measured last that the filters choose, and how many
+/// more they choose.
+pub fn choose(run: Option<&str>, store: &Store, filter: &Filter) -> Result<(Configuration, usize)> {
+    if let Some(name) = run {
+        return Ok((store.configuration_of(store.resolve(name)?)?, 0));
+    }
+    let mut matching = store.configurations(filter)?.into_iter();
+    let Some(first) = matching.next() else {
+        return Err(Error::new(store.path().display(), "no run matches"));
+    };
+    Ok((first, matching.len()))
+}
+
+impl Trend {
+    fn forget_first(&mut self) {
+        self.runs.remove(0);
+        self.changes.retain_mut(|change| {
+            change.point.index -= 1;
+            change.point.index > 0
+        });
+    }
+
+    /// The change at which the run of that index is the first.
+    fn change_at(&self, index: usize) -> Option<&Change> {
+        self.changes
+            .iter()
+            .find(|change| change.point.index == index)
+    }
+
+    fn title(&self) -> String {
+        let known = |text: &Option<Text>| text.as_ref().map(Text::to_string);
+        let of = &self.configuration;
+        let model = known(&of.model).unwrap_or_else(|| "unknown model".to_owned());
+        let quant = known(&of.quant).map_or_else(String::new, |quant| format!(" - {quant}"));
+        let accelerator =
+            known(&of.accelerator).unwrap_or_else(|| "unknown accelerator".to_owned());
+        let runtime = known(&of.runtime).unwrap_or_else(|| "unknown runtime".to_owned());
+        format!("{model}{quant}, {accelerator}, {runtime}")
+    }
+}
+
+/// The columns of runs; with the changes if there are any.
+fn table(trend: &Trend) -> Table {
+    let mut columns = vec![
+        ("id", Column::Number),
+        ("measured", Column::Whole),
+        ("version", Column::Text),
+        ("score", Column::Number),
+        ("pp t/s", Column::Number),
+        ("tg t/s", Column::Number),
+        ("ttft ms", Column::Number),
+    ];
+    if !trend.changes.is_empty() {
+        columns.push(("change", Column::Whole));
+    }
+    let mut table = Table::new(&columns);
+    for (index, run) in trend.runs.iter().enumerate() {
+        let measured = super::time(run.measured_at).unwrap_or_default();
+        let version = run.runtime_version.as_ref().map(Text::to_string);
+        let rounded = if run.source == Source::Console {
+            "~"
+        } else {
+            ""
+        };
+        let partial = if run.partial { " partial" } else { "" };
+        let summary = &run.summary;
+        let mut cells = vec![
+            run.id.to_string(),
+            measured.get(..10).unwrap_or_default().to_owned(),
+            version.unwrap_or_else(|| "?".to_owned()),
+            format!("{rounded}{}{partial}", summary.listed_score()),
+            format!("{:.2}", summary.avg_prompt_tps),
+            format!("{:.2}", summary.avg_gen_tps),
+            format!("{:.2}", summary.avg_ttft_ms),
+        ];
+        if let Some(change) = trend.change_at(index) {
+            cells.push(format!("{:+.1}%", change.point.change_percent));
+        }
+        table.row(&cells);
+    }
+    table
+}
+
+fn change_lines(trend: &Trend, metric: Metric, bullet: &str) -> String {
+    let lines: Vec<String> = trend
+        .changes
+        .iter()
+        .map(|change| {
+            let id = trend.runs[change.point.index].id;
+            let line = format!("{} from run {id} on {}", metric.title(), change.in_words());
+            format!("{bullet}{}\n", printable(&line))
+        })
+        .collect();
+    lines.concat()
+}
+
+fn print_table(trend: &Trend, metric: Metric, out: &mut Stdout) -> Result<()> {
+    let width = out.width();
+    let on_terminal = out.is_terminal();
+    let mut text = printable(&trend.title()).into_owned() + "\n\n";
+    for one in Metric::ALL {
+        text += &chart::sparkline(one.title(), &trend.values(one), width);
+    }
+    if on_terminal {
+        let changes: Vec<usize> = trend.changes.iter().map(|c| c.point.index).collect();
+        let color = color_wanted();
+        text += "\n";
+        text += &chart::chart(
+            metric.title(),
+            &trend.values(metric),
+            &changes,
+            width,
+            color,
+        );
+    }
+    text += "\n";
+    let rows = table(trend).render(width);
+    text += &rows;
+    if !trend.changes.is_empty() {
+        text += "\n";
+        text += &change_lines(trend, metric, "");
+    }
+    out.styled(text.as_bytes())
+}
+
+fn print_markdown(trend: &Trend, metric: Metric, out: &mut Stdout) -> Result<()> {
+    let mut text = format!("{}\n\n", printable(&trend.title()));
+    text += &table(trend).markdown();
+    let changes = change_lines(trend, metric, "- ");
+    if !changes.is_empty() {
+        text += "\n";
+        text += &changes;
+    }
+    out.write_all(text.as_bytes())
+        .map_err(|error| Error::stdout(&error))
+}
+
+/// A run of a trend for programs.
+#[derive(Debug, Serialize)]
+struct Line {
+    id: i64,
+    measured_at: String,
+    runtime_version: Option<String>,
+    score: f64,
+    avg_prompt_tps: f64,
+    avg_gen_tps: f64,
+    avg_ttft_ms: f64,
+    partial: bool,
+    /// The change of level that begins here, in percent.
+    change_percent: Option<f64>,
+    /// What else changed there.
+    changed: Option<String>,
+}
+
+const NAMES: [&str; 10] = [
+    "id",
+    "measured_at",
+    "runtime_version",
+    "score",
+    "avg_prompt_tps",
+    "avg_gen_tps",
+    "avg_ttft_ms",
+    "partial",
+    "change_percent",
+    "changed",
+];
+
+fn lines(trend: &Trend) -> impl Iterator<Item = Line> + '_ {
+    trend.runs.iter().enumerate().map(|(index, run)| {
+        let change = trend.change_at(index);
+        Line {
+            id: run.id,
+            measured_at: super::time(run.measured_at).unwrap_or_default(),
+            runtime_version: run.runtime_version.as_ref().map(Text::to_string),
+            score: run.summary.performance_score,
+            avg_prompt_tps: run.summary.avg_prompt_tps,
+            avg_gen_tps: run.summary.avg_gen_tps,
+            avg_ttft_ms: run.summary.avg_ttft_ms,
+            partial: run.partial,
+            change_percent: change.map(|change| change.point.change_percent),
+            changed: change.map(Change::in_words),
+        }
+    })
+}
+
+fn print_csv(trend: &Trend, out: &mut Stdout) -> Result<()> {
+    let failed = |error: csv::Error| Error::stdout(&error.into());
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record(NAMES).map_err(failed)?;
+    for line in lines(trend) {
+        let percent = line.change_percent.map(|percent| percent.to_string());
+        writer
+            .write_record([
+                line.id.to_string(),
+                line.measured_at,
+                line.runtime_version.unwrap_or_default(),
+                line.score.to_string(),
+                line.avg_prompt_tps.to_string(),
+                line.avg_gen_tps.to_string(),
+                line.avg_ttft_ms.to_string(),
+                line.partial.to_string(),
+                percent.unwrap_or_default(),
+                line.changed.unwrap_or_default(),
+            ])
+            .map_err(failed)?;
+    }
+    writer.flush().map_err(|error| Error::stdout(&error))
+}
+
+fn print_jsonl(trend: &Trend, out: &mut Stdout) -> Result<()> {
+    for line in lines(trend) {
+        serde_json::to_writer(&mut *out, &line).map_err(|e| Error::stdout(&e.into()))?;
+        out.write_all(b"\n").map_err(|e| Error::stdout(&e))?;
+    }
+    Ok(())
+}
+
+#[derive(Debug, Serialize)]
+struct Document {
+    model: Option<String>,
+    quant: Option<String>,
+    accelerator: Option<String>,
+    runtime: Option<String>,
+    metric: &'static str,
+    min_change_percent: f64,
+    runs: Vec<Line>,
+    changes: Vec<Changed>,
+}
+
+#[derive(Debug, Serialize)]
+struct Changed {
+    run_id: i64,
+    before: f64,
+    after: f64,
+    change_percent: f64,
+    differences: Vec<Differs>,
+}
+
+#[derive(Debug, Serialize)]
+struct Differs {
+    name: &'static str,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+fn print_json(trend: &Trend, args: &Args, out: &mut Stdout) -> Result<()> {
+    let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
+    let differs = |difference: &Difference| Differs {
+        name: difference.name,
+        before: difference.values.first().cloned().flatten(),
+        after: difference.values.get(1).cloned().flatten(),
+    };
+    let changed = |change: &Change| Changed {
+        run_id: trend.runs[change.point.index].id,
+        before: change.point.before,
+        after: change.point.after,
+        change_percent: change.point.change_percent,
+        differences: change.differences.iter().map(differs).collect(),
+    };
+    let of = &trend.configuration;
+    let document = Document {
+        model: text(&of.model),
+        quant: text(&of.quant),
+        accelerator: text(&of.accelerator),
+        runtime: text(&of.runtime),
+        metric: match args.metric {
+            Metric::Score => "score",
+            Metric::PromptTps => "prompt_tps",
+            Metric::GenTps => "gen_tps",
+            Metric::TtftMs => "ttft_ms",
+        },
+        min_change_percent: args.min_change,
+        runs: lines(trend).collect(),
+        changes: trend.changes.iter().map(changed).collect(),
+    };
+    serde_json::to_writer_pretty(&mut *out, &document).map_err(|e| Error::stdout(&e.into()))?;
+    out.write_all(b"\n").map_err(|e| Error::stdout(&e))
+}
