@@ -8,7 +8,7 @@ use super::evidence::{self, Evidence, Method, RunValues};
 use super::gate::{self, Gate};
 use super::metric::change_percent;
 use super::{Metric, Tails, basic};
-use crate::model::{Run, Test, Text};
+use crate::model::{Run, Summary, Test, Text};
 
 /// What is compared, and what counts.
 #[derive(Debug, Clone, PartialEq)]
@@ -153,7 +153,7 @@ pub struct Comparison {
     pub only_base: Vec<TestKey>,
     /// Tests that no run of the base has.
     pub only_new: Vec<TestKey>,
-    /// The scores, if they are numbers above zero.
+    /// The scores over the tests that all runs have, if they are numbers above zero.
     pub score: Option<Score>,
     /// What the gate says.
     pub gate: Gate,
@@ -229,7 +229,7 @@ pub fn compare(base: &[&Run], new: &[&Run], history: &[&Run], options: &Options)
         means,
         only_base: missing_from(&base_keys, &new_keys),
         only_new: missing_from(&new_keys, &base_keys),
-        score: score(base, new),
+        score: score(&sides, &common),
         gate,
     }
 }
@@ -450,15 +450,20 @@ fn verdict(
     }
 }
 
-fn score(base: &[&Run], new: &[&Run]) -> Option<Score> {
-    let score = |runs: &[&Run]| {
-        let scores: Vec<f64> = runs
-            .iter()
-            .map(|run| run.summary().performance_score)
-            .collect();
+/// The scores over these tests, so that a test of one side is not averaged in.
+fn score(sides: &Sides, tests: &[TestKey]) -> Option<Score> {
+    let score = |runs: &[Tests]| {
+        let score = |run: &Tests| {
+            let tests: Vec<Test> = tests
+                .iter()
+                .filter_map(|&key| run.get(key).cloned())
+                .collect();
+            Summary::of(&tests).performance_score
+        };
+        let scores: Vec<f64> = runs.iter().map(score).collect();
         median(&scores).filter(|&score| ln(score).is_some())
     };
-    let (base, new) = (score(base)?, score(new)?);
+    let (base, new) = (score(&sides.base)?, score(&sides.new)?);
     Some(Score {
         base,
         new,

@@ -3,10 +3,13 @@
 mod sandbox;
 
 mod add;
+mod bench;
 mod chat;
 mod cli;
+mod compare;
 mod export;
 mod goldens;
+mod history;
 mod list;
 mod logs;
 mod merge;

@@ -372,3 +372,49 @@ fn an_export_does_not_depend_on_what_others_brought() {
         format!("{first}\n{second}")
     );
 }
+
+/// A store that version 1 of the schema made, with runs of all kinds.
+#[test]
+fn an_older_store_is_brought_up_and_loses_nothing() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir_all(sandbox.store().parent().unwrap()).unwrap();
+    std::fs::copy(fixture("stores/version-1.sqlite3"), sandbox.store()).unwrap();
+    let version = |sandbox: &Sandbox| -> String {
+        let sql = "SELECT value FROM metadata WHERE key = 'localstore.schema_version'";
+        sandbox.db().query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(version(&sandbox), "1");
+    let json = sandbox.run(["export", "2", "-o", "json"]).ok();
+    assert_eq!(json, read_fixture("golden/gpu-reps4.json"));
+    assert_eq!(
+        version(&sandbox),
+        localstore::store::SCHEMA_VERSION.to_string()
+    );
+
+    // The same runs added to a new store end up in the same rows.
+    let fresh = Sandbox::new();
+    fresh.add([
+        "captures/capture-json-submitted.stdout.txt",
+        "golden/gpu-reps4.json",
+        "golden/no-tests.json",
+        "golden/cpu-i7-14b.csv",
+        "golden/second-gpu.md",
+        "golden/nan-stddev.json",
+    ]);
+    let rows = |sandbox: &Sandbox| -> Vec<String> {
+        let db = sandbox.db();
+        let mut statement = db
+            .prepare(
+                "SELECT r.run_id || ' ' || r.score || ' ' || json_array(c.id, c.model_name,
+                     c.model_quant_str, c.accelerator_name, c.runtime_name)
+                 FROM localstore_runs r
+                 JOIN localstore_configurations c ON c.id = r.configuration_id
+                 ORDER BY r.run_id",
+            )
+            .unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    assert_eq!(rows(&sandbox).len(), 6);
+    assert_eq!(rows(&sandbox), rows(&fresh));
+}

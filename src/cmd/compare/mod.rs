@@ -52,8 +52,8 @@ pub struct Args {
     /// the same configuration
     #[arg(long, value_name = "BASELINE")]
     baseline: Option<Baseline>,
-    /// What is compared, separated by commas: prompt_tps (pp), gen_tps (tg), ttft_ms (ttft),
-    /// avg_time_ms (time)
+    /// What is compared, separated by commas: pp, tg, ttft, time (of the whole test), or the names
+    /// of the fields
     #[arg(long, value_name = "METRIC", value_delimiter = ',', value_parser = metric)]
     metric: Vec<Metric>,
     /// The smallest change that matters, in percent

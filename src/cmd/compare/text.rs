@@ -132,18 +132,19 @@ fn head(report: &Report, bullet: &str) -> String {
             .iter()
             .map(|run| run.listed.id.to_string())
             .collect();
-        text += &format!("{bullet}base median of runs {}\n", ids.join(", "));
+        text += &[bullet, "base median of runs ", &ids.join(", "), "\n"].concat();
     }
     let mut line = |role: &str, stored: &Stored| {
         let run = &stored.listed;
         let measured = super::super::time(run.measured_at).unwrap_or_default();
-        let mut line = format!("{bullet}{role} run {}, measured {measured}", run.id);
-        line += &format!(", score {}", run.summary.listed_score());
-        if run.partial {
-            line += " partial";
-        }
+        let score = run.summary.listed_score();
+        let partial = if run.partial { " partial" } else { "" };
+        let mut line = format!(
+            "{bullet}{role} run {}, measured {measured}, score {score}{partial}",
+            run.id
+        );
         if !run.tags.is_empty() {
-            line += &format!(", tagged {}", run.tags.join(" "));
+            line += &[", tagged ", &run.tags.join(" ")].concat();
         }
         text += &printable(&line);
         text.push('\n');
@@ -349,15 +350,16 @@ fn columns(report: &Report, new: &[Column], markdown: bool) -> (Vec<Option<Verdi
     }
     let score = |column: &Column| column.comparison.score;
     if let Some(first) = new.iter().find_map(score) {
-        let mut cells = vec!["score".to_owned(), value(first.base) + " "];
+        let scores = new.iter().filter_map(score).map(|score| score.new);
+        let best = scores.fold(first.base, f64::max);
+        let shown = |score: f64| value(score) + if score == best { "*" } else { " " };
+        let mut cells = vec!["score".to_owned(), shown(first.base)];
         if markdown {
             cells.insert(1, String::new());
         }
         for column in new {
             match score(column) {
-                Some(score) => {
-                    cells.extend([value(score.new) + " ", change(score.change_percent)]);
-                }
+                Some(score) => cells.extend([shown(score.new), change(score.change_percent)]),
                 None => cells.extend(["-".to_owned(), String::new()]),
             }
         }

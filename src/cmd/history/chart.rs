@@ -51,7 +51,7 @@ pub fn chart(
     let room = usize::from(width.unwrap_or(WIDTH)).saturating_sub(LABEL + 2);
     let points = squeezed(values, room.max(8));
     // A run is as wide as there is room for, up to three columns.
-    let wide = (room / points.len().max(1)).clamp(1, 3);
+    let wide = (room / points.len()).clamp(1, 3);
     let heights = heights(&points, LINES * 8);
     let mut text = String::new();
     for line in (0..LINES).rev() {
@@ -93,8 +93,7 @@ pub fn chart(
         } else {
             ("", "")
         };
-        text += &format!("{:>LABEL$} {start}{marks}{end}", "changes");
-        text.push('\n');
+        text += &["  changes ", start, marks, end, "\n"].concat();
     }
     text
 }
@@ -156,6 +155,16 @@ mod tests {
     fn a_chart_marks_changes_of_level() {
         let values = [10.0, 10.0, 10.0, 20.0, 20.0, 20.0];
         let text = chart("score", &values, &[3], Some(40), false);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+          20.00          █████████
+                         █████████
+                         █████████
+          score          █████████
+                         █████████
+                         █████████
+                         █████████
+          10.00 ▁▁▁▁▁▁▁▁▁█████████
+        changes          ^
+        ");
     }
 }

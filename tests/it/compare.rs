@@ -1,0 +1,399 @@
+//! `compare`: what is printed, which runs are meant, and the gate.
+
+use serde_json::Value;
+
+use crate::bench::{Bench, days};
+use crate::sandbox::{Ran, Sandbox};
+
+fn store(benches: &[Bench]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let text: String = benches
+        .iter()
+        .map(|bench| bench.document() + "\n")
+        .collect();
+    sandbox.run_with_input(["add"], text.as_bytes()).ok();
+    sandbox
+}
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_slice(&ran.stdout).unwrap()
+}
+
+/// Four repetitions; the second run generates a tenth slower, with a newer runtime.
+fn slower() -> Sandbox {
+    let base = Bench {
+        repetitions: 4,
+        ..Bench::default()
+    };
+    let new = Bench {
+        repetitions: 4,
+        generation: 0.9,
+        version: "0.9.3",
+        ..Bench::default()
+    };
+    store(&[base, new])
+}
+
+#[test]
+fn what_differs_comes_first_and_a_row_tells_values_change_interval_verdict_and_method() {
+    let sandbox = slower();
+    let ran = sandbox.run(["compare", "1", "2", "--metric", "gen_tps,ttft_ms"]);
+    insta::assert_snapshot!(ran.snapshot(&sandbox), @r"
+    exit 0
+    --- stdout
+    Llama 3.2 1B Instruct, Q4_K - Medium, GPU One, llamafile
+    base run 1, measured 2025-01-01T12:00:00Z, score 1832
+    new run 2, measured 2025-01-01T12:00:00Z, score 1766
+
+    runtime version: 0.9.2 → 0.9.3
+
+    test              base     new  change  95% interval  verdict     method
+    tg t/s
+     pp1024+tg16    131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
+     pp4096+tg256   131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
+     pp2048+tg256   131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
+     pp2048+tg768   131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
+     pp1024+tg1024  131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
+     pp1280+tg3072  131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
+     pp384+tg1152   131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
+     pp64+tg1024    131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
+     pp16+tg1536    131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
+     geo. mean      131.30  118.17  -10.0%    -10.1…-9.9  worse       welch 4,4
+    ttft ms
+     pp1024+tg16    134.35  135.20   +0.6%                unverified
+     pp4096+tg256   514.55  515.39   +0.2%                unverified
+     pp2048+tg256   261.08  261.93   +0.3%                unverified
+     pp2048+tg768   261.08  261.93   +0.3%                unverified
+     pp1024+tg1024  134.35  135.20   +0.6%                unverified
+     pp1280+tg3072  166.03  166.88   +0.5%                unverified
+     pp384+tg1152    55.14   55.99   +1.5%                unverified
+     pp64+tg1024     15.54   16.38   +5.4%                unverified
+     pp16+tg1536      9.60   10.44   +8.8%                unverified
+     geo. mean       98.39  100.36   +2.0%                unverified
+    score           1832.5  1766.3   -3.6%
+
+    unverified: no deviation is known (a time to first token never has one), nor earlier runs
+    --- stderr
+    ");
+}
+
+#[test]
+fn several_runs_have_a_column_each_and_the_best_is_marked() {
+    let fast = Bench {
+        speed: 1.2,
+        version: "0.9.4",
+        ..Bench::default()
+    };
+    let other = Bench {
+        speed: 0.9,
+        accelerator: "GPU Two",
+        ..Bench::default()
+    };
+    let sandbox = store(&[Bench::default(), fast, other]);
+    let ran = sandbox.run(["compare", "1", "2", "3", "--metric", "tg"]);
+    insta::assert_snapshot!(ran.snapshot(&sandbox), @r"
+    exit 0
+    --- stdout
+    Llama 3.2 1B Instruct, Q4_K - Medium, llamafile
+    base run 1, measured 2025-01-01T12:00:00Z, score 1832
+    new run 2, measured 2025-01-01T12:00:00Z, score 2198
+    new run 3, measured 2025-01-01T12:00:00Z, score 1649
+
+    accelerator: GPU One | GPU One | GPU Two
+    runtime version: 0.9.2 | 0.9.4 | 0.9.2
+
+    test              run 1    run 2                       run 3
+    tg t/s
+     pp1024+tg16    131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
+     pp4096+tg256   131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
+     pp2048+tg256   131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
+     pp2048+tg768   131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
+     pp1024+tg1024  131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
+     pp1280+tg3072  131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
+     pp384+tg1152   131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
+     pp64+tg1024    131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
+     pp16+tg1536    131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
+     geo. mean      131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
+    score           1832.5   2199.0*  +20.0%             1649.2   -10.0%
+
+    run 2: unverified: one repetition a test, and fewer than three earlier runs to tell the noise
+    run 3: unverified: one repetition a test, and fewer than three earlier runs to tell the noise
+    --- stderr
+    ");
+}
+
+#[test]
+fn markdown_pastes_into_a_pull_request() {
+    let sandbox = slower();
+    let ran = sandbox.run(["compare", "1", "2", "--metric", "pp", "-o", "md"]);
+    insta::assert_snapshot!(ran.snapshot(&sandbox), @r"
+    exit 0
+    --- stdout
+    - Llama 3.2 1B Instruct, Q4_K - Medium, GPU One, llamafile
+    - base run 1, measured 2025-01-01T12:00:00Z, score 1832
+    - new run 2, measured 2025-01-01T12:00:00Z, score 1766
+
+    - runtime version: 0.9.2 → 0.9.3
+
+    | metric | test          |   base |    new | change | 95% interval | verdict | method    |
+    |--------|---------------|-------:|-------:|-------:|-------------:|---------|-----------|
+    | pp t/s | pp1024+tg16   | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
+    | pp t/s | pp4096+tg256  | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
+    | pp t/s | pp2048+tg256  | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
+    | pp t/s | pp2048+tg768  | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
+    | pp t/s | pp1024+tg1024 | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
+    | pp t/s | pp1280+tg3072 | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
+    | pp t/s | pp384+tg1152  | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
+    | pp t/s | pp64+tg1024   | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
+    | pp t/s | pp16+tg1536   | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
+    | pp t/s | geo. mean     | 8080.0 | 8080.0 |  +0.0% |    -0.1…+0.1 | same    | welch 4,4 |
+    | score  |               | 1832.5 | 1766.3 |  -3.6% |              |         |           |
+    --- stderr
+    ");
+}
+
+#[test]
+fn formats_for_programs_hold_the_same_rows() {
+    let sandbox = slower();
+    let document = json(&sandbox.run(["compare", "1", "2", "-o", "json"]));
+    let rows = document["comparisons"][0]["rows"].as_array().unwrap();
+    // Nine tests and a mean for each of four metrics, and the score.
+    assert_eq!(rows.len(), 41);
+    assert_eq!(document["gate"], Value::Null);
+    assert_eq!(document["differences"][0]["name"], "runtime version");
+    assert_eq!(document["differences"][0]["new"][0], "0.9.3");
+    let slow = |row: &&Value| row["metric"] == "gen_tps" && row["kind"] == "test";
+    for row in rows.iter().filter(slow) {
+        let change = row["change_percent"].as_f64().unwrap();
+        assert!((change + 10.0).abs() < 0.01, "{change}");
+        assert_eq!(row["verdict"], "worse");
+        assert_eq!(row["method"], "welch");
+    }
+    let jsonl = sandbox.run(["compare", "1", "2", "-o", "jsonl"]).text();
+    let lines: Vec<Value> = jsonl
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(&lines, rows);
+    let csv = sandbox.run(["compare", "1", "2", "-o", "csv"]).text();
+    assert_eq!(csv.lines().count(), 42);
+    assert!(csv.starts_with("base_id,new_id,kind,test,"));
+}
+
+#[test]
+fn tests_of_one_side_are_named_and_not_averaged_in() {
+    let fewer = Bench {
+        tests: 8,
+        ..Bench::default()
+    };
+    let sandbox = store(&[Bench::default(), fewer]);
+    let ran = sandbox.run(["compare", "1", "2"]);
+    let text = ran.text();
+    assert!(text.contains("only the base has pp16+tg1536\n"), "{text}");
+    assert!(
+        text.contains("not comparable: other tests, a partial run\n"),
+        "{text}"
+    );
+    assert!(!text.contains("\n pp16+tg1536"), "{text}");
+    // The score is that of the tests in common.
+    assert!(
+        text.contains("\nscore           1765.6  1765.6   +0.0%\n"),
+        "{text}"
+    );
+    let document = json(&sandbox.run(["compare", "1", "2", "-o", "json"]));
+    assert_eq!(document["comparisons"][0]["only_base"][0], "pp16+tg1536");
+}
+
+#[test]
+fn the_gate_tells_by_its_exit_code() {
+    let gate = |sandbox: &Sandbox, args: &[&str]| {
+        let mut all = vec!["compare", "--fail-on-regression"];
+        all.extend(args);
+        sandbox.run(all)
+    };
+    let sandbox = slower();
+    let ran = gate(&sandbox, &["1", "2"]);
+    assert_eq!(ran.code, Some(2));
+    assert_eq!(ran.stderr, "localstore: regression\n");
+    assert!(
+        ran.text().contains("gate: regression"),
+        "the report comes first"
+    );
+    // Faster is no regression, nor is a change that is too small to matter.
+    assert_eq!(gate(&sandbox, &["2", "1"]).code, Some(0));
+    assert_eq!(
+        gate(&sandbox, &["1", "2", "--min-change", "15"]).code,
+        Some(0)
+    );
+    assert_eq!(gate(&sandbox, &["1", "2", "--metric", "pp"]).code, Some(0));
+    assert_eq!(gate(&sandbox, &["1", "99"]).code, Some(1));
+    let document = json(&gate(&sandbox, &["1", "2", "-o", "json"]));
+    assert_eq!(document["gate"], "regression");
+}
+
+#[test]
+fn runs_of_different_things_cannot_pass_the_gate() {
+    type Difference = (&'static str, fn(&mut Bench));
+    let differences: [Difference; 4] = [
+        ("another model", |bench| bench.model = "Qwen2.5 14B"),
+        ("another quantisation", |bench| bench.quant = "Q8_0"),
+        ("another kind of accelerator", |bench| bench.kind = "CPU"),
+        ("other tests, a partial run", |bench| bench.tests = 5),
+    ];
+    for (reason, change) in differences {
+        let mut other = Bench {
+            day: 2,
+            ..Bench::default()
+        };
+        change(&mut other);
+        let sandbox = store(&[Bench::default(), other]);
+        let args = ["compare", "1", "2", "--fail-on-regression"];
+        let ran = sandbox.run(args);
+        assert_eq!(ran.code, Some(3), "{reason}");
+        let line = format!("not comparable: {reason}\n");
+        assert!(ran.text().contains(&line), "{}", ran.text());
+        let forced = sandbox.run(args.into_iter().chain(["--force"]));
+        assert_ne!(forced.code, Some(3), "{reason}");
+        // Without the gate it is said, and no failure.
+        assert_eq!(sandbox.run(["compare", "1", "2"]).code, Some(0));
+    }
+}
+
+#[test]
+fn single_repetitions_are_judged_by_earlier_runs() {
+    let mut benches = days(1..=10);
+    benches.push(Bench {
+        day: 11,
+        speed: 0.9,
+        ..Bench::default()
+    });
+    let sandbox = store(&benches);
+    let args = ["compare", "--fail-on-regression", "--min-change", "3"];
+    let with = |more: &[&'static str]| sandbox.run(args.iter().chain(more));
+    for more in [
+        &["last~1", "last"][..],
+        &["1", "last"],
+        &["--baseline", "last"],
+        &["--baseline", "median-of", "10"],
+        &["--baseline", "median-of", "10", "last"],
+        &["--baseline=median-of", "10"],
+        &["--baseline", "median-of 10"],
+        &["last", "--baseline", "median-of-10"],
+    ] {
+        let ran = with(more);
+        assert_eq!(ran.code, Some(2), "{more:?}: {}", ran.text());
+        assert!(ran.text().contains("history 10"), "{more:?}");
+    }
+    assert_eq!(with(&["--baseline", "median-of", "5", "10"]).code, Some(0));
+}
+
+#[test]
+fn without_earlier_runs_a_single_repetition_is_unverified() {
+    let new = Bench {
+        speed: 0.8,
+        ..Bench::default()
+    };
+    let sandbox = store(&[Bench::default(), new]);
+    let ran = sandbox.run(["compare", "1", "2", "--fail-on-regression"]);
+    assert_eq!(ran.code, Some(0));
+    assert!(
+        ran.stderr.contains("the gate could not decide"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.text().contains("unverified: one repetition a test"));
+}
+
+#[test]
+fn earlier_runs_before_a_change_of_level_tell_nothing() {
+    let mut benches = days(1..=6);
+    benches.extend(days(7..=13).into_iter().map(|bench| Bench {
+        speed: 0.7,
+        ..bench
+    }));
+    let sandbox = store(&benches);
+    let document = json(&sandbox.run(["compare", "12", "13", "-o", "json"]));
+    let row = &document["comparisons"][0]["rows"][0];
+    assert_eq!(row["method"], "history");
+    // Over both levels the interval would be wider than the change between them.
+    assert!(row["high_percent"].as_f64().unwrap() < 5.0, "{row}");
+    assert!(row["low_percent"].as_f64().unwrap() > -5.0, "{row}");
+}
+
+#[test]
+fn a_baseline_is_of_the_same_configuration_and_machine() {
+    let other_model = Bench {
+        day: 2,
+        model: "Qwen2.5 14B",
+        ..Bench::default()
+    };
+    let other_machine = Bench {
+        day: 3,
+        cpu: "CPU Two",
+        ..Bench::default()
+    };
+    let new = Bench {
+        day: 4,
+        ..Bench::default()
+    };
+    let sandbox = store(&[Bench::default(), other_model, other_machine, new]);
+    let base = |args: &[&str]| {
+        let mut all = vec!["compare", "-o", "json"];
+        all.extend(args);
+        let document = json(&sandbox.run(all));
+        document["base"][0]["id"].as_i64().unwrap()
+    };
+    assert_eq!(base(&["--baseline", "last"]), 1);
+    // A tag may be on a run of each configuration.
+    sandbox.run(["tag", "main", "1", "2"]).ok();
+    assert_eq!(base(&["--baseline", "main"]), 1);
+    assert_eq!(base(&["--baseline", "2"]), 2);
+    let few = sandbox.run(["compare", "--baseline", "median-of", "9"]);
+    assert_eq!(few.code, Some(0));
+    assert!(few.stderr.contains("the median of 1"), "{}", few.stderr);
+    insta::assert_snapshot!(sandbox.run(["compare", "--baseline", "last", "2"]).failed(), @"run 2: there is no earlier run of its model, accelerator and runtime on its machine");
+}
+
+#[test]
+fn what_cannot_be_meant_is_one_clear_line() {
+    let sandbox = slower();
+    let failed = |args: &[&str]| {
+        let mut all = vec!["compare"];
+        all.extend(args);
+        sandbox.run(all).failed()
+    };
+    let lines = [
+        failed(&["1", "1"]),
+        failed(&["last", "2"]),
+        failed(&["1"]),
+        failed(&[]),
+        failed(&["1", "77"]),
+        failed(&["1", "2", "--metric", "speed"]),
+        failed(&["1", "2", "--min-change", "-1"]),
+        failed(&["1", "2", "--alpha", "2"]),
+        failed(&["1", "2", "--baseline", "median-of", "0"]),
+    ];
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    run 1: it would be compared with itself
+    run 2: it would be compared with itself
+    missing parameter: NEW
+    missing parameter: BASE
+    run '77': there is no such run in the store
+    invalid parameter for: --metric
+    invalid parameter for: -1
+    invalid parameter for: --alpha
+    invalid parameter for: --baseline
+    ");
+    let empty = Sandbox::new();
+    let missing = empty.run(["compare", "1", "2"]).failed();
+    assert!(missing.ends_with("there is no store"), "{missing}");
+}
+
+#[test]
+fn a_deviation_that_is_no_number_is_not_used() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/nan-stddev.json", "golden/gpu-reps4.json"]);
+    let text = sandbox.run(["compare", "2", "1", "--metric", "pp"]).text();
+    assert!(!text.to_lowercase().contains("nan"), "{text}");
+    assert!(text.contains("unverified: no deviation is known"), "{text}");
+}
