@@ -30,13 +30,16 @@ use migrations::Schema;
 pub use runs::{Added, Stored};
 pub use select::{Filter, Listed, Sort};
 pub use tags::check_tag;
-pub use trends::Configuration;
+pub use trends::{Configuration, Level};
 
 /// What the C tool runs on every open.
 pub const DEFAULT_STARTUP_SQL: &str = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;";
 
 /// How long a busy store is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Statements that are kept prepared: more than an add uses.
+const STATEMENTS: usize = 64;
 
 /// Leaves the log of a WAL file where it is on closing.
 const KEEP_LOG: DbConfig = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
@@ -272,7 +275,9 @@ fn connect_readonly(path: &Path) -> rusqlite::Result<(Connection, Schema)> {
 }
 
 fn open_with(flags: OpenFlags, path: &Path) -> rusqlite::Result<Connection> {
-    Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(db)
 }
 
 fn prepare_readonly(db: Connection) -> rusqlite::Result<(Connection, Schema)> {

@@ -159,12 +159,13 @@ impl Store {
             return Ok(Vec::new());
         }
         let query = || -> rusqlite::Result<_> {
-            let (condition, values) = filter.condition(&self.db)?;
+            let condition = filter.condition(&self.db)?;
+            let of_runs = condition.of_runs();
             self.db
                 .prepare(&format!(
-                    "SELECT r.run_id FROM localstore_runs r WHERE {condition} ORDER BY r.run_id"
+                    "SELECT r.run_id FROM localstore_runs r WHERE {of_runs} ORDER BY r.run_id"
                 ))?
-                .query_map(params_from_iter(values), |row| row.get(0))?
+                .query_map(params_from_iter(condition.values), |row| row.get(0))?
                 .collect()
         };
         query().map_err(|error| self.failure(&error))
@@ -176,10 +177,12 @@ impl Store {
             return Ok(Vec::new());
         }
         let query = || -> rusqlite::Result<_> {
-            let (condition, mut values) = filter.condition(&self.db)?;
+            let condition = filter.condition(&self.db)?;
+            let of_runs = condition.of_runs();
+            let mut values = condition.values;
             values.push(Value::Integer(limit.map_or(-1, i64::from)));
             let sql = format!(
-                "SELECT r.run_id, {CREATED_AT}, {COLUMNS} FROM {TABLES} WHERE {condition}
+                "SELECT r.run_id, {CREATED_AT}, {COLUMNS} FROM {TABLES} WHERE {of_runs}
                  ORDER BY {}r.run_id DESC LIMIT ?{}",
                 sort.sql(),
                 values.len()
@@ -265,52 +268,104 @@ impl Filter {
         texts.iter().all(|text| text.is_none()) && numbers.iter().all(|number| number.is_none())
     }
 
-    /// The condition on `localstore_runs r`, and its values. Text is looked for in the small
-    /// tables that the runs refer to.
-    pub(super) fn condition(&self, db: &Connection) -> rusqlite::Result<(String, Vec<Value>)> {
+    /// What it says in SQL, and the values. Text is looked for in the small tables that the runs
+    /// refer to.
+    pub(super) fn condition(&self, db: &Connection) -> rusqlite::Result<Condition> {
         define_contains(db)?;
-        let mut parts = vec!["1".to_owned()];
-        let mut values: Vec<Value> = Vec::new();
-        let texts = [
-            (
-                &self.model,
-                "r.configuration_id IN (SELECT id FROM localstore_configurations WHERE localstore_contains(model_name, ?))",
-            ),
-            (
-                &self.quant,
-                "r.configuration_id IN (SELECT id FROM localstore_configurations WHERE localstore_contains(model_quant_str, ?))",
-            ),
-            (
-                &self.accelerator,
-                "r.configuration_id IN (SELECT id FROM localstore_configurations WHERE localstore_contains(accelerator_name, ?))",
-            ),
-            (
-                &self.runtime,
-                "r.environment_id IN (SELECT id FROM localstore_environments WHERE localstore_contains(runtime_name || ' ' || coalesce(runtime_version, ''), ?))",
-            ),
-            (
-                &self.tag,
-                "r.run_id IN (SELECT run_id FROM localstore_tags WHERE localstore_contains(tag, ?))",
-            ),
-        ];
-        for (wanted, sql) in texts {
+        let mut condition = Condition::default();
+        let mut add = |wanted: &Option<String>, of: Of, sql: &str| {
             if let Some(wanted) = wanted {
-                values.push(Value::Text(wanted.to_lowercase()));
-                parts.push(sql.replace('?', &format!("?{}", values.len())));
+                condition.add(of, sql, Value::Text(wanted.to_lowercase()));
             }
-        }
+        };
+        add(
+            &self.model,
+            Of::Configuration,
+            "localstore_contains(c.model_name, ?)",
+        );
+        add(
+            &self.quant,
+            Of::Configuration,
+            "localstore_contains(c.model_quant_str, ?)",
+        );
+        add(
+            &self.accelerator,
+            Of::Configuration,
+            "localstore_contains(c.accelerator_name, ?)",
+        );
+        add(
+            &self.runtime,
+            Of::Run,
+            "r.environment_id IN (SELECT id FROM localstore_environments WHERE
+                 localstore_contains(runtime_name || ' ' || coalesce(runtime_version, ''), ?))",
+        );
+        add(
+            &self.tag,
+            Of::Run,
+            "r.run_id IN (SELECT run_id FROM localstore_tags WHERE localstore_contains(tag, ?))",
+        );
         let numbers = [
-            (self.since, "r.measured_at >="),
-            (self.until, "r.measured_at <="),
-            (self.configuration, "r.configuration_id ="),
+            (self.since, "r.measured_at >= ?"),
+            (self.until, "r.measured_at <= ?"),
+            (self.configuration, "r.configuration_id = ?"),
         ];
-        for (wanted, comparison) in numbers {
+        for (wanted, sql) in numbers {
             if let Some(wanted) = wanted {
-                values.push(Value::Integer(wanted));
-                parts.push(format!("{comparison} ?{}", values.len()));
+                condition.add(Of::Run, sql, Value::Integer(wanted));
             }
         }
-        Ok((parts.join(" AND "), values))
+        Ok(condition)
+    }
+}
+
+/// What a part of a condition is about.
+#[derive(Clone, Copy)]
+enum Of {
+    Configuration,
+    Run,
+}
+
+/// A filter in SQL.
+pub(super) struct Condition {
+    /// On `localstore_configurations c`.
+    pub configuration: String,
+    /// On `localstore_runs r`.
+    pub run: String,
+    /// The values of both.
+    pub values: Vec<Value>,
+}
+
+impl Default for Condition {
+    fn default() -> Self {
+        Self {
+            configuration: "1".to_owned(),
+            run: "1".to_owned(),
+            values: Vec::new(),
+        }
+    }
+}
+
+impl Condition {
+    fn add(&mut self, of: Of, sql: &str, value: Value) {
+        self.values.push(value);
+        let sql = sql.replace('?', &format!("?{}", self.values.len()));
+        let part = match of {
+            Of::Configuration => &mut self.configuration,
+            Of::Run => &mut self.run,
+        };
+        *part = [part, " AND ", &sql].concat();
+    }
+
+    /// All of it on `localstore_runs r`.
+    fn of_runs(&self) -> String {
+        if self.configuration == "1" {
+            return self.run.clone();
+        }
+        format!(
+            "{} AND r.configuration_id IN
+                 (SELECT c.id FROM localstore_configurations c WHERE {})",
+            self.run, self.configuration
+        )
     }
 }
 

@@ -24,6 +24,27 @@ pub struct Configuration {
     pub runtime: Option<Text>,
 }
 
+/// What a trend needs of a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Level {
+    /// When it was measured: seconds since 1970.
+    pub measured_at: i64,
+    /// Its id.
+    pub id: i64,
+    /// Whether a baseline test is missing.
+    pub partial: bool,
+    /// Its score.
+    pub score: f64,
+}
+
+impl Level {
+    /// Its place in time: runs of one second follow one another as they were added.
+    #[must_use]
+    pub fn moment(&self) -> (i64, i64) {
+        (self.measured_at, self.id)
+    }
+}
+
 const COLUMNS: &str = "c.id, c.model_name, c.model_quant_str, c.accelerator_name, c.runtime_name";
 
 impl Store {
@@ -46,25 +67,51 @@ impl Store {
             return Ok(Vec::new());
         }
         let query = || -> rusqlite::Result<_> {
-            let (condition, values) = filter.condition(&self.db)?;
+            let condition = filter.condition(&self.db)?;
             let sql = format!(
                 "SELECT {COLUMNS},
                      (SELECT r.measured_at FROM localstore_runs r
-                      WHERE r.configuration_id = c.id AND {condition}
+                      WHERE r.configuration_id = c.id AND {}
                       ORDER BY r.measured_at DESC LIMIT 1) AS last
-                 FROM localstore_configurations c WHERE last IS NOT NULL
-                 ORDER BY last DESC, c.id DESC"
+                 FROM localstore_configurations c WHERE last IS NOT NULL AND {}
+                 ORDER BY last DESC, c.id DESC",
+                condition.run, condition.configuration
             );
             self.db
                 .prepare(&sql)?
-                .query_map(params_from_iter(values), configuration)?
+                .query_map(params_from_iter(condition.values), configuration)?
                 .collect()
         };
         query().map_err(|error| self.failure(&error))
     }
 
-    /// The last `limit` runs of a configuration that match, in the order in which they were
-    /// measured.
+    /// The last `limit` runs of a configuration that were measured at `until` or before, in the
+    /// order in which they were measured, from the index alone.
+    pub fn levels(&self, configuration: i64, until: i64, limit: u32) -> Result<Vec<Level>> {
+        let query = || -> rusqlite::Result<Vec<Level>> {
+            self.db
+                .prepare_cached(
+                    "SELECT measured_at, run_id, partial, score FROM localstore_runs
+                     WHERE configuration_id = ?1 AND measured_at <= ?2
+                     ORDER BY measured_at DESC, run_id DESC LIMIT ?3",
+                )?
+                .query_map((configuration, until, limit), |row| {
+                    Ok(Level {
+                        measured_at: row.get(0)?,
+                        id: row.get(1)?,
+                        partial: row.get(2)?,
+                        score: row.get(3)?,
+                    })
+                })?
+                .collect()
+        };
+        let mut levels = query().map_err(|error| self.failure(&error))?;
+        levels.reverse();
+        Ok(levels)
+    }
+
+    /// The last `limit` runs of a configuration that match (the filter's texts on the
+    /// configuration itself are passed over), in the order in which they were measured.
     pub fn series(
         &self,
         configuration: i64,
@@ -73,6 +120,9 @@ impl Store {
     ) -> Result<Vec<Listed>> {
         let filter = Filter {
             configuration: Some(configuration),
+            model: None,
+            quant: None,
+            accelerator: None,
             ..filter.clone()
         };
         let mut runs = self.list(&filter, Sort::Date, limit)?;
@@ -88,18 +138,19 @@ impl Store {
         }
         let limit = limit.map_or(usize::MAX, |limit| limit as usize);
         let query = || -> rusqlite::Result<Vec<i64>> {
-            let (condition, values) = filter.condition(&self.db)?;
+            let condition = filter.condition(&self.db)?;
             let sql = format!(
                 "SELECT {COLUMNS}, r.run_id
                  FROM localstore_configurations c JOIN localstore_runs r ON r.run_id =
                      (SELECT r.run_id FROM localstore_runs r
                       WHERE r.configuration_id = c.id AND r.partial = 0 AND r.score > 0
-                          AND {condition}
+                          AND {}
                       ORDER BY r.score DESC, r.run_id DESC LIMIT 1)
-                 ORDER BY r.score DESC, r.run_id DESC"
+                 WHERE {} ORDER BY r.score DESC, r.run_id DESC",
+                condition.run, condition.configuration
             );
             let mut statement = self.db.prepare(&sql)?;
-            let mut found = statement.query(params_from_iter(values))?;
+            let mut found = statement.query(params_from_iter(condition.values))?;
             // One model on one accelerator may have been run by several runtimes.
             let mut seen = HashSet::new();
             let mut ids = Vec::new();

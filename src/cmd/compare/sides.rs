@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::model::{Environment, Run};
 use crate::output::note;
 use crate::stats;
-use crate::store::{Filter, Listed, Store};
+use crate::store::{Level, Listed, Store};
 
 /// Runs of a series that are looked at for the level that the base belongs to.
 const MAX_SERIES: u32 = 500;
@@ -33,12 +33,8 @@ impl Stored {
 
     /// Its place in time.
     fn moment(&self) -> (i64, i64) {
-        moment(&self.listed)
+        (self.listed.measured_at, self.listed.id)
     }
-}
-
-fn moment(listed: &Listed) -> (i64, i64) {
-    (listed.measured_at, listed.id)
 }
 
 /// What a run is compared with, if it is not named.
@@ -77,7 +73,8 @@ pub fn baseline(store: &Store, baseline: &Baseline, new: &Stored) -> Result<Vec<
         Baseline::MedianOf(count) => *count,
         Baseline::Named(name) => return named(store, name, new).map(|run| vec![run]),
     };
-    let mut runs = earlier(store, new, new, count, |_| true)?;
+    let series = series_before(store, new, new)?;
+    let mut runs = earlier(store, new, series.iter().rev(), count)?;
     if runs.is_empty() {
         let id = new.listed.id;
         return Err(Error::new(
@@ -93,7 +90,11 @@ pub fn baseline(store: &Store, baseline: &Baseline, new: &Stored) -> Result<Vec<
         ));
     }
     runs.reverse();
-    Ok(runs)
+    let stored = |(id, run)| {
+        let listed = store.listed(id)?;
+        Ok(Stored { listed, run })
+    };
+    runs.into_iter().map(stored).collect()
 }
 
 fn named(store: &Store, name: &str, new: &Stored) -> Result<Stored> {
@@ -116,63 +117,49 @@ pub fn history(store: &Store, base: &[Stored], new: &Stored) -> Result<Vec<Run>>
     };
     let later = if of.moment() < new.moment() { new } else { of };
     let series = series_before(store, of, later)?;
-    let scores: Vec<f64> = series.iter().map(score).collect();
+    let scores: Vec<f64> = series.iter().map(|run| run.score).collect();
     let changes = stats::change_points(&scores, stats::Options::default().min_change);
     let starts: Vec<usize> = changes.iter().map(|change| change.index).collect();
-    let level = |run: &Listed| {
-        let index = series.partition_point(|other| moment(other) < moment(run));
+    let level = |moment: (i64, i64)| {
+        let index = series.partition_point(|run| run.moment() < moment);
         starts.partition_point(|&start| start <= index)
     };
-    let of_base = level(&of.listed);
+    let of_base = level(of.moment());
     let is_side = |id| base.iter().chain([new]).any(|side| side.listed.id == id);
-    let runs = earlier(store, of, later, MAX_HISTORY, |run| {
-        level(run) == of_base && !is_side(run.id)
-    })?;
-    Ok(runs.into_iter().map(|stored| stored.run).collect())
-}
-
-/// The value of a run in a series of scores: none for a partial run.
-fn score(run: &Listed) -> f64 {
-    if run.partial {
-        f64::NAN
-    } else {
-        run.summary.performance_score
-    }
+    let wanted = series
+        .iter()
+        .filter(|run| level(run.moment()) == of_base && !is_side(run.id));
+    earlier(store, of, wanted.rev(), MAX_HISTORY)
+        .map(|runs| runs.into_iter().map(|(_, run)| run).collect())
 }
 
 /// Whole runs of the configuration of `of` that were measured before `before`, in order.
-fn series_before(store: &Store, of: &Stored, before: &Stored) -> Result<Vec<Listed>> {
-    let filter = Filter {
-        until: Some(before.listed.measured_at),
-        ..Filter::default()
-    };
+fn series_before(store: &Store, of: &Stored, before: &Stored) -> Result<Vec<Level>> {
     let configuration = store.configuration_of(of.listed.id)?;
-    let mut series = store.series(configuration.id, &filter, Some(MAX_SERIES))?;
-    series.retain(|run| !run.partial && moment(run) < before.moment());
+    let until = before.listed.measured_at;
+    let mut series = store.levels(configuration.id, until, MAX_SERIES)?;
+    series.retain(|run| !run.partial && run.moment() < before.moment());
     Ok(series)
 }
 
-/// The last of those runs on the same machine that are `wanted`, the latest first.
-fn earlier(
+/// The first `count` of these runs that are of the same machine as `of`.
+fn earlier<'a>(
     store: &Store,
     of: &Stored,
-    before: &Stored,
+    runs: impl Iterator<Item = &'a Level>,
     count: usize,
-    wanted: impl Fn(&Listed) -> bool,
-) -> Result<Vec<Stored>> {
-    let mut runs = Vec::new();
-    for listed in series_before(store, of, before)?.into_iter().rev() {
-        if runs.len() == count {
+) -> Result<Vec<(i64, Run)>> {
+    let mut found = Vec::new();
+    for level in runs {
+        if found.len() == count {
             break;
         }
-        if wanted(&listed) {
-            let run = store.run(listed.id)?;
-            if is_same_machine(&run.environment, &of.run.environment) {
-                runs.push(Stored { listed, run });
-            }
+        let run = store.run(level.id)?;
+        if is_same_machine(&run.environment, &of.run.environment) {
+            found.push((level.id, run));
         }
     }
-    Ok(runs)
+    Ok(found)
 }
 
 /// Whether nothing tells that these are two machines. The kernel may be a newer one, and what

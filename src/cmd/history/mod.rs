@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "PCT", default_value = "5", value_parser = percent)]
     min_change: f64,
     /// The last so many runs; 0: all
-    #[arg(long, value_name = "N", default_value_t = 500)]
+    #[arg(long, value_name = "N", default_value_t = 200)]
     limit: u32,
     /// How it is printed
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]

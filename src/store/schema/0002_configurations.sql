@@ -37,7 +37,9 @@ SET configuration_id = (
     score = (SELECT CAST(b.performance_score AS REAL) FROM benchmark_runs b
              WHERE b.id = localstore_runs.run_id);
 
-CREATE INDEX localstore_runs_trend_idx ON localstore_runs (configuration_id, measured_at);
+-- With all that the level of a trend is found by.
+CREATE INDEX localstore_runs_trend_idx ON localstore_runs
+    (configuration_id, measured_at, run_id, partial, score);
 CREATE INDEX localstore_runs_best_idx ON localstore_runs (configuration_id, partial, score);
 -- Runs of a model are found by their configuration now.
 DROP INDEX localstore_runs_configuration_idx;
