@@ -112,6 +112,17 @@ impl<R: Read> Capture<R> {
         let mut first = true;
         loop {
             while pos < self.input.unread().len() {
+                if in_string {
+                    // Most of a document is strings.
+                    let rest = &self.input.unread()[pos..];
+                    match memchr::memchr3(b'\\', b'"', b'\n', rest) {
+                        Some(next) => pos += next,
+                        None => {
+                            pos += rest.len();
+                            break;
+                        }
+                    }
+                }
                 let byte = self.input.unread()[pos];
                 pos += 1;
                 if in_string {

@@ -72,7 +72,7 @@ fn what_differs_comes_first_and_a_row_tells_values_change_interval_verdict_and_m
      geo. mean       98.39  100.36   +2.0%                unverified
     score           1832.5  1766.3   -3.6%
 
-    unverified: no deviation is known (a time to first token never has one), nor earlier runs
+    unverified: no deviation is known (of ttft never), and too few earlier runs
     --- stderr
     ");
 }
@@ -116,8 +116,8 @@ fn several_runs_have_a_column_each_and_the_best_is_marked() {
      geo. mean      131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
     score           1832.5   2199.0*  +20.0%             1649.2   -10.0%
 
-    run 2: unverified: one repetition a test, and fewer than three earlier runs to tell the noise
-    run 3: unverified: one repetition a test, and fewer than three earlier runs to tell the noise
+    run 2: unverified: one repetition a test, and too few earlier runs to tell the noise
+    run 3: unverified: one repetition a test, and too few earlier runs to tell the noise
     --- stderr
     ");
 }

@@ -14,8 +14,8 @@ pub use sides::{Baseline, Stored, history};
 
 /// Compare runs test by test, and say how sure each change is
 ///
-/// Each test that the runs share has a row for each metric: the values, the change in percent
-/// (a shorter time is better), an interval, and a verdict:
+/// Each test that the runs share has a row for each metric: the values, the
+/// change in percent (a shorter time is better), an interval, and a verdict:
 ///
 ///   better, worse  a significant change of at least --min-change
 ///   same           the whole interval is within --min-change
@@ -23,16 +23,22 @@ pub use sides::{Baseline, Stored, history};
 ///   unclear        small, but the interval does not rule out a large change
 ///   unverified     nothing tells how sure it is
 ///
-/// The method tells how: 'rank 4,4' Mann-Whitney with the Hodges-Lehmann interval over so many
-/// values a side; 'welch 4,4' Welch's t test on logarithms; 'history 10' a prediction interval from
-/// so many earlier runs of the same configuration and machine, where the change is that from their
-/// level. With several NEW runs each has a column, and * marks the best.
+/// The method tells how:
 ///
-/// With --fail-on-regression the exit code is 2 if something got worse: by at least --min-change,
-/// and significantly over all rows together (0.01); 3 if the runs cannot be compared: another
-/// model, quantisation or test set, a GPU against a CPU, a partial run; 1 for any failure. The
-/// report is printed before. Between single runs, repetitions do not tell the noise: keep earlier
-/// runs in the store.
+///   rank 4,4       Mann-Whitney test and Hodges-Lehmann interval, of so many
+///                  values a side
+///   welch 4,4      Welch's t test on logarithms
+///   history 10     prediction interval from so many earlier runs of the same
+///                  configuration and machine; the change is from their level
+///
+/// With several NEW runs each has a column, and * marks the best.
+///
+/// With --fail-on-regression the exit code is 2 if something got worse: by at
+/// least --min-change, and significantly over all rows together (0.01); 3 if
+/// the runs cannot be compared: another model, quantisation or test set, a GPU
+/// against a CPU, a partial run; 1 for any failure. The report is printed
+/// before. The repetitions of a run do not tell the noise between runs: keep
+/// earlier runs in the store.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,

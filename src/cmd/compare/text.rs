@@ -436,8 +436,7 @@ fn foot(report: &Report, bullet: &str) -> String {
         }
         if let Some(earlier) = earlier_runs(comparison) {
             lines.push(format!(
-                "{of}history: the interval is that of the change from the level of {earlier} \
-                 earlier runs, the base included"
+                "{of}history: intervals are from the level of {earlier} earlier runs, base included"
             ));
         }
         let gate = &comparison.gate;
@@ -446,7 +445,9 @@ fn foot(report: &Report, bullet: &str) -> String {
             lines.push(format!("{of}not comparable: {}", reasons.join(", ")));
         }
         if report.gate.is_some() {
-            lines.push(format!("{of}{}", gate_line(report, comparison)));
+            for line in gate_lines(report, comparison) {
+                lines.push(format!("{of}{line}"));
+            }
         }
     }
     if let Some(outcome) = report.gate
@@ -473,7 +474,7 @@ fn foot(report: &Report, bullet: &str) -> String {
     }
 }
 
-fn gate_line(report: &Report, comparison: &Comparison) -> String {
+fn gate_lines(report: &Report, comparison: &Comparison) -> Vec<String> {
     let gate = &comparison.gate;
     // The means sum up, so they come first.
     let rows = comparison.means.iter().chain(&comparison.rows);
@@ -482,28 +483,30 @@ fn gate_line(report: &Report, comparison: &Comparison) -> String {
         .map(|row| {
             let (metric, change) = (title(row.metric), change(row.change_percent));
             match row.test {
-                None => format!("geo. mean of {metric} {change}"),
-                Some(_) => format!("{metric} of {} {change}", test_name(row)),
+                None => format!("  geo. mean of {metric} {change}"),
+                Some(_) => format!("  {metric} of {} {change}", test_name(row)),
             }
         })
         .collect();
     if worse.len() > MOST_NAMED {
         let more = worse.len() - MOST_NAMED;
         worse.truncate(MOST_NAMED);
-        worse.push(format!("and {more} more"));
+        worse.push(format!("  and {more} more"));
     }
     let options = &report.options;
     let rule = format!(
         "{}% or more, p <= {} over {} rows",
         options.min_change, options.gate_alpha, gate.asked
     );
-    if gate.asked == 0 {
+    let verdict = if gate.asked == 0 {
         "gate: nothing tells a change from noise, so no row could decide".to_owned()
     } else if worse.is_empty() {
         format!("gate: nothing got worse ({rule})")
     } else {
-        format!("gate: regression ({rule}): {}", worse.join(", "))
-    }
+        format!("gate: regression ({rule})")
+    };
+    worse.insert(0, verdict);
+    worse
 }
 
 /// Why rows are unverified, the most frequent reason.
@@ -522,14 +525,12 @@ fn why_unverified(comparison: &Comparison) -> Option<&'static str> {
         .max_by_key(|&one| why.iter().filter(|&&w| w == one).count())?;
     Some(match most {
         Why::SingleRepetition => {
-            "one repetition a test, and fewer than three earlier runs to tell the noise"
+            "one repetition a test, and too few earlier runs to tell the noise"
         }
         Why::UnknownRepetitions => {
-            "the captures do not tell how often a test was repeated, nor earlier runs the noise"
+            "repetitions are not known, and too few earlier runs to tell the noise"
         }
-        Why::NoDeviation => {
-            "no deviation is known (a time to first token never has one), nor earlier runs"
-        }
+        Why::NoDeviation => "no deviation is known (of ttft never), and too few earlier runs",
     })
 }
 
