@@ -115,13 +115,11 @@ impl<R: Read> Capture<R> {
                 if in_string {
                     // Most of a document is strings.
                     let rest = &self.input.unread()[pos..];
-                    match memchr::memchr3(b'\\', b'"', b'\n', rest) {
-                        Some(next) => pos += next,
-                        None => {
-                            pos += rest.len();
-                            break;
-                        }
-                    }
+                    let Some(next) = memchr::memchr3(b'\\', b'"', b'\n', rest) else {
+                        pos += rest.len();
+                        break;
+                    };
+                    pos += next;
                 }
                 let byte = self.input.unread()[pos];
                 pos += 1;
