@@ -8,6 +8,7 @@ mod complete;
 mod difference;
 mod field;
 mod needle;
+mod submission;
 mod summary;
 mod text;
 
@@ -15,6 +16,7 @@ pub use chat::{Chat, ChatActivity, Hit, Message, NewMessage, Role, Sampling};
 pub use difference::{Difference, differences};
 pub use field::{Draft, Field, Kind, Value};
 pub use needle::Needle;
+pub use submission::{Submission, SubmissionState};
 pub use summary::Summary;
 pub use text::{Piece, Text};
 

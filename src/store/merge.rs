@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, Row};
 
 use super::migrations::Schema;
 use super::own::read;
 use super::rows::CREATED_AT;
 use super::runs::{Added, add, insert_own, score_key, summary};
 use super::scores::{self, Change};
+use super::submissions::submission;
 use super::{Store, connect_readonly, failure, refuse_what_is_not_ours, rows};
 use crate::error::{Error, Result};
 use crate::model::{
-    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test,
+    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, Submission, SystemInfo, Test,
 };
 
 /// A run of the other file, with what is known of it besides.
@@ -27,16 +28,6 @@ pub struct Foreign {
     /// The ids of the rows in the other file's public tables.
     id: i64,
     test_result_ids: Vec<i64>,
-}
-
-#[derive(Debug)]
-struct Submission {
-    state: String,
-    remote_id: Option<i64>,
-    link: Option<String>,
-    attempts: i64,
-    reason: Option<String>,
-    changed_at: String,
 }
 
 /// Reads the runs of another file, in the order of their ids. Nothing is changed in it or beside it.
@@ -92,7 +83,8 @@ fn merge(db: &Connection, foreign: &Foreign) -> rusqlite::Result<Added> {
         .execute((tag, added.id))?;
     }
     if let Some(submission) = &foreign.submission {
-        // That it was submitted is better to know than that it was not.
+        // That it was submitted is better to know than that it was not, and that it may have been
+        // is better to know than that it waits: nothing is sent twice.
         db.prepare_cached(
             "INSERT INTO localstore_submissions
                  (run_id, state, remote_id, link, attempts, reason, changed_at)
@@ -101,11 +93,12 @@ fn merge(db: &Connection, foreign: &Foreign) -> rusqlite::Result<Added> {
              SET state = excluded.state, remote_id = excluded.remote_id, link = excluded.link,
                  attempts = excluded.attempts, reason = excluded.reason,
                  changed_at = excluded.changed_at
-             WHERE state <> 'submitted' AND excluded.state = 'submitted'",
+             WHERE (state <> 'submitted' AND excluded.state = 'submitted')
+                OR (state IN ('pending', 'failed') AND excluded.state = 'unknown')",
         )?
         .execute((
             added.id,
-            &submission.state,
+            submission.state.name(),
             submission.remote_id,
             &submission.link,
             submission.attempts,
@@ -163,28 +156,12 @@ fn own_runs(db: &Connection) -> rusqlite::Result<Vec<Foreign>> {
             .prepare_cached("SELECT tag FROM localstore_tags WHERE run_id = ?1 ORDER BY tag")?
             .query_map([id], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
-        let submission = db
-            .prepare_cached(
-                "SELECT state, remote_id, link, attempts, reason, changed_at
-                 FROM localstore_submissions WHERE run_id = ?1",
-            )?
-            .query_row([id], |row| {
-                Ok(Submission {
-                    state: row.get(0)?,
-                    remote_id: row.get(1)?,
-                    link: row.get(2)?,
-                    attempts: row.get(3)?,
-                    reason: row.get(4)?,
-                    changed_at: row.get(5)?,
-                })
-            })
-            .optional()?;
         Ok(Foreign {
             run: read(db, id)?,
             created_at,
             measured_at,
             tags,
-            submission,
+            submission: submission(db, id)?,
             id,
             test_result_ids: Vec::new(),
         })

@@ -29,6 +29,7 @@ pub use migrations::CURRENT as SCHEMA_VERSION;
 use migrations::Schema;
 pub use runs::{Added, Stored};
 pub use select::{Filter, Listed, Sort};
+pub use submissions::{Attempt, End, Taken};
 pub use tags::check_tag;
 pub use trends::{Configuration, Level};
 

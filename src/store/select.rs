@@ -5,9 +5,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::rows::CREATED_AT;
+use super::submissions::{self, COLUMN as SUBMISSION};
 use super::{Store, rows};
 use crate::error::{Error, Result};
-use crate::model::{Source, Summary, Text};
+use crate::model::{Source, Submission, Summary, Text};
 
 /// Which runs are meant. All parts that are there must match; text matches anywhere, whatever the
 /// case.
@@ -83,6 +84,8 @@ pub struct Listed {
     pub source: Source,
     /// Where LocalScore shows it, if it was submitted.
     pub link: Option<String>,
+    /// What became of sending it; `None`: it was never tried.
+    pub submission: Option<Submission>,
 }
 
 /// The columns behind id and time.
@@ -182,7 +185,7 @@ impl Store {
             let mut values = condition.values;
             values.push(Value::Integer(limit.map_or(-1, i64::from)));
             let sql = format!(
-                "SELECT r.run_id, {CREATED_AT}, {COLUMNS} FROM {TABLES} WHERE {of_runs}
+                "SELECT r.run_id, {CREATED_AT}, {COLUMNS}, {SUBMISSION} FROM {TABLES} WHERE {of_runs}
                  ORDER BY {}r.run_id DESC LIMIT ?{}",
                 sort.sql(),
                 values.len()
@@ -197,8 +200,10 @@ impl Store {
 
     /// One run as a list shows it.
     pub fn listed(&self, id: i64) -> Result<Listed> {
-        let sql =
-            format!("SELECT r.run_id, {CREATED_AT}, {COLUMNS} FROM {TABLES} WHERE r.run_id = ?1");
+        let sql = format!(
+            "SELECT r.run_id, {CREATED_AT}, {COLUMNS}, {SUBMISSION} FROM {TABLES}
+             WHERE r.run_id = ?1"
+        );
         self.db
             .prepare_cached(&sql)
             .and_then(|mut statement| statement.query_row([id], listed))
@@ -230,6 +235,7 @@ fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Listed> {
         tags: serde_json::from_str(&tags).unwrap_or_default(),
         source: Source::from_name(&source).unwrap_or_default(),
         link: row.get(16)?,
+        submission: submissions::from_row(row)?,
     })
 }
 
