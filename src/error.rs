@@ -143,6 +143,12 @@ impl fmt::Display for Reason<'_> {
     }
 }
 
+/// An I/O error in plain words, for a longer message.
+#[must_use]
+pub fn reason(error: &io::Error) -> String {
+    Reason(error).to_string()
+}
+
 /// The text with every control character escaped: an error quotes names that came from outside.
 fn one_line(text: &str) -> String {
     crate::output::printable(text).into_owned()

@@ -12,6 +12,7 @@ pub mod output;
 pub mod process;
 pub mod stats;
 pub mod store;
+pub mod submit;
 
 mod arguments;
 

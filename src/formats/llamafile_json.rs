@@ -52,6 +52,15 @@ impl Json {
         )
     }
 
+    /// The member of an object.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Object(members) => members.get(key),
+            _ => None,
+        }
+    }
+
     /// The text in one line, without a newline.
     #[must_use]
     pub fn compact(&self) -> String {
@@ -201,6 +210,22 @@ fn write_string(out: &mut String, bytes: &[u8]) {
     out.push('"');
 }
 
+/// The length of a string in UTF-16, which is how JavaScript counts what it reads.
+#[must_use]
+pub fn utf16_len(bytes: &[u8]) -> usize {
+    let mut length = 0;
+    let mut rest = bytes;
+    while let Some((c, after)) = decode(rest) {
+        length += if matches!(c, 0x1_0000..=0x10_ffff) {
+            2
+        } else {
+            1
+        };
+        rest = after;
+    }
+    length
+}
+
 /// A code point as `\uXXXX`, a pair of them above U+FFFF.
 fn write_escape(out: &mut String, c: u32) {
     let _ = match c {
@@ -340,6 +365,13 @@ mod tests {
             nested.pretty(),
             "{\n  \"x\": [{\n    \"p\": {\"a\": 1},\n    \"q\": {\"a\": 1}\n  }],\n  \"y\": null\n}"
         );
+    }
+
+    #[test]
+    fn lengths_are_those_of_javascript() {
+        let length = |text: &str| utf16_len(text.as_bytes());
+        assert_eq!([length(""), length("aé中"), length("😀")], [0, 3, 2]);
+        assert_eq!(utf16_len(b"\xff\xe4\xb8"), 3);
     }
 
     fn from_serde(value: &serde_json::Value) -> Json {

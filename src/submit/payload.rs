@@ -1,0 +1,125 @@
+//! The text that is sent: what the C tool would send for the run, byte for byte.
+
+use crate::formats::llamafile_json::Json;
+use crate::model::{Field, Run, Test, Text, Value};
+
+/// The fields that no site reads: deviations. The C tool prints nan in them where all repetitions
+/// took the same time, and then refuses its own result.
+const NOT_READ: [Field; 3] = [
+    Field::StddevTimeMs,
+    Field::PromptTpsStddev,
+    Field::GenTpsStddev,
+];
+
+/// What is sent of a run.
+#[derive(Debug, Clone)]
+pub struct Payload {
+    /// The document: that of the C tool, and `results_summary`. What the run lacks is not in it.
+    pub json: Json,
+    /// The fields in which 0 stands for what is no number, and in how many tests.
+    pub zeros: Vec<(Field, usize)>,
+}
+
+impl Payload {
+    /// The payload of a run.
+    #[must_use]
+    pub fn of(run: &Run) -> Self {
+        let runtime = &run.environment.runtime;
+        let system = &run.environment.system;
+        let accelerator = &run.environment.accelerator;
+        let summary = run.summary();
+        let results = run.tests.iter().map(result).collect();
+        let json = Json::object([
+            (
+                "runtime_info",
+                object([
+                    ("name", text(&runtime.name)),
+                    ("version", text(&runtime.version)),
+                    ("commit", text(&runtime.commit)),
+                ]),
+            ),
+            (
+                "system_info",
+                object([
+                    ("cpu_name", text(&system.cpu_name)),
+                    ("cpu_arch", text(&system.cpu_arch)),
+                    ("ram_gb", system.ram_gb.map(Json::Double)),
+                    ("kernel_type", text(&system.kernel_type)),
+                    ("kernel_release", text(&system.kernel_release)),
+                    ("version", text(&system.version)),
+                ]),
+            ),
+            (
+                "accelerator_info",
+                object([
+                    ("name", text(&accelerator.name)),
+                    // The one field that may be null, but must be there.
+                    (
+                        "manufacturer",
+                        text(&accelerator.manufacturer).or(Some(Json::Null)),
+                    ),
+                    ("memory_gb", accelerator.memory_gb.map(Json::Double)),
+                    ("type", text(&accelerator.kind)),
+                ]),
+            ),
+            ("results", Json::Array(results)),
+            (
+                "results_summary",
+                Json::object([
+                    ("avg_prompt_tps", Json::Double(summary.avg_prompt_tps)),
+                    ("avg_gen_tps", Json::Double(summary.avg_gen_tps)),
+                    ("avg_ttft_ms", Json::Double(summary.avg_ttft_ms)),
+                    ("performance_score", Json::Double(summary.performance_score)),
+                ]),
+            ),
+        ]);
+        let zeros = NOT_READ.map(|field| {
+            let count = |test: &&Test| is_no_number(field.get(test));
+            (field, run.tests.iter().filter(count).count())
+        });
+        Self {
+            json,
+            zeros: zeros.into_iter().filter(|(_, count)| *count > 0).collect(),
+        }
+    }
+
+    /// The text in one line, without a newline.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.json.compact()
+    }
+}
+
+fn result(test: &Test) -> Json {
+    let fields = Field::ALL.iter().map(|&field| {
+        let value = match field.get(test) {
+            Value::Missing => None,
+            value if NOT_READ.contains(&field) && is_no_number(value) => Some(Json::Double(0.0)),
+            Value::Text(value) => Some(Json::String(value.as_bytes().to_vec())),
+            Value::Integer(value) => Some(Json::Integer(value)),
+            Value::Unsigned(value) => Some(Json::from(value)),
+            Value::Number(value) => Some(Json::Double(value)),
+        };
+        (field.name(), value)
+    });
+    let samples = test.samples_ns.as_ref().map(|samples| {
+        let samples = samples.iter().map(|&sample| Json::from(sample));
+        Json::Array(samples.collect())
+    });
+    object(fields.chain([("samples_ns", samples)]))
+}
+
+fn is_no_number(value: Value<'_>) -> bool {
+    matches!(value, Value::Number(value) if !value.is_finite())
+}
+
+fn text(value: &Option<Text>) -> Option<Json> {
+    let value = value.as_ref()?;
+    Some(Json::String(value.as_bytes().to_vec()))
+}
+
+/// The members that are there.
+fn object<'a>(members: impl IntoIterator<Item = (&'a str, Option<Json>)>) -> Json {
+    let there = |(key, value): (&'a str, Option<Json>)| Some((key, value?));
+    Json::object(members.into_iter().filter_map(there))
+}
