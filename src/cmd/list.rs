@@ -7,6 +7,8 @@ use super::filters::Filters;
 use crate::error::{Error, Result};
 use crate::model::{Source, Text};
 use crate::output::{Column, Stdout, Table, note};
+use crate::model::{Source, Submission, SubmissionState, Text};
+use crate::output::{Column, Table, note};
 use crate::store::{Listed, Sort, Store};
 
 /// List runs, the one added last first
@@ -124,6 +126,7 @@ const WIDE: u16 = 110;
 fn table(runs: &[Listed], width: Option<u16>) -> Table {
     let speeds = width.is_none_or(|width| width >= WIDE);
     let tags = runs.iter().any(|run| !run.tags.is_empty());
+    let submissions = runs.iter().any(|run| run.submission.is_some());
     let mut columns = vec![
         ("id", Column::Number),
         ("measured", Column::Whole),
@@ -133,6 +136,9 @@ fn table(runs: &[Listed], width: Option<u16>) -> Table {
     ];
     if speeds {
         columns.extend(["pp t/s", "tg t/s", "ttft ms"].map(|name| (name, Column::Number)));
+    }
+    if submissions {
+        columns.push(("submission", Column::Whole));
     }
     if tags {
         columns.push(("tags", Column::Text));
@@ -165,12 +171,29 @@ fn table(runs: &[Listed], width: Option<u16>) -> Table {
             ];
             cells.extend(values.map(|value| format!("{value:.2}")));
         }
+        if submissions {
+            cells.push(submission_cell(run.submission.as_ref()));
+        }
         if tags {
             cells.push(line.tags.join(" "));
         }
         table.row(&cells);
     }
     table
+}
+
+/// How far the submission of a run has come, with the time where it is not known.
+fn submission_cell(submission: Option<&Submission>) -> String {
+    let Some(Submission {
+        state, changed_at, ..
+    }) = submission
+    else {
+        return String::new();
+    };
+    match (state, changed_at.get(..16)) {
+        (SubmissionState::Unknown, Some(minute)) => format!("unknown {minute}"),
+        _ => state.name().to_owned(),
+    }
 }
 
 /// A run as it is listed for programs.
@@ -193,10 +216,14 @@ struct Line {
     rounded: bool,
     tags: Vec<String>,
     link: Option<String>,
+    submission: &'static str,
+    submission_changed_at: Option<String>,
+    submission_attempts: i64,
+    submission_reason: Option<String>,
 }
 
 impl Line {
-    const NAMES: [&str; 17] = [
+    const NAMES: [&str; 21] = [
         "id",
         "measured_at",
         "added_at",
@@ -214,9 +241,13 @@ impl Line {
         "rounded",
         "tags",
         "link",
+        "submission",
+        "submission_changed_at",
+        "submission_attempts",
+        "submission_reason",
     ];
 
-    fn cells(self) -> [String; 17] {
+    fn cells(self) -> [String; 21] {
         [
             self.id.to_string(),
             self.measured_at,
@@ -235,6 +266,10 @@ impl Line {
             self.rounded.to_string(),
             self.tags.join(" "),
             self.link.unwrap_or_default(),
+            self.submission.to_owned(),
+            self.submission_changed_at.unwrap_or_default(),
+            self.submission_attempts.to_string(),
+            self.submission_reason.unwrap_or_default(),
         ]
     }
 }
@@ -242,6 +277,8 @@ impl Line {
 impl From<&Listed> for Line {
     fn from(run: &Listed) -> Self {
         let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
+        let measured_at = jiff::Timestamp::from_second(run.measured_at);
+        let submission = run.submission.as_ref();
         Self {
             id: run.id,
             measured_at: super::time(run.measured_at).unwrap_or_default(),
@@ -260,6 +297,11 @@ impl From<&Listed> for Line {
             rounded: run.source == Source::Console,
             tags: run.tags.clone(),
             link: run.link.clone(),
+            submission: submission.map_or("never", |submission| submission.state.name()),
+            submission_changed_at: submission
+                .map(|submission| super::rfc3339(&submission.changed_at)),
+            submission_attempts: submission.map_or(0, |submission| submission.attempts),
+            submission_reason: submission.and_then(|submission| submission.reason.clone()),
         }
     }
 }

@@ -20,14 +20,16 @@ mod path;
 mod record;
 mod rm;
 mod score;
+mod sending;
 mod show;
 mod storing;
+mod submit;
 mod tag;
 mod untag;
 
 use crate::error::Result;
 use crate::output::Stdout;
-use crate::store::Location;
+use crate::store::{Location, Store};
 
 /// What a command works with.
 pub struct Context {
@@ -51,6 +53,7 @@ pub enum Command {
     Compare(compare::Args),
     History(history::Args),
     Best(best::Args),
+    Submit(submit::Args),
     Tag(tag::Args),
     Untag(untag::Args),
     Rm(rm::Args),
@@ -75,6 +78,7 @@ impl Command {
             Self::Compare(args) => compare::run(args, context),
             Self::History(args) => history::run(args, context),
             Self::Best(args) => best::run(args, context),
+            Self::Submit(args) => submit::run(args, context),
             Self::Tag(args) => tag::run(args, context),
             Self::Untag(args) => untag::run(args, context),
             Self::Rm(args) => rm::run(args, context),
@@ -96,4 +100,14 @@ fn rfc3339(time: &str) -> String {
 fn time(seconds: i64) -> Option<String> {
     let time = jiff::Timestamp::from_second(seconds).ok()?;
     Some(time.to_string())
+/// The ids of runs, each once, in the order in which they were named.
+fn each_once(store: &Store, names: &[String]) -> Result<Vec<i64>> {
+    let mut ids = Vec::new();
+    for name in names {
+        let id = store.resolve(name)?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
 }

@@ -2,11 +2,13 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::Context;
+use super::sending::{Orders, Sending, Target, send};
+use super::show::partial_remark;
 use super::storing::{Adder, Messages, check_store};
 use crate::error::{Error, Result};
-use crate::output::{Spool, Stderr, Tee};
-use crate::process::{Stream, Watched, exit_code};
-use crate::store::check_tag;
+use crate::output::{Spool, Stderr, Tee, note};
+use crate::process::{self, Stream, Watched, exit_code};
+use crate::store::{Store, check_tag};
 
 /// Run a benchmark and store what it prints
 ///
@@ -22,7 +24,8 @@ use crate::store::check_tag;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore record -- localscore -m model.gguf
-  localstore record --tag baseline -- localscore -m model.gguf -o json -n")]
+  localstore record --tag baseline -- localscore -m model.gguf -o json -n
+  localstore record --submit -- localscore -m model.gguf -n")]
 pub struct Args {
     /// Label the runs, new or not
     #[arg(long)]
@@ -31,6 +34,14 @@ pub struct Args {
     /// failed or was interrupted, they are stored in any case
     #[arg(long)]
     partial: bool,
+    /// Send the whole runs to LocalScore when the program has succeeded, as 'submit' does
+    ///
+    /// Asks first. Where there is no terminal to ask on, and where the site cannot take them, they
+    /// stay queued for 'submit --pending'.
+    #[arg(long)]
+    submit: bool,
+    #[command(flatten)]
+    sending: Sending,
     /// The program and its arguments
     #[arg(value_name = "CMD", last = true, required = true)]
     command: Vec<OsString>,
@@ -40,6 +51,11 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     if let Some(tag) = &args.tag {
         check_tag(tag)?;
     }
+    if args.sending.is_used() && !args.submit {
+        return Err(Error::new("missing parameter", "--submit"));
+    }
+    // What keeps us from sending is better found before the benchmark than after it.
+    let target = args.submit.then(|| args.sending.target()).transpose()?;
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Error::new("missing parameter", "CMD"));
     };
@@ -66,12 +82,43 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         adder.complain(&error);
     }
     let stored = adder.finish_with(spool, &format!("output of {}", program.display()));
-    match stored {
-        stored if code == 0 => stored,
-        Ok(()) => Err(Error::exit(code)),
-        Err(error) => {
-            Stderr::print(&error.lines().unwrap_or_default());
-            Err(Error::exit(code))
+    let found = adder.found().to_vec();
+    drop(adder);
+    if let Err(error) = &stored {
+        Stderr::print(&error.lines().unwrap_or_default());
+    }
+    if let Some(target) = target
+        && code == 0
+        && let Err(error) = submit(&found, target, context)
+    {
+        // The run is stored, and it stays queued.
+        Stderr::print(&error.lines().unwrap_or_default());
+    }
+    match (code, stored) {
+        (0, Ok(())) => Ok(()),
+        (0, Err(_)) => Err(Error::reported()),
+        (code, _) => Err(Error::exit(code)),
+    }
+}
+
+/// Sends the runs of which no test is missing.
+fn submit(found: &[i64], target: Target, context: &mut Context) -> Result<()> {
+    let mut whole = Vec::new();
+    for &id in found {
+        let store = Store::open_readonly(&context.location)?;
+        match partial_remark(id, &store.run(id)?) {
+            Some(remark) => note(&format!("{remark}, and it is not submitted")),
+            None if whole.contains(&id) => {}
+            None => whole.push(id),
         }
     }
+    if whole.is_empty() {
+        return Ok(());
+    }
+    process::end_on_interrupt();
+    let orders = Orders {
+        again: false,
+        queue_unasked: true,
+    };
+    send(&whole, &orders, target, context)
 }

@@ -45,16 +45,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     Ok(())
 }
 
-/// The runs, each once, in the order in which they were named.
+/// The runs, and what they are.
 fn choose(args: &Args, context: &Context) -> Result<(Vec<i64>, Vec<Listed>)> {
     let store = Store::open_readonly(&context.location)?;
-    let mut ids = Vec::new();
-    for name in &args.runs {
-        let id = store.resolve(name)?;
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
+    let ids = super::each_once(&store, &args.runs)?;
     let runs = ids
         .iter()
         .map(|&id| store.listed(id))

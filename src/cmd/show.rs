@@ -1,6 +1,6 @@
 use std::io::Write;
 
-use super::Context;
+use super::{Context, sending};
 use crate::error::{Error, Result};
 use crate::formats::console;
 use crate::output::{color_wanted, note, score};
@@ -36,6 +36,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     if let Some(remark) = partial_remark(id, &run) {
         out.flush().map_err(|error| Error::stdout(&error))?;
         note(&remark);
+    }
+    if let Some(submission) = store.submission(id)? {
+        out.flush().map_err(|error| Error::stdout(&error))?;
+        note(&sending::remark(id, &submission));
     }
     Ok(())
 }

@@ -36,8 +36,8 @@ pub struct Adder<'a> {
     out: Messages<'a>,
     store: Option<Store>,
     batch: Vec<Run>,
-    /// The run that was stored last.
-    last: Option<i64>,
+    /// The runs that were found, new or not.
+    found: Vec<i64>,
     failed: bool,
     /// Whether somebody still reads what we print.
     heard: bool,
@@ -54,10 +54,15 @@ impl<'a> Adder<'a> {
             out,
             store: None,
             batch: Vec::new(),
-            last: None,
+            found: Vec::new(),
             failed: false,
             heard: true,
         }
+    }
+
+    /// The runs that are in the store now, new or not.
+    pub fn found(&self) -> &[i64] {
+        &self.found
     }
 
     /// Stores what is left. An error if anything was complained of.
@@ -72,7 +77,7 @@ impl<'a> Adder<'a> {
 
     /// Stores the runs of what was spooled. Where anything of it does not get into the store, the
     /// text stays as a file, and the error names it.
-    pub fn finish_with(mut self, mut spool: Spool, name: &str) -> Result<()> {
+    pub fn finish_with(&mut self, mut spool: Spool, name: &str) -> Result<()> {
         let stored = match spool.read() {
             Ok(text) => self.add_capture(name, text, false),
             Err(error) => Err(error),
@@ -126,8 +131,8 @@ impl<'a> Adder<'a> {
     /// Notes where the result of the run before is shown.
     fn link(&mut self, link: &Link) -> Result<()> {
         self.flush()?;
-        match (self.last, &mut self.store) {
-            (Some(run), Some(store)) if !self.dry_run => {
+        match (self.found.last(), &mut self.store) {
+            (Some(&run), Some(store)) if !self.dry_run => {
                 store.set_submitted(run, link.id, &link.url)
             }
             _ => Ok(()),
@@ -184,7 +189,7 @@ impl<'a> Adder<'a> {
                 (Some(store), Stored::Completed | Stored::Already) => describe(&store.run(id)?),
                 _ => describe(run),
             };
-            self.last = Some(id);
+            self.found.push(id);
             self.say(&match stored {
                 Stored::New => format!("run {id}: {what}"),
                 Stored::Completed => format!("run {id}, completed: {what}"),

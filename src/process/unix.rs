@@ -149,3 +149,12 @@ pub fn outlive_interrupt() {
     let _ = signal_hook::flag::register(SIGINT, interrupted);
     let _ = signal_hook::flag::register(SIGHUP, Arc::new(AtomicBool::new(false)));
 }
+
+/// After a program has been watched: Ctrl-C and a request to end concern us again, and end us.
+pub fn end_on_interrupt() {
+    for signal in [SIGINT, SIGTERM] {
+        let always = Arc::new(AtomicBool::new(true));
+        // Where this fails, they are still outlived.
+        let _ = signal_hook::flag::register_conditional_default(signal, always);
+    }
+}

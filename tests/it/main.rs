@@ -1,12 +1,16 @@
 //! What the program does, seen from outside: one process after another, each in a sandbox.
 
 mod sandbox;
+#[cfg(feature = "submit")]
+mod server;
 
 mod add;
 mod bench;
 mod chat;
 mod cli;
 mod compare;
+#[cfg(feature = "submit")]
+mod client;
 mod export;
 mod goldens;
 mod history;
@@ -14,10 +18,17 @@ mod list;
 mod logs;
 mod merge;
 mod message;
+#[cfg(feature = "submit")]
+mod network;
 mod reading;
 mod record;
+#[cfg(all(unix, feature = "submit"))]
+mod record_submit;
 mod rm;
+#[cfg(feature = "submit")]
+mod sending;
 mod store;
+mod submit;
 mod tag;
 
 /// Every file beside this one is in the list above: a test file that nobody calls tests nothing.

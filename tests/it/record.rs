@@ -32,7 +32,7 @@ fn start(sandbox: &Sandbox, script: &str) -> (Child, BufReader<ChildStdout>) {
 }
 
 /// The script's command that prints a fixture.
-fn cat(name: &str) -> String {
+pub fn cat(name: &str) -> String {
     format!("cat '{}'", fixture(name).display())
 }
 
@@ -455,7 +455,7 @@ fn tee_copies_as_it_comes_and_outlives_ctrl_c() {
 }
 
 /// A terminal: its two ends, the one that a person sees first.
-fn terminal() -> (std::fs::File, std::fs::File) {
+pub fn terminal() -> (std::fs::File, std::fs::File) {
     use rustix::fs::{Mode, OFlags};
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     use rustix::termios::{Winsize, tcsetwinsize};

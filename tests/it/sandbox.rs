@@ -49,6 +49,8 @@ impl Sandbox {
             .args(args)
             .env_clear()
             .env("HOME", self.path())
+            // Nothing that a test sends by mistake leaves this machine.
+            .env("LOCALSCORE_URL", "http://127.0.0.1:9")
             .current_dir(self.path())
             .stdin(Stdio::null());
         command

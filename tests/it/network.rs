@@ -1,0 +1,99 @@
+//! `submit` over TLS and through proxies.
+
+use std::ffi::OsStr;
+
+use crate::sandbox::{Ran, Sandbox};
+use crate::sending::sandbox;
+use crate::server::{Certificate, Proxy, Reply, Server};
+use crate::submit::states;
+
+const RUN: &str = "golden/gpu-reps4.json";
+
+/// Runs `submit -y` with variables in its environment.
+fn with(sandbox: &Sandbox, url: &str, variables: &[(&str, &OsStr)]) -> Ran {
+    let mut command = sandbox.command(["submit", "-y", "--url", url]);
+    command.envs(variables.iter().copied());
+    Ran::from(command.output().unwrap())
+}
+
+#[test]
+fn https_needs_a_certificate_that_is_trusted_and_of_that_host() {
+    let sandbox = sandbox(&[RUN]);
+    let [ours, others] = ["localhost", "example.org"].map(Certificate::of);
+    for (certificate, trusted) in [(&ours, false), (&others, true)] {
+        let server = Server::start_tls([Reply::taken(1)], certificate);
+        let authority = certificate.authority(&sandbox);
+        let variables = [("SSL_CERT_FILE", authority.as_os_str())];
+        let variables = if trusted { &variables[..] } else { &[] };
+        let ran = with(&sandbox, &server.url(), variables);
+        assert_eq!(ran.code, Some(1));
+        let told = "run 1 was not submitted: no trusted connection to localhost: \
+                    invalid peer certificate: ";
+        assert!(ran.stderr.contains(told), "{}", ran.stderr);
+        assert!(server.requests().is_empty());
+        assert_eq!(states(&sandbox), ["pending"]);
+    }
+    let server = Server::start_tls([Reply::taken(77)], &ours);
+    let authority = ours.authority(&sandbox);
+    let ran = with(
+        &sandbox,
+        &server.url(),
+        &[("SSL_CERT_FILE", authority.as_os_str())],
+    );
+    assert_eq!(
+        String::from_utf8(ran.ok()).unwrap(),
+        format!("Result Link: {}/result/77\n", server.url())
+    );
+}
+
+#[test]
+fn an_https_connection_that_is_cut_off_is_unknown() {
+    let sandbox = sandbox(&[RUN]);
+    let certificate = Certificate::of("localhost");
+    let authority = certificate.authority(&sandbox);
+    let server = Server::start_tls([Reply::Reset], &certificate);
+    with(
+        &sandbox,
+        &server.url(),
+        &[("SSL_CERT_FILE", authority.as_os_str())],
+    );
+    assert_eq!(states(&sandbox), ["unknown"]);
+}
+
+#[test]
+fn the_proxy_of_the_environment_is_used() {
+    let sandbox = sandbox(&[RUN, "golden/second-gpu.json", "golden/cpu-i7-14b.json"]);
+    let certificate = Certificate::of("localhost");
+    let authority = certificate.authority(&sandbox);
+    let server = Server::start_tls((1..4).map(Reply::taken), &certificate);
+    let proxy = Proxy::start();
+    let proxy_url = proxy.url();
+    let submit = |run: &str, name: &str, excepted: &str| {
+        let mut command = sandbox.command(["submit", "-y", "--url", &server.url(), run]);
+        command
+            .env("SSL_CERT_FILE", &authority)
+            .env(name, &proxy_url)
+            .env("NO_PROXY", excepted);
+        Ran::from(command.output().unwrap())
+    };
+    let target = server.url().replace("https://", "CONNECT ") + " HTTP/1.1";
+    submit("1", "HTTPS_PROXY", "example.org").ok();
+    assert_eq!(proxy.asked(), [target.as_str()]);
+    submit("2", "all_proxy", "").ok();
+    assert_eq!(proxy.asked().len(), 2);
+    submit("3", "HTTPS_PROXY", "localhost").ok();
+    assert_eq!(proxy.asked().len(), 2);
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn a_proxy_that_is_no_address_is_an_error_that_hides_its_password() {
+    let sandbox = sandbox(&[RUN]);
+    let server = Server::start([Reply::taken(1)]);
+    let proxy = OsStr::new("ftp://user:secret@host");
+    let ran = with(&sandbox, &server.url(), &[("HTTP_PROXY", proxy)]);
+    assert_eq!(ran.failed(), "HTTP_PROXY: this is no address of a proxy");
+    assert!(!ran.stderr.contains("secret"));
+    assert!(server.requests().is_empty());
+    assert_eq!(states(&sandbox), ["never"]);
+}

@@ -1,0 +1,301 @@
+//! A site on this machine: a real HTTP server, with TLS or without, and a proxy.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::sandbox::Sandbox;
+
+/// No test waits longer for anything.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the server does with a connection.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// Reads the request and answers with these bytes.
+    Answer(Vec<u8>),
+    /// Reads the head of the request and closes the connection on the rest.
+    Reset,
+    /// Reads the request and never answers.
+    Hang,
+}
+
+impl Reply {
+    /// An answer with a body, and lines for the head.
+    pub fn status(status: &str, head: &str, body: &str) -> Self {
+        let length = body.len();
+        let text = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{head}\r\n{body}");
+        Self::Answer(text.into())
+    }
+
+    /// What the site answers when it took a run.
+    pub fn taken(id: u64) -> Self {
+        let head = "Content-Type: application/json; charset=utf-8\r\n";
+        Self::status("200 OK", head, &format!("{{\"id\":{id}}}"))
+    }
+
+    /// A busy site that may be asked again at once.
+    pub fn busy(status: &str) -> Self {
+        Self::status(status, "Retry-After: 0\r\n", "busy")
+    }
+}
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Its lines up to the empty one.
+    pub head: String,
+    pub body: String,
+}
+
+/// Answers one connection after the other, each with the next reply, and counts them.
+pub struct Server {
+    address: SocketAddr,
+    scheme: &'static str,
+    seen: Arc<Mutex<Vec<Request>>>,
+    arrived: Receiver<()>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    pub fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
+        Self::with(replies, None)
+    }
+
+    /// A server for https with a certificate.
+    pub fn start_tls(replies: impl IntoIterator<Item = Reply>, certificate: &Certificate) -> Self {
+        Self::with(replies, Some(certificate.config()))
+    }
+
+    fn with(replies: impl IntoIterator<Item = Reply>, tls: Option<Arc<ServerConfig>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, arrived) = channel();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let mut replies: Vec<Reply> = replies.into_iter().collect();
+        replies.reverse();
+        let thread = {
+            let (seen, stop) = (Arc::clone(&seen), Arc::clone(&stop));
+            std::thread::spawn(move || {
+                // What hangs, hangs until the end.
+                let mut hanging = Vec::new();
+                while let Ok((stream, _)) = listener.accept() {
+                    if stop.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                    let reply = replies.pop();
+                    let served = match &tls {
+                        Some(config) => {
+                            let tls = ServerConnection::new(Arc::clone(config)).unwrap();
+                            serve(StreamOwned::new(tls, stream), reply, &seen, &sender)
+                        }
+                        None => serve(stream, reply, &seen, &sender),
+                    };
+                    hanging.extend(served.ok().flatten());
+                }
+            })
+        };
+        Self {
+            address,
+            scheme,
+            seen,
+            arrived,
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    /// The address of the site.
+    pub fn url(&self) -> String {
+        format!("{}://localhost:{}", self.scheme, self.address.port())
+    }
+
+    /// The requests so far that came whole.
+    pub fn requests(&self) -> Vec<Request> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Waits until another request has come whole.
+    pub fn wait_for_request(&self) {
+        self.arrived.recv_timeout(PATIENCE).expect("a request");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+type Held = Box<dyn Send>;
+
+fn serve<S: Read + Write + Send + 'static>(
+    mut stream: S,
+    reply: Option<Reply>,
+    seen: &Mutex<Vec<Request>>,
+    arrived: &Sender<()>,
+) -> io::Result<Option<Held>> {
+    let (head, mut body) = read_head(&mut stream)?;
+    if matches!(reply, Some(Reply::Reset)) {
+        return Ok(None);
+    }
+    let length = header(&head, "content-length").and_then(|value| value.parse().ok());
+    let missing = length.unwrap_or(0_usize).saturating_sub(body.len());
+    let start = body.len();
+    body.resize(start + missing, 0);
+    stream.read_exact(&mut body[start..])?;
+    seen.lock().unwrap().push(Request {
+        head,
+        body: String::from_utf8(body).unwrap(),
+    });
+    let _ = arrived.send(());
+    match reply {
+        Some(Reply::Answer(bytes)) => {
+            stream.write_all(&bytes)?;
+            stream.flush()?;
+            Ok(None)
+        }
+        Some(Reply::Hang) => Ok(Some(Box::new(stream))),
+        Some(Reply::Reset) | None => Ok(None),
+    }
+}
+
+/// The head of a request, and what of its body came with it.
+fn read_head(stream: &mut impl Read) -> io::Result<(String, Vec<u8>)> {
+    let mut head = Vec::new();
+    // Byte by byte: nothing of the body is taken, so that a closed connection leaves it unread.
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    Ok((String::from_utf8(head).unwrap(), Vec::new()))
+}
+
+/// A header of a request.
+pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.find(|(key, _)| key.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.trim())
+}
+
+/// A port on which nobody listens, and which nobody else can take.
+pub struct Deaf {
+    stream: TcpStream,
+}
+
+impl Deaf {
+    pub fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        Self { stream }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.stream.local_addr().unwrap())
+    }
+}
+
+/// A throwaway authority and a certificate of its making.
+pub struct Certificate {
+    authority: String,
+    chain: Vec<CertificateDer<'static>>,
+    key: Vec<u8>,
+}
+
+impl Certificate {
+    /// For a host.
+    pub fn of(host: &str) -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = parameters.self_signed(&key).unwrap();
+        let issuer = rcgen::Issuer::new(parameters, key);
+
+        let key = rcgen::KeyPair::generate().unwrap();
+        let parameters = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+        let certificate = parameters.signed_by(&key, &issuer).unwrap();
+        Self {
+            authority: authority.pem(),
+            chain: vec![certificate.der().clone()],
+            key: key.serialize_der(),
+        }
+    }
+
+    /// Writes the authority's own certificate to a file.
+    pub fn authority(&self, sandbox: &Sandbox) -> PathBuf {
+        sandbox.file("authority.pem", &self.authority)
+    }
+
+    fn config(&self) -> Arc<ServerConfig> {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(self.chain.clone(), key)
+            .unwrap();
+        Arc::new(config)
+    }
+}
+
+/// A proxy that connects to where it is asked to, and notes it.
+pub struct Proxy {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&asked);
+        // It ends with the tests.
+        std::thread::spawn(move || {
+            while let Ok((client, _)) = listener.accept() {
+                let _ = tunnel(client, &noted);
+            }
+        });
+        Self { address, asked }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The first lines of the requests so far.
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn tunnel(mut client: TcpStream, noted: &Mutex<Vec<String>>) -> io::Result<()> {
+    client.set_read_timeout(Some(PATIENCE))?;
+    let (head, _) = read_head(&mut client)?;
+    let line = head.lines().next().unwrap_or_default().to_owned();
+    let target = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    noted.lock().unwrap().push(line);
+    let mut server = TcpStream::connect(target)?;
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+    let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
+    std::thread::spawn(move || io::copy(&mut from, &mut to));
+    io::copy(&mut server, &mut client).map(drop)
+}

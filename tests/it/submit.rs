@@ -1,0 +1,109 @@
+//! `submit` as far as it needs no site: the payload, and what it refuses. See `sending`.
+
+use crate::sandbox::{Sandbox, fixture, read_fixture};
+
+const RUN: &str = "golden/gpu-reps4.json";
+
+/// The payload is printed with or without the feature.
+#[test]
+fn a_dry_run_prints_the_payload_of_the_c_tool() {
+    let mut payloads = 0;
+    for entry in std::fs::read_dir(fixture("golden")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let Some(name) = name.strip_suffix(".payload.json") else {
+            continue;
+        };
+        let sandbox = Sandbox::new();
+        sandbox.add([&*format!("golden/{name}.json")]);
+        let ran = sandbox.run(["submit", "--dry_run", "1"]);
+        assert!(ran.ok() == std::fs::read(&path).unwrap(), "{name}");
+        let refused = ["empty-optional-strings", "no-tests"].contains(&name);
+        assert_eq!(ran.stderr.contains("would not be sent"), refused, "{name}");
+        payloads += 1;
+    }
+    assert_eq!(payloads, 18);
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_takes_several_runs() {
+    let sandbox = Sandbox::new();
+    sandbox.add([RUN, "golden/second-gpu.json"]);
+    let ran = sandbox.run(["submit", "--dry-run", "2", "1", "2"]);
+    let lines = ran.text();
+    let lines: Vec<&str> = lines.split('\n').collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].as_bytes() == read_fixture("golden/second-gpu.payload.json"));
+    assert_eq!(states(&sandbox), ["never", "never"]);
+    assert!(
+        sandbox
+            .run(["submit", "--dry-run", "--pending"])
+            .ok()
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_deviation_that_is_no_number_is_sent_as_0_and_said_so() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/nan-stddev.json"]);
+    let ran = sandbox.run(["submit", "--dry-run"]);
+    let payload: serde_json::Value = serde_json::from_slice(&ran.ok()).unwrap();
+    assert_eq!(payload["results"][0]["prompt_tps_stddev"], 0);
+    assert!(payload["results"][0]["prompt_tps"].as_f64().unwrap() > 0.0);
+    assert!(
+        ran.stderr
+            .contains("run 1: prompt_tps_stddev is no number in 9 tests;"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!ran.stderr.contains("would not be sent"));
+}
+
+/// How far the submission of each run has come, that of run 1 first.
+pub fn states(sandbox: &Sandbox) -> Vec<String> {
+    let listed: serde_json::Value =
+        serde_json::from_slice(&sandbox.run(["list", "-o", "json"]).ok()).unwrap();
+    let runs = listed.as_array().unwrap().iter().rev();
+    runs.map(|run| run["submission"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn what_cannot_be_is_one_line() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(["submit", "-y"]);
+    assert!(ran.failed().ends_with("there is no store"));
+    sandbox.add([RUN]);
+    let ran = sandbox.run(["submit", "-y", "7"]);
+    assert_eq!(ran.failed(), "run '7': there is no such run in the store");
+    let ran = sandbox.run(["submit", "--pending", "-y"]);
+    assert!(ran.ok().is_empty());
+    assert!(ran.stderr.ends_with("no run waits to be submitted\n"));
+    for url in ["x", "ftp://x", "http://", "http://a@b", "http://x/?y"] {
+        let ran = sandbox.run(["submit", "-y", "--url", url]);
+        assert_eq!(ran.failed(), "invalid parameter for: --url", "{url}");
+    }
+    let ran = sandbox.run(["submit", "--pending", "1"]);
+    assert!(ran.failed().starts_with("invalid parameter for: "));
+    assert_eq!(states(&sandbox), ["never"]);
+}
+
+#[cfg(not(feature = "submit"))]
+#[test]
+fn a_build_without_the_feature_says_so() {
+    let sandbox = Sandbox::new();
+    sandbox.add([RUN]);
+    for args in [
+        &["submit", "-y"][..],
+        &["record", "--submit", "--", "/bin/sh", "-c", "echo started"],
+    ] {
+        let ran = sandbox.run(args);
+        assert_eq!(
+            ran.failed(),
+            "cannot send results: this program was built without the feature 'submit'"
+        );
+        assert!(ran.stdout.is_empty());
+    }
+    assert_eq!(states(&sandbox), ["never"]);
+}
