@@ -118,7 +118,7 @@ fn submit(found: &[i64], target: Target, context: &mut Context) -> Result<()> {
     process::end_on_interrupt();
     let orders = Orders {
         again: false,
-        queue_unasked: true,
+        recorded: true,
     };
     send(&whole, &orders, target, context)
 }

@@ -42,12 +42,14 @@ impl Sending {
 
     /// Where it is sent; an error if it cannot be.
     pub fn target(&self) -> Result<Target> {
-        let site = match (&self.url, std::env::var("LOCALSCORE_URL")) {
+        let variable = std::env::var_os("LOCALSCORE_URL").filter(|url| !url.is_empty());
+        let site = match (&self.url, variable) {
             (Some(site), _) => site.clone(),
-            (None, Ok(url)) if !url.is_empty() => url
+            (None, Some(url)) => url
+                .to_string_lossy()
                 .parse()
                 .map_err(|why| Error::new("LOCALSCORE_URL", why))?,
-            (None, _) => Site::default(),
+            (None, None) => Site::default(),
         };
         let consent = match (self.send_results, self.no_send_results) {
             (true, _) => Consent::Yes,
@@ -102,8 +104,8 @@ impl Target {
 pub struct Orders {
     /// Also those that may be on the site.
     pub again: bool,
-    /// Where nobody can be asked, they wait.
-    pub queue_unasked: bool,
+    /// They were stored, and so named, just now: where nobody can be asked, they wait.
+    pub recorded: bool,
 }
 
 /// Sends runs. What keeps one of them from being sent is told, and the others are sent.
@@ -113,7 +115,7 @@ pub fn send(ids: &[i64], orders: &Orders, target: Target, context: &mut Context)
     let mut failed = false;
     let mut ready = Vec::new();
     for &id in ids {
-        match prepare(&mut store, id, orders.again) {
+        match prepare(&mut store, id, orders) {
             Ok(payload) => ready.extend(payload.map(|payload| (id, payload))),
             Err(error) => complain(&error, &mut failed),
         }
@@ -121,7 +123,7 @@ pub fn send(ids: &[i64], orders: &Orders, target: Target, context: &mut Context)
     let waiting: Vec<i64> = ready.iter().map(|(id, _)| *id).collect();
     if target.consent == Consent::NobodyToAsk && !waiting.is_empty() {
         let error = Error::new("not submitted", "there is no terminal to ask on");
-        if !orders.queue_unasked {
+        if !orders.recorded {
             return Err(error.hint("'-y' sends without asking"));
         }
         store.queue(&waiting)?;
@@ -161,14 +163,14 @@ fn print_link(out: &mut Stdout, link: &str) -> Result<()> {
 }
 
 /// The payload of a run that can be sent, which is told of; `None` if it was submitted before.
-fn prepare(store: &mut Store, id: i64, again: bool) -> Result<Option<String>> {
+fn prepare(store: &mut Store, id: i64, orders: &Orders) -> Result<Option<String>> {
     if let Some(before) = store.submission(id)? {
         match before.state {
             SubmissionState::Submitted => {
                 note(&remark(id, &before));
                 return Ok(None);
             }
-            SubmissionState::Unknown if !again => return Err(open(id, &before)),
+            SubmissionState::Unknown if !orders.again => return Err(open(id, &before)),
             _ => {}
         }
     }
@@ -176,7 +178,9 @@ fn prepare(store: &mut Store, id: i64, again: bool) -> Result<Option<String>> {
     let payload = Payload::of(&run);
     let found = violations(&payload.json);
     let Some((last, others)) = found.split_last() else {
-        introduce(id, &run);
+        if !orders.recorded {
+            introduce(id, &run);
+        }
         remark_zeros(id, &payload);
         return Ok(Some(payload.text()));
     };
@@ -233,9 +237,11 @@ pub fn remark(id: i64, submission: &Submission) -> String {
 
 /// The error of a run that may be on the site.
 fn open(id: i64, submission: &Submission) -> Error {
-    Error::plain(remark(id, submission)).hint(format!(
-        "look whether the site shows it; 'localstore submit --again {id}' sends it again"
-    ))
+    Error::plain(remark(id, submission)).hint(look_first(id))
+}
+
+fn look_first(id: i64) -> String {
+    format!("look whether the site shows it; 'localstore submit --again {id}' sends it again")
 }
 
 /// What became of sending a run.
@@ -297,8 +303,14 @@ impl Sender {
                 std::thread::sleep(pause);
             },
         )?;
+        let submission = self.store.submission(id)?;
+        let unknown = submission.filter(|now| now.state == SubmissionState::Unknown);
         let failure = |why: &str| Error::new(format_args!("run {id} was not submitted"), why);
-        let queued = "it stays queued: 'localstore submit --pending' sends it";
+        let hinted = |error: Error| match &unknown {
+            // What an earlier attempt left open.
+            Some(_) => error.hint(look_first(id)),
+            None => error.hint("it stays queued: 'localstore submit --pending' sends it"),
+        };
         Ok(match outcome {
             Outcome::Taken { id } => Sent::Link(self.target.site.link(id)),
             Outcome::Again {
@@ -307,23 +319,19 @@ impl Sender {
             } if attempts < ATTEMPTS => {
                 let seconds = pause.as_secs();
                 let why = format!("{why}, and wants to be left alone for {seconds} seconds");
-                Sent::Unreachable(failure(&why).hint(queued))
+                Sent::Unreachable(hinted(failure(&why)))
             }
             Outcome::Again { why, .. } => {
                 // In the words of the C tool.
                 let what = format!("Failed to submit results after {ATTEMPTS} attempts: {why}");
-                let error = Error::new(format_args!("run {id}"), what);
-                Sent::Unreachable(error.hint(queued))
+                Sent::Unreachable(hinted(Error::new(format_args!("run {id}"), what)))
             }
-            Outcome::Later { why } => Sent::Unreachable(failure(&why).hint(queued)),
+            Outcome::Later { why } => Sent::Unreachable(hinted(failure(&why))),
             Outcome::Refused { why } => Sent::Not(failure(&why)),
-            Outcome::Unknown { .. } => {
-                let submission = self.store.submission(id)?;
-                Sent::Unreachable(match submission {
-                    Some(submission) => open(id, &submission),
-                    None => failure("it was removed"),
-                })
-            }
+            Outcome::Unknown { why } => Sent::Unreachable(match &unknown {
+                Some(submission) => open(id, submission),
+                None => failure(&why),
+            }),
         })
     }
 
@@ -346,6 +354,9 @@ impl Sender {
         );
         let outcome = self.target.client.post(payload);
         tracing::info!("run {id}: {outcome:?}");
+        if let Outcome::Again { why, .. } = &outcome {
+            progress(&format!("Error submitting results: {why}\n"));
+        }
         let end = match &outcome {
             Outcome::Taken { id } => End::Submitted {
                 id: *id,

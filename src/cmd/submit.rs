@@ -55,7 +55,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let target = args.sending.target()?;
     let orders = Orders {
         again: args.again,
-        queue_unasked: false,
+        recorded: false,
     };
     send(&ids, &orders, target, context)
 }

@@ -143,8 +143,11 @@ fn proxy_for(endpoint: &Uri) -> Result<Option<Proxy>> {
     let host = endpoint.host().unwrap_or_default();
     let default = if scheme == "https" { 443 } else { 80 };
     let port = endpoint.port_u16().or(Some(default));
-    let Some((name, value)) = proxy::choose(scheme, host, port, |name| std::env::var(name).ok())
-    else {
+    let variable = |name: &str| {
+        let value = std::env::var_os(name)?;
+        Some(value.to_string_lossy().into_owned())
+    };
+    let Some((name, value)) = proxy::choose(scheme, host, port, variable) else {
         return Ok(None);
     };
     // The value may hold a password: it is not shown.

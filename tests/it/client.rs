@@ -109,12 +109,12 @@ fn a_server_that_hangs_is_given_up() {
     let server = Server::start([Reply::Hang]);
     let timeouts = Timeouts {
         connect: Duration::from_secs(10),
-        total: Duration::from_millis(300),
+        total: Duration::from_millis(700),
     };
     let client = Client::new(&server.url().parse().unwrap(), timeouts).unwrap();
     assert_eq!(
         unknown(client.post("{}")),
-        "no answer from localhost within 0.3 s"
+        "no answer from localhost within 0.7 s"
     );
     assert_eq!(server.requests().len(), 1);
 }

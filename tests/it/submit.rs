@@ -1,5 +1,7 @@
 //! `submit` as far as it needs no site: the payload, and what it refuses. See `sending`.
 
+use std::path::Path;
+
 use crate::sandbox::{Sandbox, fixture, read_fixture};
 
 const RUN: &str = "golden/gpu-reps4.json";
@@ -58,6 +60,37 @@ fn a_deviation_that_is_no_number_is_sent_as_0_and_said_so() {
         ran.stderr
     );
     assert!(!ran.stderr.contains("would not be sent"));
+}
+
+/// No other part of the program can open a connection, and no other command can reach that part.
+#[test]
+fn connections_are_opened_in_one_place() {
+    let with = |words: &[&str]| {
+        let mut found = Vec::new();
+        let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).unwrap();
+                if words.iter().any(|word| text.contains(word)) {
+                    found.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+                }
+            }
+        }
+        found
+    };
+    assert_eq!(
+        with(&["ureq::", "rustls::", "std::net", "TcpStream"]),
+        ["client.rs"]
+    );
+    assert_eq!(with(&["Client::new("]), ["sending.rs"]);
+    let mut commands = with(&["use super::sending"]);
+    commands.sort();
+    assert_eq!(commands, ["record.rs", "submit.rs"]);
 }
 
 /// How far the submission of each run has come, that of run 1 first.
