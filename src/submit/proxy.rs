@@ -32,7 +32,7 @@ fn is_excepted(list: &str, host: &str, port: Option<u16>) -> bool {
         let with_port = entry.rsplit_once(':').filter(|(name, port)| {
             !port.is_empty()
                 && port.bytes().all(|b| b.is_ascii_digit())
-                && !bare(name).contains(':')
+                && (name.ends_with(']') || !name.contains(':'))
         });
         let name = match with_port {
             Some((name, wanted)) if wanted.parse().ok() == port => name,
