@@ -5,10 +5,8 @@ use serde::Serialize;
 use super::Context;
 use super::filters::Filters;
 use crate::error::{Error, Result};
-use crate::model::{Source, Text};
-use crate::output::{Column, Stdout, Table, note};
 use crate::model::{Source, Submission, SubmissionState, Text};
-use crate::output::{Column, Table, note};
+use crate::output::{Column, Stdout, Table, note};
 use crate::store::{Listed, Sort, Store};
 
 /// List runs, the one added last first
@@ -277,7 +275,6 @@ impl Line {
 impl From<&Listed> for Line {
     fn from(run: &Listed) -> Self {
         let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
-        let measured_at = jiff::Timestamp::from_second(run.measured_at);
         let submission = run.submission.as_ref();
         Self {
             id: run.id,

@@ -100,6 +100,8 @@ fn rfc3339(time: &str) -> String {
 fn time(seconds: i64) -> Option<String> {
     let time = jiff::Timestamp::from_second(seconds).ok()?;
     Some(time.to_string())
+}
+
 /// The ids of runs, each once, in the order in which they were named.
 fn each_once(store: &Store, names: &[String]) -> Result<Vec<i64>> {
     let mut ids = Vec::new();
