@@ -47,10 +47,13 @@ pub fn printable_bytes(bytes: &[u8]) -> String {
     printable(&String::from_utf8_lossy(bytes)).into_owned()
 }
 
-/// Control characters, and those that reorder the text around them.
+/// Control characters, those that reorder the text around them, and noncharacters, which XML and
+/// HTML forbid.
 fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{fdd0}'..='\u{fdef}')
+        || matches!(u32::from(c) & 0xffff, 0xfffe | 0xffff)
 }
 
 /// Standard output, buffered. What it writes to a terminal is made printable, line by line; to a
@@ -178,8 +181,8 @@ mod tests {
     fn control_and_reordering_characters_are_escaped_and_text_stays() {
         assert_eq!(printable("GeForce® RTX™"), "GeForce® RTX™");
         assert_eq!(
-            printable("a\u{1b}]0;x\u{7}\u{9b}\u{202e}"),
-            "a\\x1b]0;x\\x07\\x9b\\u{202e}"
+            printable("a\u{1b}]0;x\u{7}\u{9b}\u{202e}\u{ffff}"),
+            "a\\x1b]0;x\\x07\\x9b\\u{202e}\\u{ffff}"
         );
     }
 }
