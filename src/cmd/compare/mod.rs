@@ -11,6 +11,9 @@ use crate::output::note;
 use crate::stats::{self, Comparison, Metric, Outcome, Reason};
 use crate::store::Store;
 pub use sides::{Baseline, Stored, history};
+pub use text::{
+    change, difference, interval, keys, method, remarks, test_name, title, value, what,
+};
 
 /// Compare runs test by test, and say how sure each change is
 ///
@@ -116,7 +119,7 @@ pub struct Column {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let (base, new) = choose(args, &store)?;
+    let (base, new) = choose(&args.runs, args.baseline.as_ref(), &store)?;
     let count = new.len();
     let mut report = compare(&store, base, new, options(args, count))?;
     if args.fail_on_regression {
@@ -172,15 +175,16 @@ fn options(args: &Args, new: usize) -> stats::Options {
     }
 }
 
-fn choose(args: &Args, store: &Store) -> Result<(Vec<Stored>, Vec<Stored>)> {
+/// The runs of the base and those that are compared with it.
+pub fn choose(
+    runs: &[String],
+    baseline: Option<&Baseline>,
+    store: &Store,
+) -> Result<(Vec<Stored>, Vec<Stored>)> {
     let read = |name: &String| Stored::read(store, store.resolve(name)?);
-    let (base, new) = if let Some(baseline) = &args.baseline {
+    let (base, new) = if let Some(baseline) = baseline {
         let last = ["last".to_owned()];
-        let names = if args.runs.is_empty() {
-            &last
-        } else {
-            args.runs.as_slice()
-        };
+        let names = if runs.is_empty() { &last } else { runs };
         let new = names.iter().map(read).collect::<Result<Vec<_>>>()?;
         let base = match new.first() {
             Some(first) => sides::baseline(store, baseline, first)?,
@@ -188,7 +192,7 @@ fn choose(args: &Args, store: &Store) -> Result<(Vec<Stored>, Vec<Stored>)> {
         };
         (base, new)
     } else {
-        let [base, new @ ..] = args.runs.as_slice() else {
+        let [base, new @ ..] = runs else {
             return Err(missing("BASE"));
         };
         if new.is_empty() {
@@ -280,7 +284,8 @@ fn printed(name: &Text) -> String {
     name.display().into_owned()
 }
 
-fn metric(text: &str) -> std::result::Result<Metric, String> {
+/// A metric by its name or its short one.
+pub fn metric(text: &str) -> std::result::Result<Metric, String> {
     match text {
         "pp" => Some(Metric::PromptTps),
         "tg" => Some(Metric::GenTps),

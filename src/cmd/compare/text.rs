@@ -17,7 +17,7 @@ const RED: &str = "\x1b[31m";
 const RESET: &str = "\x1b[0m";
 
 /// The name of a metric with its unit, for people.
-fn title(metric: Metric) -> &'static str {
+pub fn title(metric: Metric) -> &'static str {
     match metric {
         Metric::PromptTps => "pp t/s",
         Metric::GenTps => "tg t/s",
@@ -27,7 +27,7 @@ fn title(metric: Metric) -> &'static str {
 }
 
 /// A value in as many digits as people compare.
-fn value(value: f64) -> String {
+pub fn value(value: f64) -> String {
     match value.abs() {
         large if large >= 10_000.0 => format!("{value:.0}"),
         large if large >= 1000.0 => format!("{value:.1}"),
@@ -35,7 +35,8 @@ fn value(value: f64) -> String {
     }
 }
 
-fn change(percent: f64) -> String {
+/// A change in percent with its sign.
+pub fn change(percent: f64) -> String {
     if percent.is_finite() {
         // No sign where there is nothing but zeros.
         let percent = if percent.abs() < 0.05 { 0.0 } else { percent };
@@ -45,7 +46,8 @@ fn change(percent: f64) -> String {
     }
 }
 
-fn interval(row: &Row) -> String {
+/// The interval of a change in percent; empty if none is known.
+pub fn interval(row: &Row) -> String {
     let end = |value: f64| {
         if value.is_finite() {
             format!("{value:+.1}")
@@ -60,7 +62,8 @@ fn interval(row: &Row) -> String {
         .unwrap_or_default()
 }
 
-fn method(method: Method) -> String {
+/// The method and how many values it saw; empty if there is none.
+pub fn method(method: Method) -> String {
     let name = method.name();
     match method {
         Method::Rank(counts) | Method::Welch(counts) => {
@@ -90,7 +93,8 @@ fn groups<'a>(report: &Report, comparison: &'a Comparison) -> Vec<(Metric, Vec<&
         .collect()
 }
 
-fn test_name(row: &Row) -> String {
+/// The name of the test, or that it is the mean.
+pub fn test_name(row: &Row) -> String {
     match row.test {
         None => "geo. mean".to_owned(),
         Some(key) if row.name.as_bytes().is_empty() => names(&[key]).concat(),
@@ -169,7 +173,7 @@ fn head(report: &Report, bullet: &str) -> String {
 }
 
 /// Model, accelerator and runtime, as far as they are the same for all.
-fn what(report: &Report) -> Option<String> {
+pub fn what(report: &Report) -> Option<String> {
     let mut all = report
         .base
         .iter()
@@ -188,7 +192,7 @@ fn what(report: &Report) -> Option<String> {
 }
 
 /// `name: base → new`; values that follow one another and are equal are named once.
-fn difference(difference: &Difference) -> String {
+pub fn difference(difference: &Difference) -> String {
     let unknown = "?".to_owned();
     let mut values: Vec<&str> = difference
         .values
@@ -370,7 +374,7 @@ fn columns(report: &Report, new: &[Column], markdown: bool) -> (Vec<Option<Verdi
 }
 
 /// The tests that any of the columns has of the metric, and its geometric mean.
-fn keys(new: &[Column], metric: Metric) -> Vec<Option<TestKey>> {
+pub fn keys(new: &[Column], metric: Metric) -> Vec<Option<TestKey>> {
     let mut keys = Vec::new();
     for column in new {
         for row in column
@@ -420,30 +424,8 @@ fn foot(report: &Report, bullet: &str) -> String {
         } else {
             String::new()
         };
-        for (side, tests) in [
-            ("base", &comparison.only_base),
-            ("new run", &comparison.only_new),
-        ] {
-            if !tests.is_empty() {
-                lines.push(format!(
-                    "{of}only the {side} has {}",
-                    names(tests).join(", ")
-                ));
-            }
-        }
-        if let Some(why) = why_unverified(comparison) {
-            lines.push(format!("{of}unverified: {why}"));
-        }
-        if let Some(earlier) = earlier_runs(comparison) {
-            lines.push(format!(
-                "{of}history: intervals are from the level of {earlier} earlier runs, base included"
-            ));
-        }
-        let gate = &comparison.gate;
-        if !gate.reasons.is_empty() {
-            let reasons: Vec<String> = gate.reasons.iter().map(in_words).collect();
-            lines.push(format!("{of}not comparable: {}", reasons.join(", ")));
-        }
+        let remarks = remarks(comparison).into_iter();
+        lines.extend(remarks.map(|remark| of.clone() + &remark));
         if report.gate.is_some() {
             for line in gate_lines(report, comparison) {
                 lines.push(format!("{of}{line}"));
@@ -472,6 +454,33 @@ fn foot(report: &Report, bullet: &str) -> String {
     } else {
         lines
     }
+}
+
+/// What the rows do not tell: tests of one side, why rows are unverified or the runs not comparable.
+pub fn remarks(comparison: &Comparison) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (side, tests) in [
+        ("base", &comparison.only_base),
+        ("new run", &comparison.only_new),
+    ] {
+        if !tests.is_empty() {
+            lines.push(format!("only the {side} has {}", names(tests).join(", ")));
+        }
+    }
+    if let Some(why) = why_unverified(comparison) {
+        lines.push(format!("unverified: {why}"));
+    }
+    if let Some(earlier) = earlier_runs(comparison) {
+        lines.push(format!(
+            "history: intervals are from the level of {earlier} earlier runs, base included"
+        ));
+    }
+    let reasons = &comparison.gate.reasons;
+    if !reasons.is_empty() {
+        let reasons: Vec<String> = reasons.iter().map(in_words).collect();
+        lines.push(format!("not comparable: {}", reasons.join(", ")));
+    }
+    lines
 }
 
 fn gate_lines(report: &Report, comparison: &Comparison) -> Vec<String> {

@@ -156,6 +156,29 @@ impl Trend {
         })
     }
 
+    /// The last `limit` runs that match, 0 for all, with their changes; and whether there are more.
+    pub fn last(
+        store: &Store,
+        configuration: Configuration,
+        filter: &Filter,
+        limit: u32,
+        (metric, min_change): (Metric, f64),
+    ) -> Result<(Self, bool)> {
+        let limit = Some(limit).filter(|&limit| limit > 0);
+        // One more than is shown tells whether there are more.
+        let asked = limit.map(|limit| limit.saturating_add(1));
+        let mut trend = Self::read(store, configuration, filter, asked, metric, min_change)?;
+        let cut = limit.is_some_and(|limit| trend.runs.len() > limit as usize);
+        if cut {
+            trend.forget_first();
+        }
+        if trend.runs.is_empty() {
+            let why = "no run of this configuration matches";
+            return Err(Error::new(store.path().display(), why));
+        }
+        Ok((trend, cut))
+    }
+
     /// The values of the metric, run by run.
     pub fn values(&self, metric: Metric) -> Vec<f64> {
         self.runs.iter().map(|run| metric.value(run)).collect()
@@ -169,6 +192,11 @@ impl Change {
         if self.differences.is_empty() {
             return percent + ", nothing else is known to have changed";
         }
+        format!("{percent}: {}", self.causes())
+    }
+
+    /// `runtime version 0.9.2 → 0.9.3, …`; empty if nothing else is known to have changed.
+    pub fn causes(&self) -> String {
         let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".to_owned());
         let differences: Vec<String> = self
             .differences
@@ -178,7 +206,7 @@ impl Change {
                 format!("{} {}", difference.name, values.join(" → "))
             })
             .collect();
-        format!("{percent}: {}", differences.join(", "))
+        differences.join(", ")
     }
 }
 
@@ -186,25 +214,13 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let filter = Filter::from(&args.filters);
     let (configuration, others) = choose(args.run.as_deref(), &store, &filter)?;
-    let limit = Some(args.limit).filter(|&limit| limit > 0);
-    // One more than is shown tells whether there are more.
-    let asked = limit.map(|limit| limit.saturating_add(1));
-    let mut trend = Trend::read(
+    let (trend, cut) = Trend::last(
         &store,
         configuration,
         &filter,
-        asked,
-        args.metric,
-        args.min_change,
+        args.limit,
+        (args.metric, args.min_change),
     )?;
-    let cut = limit.is_some_and(|limit| trend.runs.len() > limit as usize);
-    if cut {
-        trend.forget_first();
-    }
-    if trend.runs.is_empty() {
-        let why = "no run of this configuration matches";
-        return Err(Error::new(store.path().display(), why));
-    }
     let out = &mut context.out;
     match args.output {
         Output::Table => print_table(&trend, args.metric, out)?,
@@ -213,8 +229,13 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         Output::Json => print_json(&trend, args, out)?,
         Output::Jsonl => print_jsonl(&trend, out)?,
     }
-    if cut {
-        let shown = trend.runs.len();
+    remarks(cut.then_some(trend.runs.len()), others);
+    Ok(())
+}
+
+/// Says on stderr that there are more runs than are shown, and more configurations.
+pub fn remarks(cut: Option<usize>, others: usize) {
+    if let Some(shown) = cut {
         note(&format!("the last {shown} runs; '--limit 0' shows all"));
     }
     match others {
@@ -224,7 +245,6 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
             "{n} more configurations match; '--model' and the other filters choose"
         )),
     }
-    Ok(())
 }
 
 /// The configuration of the run, else the one measured last that the filters choose, and how many
@@ -256,7 +276,8 @@ impl Trend {
             .find(|change| change.point.index == index)
     }
 
-    fn title(&self) -> String {
+    /// Model, accelerator and runtime.
+    pub fn title(&self) -> String {
         let known = |text: &Option<Text>| text.as_ref().map(Text::to_string);
         let of = &self.configuration;
         let model = known(&of.model).unwrap_or_else(|| "unknown model".to_owned());
