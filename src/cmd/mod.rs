@@ -17,6 +17,7 @@ mod man;
 mod merge;
 mod message;
 mod path;
+mod plot;
 mod record;
 mod rm;
 mod score;
@@ -27,8 +28,11 @@ mod submit;
 mod tag;
 mod untag;
 
-use crate::error::Result;
-use crate::output::Stdout;
+use std::io::Write;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::output::{Stdout, write_atomically};
 use crate::store::{Location, Store};
 
 /// What a command works with.
@@ -53,6 +57,7 @@ pub enum Command {
     Compare(compare::Args),
     History(history::Args),
     Best(best::Args),
+    Plot(plot::Args),
     Submit(submit::Args),
     Tag(tag::Args),
     Untag(untag::Args),
@@ -78,6 +83,7 @@ impl Command {
             Self::Compare(args) => compare::run(args, context),
             Self::History(args) => history::run(args, context),
             Self::Best(args) => best::run(args, context),
+            Self::Plot(args) => args.run(context),
             Self::Submit(args) => submit::run(args, context),
             Self::Tag(args) => tag::run(args, context),
             Self::Untag(args) => untag::run(args, context),
@@ -88,6 +94,19 @@ impl Command {
             Self::Completions(args) => completions::run(args, context),
             Self::Man(args) => man::run(args, context),
         }
+    }
+}
+
+/// Writes a document to the file, whole or not at all, else to standard output.
+fn deliver(document: &str, path: Option<&Path>, out: &mut Stdout) -> Result<()> {
+    match path {
+        Some(path) => write_atomically(path, |file| {
+            file.write_all(document.as_bytes())
+                .map_err(|error| Error::file(path, &error))
+        }),
+        None => out
+            .write_all(document.as_bytes())
+            .map_err(|error| Error::stdout(&error)),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use maud::{Markup, html};
 
-use super::legend::{LINE, Sample, Series, class, legend};
+use super::legend::{LINE, Sample, Series, class, legend, spoken};
 use super::scale::{Scale, is_drawable};
 use super::svg::{Anchor, Picture, Px, label, line, text};
 use super::text::{SIZE, TITLE_SIZE, fit, number, width};
@@ -107,7 +107,7 @@ impl Bars {
         } else {
             top + 28.0
         };
-        let label = format!("{title}: {} runs", self.runs.len());
+        let label = spoken(&title, self.runs.len());
         Some(Picture::new(label, wide, height, body))
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn legend(series: &[Series], top: f64, width: f64, sample: Sample) ->
             g class=(class(index)) {
                 @if sample == Sample::Line {
                     (line((16.0, y), (44.0, y), &dashed(index)))
-                    (mark(index, (30.0, y), 4.0, &one.key))
+                    (mark(index, (30.0, y), 4.0, &fit(&one.key, 200.0, SIZE)))
                 } @else {
                     rect class="bar" x="16" y=(super::svg::Px(y - 6.0)) width="28" height="12" {}
                 }
@@ -56,4 +56,14 @@ pub(super) fn class(series: usize) -> String {
 /// The classes of its line.
 pub(super) fn dashed(series: usize) -> String {
     format!("line d{}", series % 4)
+}
+
+/// What a picture of several runs shows, for those who do not see it.
+pub(super) fn spoken(title: &str, runs: usize) -> String {
+    let runs = if runs == 1 {
+        "1 run".to_owned()
+    } else {
+        format!("{runs} runs")
+    };
+    format!("{title}: {runs}")
 }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::legend::{LINE, Sample, Series, class, dashed, legend};
+use super::legend::{LINE, Sample, Series, class, dashed, legend, spoken};
 use super::marks::mark;
 use super::scale::{Scale, is_drawable};
 use super::svg::{Anchor, Picture, label, line, path, text};
@@ -73,7 +73,7 @@ impl Lines {
             (legend(&self.runs, legend_top, wide, Sample::Line))
             @for panel in body { (panel) }
         };
-        let label = format!("{title}: {} runs", self.runs.len());
+        let label = spoken(&title, self.runs.len());
         Some(Picture::new(label, wide, top, body))
     }
 }

@@ -1,0 +1,171 @@
+use super::{Context, Target, check_number, nothing, series};
+use crate::cmd::compare::{self, Baseline, Column, Report};
+use crate::error::Result;
+use crate::picture::{Bar, Bars, BarsPanel, Group, Series, Tone};
+use crate::stats::{self, Direction, Metric, Row, TestKey, Verdict};
+use crate::store::Store;
+
+/// Draw a comparison as bars: a group a test, a bar a run, with verdicts
+///
+/// What 'localstore compare' tells. The bars begin at zero. The whiskers are the interval of the
+/// change, around the value of the new run.
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "localstore plot compare [OPTIONS] BASE NEW...
+       localstore plot compare [OPTIONS] --baseline BASELINE [NEW...]",
+    after_help = "Examples:
+  localstore plot compare last~1 last --out comparison.svg
+  localstore plot compare --baseline 'median-of 5' --metric gen_tps > tg.svg"
+)]
+pub struct Args {
+    /// Ids, 'last', 'last~N' or tags: the base first
+    #[arg(value_name = "RUN")]
+    runs: Vec<String>,
+    /// What NEW (or the last run) is compared with, as in 'localstore compare'
+    #[arg(long, value_name = "BASELINE")]
+    baseline: Option<Baseline>,
+    /// What is drawn, separated by commas: prompt_tps (pp), gen_tps (tg), ttft_ms (ttft),
+    /// avg_time_ms (time) [default: pp,tg,ttft]
+    #[arg(long, value_name = "METRIC", value_delimiter = ',', value_parser = compare::metric)]
+    metric: Vec<Metric>,
+    /// The smallest change that matters, in percent
+    #[arg(long, value_name = "PCT", default_value = "5", value_parser = compare::percent)]
+    min_change: f64,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let store = Store::open_readonly(&context.location)?;
+    let (base, new) = compare::choose(&args.runs, args.baseline.as_ref(), &store)?;
+    check_number(1 + new.len())?;
+    let metrics = if args.metric.is_empty() {
+        vec![Metric::PromptTps, Metric::GenTps, Metric::TtftMs]
+    } else {
+        args.metric.clone()
+    };
+    let options = stats::Options {
+        metrics,
+        min_change: args.min_change,
+        ..stats::Options::default()
+    };
+    let report = compare::compare(&store, base, new, options)?;
+    let picture = bars(&report)
+        .draw()
+        .ok_or_else(|| nothing("the runs have no test in common that has a value"))?;
+    args.target.write(&picture, context)
+}
+
+fn bars(report: &Report) -> Bars {
+    let base = match report.base.as_slice() {
+        [base] => series(base),
+        several => {
+            let ids: Vec<String> = several
+                .iter()
+                .map(|run| run.listed.id.to_string())
+                .collect();
+            Series {
+                key: "base".to_owned(),
+                name: format!("the median of runs {}", ids.join(", ")),
+            }
+        }
+    };
+    let new = report.new.iter().map(|column| series(&column.run));
+    let panels = report.options.metrics.iter();
+    Bars {
+        title: compare::what(report).unwrap_or_else(|| "Comparison".to_owned()),
+        runs: std::iter::once(base).chain(new).collect(),
+        panels: panels.map(|&metric| panel(&report.new, metric)).collect(),
+        note: note(report),
+    }
+}
+
+fn panel(columns: &[Column], metric: Metric) -> BarsPanel {
+    let keys = compare::keys(columns, metric);
+    BarsPanel {
+        unit: unit(metric).to_owned(),
+        higher_is_better: metric.higher_is_better(),
+        groups: keys
+            .into_iter()
+            .map(|key| group(columns, metric, key))
+            .collect(),
+    }
+}
+
+/// A test, or the mean over the tests.
+fn group(columns: &[Column], metric: Metric, key: Option<TestKey>) -> Group {
+    let row = |column: &Column| {
+        let comparison = &column.comparison;
+        let mut rows = comparison.rows.iter().chain(&comparison.means);
+        rows.find(|row| row.metric == metric && row.test == key)
+            .cloned()
+    };
+    let rows: Vec<Option<Row>> = columns.iter().map(row).collect();
+    let first = rows.iter().flatten().next();
+    let base = first.map(|row| Bar {
+        value: row.base,
+        interval: None,
+        verdict: String::new(),
+        tone: Tone::Neutral,
+    });
+    let new = rows.iter().map(|row| row.as_ref().map(bar));
+    Group {
+        name: first.map_or_else(String::new, compare::test_name),
+        bars: std::iter::once(base).chain(new).collect(),
+    }
+}
+
+fn bar(row: &Row) -> Bar {
+    // The change is known to lie between two ends, the new value for sure: what is uncertain of
+    // the one is drawn around the other.
+    let interval = row.estimate.map(|change| {
+        let end = |end: f64| row.new * (100.0 + end) / (100.0 + change.percent);
+        (end(change.low), end(change.high))
+    });
+    Bar {
+        value: row.new,
+        interval,
+        verdict: format!(
+            "{} {}",
+            compare::change(row.change_percent),
+            row.verdict.name()
+        ),
+        tone: tone(row),
+    }
+}
+
+/// Whether the verdict is good news.
+fn tone(row: &Row) -> Tone {
+    match (row.verdict, row.direction) {
+        (Verdict::Better, _) => Tone::Better,
+        (Verdict::Worse, _) => Tone::Worse,
+        (_, Some(Direction::Worse)) if row.regression => Tone::Worse,
+        _ => Tone::Neutral,
+    }
+}
+
+fn unit(metric: Metric) -> &'static str {
+    match metric {
+        Metric::PromptTps => "prompt processing, tokens/s",
+        Metric::GenTps => "generation, tokens/s",
+        Metric::TtftMs => "time to first token, ms",
+        Metric::AvgTimeMs => "time of the whole test, ms",
+    }
+}
+
+/// What the whiskers are, and why the runs may not be comparable.
+fn note(report: &Report) -> String {
+    let mut remarks: Vec<String> = Vec::new();
+    let rows = || report.new.iter().flat_map(|column| &column.comparison.rows);
+    if rows().any(|row| row.estimate.is_some()) {
+        remarks.push("whiskers: the 95% interval of the change".to_owned());
+    }
+    for column in &report.new {
+        for remark in compare::remarks(&column.comparison) {
+            if remark.starts_with("not comparable") && !remarks.contains(&remark) {
+                remarks.push(remark);
+            }
+        }
+    }
+    remarks.join("; ")
+}

@@ -1,0 +1,90 @@
+use super::{Context, Target, check_number, nothing, series};
+use crate::cmd::compare::Stored;
+use crate::error::Result;
+use crate::model::{Run, Test};
+use crate::picture::{LinePoint, Lines, LinesPanel};
+use crate::stats::Metric;
+use crate::store::Store;
+
+/// Draw speed against the length of the context
+///
+/// Prompt processing and the time to first token against the tokens of the prompt; generation
+/// against the tokens of prompt and answer together, for that is the context when it ends. A run
+/// is a line; where several tests share a number of tokens, it goes through their median.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  localstore plot context --out context.svg
+  localstore plot context before after > context.svg")]
+pub struct Args {
+    /// Ids, 'last', 'last~N' or tags
+    #[arg(value_name = "RUN", default_value = "last")]
+    runs: Vec<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+    check_number(args.runs.len())?;
+    let store = Store::open_readonly(&context.location)?;
+    let read = |name: &String| Stored::read(&store, store.resolve(name)?);
+    let runs = args.runs.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let picture = lines(&runs)
+        .draw()
+        .ok_or_else(|| nothing("no test of these runs has a value"))?;
+    args.target.write(&picture, context)
+}
+
+fn lines(runs: &[Stored]) -> Lines {
+    let prompt = |test: &Test| test.n_prompt;
+    let context = |test: &Test| test.n_prompt.saturating_add(test.n_gen);
+    let panel = |metric: Metric, unit: &str, tokens: &str, count: &dyn Fn(&Test) -> i64| {
+        let series = runs
+            .iter()
+            .map(|stored| points(&stored.run, metric, count))
+            .collect();
+        LinesPanel {
+            unit: unit.to_owned(),
+            higher_is_better: metric.higher_is_better(),
+            tokens: tokens.to_owned(),
+            // It grows with the prompt, which has a logarithmic axis itself.
+            is_log: metric == Metric::TtftMs,
+            series,
+        }
+    };
+    let (of_prompt, of_both) = (
+        "tokens of the prompt",
+        "tokens of the prompt and the answer",
+    );
+    Lines {
+        title: "Speed against the length of the context".to_owned(),
+        runs: runs.iter().map(series).collect(),
+        panels: vec![
+            panel(
+                Metric::PromptTps,
+                "prompt processing, tokens/s",
+                of_prompt,
+                &prompt,
+            ),
+            panel(Metric::GenTps, "generation, tokens/s", of_both, &context),
+            panel(
+                Metric::TtftMs,
+                "time to first token, ms",
+                of_prompt,
+                &prompt,
+            ),
+        ],
+    }
+}
+
+fn points(run: &Run, metric: Metric, count: &dyn Fn(&Test) -> i64) -> Vec<LinePoint> {
+    let point = |test: &Test| {
+        #[allow(clippy::cast_precision_loss, reason = "a place on an axis")]
+        let tokens = count(test) as f64;
+        Some(LinePoint {
+            tokens,
+            value: metric.value(test)?,
+            test: test.name.to_string(),
+        })
+    };
+    run.tests.iter().filter_map(point).collect()
+}

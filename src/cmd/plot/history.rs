@@ -1,0 +1,105 @@
+use super::{Context, Target, nothing};
+use crate::cmd::compare::percent;
+use crate::cmd::filters::Filters;
+use crate::cmd::history::{self, Metric, Trend};
+use crate::error::Result;
+use crate::picture::{self, Picture, Point};
+use crate::store::{Filter, Store};
+
+/// Draw one configuration over time, with its changes of level
+///
+/// What 'localstore history' tells: a configuration is a model with its quantisation on one
+/// accelerator under one runtime. It is that of RUN, else of the run measured last that the filters
+/// choose. The runs stand in the order in which they were measured, at equal distances. Partial
+/// runs are left out.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  localstore plot history --model llama --accelerator 4090 --out trend.svg
+  localstore plot history last --metric ttft_ms --since 90d > trend.svg")]
+pub struct Args {
+    /// An id, 'last', 'last~N' or a tag: a run of the configuration
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+    /// What is drawn
+    #[arg(long, value_name = "METRIC", default_value = "score")]
+    metric: Metric,
+    /// The smallest change of level that matters, in percent
+    #[arg(long, value_name = "PCT", default_value = "5", value_parser = percent)]
+    min_change: f64,
+    /// The last so many runs; 0: all
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    limit: u32,
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    filters: Filters,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let store = Store::open_readonly(&context.location)?;
+    let filter = Filter::from(&args.filters);
+    let (configuration, others) = history::choose(args.run.as_deref(), &store, &filter)?;
+    let (trend, cut) = Trend::last(
+        &store,
+        configuration,
+        &filter,
+        args.limit,
+        (args.metric, args.min_change),
+    )?;
+    let picture = draw(&trend, args.metric, trend.title(), picture::WIDTH)
+        .ok_or_else(|| nothing("no run of this configuration has all nine tests and a value"))?;
+    args.target.write(&picture, context)?;
+    history::remarks(cut.then_some(trend.runs.len()), others);
+    Ok(())
+}
+
+/// Draws a trend, whose changes are those of the metric; `None` if there is nothing to draw.
+pub fn draw(trend: &Trend, metric: Metric, title: String, width: f64) -> Option<Picture> {
+    let (unit, higher_is_better) = match metric {
+        Metric::Score => ("LocalScore", true),
+        Metric::PromptTps => ("prompt processing, tokens/s, mean of the tests", true),
+        Metric::GenTps => ("generation, tokens/s, mean of the tests", true),
+        Metric::TtftMs => ("time to first token, ms, mean of the tests", false),
+    };
+    // Partial runs have no place between the others.
+    let whole: Vec<usize> = (0..trend.runs.len())
+        .filter(|&index| trend.runs.get(index).is_some_and(|run| !run.partial))
+        .collect();
+    let points = whole
+        .iter()
+        .filter_map(|&index| trend.runs.get(index))
+        .map(|run| Point {
+            run: run.id,
+            time: run.measured_at,
+            value: metric.value(run),
+            label: run
+                .runtime_version
+                .as_ref()
+                .map_or_else(String::new, |version| {
+                    format!("version {}", version.display())
+                }),
+        })
+        .collect();
+    let changes = trend
+        .changes
+        .iter()
+        .filter_map(|change| {
+            Some(picture::Change {
+                index: whole.binary_search(&change.point.index).ok()?,
+                before: change.point.before,
+                after: change.point.after,
+                percent: change.point.change_percent,
+                cause: change.causes(),
+            })
+        })
+        .collect();
+    let trend = picture::Trend {
+        title,
+        unit: unit.to_owned(),
+        higher_is_better,
+        points,
+        changes,
+        width,
+    };
+    trend.draw()
+}

@@ -1,0 +1,103 @@
+//! The pictures, one file each.
+
+mod compare;
+mod context;
+mod history;
+
+pub use history::draw as draw_trend;
+
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use super::compare::Stored;
+use crate::error::{Error, Result};
+use crate::model::Text;
+use crate::picture::{MAX_SERIES, Picture, Series};
+
+/// Draw runs as SVG: a trend, a comparison, speed against context length
+///
+/// The picture is light or dark as its reader wants it. In a browser, marks and bars tell their
+/// values below the mouse.
+#[derive(Debug, clap::Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_help = "Example: localstore plot history --metric gen_tps --out trend.svg"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    History(history::Args),
+    Compare(compare::Args),
+    Context(context::Args),
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(&self, context: &mut Context) -> Result<()> {
+        match &self.command {
+            Command::History(args) => history::run(args, context),
+            Command::Compare(args) => compare::run(args, context),
+            Command::Context(args) => context::run(args, context),
+        }
+    }
+}
+
+/// Where the picture goes.
+#[derive(Debug, clap::Args)]
+struct Target {
+    /// Write to this file, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl Target {
+    fn write(&self, picture: &Picture, context: &mut Context) -> Result<()> {
+        let path = self.out.as_deref().map(Path::new);
+        super::deliver(&picture.document(), path, &mut context.out)
+    }
+}
+
+/// No picture, and why.
+fn nothing(why: &str) -> Error {
+    Error::new("nothing to draw", why).hint("'localstore list' shows the runs")
+}
+
+/// Refuses more runs than can be told apart.
+fn check_number(runs: usize) -> Result<()> {
+    if runs > MAX_SERIES {
+        let why = format!("only {MAX_SERIES} can be told apart in one picture");
+        return Err(Error::new(format_args!("{runs} runs"), why).hint("name fewer runs"));
+    }
+    Ok(())
+}
+
+/// A run as a picture names it.
+fn series(stored: &Stored) -> Series {
+    let run = &stored.listed;
+    let known = |text: &Option<Text>, what: &str| {
+        text.as_ref()
+            .map_or_else(|| format!("unknown {what}"), Text::to_string)
+    };
+    let measured = super::time(run.measured_at).unwrap_or_default();
+    let date = measured.get(..10).unwrap_or_default();
+    let quant = run
+        .quant
+        .as_ref()
+        .map_or_else(String::new, |quant| format!(" - {quant}"));
+    let partial = if run.partial { " partial" } else { "" };
+    Series {
+        key: format!("run {}", run.id),
+        name: format!(
+            "{date}, score {}{partial}, {}{quant}, {}, {} {}",
+            run.summary.listed_score(),
+            known(&run.model, "model"),
+            known(&run.accelerator, "accelerator"),
+            known(&run.runtime, "runtime"),
+            known(&run.runtime_version, "version"),
+        ),
+    }
+}
