@@ -9,6 +9,7 @@ pub mod error;
 pub mod formats;
 pub mod model;
 pub mod output;
+pub mod page;
 pub mod picture;
 pub mod process;
 pub mod stats;

@@ -49,6 +49,25 @@ impl From<&Filters> for Filter {
     }
 }
 
+impl Filters {
+    /// `model llama, since 2025-06-15T12:00:00Z`.
+    pub fn in_words(&self) -> String {
+        let time = |time: Option<i64>| time.and_then(super::time);
+        let parts = [
+            ("model", self.model.clone()),
+            ("quant", self.quant.clone()),
+            ("accelerator", self.accelerator.clone()),
+            ("runtime", self.runtime.clone()),
+            ("tag", self.tag.clone()),
+            ("since", time(self.since)),
+            ("until", time(self.until)),
+        ];
+        let known = parts.into_iter();
+        let known = known.filter_map(|(name, value)| Some(format!("{name} {}", value?)));
+        known.collect::<Vec<_>>().join(", ")
+    }
+}
+
 fn since(text: &str) -> Result<i64, String> {
     moment(text, Timestamp::now()).map(|(first, _)| first)
 }

@@ -19,6 +19,7 @@ mod message;
 mod path;
 mod plot;
 mod record;
+mod report;
 mod rm;
 mod score;
 mod sending;
@@ -58,6 +59,7 @@ pub enum Command {
     History(history::Args),
     Best(best::Args),
     Plot(plot::Args),
+    Report(report::Args),
     Submit(submit::Args),
     Tag(tag::Args),
     Untag(untag::Args),
@@ -84,6 +86,7 @@ impl Command {
             Self::History(args) => history::run(args, context),
             Self::Best(args) => best::run(args, context),
             Self::Plot(args) => args.run(context),
+            Self::Report(args) => report::run(args, context),
             Self::Submit(args) => submit::run(args, context),
             Self::Tag(args) => tag::run(args, context),
             Self::Untag(args) => untag::run(args, context),

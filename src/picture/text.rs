@@ -46,7 +46,7 @@ pub(super) fn fit(text: &str, room: f64, size: f64) -> String {
     shortened(&whole, columns + 1).into_owned()
 }
 
-/// A number to about four digits, such as `1,234`, `12.34` or `0.0012`.
+/// A number to four digits or more, such as `1,234.5`, `12.34` or `0.0012`.
 pub(super) fn number(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
@@ -59,7 +59,7 @@ pub(super) fn number(value: f64) -> String {
         return format!("{value:.3e}");
     }
     let decimals = match size {
-        1000.0.. => 0,
+        100_000.0.. => 0,
         100.0.. => 1,
         10.0.. => 2,
         1.0.. => 3,
@@ -142,7 +142,7 @@ mod tests {
             (1.5, "1.500"),
             (12.345, "12.35"),
             (133.333, "133.3"),
-            (8305.28, "8,305"),
+            (8305.28, "8,305.3"),
             (1_234_567.0, "1,234,567"),
             (-1234.0, "\u{2212}1,234"),
             (1e9, "1.000e9"),

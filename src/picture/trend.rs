@@ -71,7 +71,7 @@ impl Trend {
     pub fn draw(&self) -> Option<Picture> {
         let values = || self.drawn().map(|(_, point)| point.value);
         let (_, latest) = self.drawn().last()?;
-        let latest = number(latest.value);
+        let latest = format!("latest {}", number(latest.value));
         let top = if self.changes.is_empty() { 56.0 } else { 76.0 };
         let bottom = top + (self.width * 0.38).clamp(150.0, 280.0);
         let y = Scale::around(values(), (bottom, top))?;
@@ -114,7 +114,7 @@ impl Trend {
         } else {
             "less"
         };
-        format!("{}, {better} is better; the latest at the right", self.unit)
+        format!("{}; {better} is better", self.unit)
     }
 
     fn label(&self) -> String {

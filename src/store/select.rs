@@ -174,6 +174,24 @@ impl Store {
         query().map_err(|error| self.failure(&error))
     }
 
+    /// How many runs match.
+    pub fn count(&self, filter: &Filter) -> Result<u64> {
+        if !self.has_runs {
+            return Ok(0);
+        }
+        let query = || {
+            let condition = filter.condition(&self.db)?;
+            let of_runs = condition.of_runs();
+            let sql = format!("SELECT count(*) FROM localstore_runs r WHERE {of_runs}");
+            let mut statement = self.db.prepare(&sql)?;
+            statement.query_row(params_from_iter(condition.values), |row| {
+                row.get::<_, i64>(0)
+            })
+        };
+        let count = query().map_err(|error| self.failure(&error))?;
+        Ok(count.unsigned_abs())
+    }
+
     /// The runs that match, at most `limit` of them.
     pub fn list(&self, filter: &Filter, sort: Sort, limit: Option<u32>) -> Result<Vec<Listed>> {
         if !self.has_runs {

@@ -135,7 +135,7 @@ fn bar(row: &Row) -> Bar {
 }
 
 /// Whether the verdict is good news.
-fn tone(row: &Row) -> Tone {
+pub fn tone(row: &Row) -> Tone {
     match (row.verdict, row.direction) {
         (Verdict::Better, _) => Tone::Better,
         (Verdict::Worse, _) => Tone::Worse,

@@ -46,7 +46,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         args.limit,
         (args.metric, args.min_change),
     )?;
-    let picture = draw(&trend, args.metric, trend.title(), picture::WIDTH)
+    let picture = draw(&trend, args.metric, Some(trend.title()))
         .ok_or_else(|| nothing("no run of this configuration has all nine tests and a value"))?;
     args.target.write(&picture, context)?;
     history::remarks(cut.then_some(trend.runs.len()), others);
@@ -54,12 +54,21 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
 }
 
 /// Draws a trend, whose changes are those of the metric; `None` if there is nothing to draw.
-pub fn draw(trend: &Trend, metric: Metric, title: String, width: f64) -> Option<Picture> {
-    let (unit, higher_is_better) = match metric {
-        Metric::Score => ("LocalScore", true),
-        Metric::PromptTps => ("prompt processing, tokens/s, mean of the tests", true),
-        Metric::GenTps => ("generation, tokens/s, mean of the tests", true),
-        Metric::TtftMs => ("time to first token, ms, mean of the tests", false),
+/// Without a title it is one of several in a page that tells what they are of.
+pub fn draw(trend: &Trend, metric: Metric, title: Option<String>) -> Option<Picture> {
+    let name = match metric {
+        Metric::Score => "Score",
+        Metric::PromptTps => "Prompt processing, tokens/s",
+        Metric::GenTps => "Generation, tokens/s",
+        Metric::TtftMs => "Time to first token, ms",
+    };
+    let of = match metric {
+        Metric::Score => "LocalScore",
+        _ => "mean of the tests",
+    };
+    let (title, unit, width) = match title {
+        Some(title) => (title, format!("{name}, {of}"), picture::WIDTH),
+        None => (name.to_owned(), of.to_owned(), picture::COLUMN),
     };
     // Partial runs have no place between the others.
     let whole: Vec<usize> = (0..trend.runs.len())
@@ -95,8 +104,8 @@ pub fn draw(trend: &Trend, metric: Metric, title: String, width: f64) -> Option<
         .collect();
     let trend = picture::Trend {
         title,
-        unit: unit.to_owned(),
-        higher_is_better,
+        unit,
+        higher_is_better: metric != Metric::TtftMs,
         points,
         changes,
         width,

@@ -4,6 +4,7 @@ mod compare;
 mod context;
 mod history;
 
+pub use compare::tone;
 pub use history::draw as draw_trend;
 
 use std::path::{Path, PathBuf};
@@ -92,12 +93,12 @@ fn series(stored: &Stored) -> Series {
     Series {
         key: format!("run {}", run.id),
         name: format!(
-            "{date}, score {}{partial}, {}{quant}, {}, {} {}",
+            "{date}, score {}{partial}, {} {}, {}, {}{quant}",
             run.summary.listed_score(),
-            known(&run.model, "model"),
-            known(&run.accelerator, "accelerator"),
             known(&run.runtime, "runtime"),
             known(&run.runtime_version, "version"),
+            known(&run.accelerator, "accelerator"),
+            known(&run.model, "model"),
         ),
     }
 }

@@ -1,0 +1,193 @@
+//! `report`: what the page shows.
+
+mod tables;
+
+use std::path::PathBuf;
+
+use super::Context;
+use super::compare::{self, Stored};
+use super::filters::Filters;
+use super::history::{Metric, Trend};
+use super::plot::draw_trend;
+use crate::error::Result;
+use crate::model::Text;
+use crate::page::{Chapter, Page, Part};
+use crate::stats;
+use crate::store::{Configuration, Filter, Listed, Store};
+
+/// Write one HTML page of the best runs, trends and the last comparison
+///
+/// The page needs nothing but itself: no network, no script. It is light or dark as its reader
+/// wants it, and can be printed. For each model, on each accelerator, it has the trends of score
+/// and speeds, the last two whole runs compared, and the last runs. The same store gives the same
+/// page.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  localstore report --out runs.html
+  localstore report --model llama --since 90d > llama.html")]
+pub struct Args {
+    /// Write to this file, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The last so many runs in each trend, up to 1000
+    #[arg(long, value_name = "N", default_value_t = 60,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// The smallest change that matters, in percent
+    #[arg(long, value_name = "PCT", default_value = "5", value_parser = compare::percent)]
+    min_change: f64,
+    #[command(flatten)]
+    filters: Filters,
+}
+
+/// Best runs on the page.
+const MAX_BEST: u32 = 30;
+
+/// Configurations on the page, those measured last.
+const MAX_CONFIGURATIONS: usize = 20;
+
+/// Runs in the table of a configuration.
+const MAX_RECENT: usize = 10;
+
+pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let store = Store::open_readonly(&context.location)?;
+    let page = page(args, &store)?.html();
+    super::deliver(&page, args.out.as_deref(), &mut context.out)
+}
+
+fn page(args: &Args, store: &Store) -> Result<Page> {
+    let filter = Filter::from(&args.filters);
+    let mut configurations = store.configurations(&filter)?;
+    let all = configurations.len();
+    configurations.truncate(MAX_CONFIGURATIONS);
+    let mut best = store.best(&filter, Some(MAX_BEST + 1))?;
+    let more_best = best.len() > MAX_BEST as usize;
+    best.truncate(MAX_BEST as usize);
+
+    let mut newest = None;
+    let mut chapters: Vec<Chapter> = Vec::new();
+    for configuration in configurations {
+        let title = model(&configuration);
+        let (part, last) = part(args, store, &filter, configuration)?;
+        newest = newest.max(last);
+        match chapters.iter_mut().find(|chapter| chapter.title == title) {
+            Some(chapter) => chapter.parts.push(part),
+            None => chapters.push(Chapter {
+                title,
+                parts: vec![part],
+            }),
+        }
+    }
+    let name = store.path().file_name().unwrap_or(store.path().as_os_str());
+    let mut facts = vec![
+        ("Store", name.to_string_lossy().into_owned()),
+        ("Runs", store.count(&filter)?.to_string()),
+        ("Configurations", all.to_string()),
+    ];
+    if let Some(time) = newest.and_then(super::time) {
+        facts.push(("Last run measured", time));
+    }
+    if !filter.is_empty() {
+        facts.push(("Filtered by", args.filters.in_words()));
+    }
+    let mut remarks = Vec::new();
+    if all > MAX_CONFIGURATIONS {
+        remarks.push(format!(
+            "The page shows the {MAX_CONFIGURATIONS} configurations that were measured last: \
+             filters choose others."
+        ));
+    }
+    if all == 0 {
+        remarks.push("No run matches.".to_owned());
+    }
+    Ok(Page {
+        title: "LocalScore runs".to_owned(),
+        facts,
+        first: best_runs(&best, more_best),
+        chapters,
+        remarks,
+    })
+}
+
+fn best_runs(best: &[Listed], more: bool) -> Part {
+    let mut words = vec![
+        "The best run of each model on each accelerator, by score. Partial runs do not count."
+            .to_owned(),
+    ];
+    if more {
+        words.push(format!(
+            "The first {MAX_BEST}; 'localstore best' ranks all."
+        ));
+    }
+    Part {
+        title: "Best runs".to_owned(),
+        words,
+        tables: (!best.is_empty())
+            .then(|| tables::best(best))
+            .into_iter()
+            .collect(),
+        ..Part::default()
+    }
+}
+
+/// A model on an accelerator, and when it was measured last.
+fn part(
+    args: &Args,
+    store: &Store,
+    filter: &Filter,
+    configuration: Configuration,
+) -> Result<(Part, Option<i64>)> {
+    let mut part = Part {
+        title: machine(&configuration),
+        ..Part::default()
+    };
+    let mut runs = Vec::new();
+    for metric in Metric::ALL {
+        let change = (metric, args.min_change);
+        let (trend, _) = Trend::last(store, configuration.clone(), filter, args.limit, change)?;
+        if trend.runs.iter().filter(|run| !run.partial).count() > 1 {
+            part.pictures.extend(draw_trend(&trend, metric, None));
+        }
+        runs = trend.runs;
+    }
+    if part.pictures.is_empty() {
+        part.words
+            .push("A trend needs two runs with all nine tests.".to_owned());
+    }
+    let whole: Vec<&Listed> = runs.iter().filter(|run| !run.partial).collect();
+    if let [.., base, new] = whole.as_slice() {
+        let options = stats::Options {
+            metrics: vec![
+                stats::Metric::PromptTps,
+                stats::Metric::GenTps,
+                stats::Metric::TtftMs,
+            ],
+            min_change: args.min_change,
+            ..stats::Options::default()
+        };
+        let read = |run: &Listed| Stored::read(store, run.id).map(|stored| vec![stored]);
+        let report = compare::compare(store, read(base)?, read(new)?, options)?;
+        part.tables.extend(tables::comparison(&report));
+    }
+    let recent = runs.iter().rev().take(MAX_RECENT);
+    part.tables.push(tables::recent(recent));
+    Ok((part, runs.last().map(|run| run.measured_at)))
+}
+
+fn model(of: &Configuration) -> String {
+    let name = known(&of.model, "Unknown model");
+    match &of.quant {
+        Some(quant) => format!("{name} - {quant}"),
+        None => name,
+    }
+}
+
+fn machine(of: &Configuration) -> String {
+    let accelerator = known(&of.accelerator, "Unknown accelerator");
+    format!("{accelerator}, {}", known(&of.runtime, "unknown runtime"))
+}
+
+fn known(text: &Option<Text>, otherwise: &str) -> String {
+    text.as_ref()
+        .map_or_else(|| otherwise.to_owned(), Text::to_string)
+}

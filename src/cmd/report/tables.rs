@@ -1,0 +1,164 @@
+//! The tables of the page.
+
+use super::known;
+use crate::cmd::compare::{self, Report};
+use crate::cmd::plot::tone;
+use crate::model::{Source, Text};
+use crate::output::Column;
+use crate::page::{Cell, Table};
+use crate::stats::Row;
+use crate::store::Listed;
+
+/// The best runs, ranked.
+pub fn best(runs: &[Listed]) -> Table {
+    let mut heads = vec![
+        ("rank", Column::Number),
+        ("model", Column::Text),
+        ("accelerator", Column::Text),
+        ("runtime", Column::Text),
+    ];
+    heads.extend(MEASURED);
+    let rows = runs.iter().enumerate().map(|(index, run)| {
+        let mut cells: Vec<Cell> = vec![
+            (index + 1).to_string().into(),
+            model(run).into(),
+            known(&run.accelerator, "?").into(),
+            runtime(run).into(),
+        ];
+        cells.extend(measured(run));
+        cells
+    });
+    Table {
+        caption: "Best runs by score".to_owned(),
+        heads,
+        groups: vec![(String::new(), rows.collect())],
+    }
+}
+
+/// The last runs of a configuration.
+pub fn recent<'a>(runs: impl Iterator<Item = &'a Listed>) -> Table {
+    let mut heads = MEASURED.to_vec();
+    heads.insert(2, ("version", Column::Whole));
+    heads.push(("tags", Column::Text));
+    let rows = runs.map(|run| {
+        let mut cells = measured(run).to_vec();
+        cells.insert(2, known(&run.runtime_version, "?").into());
+        cells.push(run.tags.join(" ").into());
+        cells
+    });
+    Table {
+        caption: "Last runs, the newest first".to_owned(),
+        heads,
+        groups: vec![(String::new(), rows.collect())],
+    }
+}
+
+/// The columns of [`measured`].
+const MEASURED: [(&str, Column); 6] = [
+    ("run", Column::Number),
+    ("measured", Column::Whole),
+    ("score", Column::Number),
+    ("pp t/s", Column::Number),
+    ("tg t/s", Column::Number),
+    ("ttft ms", Column::Number),
+];
+
+fn measured(run: &Listed) -> [Cell; 6] {
+    let summary = &run.summary;
+    let rounded = if run.source == Source::Console {
+        "~"
+    } else {
+        ""
+    };
+    let partial = if run.partial { " partial" } else { "" };
+    [
+        run.id.to_string().into(),
+        date(run).into(),
+        format!("{rounded}{}{partial}", summary.listed_score()).into(),
+        format!("{:.2}", summary.avg_prompt_tps).into(),
+        format!("{:.2}", summary.avg_gen_tps).into(),
+        format!("{:.2}", summary.avg_ttft_ms).into(),
+    ]
+}
+
+fn date(run: &Listed) -> String {
+    let time = crate::cmd::time(run.measured_at).unwrap_or_default();
+    time.get(..10).unwrap_or_default().to_owned()
+}
+
+fn model(run: &Listed) -> String {
+    let name = known(&run.model, "?");
+    match &run.quant {
+        Some(quant) => format!("{name} - {quant}"),
+        None => name,
+    }
+}
+
+fn runtime(run: &Listed) -> String {
+    let version = run.runtime_version.as_ref().map(Text::to_string);
+    let name = known(&run.runtime, "?");
+    version.map_or(name.clone(), |version| format!("{name} {version}"))
+}
+
+/// The comparison of two runs; none if they have no test in common.
+pub fn comparison(report: &Report) -> Option<Table> {
+    let (base, column) = (report.base.first()?, report.new.first()?);
+    let comparison = &column.comparison;
+    let groups: Vec<_> = report
+        .options
+        .metrics
+        .iter()
+        .map(|&metric| {
+            let rows = comparison.rows.iter().chain(&comparison.means);
+            let rows = rows.filter(|row| row.metric == metric).map(row);
+            (compare::title(metric).to_owned(), rows.collect::<Vec<_>>())
+        })
+        .filter(|(_, rows)| !rows.is_empty())
+        .collect();
+    if groups.is_empty() {
+        return None;
+    }
+    let score = comparison.score.map_or_else(String::new, |score| {
+        let change = compare::change(score.change_percent);
+        format!(", score {change}")
+    });
+    let mut caption = format!(
+        "The last two whole runs: run {} against run {}{score}",
+        column.run.listed.id, base.listed.id
+    );
+    let differences = report.differences.iter().map(compare::difference);
+    let remarks = compare::remarks(comparison);
+    for remark in differences.chain(remarks) {
+        caption += "; ";
+        caption += &remark;
+    }
+    Some(Table {
+        caption,
+        heads: vec![
+            ("test", Column::Whole),
+            ("base", Column::Number),
+            ("new", Column::Number),
+            ("change", Column::Number),
+            ("interval, %", Column::Number),
+            ("verdict", Column::Whole),
+            ("method", Column::Whole),
+        ],
+        groups,
+    })
+}
+
+fn row(row: &Row) -> Vec<Cell> {
+    let verdict = Cell {
+        text: row.verdict.name().to_owned(),
+        tone: tone(row),
+    };
+    vec![
+        compare::test_name(row).into(),
+        compare::value(row.base).into(),
+        compare::value(row.new).into(),
+        compare::change(row.change_percent).into(),
+        compare::interval(row).into(),
+        verdict,
+        compare::method(row.method).into(),
+    ]
+}

@@ -1,0 +1,102 @@
+//! Tables of the page.
+
+use maud::{Markup, Render, html};
+
+use super::Words;
+use crate::output::Column;
+use crate::picture::Tone;
+
+/// A table that scrolls in a box of its own where it is too wide.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    /// What it shows.
+    pub caption: String,
+    /// The columns.
+    pub heads: Vec<(&'static str, Column)>,
+    /// The rows in groups, each with its title; a group without one has none. The first cell of a
+    /// row is its head.
+    pub groups: Vec<(String, Vec<Vec<Cell>>)>,
+}
+
+/// A cell.
+#[derive(Debug, Clone, Default)]
+pub struct Cell {
+    /// What it says.
+    pub text: String,
+    /// What that means, which colour adds to the words.
+    pub tone: Tone,
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self {
+            text: text.into(),
+            tone: Tone::Neutral,
+        }
+    }
+}
+
+impl Cell {
+    fn class(&self, column: Column) -> Option<&'static str> {
+        match self.tone {
+            Tone::Better => Some("better"),
+            Tone::Worse => Some("worse"),
+            Tone::Neutral => class(column),
+        }
+    }
+}
+
+fn class(column: Column) -> Option<&'static str> {
+    match column {
+        Column::Text => Some("text"),
+        Column::Whole => None,
+        Column::Number => Some("number"),
+    }
+}
+
+impl Render for Table {
+    fn render(&self) -> Markup {
+        html! {
+            // With the keyboard, only what has the focus can be scrolled.
+            div class="table" tabindex="0" role="region" aria-label=(Words(&self.caption)) {
+                table {
+                    caption { (Words(&self.caption)) }
+                    thead {
+                        tr {
+                            @for (name, column) in &self.heads {
+                                th scope="col" class=[class(*column)] { (name) }
+                            }
+                        }
+                    }
+                    @for (title, rows) in &self.groups {
+                        tbody {
+                            @if !title.is_empty() {
+                                tr {
+                                    th scope="rowgroup" colspan=(self.heads.len()) { (Words(title)) }
+                                }
+                            }
+                            @for row in rows { (self.row(row)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Table {
+    fn row(&self, row: &[Cell]) -> Markup {
+        html! {
+            tr {
+                @for (index, (cell, (_, column))) in row.iter().zip(&self.heads).enumerate() {
+                    @let class = cell.class(*column);
+                    @if index == 0 {
+                        th scope="row" class=[class] { bdi dir="ltr" { (Words(&cell.text)) } }
+                    } @else {
+                        td class=[class] { bdi dir="ltr" { (Words(&cell.text)) } }
+                    }
+                }
+            }
+        }
+    }
+}
