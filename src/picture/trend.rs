@@ -126,7 +126,7 @@ impl Trend {
             n => format!("{n} lasting changes"),
         };
         let title = fit(&self.title, 900.0, SIZE);
-        format!("{title}: {} of {count} {runs}, {changes}", self.unit)
+        format!("{title}: {}; {count} {runs}, {changes}", self.unit)
     }
 
     fn is_better(&self, change: &Change) -> bool {

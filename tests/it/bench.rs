@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::sandbox::Sandbox;
+
 /// A run of the nine tests on a machine, of which a test says what is different.
 pub struct Bench {
     /// All speeds are multiplied by it.
@@ -118,4 +120,15 @@ pub fn days(days: std::ops::RangeInclusive<u32>) -> Vec<Bench> {
         ..Bench::default()
     };
     days.map(day).collect()
+}
+
+/// A store of these runs, added in this order.
+pub fn store(benches: &[Bench]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let text: String = benches
+        .iter()
+        .map(|bench| bench.document() + "\n")
+        .collect();
+    sandbox.run_with_input(["add"], text.as_bytes()).ok();
+    sandbox
 }

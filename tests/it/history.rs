@@ -2,18 +2,8 @@
 
 use serde_json::Value;
 
-use crate::bench::{Bench, days};
+use crate::bench::{Bench, days, store};
 use crate::sandbox::Sandbox;
-
-fn store(benches: &[Bench]) -> Sandbox {
-    let sandbox = Sandbox::new();
-    let text: String = benches
-        .iter()
-        .map(|bench| bench.document() + "\n")
-        .collect();
-    sandbox.run_with_input(["add"], text.as_bytes()).ok();
-    sandbox
-}
 
 /// Five days on one version, four on the next, which is slower; then a run of another model.
 fn changed() -> Sandbox {

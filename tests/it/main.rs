@@ -6,6 +6,7 @@ mod server;
 
 mod add;
 mod bench;
+mod browser;
 mod chat;
 mod cli;
 mod compare;
@@ -20,10 +21,12 @@ mod merge;
 mod message;
 #[cfg(feature = "submit")]
 mod network;
+mod plot;
 mod reading;
 mod record;
 #[cfg(all(unix, feature = "submit"))]
 mod record_submit;
+mod report;
 mod rm;
 #[cfg(feature = "submit")]
 mod sending;

@@ -56,15 +56,11 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
 /// Draws a trend, whose changes are those of the metric; `None` if there is nothing to draw.
 /// Without a title it is one of several in a page that tells what they are of.
 pub fn draw(trend: &Trend, metric: Metric, title: Option<String>) -> Option<Picture> {
-    let name = match metric {
-        Metric::Score => "Score",
-        Metric::PromptTps => "Prompt processing, tokens/s",
-        Metric::GenTps => "Generation, tokens/s",
-        Metric::TtftMs => "Time to first token, ms",
-    };
-    let of = match metric {
-        Metric::Score => "LocalScore",
-        _ => "mean of the tests",
+    let (name, of) = match metric {
+        Metric::Score => ("LocalScore", "score of all nine tests"),
+        Metric::PromptTps => ("Prompt processing, tokens/s", "mean of the nine tests"),
+        Metric::GenTps => ("Generation, tokens/s", "mean of the nine tests"),
+        Metric::TtftMs => ("Time to first token, ms", "mean of the nine tests"),
     };
     let (title, unit, width) = match title {
         Some(title) => (title, format!("{name}, {of}"), picture::WIDTH),

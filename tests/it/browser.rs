@@ -1,0 +1,191 @@
+//! The report in Chromium: what a person would see of it.
+//!
+//! Skipped where there is no Chromium, unless LOCALSTORE_REQUIRE_CHROMIUM is set.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::bench::{Bench, days, store};
+use crate::sandbox::{Sandbox, fixture};
+
+/// How long Chromium may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const HOSTILE: &str = "</title></style><script>document.title='x'</script><img src=x \
+onerror=\"document.title='x'\"><b>bold</b> &lt; \u{1b}[2J\u{202e} WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW";
+
+/// The program; `None` if it is not here and need not be.
+fn chromium() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("LOCALSTORE_CHROMIUM") {
+        return Some(path.into());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let found = ["chromium", "chromium-browser", "google-chrome"]
+        .iter()
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
+        .find(|program| program.is_file());
+    assert!(
+        found.is_some() || std::env::var_os("LOCALSTORE_REQUIRE_CHROMIUM").is_none(),
+        "there is no chromium on PATH"
+    );
+    found
+}
+
+/// The document of a page after its scripts ran, in a window that wants dark or light.
+fn dump(chromium: &Path, sandbox: &Sandbox, page: &Path, dark: bool) -> String {
+    // A pipe that nobody reads would stop it.
+    let (out, err) = (sandbox.path().join("dom"), sandbox.path().join("stderr"));
+    let profile = tempfile::tempdir_in(sandbox.path()).unwrap();
+    let mut child = Command::new(chromium)
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+            "--allow-file-access-from-files",
+            "--window-size=1400,900",
+            "--dump-dom",
+        ])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(format!(
+            "--blink-settings=preferredColorScheme={}",
+            u8::from(!dark)
+        ))
+        .arg(format!("file://{}", page.display()))
+        .env("HOME", profile.path())
+        .stdin(Stdio::null())
+        .stdout(File::create(&out).unwrap())
+        .stderr(File::create(&err).unwrap())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > PATIENCE {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("chromium: {}", std::fs::read_to_string(err).unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::fs::read_to_string(out).unwrap()
+}
+
+/// What the script of `browser.html` found in the page, as a phone and as a wide window show it.
+fn look(chromium: &Path, sandbox: &Sandbox, dark: bool) -> [Value; 2] {
+    let harness = sandbox.file("look.html", include_str!("browser.html"));
+    let dom = dump(chromium, sandbox, &harness, dark);
+    let found = dom.split_once("<pre id=\"found\">").unwrap().1;
+    let found = found.split_once("</pre>").unwrap().0;
+    serde_json::from_str(found).unwrap_or_else(|error| panic!("{error}: {found}"))
+}
+
+#[test]
+fn the_page_is_seen_as_the_store_has_it() {
+    let Some(chromium) = chromium() else {
+        println!("skipped: there is no chromium on PATH; LOCALSTORE_CHROMIUM names one");
+        return;
+    };
+    let mut benches = days(1..=12);
+    for bench in &mut benches[6..] {
+        bench.speed = 0.8;
+        bench.version = HOSTILE;
+    }
+    benches.push(Bench {
+        model: HOSTILE,
+        quant: HOSTILE,
+        accelerator: HOSTILE,
+        day: 20,
+        ..Bench::default()
+    });
+    let sandbox = store(&benches);
+    for name in [
+        "golden/long-names.json",
+        "golden/utf8-model.csv",
+        "golden/single-test.json",
+    ] {
+        sandbox
+            .run(["add".as_ref(), fixture(name).as_os_str()])
+            .ok();
+    }
+    sandbox.run(["tag", "<i>tag</i>", "12"]).ok();
+    sandbox.run(["report", "--out", "report.html"]).ok();
+    let list: Value = serde_json::from_slice(&sandbox.run(["list", "-o", "json"]).ok()).unwrap();
+
+    let [narrow, wide] = look(&chromium, &sandbox, false);
+    for page in [&narrow, &wide] {
+        assert_eq!(page["title"], "LocalScore runs");
+        for nothing in [
+            "foreign",
+            "handlers",
+            "loaded",
+            "doubled_ids",
+            "dead_links",
+            "clipped",
+        ] {
+            assert_eq!(page[nothing], Value::Array(Vec::new()), "{nothing}");
+        }
+        assert_eq!(page["width"], page["scroll_width"], "sideways scrolling");
+        assert_eq!(page["background"], "rgb(255, 255, 255)");
+    }
+    assert_eq!(narrow["width"], 360);
+    assert_eq!(wide["pictures"], 4, "one configuration has a trend");
+
+    // Every run that a table shows is the run of the list.
+    let shown = wide["runs"].as_array().unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for run in shown {
+        let id = run["run"].as_str().unwrap();
+        let stored = list.as_array().unwrap().iter();
+        let stored = stored
+            .clone()
+            .find(|stored| stored["id"].to_string() == id)
+            .unwrap_or_else(|| panic!("run {id} is not in the store"));
+        let number = |name: &str| stored[name].as_f64().unwrap();
+        let partial = if stored["partial"] == true {
+            " partial"
+        } else {
+            ""
+        };
+        let score = number("score").trunc();
+        assert_eq!(run["score"], format!("{score}{partial}"), "run {id}");
+        assert_eq!(run["pp t/s"], format!("{:.2}", number("avg_prompt_tps")));
+        assert_eq!(run["tg t/s"], format!("{:.2}", number("avg_gen_tps")));
+        assert_eq!(run["ttft ms"], format!("{:.2}", number("avg_ttft_ms")));
+        let measured = stored["measured_at"].as_str().unwrap();
+        assert_eq!(run["measured"], measured[..10]);
+        seen.insert(id.to_owned());
+    }
+    // Of the twelve runs of a model, a table has the last ten; the best is among the first two.
+    assert_eq!(seen.len(), 15, "{seen:?}");
+    assert!(seen.contains("1") && !seen.contains("2"), "{seen:?}");
+    // The hostile model is there, word for word but for what no eye should meet.
+    let headings = wide["headings"].as_array().unwrap();
+    let printable = HOSTILE
+        .replace('\u{1b}', "\\x1b")
+        .replace('\u{202e}', "\\u{202e}");
+    let hostile = format!("{printable} - {printable}");
+    assert!(
+        headings.iter().any(|h| *h == hostile.as_str()),
+        "{headings:#?}"
+    );
+
+    let [_, dark] = look(&chromium, &sandbox, true);
+    assert_eq!(dark["background"], "rgb(13, 17, 23)");
+    assert_eq!(dark["paper"], "rgb(13, 17, 23)");
+    let low: Vec<_> = [&wide, &dark]
+        .iter()
+        .map(|page| page["contrast"].as_f64().unwrap())
+        .collect();
+    assert!(low.iter().all(|contrast| *contrast >= 4.5), "{low:?}");
+}
