@@ -87,7 +87,7 @@ impl Page {
                         h1 { (Words(&self.title)) }
                         dl {
                             @for (name, value) in &self.facts {
-                                div { dt { (name) } dd { bdi dir="ltr" { (Words(value)) } } }
+                                div { dt { (name) } dd { (Words(value)) } }
                             }
                         }
                         @for remark in &self.remarks {
@@ -102,10 +102,10 @@ impl Page {
                         }
                         @for (number, chapter) in self.chapters.iter().enumerate() {
                             section id={ "c" (number) } {
-                                h2 { bdi dir="ltr" { (Words(&chapter.title)) } }
+                                h2 { (Words(&chapter.title)) }
                                 @for (part, one) in chapter.parts.iter().enumerate() {
                                     section id={ "c" (number) "-" (part) } {
-                                        h3 { bdi dir="ltr" { (Words(&one.title)) } }
+                                        h3 { (Words(&one.title)) }
                                         (one.body())
                                     }
                                 }
@@ -125,12 +125,12 @@ impl Page {
                     li { a href="#first" { (Words(&self.first.title)) } }
                     @for (number, chapter) in self.chapters.iter().enumerate() {
                         li {
-                            a href={ "#c" (number) } { bdi dir="ltr" { (Words(&chapter.title)) } }
+                            a href={ "#c" (number) } { (Words(&chapter.title)) }
                             ul {
                                 @for (part, one) in chapter.parts.iter().enumerate() {
                                     li {
                                         a href={ "#c" (number) "-" (part) } {
-                                            bdi dir="ltr" { (Words(&one.title)) }
+                                            (Words(&one.title))
                                         }
                                     }
                                 }

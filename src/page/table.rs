@@ -91,9 +91,9 @@ impl Table {
                 @for (index, (cell, (_, column))) in row.iter().zip(&self.heads).enumerate() {
                     @let class = cell.class(*column);
                     @if index == 0 {
-                        th scope="row" class=[class] { bdi dir="ltr" { (Words(&cell.text)) } }
+                        th scope="row" class=[class] { (Words(&cell.text)) }
                     } @else {
-                        td class=[class] { bdi dir="ltr" { (Words(&cell.text)) } }
+                        td class=[class] { (Words(&cell.text)) }
                     }
                 }
             }

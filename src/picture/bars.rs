@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::legend::{LINE, Sample, Series, class, legend, spoken};
 use super::scale::{Scale, is_drawable};
 use super::svg::{Anchor, Picture, Px, label, line, text};
-use super::text::{SIZE, TITLE_SIZE, fit, number, width};
+use super::text::{BOLD, SIZE, TITLE_SIZE, fit, number, width};
 use crate::stats::basic;
 
 /// A comparison of runs.
@@ -130,7 +130,7 @@ impl BarsPanel {
             .fold(0.0, f64::max);
         let left = 16.0 + names + 12.0 + keys.min(90.0) + 8.0;
         let words = bars()
-            .map(|bar| width(&words(bar), SIZE))
+            .map(|bar| width(&words(bar), BOLD))
             .fold(0.0, f64::max);
         let right = wide - 24.0 - words.min(wide * 0.35);
         let ends = drawn().map(|bar| bar.interval.map_or(bar.value, |(_, high)| high));
@@ -219,7 +219,7 @@ fn words(bar: &Bar) -> String {
         fit(
             &format!("{value}, {}", bar.verdict),
             super::WIDTH * 0.35,
-            SIZE,
+            BOLD,
         )
     }
 }

@@ -59,10 +59,10 @@ fn check(picture: &Picture) {
         }
         if node.tag_name().name() == "text" {
             let words = node.text().unwrap_or_default();
-            let size = if node.attribute("class") == Some("title") {
-                14.0
-            } else {
-                12.0
+            let size = match node.attribute("class") {
+                Some("title") => super::text::TITLE_SIZE,
+                Some("better" | "worse") => super::text::BOLD,
+                _ => super::text::SIZE,
             };
             let wide = super::text::width(words, size);
             let x: f64 = node.attribute("x").unwrap().parse().unwrap();

@@ -6,8 +6,10 @@ use crate::output::{printable, shortened};
 
 /// The size of ordinary text in pixels.
 pub(super) const SIZE: f64 = 12.0;
-/// The size of a title.
-pub(super) const TITLE_SIZE: f64 = 14.0;
+/// The same where it is bold, which is wider.
+pub(super) const BOLD: f64 = 1.12 * SIZE;
+/// The size of a title, which is bold, of 14 pixels.
+pub(super) const TITLE_SIZE: f64 = 1.12 * 14.0;
 
 /// About how wide the text is in pixels, never much less: fonts differ, and nothing here can
 /// measure the reader's.
@@ -21,6 +23,7 @@ fn em(c: char) -> f64 {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' => 0.35,
         'f' | 't' | 'r' | '(' | ')' | '[' | ']' | '-' | '/' => 0.42,
         'm' | 'w' | 'M' | 'W' | '@' | '%' | '…' => 1.0,
+        '<' | '>' | '=' | '+' | '~' | '^' | '#' | '&' | '\u{2212}' => 0.84,
         c if c.is_ascii_uppercase() => 0.75,
         c if c.is_ascii() => 0.64,
         c => match c.width() {
@@ -144,7 +147,7 @@ mod tests {
             (133.333, "133.3"),
             (8305.28, "8,305.3"),
             (1_234_567.0, "1,234,567"),
-            (-1234.0, "\u{2212}1,234"),
+            (-123_456.0, "\u{2212}123,456"),
             (1e9, "1.000e9"),
             (1e-9, "1.000e-9"),
         ];

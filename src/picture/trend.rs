@@ -10,7 +10,7 @@ use super::marks::mark;
 use super::scale::{Scale, is_drawable};
 use super::svg::{Anchor, Picture, Px, label, line, path, text};
 use super::text::{
-    SIZE, TITLE_SIZE, date, date_and_time, fit, number, percent, time_of_day, width,
+    BOLD, SIZE, TITLE_SIZE, date, date_and_time, fit, number, percent, time_of_day, width,
 };
 use crate::stats::basic;
 
@@ -292,7 +292,7 @@ impl Plot<'_> {
         let plain = |indent, text: &str| Line {
             indent,
             class: "soft",
-            text: fit(text, room(indent), SIZE),
+            text: fit(text, room(indent), BOLD),
         };
         let changes = &trend.changes;
         let earlier = changes.len().saturating_sub(MAX_TOLD);

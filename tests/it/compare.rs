@@ -2,18 +2,8 @@
 
 use serde_json::Value;
 
-use crate::bench::{Bench, days};
+use crate::bench::{Bench, days, store};
 use crate::sandbox::{Ran, Sandbox};
-
-fn store(benches: &[Bench]) -> Sandbox {
-    let sandbox = Sandbox::new();
-    let text: String = benches
-        .iter()
-        .map(|bench| bench.document() + "\n")
-        .collect();
-    sandbox.run_with_input(["add"], text.as_bytes()).ok();
-    sandbox
-}
 
 fn json(ran: &Ran) -> Value {
     serde_json::from_slice(&ran.stdout).unwrap()

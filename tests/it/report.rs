@@ -16,8 +16,8 @@ fn the_page_has_best_runs_trends_and_the_last_comparison() {
     let page = sandbox.run(["report"]).text();
     for wanted in [
         "<!DOCTYPE html>",
-        "<dt>Runs</dt><dd><bdi dir=\"ltr\">6</bdi></dd>",
-        "<dd><bdi dir=\"ltr\">2025-01-07T12:00:00Z</bdi></dd>",
+        "<dt>Runs</dt><dd>6</dd>",
+        "<dd>2025-01-07T12:00:00Z</dd>",
         "Best runs by score",
         "Qwen2.5 14B - Q4_K - Medium",
         "The last two whole runs: run 5 against run 4, score -0.8%",
@@ -85,14 +85,14 @@ fn of_many_configurations_the_last_are_shown() {
     let benches: Vec<Bench> = (1..)
         .zip(NAMES)
         .map(|(day, model)| Bench {
-            model,
             day,
+            model,
             ..Bench::default()
         })
         .collect();
     let page = store(&benches).run(["report"]).text();
     assert!(page.contains("the 20 configurations that were measured last"));
     assert_eq!(page.matches("<h2>").count(), 21);
-    assert!(page.contains("<h2><bdi dir=\"ltr\">m21 - "));
-    assert!(!page.contains("<h2><bdi dir=\"ltr\">m1 - "));
+    assert!(page.contains("<h2>m21 - "));
+    assert!(!page.contains("<h2>m1 - "));
 }

@@ -229,15 +229,16 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         Output::Json => print_json(&trend, args, out)?,
         Output::Jsonl => print_jsonl(&trend, out)?,
     }
-    remarks(cut.then_some(trend.runs.len()), others);
+    if cut {
+        let shown = trend.runs.len();
+        note(&format!("the last {shown} runs; '--limit 0' shows all"));
+    }
+    tell_others(others);
     Ok(())
 }
 
-/// Says on stderr that there are more runs than are shown, and more configurations.
-pub fn remarks(cut: Option<usize>, others: usize) {
-    if let Some(shown) = cut {
-        note(&format!("the last {shown} runs; '--limit 0' shows all"));
-    }
+/// Says on stderr that more configurations match than the one that is shown.
+pub fn tell_others(others: usize) {
     match others {
         0 => {}
         1 => note("1 more configuration matches; '--model' and the other filters choose"),

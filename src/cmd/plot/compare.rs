@@ -15,7 +15,7 @@ use crate::store::Store;
        localstore plot compare [OPTIONS] --baseline BASELINE [NEW...]",
     after_help = "Examples:
   localstore plot compare last~1 last --out comparison.svg
-  localstore plot compare --baseline 'median-of 5' --metric gen_tps > tg.svg"
+  localstore plot compare --baseline 'median-of 5' --metric tg > tg.svg"
 )]
 pub struct Args {
     /// Ids, 'last', 'last~N' or tags: the base first
@@ -24,8 +24,8 @@ pub struct Args {
     /// What NEW (or the last run) is compared with, as in 'localstore compare'
     #[arg(long, value_name = "BASELINE")]
     baseline: Option<Baseline>,
-    /// What is drawn, separated by commas: prompt_tps (pp), gen_tps (tg), ttft_ms (ttft),
-    /// avg_time_ms (time) [default: pp,tg,ttft]
+    /// What is drawn, separated by commas: pp, tg, ttft, time (of the whole test), or the names
+    /// of the fields [default: pp,tg,ttft]
     #[arg(long, value_name = "METRIC", value_delimiter = ',', value_parser = compare::metric)]
     metric: Vec<Metric>,
     /// The smallest change that matters, in percent

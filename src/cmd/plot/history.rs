@@ -3,6 +3,7 @@ use crate::cmd::compare::percent;
 use crate::cmd::filters::Filters;
 use crate::cmd::history::{self, Metric, Trend};
 use crate::error::Result;
+use crate::output::note;
 use crate::picture::{self, Picture, Point};
 use crate::store::{Filter, Store};
 
@@ -26,8 +27,9 @@ pub struct Args {
     /// The smallest change of level that matters, in percent
     #[arg(long, value_name = "PCT", default_value = "5", value_parser = percent)]
     min_change: f64,
-    /// The last so many runs; 0: all
-    #[arg(long, value_name = "N", default_value_t = 500)]
+    /// The last so many runs, up to 1000
+    #[arg(long, value_name = "N", default_value_t = 500,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     #[command(flatten)]
     target: Target,
@@ -49,7 +51,13 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let picture = draw(&trend, args.metric, Some(trend.title()))
         .ok_or_else(|| nothing("no run of this configuration has all nine tests and a value"))?;
     args.target.write(&picture, context)?;
-    history::remarks(cut.then_some(trend.runs.len()), others);
+    if cut {
+        let shown = trend.runs.len();
+        note(&format!(
+            "the last {shown} runs; '--limit' draws up to 1000"
+        ));
+    }
+    history::tell_others(others);
     Ok(())
 }
 

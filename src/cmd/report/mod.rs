@@ -66,8 +66,8 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
 
     let mut newest = None;
     let mut chapters: Vec<Chapter> = Vec::new();
-    for configuration in configurations {
-        let title = model(&configuration);
+    for configuration in &configurations {
+        let title = model(configuration);
         let (part, last) = part(args, store, &filter, configuration)?;
         newest = newest.max(last);
         match chapters.iter_mut().find(|chapter| chapter.title == title) {
@@ -135,10 +135,10 @@ fn part(
     args: &Args,
     store: &Store,
     filter: &Filter,
-    configuration: Configuration,
+    configuration: &Configuration,
 ) -> Result<(Part, Option<i64>)> {
     let mut part = Part {
-        title: machine(&configuration),
+        title: machine(configuration),
         ..Part::default()
     };
     let mut runs = Vec::new();
