@@ -2,6 +2,7 @@
 //!
 //! Skipped where there is no Chromium, unless `LOCALSTORE_REQUIRE_CHROMIUM` is set.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::bench::{Bench, days, store};
-use crate::sandbox::{Sandbox, fixture};
+use crate::sandbox::Sandbox;
 
 /// How long Chromium may take.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -92,14 +93,8 @@ fn look(chromium: &Path, sandbox: &Sandbox, dark: bool) -> Vec<Value> {
     serde_json::from_str(found).unwrap_or_else(|error| panic!("{error}: {found}"))
 }
 
-#[test]
-fn the_page_is_seen_as_the_store_has_it() {
-    let Some(chromium) = chromium() else {
-        // Not println!, which the test harness would keep to itself.
-        let line = "skipped: there is no chromium on PATH; LOCALSTORE_CHROMIUM names one\n";
-        std::io::stderr().write_all(line.as_bytes()).unwrap();
-        return;
-    };
+/// A folder with a store, its report and pictures, and with hostile names in all of them.
+fn made_up() -> Sandbox {
     let mut benches = days(1..=12);
     for bench in &mut benches[6..] {
         bench.speed = 0.8;
@@ -113,74 +108,89 @@ fn the_page_is_seen_as_the_store_has_it() {
         ..Bench::default()
     });
     let sandbox = store(&benches);
-    for name in [
+    sandbox.add([
         "golden/long-names.json",
         "golden/utf8-model.csv",
         "golden/single-test.json",
-    ] {
-        sandbox
-            .run(["add".as_ref(), fixture(name).as_os_str()])
-            .ok();
-    }
+    ]);
     sandbox.run(["tag", "<i>tag</i>", "12"]).ok();
-    sandbox.run(["report", "--out", "report.html"]).ok();
-    let list: Value = serde_json::from_slice(&sandbox.run(["list", "-o", "json"]).ok()).unwrap();
-
-    for args in [
-        &["plot", "history", "13", "--out", "trend.svg"][..],
-        &[
-            "plot", "compare", "1", "12", "13", "14", "--out", "bars.svg",
-        ],
-        &[
-            "plot",
-            "context",
-            "1",
-            "13",
-            "14",
-            "15",
-            "--out",
-            "lines.svg",
-        ],
+    for command in [
+        "report --out report.html",
+        "plot history 13 --out trend.svg",
+        "plot compare 1 12 13 14 --out bars.svg",
+        "plot context 1 13 14 15 --out lines.svg",
     ] {
-        sandbox.run(args).ok();
+        sandbox.run(command.split(' ')).ok();
     }
+    sandbox
+}
 
+#[test]
+fn the_page_is_seen_as_the_store_has_it() {
+    let Some(chromium) = chromium() else {
+        // Not println!, which the test harness would keep to itself.
+        let line = "skipped: there is no chromium on PATH; LOCALSTORE_CHROMIUM names one\n";
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+        return;
+    };
+    let sandbox = made_up();
     let light = look(&chromium, &sandbox, false);
-    for picture in &light[2..] {
-        assert_eq!(picture["pictures"], 1);
-        assert_eq!(picture["clipped"], Value::Array(Vec::new()));
-        assert_eq!(picture["overlapping"], Value::Array(Vec::new()));
-    }
+    let dark = &look(&chromium, &sandbox, true)[1];
     let (narrow, wide) = (&light[0], &light[1]);
+
     for page in [narrow, wide] {
         assert_eq!(page["title"], "LocalScore runs");
-        for nothing in [
-            "foreign",
-            "handlers",
-            "loaded",
-            "doubled_ids",
-            "dead_links",
-            "clipped",
-            "overlapping",
-        ] {
-            assert_eq!(page[nothing], Value::Array(Vec::new()), "{nothing}");
-        }
+        assert_nothing(
+            page,
+            &["foreign", "handlers", "loaded", "doubled_ids", "dead_links"],
+        );
         assert_eq!(page["width"], page["scroll_width"], "sideways scrolling");
         assert_eq!(page["background"], "rgb(255, 255, 255)");
     }
     assert_eq!(narrow["width"], 360);
     assert_eq!(wide["pictures"], 4, "one configuration has a trend");
+    assert_eq!(dark["background"], "rgb(13, 17, 23)");
+    assert_eq!(dark["paper"], "rgb(13, 17, 23)");
+    for page in [wide, dark] {
+        let lowest = page["contrast"].as_f64().unwrap();
+        assert!(lowest >= 4.5, "contrast {lowest}");
+    }
+    for picture in &light {
+        assert_nothing(picture, &["clipped", "overlapping"]);
+    }
+    for picture in &light[2..] {
+        assert_eq!(picture["pictures"], 1);
+    }
 
-    // Every run that a table shows is the run of the list.
-    let shown = wide["runs"].as_array().unwrap();
-    let mut seen = std::collections::BTreeSet::new();
-    for run in shown {
+    // The hostile model is there, word for word but for what no eye should meet.
+    let printable = HOSTILE
+        .replace('\u{1b}', "\\x1b")
+        .replace('\u{202e}', "\\u{202e}");
+    let hostile = Value::from(format!("{printable} - {printable}"));
+    let headings = wide["headings"].as_array().unwrap();
+    assert!(headings.contains(&hostile), "{headings:#?}");
+    let seen = assert_runs_are_those_of_the_store(wide, &sandbox);
+    // Of the twelve runs of a model, a table has the last ten; the best is among the first two.
+    assert_eq!(seen.len(), 15, "{seen:?}");
+    assert!(seen.contains(&1) && !seen.contains(&2), "{seen:?}");
+}
+
+#[track_caller]
+fn assert_nothing(page: &Value, names: &[&str]) {
+    for name in names {
+        assert_eq!(page[name], Value::Array(Vec::new()), "{name}");
+    }
+}
+
+/// Every run that a table shows is the run of the list; gives their ids.
+fn assert_runs_are_those_of_the_store(page: &Value, sandbox: &Sandbox) -> BTreeSet<i64> {
+    let list = sandbox.run(["list", "-o", "json"]).ok();
+    let list: Vec<Value> = serde_json::from_slice(&list).unwrap();
+    let mut seen = BTreeSet::new();
+    for run in page["runs"].as_array().unwrap() {
         let id: i64 = run["run"].as_str().unwrap().parse().unwrap();
-        let stored = list.as_array().unwrap().iter();
-        let stored = stored
-            .clone()
-            .find(|stored| stored["id"] == id)
-            .unwrap_or_else(|| panic!("run {id} is not in the store"));
+        let stored = list.iter().find(|stored| stored["id"] == id);
+        let stored = stored.unwrap_or_else(|| panic!("run {id} is not in the store"));
         let number = |name: &str| stored[name].as_f64().unwrap();
         let partial = if stored["partial"] == true {
             " partial"
@@ -196,26 +206,5 @@ fn the_page_is_seen_as_the_store_has_it() {
         assert_eq!(run["measured"], measured[..10]);
         seen.insert(id);
     }
-    // Of the twelve runs of a model, a table has the last ten; the best is among the first two.
-    assert_eq!(seen.len(), 15, "{seen:?}");
-    assert!(seen.contains(&1) && !seen.contains(&2), "{seen:?}");
-    // The hostile model is there, word for word but for what no eye should meet.
-    let headings = wide["headings"].as_array().unwrap();
-    let printable = HOSTILE
-        .replace('\u{1b}', "\\x1b")
-        .replace('\u{202e}', "\\u{202e}");
-    let hostile = format!("{printable} - {printable}");
-    assert!(
-        headings.iter().any(|h| *h == hostile.as_str()),
-        "{headings:#?}"
-    );
-
-    let dark = &look(&chromium, &sandbox, true)[1];
-    assert_eq!(dark["background"], "rgb(13, 17, 23)");
-    assert_eq!(dark["paper"], "rgb(13, 17, 23)");
-    let low: Vec<_> = [wide, dark]
-        .iter()
-        .map(|page| page["contrast"].as_f64().unwrap())
-        .collect();
-    assert!(low.iter().all(|contrast| *contrast >= 4.5), "{low:?}");
+    seen
 }
