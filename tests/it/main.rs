@@ -9,9 +9,9 @@ mod bench;
 mod browser;
 mod chat;
 mod cli;
-mod compare;
 #[cfg(feature = "submit")]
 mod client;
+mod compare;
 mod export;
 mod goldens;
 mod history;
