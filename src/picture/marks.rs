@@ -2,15 +2,13 @@
 
 use maud::{Markup, html};
 
+use super::legend::MAX_SERIES;
 use super::svg::{Px, path};
 
-/// A mark of the series with that number, around a place.
-///
-/// Of two series with the same shape, the second is drawn hollow by its dash and colour alone;
-/// there are as many shapes as series.
+/// A mark of the series with that number, around a place. There are as many shapes as series.
 pub(super) fn mark(series: usize, (x, y): (f64, f64), radius: f64, label: &str) -> Markup {
     let r = radius;
-    let outline: Vec<(f64, f64)> = match series % 8 {
+    let outline: Vec<(f64, f64)> = match series % MAX_SERIES {
         0 => {
             return html! {
                 circle class="mark" cx=(Px(x)) cy=(Px(y)) r=(Px(r)) { title { (label) } }
