@@ -33,7 +33,7 @@ pub fn differences(runs: &[&Run]) -> Vec<Difference> {
         .collect()
 }
 
-fn properties(run: &Run) -> [(&'static str, Option<String>); 21] {
+fn properties(run: &Run) -> [(&'static str, Option<String>); 22] {
     let unknown = Model::default();
     let model = run.model().unwrap_or(&unknown);
     let (runtime, system) = (&run.environment.runtime, &run.environment.system);
@@ -53,6 +53,7 @@ fn properties(run: &Run) -> [(&'static str, Option<String>); 21] {
         ("runtime", text(&runtime.name)),
         ("runtime version", text(&runtime.version)),
         ("runtime commit", text(&runtime.commit)),
+        ("build commit", text(&model.build_commit)),
         ("build", printed(model.build_number)),
         ("cpu", text(&system.cpu_name)),
         ("cpu arch", text(&system.cpu_arch)),

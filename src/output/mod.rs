@@ -8,6 +8,6 @@ mod tee;
 mod terminal;
 
 pub use file::write_atomically;
-pub use table::{Column, Table, shortened};
+pub use table::{Column, Table, markdown, shortened};
 pub use tee::{Spool, Tee};
 pub use terminal::{Stderr, Stdout, color_wanted, note, printable, printable_bytes};

@@ -82,7 +82,7 @@ impl Table {
         for row in self.inner.row_iter_mut() {
             let cells: Vec<String> = row
                 .cell_iter()
-                .map(|cell| cell.content().replace('|', "\\|"))
+                .map(|cell| markdown(&cell.content()))
                 .collect();
             *row = comfy_table::Row::from(cells);
         }
@@ -120,6 +120,29 @@ impl Table {
     }
 }
 
+/// The text made printable, with what Markdown takes for its own escaped.
+#[must_use]
+pub fn markdown(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut before = ' ';
+    let printable = printable(text);
+    let mut chars = printable.chars().peekable();
+    while let Some(c) = chars.next() {
+        let special = match c {
+            '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '|' | '&' => true,
+            // Inside of a word it is one.
+            '_' => !before.is_alphanumeric() || !chars.peek().is_some_and(|c| c.is_alphanumeric()),
+            _ => false,
+        };
+        if special {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+        before = c;
+    }
+    escaped
+}
+
 /// The text made printable and, if it is wider than this on a terminal, cut.
 #[must_use]
 pub fn shortened(text: &str, columns: usize) -> Cow<'_, str> {
@@ -142,6 +165,15 @@ pub fn shortened(text: &str, columns: usize) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_no_markdown() {
+        assert_eq!(markdown("Llama_3 Q4_K - Medium"), "Llama_3 Q4_K - Medium");
+        assert_eq!(
+            markdown("<img src=x> [a](b) `c` _d_ *e* a|b"),
+            r"\<img src=x\> \[a\](b) \`c\` \_d\_ \*e\* a\|b"
+        );
+    }
 
     #[test]
     fn a_cut_counts_columns_not_characters() {

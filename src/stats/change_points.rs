@@ -71,14 +71,6 @@ pub fn change_points(values: &[f64], min_change: f64) -> Vec<ChangePoint> {
     }
 }
 
-/// Index of the first value at the level that the series is at now.
-#[must_use]
-pub fn current_level(values: &[f64], min_change: f64) -> usize {
-    change_points(values, min_change)
-        .last()
-        .map_or(0, |point| point.index)
-}
-
 fn steps(logs: &[f64], starts: &[usize]) -> Vec<ChangePoint> {
     let mut ends = starts.iter().skip(1).copied().chain([logs.len()]);
     let mut before_start = 0;
@@ -235,7 +227,6 @@ mod tests {
         assert_eq!(points.len(), 1);
         assert_eq!(points[0].index, 12);
         assert!((points[0].change_percent + 10.0).abs() < 1.0);
-        assert_eq!(current_level(&values, 3.0), 12);
         assert!(change_points(&values, 20.0).is_empty());
     }
 

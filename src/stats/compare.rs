@@ -7,7 +7,7 @@ use super::comparable::{self, Reason, missing_from};
 use super::evidence::{self, Evidence, Method, RunValues};
 use super::gate::{self, Gate};
 use super::metric::change_percent;
-use super::{Metric, Tails, basic};
+use super::{Metric, Tails, basic, believed};
 use crate::model::{Run, Summary, Test, Text};
 
 /// What is compared, and what counts.
@@ -159,24 +159,14 @@ pub struct Comparison {
     pub gate: Gate,
 }
 
-impl Comparison {
-    /// How many rows of tests have that verdict.
-    #[must_use]
-    pub fn count(&self, verdict: Verdict) -> usize {
-        self.rows
-            .iter()
-            .filter(|row| row.verdict == verdict)
-            .count()
-    }
-}
-
 /// Compares new runs with the runs of a base.
 ///
 /// Each side is usually one run. Of several, the unit is the run: the value of a side is the
 /// median of its runs' (so `median-of N` is a base of N runs), and their spread is the noise.
 ///
 /// `history` holds other runs of the base's configuration that were at its level: earlier ones,
-/// cut at the last change by [`super::current_level`]. A run that is also a side is passed over.
+/// between the same changes of level ([`super::change_points`]). A run that is also a side is passed
+/// over.
 #[must_use]
 pub fn compare(base: &[&Run], new: &[&Run], history: &[&Run], options: &Options) -> Comparison {
     let is_side = |run: &Run| base.iter().chain(new).any(|side| std::ptr::eq(*side, run));
@@ -200,17 +190,17 @@ pub fn compare(base: &[&Run], new: &[&Run], history: &[&Run], options: &Options)
         reasons.push(Reason::NothingInCommon);
     }
     let mut rows = Vec::new();
-    let typical: Vec<f64> = options
+    let earlier: Vec<Earlier> = options
         .metrics
         .iter()
-        .map(|&metric| sides.typical_deviation(&common, metric))
+        .map(|&metric| sides.earlier(&common, metric))
         .collect();
     for &key in &common {
-        for (&metric, &typical) in options.metrics.iter().zip(&typical) {
+        for (&metric, earlier) in options.metrics.iter().zip(&earlier) {
             let measured = sides.both().filter(|run| run.value(key, metric).is_some());
             match measured.count() {
                 0 => {}
-                n if n == sides.both().count() => rows.extend(sides.row(key, metric, typical)),
+                n if n == sides.both().count() => rows.extend(sides.row(key, metric, earlier)),
                 _ => reasons.push(Reason::MissingValue {
                     test: sides.name(key),
                     metric,
@@ -221,7 +211,8 @@ pub fn compare(base: &[&Run], new: &[&Run], history: &[&Run], options: &Options)
     let mut means: Vec<Row> = options
         .metrics
         .iter()
-        .filter_map(|&metric| sides.mean(&rows, metric))
+        .zip(&earlier)
+        .filter_map(|(&metric, earlier)| sides.mean(&rows, metric, earlier))
         .collect();
     let gate = gate::decide(&mut rows, &mut means, reasons, options);
     Comparison {
@@ -280,6 +271,21 @@ fn keys(runs: &[Tests]) -> Vec<TestKey> {
     keys
 }
 
+/// The runs that tell the noise between runs.
+struct Earlier<'a> {
+    runs: Vec<&'a Tests<'a>>,
+    /// The deviation between them that a test typically has. With ten earlier runs a test may well
+    /// have been spared the outliers that the others had, and its first one would be an alarm: in
+    /// the gate no test counts as less noisy than this.
+    typical_deviation: f64,
+}
+
+impl Earlier<'_> {
+    fn logs(&self, log: impl Fn(&Tests) -> Option<f64>) -> Vec<f64> {
+        self.runs.iter().filter_map(|run| log(run)).collect()
+    }
+}
+
 struct Sides<'a> {
     base: Vec<Tests<'a>>,
     new: Vec<Tests<'a>>,
@@ -297,24 +303,29 @@ impl<'a> Sides<'a> {
         test.map(|test| test.name.clone()).unwrap_or_default()
     }
 
-    /// The deviation between the earlier runs that a test of the metric typically has.
-    ///
-    /// With ten earlier runs a test may well have been spared the outliers that the others had,
-    /// and its first one would be an alarm: in the gate no test counts as less noisy than this.
-    fn typical_deviation(&self, keys: &[TestKey], metric: Metric) -> f64 {
+    /// The earlier runs, those of the base included, but those whose mean of the metric over
+    /// these tests is not believed.
+    fn earlier(&self, keys: &[TestKey], metric: Metric) -> Earlier<'_> {
+        let mean_log = |run: &Tests| evidence::mean_log(metric, keys.iter().map(|&k| run.get(k)));
+        let all = || self.history.iter().chain(&self.base);
+        let means: Vec<f64> = all().filter_map(mean_log).collect();
+        let believed = believed(&means, self.options.min_change);
+        let is_believed = |run: &&Tests| mean_log(run).is_none_or(|mean| believed.contains(&mean));
+        let runs: Vec<&Tests> = all().filter(is_believed).collect();
+
         let variance = |&key: &TestKey| {
-            let earlier = self.history.iter().chain(&self.base);
-            let logs: Vec<f64> = earlier
-                .filter_map(|run| run.value(key, metric).and_then(ln))
-                .collect();
-            variance(&logs)
+            let log = |run: &&Tests| run.value(key, metric).and_then(ln);
+            variance(&runs.iter().filter_map(log).collect::<Vec<_>>())
         };
         let variances: Vec<f64> = keys.iter().filter_map(variance).collect();
         let typical = mean(&variances).unwrap_or(0.0).sqrt();
-        typical.max(DEVIATION_FLOOR)
+        Earlier {
+            runs,
+            typical_deviation: typical.max(DEVIATION_FLOOR),
+        }
     }
 
-    fn row(&self, key: TestKey, metric: Metric, typical: f64) -> Option<Row> {
+    fn row(&self, key: TestKey, metric: Metric, earlier: &Earlier) -> Option<Row> {
         let values = |runs: &[Tests]| -> Vec<f64> {
             let value = |run: &Tests| run.value(key, metric);
             runs.iter().filter_map(value).collect()
@@ -324,8 +335,8 @@ impl<'a> Sides<'a> {
         let runs = RunValues {
             base: &logs(&self.base),
             new: &logs(&self.new),
-            history: &logs(&self.history),
-            min_deviation: typical,
+            earlier: &earlier.logs(|run| run.value(key, metric).and_then(ln)),
+            min_deviation: earlier.typical_deviation,
         };
         let alpha = self.options.alpha;
         let middle_base = middle(&self.base, key, metric)?;
@@ -340,7 +351,7 @@ impl<'a> Sides<'a> {
     }
 
     /// The geometric mean over the tests that have a row of the metric.
-    fn mean(&self, rows: &[Row], metric: Metric) -> Option<Row> {
+    fn mean(&self, rows: &[Row], metric: Metric, earlier: &Earlier) -> Option<Row> {
         let of_metric = rows.iter().filter(|row| row.metric == metric);
         let keys: Vec<TestKey> = of_metric.filter_map(|row| row.test).collect();
         let log = |run: &Tests| {
@@ -352,7 +363,7 @@ impl<'a> Sides<'a> {
         let runs = RunValues {
             base: &base,
             new: &new,
-            history: &logs(&self.history),
+            earlier: &earlier.logs(log),
             min_deviation: DEVIATION_FLOOR,
         };
         let alpha = self.options.alpha;

@@ -1,7 +1,7 @@
 //! Which method says how sure a difference is.
 
 use super::basic::{ln, mean};
-use super::prediction::{MIN_EARLIER_FOR_GATE, prediction, prediction_tails};
+use super::prediction::{prediction, prediction_tails};
 use super::rank::{rank_test, smallest_p};
 use super::welch::{Moments, welch, welch_mean};
 use super::{Estimate, Metric, Tails};
@@ -61,6 +61,8 @@ pub enum Why {
     /// There is no deviation: the time to first token never has one, and the C tool prints `nan`
     /// for one that it could not compute.
     NoDeviation,
+    /// A side of two runs: too few to tell the noise between runs.
+    FewRuns,
 }
 
 impl Method {
@@ -72,17 +74,6 @@ impl Method {
             Self::Welch(_) => "welch",
             Self::Prediction { .. } => "history",
             Self::Unverified(_) => "unverified",
-        }
-    }
-
-    /// Whether there were so few values that only a large difference can be seen.
-    #[must_use]
-    pub fn is_weak(self) -> bool {
-        match self {
-            Self::Rank(_) => false,
-            Self::Welch(counts) => counts.base.min(counts.new) < MIN_RANKED,
-            Self::Prediction { earlier } => earlier < MIN_EARLIER_FOR_GATE,
-            Self::Unverified(_) => true,
         }
     }
 }
@@ -102,8 +93,8 @@ pub(super) struct Evidence {
 pub(super) struct RunValues<'a> {
     pub base: &'a [f64],
     pub new: &'a [f64],
-    /// Earlier runs at the level of the base.
-    pub history: &'a [f64],
+    /// Earlier runs at the level of the base, those of the base included.
+    pub earlier: &'a [f64],
     /// What the gate takes the deviation between earlier runs to be at least.
     pub min_deviation: f64,
 }
@@ -111,10 +102,9 @@ pub(super) struct RunValues<'a> {
 /// Chooses the method, the one that knows most of the noise between runs first:
 ///
 /// 1. four runs a side: ranks over the runs;
-/// 2. five earlier runs, those of the base included: the prediction interval;
+/// 2. three earlier runs, those of the base included: the prediction interval;
 /// 3. two runs a side: Welch over the runs;
-/// 4. the repetitions inside a run a side (`within`);
-/// 5. three earlier runs: the prediction interval, which then does not decide in the gate.
+/// 4. the repetitions inside a run a side (`within`), of which a base of several runs has none.
 pub(super) fn choose(
     runs: RunValues<'_>,
     alpha: f64,
@@ -131,34 +121,30 @@ pub(super) fn choose(
     {
         return evidence;
     }
-    let earlier = [runs.history, runs.base].concat();
-    let predicted = prediction(&earlier, runs.new, alpha).map(|estimate| Evidence {
-        method: Method::Prediction {
-            earlier: earlier.len(),
-        },
-        estimate: Some(estimate),
-        gate: (earlier.len() >= MIN_EARLIER_FOR_GATE)
-            .then(|| prediction_tails(&earlier, runs.new, runs.min_deviation))
-            .flatten(),
-    });
-    if let Some(evidence) = predicted
-        && evidence.gate.is_some()
-    {
-        return evidence;
+    if let Some(estimate) = prediction(runs.earlier, runs.new, alpha) {
+        return Evidence {
+            method: Method::Prediction {
+                earlier: runs.earlier.len(),
+            },
+            estimate: Some(estimate),
+            gate: prediction_tails(runs.earlier, runs.new, runs.min_deviation),
+        };
     }
     if fewest > 1
         && let Some(evidence) = of_samples(runs.base, runs.new, counts, alpha)
     {
         return evidence;
     }
-    match (within(), predicted) {
-        (Ok(evidence), _) | (Err(_), Some(evidence)) => evidence,
-        (Err(why), None) => Evidence {
-            method: Method::Unverified(why),
-            estimate: None,
-            gate: None,
-        },
-    }
+    let evidence = if counts.base.max(counts.new) > 1 {
+        Err(Why::FewRuns)
+    } else {
+        within()
+    };
+    evidence.unwrap_or_else(|why| Evidence {
+        method: Method::Unverified(why),
+        estimate: None,
+        gate: None,
+    })
 }
 
 /// Compares the repetitions of a test in one run with those in another.

@@ -44,10 +44,11 @@ pub enum Outcome {
 }
 
 impl Gate {
-    /// The outcome; `force` compares what cannot be compared.
+    /// The outcome; `force` compares what runs of different things have in common.
     #[must_use]
     pub fn outcome(&self, force: bool) -> Outcome {
-        if !self.reasons.is_empty() && !force {
+        let cannot = self.reasons.contains(&Reason::NothingInCommon);
+        if cannot || (!self.reasons.is_empty() && !force) {
             Outcome::NotComparable
         } else if self.regression {
             Outcome::Regression

@@ -1,6 +1,6 @@
 //! What is compared of a test.
 
-use super::basic::{ln, mean};
+use super::basic::{ln, median};
 use super::welch::Moments;
 use crate::model::Test;
 
@@ -13,7 +13,8 @@ pub enum Metric {
     GenTps,
     /// Time to first token, milliseconds.
     TtftMs,
-    /// Mean time of the whole test, milliseconds.
+    /// Time of the whole test, milliseconds: of the repetitions the median, so that the change is
+    /// that of what the ranks tell; the mean where a run does not keep them.
     AvgTimeMs,
 }
 
@@ -61,7 +62,7 @@ impl Metric {
             Self::PromptTps => test.prompt_tps,
             Self::GenTps => test.gen_tps,
             Self::TtftMs => test.ttft_ms,
-            Self::AvgTimeMs => mean_of_samples_ms(test).or(test.avg_time_ms),
+            Self::AvgTimeMs => median_of_samples_ms(test).or(test.avg_time_ms),
         };
         let measured = |value: &f64| self.applies(test) && ln(*value).is_some();
         value.filter(measured)
@@ -94,10 +95,10 @@ impl Metric {
     }
 }
 
-fn mean_of_samples_ms(test: &Test) -> Option<f64> {
+fn median_of_samples_ms(test: &Test) -> Option<f64> {
     let samples = test.samples_ns.as_ref()?;
     let times: Vec<f64> = samples.iter().map(|&ns| milliseconds(ns)).collect();
-    mean(&times)
+    median(&times)
 }
 
 #[allow(

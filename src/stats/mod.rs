@@ -35,7 +35,7 @@ mod compare_tests;
 #[cfg(test)]
 mod simulation;
 
-pub use change_points::{ChangePoint, MAX_VALUES, change_points, current_level};
+pub use change_points::{ChangePoint, MAX_VALUES, change_points};
 pub use comparable::{Reason, reasons};
 pub use compare::{Change, Comparison, Direction, Options, Row, Score, TestKey, Verdict, compare};
 pub use estimate::{Estimate, Tails};
@@ -43,7 +43,7 @@ pub use evidence::{Counts, Method, Unit, Why};
 pub use gate::{Gate, Outcome};
 pub use metric::{Metric, change_percent};
 pub use multiple::{hochberg, holm};
-pub use prediction::{MIN_EARLIER, MIN_EARLIER_FOR_GATE, prediction, prediction_tails};
+pub use prediction::{MIN_EARLIER, believed, prediction, prediction_tails};
 pub use rank::{MAX_EXACT, rank_test, smallest_p};
 pub use sparkline::heights;
 pub use welch::{Moments, welch, welch_mean};

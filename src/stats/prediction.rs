@@ -1,21 +1,48 @@
 //! Does a new run lie where earlier runs say that it should?
 
-use super::basic::{DEVIATION_FLOOR, mean, number, variance};
+use std::ops::RangeInclusive;
+
+use super::basic::{DEVIATION_FLOOR, mean, median, number, variance};
 use super::{Estimate, Tails};
 
-/// Earlier runs that are needed for an interval at all.
+/// Earlier runs that are needed for an interval.
 pub const MIN_EARLIER: usize = 3;
 
-/// Earlier runs that are needed before the gate believes it: with fewer, only a slowdown by
-/// several times the noise would be found.
-pub const MIN_EARLIER_FOR_GATE: usize = 5;
+/// Earlier runs below which a deviation is too uncertain to name outliers by.
+const MIN_FOR_OUTLIERS: usize = 8;
+
+/// From the median absolute deviation of a normal distribution to its standard deviation.
+const MAD_TO_DEVIATION: f64 = 1.4826;
+
+/// The range, around their median, in which the logarithms of earlier values are believed: what
+/// is outside is off by at least `min_change` percent and by many deviations, five, or eight where
+/// there are few values, in which the deviation is easily underestimated.
+///
+/// The slow run that the gate stopped stays in the store, and so does one that was disturbed. Were
+/// they to count, the next slow run would pass. The scale is the median absolute deviation, which
+/// they do not inflate.
+#[must_use]
+pub fn believed(values: &[f64], min_change: f64) -> RangeInclusive<f64> {
+    let (Some(middle), true) = (median(values), values.len() > MIN_EARLIER) else {
+        return f64::NEG_INFINITY..=f64::INFINITY;
+    };
+    let distances: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
+    let deviation = MAD_TO_DEVIATION * median(&distances).unwrap_or(0.0);
+    let deviations = if values.len() < MIN_FOR_OUTLIERS {
+        8.0
+    } else {
+        5.0
+    };
+    let limit = (deviations * deviation.max(DEVIATION_FLOOR)).max((min_change / 100.0).ln_1p());
+    middle - limit..=middle + limit
+}
 
 /// Compares new runs with the level of earlier ones, on logarithms of run values.
 ///
 /// The t prediction interval: with k earlier values of deviation s, the mean of n new ones lies
-/// around theirs with an error of s sqrt(1/n + 1/k), k - 1 degrees of freedom. Only the spread of the earlier runs counts: one new run has none,
-/// and repetitions inside a run tell nothing of the noise between runs (Kalibera and Jones 2013,
-/// doi 10.1145/2464157.2464160).
+/// around theirs with an error of s sqrt(1/n + 1/k), k - 1 degrees of freedom. Only the spread of
+/// the earlier runs counts: one new run has none, and repetitions inside a run tell nothing of the
+/// noise between runs (Kalibera and Jones 2013, doi 10.1145/2464157.2464160).
 #[must_use]
 pub fn prediction(earlier: &[f64], new: &[f64], alpha: f64) -> Option<Estimate> {
     let (difference, error, df) = parts(earlier, new, DEVIATION_FLOOR)?;
@@ -65,12 +92,29 @@ mod tests {
         assert_eq!(prediction(&[0.0, 0.1, 0.2], &[], 0.05), None);
     }
 
+    #[test]
+    fn a_slow_run_is_not_believed() {
+        let good: Vec<f64> = (0..10).map(|i| f64::from(i % 3) * 0.01).collect();
+        let with_slow = [&good[..], &[-0.1, -0.11]].concat();
+        let range = believed(&with_slow, 5.0);
+        assert!(good.iter().all(|value| range.contains(value)));
+        assert!(!range.contains(&-0.1));
+        // What is far off may still be too small to matter.
+        let close = [1.0, 1.0, 1.0, 1.0, 1.03];
+        assert!(believed(&close, 5.0).contains(&1.03));
+        assert!(!believed(&close, 2.0).contains(&1.03));
+        // Of two levels, neither is an outlier.
+        let range = believed(&[0.0, 0.0, 0.0, 1.0, 1.0, 1.0], 5.0);
+        assert!(range.contains(&0.0) && range.contains(&1.0));
+    }
+
     proptest! {
         #[test]
         fn nothing_panics(
             earlier in prop::collection::vec(any::<f64>(), 0..9),
             new in prop::collection::vec(any::<f64>(), 0..4),
         ) {
+            let _ = believed(&earlier, 5.0);
             if let Some(estimate) = prediction(&earlier, &new, 0.05) {
                 prop_assert!((0.0..=1.0).contains(&estimate.p));
                 prop_assert!(estimate.low <= estimate.high);

@@ -249,6 +249,19 @@ fn ten_earlier_runs_without_a_change() {
 }
 
 #[test]
+fn few_earlier_runs_without_a_change() {
+    for (earlier, repetitions) in [(3, 1), (4, 4), (6, 1)] {
+        let case = Case {
+            repetitions,
+            earlier,
+            ..TEN_EARLIER
+        };
+        let what = format!("{earlier} earlier of {repetitions} reps, no change");
+        assert!(case.alarms(&what, OTHER) <= 14.0);
+    }
+}
+
+#[test]
 fn ten_earlier_runs_and_a_slowdown() {
     let case = TEN_EARLIER.slower(1.05);
     assert!(case.alarms("10 earlier, 5% slower", PROMISED) >= 800.0);

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::rows::{self, SqlNumber, SqlText, SqlUnsigned};
 use crate::model::{
-    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test,
+    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test, Text,
 };
 
 /// The row of this environment, made where there is none. Called under the write lock.
@@ -181,6 +181,23 @@ pub fn insert_tests(
         ])?;
     }
     Ok(())
+}
+
+/// The environments with this accelerator, and their ids.
+pub fn environments(
+    db: &Connection,
+    accelerator: &Option<Text>,
+) -> rusqlite::Result<Vec<(i64, Environment)>> {
+    db.prepare_cached(
+        "SELECT id, runtime_name, runtime_version, runtime_commit, cpu_name, cpu_arch, ram_gb,
+                kernel_type, kernel_release, system_version, accelerator_name, manufacturer,
+                memory_gb, accelerator_type
+         FROM localstore_environments WHERE accelerator_name IS ?1",
+    )?
+    .query_map([SqlText(accelerator)], |row| {
+        Ok((row.get(0)?, read_environment(row)?))
+    })?
+    .collect()
 }
 
 /// Reads the run of that id.

@@ -292,6 +292,12 @@ impl Filter {
         texts.iter().all(|text| text.is_none()) && numbers.iter().all(|number| number.is_none())
     }
 
+    /// Whether it chooses among configurations: by model, quantisation or accelerator.
+    #[must_use]
+    pub fn is_on_configurations(&self) -> bool {
+        self.model.is_some() || self.quant.is_some() || self.accelerator.is_some()
+    }
+
     /// What it says in SQL, and the values. Text is looked for in the small tables that the runs
     /// refer to.
     pub(super) fn condition(&self, db: &Connection) -> rusqlite::Result<Condition> {

@@ -59,6 +59,8 @@ pub fn check_tag(tag: &str) -> Result<()> {
         "a tag must not be a number, for that is an id"
     } else if tag == "last" || tag.starts_with("last~") {
         "this name means the run added last"
+    } else if tag.starts_with("median-of") {
+        "this name means earlier runs, in 'compare --baseline'"
     } else if tag.starts_with('-') {
         "a tag must not begin with '-'"
     } else {

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use rusqlite::{OptionalExtension, Row, params_from_iter};
 
 use super::select::{Filter, Listed, Sort};
-use super::{Store, rows};
+use super::{Store, own, rows};
 use crate::error::{Error, Result};
-use crate::model::Text;
+use crate::model::{Environment, Text};
 
 /// What a trend is of: one model on one accelerator under one runtime, whatever its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +31,6 @@ pub struct Level {
     pub measured_at: i64,
     /// Its id.
     pub id: i64,
-    /// Whether a baseline test is missing.
-    pub partial: bool,
     /// Its score.
     pub score: f64,
 }
@@ -85,22 +83,55 @@ impl Store {
         query().map_err(|error| self.failure(&error))
     }
 
-    /// The last `limit` runs of a configuration that were measured at `until` or before, in the
-    /// order in which they were measured, from the index alone.
-    pub fn levels(&self, configuration: i64, until: i64, limit: u32) -> Result<Vec<Level>> {
+    /// The processors that a configuration was measured with, where they are known: one for each
+    /// machine that can be told from the others.
+    pub fn machines(&self, configuration: i64) -> Result<Vec<Text>> {
+        let query = || -> rusqlite::Result<Vec<Text>> {
+            self.db
+                .prepare_cached(
+                    "SELECT DISTINCT cpu_name FROM localstore_environments
+                     WHERE cpu_name IS NOT NULL AND id IN (
+                         SELECT DISTINCT environment_id FROM localstore_runs
+                         WHERE configuration_id = ?1)
+                     ORDER BY cpu_name",
+                )?
+                .query_map([configuration], |row| {
+                    row.get_ref(0)
+                        .map(|name| rows::text(name).unwrap_or_default())
+                })?
+                .collect()
+        };
+        query().map_err(|error| self.failure(&error))
+    }
+
+    /// What ran on what with this accelerator: each environment and its id.
+    pub fn environments(&self, accelerator: &Option<Text>) -> Result<Vec<(i64, Environment)>> {
+        own::environments(&self.db, accelerator).map_err(|error| self.failure(&error))
+    }
+
+    /// The last `limit` whole runs of a configuration in these environments that were measured at
+    /// `until` or before, in the order in which they were measured, from the index alone.
+    pub fn levels(
+        &self,
+        configuration: i64,
+        environments: &[i64],
+        until: i64,
+        limit: u32,
+    ) -> Result<Vec<Level>> {
+        let environments = serde_json::to_string(environments).unwrap_or_default();
         let query = || -> rusqlite::Result<Vec<Level>> {
             self.db
                 .prepare_cached(
-                    "SELECT measured_at, run_id, partial, score FROM localstore_runs
-                     WHERE configuration_id = ?1 AND measured_at <= ?2
-                     ORDER BY measured_at DESC, run_id DESC LIMIT ?3",
+                    "SELECT measured_at, run_id, score FROM localstore_runs
+                     WHERE configuration_id = ?1 AND measured_at <= ?2 AND partial = 0
+                         AND +environment_id IN (SELECT value FROM json_each(?3))
+                     ORDER BY measured_at DESC, run_id DESC LIMIT ?4",
                 )?
-                .query_map((configuration, until, limit), |row| {
+                .query_map((configuration, until, environments, limit), |row| {
                     Ok(Level {
                         measured_at: row.get(0)?,
                         id: row.get(1)?,
-                        partial: row.get(2)?,
-                        score: row.get(3)?,
+                        score: row.get(2)?,
                     })
                 })?
                 .collect()

@@ -338,6 +338,10 @@ fn a_baseline_is_of_the_same_configuration_and_machine() {
     sandbox.run(["tag", "main", "1", "2"]).ok();
     assert_eq!(base(&["--baseline", "main"]), 1);
     assert_eq!(base(&["--baseline", "2"]), 2);
+    let two = sandbox
+        .run(["compare", "--baseline", "last", "1", "4"])
+        .failed();
+    assert_eq!(two, "invalid parameter for: 4");
     let few = sandbox.run(["compare", "--baseline", "median-of", "9"]);
     assert_eq!(few.code, Some(0));
     assert!(few.stderr.contains("the median of 1"), "{}", few.stderr);
@@ -386,4 +390,159 @@ fn a_deviation_that_is_no_number_is_not_used() {
     let text = sandbox.run(["compare", "2", "1", "--metric", "pp"]).text();
     assert!(!text.to_lowercase().contains("nan"), "{text}");
     assert!(text.contains("unverified: no deviation is known"), "{text}");
+}
+
+#[test]
+fn the_verdict_stands_if_nobody_reads_the_report() {
+    let sandbox = slower();
+    let mut command = sandbox.command(["compare", "1", "2", "--fail-on-regression"]);
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(2));
+}
+
+#[test]
+fn a_slow_run_that_was_stopped_does_not_let_the_next_pass() {
+    let mut benches = days(1..=10);
+    benches.extend(days(11..=12).into_iter().map(|bench| Bench {
+        speed: 0.9,
+        ..bench
+    }));
+    let sandbox = store(&benches);
+    let gate = [
+        "compare",
+        "--baseline",
+        "median-of 10",
+        "--fail-on-regression",
+    ];
+    assert_eq!(sandbox.run(gate.iter().chain(&["11"])).code, Some(2));
+    assert_eq!(sandbox.run(gate.iter().chain(&["12"])).code, Some(2));
+}
+
+#[test]
+fn another_machine_is_no_history() {
+    let other = |bench: Bench| Bench {
+        cpu: "CPU Two",
+        speed: 0.6 * bench.speed,
+        ..bench
+    };
+    // Both machines by turns, one of which gets slower in the end.
+    let mut benches = Vec::new();
+    for (one, two) in days(1..=8).into_iter().zip(days(1..=8)) {
+        benches.push(one);
+        benches.push(other(two));
+    }
+    benches.push(Bench {
+        day: 9,
+        speed: 0.9,
+        ..Bench::default()
+    });
+    let sandbox = store(&benches);
+    let ran = sandbox.run(["compare", "--baseline", "last", "--fail-on-regression"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.text());
+    assert!(ran.text().contains("history 8"), "{}", ran.text());
+    let stderr = sandbox.run(["history"]).stderr;
+    assert!(
+        stderr.contains("of 2 machines (CPU One, CPU Two)"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_baseline_reaches_back_to_the_last_change_of_level() {
+    let mut benches = days(1..=7);
+    benches.extend(days(8..=11).into_iter().map(|bench| Bench {
+        speed: 1.2,
+        ..bench
+    }));
+    benches.push(Bench {
+        day: 12,
+        ..Bench::default()
+    });
+    let sandbox = store(&benches);
+    let gate = [
+        "compare",
+        "--baseline",
+        "median-of 10",
+        "--fail-on-regression",
+    ];
+    let ran = sandbox.run(gate);
+    assert_eq!(ran.code, Some(2), "{}", ran.text());
+    assert!(ran.text().contains("median of runs 8, 9, 10, 11\n"));
+    assert!(ran.stderr.contains("the median of 4"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_tag_means_the_run_that_fits_best() {
+    let other = Bench {
+        day: 3,
+        cpu: "CPU Two",
+        ..Bench::default()
+    };
+    let partial = Bench {
+        day: 4,
+        tests: 3,
+        ..Bench::default()
+    };
+    let mut benches = days(1..=2);
+    benches.extend([other, partial]);
+    benches.extend(days(5..=6));
+    let sandbox = store(&benches);
+    sandbox.run(["tag", "main", "1", "2", "3", "4", "6"]).ok();
+    let ran = sandbox.run(["compare", "--baseline", "main", "5", "-o", "json"]);
+    assert_eq!(json(&ran)["base"][0]["id"], 2);
+}
+
+#[test]
+fn the_interval_is_named_by_its_confidence() {
+    let sandbox = slower();
+    for (alpha, title) in [("0.05", "95%"), ("0.1", "90%"), ("0.001", "99.9%")] {
+        let text = sandbox.run(["compare", "1", "2", "--alpha", alpha]).text();
+        assert!(text.contains(&format!("  {title} interval")), "{text}");
+    }
+}
+
+#[test]
+fn runs_with_other_tests_have_no_means_in_common() {
+    let partial = Bench {
+        day: 2,
+        tests: 1,
+        ..Bench::default()
+    };
+    let mut benches = vec![Bench::default(), partial];
+    benches.extend(days(3..=3));
+    let sandbox = store(&benches);
+    let text = sandbox.run(["compare", "1", "2", "3"]).text();
+    assert!(
+        !text.contains("geo. mean") && !text.contains("\nscore"),
+        "{text}"
+    );
+    assert!(text.contains("no means over all"), "{text}");
+}
+
+#[test]
+fn names_are_no_markdown() {
+    let hostile = Bench {
+        model: "<img src=x> | `a` [b](c)",
+        ..Bench::default()
+    };
+    let next = Bench {
+        day: 2,
+        version: "*1*",
+        ..hostile
+    };
+    let hostile = Bench {
+        model: next.model,
+        ..Bench::default()
+    };
+    let sandbox = store(&[hostile, next]);
+    let text = sandbox.run(["compare", "1", "2", "-o", "md"]).text();
+    assert!(
+        text.starts_with(r"- \<img src=x\> \| \`a\` \[b\](c), "),
+        "{text}"
+    );
+    assert!(text.contains(r"0.9.2 → \*1\*"), "{text}");
 }

@@ -148,6 +148,7 @@ fn nothing_to_show_is_one_clear_line() {
             .run(["history", "1", "--since", "2026-01-01"])
             .failed(),
         sandbox.run(["history", "7"]).failed(),
+        sandbox.run(["history", "1", "--model", "x"]).failed(),
         sandbox.run(["history", "--metric", "speed"]).failed(),
     ];
     let home = sandbox.path().to_str().unwrap();
@@ -155,6 +156,7 @@ fn nothing_to_show_is_one_clear_line() {
     ~/.llamafile/llamafile.sqlite3: no run matches
     ~/.llamafile/llamafile.sqlite3: no run of this configuration matches
     run '7': there is no such run in the store
+    invalid parameter for: 1
     invalid parameter for: --metric
     ");
 }

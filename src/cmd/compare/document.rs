@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{Column, Report, Stored, in_words, printed};
 use crate::error::{Error, Result};
+use crate::model::Text;
 use crate::output::Stdout;
-use crate::stats::{Direction, Outcome, Row, TestKey};
+use crate::stats::{Direction, Method, Row, TestKey};
 
 /// A row of a comparison. Numbers that are none (the end of an interval may be infinite) are null.
 #[derive(Debug, Default, Serialize)]
@@ -29,12 +30,17 @@ struct Line {
     high_percent: Option<f64>,
     p: Option<f64>,
     method: Option<&'static str>,
+    /// Values a side that the method saw: repetitions, or runs.
+    n_base: Option<usize>,
+    n_new: Option<usize>,
+    /// Earlier runs behind a prediction interval, the base included.
+    earlier_runs: Option<usize>,
     verdict: Option<&'static str>,
     gate_p: Option<f64>,
     regression: bool,
 }
 
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 22] = [
     "base_id",
     "new_id",
     "kind",
@@ -51,6 +57,9 @@ const NAMES: [&str; 19] = [
     "high_percent",
     "p",
     "method",
+    "n_base",
+    "n_new",
+    "earlier_runs",
     "verdict",
     "gate_p",
     "regression",
@@ -60,6 +69,10 @@ impl Line {
     fn new(base_id: i64, new_id: i64, row: &Row) -> Self {
         let estimate = |value: fn(&crate::stats::Change) -> f64| {
             row.estimate.as_ref().map(value).filter(|v| v.is_finite())
+        };
+        let counts = match row.method {
+            Method::Rank(counts) | Method::Welch(counts) => Some(counts),
+            Method::Prediction { .. } | Method::Unverified(_) => None,
         };
         Self {
             base_id,
@@ -81,13 +94,19 @@ impl Line {
             high_percent: estimate(|change| change.high),
             p: estimate(|change| change.p),
             method: Some(row.method.name()),
+            n_base: counts.map(|counts| counts.base),
+            n_new: counts.map(|counts| counts.new),
+            earlier_runs: match row.method {
+                Method::Prediction { earlier } => Some(earlier),
+                _ => None,
+            },
             verdict: Some(row.verdict.name()),
             gate_p: row.gate_p,
             regression: row.regression,
         }
     }
 
-    fn cells(&self) -> [String; 19] {
+    fn cells(&self) -> [String; 22] {
         fn text(value: Option<impl ToString>) -> String {
             value.map(|value| value.to_string()).unwrap_or_default()
         }
@@ -108,6 +127,9 @@ impl Line {
             text(self.high_percent),
             text(self.p),
             text(self.method),
+            text(self.n_base),
+            text(self.n_new),
+            text(self.earlier_runs),
             text(self.verdict),
             text(self.gate_p),
             self.regression.to_string(),
@@ -186,6 +208,11 @@ struct Document {
 struct Side {
     id: i64,
     measured_at: Option<String>,
+    model: Option<String>,
+    quant: Option<String>,
+    accelerator: Option<String>,
+    runtime: Option<String>,
+    runtime_version: Option<String>,
     score: f64,
     partial: bool,
     tags: Vec<String>,
@@ -243,11 +270,7 @@ impl Document {
             alpha: report.options.alpha,
             gate_alpha: report.options.gate_alpha,
             comparisons: report.new.iter().map(one).collect(),
-            gate: report.gate.map(|outcome| match outcome {
-                Outcome::Ok => "ok",
-                Outcome::Regression => "regression",
-                Outcome::NotComparable => "not comparable",
-            }),
+            gate: report.gate_in_a_word(),
         }
     }
 }
@@ -255,9 +278,15 @@ impl Document {
 impl Side {
     fn new(stored: &Stored) -> Self {
         let run = &stored.listed;
+        let text = |text: &Option<Text>| text.as_ref().map(printed);
         Self {
             id: run.id,
             measured_at: super::super::time(run.measured_at),
+            model: text(&run.model),
+            quant: text(&run.quant),
+            accelerator: text(&run.accelerator),
+            runtime: text(&run.runtime),
+            runtime_version: text(&run.runtime_version),
             score: run.summary.performance_score,
             partial: run.partial,
             tags: run.tags.clone(),
@@ -272,5 +301,9 @@ pub fn names(tests: &[TestKey]) -> Vec<String> {
         (0, generated) => format!("tg{generated}"),
         (prompt, generated) => format!("pp{prompt}+tg{generated}"),
     };
-    tests.iter().map(name).collect()
+    let again = |test: &TestKey| match test.repeated {
+        0 => String::new(),
+        before => format!(" (time {})", before + 1),
+    };
+    tests.iter().map(|test| name(test) + &again(test)).collect()
 }

@@ -3,17 +3,17 @@
 mod document;
 mod sides;
 mod text;
+mod words;
 
 use super::Context;
 use crate::error::{Error, Result};
 use crate::model::{Difference, Run, Text, differences};
-use crate::output::note;
+use crate::output::{Stdout, note};
 use crate::stats::{self, Comparison, Metric, Outcome, Reason};
 use crate::store::Store;
 pub use sides::{Baseline, Stored, history};
-pub use text::{
-    change, difference, interval, keys, method, remarks, test_name, title, value, what,
-};
+pub use text::keys;
+pub use words::{change, difference, interval, method, remarks, test_name, title, value, what};
 
 /// Compare runs test by test, and say how sure each change is
 ///
@@ -37,16 +37,16 @@ pub use text::{
 /// With several NEW runs each has a column, and * marks the best.
 ///
 /// With --fail-on-regression the exit code is 2 if something got worse: by at
-/// least --min-change, and significantly over all rows together (0.01); 3 if
-/// the runs cannot be compared: another model, quantisation or test set, a GPU
-/// against a CPU, a partial run; 1 for any failure. The report is printed
-/// before. The repetitions of a run do not tell the noise between runs: keep
-/// earlier runs in the store.
+/// least --min-change, and significantly over all rows together; 3 if the runs
+/// cannot be compared: another model, quantisation or test set, a GPU against a
+/// CPU, a partial run; 1 for any failure. The report is printed before. The
+/// repetitions of a run do not tell the noise between runs: keep earlier runs
+/// in the store. A change that lasts for three runs is the new level.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
     override_usage = "localstore compare [OPTIONS] BASE NEW...
-       localstore compare [OPTIONS] --baseline BASELINE [NEW...]",
+       localstore compare [OPTIONS] --baseline BASELINE [NEW]",
     after_help = "Examples:
   localstore compare last~1 last
   localstore compare -o md release last > comparison.md
@@ -57,8 +57,8 @@ pub struct Args {
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
     /// What NEW (or the last run) is compared with: last, the run measured before it of the same
-    /// configuration and machine; 'median-of N' of them; or a tag, of whose runs the last one of
-    /// the same configuration
+    /// configuration and machine; 'median-of N' of them, since the last change of level; or a tag,
+    /// of whose runs the last one of the same configuration and machine
     #[arg(long, value_name = "BASELINE")]
     baseline: Option<Baseline>,
     /// What is compared, separated by commas: pp, tg, ttft, time (of the whole test), or the names
@@ -119,30 +119,23 @@ pub struct Column {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let (base, new) = choose(&args.runs, args.baseline.as_ref(), &store)?;
+    let (base, new) = choose(&args.runs, args.baseline.as_ref(), args.min_change, &store)?;
     let count = new.len();
     let mut report = compare(&store, base, new, options(args, count))?;
     if args.fail_on_regression {
         report.gate = Some(report.outcome(args.force));
     }
-    let out = &mut context.out;
-    match args.output {
-        Output::Table => text::table(&report, out),
-        Output::Md => text::markdown(&report, out),
-        Output::Csv => document::csv(&report, out),
-        Output::Json => document::json(&report, out),
-        Output::Jsonl => document::jsonl(&report, out),
-    }?;
+    let printed = print(&report, args.output, &mut context.out);
     let Some(outcome) = report.gate else {
-        return Ok(());
+        return printed;
     };
-    // The report first, the verdict after it, also where both go to one terminal.
-    out.finish()?;
+    match printed {
+        // The verdict stands, whether or not somebody reads the report to its end.
+        Err(error) if !error.is_closed_pipe() => return Err(error),
+        _ => {}
+    }
     if report.new.iter().any(|new| new.comparison.gate.asked == 0) {
-        note(
-            "the gate could not decide: one repetition a test and fewer than five earlier runs \
-             do not tell a change from noise",
-        );
+        note("the gate could not decide: nothing tells a change from noise");
     }
     match outcome {
         Outcome::Ok => Ok(()),
@@ -151,10 +144,22 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
             Err(Error::exit(2))
         }
         Outcome::NotComparable => {
-            note("the runs cannot be compared; '--force' compares them all the same");
+            note("the runs cannot be compared; '--force' compares what they have in common");
             Err(Error::exit(3))
         }
     }
+}
+
+/// Prints all of it: the report first, the verdict after it, also where both go to one terminal.
+fn print(report: &Report, output: Output, out: &mut Stdout) -> Result<()> {
+    match output {
+        Output::Table => text::table(report, out),
+        Output::Md => text::markdown(report, out),
+        Output::Csv => document::csv(report, out),
+        Output::Json => document::json(report, out),
+        Output::Jsonl => document::jsonl(report, out),
+    }?;
+    out.finish()
 }
 
 fn options(args: &Args, new: usize) -> stats::Options {
@@ -166,7 +171,13 @@ fn options(args: &Args, new: usize) -> stats::Options {
         metrics: if args.metric.is_empty() {
             default.metrics
         } else {
-            args.metric.clone()
+            let mut metrics = Vec::new();
+            for &metric in &args.metric {
+                if !metrics.contains(&metric) {
+                    metrics.push(metric);
+                }
+            }
+            metrics
         },
         min_change: args.min_change,
         alpha: args.alpha.unwrap_or(default.alpha),
@@ -179,18 +190,21 @@ fn options(args: &Args, new: usize) -> stats::Options {
 pub fn choose(
     runs: &[String],
     baseline: Option<&Baseline>,
+    min_change: f64,
     store: &Store,
 ) -> Result<(Vec<Stored>, Vec<Stored>)> {
     let read = |name: &String| Stored::read(store, store.resolve(name)?);
     let (base, new) = if let Some(baseline) = baseline {
-        let last = ["last".to_owned()];
-        let names = if runs.is_empty() { &last } else { runs };
-        let new = names.iter().map(read).collect::<Result<Vec<_>>>()?;
-        let base = match new.first() {
-            Some(first) => sides::baseline(store, baseline, first)?,
-            None => Vec::new(),
+        let new = match runs {
+            [] => Stored::read(store, store.resolve("last")?)?,
+            [name] => read(name)?,
+            [_, second, ..] => {
+                return Err(Error::invalid_parameter(second)
+                    .hint("with --baseline there is one NEW run, else the last one"));
+            }
         };
-        (base, new)
+        let base = sides::baseline(store, baseline, &new, min_change)?;
+        (base, vec![new])
     } else {
         let [base, new @ ..] = runs else {
             return Err(missing("BASE"));
@@ -199,7 +213,9 @@ pub fn choose(
             return Err(missing("NEW"));
         }
         let base = vec![read(base)?];
-        (base, new.iter().map(read).collect::<Result<_>>()?)
+        let ids = super::each_once(store, new)?;
+        let new = ids.into_iter().map(|id| Stored::read(store, id));
+        (base, new.collect::<Result<_>>()?)
     };
     for run in &new {
         let id = run.listed.id;
@@ -228,7 +244,7 @@ pub fn compare(
     let base_runs: Vec<&Run> = base.iter().map(|stored| &stored.run).collect();
     let mut columns = Vec::with_capacity(new.len());
     for run in new {
-        let history = history(store, &base, &run)?;
+        let history = history(store, &base, &run, options.min_change)?;
         let history: Vec<&Run> = history.iter().collect();
         let comparison = stats::compare(&base_runs, &[&run.run], &history, &options);
         columns.push(Column { run, comparison });
@@ -249,6 +265,17 @@ pub fn compare(
 }
 
 impl Report {
+    /// What the gate says, if it was asked: that nothing could be decided is no failure.
+    fn gate_in_a_word(&self) -> Option<&'static str> {
+        let undecided = || self.new.iter().any(|new| new.comparison.gate.asked == 0);
+        Some(match self.gate? {
+            Outcome::Regression => "regression",
+            Outcome::NotComparable => "not comparable",
+            Outcome::Ok if undecided() => "undecided",
+            Outcome::Ok => "ok",
+        })
+    }
+
     /// The outcome over all columns: a regression in one is one.
     fn outcome(&self, force: bool) -> Outcome {
         let outcomes = || {
@@ -286,19 +313,19 @@ fn printed(name: &Text) -> String {
 
 /// A metric by its name or its short one.
 pub fn metric(text: &str) -> std::result::Result<Metric, String> {
-    match text {
+    match text.trim().to_lowercase().as_str() {
         "pp" => Some(Metric::PromptTps),
         "tg" => Some(Metric::GenTps),
         "ttft" => Some(Metric::TtftMs),
         "time" => Some(Metric::AvgTimeMs),
         name => Metric::from_name(&name.replace('-', "_")),
     }
-    .ok_or_else(|| "it is one of prompt_tps, gen_tps, ttft_ms, avg_time_ms".to_owned())
+    .ok_or_else(|| "it is one of pp, tg, ttft, time".to_owned())
 }
 
 /// A percentage of 0 or more.
 pub fn percent(text: &str) -> std::result::Result<f64, String> {
-    match text.trim_end_matches('%').parse::<f64>() {
+    match text.strip_suffix('%').unwrap_or(text).parse::<f64>() {
         Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
         _ => Err("it is a percentage, such as 5".to_owned()),
     }

@@ -66,100 +66,126 @@ impl FromStr for Baseline {
     }
 }
 
-/// The runs that `baseline` means for this run.
-pub fn baseline(store: &Store, baseline: &Baseline, new: &Stored) -> Result<Vec<Stored>> {
+/// The runs that `baseline` means for this run, in the order in which they were measured.
+///
+/// `median-of N` reaches back to the last change of level by `min_change` percent.
+pub fn baseline(
+    store: &Store,
+    baseline: &Baseline,
+    new: &Stored,
+    min_change: f64,
+) -> Result<Vec<Stored>> {
     let count = match baseline {
         Baseline::Last => 1,
         Baseline::MedianOf(count) => *count,
         Baseline::Named(name) => return named(store, name, new).map(|run| vec![run]),
     };
-    let series = series_before(store, new, new)?;
-    let mut runs = earlier(store, new, series.iter().rev(), count)?;
-    if runs.is_empty() {
+    let series = Series::before(store, new, new, min_change)?;
+    let Some(last) = series.runs.last() else {
         let id = new.listed.id;
         return Err(Error::new(
             format_args!("run {id}"),
             "there is no earlier run of its model, accelerator and runtime on its machine",
         )
         .hint(format!("'localstore history {id}' shows what there is")));
-    }
-    if runs.len() < count {
+    };
+    let level: Vec<&Level> = series.at_level_of(last.moment()).collect();
+    let level = &level[level.len().saturating_sub(count)..];
+    if level.len() < count {
         note(&format!(
-            "the base is the median of {}: there are no more earlier runs",
-            runs.len()
+            "the base is the median of {}: there are no more earlier runs at this level",
+            level.len()
         ));
     }
-    runs.reverse();
-    let stored = |(id, run)| {
-        let listed = store.listed(id)?;
-        Ok(Stored { listed, run })
-    };
-    runs.into_iter().map(stored).collect()
+    level
+        .iter()
+        .map(|run| Stored::read(store, run.id))
+        .collect()
 }
 
+/// Of the runs with this tag the best fit: of the configuration of `new`, then of its machine,
+/// then whole, then measured before it; the last of several.
 fn named(store: &Store, name: &str, new: &Stored) -> Result<Stored> {
     let configuration = store.configuration_of(new.listed.id)?;
-    for id in store.tagged(name)?.into_iter().rev() {
-        if id != new.listed.id && store.configuration_of(id)? == configuration {
-            return Stored::read(store, id);
+    let mut best = None;
+    for id in store.tagged(name)? {
+        if id == new.listed.id || store.configuration_of(id)? != configuration {
+            continue;
+        }
+        let run = Stored::read(store, id)?;
+        let fit = (
+            is_same_machine(&run.run.environment, &new.run.environment),
+            !run.listed.partial,
+            run.moment() < new.moment(),
+            run.moment(),
+        );
+        if best.as_ref().is_none_or(|(known, _)| *known <= fit) {
+            best = Some((fit, run));
         }
     }
-    Stored::read(store, store.resolve(name)?)
+    match best {
+        Some((_, run)) => Ok(run),
+        None => Stored::read(store, store.resolve(name)?),
+    }
 }
 
 /// Other runs of the base's configuration and machine that were at its level, earlier than the
 /// later one of base and new run: what is known of the noise between runs.
 ///
-/// The level reaches from one change point of the score to the next.
-pub fn history(store: &Store, base: &[Stored], new: &Stored) -> Result<Vec<Run>> {
+/// The level reaches from one change of the score by `min_change` percent to the next.
+pub fn history(store: &Store, base: &[Stored], new: &Stored, min_change: f64) -> Result<Vec<Run>> {
     let Some(of) = base.last() else {
         return Ok(Vec::new());
     };
     let later = if of.moment() < new.moment() { new } else { of };
-    let series = series_before(store, of, later)?;
-    let scores: Vec<f64> = series.iter().map(|run| run.score).collect();
-    let changes = stats::change_points(&scores, stats::Options::default().min_change);
-    let starts: Vec<usize> = changes.iter().map(|change| change.index).collect();
-    let level = |moment: (i64, i64)| {
-        let index = series.partition_point(|run| run.moment() < moment);
-        starts.partition_point(|&start| start <= index)
-    };
-    let of_base = level(of.moment());
+    let series = Series::before(store, of, later, min_change)?;
     let is_side = |id| base.iter().chain([new]).any(|side| side.listed.id == id);
-    let wanted = series
-        .iter()
-        .filter(|run| level(run.moment()) == of_base && !is_side(run.id));
-    earlier(store, of, wanted.rev(), MAX_HISTORY)
-        .map(|runs| runs.into_iter().map(|(_, run)| run).collect())
+    series
+        .at_level_of(of.moment())
+        .rev()
+        .filter(|run| !is_side(run.id))
+        .take(MAX_HISTORY)
+        .map(|run| store.run(run.id))
+        .collect()
 }
 
-/// Whole runs of the configuration of `of` that were measured before `before`, in order.
-fn series_before(store: &Store, of: &Stored, before: &Stored) -> Result<Vec<Level>> {
-    let configuration = store.configuration_of(of.listed.id)?;
-    let until = before.listed.measured_at;
-    let mut series = store.levels(configuration.id, until, MAX_SERIES)?;
-    series.retain(|run| !run.partial && run.moment() < before.moment());
-    Ok(series)
+/// Whole runs of one configuration on one machine, in the order in which they were measured.
+struct Series {
+    runs: Vec<Level>,
+    /// Indexes of the first runs at new levels.
+    starts: Vec<usize>,
 }
 
-/// The first `count` of these runs that are of the same machine as `of`.
-fn earlier<'a>(
-    store: &Store,
-    of: &Stored,
-    runs: impl Iterator<Item = &'a Level>,
-    count: usize,
-) -> Result<Vec<(i64, Run)>> {
-    let mut found = Vec::new();
-    for level in runs {
-        if found.len() == count {
-            break;
-        }
-        let run = store.run(level.id)?;
-        if is_same_machine(&run.environment, &of.run.environment) {
-            found.push((level.id, run));
-        }
+impl Series {
+    /// Those of the configuration and machine of `of` that were measured before `before`.
+    fn before(store: &Store, of: &Stored, before: &Stored, min_change: f64) -> Result<Self> {
+        let configuration = store.configuration_of(of.listed.id)?;
+        let machine = &of.run.environment;
+        let environments: Vec<i64> = store
+            .environments(&machine.accelerator.name)?
+            .into_iter()
+            .filter(|(_, environment)| is_same_machine(environment, machine))
+            .map(|(id, _)| id)
+            .collect();
+        let until = before.listed.measured_at;
+        let mut runs = store.levels(configuration.id, &environments, until, MAX_SERIES)?;
+        runs.retain(|run| run.moment() < before.moment());
+        let scores: Vec<f64> = runs.iter().map(|run| run.score).collect();
+        let changes = stats::change_points(&scores, min_change);
+        Ok(Self {
+            runs,
+            starts: changes.iter().map(|change| change.index).collect(),
+        })
     }
-    Ok(found)
+
+    /// The runs between the same changes of level as this moment.
+    fn at_level_of(&self, moment: (i64, i64)) -> impl DoubleEndedIterator<Item = &Level> {
+        let index = self.runs.partition_point(|run| run.moment() < moment);
+        let level = self.starts.partition_point(|&start| start <= index);
+        let start = level.checked_sub(1).map_or(0, |before| self.starts[before]);
+        let end = self.starts.get(level).copied().unwrap_or(self.runs.len());
+        self.runs[start..end].iter()
+    }
 }
 
 /// Whether nothing tells that these are two machines. The kernel may be a newer one, and what

@@ -2,81 +2,17 @@
 
 use std::io::Write;
 
-use super::document::names;
-use super::{Column, Report, Stored, in_words, printed};
+use super::words::{
+    change, difference, gate_lines, interval, method, remarks, test_name, title, value, what,
+};
+use super::{Column, Report, Stored};
 use crate::error::{Error, Result};
-use crate::model::Difference;
 use crate::output::{self, Stdout, Table, color_wanted, printable};
-use crate::stats::{Comparison, Method, Metric, Outcome, Row, TestKey, Unit, Verdict, Why};
-
-/// Rows that the line of the gate names; the table has them all.
-const MOST_NAMED: usize = 6;
+use crate::stats::{Comparison, Metric, Row, TestKey, Verdict};
 
 const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";
 const RESET: &str = "\x1b[0m";
-
-/// The name of a metric with its unit, for people.
-pub fn title(metric: Metric) -> &'static str {
-    match metric {
-        Metric::PromptTps => "pp t/s",
-        Metric::GenTps => "tg t/s",
-        Metric::TtftMs => "ttft ms",
-        Metric::AvgTimeMs => "total ms",
-    }
-}
-
-/// A value in as many digits as people compare.
-pub fn value(value: f64) -> String {
-    match value.abs() {
-        large if large >= 10_000.0 => format!("{value:.0}"),
-        large if large >= 1000.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
-}
-
-/// A change in percent with its sign.
-pub fn change(percent: f64) -> String {
-    if percent.is_finite() {
-        // No sign where there is nothing but zeros.
-        let percent = if percent.abs() < 0.05 { 0.0 } else { percent };
-        format!("{percent:+.1}%")
-    } else {
-        "?".to_owned()
-    }
-}
-
-/// The interval of a change in percent; empty if none is known.
-pub fn interval(row: &Row) -> String {
-    let end = |value: f64| {
-        if value.is_finite() {
-            format!("{value:+.1}")
-        } else if value > 0.0 {
-            "+inf".to_owned()
-        } else {
-            "-inf".to_owned()
-        }
-    };
-    row.estimate
-        .map(|estimate| format!("{}…{}", end(estimate.low), end(estimate.high)))
-        .unwrap_or_default()
-}
-
-/// The method and how many values it saw; empty if there is none.
-pub fn method(method: Method) -> String {
-    let name = method.name();
-    match method {
-        Method::Rank(counts) | Method::Welch(counts) => {
-            let unit = match counts.unit {
-                Unit::Repetitions => "",
-                Unit::Runs => " runs",
-            };
-            format!("{name} {},{}{unit}", counts.base, counts.new)
-        }
-        Method::Prediction { earlier } => format!("{name} {earlier}"),
-        Method::Unverified(_) => String::new(),
-    }
-}
 
 /// The rows of tests, then the geometric means, grouped by metric: each group with its title.
 fn groups<'a>(report: &Report, comparison: &'a Comparison) -> Vec<(Metric, Vec<&'a Row>)> {
@@ -91,15 +27,6 @@ fn groups<'a>(report: &Report, comparison: &'a Comparison) -> Vec<(Metric, Vec<&
         .iter()
         .filter_map(|&m| of(m))
         .collect()
-}
-
-/// The name of the test, or that it is the mean.
-pub fn test_name(row: &Row) -> String {
-    match row.test {
-        None => "geo. mean".to_owned(),
-        Some(key) if row.name.as_bytes().is_empty() => names(&[key]).concat(),
-        Some(_) => printed(&row.name),
-    }
 }
 
 pub fn table(report: &Report, out: &mut Stdout) -> Result<()> {
@@ -125,11 +52,19 @@ pub fn markdown(report: &Report, out: &mut Stdout) -> Result<()> {
         .map_err(|error| Error::stdout(&error))
 }
 
+/// A line for a terminal, or behind a bullet in Markdown, of which a name may hold signs.
+fn shown(text: &str, bullet: &str) -> String {
+    if bullet.is_empty() {
+        printable(text).into_owned()
+    } else {
+        [bullet, &output::markdown(text)].concat()
+    }
+}
+
 /// The runs, and in what they differ.
 fn head(report: &Report, bullet: &str) -> String {
-    let mut text = what(report).map_or_else(String::new, |what| {
-        [bullet, &printable(&what), "\n"].concat()
-    });
+    let shown = |text: &str| shown(text, bullet);
+    let mut text = what(report).map_or_else(String::new, |what| shown(&what) + "\n");
     if report.base.len() > 1 {
         let ids: Vec<String> = report
             .base
@@ -144,13 +79,13 @@ fn head(report: &Report, bullet: &str) -> String {
         let score = run.summary.listed_score();
         let partial = if run.partial { " partial" } else { "" };
         let mut line = format!(
-            "{bullet}{role} run {}, measured {measured}, score {score}{partial}",
+            "{role} run {}, measured {measured}, score {score}{partial}",
             run.id
         );
         if !run.tags.is_empty() {
             line += &[", tagged ", &run.tags.join(" ")].concat();
         }
-        text += &printable(&line);
+        text += &shown(&line);
         text.push('\n');
     };
     if let [base] = report.base.as_slice() {
@@ -162,7 +97,7 @@ fn head(report: &Report, bullet: &str) -> String {
     let differences: Vec<String> = report
         .differences
         .iter()
-        .map(|d| format!("{bullet}{}\n", printable(&difference(d))))
+        .map(|d| shown(&difference(d, report.base.len())) + "\n")
         .collect();
     text + "\n"
         + &if differences.is_empty() {
@@ -170,41 +105,6 @@ fn head(report: &Report, bullet: &str) -> String {
         } else {
             differences.concat()
         }
-}
-
-/// Model, accelerator and runtime, as far as they are the same for all.
-pub fn what(report: &Report) -> Option<String> {
-    let mut all = report
-        .base
-        .iter()
-        .chain(report.new.iter().map(|column| &column.run))
-        .map(|stored| {
-            let run = &stored.listed;
-            [&run.model, &run.quant, &run.accelerator, &run.runtime]
-        });
-    let first = all.next()?;
-    let others: Vec<_> = all.collect();
-    let same: Vec<String> = (0..first.len())
-        .filter(|&index| others.iter().all(|other| other[index] == first[index]))
-        .filter_map(|index| first[index].as_ref().map(printed))
-        .collect();
-    (!same.is_empty()).then(|| same.join(", "))
-}
-
-/// `name: base → new`; values that follow one another and are equal are named once.
-pub fn difference(difference: &Difference) -> String {
-    let unknown = "?".to_owned();
-    let mut values: Vec<&str> = difference
-        .values
-        .iter()
-        .map(|value| value.as_ref().unwrap_or(&unknown).as_str())
-        .collect();
-    if values.len() > 2 {
-        // With several runs each keeps its place.
-        return format!("{}: {}", difference.name, values.join(" | "));
-    }
-    values.dedup();
-    format!("{}: {}", difference.name, values.join(" → "))
 }
 
 /// The table, a line for each element of the first list, which tells how to colour it.
@@ -218,10 +118,9 @@ fn rows(report: &Report, markdown: bool) -> (Vec<Option<Verdict>>, Table) {
 fn pair(report: &Report, column: &Column, markdown: bool) -> (Vec<Option<Verdict>>, Table) {
     use output::Column::{Number, Whole};
     let percent = 100.0 * (1.0 - report.options.alpha);
-    let interval_title = format!("{percent:.4}")
-        .trim_end_matches(['0', '.'])
-        .to_owned()
-        + "% interval";
+    // 0.05 is no binary fraction.
+    let percent = (percent * 1e9).round() / 1e9;
+    let interval_title = format!("{percent}% interval");
     let mut heads = vec![
         ("test", Whole),
         ("base", Number),
@@ -352,7 +251,8 @@ fn columns(report: &Report, new: &[Column], markdown: bool) -> (Vec<Option<Verdi
             lines.push(None);
         }
     }
-    let score = |column: &Column| column.comparison.score;
+    let same_tests = have_same_tests(new);
+    let score = |column: &Column| column.comparison.score.filter(|_| same_tests);
     if let Some(first) = new.iter().find_map(score) {
         let scores = new.iter().filter_map(score).map(|score| score.new);
         let best = scores.fold(first.base, f64::max);
@@ -389,7 +289,20 @@ pub fn keys(new: &[Column], metric: Metric) -> Vec<Option<TestKey>> {
         }
     }
     keys.sort_by_key(Option::is_none);
+    if !have_same_tests(new) {
+        keys.retain(Option::is_some);
+    }
     keys
+}
+
+/// Whether each column compares the same tests: else their means are of different things.
+fn have_same_tests(new: &[Column]) -> bool {
+    let tests = |column: &Column| -> Vec<Option<TestKey>> {
+        column.comparison.rows.iter().map(|row| row.test).collect()
+    };
+    new.iter()
+        .skip(1)
+        .all(|column| tests(column) == tests(&new[0]))
 }
 
 fn body(report: &Report, width: Option<u16>, color: bool) -> String {
@@ -432,122 +345,24 @@ fn foot(report: &Report, bullet: &str) -> String {
             }
         }
     }
-    if let Some(outcome) = report.gate
+    if several && !have_same_tests(&report.new) {
+        lines.push("no means over all: the runs have different tests".to_owned());
+    }
+    if let Some(gate) = report.gate_in_a_word()
         && several
     {
-        let outcome = match outcome {
-            Outcome::Ok => "ok",
-            Outcome::Regression => "regression",
-            Outcome::NotComparable => "not comparable",
-        };
-        lines.push(format!("gate over all: {outcome}"));
+        lines.push(format!("gate over all: {gate}"));
     }
     if lines.is_empty() {
         return String::new();
     }
     let lines: String = lines
         .iter()
-        .map(|line| [bullet, &printable(line), "\n"].concat())
+        .map(|line| shown(line, bullet) + "\n")
         .collect();
     if bullet.is_empty() {
         "\n".to_owned() + &lines
     } else {
         lines
     }
-}
-
-/// What the rows do not tell: tests of one side, why rows are unverified or the runs not comparable.
-pub fn remarks(comparison: &Comparison) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (side, tests) in [
-        ("base", &comparison.only_base),
-        ("new run", &comparison.only_new),
-    ] {
-        if !tests.is_empty() {
-            lines.push(format!("only the {side} has {}", names(tests).join(", ")));
-        }
-    }
-    if let Some(why) = why_unverified(comparison) {
-        lines.push(format!("unverified: {why}"));
-    }
-    if let Some(earlier) = earlier_runs(comparison) {
-        lines.push(format!(
-            "history: intervals are from the level of {earlier} earlier runs, base included"
-        ));
-    }
-    let reasons = &comparison.gate.reasons;
-    if !reasons.is_empty() {
-        let reasons: Vec<String> = reasons.iter().map(in_words).collect();
-        lines.push(format!("not comparable: {}", reasons.join(", ")));
-    }
-    lines
-}
-
-fn gate_lines(report: &Report, comparison: &Comparison) -> Vec<String> {
-    let gate = &comparison.gate;
-    // The means sum up, so they come first.
-    let rows = comparison.means.iter().chain(&comparison.rows);
-    let mut worse: Vec<String> = rows
-        .filter(|row| row.regression)
-        .map(|row| {
-            let (metric, change) = (title(row.metric), change(row.change_percent));
-            match row.test {
-                None => format!("  geo. mean of {metric} {change}"),
-                Some(_) => format!("  {metric} of {} {change}", test_name(row)),
-            }
-        })
-        .collect();
-    if worse.len() > MOST_NAMED {
-        let more = worse.len() - MOST_NAMED;
-        worse.truncate(MOST_NAMED);
-        worse.push(format!("  and {more} more"));
-    }
-    let options = &report.options;
-    let rule = format!(
-        "{}% or more, p <= {} over {} rows",
-        options.min_change, options.gate_alpha, gate.asked
-    );
-    let verdict = if gate.asked == 0 {
-        "gate: nothing tells a change from noise, so no row could decide".to_owned()
-    } else if worse.is_empty() {
-        format!("gate: nothing got worse ({rule})")
-    } else {
-        format!("gate: regression ({rule})")
-    };
-    worse.insert(0, verdict);
-    worse
-}
-
-/// Why rows are unverified, the most frequent reason.
-fn why_unverified(comparison: &Comparison) -> Option<&'static str> {
-    let why: Vec<Why> = comparison
-        .rows
-        .iter()
-        .filter_map(|row| match row.method {
-            Method::Unverified(why) => Some(why),
-            _ => None,
-        })
-        .collect();
-    let most = why
-        .iter()
-        .copied()
-        .max_by_key(|&one| why.iter().filter(|&&w| w == one).count())?;
-    Some(match most {
-        Why::SingleRepetition => {
-            "one repetition a test, and too few earlier runs to tell the noise"
-        }
-        Why::UnknownRepetitions => {
-            "repetitions are not known, and too few earlier runs to tell the noise"
-        }
-        Why::NoDeviation => "no deviation is known (of ttft never), and too few earlier runs",
-    })
-}
-
-/// The most earlier runs that a prediction interval was made of.
-fn earlier_runs(comparison: &Comparison) -> Option<usize> {
-    let earlier = comparison.rows.iter().filter_map(|row| match row.method {
-        Method::Prediction { earlier } => Some(earlier),
-        _ => None,
-    });
-    earlier.max()
 }

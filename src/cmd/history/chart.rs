@@ -120,7 +120,9 @@ fn squeezed(values: &[f64], points: usize) -> Vec<f64> {
 }
 
 fn number(value: f64) -> String {
-    if value.abs() >= 1000.0 {
+    if value.abs() >= 1e9 {
+        format!("{value:.2e}")
+    } else if value.abs() >= 1000.0 {
         format!("{value:.0}")
     } else {
         format!("{value:.2}")

@@ -11,7 +11,7 @@ use super::compare::percent;
 use super::filters::Filters;
 use crate::error::{Error, Result};
 use crate::model::{Difference, Source, Text, differences};
-use crate::output::{Column, Stdout, Table, color_wanted, note, printable};
+use crate::output::{Column, Stdout, Table, color_wanted, markdown, note, printable};
 use crate::stats::{self, ChangePoint};
 use crate::store::{Configuration, Filter, Listed, Store};
 
@@ -22,7 +22,8 @@ use crate::store::{Configuration, Filter, Listed, Store};
 /// are listed as they were measured, and where the level changed (by at least --min-change, and for
 /// three runs or more) what changed there: the runtime's version, the kernel, the machine.
 ///
-/// Partial runs are listed, but count in no trend.
+/// Partial runs are listed, but count in no trend, and of more than 1000 runs changes are looked
+/// for in the last 1000.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore history --model llama --accelerator 4090
@@ -214,6 +215,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let filter = Filter::from(&args.filters);
     let (configuration, others) = choose(args.run.as_deref(), &store, &filter)?;
+    let machines = store.machines(configuration.id)?;
     let (trend, cut) = Trend::last(
         &store,
         configuration,
@@ -231,7 +233,17 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     }
     if cut {
         let shown = trend.runs.len();
-        note(&format!("the last {shown} runs; '--limit 0' shows all"));
+        note(&format!(
+            "runs shown: the last {shown}; '--limit 0' shows all"
+        ));
+    }
+    if machines.len() > 1 {
+        let names: Vec<String> = machines.iter().map(Text::to_string).collect();
+        note(&format!(
+            "these runs are of {} machines ({}): a change between two of them is no trend",
+            names.len(),
+            names.join(", ")
+        ));
     }
     tell_others(others);
     Ok(())
@@ -252,6 +264,10 @@ pub fn tell_others(others: usize) {
 /// more they choose.
 pub fn choose(run: Option<&str>, store: &Store, filter: &Filter) -> Result<(Configuration, usize)> {
     if let Some(name) = run {
+        if filter.is_on_configurations() {
+            return Err(Error::invalid_parameter(name)
+                .hint("name a run, or choose a configuration by filters, not both"));
+        }
         return Ok((store.configuration_of(store.resolve(name)?)?, 0));
     }
     let mut matching = store.configurations(filter)?.into_iter();
@@ -320,9 +336,9 @@ fn table(trend: &Trend) -> Table {
             measured.get(..10).unwrap_or_default().to_owned(),
             version.unwrap_or_else(|| "?".to_owned()),
             format!("{rounded}{}{partial}", summary.listed_score()),
-            format!("{:.2}", summary.avg_prompt_tps),
-            format!("{:.2}", summary.avg_gen_tps),
-            format!("{:.2}", summary.avg_ttft_ms),
+            two_decimals(summary.avg_prompt_tps),
+            two_decimals(summary.avg_gen_tps),
+            two_decimals(summary.avg_ttft_ms),
         ];
         if let Some(change) = trend.change_at(index) {
             cells.push(format!("{:+.1}%", change.point.change_percent));
@@ -332,6 +348,15 @@ fn table(trend: &Trend) -> Table {
     table
 }
 
+/// As the C tool prints a value; what no test measures is kept short.
+fn two_decimals(value: f64) -> String {
+    if value.abs() < 1e9 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.3e}")
+    }
+}
+
 fn change_lines(trend: &Trend, metric: Metric, bullet: &str) -> String {
     let lines: Vec<String> = trend
         .changes
@@ -339,7 +364,12 @@ fn change_lines(trend: &Trend, metric: Metric, bullet: &str) -> String {
         .map(|change| {
             let id = trend.runs[change.point.index].id;
             let line = format!("{} from run {id} on {}", metric.title(), change.in_words());
-            format!("{bullet}{}\n", printable(&line))
+            let line = if bullet.is_empty() {
+                printable(&line).into_owned()
+            } else {
+                markdown(&line)
+            };
+            [bullet, &line, "\n"].concat()
         })
         .collect();
     lines.concat()
@@ -375,7 +405,7 @@ fn print_table(trend: &Trend, metric: Metric, out: &mut Stdout) -> Result<()> {
 }
 
 fn print_markdown(trend: &Trend, metric: Metric, out: &mut Stdout) -> Result<()> {
-    let mut text = format!("{}\n\n", printable(&trend.title()));
+    let mut text = markdown(&trend.title()) + "\n\n";
     text += &table(trend).markdown();
     let changes = change_lines(trend, metric, "- ");
     if !changes.is_empty() {

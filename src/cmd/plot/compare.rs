@@ -37,7 +37,7 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let (base, new) = compare::choose(&args.runs, args.baseline.as_ref(), &store)?;
+    let (base, new) = compare::choose(&args.runs, args.baseline.as_ref(), args.min_change, &store)?;
     check_number(1 + new.len())?;
     let metrics = if args.metric.is_empty() {
         vec![Metric::PromptTps, Metric::GenTps, Metric::TtftMs]

@@ -126,7 +126,11 @@ pub fn comparison(report: &Report) -> Option<Table> {
         "The last two whole runs: run {} against run {}{score}",
         column.run.listed.id, base.listed.id
     );
-    let differences = report.differences.iter().map(compare::difference);
+    let base = report.base.len();
+    let differences = report
+        .differences
+        .iter()
+        .map(|one| compare::difference(one, base));
     let remarks = compare::remarks(comparison);
     for remark in differences.chain(remarks) {
         caption += "; ";

@@ -34,12 +34,12 @@ SET configuration_id = (
             ON c.model_name IS m.model_name AND c.model_quant_str IS m.model_quant_str
             AND c.accelerator_name IS e.accelerator_name AND c.runtime_name IS e.runtime_name
         WHERE e.id = localstore_runs.environment_id),
-    score = (SELECT CAST(b.performance_score AS REAL) FROM benchmark_runs b
-             WHERE b.id = localstore_runs.run_id);
+    score = coalesce((SELECT CAST(b.performance_score AS REAL) FROM benchmark_runs b
+                      WHERE b.id = localstore_runs.run_id), 0);
 
 -- With all that the level of a trend is found by.
 CREATE INDEX localstore_runs_trend_idx ON localstore_runs
-    (configuration_id, measured_at, run_id, partial, score);
+    (configuration_id, measured_at, run_id, partial, score, environment_id);
 CREATE INDEX localstore_runs_best_idx ON localstore_runs (configuration_id, partial, score);
 -- Runs of a model are found by their configuration now.
 DROP INDEX localstore_runs_configuration_idx;

@@ -1,0 +1,216 @@
+//! A comparison in words, for the table, Markdown, pictures and the report.
+
+use super::document::names;
+use super::{Report, in_words, printed};
+use crate::model::Difference;
+use crate::stats::{Comparison, Method, Metric, Row, Unit, Why};
+
+/// Rows that the line of the gate names; the table has them all.
+const MOST_NAMED: usize = 6;
+
+/// The name of a metric with its unit, for people.
+pub fn title(metric: Metric) -> &'static str {
+    match metric {
+        Metric::PromptTps => "pp t/s",
+        Metric::GenTps => "tg t/s",
+        Metric::TtftMs => "ttft ms",
+        Metric::AvgTimeMs => "total ms",
+    }
+}
+
+/// A value in as many digits as people compare.
+pub fn value(value: f64) -> String {
+    match value.abs() {
+        huge if huge >= 1e9 => format!("{value:.3e}"),
+        large if large >= 10_000.0 => format!("{value:.0}"),
+        large if large >= 1000.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// A change in percent with its sign.
+pub fn change(percent: f64) -> String {
+    if percent.is_finite() {
+        // No sign where there is nothing but zeros.
+        let percent = if percent.abs() < 0.05 { 0.0 } else { percent };
+        format!("{percent:+.1}%")
+    } else {
+        "?".to_owned()
+    }
+}
+
+/// The interval of a change in percent; empty if none is known.
+pub fn interval(row: &Row) -> String {
+    let end = |value: f64| {
+        if value.is_finite() {
+            format!("{value:+.1}")
+        } else if value > 0.0 {
+            "+inf".to_owned()
+        } else {
+            "-inf".to_owned()
+        }
+    };
+    row.estimate
+        .map(|estimate| format!("{}…{}", end(estimate.low), end(estimate.high)))
+        .unwrap_or_default()
+}
+
+/// The method and how many values it saw; empty if there is none.
+pub fn method(method: Method) -> String {
+    let name = method.name();
+    match method {
+        Method::Rank(counts) | Method::Welch(counts) => {
+            let unit = match counts.unit {
+                Unit::Repetitions => "",
+                Unit::Runs => " runs",
+            };
+            format!("{name} {},{}{unit}", counts.base, counts.new)
+        }
+        Method::Prediction { earlier } => format!("{name} {earlier}"),
+        Method::Unverified(_) => String::new(),
+    }
+}
+
+/// The name of the test, or that it is the mean.
+pub fn test_name(row: &Row) -> String {
+    match row.test {
+        None => "geo. mean".to_owned(),
+        Some(key) if row.name.as_bytes().is_empty() => names(&[key]).concat(),
+        Some(_) => printed(&row.name),
+    }
+}
+
+/// Model, accelerator and runtime, as far as they are the same for all.
+pub fn what(report: &Report) -> Option<String> {
+    let mut all = report
+        .base
+        .iter()
+        .chain(report.new.iter().map(|column| &column.run))
+        .map(|stored| {
+            let run = &stored.listed;
+            [&run.model, &run.quant, &run.accelerator, &run.runtime]
+        });
+    let first = all.next()?;
+    let others: Vec<_> = all.collect();
+    let same: Vec<String> = (0..first.len())
+        .filter(|&index| others.iter().all(|other| other[index] == first[index]))
+        .filter_map(|index| first[index].as_ref().map(printed))
+        .collect();
+    (!same.is_empty()).then(|| same.join(", "))
+}
+
+/// `name: base → new`, with several new runs `name: base | new | new`. Of several runs of the base
+/// each value is named once.
+pub fn difference(difference: &Difference, base: usize) -> String {
+    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".to_owned());
+    let mut values: Vec<String> = difference.values.iter().map(shown).collect();
+    let new = values.split_off(base.min(values.len()));
+    let mut of_base: Vec<String> = Vec::new();
+    for value in values {
+        if !of_base.contains(&value) {
+            of_base.push(value);
+        }
+    }
+    let arrow = if new.len() > 1 { " | " } else { " → " };
+    let values = [of_base.join(", "), new.join(" | ")].join(arrow);
+    format!("{}: {values}", difference.name)
+}
+
+/// What the rows do not tell: tests of one side, why rows are unverified or the runs not comparable.
+pub fn remarks(comparison: &Comparison) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (side, tests) in [
+        ("base", &comparison.only_base),
+        ("new run", &comparison.only_new),
+    ] {
+        if !tests.is_empty() {
+            lines.push(format!("only the {side} has {}", names(tests).join(", ")));
+        }
+    }
+    if let Some(why) = why_unverified(comparison) {
+        lines.push(format!("unverified: {why}"));
+    }
+    if let Some(earlier) = earlier_runs(comparison) {
+        lines.push(format!(
+            "history: intervals are from the level of {earlier} earlier runs, base included"
+        ));
+    }
+    let reasons = &comparison.gate.reasons;
+    if !reasons.is_empty() {
+        let reasons: Vec<String> = reasons.iter().map(in_words).collect();
+        lines.push(format!("not comparable: {}", reasons.join(", ")));
+    }
+    lines
+}
+
+pub fn gate_lines(report: &Report, comparison: &Comparison) -> Vec<String> {
+    let gate = &comparison.gate;
+    // The means sum up, so they come first.
+    let rows = comparison.means.iter().chain(&comparison.rows);
+    let mut worse: Vec<String> = rows
+        .filter(|row| row.regression)
+        .map(|row| {
+            let (metric, change) = (title(row.metric), change(row.change_percent));
+            match row.test {
+                None => format!("  geo. mean of {metric} {change}"),
+                Some(_) => format!("  {metric} of {} {change}", test_name(row)),
+            }
+        })
+        .collect();
+    if worse.len() > MOST_NAMED {
+        let more = worse.len() - MOST_NAMED;
+        worse.truncate(MOST_NAMED);
+        worse.push(format!("  and {more} more"));
+    }
+    let options = &report.options;
+    let rule = format!(
+        "{}% or more, p <= {} over {} rows",
+        options.min_change,
+        (options.gate_alpha * 1e6).round() / 1e6,
+        gate.asked
+    );
+    let verdict = if gate.asked == 0 {
+        "gate: nothing tells a change from noise, so no row could decide".to_owned()
+    } else if worse.is_empty() {
+        format!("gate: no regression ({rule})")
+    } else {
+        format!("gate: regression ({rule})")
+    };
+    worse.insert(0, verdict);
+    worse
+}
+
+/// Why rows are unverified, the most frequent reason.
+fn why_unverified(comparison: &Comparison) -> Option<&'static str> {
+    let why: Vec<Why> = comparison
+        .rows
+        .iter()
+        .filter_map(|row| match row.method {
+            Method::Unverified(why) => Some(why),
+            _ => None,
+        })
+        .collect();
+    let most = why
+        .iter()
+        .copied()
+        .max_by_key(|&one| why.iter().filter(|&&w| w == one).count())?;
+    Some(match most {
+        Why::SingleRepetition => {
+            "one repetition a test, and too few earlier runs to tell the noise"
+        }
+        Why::UnknownRepetitions => {
+            "repetitions are not known, and too few earlier runs to tell the noise"
+        }
+        Why::NoDeviation => "no deviation is known (of ttft never), and too few earlier runs",
+        Why::FewRuns => "too few runs to tell the noise between runs",
+    })
+}
+
+/// The most earlier runs that a prediction interval was made of.
+fn earlier_runs(comparison: &Comparison) -> Option<usize> {
+    let earlier = comparison.rows.iter().filter_map(|row| match row.method {
+        Method::Prediction { earlier } => Some(earlier),
+        _ => None,
+    });
+    earlier.max()
+}
