@@ -3,9 +3,11 @@
 //! The site computes it anew from all runs; here it is kept by exact sums, so that an add or rm
 //! costs the same however many runs there are.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row};
 
 use super::exact_sum::ExactSum;
+use super::rows;
 use crate::model::Summary;
 
 /// The row that a run counts in.
@@ -25,6 +27,10 @@ impl ScoreKey {
             model_variant_id: model_variant_id?,
         })
     }
+
+    fn ids(self) -> (i64, i64) {
+        (self.accelerator_id, self.model_variant_id)
+    }
 }
 
 /// Whether a run comes or goes.
@@ -36,30 +42,73 @@ pub enum Change {
     Remove,
 }
 
-/// The sums of the four columns of a row.
-struct Sums {
-    runs: i64,
+/// What a row is made of: how many runs, and the sums of its four columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sums {
+    /// How many runs count in the row.
+    pub runs: i64,
     columns: [ExactSum; 4],
 }
 
-/// Counts a run in, or out again.
+/// The runs that count in a row. One that the site has inserted, and that is not yet taken up, is
+/// not among them.
+const COUNTED: &str = "SELECT b.accelerator_id, b.model_variant_id, CAST(b.avg_prompt_tps AS REAL),
+        CAST(b.avg_gen_tps AS REAL), CAST(b.avg_ttft_ms AS REAL),
+        CAST(b.performance_score AS REAL)
+    FROM benchmark_runs b JOIN localstore_runs r ON r.run_id = b.id";
+
+/// Counts a run in, or out again. Its rows are there: it has been added, or is not yet removed.
 pub fn count(
     db: &Connection,
     key: ScoreKey,
     summary: &Summary,
     change: Change,
 ) -> rusqlite::Result<()> {
-    let ids = (key.accelerator_id, key.model_variant_id);
-    let stored: Option<(i64, Vec<u8>)> = db
-        .prepare_cached(
-            "SELECT runs, sums FROM localstore_scores
-             WHERE accelerator_id = ?1 AND model_variant_id = ?2",
-        )?
-        .query_row(ids, |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let mut sums = Sums::read(stored);
+    let mut sums = match stored(db, key)? {
+        Stored::Sums(sums) => *sums,
+        Stored::Nothing => Sums::ZERO,
+        Stored::Damaged => {
+            let sums = compute(db, key)?;
+            if change == Change::Add {
+                return write(db, key, &sums);
+            }
+            sums
+        }
+    };
     sums.count(summary, change);
+    write(db, key, &sums)
+}
 
+/// What the store keeps for a row.
+pub enum Stored {
+    /// The sums.
+    Sums(Box<Sums>),
+    /// No run counts in it.
+    Nothing,
+    /// Something that is no sum.
+    Damaged,
+}
+
+/// What the store keeps for a row.
+pub fn stored(db: &Connection, key: ScoreKey) -> rusqlite::Result<Stored> {
+    let mut query = db.prepare_cached(
+        "SELECT runs, sums FROM localstore_scores
+         WHERE accelerator_id = ?1 AND model_variant_id = ?2",
+    )?;
+    let mut rows = query.query(key.ids())?;
+    let Some(row) = rows.next()? else {
+        return Ok(Stored::Nothing);
+    };
+    let sums = match (row.get_ref(0)?, row.get_ref(1)?) {
+        (ValueRef::Integer(runs), ValueRef::Blob(bytes)) => Sums::read(runs, bytes),
+        _ => None,
+    };
+    Ok(sums.map_or(Stored::Damaged, |sums| Stored::Sums(Box::new(sums))))
+}
+
+/// Makes the row, or removes it if no run counts in it.
+pub fn write(db: &Connection, key: ScoreKey, sums: &Sums) -> rusqlite::Result<()> {
+    let ids = key.ids();
     if sums.runs <= 0 {
         db.prepare_cached(
             "DELETE FROM localstore_scores WHERE accelerator_id = ?1 AND model_variant_id = ?2",
@@ -81,7 +130,7 @@ pub fn count(
          ON CONFLICT DO UPDATE SET runs = excluded.runs, sums = excluded.sums",
     )?
     .execute((ids.0, ids.1, sums.runs, sums.bytes()))?;
-    let [pp, tg, ttft, score] = sums.columns.each_ref().map(ExactSum::mean);
+    let [pp, tg, ttft, score] = sums.means();
     db.prepare_cached(
         "INSERT INTO accelerator_model_performance_scores
          SELECT a.id, a.name, a.type, a.memory_gb, m.id, m.name, v.id, v.quantization,
@@ -98,17 +147,77 @@ pub fn count(
     Ok(())
 }
 
+/// The sums of a row, computed from all its runs.
+fn compute(db: &Connection, key: ScoreKey) -> rusqlite::Result<Sums> {
+    let mut query = db.prepare(&format!(
+        "{COUNTED} WHERE b.accelerator_id = ?1 AND b.model_variant_id = ?2"
+    ))?;
+    let mut rows = query.query(key.ids())?;
+    let mut sums = Sums::ZERO;
+    while let Some(row) = rows.next()? {
+        sums.count(&averages(row)?, Change::Add);
+    }
+    Ok(sums)
+}
+
+/// Computes every row from the runs, and hands them over in the order of their keys; one at a time
+/// is in memory.
+pub fn compute_all(
+    db: &Connection,
+    mut row_of: impl FnMut(ScoreKey, &Sums) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut query = db.prepare(&format!(
+        "{COUNTED} WHERE b.accelerator_id IS NOT NULL AND b.model_variant_id IS NOT NULL
+         ORDER BY b.accelerator_id, b.model_variant_id"
+    ))?;
+    let mut rows = query.query([])?;
+    let mut group: Option<(ScoreKey, Sums)> = None;
+    while let Some(row) = rows.next()? {
+        let Some(key) = ScoreKey::new(row.get(0)?, row.get(1)?) else {
+            continue;
+        };
+        if let Some((done, sums)) = group.take_if(|(of, _)| *of != key) {
+            row_of(done, &sums)?;
+        }
+        let (_, sums) = group.get_or_insert((key, Sums::ZERO));
+        sums.count(&averages(row)?, Change::Add);
+    }
+    group.map_or(Ok(()), |(key, sums)| row_of(key, &sums))
+}
+
+fn averages(row: &Row<'_>) -> rusqlite::Result<Summary> {
+    let number = |index| {
+        row.get_ref(index)
+            .map(|value| rows::number(value).unwrap_or_default())
+    };
+    Ok(Summary {
+        avg_prompt_tps: number(2)?,
+        avg_gen_tps: number(3)?,
+        avg_ttft_ms: number(4)?,
+        performance_score: number(5)?,
+    })
+}
+
 impl Sums {
-    fn read(stored: Option<(i64, Vec<u8>)>) -> Self {
-        let (runs, bytes) = stored.unwrap_or_default();
-        let mut chunks = bytes.chunks(ExactSum::BYTES);
-        let columns = [(); 4].map(|()| {
-            chunks
-                .next()
-                .and_then(ExactSum::read_from)
-                .unwrap_or(ExactSum::ZERO)
-        });
-        Self { runs, columns }
+    const ZERO: Self = Self {
+        runs: 0,
+        columns: [ExactSum::ZERO; 4],
+    };
+
+    fn read(runs: i64, bytes: &[u8]) -> Option<Self> {
+        if bytes.len() != 4 * ExactSum::BYTES {
+            return None;
+        }
+        let mut columns = [ExactSum::ZERO; 4];
+        for (column, chunk) in columns.iter_mut().zip(bytes.chunks(ExactSum::BYTES)) {
+            *column = ExactSum::read_from(chunk)?;
+        }
+        Some(Self { runs, columns })
+    }
+
+    /// The four means: `avg_prompt_tps`, `avg_gen_tps`, `avg_ttft`, `performance_score`.
+    pub fn means(&self) -> [Option<f64>; 4] {
+        self.columns.each_ref().map(ExactSum::mean)
     }
 
     fn count(&mut self, summary: &Summary, change: Change) {
