@@ -4,8 +4,10 @@
 //! [`Command::run`].
 
 mod add;
+mod backup;
 mod best;
 mod chat;
+mod check;
 mod compare;
 mod completions;
 mod export;
@@ -66,6 +68,8 @@ pub enum Command {
     Rm(rm::Args),
     Chat(chat::Args),
     Message(message::Args),
+    Check(check::Args),
+    Backup(backup::Args),
     Path(path::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -93,6 +97,8 @@ impl Command {
             Self::Rm(args) => rm::run(args, context),
             Self::Chat(args) => args.run(context),
             Self::Message(args) => args.run(context),
+            Self::Check(args) => check::run(args, context),
+            Self::Backup(args) => backup::run(args, context),
             Self::Path(args) => path::run(args, context),
             Self::Completions(args) => completions::run(args, context),
             Self::Man(args) => man::run(args, context),

@@ -3,6 +3,8 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use crate::error::{Error, Result};
 
 /// Writes the file at `path` by a temporary file beside it, fsync and rename: a reader, a crash or
@@ -27,15 +29,9 @@ pub fn write_atomically(
         }
         _ => {}
     }
-    let path = &target;
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".localstore-").suffix(".tmp");
+    let mut builder = builder();
     permissions_of_a_new_file(&mut builder);
-    let mut file = builder.tempfile_in(folder).map_err(|e| failed(&e))?;
+    let mut file = beside(&target, &builder).map_err(|e| failed(&e))?;
     if let Some(old) = old {
         file.as_file()
             .set_permissions(old.permissions())
@@ -46,10 +42,65 @@ pub fn write_atomically(
     fill(&mut writer)?;
     writer.flush().map_err(|e| failed(&e))?;
     drop(writer);
+    persist(file, &target, Existing::Replace).map_err(|e| failed(&e))
+}
 
-    file.as_file().sync_all().map_err(|e| failed(&e))?;
-    file.persist(path).map_err(|e| failed(&e.error))?;
-    sync_folder(folder).map_err(|e| failed(&e))
+/// What becomes of a file that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and there is an error.
+    Keep,
+    /// The new one takes its place.
+    Replace,
+}
+
+/// As [`write_atomically`], for who needs a file by its name: `fill` gets the path of the temporary
+/// one, which only its user may read, and so it stays.
+pub fn replace_atomically(
+    path: &Path,
+    existing: Existing,
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let failed = |error: &io::Error| Error::file(path, error);
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    match std::fs::metadata(&target) {
+        Ok(old) if old.is_dir() => return Err(Error::new(path.display(), "is a directory")),
+        Ok(old) if !old.is_file() => return Err(Error::new(path.display(), "is no file")),
+        Ok(_) if existing == Existing::Keep => {
+            return Err(failed(&io::ErrorKind::AlreadyExists.into()));
+        }
+        _ => {}
+    }
+    let file = beside(&target, &builder()).map_err(|e| failed(&e))?;
+    fill(file.path())?;
+    persist(file, &target, existing).map_err(|e| failed(&e))
+}
+
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".localstore-").suffix(".tmp");
+    builder
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn beside(path: &Path, builder: &tempfile::Builder<'_, '_>) -> io::Result<NamedTempFile> {
+    builder.tempfile_in(folder_of(path))
+}
+
+/// Gives the file its name once it is safe, and makes the name safe.
+fn persist(file: NamedTempFile, path: &Path, existing: Existing) -> io::Result<()> {
+    file.as_file().sync_all()?;
+    match existing {
+        Existing::Keep => file.persist_noclobber(path)?,
+        Existing::Replace => file.persist(path)?,
+    };
+    sync_folder(folder_of(path))
 }
 
 fn write_through(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {

@@ -2,12 +2,14 @@
 //! through here.
 
 mod file;
+mod progress;
 pub mod score;
 mod table;
 mod tee;
 mod terminal;
 
-pub use file::write_atomically;
+pub use file::{Existing, replace_atomically, write_atomically};
+pub use progress::Progress;
 pub use table::{Column, Table, markdown, shortened};
 pub use tee::{Spool, Tee};
 pub use terminal::{Stderr, Stdout, color_wanted, note, printable, printable_bytes};

@@ -33,3 +33,23 @@ pub fn outlive_interrupt() {}
 
 /// They have ended us all the time.
 pub fn end_on_interrupt() {}
+
+/// No signal is caught.
+pub struct Interrupt;
+
+impl Interrupt {
+    /// Catches nothing.
+    #[must_use]
+    pub fn catch() -> Self {
+        Self
+    }
+
+    /// None ever comes.
+    #[must_use]
+    pub fn came(&self) -> bool {
+        false
+    }
+
+    /// Does nothing.
+    pub fn obey(&self) {}
+}

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 
 use rustix::fs::{Mode, OFlags};
@@ -156,5 +156,38 @@ pub fn end_on_interrupt() {
         let always = Arc::new(AtomicBool::new(true));
         // Where this fails, they are still outlived.
         let _ = signal_hook::flag::register_conditional_default(signal, always);
+    }
+}
+
+/// Ctrl-C or a request to end that is not obeyed at once, so that something can be cleared away.
+pub struct Interrupt(Arc<AtomicUsize>);
+
+impl Interrupt {
+    /// From here on, the first signal is only noted; the second ends us. Where this fails, the
+    /// signals do what they always did.
+    #[must_use]
+    pub fn catch() -> Self {
+        let came = Arc::new(AtomicUsize::new(0));
+        for signal in [SIGINT, SIGTERM] {
+            let again = Arc::new(AtomicBool::new(false));
+            let number = usize::try_from(signal).unwrap_or_default();
+            let _ = signal_hook::flag::register_conditional_default(signal, Arc::clone(&again));
+            let _ = signal_hook::flag::register(signal, again);
+            let _ = signal_hook::flag::register_usize(signal, Arc::clone(&came), number);
+        }
+        Self(came)
+    }
+
+    /// Whether one came.
+    #[must_use]
+    pub fn came(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
+    /// Ends us by the signal that came, if one did, so that a shell sees what happened.
+    pub fn obey(&self) {
+        if let Ok(signal @ 1..) = i32::try_from(self.0.load(Ordering::Relaxed)) {
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
     }
 }

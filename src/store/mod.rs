@@ -1,6 +1,8 @@
 //! The store: one SQLite file, which is llamafile's too. No format is known here.
 
+mod backup;
 mod chats;
+mod check;
 mod exact_sum;
 mod fingerprint;
 mod merge;
@@ -24,6 +26,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{Error, Result};
+pub use check::{Finding, Totals, Watch};
 pub use merge::{Foreign, read_foreign};
 pub use migrations::CURRENT as SCHEMA_VERSION;
 use migrations::Schema;
@@ -347,12 +350,22 @@ fn failure(path: &Path, error: &rusqlite::Error) -> Error {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
             plain("another program keeps the store locked").hint("try again when it is done")
         }
-        ErrorCode::DiskFull => plain("the disk is full").hint("nothing of the run was stored"),
+        ErrorCode::DiskFull => match used_up(path) {
+            Some(table) => plain(&format!("the ids of the table {table} are used up"))
+                .hint("'localstore check --repair' lets them go on, if they were not given out"),
+            None => plain("the disk is full").hint("nothing of the run was stored"),
+        },
         ErrorCode::DatabaseCorrupt => {
             plain("the database is damaged").hint("'sqlite3 FILE .recover' saves what can be read")
         }
         _ => Error::new(path.display(), reason(error)),
     }
+}
+
+/// A table that has given out its last id, which SQLite reports as a full disk.
+fn used_up(path: &Path) -> Option<String> {
+    let (db, _) = connect_readonly(path).ok()?;
+    check::used_up(&db).ok()?.pop()
 }
 
 fn reason(error: &rusqlite::Error) -> String {

@@ -219,14 +219,8 @@ pub fn read(db: &Connection, id: i64) -> rusqlite::Result<Run> {
         })?;
     let tests = db
         .prepare_cached(
-            "SELECT t.name, t.n_prompt, t.n_gen, t.test_time, t.avg_time_ms, t.stddev_time_ms,
-                    t.prompt_tps, t.prompt_tps_watt, t.prompt_tps_stddev, t.gen_tps,
-                    t.gen_tps_watt, t.gen_tps_stddev, t.power_watts, t.ttft_ms, t.samples_ns,
-                    m.build_commit, m.build_number, m.model_name, m.model_quant_str,
-                    m.model_params_str, m.model_filename, m.model_type, m.model_size,
-                    m.model_n_params, m.main_gpu, t.reps
-             FROM localstore_tests t JOIN localstore_models m ON m.id = t.model_id
-             WHERE t.run_id = ?1 ORDER BY t.position",
+            &format!("SELECT {TEST_COLUMNS} FROM localstore_tests t JOIN localstore_models m ON m.id = t.model_id
+             WHERE t.run_id = ?1 ORDER BY t.position"),
         )?
         .query_map([id], read_test)?
         .collect::<rusqlite::Result<_>>()?;
@@ -236,6 +230,13 @@ pub fn read(db: &Connection, id: i64) -> rusqlite::Result<Run> {
         source,
     })
 }
+
+/// What [`read_test`] reads of `localstore_tests t` and `localstore_models m`.
+pub const TEST_COLUMNS: &str = "t.name, t.n_prompt, t.n_gen, t.test_time, t.avg_time_ms,
+    t.stddev_time_ms, t.prompt_tps, t.prompt_tps_watt, t.prompt_tps_stddev, t.gen_tps,
+    t.gen_tps_watt, t.gen_tps_stddev, t.power_watts, t.ttft_ms, t.samples_ns, m.build_commit,
+    m.build_number, m.model_name, m.model_quant_str, m.model_params_str, m.model_filename,
+    m.model_type, m.model_size, m.model_n_params, m.main_gpu, t.reps";
 
 fn read_environment(row: &Row<'_>) -> rusqlite::Result<Environment> {
     let text = |index| row.get_ref(index).map(rows::text);
@@ -263,7 +264,8 @@ fn read_environment(row: &Row<'_>) -> rusqlite::Result<Environment> {
     })
 }
 
-fn read_test(row: &Row<'_>) -> rusqlite::Result<Test> {
+/// Reads a test from the first columns of a row.
+pub fn read_test(row: &Row<'_>) -> rusqlite::Result<Test> {
     let text = |index| row.get_ref(index).map(rows::text);
     let number = |index| row.get_ref(index).map(rows::number);
     let samples: Option<String> = row.get(14)?;

@@ -249,6 +249,15 @@ fn complete(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<()> {
     if let (Some(key), Some(before)) = (score_key(db, id)?, before) {
         scores::count(db, key, &before, Change::Remove)?;
     }
+    let public = replace(db, id, run)?;
+    if let Some(key) = public.score_key() {
+        scores::count(db, key, &run.summary(), Change::Add)?;
+    }
+    Ok(())
+}
+
+/// Writes all rows of a run that is there, but for the scores, of which it must not be part.
+pub fn replace(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<Public> {
     let public = Public::of(db, run)?;
     let summary = run.summary();
     db.prepare_cached(
@@ -290,7 +299,7 @@ fn complete(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<()> {
         "UPDATE localstore_runs
          SET fingerprint = ?2, core = ?3, poor = ?4, source = ?5, environment_id = ?6,
              model_id = ?7, measured_at = coalesce(?8, measured_at), configuration_id = ?9,
-             score = ?10
+             score = ?10, partial = ?11
          WHERE run_id = ?1",
     )?
     .execute((
@@ -304,14 +313,12 @@ fn complete(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<()> {
         test_time(run),
         configuration_id(db, run)?,
         storable(summary.performance_score),
+        run.is_partial(),
     ))?;
     db.prepare_cached("DELETE FROM localstore_tests WHERE run_id = ?1")?
         .execute([id])?;
     insert_tests(db, id, run, &model_ids, &test_result_ids)?;
-    if let Some(key) = public.score_key() {
-        scores::count(db, key, &summary, Change::Add)?;
-    }
-    Ok(())
+    Ok(public)
 }
 
 fn remove(db: &Connection, id: i64) -> rusqlite::Result<bool> {

@@ -5,9 +5,11 @@ mod sandbox;
 mod server;
 
 mod add;
+mod backup;
 mod bench;
 mod browser;
 mod chat;
+mod check;
 mod cli;
 #[cfg(feature = "submit")]
 mod client;

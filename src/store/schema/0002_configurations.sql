@@ -34,6 +34,7 @@ SET configuration_id = (
             ON c.model_name IS m.model_name AND c.model_quant_str IS m.model_quant_str
             AND c.accelerator_name IS e.accelerator_name AND c.runtime_name IS e.runtime_name
         WHERE e.id = localstore_runs.environment_id),
+    -- A run without its public row is damage that 'check' mends; it must not stop the migration.
     score = coalesce((SELECT CAST(b.performance_score AS REAL) FROM benchmark_runs b
                       WHERE b.id = localstore_runs.run_id), 0);
 

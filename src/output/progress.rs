@@ -1,0 +1,37 @@
+//! A bar that shows how far long work has come: on stderr, and only where that is a terminal.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// The bar. It goes away when the work is done.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// A bar for work of `total` steps.
+    #[must_use]
+    pub fn new(what: &'static str, total: u64) -> Self {
+        let bar = ProgressBar::new(total);
+        let style = ProgressStyle::with_template("{msg} [{bar:30}] {percent}% {eta} left");
+        if let Ok(style) = style {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_message(what);
+        Self(bar)
+    }
+
+    /// So many steps are done.
+    pub fn set(&self, done: u64) {
+        self.0.set_position(done);
+    }
+
+    /// So many steps are done, of so many.
+    pub fn set_of(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.set(done);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

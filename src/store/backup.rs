@@ -1,0 +1,66 @@
+//! A copy of the whole store while others use it, by SQLite's online backup.
+
+use std::path::Path;
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Store, failure, immutable_uri, open_with};
+use crate::error::{Error, Result};
+
+/// How many pages are copied between two looks at whether to go on: 4 MiB.
+const PAGES: i32 = 1024;
+
+impl Store {
+    /// Copies the store, as it is at this moment, into the empty file at `target`, and has SQLite
+    /// look whether the copy is whole. `go_on` is told how many pages are done, and of how many;
+    /// where it says no, the copy is left as it is, and the answer is no.
+    ///
+    /// Others can write meanwhile: what is copied is what the reading transaction of this store
+    /// sees, so the copy needs not begin again.
+    pub fn copy_to(&self, target: &Path, go_on: &mut dyn FnMut(u64, u64) -> bool) -> Result<bool> {
+        let failed = |error: rusqlite::Error| failure(target, &error);
+        let mut copy = open_with(OpenFlags::SQLITE_OPEN_READ_WRITE, target).map_err(failed)?;
+        // The file is of no use before it is whole, and then it is synced.
+        copy.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF")
+            .map_err(failed)?;
+        // From here on the transaction, which has begun, has its moment.
+        self.count_tables().map_err(|error| self.failure(&error))?;
+        {
+            let backup = Backup::new(&self.db, &mut copy).map_err(failed)?;
+            while backup.step(PAGES).map_err(failed)? != StepResult::Done {
+                let progress = backup.progress();
+                let all = u64::try_from(progress.pagecount).unwrap_or_default();
+                let left = u64::try_from(progress.remaining).unwrap_or_default();
+                if !go_on(all.saturating_sub(left), all) {
+                    return Ok(false);
+                }
+            }
+        }
+        copy.close().map_err(|(_, error)| failed(error))?;
+        quick_check(target)?;
+        Ok(true)
+    }
+
+    fn count_tables(&self) -> rusqlite::Result<i64> {
+        self.db
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+    }
+}
+
+/// Reads the copy as it lies there: nothing is made beside it.
+fn quick_check(path: &Path) -> Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let check = || -> rusqlite::Result<String> {
+        let db: Connection = open_with(flags, Path::new(&immutable_uri(path)))?;
+        db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+    };
+    let said = check().map_err(|error| failure(path, &error))?;
+    if said == "ok" {
+        return Ok(());
+    }
+    Err(
+        Error::new("the store is damaged, and so is a copy of it", said)
+            .hint("'localstore check' tells what is wrong"),
+    )
+}

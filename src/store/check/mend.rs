@@ -1,0 +1,187 @@
+//! Making right what can be computed from the rest.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+
+use super::database::used_up;
+use crate::model::{Run, Test};
+use crate::store::fingerprint::fingerprint;
+use crate::store::own::read;
+use crate::store::rows;
+use crate::store::runs::replace;
+use crate::store::scores;
+
+/// What can be done about a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fix {
+    /// Makes the indexes anew from their tables.
+    Indexes,
+    /// Removes what is noted about runs that are not there.
+    Orphans,
+    /// Computes what follows from the tests of this run.
+    Run(i64),
+    /// Computes the score table from the runs.
+    Scores,
+    /// Lets the ids go on behind the highest one.
+    Sequences,
+}
+
+/// Does all of it, in an order in which each step finds what it builds on.
+pub fn mend(db: &Connection, fixes: &[Fix]) -> rusqlite::Result<()> {
+    let fixes: BTreeSet<Fix> = fixes.iter().copied().collect();
+    let mut scores_changed = false;
+    for fix in fixes {
+        match fix {
+            Fix::Indexes => db.execute_batch("REINDEX")?,
+            Fix::Orphans => orphans(db)?,
+            Fix::Run(id) => {
+                mend_run(db, id)?;
+                scores_changed = true;
+            }
+            Fix::Scores => scores_changed = true,
+            Fix::Sequences => sequences(db)?,
+        }
+    }
+    if scores_changed {
+        all_scores(db)?;
+    }
+    Ok(())
+}
+
+fn orphans(db: &Connection) -> rusqlite::Result<()> {
+    for table in ["localstore_tags", "localstore_submissions"] {
+        db.execute(
+            &format!(
+                "DELETE FROM {table} WHERE run_id NOT IN (SELECT run_id FROM localstore_runs)"
+            ),
+            [],
+        )?;
+    }
+    Ok(())
+}
+
+/// Writes all that follows from the tests of a run.
+///
+/// If they do not fit the fingerprint, and with the values of the public table they do, these are
+/// the right ones. If both tables agree, the fingerprint is what is wrong. If neither holds, nobody
+/// knows what was measured, and nothing is changed.
+fn mend_run(db: &Connection, id: i64) -> rusqlite::Result<()> {
+    let mut run = read(db, id)?;
+    let known: Option<Vec<u8>> = db
+        .prepare_cached("SELECT fingerprint FROM localstore_runs WHERE run_id = ?1")?
+        .query_row([id], |row| {
+            Ok(row.get_ref(0)?.as_bytes().ok().map(<[u8]>::to_vec))
+        })?;
+    if known.as_deref() != Some(&fingerprint(&run)) {
+        let published = published(db, id, &run)?;
+        if known.as_deref() == Some(&fingerprint(&published)) {
+            run = published;
+        } else if fingerprint(&published) != fingerprint(&run) {
+            return Ok(());
+        }
+    }
+    make_public_rows(db, id)?;
+    replace(db, id, &run)?;
+    Ok(())
+}
+
+/// The run with the values that the public table has of it.
+fn published(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<Run> {
+    let mut run = run.clone();
+    let mut statement = db.prepare_cached(
+        "SELECT t.position, p.name, p.n_prompt, p.n_gen, p.avg_time_ms, p.power_watts, p.prompt_tps,
+                p.gen_tps, p.prompt_tps_watt, p.gen_tps_watt, p.ttft_ms
+         FROM localstore_tests t JOIN test_results p ON p.id = t.test_result_id
+         WHERE t.run_id = ?1 AND p.benchmark_run_id = ?1",
+    )?;
+    let mut rows = statement.query([id])?;
+    while let Some(row) = rows.next()? {
+        let position: i64 = row.get(0)?;
+        let Some(test) = usize::try_from(position)
+            .ok()
+            .and_then(|p| run.tests.get_mut(p))
+        else {
+            continue;
+        };
+        let number = |index| row.get_ref(index).map(rows::number);
+        let tokens = |index| row.get_ref(index).map(|v| v.as_i64().unwrap_or_default());
+        // The public table knows a name as UTF-8 only.
+        let name = rows::text(row.get_ref(1)?).unwrap_or_default();
+        if name.to_utf8() != test.name.to_utf8() {
+            test.name = name;
+        }
+        *test = Test {
+            n_prompt: tokens(2)?,
+            n_gen: tokens(3)?,
+            avg_time_ms: known_or_nan(number(4)?, test.avg_time_ms),
+            power_watts: known_or_nan(number(5)?, test.power_watts),
+            prompt_tps: known_or_nan(number(6)?, test.prompt_tps),
+            gen_tps: known_or_nan(number(7)?, test.gen_tps),
+            prompt_tps_watt: known_or_nan(number(8)?, test.prompt_tps_watt),
+            gen_tps_watt: known_or_nan(number(9)?, test.gen_tps_watt),
+            ttft_ms: known_or_nan(number(10)?, test.ttft_ms),
+            ..std::mem::take(test)
+        };
+    }
+    Ok(run)
+}
+
+/// The public table has null for nan, and no sign on a zero.
+fn known_or_nan(published: Option<f64>, own: Option<f64>) -> Option<f64> {
+    match own {
+        Some(own) if published.is_none() && own.is_nan() => Some(own),
+        Some(own) if published == Some(own) => Some(own),
+        _ => published,
+    }
+}
+
+/// Makes the rows of a run in the public tables that are not there, to be filled.
+fn make_public_rows(db: &Connection, id: i64) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO benchmark_runs
+             (id, avg_prompt_tps, avg_gen_tps, avg_ttft_ms, performance_score, created_at)
+         SELECT run_id, 0, 0, 0, 0, datetime(measured_at, 'unixepoch')
+         FROM localstore_runs WHERE run_id = ?1",
+    )?
+    .execute([id])?;
+    let lost: Vec<i64> = db
+        .prepare_cached(
+            "SELECT position FROM localstore_tests t WHERE t.run_id = ?1 AND NOT EXISTS
+                 (SELECT 1 FROM test_results p
+                  WHERE p.id = t.test_result_id AND p.benchmark_run_id = ?1)
+             ORDER BY position",
+        )?
+        .query_map([id], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for position in lost {
+        db.prepare_cached("INSERT INTO test_results (benchmark_run_id) VALUES (?1)")?
+            .execute([id])?;
+        db.prepare_cached(
+            "UPDATE localstore_tests SET test_result_id = ?3 WHERE run_id = ?1 AND position = ?2",
+        )?
+        .execute((id, position, db.last_insert_rowid()))?;
+    }
+    Ok(())
+}
+
+fn all_scores(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch(
+        "DELETE FROM localstore_scores; DELETE FROM accelerator_model_performance_scores",
+    )?;
+    scores::compute_all(db, |key, sums| scores::write(db, key, sums))
+}
+
+fn sequences(db: &Connection) -> rusqlite::Result<()> {
+    for table in used_up(db)? {
+        let name = table.replace('"', "\"\"");
+        db.execute(
+            &format!(
+                "UPDATE sqlite_sequence SET seq = (SELECT coalesce(max(rowid), 0) FROM \"{name}\")
+                 WHERE name = ?1"
+            ),
+            [&table],
+        )?;
+    }
+    Ok(())
+}
