@@ -1,5 +1,6 @@
 //! What the program does, seen from outside: one process after another, each in a sandbox.
 
+mod random;
 mod sandbox;
 #[cfg(feature = "submit")]
 mod server;
@@ -15,6 +16,7 @@ mod cli;
 mod client;
 mod compare;
 mod export;
+mod fuzz;
 mod goldens;
 mod history;
 mod list;
@@ -35,6 +37,12 @@ mod sending;
 mod store;
 mod submit;
 mod tag;
+
+/// Prints what a long test has done, for `--nocapture`.
+#[allow(clippy::print_stdout, reason = "the result of a measurement")]
+fn report(line: &str) {
+    println!("{line}");
+}
 
 /// Every file beside this one is in the list above: a test file that nobody calls tests nothing.
 #[test]

@@ -1,0 +1,379 @@
+//! Captures that are damaged in every way: each reader comes to an end, without a panic, in bounded
+//! time, and what it takes for a run can be written in every format.
+//!
+//! `LOCALSTORE_FUZZ` is the number of inputs (default 3000), `LOCALSTORE_SEED` the seed. An input
+//! depends on the seed and its index alone; the index of one that fails is printed.
+
+use std::io::{self, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use localstore::capture::{Capture, Found, Options};
+use localstore::formats::{console, csv, json, jsonl};
+use localstore::model::{Environment, Run};
+
+use crate::random::{Random, seed};
+use crate::sandbox::{fixture, read_fixture};
+
+/// The longest time for an input of some thousand bytes; a reader that hangs is what is looked for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// No input grows above this.
+const MOST: usize = 64 << 10;
+
+#[test]
+fn no_input_stops_a_reader() {
+    let inputs: u64 = std::env::var("LOCALSTORE_FUZZ")
+        .ok()
+        .and_then(|inputs| inputs.parse().ok())
+        .unwrap_or(3000);
+    let seed = seed();
+    let corpus = corpus();
+    let mut counts = Counts::default();
+    let (index, watchdog) = watch();
+    let start = Instant::now();
+    for number in 0..inputs {
+        index.store(number, Ordering::Relaxed);
+        let mut random = Random::new(seed, number);
+        let input = input(&mut random, &corpus);
+        let read = catch_unwind(AssertUnwindSafe(|| read(&input, &mut random)));
+        match read {
+            Ok((runs, bad)) => counts.add(input.len(), runs, bad),
+            Err(_) => panic!("seed {seed}, input {number}"),
+        }
+    }
+    watchdog.store(true, Ordering::Relaxed);
+    crate::report(&format!(
+        "seed {seed}: {inputs} inputs, {} bytes: {} runs were read, {} remarks, {:.0} inputs/s",
+        counts.bytes,
+        counts.runs,
+        counts.bad,
+        counts.inputs / start.elapsed().as_secs_f64(),
+    ));
+    assert!(
+        counts.runs > inputs / 50,
+        "the inputs are too damaged to test much"
+    );
+}
+
+#[derive(Default)]
+struct Counts {
+    inputs: f64,
+    bytes: usize,
+    runs: u64,
+    bad: u64,
+}
+
+impl Counts {
+    fn add(&mut self, bytes: usize, runs: u64, bad: u64) {
+        self.inputs += 1.0;
+        self.bytes += bytes;
+        self.runs += runs;
+        self.bad += bad;
+    }
+}
+
+/// Ends the process if the number of the input does not change for too long.
+fn watch() -> (Arc<AtomicU64>, Arc<AtomicBool>) {
+    let index = Arc::new(AtomicU64::new(0));
+    let done = Arc::new(AtomicBool::new(false));
+    let (watched, ended) = (Arc::clone(&index), Arc::clone(&done));
+    std::thread::spawn(move || {
+        let mut last = (u64::MAX, Instant::now());
+        while !ended.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(100));
+            let now = watched.load(Ordering::Relaxed);
+            if now != last.0 {
+                last = (now, Instant::now());
+            } else if last.1.elapsed() > PATIENCE {
+                let _ = writeln!(io::stderr(), "input {now} takes more than {PATIENCE:?}");
+                std::process::abort();
+            }
+        }
+    });
+    (index, done)
+}
+
+/// Documents and captures of each kind, whole ones and short ones.
+fn corpus() -> Vec<Vec<u8>> {
+    let mut names: Vec<String> = Vec::new();
+    for folder in ["golden", "captures"] {
+        for entry in std::fs::read_dir(fixture(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            names.push(format!("{folder}/{name}"));
+        }
+    }
+    names.sort();
+    let whole: Vec<Vec<u8>> = names.iter().map(|name| read_fixture(name)).collect();
+    let mut corpus = Vec::new();
+    for text in &whole {
+        // The same with one or two tests: most of a document repeats itself.
+        for tests in 1..=2 {
+            for found in Capture::new(&text[..], Options::default()).flatten() {
+                if let Found::Run(mut document) = found {
+                    document.run.tests.truncate(tests);
+                    let mut written = written(&document.run);
+                    // Few lines of the header make room for what else there is.
+                    corpus.append(&mut written);
+                }
+            }
+        }
+    }
+    corpus.extend(whole.into_iter().filter(|text| text.len() < 6000));
+    corpus
+}
+
+/// The run in each format.
+fn written(run: &Run) -> Vec<Vec<u8>> {
+    let mut texts = vec![Vec::new(); 4];
+    let label = jsonl::Label {
+        id: 1,
+        tags: &["a".to_owned()],
+        added_at: "2025-06-15T15:06:40Z".to_owned(),
+        link: None,
+    };
+    json::write(&mut texts[0], run).unwrap();
+    csv::write_header(&mut texts[1]).unwrap();
+    csv::write_tests(&mut texts[1], run).unwrap();
+    console::write(&mut texts[2], run).unwrap();
+    jsonl::write(&mut texts[3], &label, run).unwrap();
+    texts
+}
+
+/// What the readers look for, and what numbers and strings they may not expect.
+const WORDS: &[&[u8]] = &[
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b":",
+    b",",
+    b"\"",
+    b"\\",
+    b"\n",
+    b"\r\n",
+    b"\r",
+    b"\0",
+    b" ",
+    b"\t",
+    b"|",
+    b"+-",
+    b"\x1b[A\x1b[2K",
+    b"\x1b[0m",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b"\xfe\xff",
+    b"\xff",
+    b"\xf0\x9f",
+    b"\\ufffff",
+    b"\\ud800",
+    b"\\u12",
+    b"\"results\": [",
+    b"\"runtime_info\": {",
+    b"\"samples_ns\": [",
+    b"\"name\": \"",
+    b"n_prompt,n_gen,name\n",
+    b"build_commit,build_number,",
+    b"null",
+    b"true",
+    b"nan",
+    b"-nan",
+    b"inf",
+    b"-inf",
+    b"-",
+    b"0",
+    b"-0.0",
+    b"1e999",
+    b"1e-999",
+    b"9223372036854775807",
+    b"9223372036854775808",
+    b"18446744073709551615",
+    b"18446744073709551616",
+    b"-9223372036854775809",
+    b"99999999999999999999999999999999999999999",
+    b"0.1e+",
+    b"4096",
+    b"Warming up",
+    b"===> ",
+    b"\x1b]0;x\x07",
+    b"=cmd|' /C calc'!A0",
+    b"'; DROP TABLE localstore_runs; --",
+    b"<script>alert(1)</script>",
+    b"../../etc/passwd",
+    b"\xe2\x80\xae",
+    b"https://www.localscore.ai/result/12",
+    b"/*",
+    b"//",
+    b"NaN",
+    b"Infinity",
+];
+
+fn input(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
+    let mut text = corpus[random.below(corpus.len())].clone();
+    for _ in 0..=random.below(4) {
+        damage(random, &mut text, corpus);
+        text.truncate(MOST);
+    }
+    match random.below(16) {
+        0 => text = text.iter().flat_map(|&byte| [byte, 0]).collect(),
+        1 => {
+            text = [
+                &b"\xff\xfe"[..],
+                &text.iter().flat_map(|&b| [b, 0]).collect::<Vec<_>>(),
+            ]
+            .concat()
+        }
+        2 => {
+            text = text
+                .iter()
+                .flat_map(|&b| if b == b'\n' { vec![b'\r', b] } else { vec![b] })
+                .collect()
+        }
+        _ => {}
+    }
+    text
+}
+
+fn damage(random: &mut Random, text: &mut Vec<u8>, corpus: &[Vec<u8>]) {
+    let at = random.below(text.len() + 1);
+    let end = (at + random.below(64)).min(text.len());
+    match random.below(10) {
+        0 if at < text.len() => text[at] = random.byte(),
+        1 if at < text.len() => text[at] ^= 1 << random.below(8),
+        2 => drop(text.drain(at..end)),
+        3 => {
+            let piece = text[at..end].to_vec();
+            let to = random.below(text.len() + 1);
+            text.splice(to..to, piece);
+        }
+        4 => text.truncate(at),
+        5 => {
+            let other = &corpus[random.below(corpus.len())];
+            let from = random.below(other.len() + 1);
+            text.truncate(at);
+            text.extend_from_slice(&other[from..]);
+        }
+        6 => {
+            // A number becomes another one.
+            let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+            if let Some(begin) = text[at..].iter().position(is_number).map(|skip| at + skip) {
+                let length = text[begin..]
+                    .iter()
+                    .take_while(|byte| is_number(byte))
+                    .count();
+                let word = random.one_of(WORDS).to_vec();
+                text.splice(begin..begin + length, word);
+            }
+        }
+        7 => {
+            // A line goes, or comes twice.
+            let begin = text[..at]
+                .iter()
+                .rposition(|&byte| byte == b'\n')
+                .map_or(0, |at| at + 1);
+            let length = text[begin..]
+                .iter()
+                .position(|&byte| byte == b'\n')
+                .map_or(0, |at| at + 1);
+            let line = text[begin..begin + length].to_vec();
+            if random.below(2) == 0 {
+                text.splice(begin..begin, line);
+            } else {
+                text.drain(begin..begin + length);
+            }
+        }
+        _ => {
+            let word = random.one_of(WORDS);
+            let times = if random.below(50) == 0 {
+                random.below(2000)
+            } else {
+                1
+            };
+            text.splice(at..at, word.repeat(times));
+        }
+    }
+}
+
+/// Reads in pieces of any length, as a pipe gives them.
+struct Pieces<'a> {
+    rest: &'a [u8],
+    random: Random,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = (1 + self.random.below(4096))
+            .min(buffer.len())
+            .min(self.rest.len());
+        let (now, later) = self.rest.split_at(length);
+        buffer[..length].copy_from_slice(now);
+        self.rest = later;
+        Ok(length)
+    }
+}
+
+/// Gives the number of runs and of remarks.
+fn read(text: &[u8], random: &mut Random) -> (u64, u64) {
+    let options = Options {
+        live: random.below(2) == 0,
+        partial: random.below(2) == 0,
+    };
+    let pieces = Pieces {
+        rest: text,
+        random: Random::new(random.next(), 0),
+    };
+    let mut counts = (0, 0);
+    for found in Capture::new(pieces, options) {
+        match found.unwrap() {
+            Found::Run(document) => {
+                counts.0 += 1;
+                check(&document.run);
+            }
+            Found::Bad { line, .. } => {
+                assert!(line > 0);
+                counts.1 += 1;
+            }
+            Found::Link(_) | Found::Pause => {}
+        }
+    }
+    let _ = json::read(text);
+    if let Ok((document, length, _)) = json::read_what_there_is(text) {
+        assert!(length <= text.len());
+        check(&document.run);
+    }
+    counts
+}
+
+/// What was read can be written; and clean JSON reads as one run whose tests are written the same.
+/// (A quote in a header string comes back with the backslash that JSON wants, which C's layout has
+/// not.)
+fn check(run: &Run) {
+    let _ = written(run);
+    let speed = |tps: Option<f64>| tps.is_some_and(f64::is_finite);
+    if !run
+        .tests
+        .iter()
+        .all(|test| speed(test.prompt_tps) && speed(test.gen_tps))
+    {
+        // Clean JSON has null for it, and a test without speeds is refused.
+        return;
+    }
+    let run = Run {
+        environment: Environment::default(),
+        ..run.clone()
+    };
+    let run = &run;
+    let line = written(run).swap_remove(3);
+    assert!(!run.summary().avg_prompt_tps.is_nan());
+    let runs: Vec<Run> = Capture::new(&line[..], Options::default())
+        .filter_map(|found| match found.unwrap() {
+            Found::Run(document) => Some(document.run),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(runs.len(), 1, "{}", String::from_utf8_lossy(&line));
+    let again = written(&runs[0]).swap_remove(3);
+    assert!(again == line, "{}", String::from_utf8_lossy(&line));
+}
