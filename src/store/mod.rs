@@ -93,6 +93,24 @@ pub struct Store {
     path: PathBuf,
     /// False for a file that llamafile made and no run was ever added to.
     has_runs: bool,
+    /// Which file was opened for writing.
+    identity: Option<Identity>,
+}
+
+/// What tells a file from another one of the same name.
+type Identity = (u64, u64);
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
+}
+
+/// A file that is open cannot be removed here.
+#[cfg(not(unix))]
+fn identity(_: &Path) -> Option<Identity> {
+    None
 }
 
 impl Store {
@@ -108,6 +126,7 @@ impl Store {
             db,
             path: path.clone(),
             has_runs: true,
+            identity: identity(path),
         })
     }
 
@@ -151,7 +170,9 @@ impl Store {
         match schema {
             Schema::Version(version) if version < migrations::CURRENT => {
                 drop(db);
-                let mut store = Self::open(location)?;
+                let hint = "a store of an older version is brought up to date before it is read: \
+                            copy it to where it can be written";
+                let mut store = Self::open(location).map_err(|error| error.hint(hint))?;
                 store.forbid_writing()?;
                 Ok(store)
             }
@@ -159,6 +180,7 @@ impl Store {
                 db,
                 path: path.clone(),
                 has_runs: matches!(schema, Schema::Version(_)),
+                identity: None,
             }),
         }
     }
@@ -177,6 +199,16 @@ impl Store {
 
     fn failure(&self, error: &rusqlite::Error) -> Error {
         failure(&self.path, error)
+    }
+
+    /// An error if what was written went into a file that has no name any more: nobody will read it.
+    fn is_still_there(&self) -> Result<()> {
+        if self.identity == identity(&self.path) {
+            return Ok(());
+        }
+        let why = "the file was removed or replaced while it was written to";
+        Err(Error::new(self.path.display(), why)
+            .hint("what was written to it is lost: run the command again"))
     }
 }
 
@@ -346,6 +378,10 @@ fn failure(path: &Path, error: &rusqlite::Error) -> Error {
         .hint("check that the file and its folder can be read and written"),
         ErrorCode::ReadOnly => plain("the store cannot be written to")
             .hint("check the permissions of the file and of its folder"),
+        ErrorCode::SystemIoFailure => {
+            plain(&format!("cannot be read or written: {}", reason(error)))
+                .hint("look at the disk, its free space, and limits on the size of files")
+        }
         ErrorCode::PermissionDenied => plain("permission denied"),
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
             plain("another program keeps the store locked").hint("try again when it is done")

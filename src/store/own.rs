@@ -203,13 +203,11 @@ pub fn environments(
 /// Reads the run of that id.
 pub fn read(db: &Connection, id: i64) -> rusqlite::Result<Run> {
     let (source, environment) = db
-        .prepare_cached(
-            "SELECT r.source, e.runtime_name, e.runtime_version, e.runtime_commit, e.cpu_name,
-                    e.cpu_arch, e.ram_gb, e.kernel_type, e.kernel_release, e.system_version,
-                    e.accelerator_name, e.manufacturer, e.memory_gb, e.accelerator_type
+        .prepare_cached(&format!(
+            "SELECT r.source, {ENVIRONMENT_COLUMNS}
              FROM localstore_runs r JOIN localstore_environments e ON e.id = r.environment_id
-             WHERE r.run_id = ?1",
-        )?
+             WHERE r.run_id = ?1"
+        ))?
         .query_row([id], |row| {
             let source: String = row.get(0)?;
             Ok((
@@ -231,12 +229,25 @@ pub fn read(db: &Connection, id: i64) -> rusqlite::Result<Run> {
     })
 }
 
+/// What [`read_environment`] reads of `localstore_environments e`, behind a first column.
+const ENVIRONMENT_COLUMNS: &str = "e.runtime_name, e.runtime_version, e.runtime_commit,
+    e.cpu_name, e.cpu_arch, e.ram_gb, e.kernel_type, e.kernel_release, e.system_version,
+    e.accelerator_name, e.manufacturer, e.memory_gb, e.accelerator_type";
+
 /// What [`read_test`] reads of `localstore_tests t` and `localstore_models m`.
 pub const TEST_COLUMNS: &str = "t.name, t.n_prompt, t.n_gen, t.test_time, t.avg_time_ms,
     t.stddev_time_ms, t.prompt_tps, t.prompt_tps_watt, t.prompt_tps_stddev, t.gen_tps,
     t.gen_tps_watt, t.gen_tps_stddev, t.power_watts, t.ttft_ms, t.samples_ns, m.build_commit,
     m.build_number, m.model_name, m.model_quant_str, m.model_params_str, m.model_filename,
     m.model_type, m.model_size, m.model_n_params, m.main_gpu, t.reps";
+
+/// The environment of that id.
+pub fn environment(db: &Connection, id: i64) -> rusqlite::Result<Environment> {
+    db.prepare_cached(&format!(
+        "SELECT e.id, {ENVIRONMENT_COLUMNS} FROM localstore_environments e WHERE e.id = ?1"
+    ))?
+    .query_row([id], read_environment)
+}
 
 fn read_environment(row: &Row<'_>) -> rusqlite::Result<Environment> {
     let text = |index| row.get_ref(index).map(rows::text);

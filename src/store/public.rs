@@ -8,6 +8,7 @@ use crate::model::{AcceleratorInfo, Environment, Model, Run, RuntimeInfo, System
 /// The rows of the public lookup tables that a run refers to; null where the run does not know
 /// what such a row must have.
 #[allow(clippy::struct_field_names, reason = "as the columns are called")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Public {
     pub system_id: Option<i64>,
     pub accelerator_id: Option<i64>,
@@ -38,21 +39,83 @@ impl Public {
         })
     }
 
+    /// Which of these rows are not those that a run of this environment and model refers to. What
+    /// the run does not know may be anything.
+    pub fn strangers(
+        &self,
+        db: &Connection,
+        environment: &Environment,
+        model: Option<&Model>,
+    ) -> rusqlite::Result<Vec<&'static str>> {
+        let mut strangers = Vec::new();
+        if let Some(row) = system_row(&environment.system)
+            && !db
+                .prepare_cached(
+                    "SELECT 1 FROM benchmark_systems WHERE cpu_name = ?1 AND cpu_arch = ?2
+                         AND ram_gb = ?3 AND kernel_type = ?4 AND kernel_release = ?5
+                         AND system_version = ?6 AND id = ?7",
+                )?
+                .exists((row.0, row.1, row.2, row.3, row.4, row.5, self.system_id))?
+        {
+            strangers.push("system");
+        }
+        if let Some(row) = accelerator_row(&environment.accelerator)
+            && !db
+                .prepare_cached(
+                    "SELECT 1 FROM accelerators
+                     WHERE name = ?1 AND type = ?2 AND memory_gb = ?3 AND id = ?4",
+                )?
+                .exists((row.0, row.1, row.2, self.accelerator_id))?
+        {
+            strangers.push("accelerator");
+        }
+        if let Some(row) = runtime_row(&environment.runtime)
+            && !db
+                .prepare_cached(
+                    "SELECT 1 FROM runtimes
+                     WHERE name = ?1 AND version IS ?2 AND commit_hash IS ?3 AND id = ?4",
+                )?
+                .exists((row.0, row.1, row.2, self.runtime_id))?
+        {
+            strangers.push("runtime");
+        }
+        if let Some(Model {
+            model_name: Some(name),
+            model_quant_str: Some(quant),
+            model_n_params: Some(_),
+            ..
+        }) = model
+            && !db
+                .prepare_cached(
+                    "SELECT 1 FROM model_variants v JOIN models m ON m.id = v.model_id
+                     WHERE m.name = ?1 AND v.quantization = ?2 AND v.id = ?3",
+                )?
+                .exists((public_text(name), public_text(quant), self.model_variant_id))?
+        {
+            strangers.push("model variant");
+        }
+        Ok(strangers)
+    }
+
     pub fn score_key(&self) -> Option<ScoreKey> {
         ScoreKey::new(self.accelerator_id, self.model_variant_id)
     }
 }
 
+/// The columns of a row of `benchmark_systems`; none if the run does not know one of them.
+fn system_row(system: &SystemInfo) -> Option<(String, String, f64, String, String, String)> {
+    Some((
+        public_header(system.cpu_name.as_ref()?),
+        public_header(system.cpu_arch.as_ref()?),
+        storable(system.ram_gb?),
+        public_header(system.kernel_type.as_ref()?),
+        public_header(system.kernel_release.as_ref()?),
+        public_header(system.version.as_ref()?),
+    ))
+}
+
 fn system_id(db: &Connection, system: &SystemInfo) -> rusqlite::Result<Option<i64>> {
-    let SystemInfo {
-        cpu_name: Some(cpu_name),
-        cpu_arch: Some(cpu_arch),
-        ram_gb: Some(ram_gb),
-        kernel_type: Some(kernel_type),
-        kernel_release: Some(kernel_release),
-        version: Some(version),
-    } = system
-    else {
+    let Some(row) = system_row(system) else {
         return Ok(None);
     };
     db.prepare_cached(
@@ -63,22 +126,21 @@ fn system_id(db: &Connection, system: &SystemInfo) -> rusqlite::Result<Option<i6
          DO UPDATE SET cpu_name = cpu_name
          RETURNING id",
     )?
-    .query_row(
-        (
-            public_header(cpu_name),
-            public_header(cpu_arch),
-            storable(*ram_gb),
-            public_header(kernel_type),
-            public_header(kernel_release),
-            public_header(version),
-        ),
-        |row| row.get(0),
-    )
+    .query_row(row, |row| row.get(0))
     .map(Some)
 }
 
+/// The columns of a row of `accelerators` that make it unique.
+fn accelerator_row(info: &AcceleratorInfo) -> Option<(String, String, f64)> {
+    Some((
+        public_header(info.name.as_ref()?),
+        public_header(info.kind.as_ref()?),
+        storable(info.memory_gb?),
+    ))
+}
+
 fn accelerator_id(db: &Connection, info: &AcceleratorInfo) -> rusqlite::Result<Option<i64>> {
-    let (Some(name), Some(kind), Some(memory_gb)) = (&info.name, &info.kind, info.memory_gb) else {
+    let Some((name, kind, memory_gb)) = accelerator_row(info) else {
         return Ok(None);
     };
     db.prepare_cached(
@@ -89,9 +151,9 @@ fn accelerator_id(db: &Connection, info: &AcceleratorInfo) -> rusqlite::Result<O
     )?
     .query_row(
         (
-            public_header(name),
-            public_header(kind),
-            storable(memory_gb),
+            name,
+            kind,
+            memory_gb,
             info.manufacturer.as_ref().map(public_header),
         ),
         |row| row.get(0),
@@ -99,15 +161,18 @@ fn accelerator_id(db: &Connection, info: &AcceleratorInfo) -> rusqlite::Result<O
     .map(Some)
 }
 
-fn runtime_id(db: &Connection, info: &RuntimeInfo) -> rusqlite::Result<Option<i64>> {
-    let Some(name) = &info.name else {
-        return Ok(None);
-    };
-    let values = (
-        public_header(name),
+fn runtime_row(info: &RuntimeInfo) -> Option<(String, Option<String>, Option<String>)> {
+    Some((
+        public_header(info.name.as_ref()?),
         info.version.as_ref().map(public_header),
         info.commit.as_ref().map(public_header),
-    );
+    ))
+}
+
+fn runtime_id(db: &Connection, info: &RuntimeInfo) -> rusqlite::Result<Option<i64>> {
+    let Some(values) = runtime_row(info) else {
+        return Ok(None);
+    };
     if values.1.is_none() || values.2.is_none() {
         // Null differs from null in a unique index: the site makes a new row each time.
         let known = db

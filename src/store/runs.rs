@@ -53,6 +53,7 @@ impl Store {
         merge::adopt(&transaction).map_err(failed)?;
         let result = work(&transaction).map_err(failed)?;
         transaction.commit().map_err(failed)?;
+        self.is_still_there()?;
         Ok(result)
     }
 

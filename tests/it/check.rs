@@ -130,6 +130,22 @@ const MENDABLE: &[(&str, &str)] = &[
         "run 2: model_id does not fit the tests",
     ),
     (
+        "UPDATE benchmark_runs SET accelerator_id = 3 WHERE id = 2",
+        "run 2: accelerator: benchmark_runs refers to another one",
+    ),
+    (
+        "UPDATE benchmark_runs SET system_id = NULL WHERE id = 2",
+        "run 2: system: benchmark_runs refers to another one",
+    ),
+    (
+        "UPDATE benchmark_runs SET model_variant_id = NULL WHERE id = 2",
+        "run 2: model variant: benchmark_runs refers to another one",
+    ),
+    (
+        "UPDATE runtimes SET version = '7'",
+        "run 2: runtime: benchmark_runs refers to another one",
+    ),
+    (
         "UPDATE localstore_runs SET score = 7 WHERE run_id = 2",
         "run 2: score differs from that in benchmark_runs",
     ),

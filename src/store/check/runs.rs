@@ -1,13 +1,15 @@
 //! Each run: its tests, what is computed from them, and its rows in the public tables.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, Error, Row, Rows};
 
 use super::mend::Fix;
 use super::{Finding, Totals, Watch};
-use crate::model::{Run, Source, Test};
+use crate::model::{Model, Run, Source, Test};
 use crate::store::fingerprint::{core, fingerprint};
-use crate::store::own::{self, TEST_COLUMNS, read_test};
-use crate::store::public::public_text;
+use crate::store::own::{self, TEST_COLUMNS, environment, read_test};
+use crate::store::public::{Public, public_text};
 use crate::store::rows;
 use crate::store::scores::storable;
 
@@ -18,7 +20,8 @@ const RUNS: &str =
         CAST(b.performance_score AS REAL), r.score IS CAST(b.performance_score AS REAL),
         c.id IS NOT NULL AND c.model_name IS m.model_name
             AND c.model_quant_str IS m.model_quant_str
-            AND c.accelerator_name IS e.accelerator_name AND c.runtime_name IS e.runtime_name
+            AND c.accelerator_name IS e.accelerator_name AND c.runtime_name IS e.runtime_name,
+        b.system_id, b.accelerator_id, b.model_variant_id, b.runtime_id, r.environment_id
     FROM localstore_runs r
     LEFT JOIN benchmark_runs b ON b.id = r.run_id
     LEFT JOIN localstore_environments e ON e.id = r.environment_id
@@ -40,6 +43,9 @@ const AVERAGES: [&str; 4] = [
     "performance_score",
 ];
 
+/// How many headers are remembered: 8 MB of them.
+const MOST_HEADERS: usize = 100_000;
+
 /// How many runs lie between two reports of progress.
 const STEP: u64 = 1000;
 
@@ -55,6 +61,7 @@ pub fn check(db: &Connection, watch: &mut dyn Watch) -> rusqlite::Result<Totals>
          ORDER BY t.run_id, t.position"
     ))?;
     let mut tests = Tests::new(tests.query([])?)?;
+    let mut headers = Headers::default();
     let mut last = 0;
     let mut published = 0;
     while let Some(row) = runs.next()? {
@@ -71,7 +78,7 @@ pub fn check(db: &Connection, watch: &mut dyn Watch) -> rusqlite::Result<Totals>
             .filter(|test| test.published_in == Some(id))
             .count() as u64;
         last = id;
-        check_run(db, row, id, own, watch)?;
+        check_run(db, row, id, own, &mut headers, watch)?;
         if totals.runs.is_multiple_of(STEP) {
             watch.progress(totals.runs);
         }
@@ -218,6 +225,7 @@ fn check_run(
     row: &Row<'_>,
     id: i64,
     stored: Vec<Stored>,
+    headers: &mut Headers,
     watch: &mut dyn Watch,
 ) -> rusqlite::Result<()> {
     let place = format!("run {id}");
@@ -299,6 +307,9 @@ fn check_run(
         found("has no row in benchmark_runs".to_owned());
         return Ok(());
     }
+    for stranger in headers.strangers(db, row, run.model())? {
+        found(format!("{stranger}: benchmark_runs refers to another one"));
+    }
     if !row.get::<_, bool>(13)? {
         found("score differs from that in benchmark_runs".to_owned());
     }
@@ -319,6 +330,37 @@ fn check_run(
         }
     }
     Ok(())
+}
+
+/// The combinations of header, model and public rows that were found to be right: there are few.
+#[derive(Default)]
+struct Headers(HashSet<(Public, i64, Option<i64>)>);
+
+impl Headers {
+    /// Which public rows are not those of the run in this row of [`RUNS`].
+    fn strangers(
+        &mut self,
+        db: &Connection,
+        row: &Row<'_>,
+        model: Option<&Model>,
+    ) -> rusqlite::Result<Vec<&'static str>> {
+        let public = Public {
+            system_id: row.get(15)?,
+            accelerator_id: row.get(16)?,
+            model_variant_id: row.get(17)?,
+            runtime_id: row.get(18)?,
+        };
+        let environment_id = row.get(19)?;
+        let key = (public, environment_id, row.get(5)?);
+        if self.0.contains(&key) {
+            return Ok(Vec::new());
+        }
+        let strangers = public.strangers(db, &environment(db, environment_id)?, model)?;
+        if strangers.is_empty() && self.0.len() < MOST_HEADERS {
+            self.0.insert(key);
+        }
+        Ok(strangers)
+    }
 }
 
 /// The cube root in the score has another last digit on another system.
