@@ -295,13 +295,18 @@ fn connect_readonly(path: &Path) -> rusqlite::Result<(Connection, Schema)> {
     // Where it may not write, SQLite opens for reading without a word.
     if !db.is_readonly(rusqlite::MAIN_DB)? {
         match prepare_readonly(db) {
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {}
+            // The second is what a full disk does to the file -shm.
+            Err(error)
+                if matches!(
+                    error.sqlite_error_code(),
+                    Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure)
+                ) => {}
             result => return result,
         }
     }
     let mut log = path.clone().into_os_string();
     log.push("-wal");
-    let db = if Path::new(&log).exists() {
+    let db = if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
         open_with(OpenFlags::SQLITE_OPEN_READ_ONLY, &path)
     } else {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
@@ -398,9 +403,10 @@ fn failure(path: &Path, error: &rusqlite::Error) -> Error {
     }
 }
 
-/// A table that has given out its last id, which SQLite reports as a full disk.
+/// A table that has given out its last id, which SQLite reports as a full disk. This does not wait
+/// for a lock: it may be our own.
 fn used_up(path: &Path) -> Option<String> {
-    let (db, _) = connect_readonly(path).ok()?;
+    let db = open_with(OpenFlags::SQLITE_OPEN_READ_ONLY, &file(path)).ok()?;
     check::used_up(&db).ok()?.pop()
 }
 

@@ -46,11 +46,12 @@ fn no_input_stops_a_reader() {
     }
     watchdog.store(true, Ordering::Relaxed);
     crate::report(&format!(
-        "seed {seed}: {inputs} inputs, {} bytes: {} runs were read, {} remarks, {:.0} inputs/s",
-        counts.bytes,
+        "| captures damaged in every way, seed {seed} | {inputs} inputs, {} MB, {:.0} a second | \
+         no panic, no hang; {} runs were read, {} remarks made |",
+        counts.bytes / 1_000_000,
+        counts.inputs / start.elapsed().as_secs_f64(),
         counts.runs,
         counts.bad,
-        counts.inputs / start.elapsed().as_secs_f64(),
     ));
     assert!(
         counts.runs > inputs / 50,

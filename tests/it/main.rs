@@ -37,6 +37,7 @@ mod sending;
 mod store;
 mod submit;
 mod tag;
+mod torture;
 
 /// Prints what a long test has done, for `--nocapture`.
 #[allow(clippy::print_stdout, reason = "the result of a measurement")]
