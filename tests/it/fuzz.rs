@@ -39,10 +39,10 @@ fn no_input_stops_a_reader() {
         let mut random = Random::new(seed, number);
         let input = input(&mut random, &corpus);
         let read = catch_unwind(AssertUnwindSafe(|| read(&input, &mut random)));
-        match read {
-            Ok((runs, bad)) => counts.add(input.len(), runs, bad),
-            Err(_) => panic!("seed {seed}, input {number}"),
-        }
+        let Ok((runs, bad)) = read else {
+            panic!("seed {seed}, input {number}");
+        };
+        counts.add(input.len(), runs, bad);
     }
     watchdog.store(true, Ordering::Relaxed);
     crate::report(&format!(
@@ -217,20 +217,13 @@ fn input(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
         damage(random, &mut text, corpus);
         text.truncate(MOST);
     }
+    let utf16 = |text: &[u8]| text.iter().flat_map(|&byte| [byte, 0]).collect::<Vec<u8>>();
     match random.below(16) {
-        0 => text = text.iter().flat_map(|&byte| [byte, 0]).collect(),
-        1 => {
-            text = [
-                &b"\xff\xfe"[..],
-                &text.iter().flat_map(|&b| [b, 0]).collect::<Vec<_>>(),
-            ]
-            .concat()
-        }
+        0 => text = utf16(&text),
+        1 => text = [&b"\xff\xfe"[..], &utf16(&text)].concat(),
         2 => {
-            text = text
-                .iter()
-                .flat_map(|&b| if b == b'\n' { vec![b'\r', b] } else { vec![b] })
-                .collect()
+            let lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
+            text = lines.join(&b"\r\n"[..]);
         }
         _ => {}
     }
