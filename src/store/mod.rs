@@ -407,6 +407,7 @@ fn failure(path: &Path, error: &rusqlite::Error) -> Error {
 /// for a lock: it may be our own.
 fn used_up(path: &Path) -> Option<String> {
     let db = open_with(OpenFlags::SQLITE_OPEN_READ_ONLY, &file(path)).ok()?;
+    db.busy_timeout(Duration::ZERO).ok()?;
     check::used_up(&db).ok()?.pop()
 }
 

@@ -5,6 +5,7 @@
 //! which it lies in the file, and only one run at a time is in memory.
 
 mod database;
+mod headers;
 mod mend;
 mod runs;
 mod scores;

@@ -1,14 +1,13 @@
 //! Each run: its tests, what is computed from them, and its rows in the public tables.
 
-use std::collections::HashSet;
-
 use rusqlite::{Connection, Error, Row, Rows};
 
+use super::headers::Headers;
 use super::mend::Fix;
 use super::{Finding, Totals, Watch};
-use crate::model::{Model, Run, Source, Test};
+use crate::model::{Run, Source, Test};
 use crate::store::fingerprint::{core, fingerprint};
-use crate::store::own::{self, TEST_COLUMNS, environment, read_test};
+use crate::store::own::{self, TEST_COLUMNS, read_test};
 use crate::store::public::{Public, public_text};
 use crate::store::rows;
 use crate::store::scores::storable;
@@ -42,9 +41,6 @@ const AVERAGES: [&str; 4] = [
     "avg_ttft_ms",
     "performance_score",
 ];
-
-/// How many headers are remembered: 8 MB of them.
-const MOST_HEADERS: usize = 100_000;
 
 /// How many runs lie between two reports of progress.
 const STEP: u64 = 1000;
@@ -307,7 +303,17 @@ fn check_run(
         found("has no row in benchmark_runs".to_owned());
         return Ok(());
     }
-    for stranger in headers.strangers(db, row, run.model())? {
+    for stranger in headers.strangers(
+        db,
+        Public {
+            system_id: row.get(15)?,
+            accelerator_id: row.get(16)?,
+            model_variant_id: row.get(17)?,
+            runtime_id: row.get(18)?,
+        },
+        row.get(19)?,
+        (row.get(5)?, run.model()),
+    )? {
         found(format!("{stranger}: benchmark_runs refers to another one"));
     }
     if !row.get::<_, bool>(13)? {
@@ -330,37 +336,6 @@ fn check_run(
         }
     }
     Ok(())
-}
-
-/// The combinations of header, model and public rows that were found to be right: there are few.
-#[derive(Default)]
-struct Headers(HashSet<(Public, i64, Option<i64>)>);
-
-impl Headers {
-    /// Which public rows are not those of the run in this row of [`RUNS`].
-    fn strangers(
-        &mut self,
-        db: &Connection,
-        row: &Row<'_>,
-        model: Option<&Model>,
-    ) -> rusqlite::Result<Vec<&'static str>> {
-        let public = Public {
-            system_id: row.get(15)?,
-            accelerator_id: row.get(16)?,
-            model_variant_id: row.get(17)?,
-            runtime_id: row.get(18)?,
-        };
-        let environment_id = row.get(19)?;
-        let key = (public, environment_id, row.get(5)?);
-        if self.0.contains(&key) {
-            return Ok(Vec::new());
-        }
-        let strangers = public.strangers(db, &environment(db, environment_id)?, model)?;
-        if strangers.is_empty() && self.0.len() < MOST_HEADERS {
-            self.0.insert(key);
-        }
-        Ok(strangers)
-    }
 }
 
 /// The cube root in the score has another last digit on another system.

@@ -6,6 +6,7 @@
 mod damage;
 mod disk;
 mod kills;
+mod names;
 mod writers;
 
 use std::collections::BTreeSet;
