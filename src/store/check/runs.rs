@@ -321,18 +321,24 @@ fn check_run(
     }
     // What the site has computed is the site's.
     if run.source != Source::Site {
-        let summary = run.summary();
-        let computed = [
-            summary.avg_prompt_tps,
-            summary.avg_gen_tps,
-            summary.avg_ttft_ms,
-            summary.performance_score,
-        ];
-        for (index, (column, computed)) in AVERAGES.into_iter().zip(computed).enumerate() {
-            let (stored, computed) = (row.get::<_, f64>(9 + index)?, storable(computed));
-            if !is_same(stored, computed) {
-                found(format!("{column} is {stored}, by its tests {computed}"));
-            }
+        averages(row, &run, &mut found)?;
+    }
+    Ok(())
+}
+
+/// The averages in `benchmark_runs` against those of the tests.
+fn averages(row: &Row<'_>, run: &Run, found: &mut dyn FnMut(String)) -> rusqlite::Result<()> {
+    let summary = run.summary();
+    let computed = [
+        summary.avg_prompt_tps,
+        summary.avg_gen_tps,
+        summary.avg_ttft_ms,
+        summary.performance_score,
+    ];
+    for (index, (column, computed)) in AVERAGES.into_iter().zip(computed).enumerate() {
+        let (stored, computed) = (row.get::<_, f64>(9 + index)?, storable(computed));
+        if !is_same(stored, computed) {
+            found(format!("{column} is {stored}, by its tests {computed}"));
         }
     }
     Ok(())
