@@ -79,7 +79,8 @@ pub fn number(value: ValueRef<'_>) -> Option<f64> {
         reason = "an integer stands for the same double"
     )]
     match value {
-        ValueRef::Real(value) => Some(value),
+        // SQLite stores no -0.0: where one is read, the file has a changed bit.
+        ValueRef::Real(value) => Some(value + 0.0),
         ValueRef::Integer(value) => Some(value as f64),
         ValueRef::Text(b"nan") => Some(f64::NAN.copysign(1.0)),
         ValueRef::Text(b"-nan") => Some(f64::NAN.copysign(-1.0)),
