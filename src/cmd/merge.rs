@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use super::Context;
 use super::storing::describe;
 use crate::error::{Error, Result};
-use crate::output::printable;
-use crate::store::{Store, Stored, read_foreign};
+use crate::model::Run;
+use crate::output::{Progress, printable};
+use crate::store::{Foreign, ForeignFile, Store, Stored};
 
 /// Take over the runs of another store or of a LocalScore database
 ///
@@ -27,44 +28,84 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     if same(&args.file).is_some_and(|file| same(&location.path) == Some(file)) {
         return Err(Error::new(args.file.display(), "this is the store itself"));
     }
-    let foreign = read_foreign(&args.file)?;
-    let merged: Vec<(Option<i64>, Stored)> = if !args.dry_run {
-        let added = Store::open(location)?.merge(&foreign)?;
-        added
-            .iter()
-            .map(|added| (Some(added.id), added.stored))
-            .collect()
-    } else if location.path.exists() {
-        let store = Store::open_readonly(location)?;
-        let looked_up = foreign.iter().map(|foreign| store.lookup(&foreign.run));
-        looked_up.collect::<Result<_>>()?
+    let mut file = ForeignFile::open(&args.file)?;
+    let mut target = Target::open(args, context)?;
+    // On a terminal the lines tell how far it is.
+    let progress = if context.out.is_terminal() {
+        None
     } else {
-        vec![(None, Stored::New); foreign.len()]
+        Some(Progress::new("merging", file.count()?))
     };
-
-    let mut counts = [0; 3];
-    let mut lines = String::new();
-    for (foreign, (id, stored)) in foreign.iter().zip(&merged) {
-        let what = describe(&foreign.run);
-        let id = id.map_or_else(String::new, |id| format!(" {id}"));
-        let line = match (stored, args.dry_run) {
-            (Stored::New, false) => format!("run{id}: {what}"),
-            (Stored::New, true) => format!("would take over: {what}"),
-            (Stored::Completed, false) => format!("run{id}, completed: {what}"),
-            (Stored::Completed, true) => format!("would complete run{id}: {what}"),
-            (Stored::Already, _) => String::new(),
-        };
-        counts[*stored as usize] += 1;
-        if !line.is_empty() {
-            lines += &printable(&line);
-            lines.push('\n');
+    let mut counts = [0_u64; 3];
+    loop {
+        // A batch is stored whole or not at all, and merging again takes over the rest.
+        let batch = file.next_batch()?;
+        if batch.is_empty() {
+            break;
+        }
+        let merged = target.take(&batch)?;
+        if let Some(progress) = &progress {
+            let done: u64 = counts.iter().sum();
+            progress.set(done);
+        }
+        for (foreign, (id, stored)) in batch.iter().zip(&merged) {
+            counts[*stored as usize] += 1;
+            if let Some(line) = line(&foreign.run, *id, *stored, args.dry_run) {
+                writeln!(context.out, "{}", printable(&line)).map_err(|e| Error::stdout(&e))?;
+            }
         }
     }
+    drop(progress);
     let [new, completed, known] = counts;
+    let all: u64 = counts.iter().sum();
     writeln!(
         context.out,
-        "{lines}{} runs: {new} new, {completed} completed, {known} known",
-        foreign.len()
+        "{all} runs: {new} new, {completed} completed, {known} known"
     )
     .map_err(|error| Error::stdout(&error))
+}
+
+/// What takes the runs: a store, or with `--dry-run` what tells what it would do.
+enum Target {
+    Store(Store),
+    DryRun(Option<Store>),
+}
+
+impl Target {
+    fn open(args: &Args, context: &Context) -> Result<Self> {
+        let location = &context.location;
+        if !args.dry_run {
+            return Store::open(location).map(Self::Store);
+        }
+        let store = location.path.exists();
+        let store = store.then(|| Store::open_readonly(location)).transpose()?;
+        Ok(Self::DryRun(store))
+    }
+
+    fn take(&mut self, runs: &[Foreign]) -> Result<Vec<(Option<i64>, Stored)>> {
+        Ok(match self {
+            Self::Store(store) => {
+                let added = store.merge(runs)?.into_iter();
+                added.map(|added| (Some(added.id), added.stored)).collect()
+            }
+            Self::DryRun(Some(store)) => {
+                let looked_up = runs.iter().map(|foreign| store.lookup(&foreign.run));
+                looked_up.collect::<Result<_>>()?
+            }
+            Self::DryRun(None) => vec![(None, Stored::New); runs.len()],
+        })
+    }
+}
+
+/// The line for a run; none for one that was known.
+fn line(run: &Run, id: Option<i64>, stored: Stored, dry_run: bool) -> Option<String> {
+    let what = describe(run);
+    let id = id.map_or_else(String::new, |id| format!(" {id}"));
+    match (stored, dry_run) {
+        (Stored::New, false) => Some(format!("run{id}: {what}")),
+        (Stored::New, true) => Some(format!("would take over: {what}")),
+        (Stored::Completed, false) => Some(format!("run{id}, completed: {what}")),
+        (Stored::Completed, true) => Some(format!("would complete run{id}: {what}")),
+        (Stored::Already, _) => None,
+    }
 }

@@ -1,6 +1,6 @@
 //! Taking over the runs of another file: a store like this one, or a LocalScore database.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Row};
 
@@ -8,7 +8,7 @@ use super::migrations::Schema;
 use super::own::read;
 use super::rows::CREATED_AT;
 use super::runs::{Added, add, insert_own, score_key, summary};
-use super::scores::{self, Change};
+use super::scores::{Change, Ledger};
 use super::submissions::submission;
 use super::{Store, connect_readonly, failure, refuse_what_is_not_ours, rows};
 use crate::error::{Error, Result};
@@ -30,46 +30,105 @@ pub struct Foreign {
     test_result_ids: Vec<i64>,
 }
 
-/// Reads the runs of another file, in the order of their ids. Nothing is changed in it or beside it.
-pub fn read_foreign(path: &Path) -> Result<Vec<Foreign>> {
-    let failed = |error: rusqlite::Error| failure(path, &error);
-    match std::fs::metadata(path) {
-        Ok(file) if file.is_dir() => return Err(Error::new(path.display(), "is a directory")),
-        Ok(_) => {}
-        Err(error) => return Err(Error::file(path, &error)),
+/// Runs that are read, and then added in one transaction.
+const BATCH: usize = 256;
+
+/// Another file, whose runs are read batch by batch, at one moment of it. Nothing is changed in it
+/// or beside it.
+pub struct ForeignFile {
+    db: Connection,
+    path: PathBuf,
+    /// Whether it is a store, and the id of the run that was read last.
+    own: Option<i64>,
+    /// The runs that only the public tables have, once they have been read.
+    site: Option<std::vec::IntoIter<Foreign>>,
+}
+
+impl ForeignFile {
+    /// Opens a store or a LocalScore database.
+    pub fn open(path: &Path) -> Result<Self> {
+        let failed = |error: rusqlite::Error| failure(path, &error);
+        match std::fs::metadata(path) {
+            Ok(file) if file.is_dir() => return Err(Error::new(path.display(), "is a directory")),
+            Ok(_) => {}
+            Err(error) => return Err(Error::file(path, &error)),
+        }
+        let (db, schema) = connect_readonly(path).map_err(failed)?;
+        let is_store = matches!(schema, Schema::Version(_));
+        if is_store {
+            refuse_what_is_not_ours(path, schema)?;
+        } else {
+            let sql =
+                "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'benchmark_runs'";
+            let is_site = db
+                .prepare(sql)
+                .and_then(|mut statement| statement.exists([]));
+            if !is_site.map_err(failed)? {
+                let why = "neither a localstore file nor a LocalScore database";
+                return Err(Error::new(path.display(), why));
+            }
+        }
+        Ok(Self {
+            db,
+            path: path.to_owned(),
+            own: is_store.then_some(0),
+            site: None,
+        })
     }
-    let (db, schema) = connect_readonly(path).map_err(failed)?;
-    if matches!(schema, Schema::Version(_)) {
-        refuse_what_is_not_ours(path, schema)?;
-        // And what the site has inserted there since its last write.
-        let all = || -> rusqlite::Result<_> {
-            let mut runs = own_runs(&db)?;
-            runs.extend(site_runs(&db, last_known(&db)?)?);
-            Ok(runs)
-        };
-        return all().map_err(failed);
+
+    /// How many runs there are.
+    pub fn count(&self) -> Result<u64> {
+        self.db
+            .query_row("SELECT count(*) FROM benchmark_runs", [], |row| row.get(0))
+            .map_err(|error| failure(&self.path, &error))
     }
-    let is_site = db
-        .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'benchmark_runs'")
-        .and_then(|mut statement| statement.exists([]))
-        .map_err(failed)?;
-    if !is_site {
-        let why = "neither a localstore file nor a LocalScore database";
-        return Err(Error::new(path.display(), why));
+
+    /// The next runs in the order of their ids; none at the end.
+    pub fn next_batch(&mut self) -> Result<Vec<Foreign>> {
+        let path = self.path.clone();
+        self.read_batch().map_err(|error| failure(&path, &error))
     }
-    site_runs(&db, (0, 0)).map_err(failed)
+
+    fn read_batch(&mut self) -> rusqlite::Result<Vec<Foreign>> {
+        if let Some(last) = &mut self.own
+            && self.site.is_none()
+        {
+            let runs = own_runs(&self.db, *last)?;
+            if let Some(run) = runs.last() {
+                *last = run.id;
+                return Ok(runs);
+            }
+        }
+        if self.site.is_none() {
+            // In a store, what the site has inserted there since its last write.
+            let after = match self.own {
+                Some(_) => last_known(&self.db)?,
+                None => (0, 0),
+            };
+            self.site = Some(site_runs(&self.db, after)?.into_iter());
+        }
+        Ok(self.site.iter_mut().flatten().take(BATCH).collect())
+    }
 }
 
 impl Store {
     /// Adds runs of another file in one transaction, with their dates, tags and submissions. What
     /// is known of a run here stays.
     pub fn merge(&mut self, foreign: &[Foreign]) -> Result<Vec<Added>> {
-        self.write(|db| foreign.iter().map(|foreign| merge(db, foreign)).collect())
+        self.write(|db| {
+            let mut scores = Ledger::default();
+            let merged = foreign
+                .iter()
+                .map(|foreign| merge(db, &mut scores, foreign));
+            let merged = merged.collect::<rusqlite::Result<_>>()?;
+            scores.write(db)?;
+            Ok(merged)
+        })
     }
 }
 
-fn merge(db: &Connection, foreign: &Foreign) -> rusqlite::Result<Added> {
-    let added = add(db, &foreign.run)?;
+fn merge(db: &Connection, scores: &mut Ledger, foreign: &Foreign) -> rusqlite::Result<Added> {
+    let added = add(db, scores, &foreign.run)?;
     if added.is_new() {
         db.prepare_cached("UPDATE benchmark_runs SET created_at = ?2 WHERE id = ?1")?
             .execute((added.id, &foreign.created_at))?;
@@ -119,15 +178,16 @@ pub fn adopt(db: &Connection) -> rusqlite::Result<()> {
     if last <= after.0 {
         return Ok(());
     }
+    let mut scores = Ledger::default();
     for foreign in site_runs(db, after)? {
         insert_own(db, foreign.id, &foreign.run, &foreign.test_result_ids)?;
         db.prepare_cached("UPDATE localstore_runs SET measured_at = ?2 WHERE run_id = ?1")?
             .execute((foreign.id, foreign.measured_at))?;
         if let (Some(key), Some(summary)) = (score_key(db, foreign.id)?, summary(db, foreign.id)?) {
-            scores::count(db, key, &summary, Change::Add)?;
+            scores.count(db, key, &summary, Change::Add)?;
         }
     }
-    Ok(())
+    scores.write(db)
 }
 
 /// The ids of our last run and of its last test: what has higher ones is not ours.
@@ -143,13 +203,15 @@ fn last_known(db: &Connection) -> rusqlite::Result<(i64, i64)> {
     Ok((run, test))
 }
 
-fn own_runs(db: &Connection) -> rusqlite::Result<Vec<Foreign>> {
+/// The next runs of a store behind this id.
+fn own_runs(db: &Connection, after: i64) -> rusqlite::Result<Vec<Foreign>> {
     let heads: Vec<(i64, String, i64)> = db
-        .prepare(&format!(
+        .prepare_cached(&format!(
             "SELECT r.run_id, {CREATED_AT}, r.measured_at
-             FROM localstore_runs r JOIN benchmark_runs b ON b.id = r.run_id ORDER BY r.run_id"
+             FROM localstore_runs r JOIN benchmark_runs b ON b.id = r.run_id
+             WHERE r.run_id > ?1 ORDER BY r.run_id LIMIT {BATCH}"
         ))?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .query_map([after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let foreign = |(id, created_at, measured_at)| {
         let tags = db

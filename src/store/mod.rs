@@ -27,7 +27,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{Error, Result};
 pub use check::{Finding, Totals, Watch};
-pub use merge::{Foreign, read_foreign};
+pub use merge::{Foreign, ForeignFile};
 pub use migrations::CURRENT as SCHEMA_VERSION;
 use migrations::Schema;
 pub use runs::{Added, Stored};

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use super::fingerprint::{core, fingerprint};
 use super::own::{configuration_id, environment_id, insert_tests, model_ids, read};
 use super::public::{Public, public_text};
-use super::scores::{self, Change, ScoreKey, storable};
+use super::scores::{Change, Ledger, ScoreKey, storable};
 use super::{Store, failure, merge};
 use crate::error::Result;
 use crate::model::{Run, Summary, Test};
@@ -61,9 +61,10 @@ impl Store {
     /// [`super::check_tag`].
     pub fn add(&mut self, runs: &[Run], tag: Option<&str>) -> Result<Vec<Added>> {
         self.write(|db| {
+            let mut scores = Ledger::default();
             let mut added = Vec::with_capacity(runs.len());
             for run in runs {
-                let one = add(db, run)?;
+                let one = add(db, &mut scores, run)?;
                 if let Some(tag) = tag {
                     db.prepare_cached(
                         "INSERT INTO localstore_tags (tag, run_id) VALUES (?1, ?2)
@@ -73,6 +74,7 @@ impl Store {
                 }
                 added.push(one);
             }
+            scores.write(db)?;
             Ok(added)
         })
     }
@@ -109,10 +111,12 @@ impl Store {
         // public table has no index on it. Each row is deleted by its own id instead.
         self.enforce_foreign_keys(false)?;
         let removed = self.write(|db| {
+            let mut scores = Ledger::default();
             let mut removed = 0;
             for &id in ids {
-                removed += usize::from(remove(db, id)?);
+                removed += usize::from(remove(db, &mut scores, id)?);
             }
+            scores.write(db)?;
             Ok(removed)
         });
         self.enforce_foreign_keys(true)?;
@@ -161,12 +165,12 @@ fn find(db: &Connection, run: &Run) -> rusqlite::Result<Option<i64>> {
 }
 
 /// Adds a run, or completes the one that it is another capture of.
-pub fn add(db: &Connection, run: &Run) -> rusqlite::Result<Added> {
+pub fn add(db: &Connection, scores: &mut Ledger, run: &Run) -> rusqlite::Result<Added> {
     if let Some(id) = find(db, run)? {
         let stored = match read(db, id)?.completed_by(run) {
             None => Stored::Already,
             Some(completed) => {
-                complete(db, id, &completed)?;
+                complete(db, scores, id, &completed)?;
                 Stored::Completed
             }
         };
@@ -205,7 +209,7 @@ pub fn add(db: &Connection, run: &Run) -> rusqlite::Result<Added> {
 
     insert_own(db, id, run, &test_result_ids)?;
     if let Some(key) = public.score_key() {
-        scores::count(db, key, &summary, Change::Add)?;
+        scores.count(db, key, &summary, Change::Add)?;
     }
     Ok(Added {
         id,
@@ -245,14 +249,14 @@ pub fn insert_own(
 }
 
 /// Puts a run that is known better in the place of the one that is there.
-fn complete(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<()> {
+fn complete(db: &Connection, scores: &mut Ledger, id: i64, run: &Run) -> rusqlite::Result<()> {
     let before = summary(db, id)?;
     if let (Some(key), Some(before)) = (score_key(db, id)?, before) {
-        scores::count(db, key, &before, Change::Remove)?;
+        scores.count(db, key, &before, Change::Remove)?;
     }
     let public = replace(db, id, run)?;
     if let Some(key) = public.score_key() {
-        scores::count(db, key, &run.summary(), Change::Add)?;
+        scores.count(db, key, &run.summary(), Change::Add)?;
     }
     Ok(())
 }
@@ -322,12 +326,12 @@ pub fn replace(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<Public> 
     Ok(public)
 }
 
-fn remove(db: &Connection, id: i64) -> rusqlite::Result<bool> {
+fn remove(db: &Connection, scores: &mut Ledger, id: i64) -> rusqlite::Result<bool> {
     let Some(summary) = summary(db, id)? else {
         return Ok(false);
     };
     if let Some(key) = score_key(db, id)? {
-        scores::count(db, key, &summary, Change::Remove)?;
+        scores.count(db, key, &summary, Change::Remove)?;
     }
     for sql in [
         "DELETE FROM test_results WHERE id IN

@@ -3,6 +3,8 @@
 //! The site computes it anew from all runs; here it is kept by exact sums, so that an add or rm
 //! costs the same however many runs there are.
 
+use std::collections::HashMap;
+
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
@@ -11,7 +13,7 @@ use super::rows;
 use crate::model::Summary;
 
 /// The row that a run counts in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ScoreKey {
     /// `accelerators.id`.
     pub accelerator_id: i64,
@@ -57,26 +59,47 @@ const COUNTED: &str = "SELECT b.accelerator_id, b.model_variant_id, CAST(b.avg_p
         CAST(b.performance_score AS REAL)
     FROM benchmark_runs b JOIN localstore_runs r ON r.run_id = b.id";
 
-/// Counts a run in, or out again. Its rows are there: it has been added, or is not yet removed.
-pub fn count(
-    db: &Connection,
-    key: ScoreKey,
-    summary: &Summary,
-    change: Change,
-) -> rusqlite::Result<()> {
-    let mut sums = match stored(db, key)? {
-        Stored::Sums(sums) => *sums,
-        Stored::Nothing => Sums::ZERO,
-        Stored::Damaged => {
-            let sums = compute(db, key)?;
-            if change == Change::Add {
-                return write(db, key, &sums);
-            }
-            sums
+/// The rows that the runs of one transaction count in, each read once and written once.
+#[derive(Default)]
+pub struct Ledger {
+    /// In the order in which they came up.
+    rows: Vec<(ScoreKey, Sums)>,
+    places: HashMap<ScoreKey, usize>,
+}
+
+impl Ledger {
+    /// Counts a run in, or out again. Its rows are there: it has been added, or is not yet removed.
+    pub fn count(
+        &mut self,
+        db: &Connection,
+        key: ScoreKey,
+        summary: &Summary,
+        change: Change,
+    ) -> rusqlite::Result<()> {
+        if let Some(&place) = self.places.get(&key) {
+            self.rows[place].1.count(summary, change);
+            return Ok(());
         }
-    };
-    sums.count(summary, change);
-    write(db, key, &sums)
+        let (mut sums, has_it) = match stored(db, key)? {
+            Stored::Sums(sums) => (*sums, false),
+            Stored::Nothing => (Sums::ZERO, false),
+            // What is computed from the runs has the one that was added already.
+            Stored::Damaged => (compute(db, key)?, change == Change::Add),
+        };
+        if !has_it {
+            sums.count(summary, change);
+        }
+        self.places.insert(key, self.rows.len());
+        self.rows.push((key, sums));
+        Ok(())
+    }
+
+    /// Writes all rows.
+    pub fn write(self, db: &Connection) -> rusqlite::Result<()> {
+        self.rows
+            .iter()
+            .try_for_each(|(key, sums)| write(db, *key, sums))
+    }
 }
 
 /// What the store keeps for a row.
