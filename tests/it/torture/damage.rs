@@ -128,9 +128,8 @@ fn a_damaged_store_is_never_taken_for_a_right_one() {
     let checks = found + refused + harmless;
     assert_eq!(checks, 2 * rounds);
     crate::report(&format!(
-        "| a damaged store (bits, bytes, pages, cut off) | {rounds} damages, {} commands | no \
-         panic; check: {found} found something, {refused} could not read the file, {harmless} had \
-         nothing to find, and gave every value |",
+        "| damaged stores | {rounds}, {} commands | no panic; `check` found {found}, could not read \
+         {refused}, {harmless} harmless |",
         rounds * COMMANDS.len()
     ));
 }

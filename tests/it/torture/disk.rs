@@ -144,8 +144,8 @@ fn a_file_that_cannot_grow_leaves_everything_as_it_was() {
     }
     assert!(failed > 0 && done > 0, "{failed} {done}");
     crate::report(&format!(
-        "| no room for a file to grow, at {steps} limits | {} commands, {failed} of them failed | \
-         a line, exit code 1, old content whole, no temporary file left, the next command works |",
+        "| no room to grow, {steps} limits | {} commands, {failed} failed | a line, exit code 1, old \
+         content whole |",
         failed + done
     ));
 }
@@ -193,8 +193,7 @@ fn a_full_disk_leaves_everything_as_it_was() {
         );
     }
     crate::report(&format!(
-        "| a full file system, at {steps} sizes of what is free | {} commands, {failed} of them \
-         failed | the same |",
+        "| a full file system, {steps} sizes | {} commands, {failed} failed | the same |",
         failed + done
     ));
 }
@@ -388,8 +387,7 @@ fn a_missing_log_leaves_the_store_of_before() {
         assert_right(&sandbox, "part.db");
     }
     crate::report(&format!(
-        "| a log (-wal) that is gone, cut off or damaged | {} times | the runs of before it, and \
-         whole ones out of it |",
+        "| a log (-wal) gone, cut or damaged | {} times | the runs of before it, whole ones of it |",
         rounds(10)
     ));
 }

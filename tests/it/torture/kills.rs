@@ -82,8 +82,8 @@ fn torture(what: &str, usual: usize, mut once: impl FnMut(&mut Random) -> bool) 
         in_time += usize::from(once(&mut Random::new(seed, round as u64)));
     }
     crate::report(&format!(
-        "| kill -9 during {what} | {rounds} kills, {in_time} of them before its end | each run \
-         whole or absent, scores right, what was reported is there |"
+        "| kill -9 in {what} | {rounds}, {in_time} before its end | whole or absent; what was \
+         reported is there |"
     ));
 }
 
@@ -225,7 +225,7 @@ fn a_killed_migration_leaves_the_old_store_or_the_new_one() {
         .unwrap()
         .query_row("SELECT count(*) FROM localstore_runs", [], |row| row.get(0))
         .unwrap();
-    torture(&format!("the migration of {runs} runs"), 10, |random| {
+    torture(&format!("migration of {runs} runs"), 10, |random| {
         copy(&old, &store);
         let killed = kill(&sandbox, &command, &mut longest, random);
         let db = rusqlite::Connection::open(&store).unwrap();
@@ -317,7 +317,7 @@ fn an_interrupted_backup_leaves_nothing() {
         assert_eq!(after, before);
     }
     crate::report(&format!(
-        "| Ctrl-C during backup | {} times | no temporary file is left, a copy is whole |",
+        "| Ctrl-C in backup | {} times | no temporary file left, a copy is whole |",
         rounds(10)
     ));
 }
