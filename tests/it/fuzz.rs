@@ -46,8 +46,8 @@ fn no_input_stops_a_reader() {
     }
     watchdog.store(true, Ordering::Relaxed);
     crate::report(&format!(
-        "| damaged captures, seed {seed} | {inputs}, {} MB, {:.0} a second | no panic, no hang; {} \
-         runs read |",
+        "| damaged captures, seed {seed} | {inputs}, {} MB, {:.0} a second | no panic or hang; {} runs \
+         read |",
         counts.bytes / 1_000_000,
         counts.inputs / start.elapsed().as_secs_f64(),
         counts.runs,

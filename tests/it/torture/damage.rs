@@ -128,8 +128,8 @@ fn a_damaged_store_is_never_taken_for_a_right_one() {
     let checks = found + refused + harmless;
     assert_eq!(checks, 2 * rounds);
     crate::report(&format!(
-        "| damaged stores | {rounds}, {} commands | no panic; `check` found {found}, could not read \
-         {refused}, {harmless} harmless |",
+        "| damaged stores | {rounds}, {} commands | no panic; found {found}, unreadable \
+         {refused}, harmless {harmless} |",
         rounds * COMMANDS.len()
     ));
 }

@@ -82,8 +82,8 @@ fn torture(what: &str, usual: usize, mut once: impl FnMut(&mut Random) -> bool) 
         in_time += usize::from(once(&mut Random::new(seed, round as u64)));
     }
     crate::report(&format!(
-        "| kill -9 in {what} | {rounds}, {in_time} before its end | whole or absent; what was \
-         reported is there |"
+        "| kill -9 in {what} | {rounds}, {in_time} before its end | whole or absent, no \
+         report untrue |"
     ));
 }
 
