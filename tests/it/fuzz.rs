@@ -46,7 +46,7 @@ fn no_input_stops_a_reader() {
     }
     watchdog.store(true, Ordering::Relaxed);
     crate::report(&format!(
-        "| damaged captures, seed {seed} | {inputs}, {} MB, {:.0} a second | no panic or hang; {} runs \
+        "| damaged captures, seed {seed} | {inputs}, {} MB, {:.0}/s | no panic or hang; {} runs \
          read |",
         counts.bytes / 1_000_000,
         counts.inputs / start.elapsed().as_secs_f64(),
