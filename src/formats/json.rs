@@ -107,7 +107,10 @@ pub fn read_what_there_is(text: &[u8]) -> Result<(Document, usize, Option<Flaw>)
                 document.run.source = Source::Console;
                 lexer.skip()?;
             }
-            key if PASSED_OVER.contains(&key) => lexer.skip()?,
+            key if PASSED_OVER.contains(&key) => {
+                layout.is_jsonl |= key == b"added_at";
+                lexer.skip()?;
+            }
             key => {
                 document
                     .unknown
@@ -133,6 +136,7 @@ pub fn read_what_there_is(text: &[u8]) -> Result<(Document, usize, Option<Flaw>)
 
     let mut reader = HeaderReader {
         layout: layout.is_c_tool(),
+        is_jsonl: layout.is_jsonl,
         unknown: &mut document.unknown,
     };
     document.run.environment = Environment {
@@ -149,6 +153,9 @@ pub fn read_what_there_is(text: &[u8]) -> Result<(Document, usize, Option<Flaw>)
 struct Layout {
     header: bool,
     samples: bool,
+    /// Whether it is a line of our own jsonl: its strings are JSON whatever they hold, and a speed,
+    /// which every test has, is null where it was no number.
+    is_jsonl: bool,
 }
 
 impl Layout {
@@ -163,6 +170,7 @@ impl Layout {
                     .next()
                     .is_some_and(|line| line.starts_with(b"    \"name\": \"")),
             samples: true,
+            is_jsonl: false,
         }
     }
 
@@ -273,6 +281,7 @@ fn unescape(raw: &[u8]) -> Option<Vec<u8>> {
 /// Turns the members of header objects into what they mean.
 struct HeaderReader<'d> {
     layout: bool,
+    is_jsonl: bool,
     unknown: &'d mut Vec<String>,
 }
 
@@ -323,6 +332,9 @@ impl HeaderReader<'_> {
     fn text(&self, member: Member<'_>) -> Result<Option<Text>, Flaw> {
         match member.value {
             HeaderValue::String(string) if self.layout => Ok(Some(string.raw.to_vec().into())),
+            HeaderValue::String(string) if self.is_jsonl => {
+                Ok(Some(string.value.into_owned().into()))
+            }
             HeaderValue::String(string) => Ok(Some(as_header(string.value.into_owned()))),
             HeaderValue::Null => Ok(None),
             _ => Err(member.wrong("a string")),
@@ -406,6 +418,11 @@ fn test(
     let mut draft = Draft::default();
     lexer.object(|lexer, key| {
         if let Some(field) = Field::from_name(&key.value) {
+            let is_speed = matches!(field, Field::PromptTps | Field::GenTps);
+            if layout.is_jsonl && is_speed && lexer.next()? == Next::Null {
+                draft.set_number(field, Some(f64::NAN));
+                return lexer.null();
+            }
             return value(lexer, field, &mut draft);
         }
         if &*key.value == b"samples_ns" {

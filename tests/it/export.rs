@@ -174,3 +174,20 @@ fn an_unknown_run_is_named() {
         );
     }
 }
+
+#[test]
+fn jsonl_brings_back_quotes_in_the_header_and_speeds_that_are_no_numbers() {
+    let golden = String::from_utf8(read_fixture("golden/gpu-reps4.json")).unwrap();
+    let odd = golden
+        .replacen("NVIDIA GeForce RTX 4090", r#"A "q" \ B"#, 1)
+        .replacen(r#""prompt_tps": 32006.670051"#, r#""prompt_tps": nan"#, 1);
+    assert!(odd.contains("nan"));
+    let sandbox = Sandbox::new();
+    sandbox.run_with_input(["add"], odd.as_bytes()).ok();
+    let jsonl = sandbox.run(["export", "-o", "jsonl"]).ok();
+    let again = sandbox.run_with_input(["add"], &jsonl).text();
+    assert!(again.starts_with("already stored as run 1"), "{again}");
+    let other = Sandbox::new();
+    other.run_with_input(["add"], &jsonl).ok();
+    assert_eq!(other.run(["export", "-o", "json"]).text(), odd);
+}
