@@ -112,15 +112,21 @@ impl<R: Read> Capture<R> {
         let mut first = true;
         loop {
             while pos < self.input.unread().len() {
-                if in_string {
-                    // Most of a document is strings.
-                    let rest = &self.input.unread()[pos..];
-                    let Some(next) = memchr::memchr3(b'\\', b'"', b'\n', rest) else {
-                        pos += rest.len();
-                        break;
-                    };
-                    pos += next;
-                }
+                // Most of a document is strings, and numbers between them.
+                let rest = &self.input.unread()[pos..];
+                let next = if in_string {
+                    memchr::memchr3(b'\\', b'"', b'\n', rest)
+                } else if first {
+                    Some(0)
+                } else {
+                    let matters = |byte: &u8| matches!(byte, b'"' | b'{' | b'}' | b'\n');
+                    rest.iter().position(matters)
+                };
+                let Some(next) = next else {
+                    pos += rest.len();
+                    break;
+                };
+                pos += next;
                 let byte = self.input.unread()[pos];
                 pos += 1;
                 if in_string {

@@ -11,7 +11,7 @@ use crate::output::{Spool, Stderr, Stdout, note, printable};
 use crate::store::{Added, Location, Store, Stored};
 
 /// The most runs that one transaction stores.
-const BATCH: usize = 512;
+const BATCH: usize = 1024;
 
 /// Where it is told what was stored.
 pub enum Messages<'a> {

@@ -160,7 +160,8 @@ struct Layout {
 
 impl Layout {
     fn of_header(text: &[u8]) -> Self {
-        let mut lines = text
+        // The first two lines and the beginning of the third are shorter.
+        let mut lines = text[..text.len().min(256)]
             .split(|&byte| byte == b'\n')
             .map(<[u8]>::trim_ascii_end);
         let wanted: [&[u8]; 2] = [b"{", b"  \"runtime_info\": {"];

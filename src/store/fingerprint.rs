@@ -6,6 +6,21 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::model::{Environment, Field, Piece, Run, Value};
 
+/// What a run is found again by.
+pub struct Keys {
+    pub fingerprint: [u8; 16],
+    pub core: i64,
+}
+
+impl Keys {
+    pub fn of(run: &Run) -> Self {
+        Self {
+            fingerprint: fingerprint(run),
+            core: core(run),
+        }
+    }
+}
+
 /// 16 bytes over what every format knows of a run's tests, so that the csv and the json of one run
 /// have the same: samples are left out, a byte of 0x80 or more counts as one that the C tool lost,
 /// and what is no finite number counts as missing.
@@ -84,6 +99,11 @@ fn feed(bytes: &mut Vec<u8>, value: Value<'_>) {
         }
         Value::Text(text) => {
             bytes.push(b's');
+            if text.as_bytes().is_ascii() {
+                bytes.extend_from_slice(text.as_bytes());
+                bytes.push(0xfe);
+                return;
+            }
             bytes.extend(text.pieces().map(|piece| match piece {
                 Piece::Byte(byte @ ..0x80) => byte,
                 Piece::Byte(_) | Piece::Lost => 0xff,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Row};
 
+use super::fingerprint::Keys;
 use super::migrations::Schema;
 use super::own::read;
 use super::rows::CREATED_AT;
@@ -180,7 +181,8 @@ pub fn adopt(db: &Connection) -> rusqlite::Result<()> {
     }
     let mut scores = Ledger::default();
     for foreign in site_runs(db, after)? {
-        insert_own(db, foreign.id, &foreign.run, &foreign.test_result_ids)?;
+        let Foreign { id, run, .. } = &foreign;
+        insert_own(db, *id, run, &Keys::of(run), &foreign.test_result_ids)?;
         db.prepare_cached("UPDATE localstore_runs SET measured_at = ?2 WHERE run_id = ?1")?
             .execute((foreign.id, foreign.measured_at))?;
         if let (Some(key), Some(summary)) = (score_key(db, foreign.id)?, summary(db, foreign.id)?) {

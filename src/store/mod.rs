@@ -42,6 +42,14 @@ pub const DEFAULT_STARTUP_SQL: &str = "PRAGMA journal_mode=WAL;PRAGMA synchronou
 /// How long a busy store is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Memory for pages while writing, as SQLite counts it: 16 MiB. An add touches the end of each
+/// table, and of the indexes over fingerprints any place.
+const CACHE_SIZE: i64 = -16 * 1024;
+
+/// Pages of 4 KiB in the log before they are moved into the file: with SQLite's 1000, adding many
+/// runs would write the same pages of the indexes again and again.
+const CHECKPOINT_PAGES: i64 = 8000;
+
 /// Statements that are kept prepared: more than an add uses.
 const STATEMENTS: usize = 64;
 
@@ -142,6 +150,9 @@ impl Store {
         db.set_db_config(KEEP_LOG, false).map_err(failed)?;
         startup(db, location)?;
         db.pragma_update(None, "foreign_keys", true)
+            .map_err(failed)?;
+        db.pragma_update(None, "cache_size", CACHE_SIZE)
+            .and_then(|()| db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES))
             .map_err(failed)?;
         if schema != Schema::Version(migrations::CURRENT) {
             patiently(|| migrations::migrate(db)).map_err(failed)?;

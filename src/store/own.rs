@@ -143,44 +143,40 @@ pub fn insert_tests(
     model_ids: &[i64],
     test_result_ids: &[i64],
 ) -> rusqlite::Result<()> {
-    let mut insert = db.prepare_cached(
-        "INSERT INTO localstore_tests
-             (run_id, position, test_result_id, model_id, name, n_prompt, n_gen, test_time,
-              avg_time_ms, stddev_time_ms, prompt_tps, prompt_tps_watt, prompt_tps_stddev,
-              gen_tps, gen_tps_watt, gen_tps_stddev, power_watts, ttft_ms, samples_ns, reps)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                 ?19, ?20)",
-    )?;
-    for (position, test) in run.tests.iter().enumerate() {
+    let into = "INSERT INTO localstore_tests
+        (run_id, position, test_result_id, model_id, name, n_prompt, n_gen, test_time, avg_time_ms,
+         stddev_time_ms, prompt_tps, prompt_tps_watt, prompt_tps_stddev, gen_tps, gen_tps_watt,
+         gen_tps_stddev, power_watts, ttft_ms, samples_ns, reps)";
+    rows::insert_rows(db, into, run.tests.len(), |position, bind| {
+        let test = &run.tests[position];
         let name = Some(test.name.clone());
         let samples = test
             .samples_ns
             .as_ref()
             .map(|samples| serde_json::to_string(samples).unwrap_or_default());
-        insert.execute(rusqlite::params![
-            run_id,
-            position.cast_signed() as i64,
-            test_result_ids[position],
-            model_ids[position],
-            SqlText(&name),
-            test.n_prompt,
-            test.n_gen,
-            SqlText(&test.test_time),
-            SqlNumber(test.avg_time_ms),
-            SqlNumber(test.stddev_time_ms),
-            SqlNumber(test.prompt_tps),
-            SqlNumber(test.prompt_tps_watt),
-            SqlNumber(test.prompt_tps_stddev),
-            SqlNumber(test.gen_tps),
-            SqlNumber(test.gen_tps_watt),
-            SqlNumber(test.gen_tps_stddev),
-            SqlNumber(test.power_watts),
-            SqlNumber(test.ttft_ms),
-            samples,
-            SqlUnsigned(test.reps),
-        ])?;
-    }
-    Ok(())
+        bind(&[
+            &run_id,
+            &(position.cast_signed() as i64),
+            &test_result_ids[position],
+            &model_ids[position],
+            &SqlText(&name),
+            &test.n_prompt,
+            &test.n_gen,
+            &SqlText(&test.test_time),
+            &SqlNumber(test.avg_time_ms),
+            &SqlNumber(test.stddev_time_ms),
+            &SqlNumber(test.prompt_tps),
+            &SqlNumber(test.prompt_tps_watt),
+            &SqlNumber(test.prompt_tps_stddev),
+            &SqlNumber(test.gen_tps),
+            &SqlNumber(test.gen_tps_watt),
+            &SqlNumber(test.gen_tps_stddev),
+            &SqlNumber(test.power_watts),
+            &SqlNumber(test.ttft_ms),
+            &samples,
+            &SqlUnsigned(test.reps),
+        ])
+    })
 }
 
 /// The environments with this accelerator, and their ids.

@@ -1,5 +1,6 @@
 //! Values between Rust and SQLite, without loss.
 
+use rusqlite::Connection;
 use rusqlite::types::{ToSql, ToSqlOutput, Value as Owned, ValueRef};
 
 use crate::model::Text;
@@ -62,6 +63,41 @@ impl ToSql for SqlUnsigned {
             },
         }))
     }
+}
+
+/// Rows that one statement inserts: the nine tests of a run.
+const ROWS: usize = 9;
+
+/// Takes the values of a row.
+pub type Bind<'b> = &'b mut dyn FnMut(&[&dyn ToSql]) -> rusqlite::Result<()>;
+
+/// Inserts `count` rows, several in a statement, which costs as much as a row. `into` is
+/// `INSERT INTO table (columns)`, and `row` hands over the values of the row of an index. The ids
+/// of the rows follow one another.
+pub fn insert_rows(
+    db: &Connection,
+    into: &str,
+    count: usize,
+    row: impl Fn(usize, Bind<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let columns = into.matches(',').count() + 1;
+    let one = ["(", &vec!["?"; columns].join(","), ")"].concat();
+    let rows: Vec<usize> = (0..count).collect();
+    for rows in rows.chunks(ROWS) {
+        let values = vec![one.as_str(); rows.len()].join(",");
+        let mut insert = db.prepare_cached(&[into, " VALUES ", &values].concat())?;
+        let mut place = 0;
+        for &index in rows {
+            row(index, &mut |values| {
+                values.iter().try_for_each(|value| {
+                    place += 1;
+                    insert.raw_bind_parameter(place, value)
+                })
+            })?;
+        }
+        insert.raw_execute()?;
+    }
+    Ok(())
 }
 
 /// Reads what [`SqlText`] wrote.

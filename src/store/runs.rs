@@ -2,9 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
-use super::fingerprint::{core, fingerprint};
+use super::fingerprint::Keys;
 use super::own::{configuration_id, environment_id, insert_tests, model_ids, read};
 use super::public::{Public, public_text};
+use super::rows::{self, Bind};
 use super::scores::{Change, Ledger, ScoreKey, storable};
 use super::{Store, failure, merge};
 use crate::error::Result;
@@ -85,7 +86,7 @@ impl Store {
             return Ok((None, Stored::New));
         }
         let lookup = || -> rusqlite::Result<_> {
-            let Some(id) = find(&self.db, run)? else {
+            let Some(id) = find(&self.db, run, &Keys::of(run))? else {
                 return Ok((None, Stored::New));
             };
             let known = read(&self.db, id)?;
@@ -131,12 +132,12 @@ impl Store {
 }
 
 /// The stored run that this is a capture of.
-fn find(db: &Connection, run: &Run) -> rusqlite::Result<Option<i64>> {
+fn find(db: &Connection, run: &Run, keys: &Keys) -> rusqlite::Result<Option<i64>> {
     let exact: Vec<i64> = db
         .prepare_cached(
             "SELECT run_id FROM localstore_runs WHERE fingerprint = ?1 ORDER BY run_id",
         )?
-        .query_map([fingerprint(run)], |row| row.get(0))?
+        .query_map([keys.fingerprint], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for id in exact {
         if !read(db, id)?.is_of_another_machine(run) {
@@ -154,7 +155,7 @@ fn find(db: &Connection, run: &Run) -> rusqlite::Result<Option<i64>> {
     };
     let candidates: Vec<i64> = db
         .prepare_cached(sql)?
-        .query_map([core(run)], |row| row.get(0))?
+        .query_map([keys.core], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for id in candidates {
         if read(db, id)?.may_be(run) {
@@ -166,7 +167,8 @@ fn find(db: &Connection, run: &Run) -> rusqlite::Result<Option<i64>> {
 
 /// Adds a run, or completes the one that it is another capture of.
 pub fn add(db: &Connection, scores: &mut Ledger, run: &Run) -> rusqlite::Result<Added> {
-    if let Some(id) = find(db, run)? {
+    let keys = Keys::of(run);
+    if let Some(id) = find(db, run, &keys)? {
         let stored = match read(db, id)?.completed_by(run) {
             None => Stored::Already,
             Some(completed) => {
@@ -196,18 +198,16 @@ pub fn add(db: &Connection, scores: &mut Ledger, run: &Run) -> rusqlite::Result<
     ))?;
     let id = db.last_insert_rowid();
 
-    let mut insert = db.prepare_cached(
-        "INSERT INTO test_results (benchmark_run_id, name, n_prompt, n_gen, avg_time_ms,
-             power_watts, prompt_tps, gen_tps, prompt_tps_watt, gen_tps_watt, ttft_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?;
-    let mut test_result_ids = Vec::with_capacity(run.tests.len());
-    for test in &run.tests {
-        insert.execute(public_test(id, test))?;
-        test_result_ids.push(db.last_insert_rowid());
-    }
+    let into = "INSERT INTO test_results (benchmark_run_id, name, n_prompt, n_gen, avg_time_ms,
+         power_watts, prompt_tps, gen_tps, prompt_tps_watt, gen_tps_watt, ttft_ms)";
+    rows::insert_rows(db, into, run.tests.len(), |index, bind| {
+        public_test(id, &run.tests[index], bind)
+    })?;
+    let count = run.tests.len().cast_signed() as i64;
+    let last = db.last_insert_rowid();
+    let test_result_ids: Vec<i64> = (last - count + 1..=last).collect();
 
-    insert_own(db, id, run, &test_result_ids)?;
+    insert_own(db, id, run, &keys, &test_result_ids)?;
     if let Some(key) = public.score_key() {
         scores.count(db, key, &summary, Change::Add)?;
     }
@@ -222,6 +222,7 @@ pub fn insert_own(
     db: &Connection,
     id: i64,
     run: &Run,
+    keys: &Keys,
     test_result_ids: &[i64],
 ) -> rusqlite::Result<()> {
     let environment_id = environment_id(db, &run.environment)?;
@@ -235,8 +236,8 @@ pub fn insert_own(
     )?
     .execute((
         id,
-        fingerprint(run),
-        core(run),
+        keys.fingerprint,
+        keys.core,
         run.is_poor(),
         run.source.name(),
         environment_id,
@@ -295,9 +296,12 @@ pub fn replace(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<Public> 
          WHERE id = ?1",
     )?;
     for (test, test_result_id) in run.tests.iter().zip(&test_result_ids) {
-        update.execute(public_test(*test_result_id, test))?;
+        public_test(*test_result_id, test, &mut |values| {
+            update.execute(values).map(drop)
+        })?;
     }
 
+    let keys = Keys::of(run);
     let environment_id = environment_id(db, &run.environment)?;
     let model_ids = model_ids(db, run)?;
     db.prepare_cached(
@@ -309,8 +313,8 @@ pub fn replace(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<Public> 
     )?
     .execute((
         id,
-        fingerprint(run),
-        core(run),
+        keys.fingerprint,
+        keys.core,
         run.is_poor(),
         run.source.name(),
         environment_id,
@@ -347,21 +351,21 @@ fn remove(db: &Connection, scores: &mut Ledger, id: i64) -> rusqlite::Result<boo
     Ok(true)
 }
 
-/// The values of a row of the public table, after an id.
-fn public_test(id: i64, test: &Test) -> impl rusqlite::Params {
-    (
-        id,
-        public_text(&test.name),
-        test.n_prompt,
-        test.n_gen,
-        test.avg_time_ms,
-        test.power_watts,
-        test.prompt_tps,
-        test.gen_tps,
-        test.prompt_tps_watt,
-        test.gen_tps_watt,
-        test.ttft_ms,
-    )
+/// Hands over the values of a row of the public table, after an id.
+fn public_test(id: i64, test: &Test, bind: Bind<'_>) -> rusqlite::Result<()> {
+    bind(&[
+        &id,
+        &public_text(&test.name),
+        &test.n_prompt,
+        &test.n_gen,
+        &test.avg_time_ms,
+        &test.power_watts,
+        &test.prompt_tps,
+        &test.gen_tps,
+        &test.prompt_tps_watt,
+        &test.gen_tps_watt,
+        &test.ttft_ms,
+    ])
 }
 
 /// The averages of a run as the public table has them.
