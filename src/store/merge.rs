@@ -8,7 +8,7 @@ use super::fingerprint::Keys;
 use super::migrations::Schema;
 use super::own::read;
 use super::rows::CREATED_AT;
-use super::runs::{Added, add, insert_own, score_key, summary};
+use super::runs::{Added, Shared, add, insert_own, score_key, summary};
 use super::scores::{Change, Ledger};
 use super::submissions::submission;
 use super::{Store, connect_readonly, failure, refuse_what_is_not_ours, rows};
@@ -117,19 +117,19 @@ impl Store {
     /// is known of a run here stays.
     pub fn merge(&mut self, foreign: &[Foreign]) -> Result<Vec<Added>> {
         self.write(|db| {
-            let mut scores = Ledger::default();
+            let mut shared = Shared::default();
             let merged = foreign
                 .iter()
-                .map(|foreign| merge(db, &mut scores, foreign));
+                .map(|foreign| merge(db, &mut shared, foreign));
             let merged = merged.collect::<rusqlite::Result<_>>()?;
-            scores.write(db)?;
+            shared.write(db)?;
             Ok(merged)
         })
     }
 }
 
-fn merge(db: &Connection, scores: &mut Ledger, foreign: &Foreign) -> rusqlite::Result<Added> {
-    let added = add(db, scores, &foreign.run)?;
+fn merge(db: &Connection, shared: &mut Shared, foreign: &Foreign) -> rusqlite::Result<Added> {
+    let added = add(db, shared, &foreign.run)?;
     if added.is_new() {
         db.prepare_cached("UPDATE benchmark_runs SET created_at = ?2 WHERE id = ?1")?
             .execute((added.id, &foreign.created_at))?;

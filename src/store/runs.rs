@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::fingerprint::Keys;
 use super::own::{configuration_id, environment_id, insert_tests, model_ids, read};
-use super::public::{Public, public_text};
+use super::public::{Known, Public, public_text};
 use super::rows::{self, Bind};
 use super::scores::{Change, Ledger, ScoreKey, storable};
 use super::{Store, failure, merge};
@@ -39,6 +39,20 @@ impl Added {
     }
 }
 
+/// What the writes of one transaction share, and write at its end.
+#[derive(Default)]
+pub struct Shared {
+    pub scores: Ledger,
+    known: Known,
+}
+
+impl Shared {
+    pub fn write(self, db: &Connection) -> rusqlite::Result<()> {
+        self.scores.write(db)?;
+        self.known.write(db)
+    }
+}
+
 impl Store {
     /// Runs `work` in one transaction that takes the write lock at once.
     pub(super) fn write<T>(
@@ -62,10 +76,10 @@ impl Store {
     /// [`super::check_tag`].
     pub fn add(&mut self, runs: &[Run], tag: Option<&str>) -> Result<Vec<Added>> {
         self.write(|db| {
-            let mut scores = Ledger::default();
+            let mut shared = Shared::default();
             let mut added = Vec::with_capacity(runs.len());
             for run in runs {
-                let one = add(db, &mut scores, run)?;
+                let one = add(db, &mut shared, run)?;
                 if let Some(tag) = tag {
                     db.prepare_cached(
                         "INSERT INTO localstore_tags (tag, run_id) VALUES (?1, ?2)
@@ -75,7 +89,7 @@ impl Store {
                 }
                 added.push(one);
             }
-            scores.write(db)?;
+            shared.write(db)?;
             Ok(added)
         })
     }
@@ -112,12 +126,12 @@ impl Store {
         // public table has no index on it. Each row is deleted by its own id instead.
         self.enforce_foreign_keys(false)?;
         let removed = self.write(|db| {
-            let mut scores = Ledger::default();
+            let mut shared = Shared::default();
             let mut removed = 0;
             for &id in ids {
-                removed += usize::from(remove(db, &mut scores, id)?);
+                removed += usize::from(remove(db, &mut shared, id)?);
             }
-            scores.write(db)?;
+            shared.write(db)?;
             Ok(removed)
         });
         self.enforce_foreign_keys(true)?;
@@ -166,20 +180,20 @@ fn find(db: &Connection, run: &Run, keys: &Keys) -> rusqlite::Result<Option<i64>
 }
 
 /// Adds a run, or completes the one that it is another capture of.
-pub fn add(db: &Connection, scores: &mut Ledger, run: &Run) -> rusqlite::Result<Added> {
+pub fn add(db: &Connection, shared: &mut Shared, run: &Run) -> rusqlite::Result<Added> {
     let keys = Keys::of(run);
     if let Some(id) = find(db, run, &keys)? {
         let stored = match read(db, id)?.completed_by(run) {
             None => Stored::Already,
             Some(completed) => {
-                complete(db, scores, id, &completed)?;
+                complete(db, shared, id, &completed)?;
                 Stored::Completed
             }
         };
         return Ok(Added { id, stored });
     }
 
-    let public = Public::of(db, run)?;
+    let public = Public::of(db, &mut shared.known, run)?;
     let summary = run.summary();
     db.prepare_cached(
         "INSERT INTO benchmark_runs (system_id, accelerator_id, model_variant_id, runtime_id,
@@ -209,7 +223,7 @@ pub fn add(db: &Connection, scores: &mut Ledger, run: &Run) -> rusqlite::Result<
 
     insert_own(db, id, run, &keys, &test_result_ids)?;
     if let Some(key) = public.score_key() {
-        scores.count(db, key, &summary, Change::Add)?;
+        shared.scores.count(db, key, &summary, Change::Add)?;
     }
     Ok(Added {
         id,
@@ -250,21 +264,21 @@ pub fn insert_own(
 }
 
 /// Puts a run that is known better in the place of the one that is there.
-fn complete(db: &Connection, scores: &mut Ledger, id: i64, run: &Run) -> rusqlite::Result<()> {
+fn complete(db: &Connection, shared: &mut Shared, id: i64, run: &Run) -> rusqlite::Result<()> {
     let before = summary(db, id)?;
     if let (Some(key), Some(before)) = (score_key(db, id)?, before) {
-        scores.count(db, key, &before, Change::Remove)?;
+        shared.scores.count(db, key, &before, Change::Remove)?;
     }
-    let public = replace(db, id, run)?;
+    let public = replace(db, &mut shared.known, id, run)?;
     if let Some(key) = public.score_key() {
-        scores.count(db, key, &run.summary(), Change::Add)?;
+        shared.scores.count(db, key, &run.summary(), Change::Add)?;
     }
     Ok(())
 }
 
 /// Writes all rows of a run that is there, but for the scores, of which it must not be part.
-pub fn replace(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<Public> {
-    let public = Public::of(db, run)?;
+pub fn replace(db: &Connection, known: &mut Known, id: i64, run: &Run) -> rusqlite::Result<Public> {
+    let public = Public::of(db, known, run)?;
     let summary = run.summary();
     db.prepare_cached(
         "UPDATE benchmark_runs
@@ -330,12 +344,12 @@ pub fn replace(db: &Connection, id: i64, run: &Run) -> rusqlite::Result<Public> 
     Ok(public)
 }
 
-fn remove(db: &Connection, scores: &mut Ledger, id: i64) -> rusqlite::Result<bool> {
+fn remove(db: &Connection, shared: &mut Shared, id: i64) -> rusqlite::Result<bool> {
     let Some(summary) = summary(db, id)? else {
         return Ok(false);
     };
     if let Some(key) = score_key(db, id)? {
-        scores.count(db, key, &summary, Change::Remove)?;
+        shared.scores.count(db, key, &summary, Change::Remove)?;
     }
     for sql in [
         "DELETE FROM test_results WHERE id IN

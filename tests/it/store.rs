@@ -418,3 +418,41 @@ fn an_older_store_is_brought_up_and_loses_nothing() {
     assert_eq!(rows(&sandbox).len(), 6);
     assert_eq!(rows(&sandbox), rows(&fresh));
 }
+
+/// The site takes an id of each sequence even where the row is there; so do runs added at once.
+#[test]
+fn runs_added_at_once_take_the_ids_that_they_take_one_by_one() {
+    let goldens = [
+        "gpu-reps4",
+        "nan-stddev",
+        "gpu-reps16",
+        "second-gpu",
+        "cpu-i7-14b",
+    ];
+    let goldens = goldens.map(|name| format!("golden/{name}.json"));
+    let at_once = Sandbox::new();
+    let text: Vec<u8> = goldens
+        .iter()
+        .flat_map(|name| [read_fixture(name), b"\n".to_vec()].concat())
+        .collect();
+    at_once.run_with_input(["add"], &text).ok();
+    let one_by_one = Sandbox::new();
+    for golden in &goldens {
+        one_by_one.add([golden.as_str()]);
+    }
+    let ids = |sandbox: &Sandbox| -> Vec<String> {
+        let db = sandbox.db();
+        let sql = "SELECT name || ' ' || seq FROM sqlite_sequence
+             UNION ALL SELECT json_array(id, system_id, accelerator_id, model_variant_id,
+                 runtime_id) FROM benchmark_runs ORDER BY 1";
+        let mut statement = db.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    assert_eq!(ids(&at_once), ids(&one_by_one));
+    assert!(
+        ids(&at_once).contains(&"runtimes 5".to_owned()),
+        "{:?}",
+        ids(&at_once)
+    );
+}

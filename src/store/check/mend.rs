@@ -8,6 +8,7 @@ use super::database::used_up;
 use crate::model::{Run, Test};
 use crate::store::fingerprint::fingerprint;
 use crate::store::own::read;
+use crate::store::public::Known;
 use crate::store::rows;
 use crate::store::runs::replace;
 use crate::store::scores;
@@ -82,7 +83,7 @@ fn mend_run(db: &Connection, id: i64) -> rusqlite::Result<()> {
         }
     }
     make_public_rows(db, id)?;
-    replace(db, id, &run)?;
+    replace(db, &mut Known::default(), id, &run)?;
     Ok(())
 }
 
