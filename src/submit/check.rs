@@ -8,7 +8,8 @@ use crate::formats::llamafile_json::{Json, utf16_len};
 /// Something in a payload that the site would refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Where it is, such as `results[0].ttft_ms`.
+    /// Where it is, such as `results[0].ttft_ms`, or `results[0..8].ttft_ms` where the same is
+    /// wrong in several tests.
     pub field: String,
     /// What is wrong with it.
     pub why: String,
@@ -118,10 +119,8 @@ pub fn violations(payload: &Json) -> Vec<Violation> {
         Some(Json::Array(results)) => results.as_slice(),
         _ => &[],
     };
-    for (index, result) in results.iter().enumerate() {
-        for (key, rule) in &RESULT {
-            check(format!("results[{index}].{key}"), rule, result.get(key));
-        }
+    for (key, rule) in &RESULT {
+        found.extend(in_results(results, key, rule));
     }
     let mut add = |field: String, why: String| found.push(Violation { field, why });
     let Some(first) = results.first() else {
@@ -145,6 +144,35 @@ pub fn violations(payload: &Json) -> Vec<Violation> {
         add("payload".to_owned(), why);
     }
     found
+}
+
+/// What is wrong with a field of the tests: each reason once, with the tests that it is true of.
+fn in_results(results: &[Json], key: &str, rule: &Rule) -> Vec<Violation> {
+    let mut reasons: Vec<(String, Vec<usize>)> = Vec::new();
+    for (index, result) in results.iter().enumerate() {
+        let Some(why) = rule.broken_by(result.get(key)) else {
+            continue;
+        };
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, indices)) => indices.push(index),
+            None => reasons.push((why, vec![index])),
+        }
+    }
+    let violation = |(why, indices): (String, Vec<usize>)| Violation {
+        field: format!("results[{}].{key}", ranges(&indices)),
+        why,
+    };
+    reasons.into_iter().map(violation).collect()
+}
+
+/// Ascending numbers, neighbours put together: `0, 2..8`.
+fn ranges(numbers: &[usize]) -> String {
+    let neighbours = numbers.chunk_by(|one, next| one + 1 == *next);
+    let range = |range: &[usize]| match range {
+        [first, .., last] => format!("{first}..{last}"),
+        one => one.iter().map(usize::to_string).collect(),
+    };
+    neighbours.map(range).collect::<Vec<_>>().join(", ")
 }
 
 impl Rule {
@@ -185,5 +213,17 @@ impl Rule {
             _ => "is no string".to_owned(),
         };
         Some(why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_a_range() {
+        assert_eq!(ranges(&[0]), "0");
+        assert_eq!(ranges(&[0, 1, 2, 3, 4, 5, 6, 7, 8]), "0..8");
+        assert_eq!(ranges(&[0, 2, 3, 7]), "0, 2..3, 7");
     }
 }
