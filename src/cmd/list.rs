@@ -215,13 +215,14 @@ struct Line {
     tags: Vec<String>,
     link: Option<String>,
     submission: &'static str,
+    submission_site: Option<String>,
     submission_changed_at: Option<String>,
     submission_attempts: i64,
     submission_reason: Option<String>,
 }
 
 impl Line {
-    const NAMES: [&str; 21] = [
+    const NAMES: [&str; 22] = [
         "id",
         "measured_at",
         "added_at",
@@ -240,12 +241,13 @@ impl Line {
         "tags",
         "link",
         "submission",
+        "submission_site",
         "submission_changed_at",
         "submission_attempts",
         "submission_reason",
     ];
 
-    fn cells(self) -> [String; 21] {
+    fn cells(self) -> [String; 22] {
         [
             self.id.to_string(),
             self.measured_at,
@@ -265,6 +267,7 @@ impl Line {
             self.tags.join(" "),
             self.link.unwrap_or_default(),
             self.submission.to_owned(),
+            self.submission_site.unwrap_or_default(),
             self.submission_changed_at.unwrap_or_default(),
             self.submission_attempts.to_string(),
             self.submission_reason.unwrap_or_default(),
@@ -295,6 +298,7 @@ impl From<&Listed> for Line {
             tags: run.tags.clone(),
             link: run.link.clone(),
             submission: submission.map_or("never", |submission| submission.state.name()),
+            submission_site: submission.and_then(|submission| submission.site.clone()),
             submission_changed_at: submission
                 .map(|submission| super::rfc3339(&submission.changed_at)),
             submission_attempts: submission.map_or(0, |submission| submission.attempts),

@@ -11,7 +11,8 @@ use crate::store::{Foreign, ForeignFile, Store, Stored};
 /// Take over the runs of another store or of a LocalScore database
 ///
 /// With their dates, tags and submissions, and none twice: a run that is here already is completed,
-/// if the other file knows more of it. The other file is not changed. Merging again changes nothing.
+/// if the other file knows more of it. What waits to be submitted there waits there alone. The other
+/// file is not changed. Merging again changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore merge laptop.sqlite3 --dry-run")]
 pub struct Args {

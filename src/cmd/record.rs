@@ -1,11 +1,14 @@
 use std::ffi::OsString;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::Context;
 use super::sending::{Orders, Sending, Target, send};
 use super::show::partial_remark;
 use super::storing::{Adder, Messages, check_store};
+use super::submission::url_option;
 use crate::error::{Error, Result};
+use crate::model::SubmissionState;
 use crate::output::{Spool, Stderr, Tee, note};
 use crate::process::{self, Stream, Watched, exit_code};
 use crate::store::{Store, check_tag};
@@ -34,10 +37,11 @@ pub struct Args {
     /// failed or was interrupted, they are stored in any case
     #[arg(long)]
     partial: bool,
-    /// Send the whole runs to LocalScore when the program has succeeded, as 'submit' does
+    /// Send the whole runs to LocalScore when the program has ended, as 'submit' does
     ///
-    /// Asks first. Where there is no terminal to ask on, and where the site cannot take them, they
-    /// stay queued for 'submit --pending'.
+    /// Asks first, also if the program failed after it had printed them. Where there is no terminal
+    /// to ask on, and where the site cannot take them, they stay queued for 'submit --pending'. If
+    /// the program was interrupted, nothing is asked or sent.
     #[arg(long)]
     submit: bool,
     #[command(flatten)]
@@ -46,6 +50,9 @@ pub struct Args {
     #[arg(value_name = "CMD", last = true, required = true)]
     command: Vec<OsString>,
 }
+
+/// The exit codes of a program that a signal ended.
+const SIGNALS: RangeInclusive<u8> = 129..=192;
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     if let Some(tag) = &args.tag {
@@ -88,10 +95,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         Stderr::print(&error.lines().unwrap_or_default());
     }
     if let Some(target) = target
-        && code == 0
-        && let Err(error) = submit(&found, target, context)
+        && let Err(error) = submit(&found, &target, code, context)
     {
-        // The run is stored, and it stays queued.
+        // The runs are stored, and the exit code is that of the program.
         Stderr::print(&error.lines().unwrap_or_default());
     }
     match (code, stored) {
@@ -101,8 +107,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     }
 }
 
-/// Sends the runs of which no test is missing.
-fn submit(found: &[i64], target: Target, context: &mut Context) -> Result<()> {
+/// Sends the runs of which no test is missing. Where the program has failed, they are whole all the
+/// same: LocalScore refuses its own result if there is a nan in it.
+fn submit(found: &[i64], target: &Target, code: u8, context: &mut Context) -> Result<()> {
     let mut whole = Vec::new();
     for &id in found {
         let store = Store::open_readonly(&context.location)?;
@@ -111,6 +118,9 @@ fn submit(found: &[i64], target: Target, context: &mut Context) -> Result<()> {
             None if whole.contains(&id) => {}
             None => whole.push(id),
         }
+    }
+    if SIGNALS.contains(&code) {
+        return tell_unsent(&whole, target, context);
     }
     if whole.is_empty() {
         return Ok(());
@@ -121,4 +131,29 @@ fn submit(found: &[i64], target: Target, context: &mut Context) -> Result<()> {
         recorded: true,
     };
     send(&whole, &orders, target, context)
+}
+
+/// Who interrupts the program wants to be left alone: says what was not sent, and how to send it.
+fn tell_unsent(whole: &[i64], target: &Target, context: &Context) -> Result<()> {
+    if target.is_forbidden() || whole.is_empty() {
+        return Ok(());
+    }
+    let store = Store::open_readonly(&context.location)?;
+    let mut ids = Vec::new();
+    for &id in whole {
+        let state = store.submission(id)?.map(|submission| submission.state);
+        if !matches!(
+            state,
+            Some(SubmissionState::Submitted | SubmissionState::Unknown)
+        ) {
+            ids.push(id.to_string());
+        }
+    }
+    if !ids.is_empty() {
+        let (runs, url) = (ids.join(" "), url_option(target.site()));
+        note(&format!(
+            "not submitted, the program was interrupted: 'localstore submit {runs}{url}' does it"
+        ));
+    }
+    Ok(())
 }

@@ -1,15 +1,20 @@
 //! From the store to the site: what `submit` and `record` share.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 
 use super::Context;
+use super::sender::{Ready, Sender, complain, gone, progress};
 use super::show::partial_remark;
 use super::storing::describe;
+use super::submission::{in_flight, open, queued, remark, variable};
 use crate::error::{Error, Result};
-use crate::model::{Run, Submission, SubmissionState};
-use crate::output::{Stderr, Stdout, note};
-use crate::store::{End, Store, Taken};
-use crate::submit::{ATTEMPTS, Client, Outcome, Payload, Site, Timeouts, persist, violations};
+use crate::model::{Run, Source, SubmissionState};
+use crate::output::{Stderr, note};
+use crate::store::Store;
+use crate::submit::{Client, Payload, Site, Timeouts, Violation, violations};
+
+/// What the C tool says where nobody agrees.
+const NOT_SUBMITTED: &str = "\nResults Not Submitted.\n";
 
 /// Where it is sent, and whether it is asked.
 #[derive(Debug, clap::Args)]
@@ -40,25 +45,29 @@ impl Sending {
         self.url.is_some() || self.send_results || self.no_send_results
     }
 
+    /// The site that is meant.
+    pub fn site(&self) -> Result<Site> {
+        match (&self.url, variable("LOCALSCORE_URL")) {
+            (Some(site), _) => Ok(site.clone()),
+            (None, Some(url)) => url.parse().map_err(|why| Error::new("LOCALSCORE_URL", why)),
+            (None, None) => Ok(Site::default()),
+        }
+    }
+
     /// Where it is sent; an error if it cannot be.
     pub fn target(&self) -> Result<Target> {
-        let variable = std::env::var_os("LOCALSCORE_URL").filter(|url| !url.is_empty());
-        let site = match (&self.url, variable) {
-            (Some(site), _) => site.clone(),
-            (None, Some(url)) => url
-                .to_string_lossy()
-                .parse()
-                .map_err(|why| Error::new("LOCALSCORE_URL", why))?,
-            (None, None) => Site::default(),
-        };
+        let site = self.site()?;
+        let timeouts = Timeouts::default();
         let consent = match (self.send_results, self.no_send_results) {
             (true, _) => Consent::Yes,
             (_, true) => Consent::No,
-            _ if io::stdin().is_terminal() => Consent::Ask,
+            // Who cannot see the question has not answered it.
+            _ if io::stdin().is_terminal() && io::stderr().is_terminal() => Consent::Ask,
             _ => Consent::NobodyToAsk,
         };
         Ok(Target {
-            client: Client::new(&site, Timeouts::default())?,
+            client: Client::new(&site, timeouts, variable)?,
+            timeouts,
             site,
             consent,
         })
@@ -69,6 +78,7 @@ impl Sending {
 pub struct Target {
     site: Site,
     client: Client,
+    timeouts: Timeouts,
     consent: Consent,
 }
 
@@ -82,6 +92,16 @@ enum Consent {
 }
 
 impl Target {
+    /// The site.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Whether it was said beforehand that nothing is to be sent.
+    pub fn is_forbidden(&self) -> bool {
+        self.consent == Consent::No
+    }
+
     /// Whether the runs may be sent; a person is asked in the words of the C tool.
     fn is_allowed(&self) -> Result<bool> {
         if self.consent != Consent::Ask {
@@ -109,40 +129,49 @@ pub struct Orders {
 }
 
 /// Sends runs. What keeps one of them from being sent is told, and the others are sent.
-pub fn send(ids: &[i64], orders: &Orders, target: Target, context: &mut Context) -> Result<()> {
-    let mut store = Store::open(&context.location)?;
-    store.survive_power_failure()?;
+pub fn send(ids: &[i64], orders: &Orders, target: &Target, context: &mut Context) -> Result<()> {
+    let mut store = if target.is_forbidden() {
+        Store::open_readonly(&context.location)?
+    } else {
+        let mut store = Store::open(&context.location)?;
+        store.survive_power_failure()?;
+        store
+    };
     let mut failed = false;
     let mut ready = Vec::new();
     for &id in ids {
-        match prepare(&mut store, id, orders) {
-            Ok(payload) => ready.extend(payload.map(|payload| (id, payload))),
+        match prepare(&mut store, id, orders, target) {
+            Ok(run) => ready.extend(run),
             Err(error) => complain(&error, &mut failed),
         }
     }
-    let waiting: Vec<i64> = ready.iter().map(|(id, _)| *id).collect();
-    if target.consent == Consent::NobodyToAsk && !waiting.is_empty() {
+    let mut heard = Ok(());
+    let none = ready.is_empty();
+    if !none && target.consent == Consent::NobodyToAsk {
+        Stderr::print(NOT_SUBMITTED);
         let error = Error::new("not submitted", "there is no terminal to ask on");
         if !orders.recorded {
             return Err(error.hint("'-y' sends without asking"));
         }
-        store.queue(&waiting)?;
-        return Err(error.hint("it stays queued: 'localstore submit --pending' sends it"));
+        queue(&mut ready, &mut store, &target.site, &mut failed);
+        return Err(match ready.len() {
+            0 => error,
+            runs => error.hint(queued(runs, &target.site)),
+        });
     }
-    let mut heard = Ok(());
-    if !waiting.is_empty() && target.is_allowed()? {
+    if !none && target.is_allowed()? {
         // From here on they wait, whatever happens.
-        store.queue(&waiting)?;
+        queue(&mut ready, &mut store, &target.site, &mut failed);
         progress("\nSubmitting results...\n");
-        let again = orders.again;
         let sender = Sender {
             store,
-            target,
-            again,
+            client: &target.client,
+            site: &target.site,
+            wait: &std::thread::sleep,
         };
         heard = sender.send_all(&ready, &mut context.out, &mut failed);
-    } else if !waiting.is_empty() {
-        Stderr::print("\nResults Not Submitted.\n");
+    } else if !none {
+        Stderr::print(NOT_SUBMITTED);
     }
     if failed {
         return Err(Error::reported());
@@ -150,28 +179,35 @@ pub fn send(ids: &[i64], orders: &Orders, target: Target, context: &mut Context)
     heard
 }
 
-fn complain(error: &Error, failed: &mut bool) {
-    *failed = true;
-    Stderr::print(&error.lines().unwrap_or_default());
+/// Makes the runs wait, and leaves out those of which that cannot be.
+fn queue(ready: &mut Vec<Ready>, store: &mut Store, site: &Site, failed: &mut bool) {
+    ready.retain(|run| match store.queue(run.id, site.as_str()) {
+        Ok(true) => true,
+        Ok(false) => {
+            complain(&gone(run.id), failed);
+            false
+        }
+        Err(error) => {
+            complain(&error, failed);
+            false
+        }
+    });
 }
 
-/// As the C tool ends; at once, for the next run may take its time.
-fn print_link(out: &mut Stdout, link: &str) -> Result<()> {
-    writeln!(out, "Result Link: {link}")
-        .and_then(|()| out.flush())
-        .map_err(|error| Error::stdout(&error))
-}
-
-/// The payload of a run that can be sent, which is told of; `None` if it was submitted before.
-fn prepare(store: &mut Store, id: i64, orders: &Orders) -> Result<Option<String>> {
-    if let Some(before) = store.submission(id)? {
+/// A run that can be sent, which is told of; `None` if it was submitted before.
+fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Result<Option<Ready>> {
+    let before = store.submission(id)?;
+    if let Some(before) = &before {
         match before.state {
             SubmissionState::Submitted => {
-                note(&remark(id, &before));
+                note(&remark(id, before));
                 return Ok(None);
             }
-            SubmissionState::Unknown if !orders.again => return Err(open(id, &before)),
+            SubmissionState::Unknown if !orders.again => return Err(open(id, before)),
             _ => {}
+        }
+        if let Some(error) = in_flight(id, before, target.timeouts.total) {
+            return Err(error);
         }
     }
     let run = store.run(id)?;
@@ -182,18 +218,34 @@ fn prepare(store: &mut Store, id: i64, orders: &Orders) -> Result<Option<String>
             introduce(id, &run);
         }
         remark_zeros(id, &payload);
-        return Ok(Some(payload.text()));
+        return Ok(Some(Ready {
+            id,
+            payload: payload.text(),
+            again: before,
+        }));
     };
-    let cannot = |violation| Error::new(format_args!("run {id} cannot be sent"), violation);
+    let what = format!("run {id} cannot be sent");
     for violation in others {
-        Stderr::print(&cannot(violation).lines().unwrap_or_default());
+        Stderr::print(&Error::new(&what, violation).lines().unwrap_or_default());
     }
-    let reason = match others.split_first() {
-        Some((first, _)) => format!("{first} (and {} more)", others.len()),
-        None => last.to_string(),
-    };
-    store.set_unsendable(id, &reason)?;
-    Err(cannot(last))
+    if !target.is_forbidden() {
+        let reason = match others.split_first() {
+            Some((first, _)) => format!("{first} (and {} more)", others.len()),
+            None => last.to_string(),
+        };
+        store.set_unsendable(id, target.site.as_str(), &reason)?;
+    }
+    Err(last_violation(&what, last, run.source))
+}
+
+/// The error of the last thing that the site would refuse, with what to do where the capture told
+/// too little.
+pub fn last_violation(what: &str, violation: &Violation, source: Source) -> Error {
+    let error = Error::new(what, violation);
+    if source == Source::Json {
+        return error;
+    }
+    error.hint("'localstore add' of the json of the same run adds what is missing")
 }
 
 /// What is about to be made public.
@@ -201,189 +253,6 @@ fn introduce(id: i64, run: &Run) {
     note(&format!("run {id}: {}", describe(run)));
     if let Some(remark) = partial_remark(id, run) {
         note(&remark);
-    }
-}
-
-/// The submission of a run in a line.
-pub fn remark(id: i64, submission: &Submission) -> String {
-    let at = super::rfc3339(&submission.changed_at);
-    let why = |before: &str| match &submission.reason {
-        Some(reason) => format!("{before}{reason}"),
-        None => String::new(),
-    };
-    match submission.state {
-        SubmissionState::Submitted => {
-            let link = submission
-                .link
-                .as_deref()
-                .unwrap_or("its link is not known");
-            format!("run {id} was submitted at {at}: {link}")
-        }
-        SubmissionState::Pending => {
-            format!("run {id} waits to be submitted since {at}{}", why(": "))
-        }
-        SubmissionState::Failed => {
-            let attempts = submission.attempts;
-            format!(
-                "run {id} was not submitted ({attempts} attempts){}",
-                why(": ")
-            )
-        }
-        SubmissionState::Unknown => {
-            format!("run {id} may have been submitted at {at}{}", why(": "))
-        }
-    }
-}
-
-/// The error of a run that may be on the site.
-fn open(id: i64, submission: &Submission) -> Error {
-    Error::plain(remark(id, submission)).hint(look_first(id))
-}
-
-fn look_first(id: i64) -> String {
-    format!("look whether the site shows it; 'localstore submit --again {id}' sends it again")
-}
-
-/// What became of sending a run.
-enum Sent {
-    /// The site took it and shows it there.
-    Link(String),
-    /// It did not.
-    Not(Error),
-    /// It did not, and would not take others either.
-    Unreachable(Error),
-}
-
-struct Sender {
-    store: Store,
-    target: Target,
-    again: bool,
-}
-
-impl Sender {
-    fn send_all(
-        mut self,
-        runs: &[(i64, String)],
-        out: &mut Stdout,
-        failed: &mut bool,
-    ) -> Result<()> {
-        // Where nobody reads the links any more, sending goes on.
-        let mut heard = Ok(());
-        for (index, (id, payload)) in runs.iter().enumerate() {
-            match self.send(*id, payload) {
-                Ok(Sent::Link(link)) => heard = heard.and_then(|()| print_link(out, &link)),
-                Ok(Sent::Not(error)) | Err(error) => complain(&error, failed),
-                Ok(Sent::Unreachable(error)) => {
-                    complain(&error, failed);
-                    let rest = runs.len() - index - 1;
-                    if rest > 0 {
-                        note(&format!(
-                            "{rest} more stay queued, they would fare no better"
-                        ));
-                    }
-                    break;
-                }
-            }
-        }
-        heard
-    }
-
-    fn send(&mut self, id: i64, payload: &str) -> Result<Sent> {
-        let mut attempts = 0;
-        let outcome = persist(
-            || {
-                attempts += 1;
-                self.attempt(id, payload)
-            },
-            |attempt, pause| {
-                let seconds = pause.as_secs();
-                progress(&format!(
-                    "Retry attempt {attempt} of {ATTEMPTS} after {seconds} seconds...\n"
-                ));
-                std::thread::sleep(pause);
-            },
-        )?;
-        let submission = self.store.submission(id)?;
-        let unknown = submission.filter(|now| now.state == SubmissionState::Unknown);
-        let failure = |why: &str| Error::new(format_args!("run {id} was not submitted"), why);
-        let hinted = |error: Error| match &unknown {
-            // What an earlier attempt left open.
-            Some(_) => error.hint(look_first(id)),
-            None => error.hint("it stays queued: 'localstore submit --pending' sends it"),
-        };
-        Ok(match outcome {
-            Outcome::Taken { id } => Sent::Link(self.target.site.link(id)),
-            Outcome::Again {
-                why,
-                after: Some(pause),
-            } if attempts < ATTEMPTS => {
-                let seconds = pause.as_secs();
-                let why = format!("{why}, and wants to be left alone for {seconds} seconds");
-                Sent::Unreachable(hinted(failure(&why)))
-            }
-            Outcome::Again { why, .. } => {
-                // In the words of the C tool.
-                let what = format!("Failed to submit results after {ATTEMPTS} attempts: {why}");
-                Sent::Unreachable(hinted(Error::new(format_args!("run {id}"), what)))
-            }
-            Outcome::Later { why } => Sent::Unreachable(hinted(failure(&why))),
-            Outcome::Refused { why } => Sent::Not(failure(&why)),
-            Outcome::Unknown { why } => Sent::Unreachable(match &unknown {
-                Some(submission) => open(id, submission),
-                None => failure(&why),
-            }),
-        })
-    }
-
-    /// Records an attempt, makes it, and records how it ended.
-    fn attempt(&mut self, id: i64, payload: &str) -> Result<Outcome> {
-        let attempt = match self
-            .store
-            .take(id, &self.target.site.to_string(), self.again)?
-        {
-            Taken::Attempt(attempt) => attempt,
-            Taken::Submitted(submission) => {
-                return Err(Error::plain(remark(id, &submission)));
-            }
-            Taken::Unknown(submission) => return Err(open(id, &submission)),
-        };
-        tracing::info!(
-            "run {id}: {} bytes to {}",
-            payload.len(),
-            self.target.site.endpoint()
-        );
-        let outcome = self.target.client.post(payload);
-        tracing::info!("run {id}: {outcome:?}");
-        if let Outcome::Again { why, .. } = &outcome {
-            progress(&format!("Error submitting results: {why}\n"));
-        }
-        let end = match &outcome {
-            Outcome::Taken { id } => End::Submitted {
-                id: *id,
-                link: self.target.site.link(*id),
-            },
-            Outcome::Again { why, .. } | Outcome::Later { why } => End::Pending(why.clone()),
-            Outcome::Refused { why } => End::Failed(why.clone()),
-            Outcome::Unknown { why } => {
-                End::Unknown(format!("sent to {}, {why}", self.target.site))
-            }
-        };
-        if let Err(error) = self.store.settle(&attempt, &end) {
-            if let End::Submitted { link, .. } = &end {
-                note(&format!(
-                    "run {id} was submitted, which could not be noted: {link}"
-                ));
-            }
-            return Err(error);
-        }
-        Ok(outcome)
-    }
-}
-
-/// What the C tool tells while it works, where a person is watching.
-fn progress(lines: &str) {
-    if io::stderr().is_terminal() {
-        Stderr::print(lines);
     }
 }
 

@@ -1,6 +1,6 @@
 use std::io::Write;
 
-use super::{Context, sending};
+use super::{Context, submission};
 use crate::error::{Error, Result};
 use crate::formats::console;
 use crate::output::{color_wanted, note, score};
@@ -37,9 +37,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         out.flush().map_err(|error| Error::stdout(&error))?;
         note(&remark);
     }
-    if let Some(submission) = store.submission(id)? {
+    if let Some(found) = store.submission(id)? {
         out.flush().map_err(|error| Error::stdout(&error))?;
-        note(&sending::remark(id, &submission));
+        note(&submission::remark(id, &found));
     }
     Ok(())
 }

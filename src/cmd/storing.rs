@@ -9,6 +9,7 @@ use crate::formats::Document;
 use crate::model::{Environment, Run, Source, Text};
 use crate::output::{Spool, Stderr, Stdout, note, printable};
 use crate::store::{Added, Location, Store, Stored};
+use crate::submit::Site;
 
 /// The most runs that one transaction stores.
 const BATCH: usize = 1024;
@@ -133,7 +134,9 @@ impl<'a> Adder<'a> {
         self.flush()?;
         match (self.found.last(), &mut self.store) {
             (Some(&run), Some(store)) if !self.dry_run => {
-                store.set_submitted(run, link.id, &link.url)
+                let site = Site::of_link(&link.url, link.id);
+                let site = site.as_ref().map(Site::as_str);
+                store.set_submitted(run, link.id, &link.url, site).map(drop)
             }
             _ => Ok(()),
         }

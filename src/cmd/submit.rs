@@ -1,21 +1,21 @@
 use std::io::Write;
 
 use super::Context;
-use super::sending::{Orders, Sending, remark_zeros, send};
+use super::sending::{Orders, Sending, last_violation, remark_zeros, send};
 use crate::error::{Error, Result};
-use crate::output::{Stdout, note};
+use crate::output::{Stderr, Stdout, note};
 use crate::store::Store;
-use crate::submit::{Payload, violations};
+use crate::submit::{Payload, Site, violations};
 
 /// Send runs to LocalScore, where they are public
 ///
 /// Without RUN: the run added last. Asks as localscore does, and prints the link to the result. A
-/// run that the site could not take stays queued, and --pending sends it later; a run that was
-/// submitted is not sent again.
+/// run that the site could not take stays queued for that site, and --pending sends it later; a run
+/// that was submitted is not sent again.
 ///
 /// It is noted in the store before a run is sent. If the answer is lost, or we are interrupted
 /// before it is noted, the run may or may not be on the site: its submission is 'unknown', and it
-/// is only sent again with --again.
+/// is only sent again with --again, once that attempt cannot be on its way any more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore submit
@@ -25,8 +25,8 @@ pub struct Args {
     /// Ids, 'last', 'last~N' or tags
     #[arg(value_name = "RUN", conflicts_with = "pending")]
     runs: Vec<String>,
-    /// The runs that wait to be sent
-    #[arg(long)]
+    /// The runs that wait to be sent to the site
+    #[arg(long, conflicts_with = "again")]
     pending: bool,
     /// Also runs that were sent without a known end, which the site may show twice then
     #[arg(long)]
@@ -40,15 +40,17 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let ids = choose(args, &store)?;
+    let ids = if args.pending {
+        waiting(&args.sending.site()?, &store)?
+    } else if args.runs.is_empty() {
+        vec![store.resolve("last")?]
+    } else {
+        super::each_once(&store, &args.runs)?
+    };
     if args.dry_run {
         return print_payloads(&ids, &store, &mut context.out);
     }
     if ids.is_empty() {
-        note(&format!(
-            "{}: no run waits to be submitted",
-            store.path().display()
-        ));
         return Ok(());
     }
     drop(store);
@@ -57,18 +59,38 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         again: args.again,
         recorded: false,
     };
-    send(&ids, &orders, target, context)
+    send(&ids, &orders, &target, context)
 }
 
-/// The runs, each once.
-fn choose(args: &Args, store: &Store) -> Result<Vec<i64>> {
-    if args.pending {
-        return store.pending();
+/// The runs that wait for the site. Where there are none, and where some wait for other sites, says
+/// so.
+fn waiting(site: &Site, store: &Store) -> Result<Vec<i64>> {
+    let mut ids = Vec::new();
+    let mut others: Vec<(Site, usize)> = Vec::new();
+    for (id, stored) in store.pending()? {
+        let other = Site::stored(stored.as_deref());
+        if other == *site {
+            ids.push(id);
+        } else if let Some((_, count)) = others.iter_mut().find(|(known, _)| *known == other) {
+            *count += 1;
+        } else {
+            others.push((other, 1));
+        }
     }
-    if args.runs.is_empty() {
-        return Ok(vec![store.resolve("last")?]);
+    if ids.is_empty() {
+        let path = store.path().display();
+        note(&format!("{path}: no run waits to be submitted to {site}"));
     }
-    super::each_once(store, &args.runs)
+    if !others.is_empty() {
+        let each = others
+            .iter()
+            .map(|(site, count)| format!("{count} with --url {site}"));
+        note(&format!(
+            "runs wait for other sites: {}",
+            each.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    Ok(ids)
 }
 
 fn print_payloads(ids: &[i64], store: &Store, out: &mut Stdout) -> Result<()> {
@@ -79,8 +101,14 @@ fn print_payloads(ids: &[i64], store: &Store, out: &mut Stdout) -> Result<()> {
         let before = if index > 0 { "\n" } else { "" };
         write!(out, "{before}{}", payload.text()).map_err(|error| Error::stdout(&error))?;
         remark_zeros(id, &payload);
-        for violation in violations(&payload.json) {
-            note(&format!("run {id} would not be sent: {violation}"));
+        let found = violations(&payload.json);
+        let what = format!("run {id} would not be sent");
+        if let Some((last, others)) = found.split_last() {
+            for violation in others {
+                note(&format!("{what}: {violation}"));
+            }
+            let last = last_violation(&what, last, run.source);
+            Stderr::print(&last.lines().unwrap_or_default());
         }
     }
     if out.is_terminal() && !ids.is_empty() {

@@ -39,9 +39,12 @@ pub struct Submission {
     pub remote_id: Option<i64>,
     /// Where the site shows it.
     pub link: Option<String>,
-    /// How often it was sent.
+    /// The base address of the site that it is for; `None`: the public one, or not known.
+    pub site: Option<String>,
+    /// How often it was sent, or tried to be.
     pub attempts: i64,
-    /// Why it is not submitted.
+    /// Why it is not submitted; `None` in the state unknown: how the attempt ended was not noted,
+    /// or it has not ended yet.
     pub reason: Option<String>,
     /// When the state became what it is: `YYYY-MM-DD HH:MM:SS`, UTC.
     pub changed_at: String,

@@ -14,7 +14,8 @@ use super::submissions::submission;
 use super::{Store, connect_readonly, failure, refuse_what_is_not_ours, rows};
 use crate::error::{Error, Result};
 use crate::model::{
-    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, Submission, SystemInfo, Test,
+    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, Submission, SubmissionState,
+    SystemInfo, Test,
 };
 
 /// A run of the other file, with what is known of it besides.
@@ -113,8 +114,9 @@ impl ForeignFile {
 }
 
 impl Store {
-    /// Adds runs of another file in one transaction, with their dates, tags and submissions. What
-    /// is known of a run here stays.
+    /// Adds runs of another file in one transaction, with their dates and tags, and with what became
+    /// of sending them; one that waits to be sent there does not wait here too. What is known of a
+    /// run here stays.
     pub fn merge(&mut self, foreign: &[Foreign]) -> Result<Vec<Added>> {
         self.write(|db| {
             let mut shared = Shared::default();
@@ -142,16 +144,18 @@ fn merge(db: &Connection, shared: &mut Shared, foreign: &Foreign) -> rusqlite::R
         )?
         .execute((tag, added.id))?;
     }
-    if let Some(submission) = &foreign.submission {
+    // What waits there waits there: two stores that queue it would both send it.
+    let submission = foreign.submission.as_ref();
+    if let Some(submission) = submission.filter(|found| found.state != SubmissionState::Pending) {
         // That it was submitted is better to know than that it was not, and that it may have been
-        // is better to know than that it waits: nothing is sent twice.
+        // is better to know than that it waits or has failed: nothing is sent twice.
         db.prepare_cached(
             "INSERT INTO localstore_submissions
-                 (run_id, state, remote_id, link, attempts, reason, changed_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 (run_id, state, remote_id, link, site, attempts, reason, changed_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT (run_id) DO UPDATE
              SET state = excluded.state, remote_id = excluded.remote_id, link = excluded.link,
-                 attempts = excluded.attempts, reason = excluded.reason,
+                 site = excluded.site, attempts = excluded.attempts, reason = excluded.reason,
                  changed_at = excluded.changed_at
              WHERE (state <> 'submitted' AND excluded.state = 'submitted')
                 OR (state IN ('pending', 'failed') AND excluded.state = 'unknown')",
@@ -161,6 +165,7 @@ fn merge(db: &Connection, shared: &mut Shared, foreign: &Foreign) -> rusqlite::R
             submission.state.name(),
             submission.remote_id,
             &submission.link,
+            &submission.site,
             submission.attempts,
             &submission.reason,
             &submission.changed_at,

@@ -8,7 +8,7 @@ use super::public::{Known, Public, public_text};
 use super::rows::{self, Bind};
 use super::scores::{Change, Ledger, ScoreKey, storable};
 use super::{Store, failure, merge};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Run, Summary, Test};
 
 /// What became of a run that was added.
@@ -113,9 +113,14 @@ impl Store {
         lookup().map_err(|error| self.failure(&error))
     }
 
-    /// The run of that id, which must be there.
+    /// The run of that id; an error if another process has removed it since the id was found.
     pub fn run(&self, id: i64) -> Result<Run> {
-        read(&self.db, id).map_err(|error| self.failure(&error))
+        read(&self.db, id).map_err(|error| match error {
+            rusqlite::Error::QueryReturnedNoRows => {
+                Error::new(format_args!("run {id}"), "it is not in the store any more")
+            }
+            error => self.failure(&error),
+        })
     }
 
     /// Removes runs in one transaction; gives how many there were.

@@ -20,6 +20,8 @@ pub enum Taken {
     Submitted(Submission),
     /// It may have been submitted, or another process sends it at this moment.
     Unknown(Submission),
+    /// It is not in the store any more.
+    Gone,
 }
 
 /// An attempt to send a run, which is recorded already.
@@ -29,7 +31,17 @@ pub struct Attempt {
     /// How often the run was sent, with this attempt.
     number: i64,
     /// What an earlier attempt left open.
-    open: Option<(String, Option<String>)>,
+    open: Option<Submission>,
+}
+
+impl Attempt {
+    /// What the store says where this attempt was not successful and an earlier one was left open.
+    #[must_use]
+    pub fn left_open(&self) -> Option<Submission> {
+        let attempts = self.number;
+        let open = self.open.clone()?;
+        Some(Submission { attempts, ..open })
+    }
 }
 
 /// How an attempt ended.
@@ -41,6 +53,8 @@ pub enum End {
         id: i64,
         /// Where the site shows it.
         link: String,
+        /// Its base address.
+        site: String,
     },
     /// The site did not get it or did not take it, and may another time: why.
     Pending(String),
@@ -64,136 +78,163 @@ impl Store {
         submission(&self.db, run).map_err(|error| self.failure(&error))
     }
 
-    /// The runs that wait to be sent, in the order in which they were added.
-    pub fn pending(&self) -> Result<Vec<i64>> {
+    /// The runs that wait to be sent, each with its site, in the order in which they were added.
+    pub fn pending(&self) -> Result<Vec<(i64, Option<String>)>> {
         if !self.has_runs {
             return Ok(Vec::new());
         }
         let query = || -> rusqlite::Result<_> {
             self.db
                 .prepare(
-                    "SELECT run_id FROM localstore_submissions WHERE state = 'pending'
+                    "SELECT run_id, site FROM localstore_submissions WHERE state = 'pending'
                      ORDER BY run_id",
                 )?
-                .query_map([], |row| row.get(0))?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
         };
         query().map_err(|error| self.failure(&error))
     }
 
-    /// Makes runs wait to be sent, unless they were or may have been submitted.
-    pub fn queue(&mut self, runs: &[i64]) -> Result<()> {
+    /// Makes a run wait to be sent to `site`, unless it was or may have been submitted. False: it is
+    /// not in the store any more.
+    pub fn queue(&mut self, run: i64, site: &str) -> Result<bool> {
         self.write(|db| {
-            for run in runs {
-                db.prepare_cached(
-                    "INSERT INTO localstore_submissions (run_id, state) VALUES (?1, 'pending')
-                     ON CONFLICT (run_id) DO UPDATE
-                     SET state = 'pending', changed_at = CURRENT_TIMESTAMP
-                     WHERE state = 'failed'",
-                )?
-                .execute([run])?;
-            }
-            Ok(())
+            db.prepare_cached(
+                "INSERT INTO localstore_submissions (run_id, state, site)
+                 SELECT run_id, 'pending', ?2 FROM localstore_runs WHERE run_id = ?1
+                 ON CONFLICT (run_id) DO UPDATE
+                 SET state = 'pending', site = excluded.site, reason = NULL,
+                     changed_at = CURRENT_TIMESTAMP
+                 WHERE state = 'failed' OR (state = 'pending' AND site IS NOT excluded.site)",
+            )?
+            .execute((run, site))?;
+            exists(db, run)
         })
     }
 
-    /// Notes that a run cannot be sent as it is, unless it was or may have been submitted.
-    pub fn set_unsendable(&mut self, run: i64, reason: &str) -> Result<()> {
+    /// Notes that a run cannot be sent to `site` as it is, unless it was or may have been
+    /// submitted.
+    pub fn set_unsendable(&mut self, run: i64, site: &str, reason: &str) -> Result<()> {
         self.write(|db| {
             db.prepare_cached(
-                "INSERT INTO localstore_submissions (run_id, state, reason)
-                 VALUES (?1, 'failed', ?2)
+                "INSERT INTO localstore_submissions (run_id, state, site, reason)
+                 SELECT run_id, 'failed', ?2, ?3 FROM localstore_runs WHERE run_id = ?1
                  ON CONFLICT (run_id) DO UPDATE
-                 SET state = 'failed', reason = excluded.reason, changed_at = CURRENT_TIMESTAMP
+                 SET state = 'failed', site = excluded.site, reason = excluded.reason,
+                     changed_at = CURRENT_TIMESTAMP
                  WHERE state IN ('pending', 'failed')",
             )?
-            .execute((run, reason))
+            .execute((run, site, reason))
             .map(drop)
         })
     }
 
     /// Takes a run to send it to `site`: of any number of processes that do so at the same moment,
-    /// one may. With `again`, a run that may have been submitted is taken too.
-    pub fn take(&mut self, run: i64, site: &str, again: bool) -> Result<Taken> {
+    /// one may. A run that may have been submitted is taken only if that is still what `again`
+    /// says: an attempt that was made since is not known to the one who asks, and may still run.
+    pub fn take(&mut self, run: i64, site: &str, again: Option<&Submission>) -> Result<Taken> {
         self.write(|db| {
-            let before = submission(db, run)?;
+            if !exists(db, run)? {
+                return Ok(Taken::Gone);
+            }
             let mut open = None;
-            match before {
+            match submission(db, run)? {
                 Some(before) if before.state == SubmissionState::Submitted => {
                     return Ok(Taken::Submitted(before));
                 }
                 Some(before) if before.state == SubmissionState::Unknown => {
-                    if !again {
+                    if again != Some(&before) {
                         return Ok(Taken::Unknown(before));
                     }
-                    open = Some((before.changed_at, before.reason));
+                    open = Some(before);
                 }
                 _ => {}
             }
             let number = db
                 .prepare_cached(
-                    "INSERT INTO localstore_submissions (run_id, state, attempts, reason)
-                     VALUES (?1, 'unknown', 1, ?2)
+                    "INSERT INTO localstore_submissions (run_id, state, site, attempts)
+                     VALUES (?1, 'unknown', ?2, 1)
                      ON CONFLICT (run_id) DO UPDATE
-                     SET state = 'unknown', attempts = attempts + 1, reason = excluded.reason,
-                         changed_at = CURRENT_TIMESTAMP
+                     SET state = 'unknown', site = excluded.site, attempts = attempts + 1,
+                         reason = NULL, changed_at = CURRENT_TIMESTAMP
                      RETURNING attempts",
                 )?
-                .query_row((run, format!("sent to {site}")), |row| row.get(0))?;
+                .query_row((run, site), |row| row.get(0))?;
             Ok(Taken::Attempt(Attempt { run, number, open }))
         })
     }
 
     /// Records how an attempt ended. What an earlier one left open stays open unless this one was
-    /// successful; what another process found out since, stays too.
-    pub fn settle(&mut self, attempt: &Attempt, end: &End) -> Result<()> {
-        if let End::Submitted { id, link } = end {
-            return self.set_submitted(attempt.run, *id, link);
-        }
+    /// successful; what another process found out since, stays too. False: the run is not in the
+    /// store any more.
+    pub fn settle(&mut self, attempt: &Attempt, end: &End) -> Result<bool> {
         let (state, reason) = match end {
+            End::Submitted { id, link, site } => {
+                return self.set_submitted(attempt.run, *id, link, Some(site));
+            }
             End::Pending(reason) => (SubmissionState::Pending, reason),
             End::Failed(reason) => (SubmissionState::Failed, reason),
-            End::Unknown(reason) | End::Submitted { link: reason, .. } => {
-                (SubmissionState::Unknown, reason)
-            }
-        };
-        let (state, reason, since) = match &attempt.open {
-            Some((since, before)) if state != SubmissionState::Unknown => {
-                (SubmissionState::Unknown, before.as_ref(), Some(since))
-            }
-            _ => (state, Some(reason), None),
+            End::Unknown(reason) => (SubmissionState::Unknown, reason),
         };
         self.write(|db| {
-            db.prepare_cached(
-                "UPDATE localstore_submissions
-                 SET state = ?3, reason = ?4, changed_at = coalesce(?5, CURRENT_TIMESTAMP)
-                 WHERE run_id = ?1 AND attempts = ?2 AND state = 'unknown'",
-            )?
-            .execute((attempt.run, attempt.number, state.name(), reason, since))
-            .map(drop)
+            match &attempt.open {
+                Some(open) if state != SubmissionState::Unknown => db
+                    .prepare_cached(
+                        "UPDATE localstore_submissions
+                         SET site = ?3, reason = ?4, changed_at = ?5
+                         WHERE run_id = ?1 AND attempts = ?2 AND state = 'unknown'",
+                    )?
+                    .execute((
+                        attempt.run,
+                        attempt.number,
+                        &open.site,
+                        &open.reason,
+                        &open.changed_at,
+                    ))?,
+                _ => db
+                    .prepare_cached(
+                        "UPDATE localstore_submissions
+                         SET state = ?3, reason = ?4, changed_at = CURRENT_TIMESTAMP
+                         WHERE run_id = ?1 AND attempts = ?2 AND state = 'unknown'",
+                    )?
+                    .execute((attempt.run, attempt.number, state.name(), reason))?,
+            };
+            exists(db, attempt.run)
         })
     }
 
-    /// Notes that a run was submitted, and where its result is. What is known already stays.
-    pub fn set_submitted(&mut self, run: i64, remote_id: i64, link: &str) -> Result<()> {
+    /// Notes that a run was submitted, where its result is, and the site where that is known. What
+    /// is known already stays. False: the run is not in the store any more.
+    pub fn set_submitted(
+        &mut self,
+        run: i64,
+        remote_id: i64,
+        link: &str,
+        site: Option<&str>,
+    ) -> Result<bool> {
         self.write(|db| {
             db.prepare_cached(
-                "INSERT INTO localstore_submissions (run_id, state, remote_id, link)
-                 VALUES (?1, 'submitted', ?2, ?3)
+                "INSERT INTO localstore_submissions (run_id, state, remote_id, link, site)
+                 SELECT run_id, 'submitted', ?2, ?3, ?4 FROM localstore_runs WHERE run_id = ?1
                  ON CONFLICT (run_id) DO UPDATE
                  SET state = 'submitted', remote_id = excluded.remote_id, link = excluded.link,
-                     reason = NULL, changed_at = CURRENT_TIMESTAMP
+                     site = excluded.site, reason = NULL, changed_at = CURRENT_TIMESTAMP
                  WHERE state <> 'submitted'",
             )?
-            .execute((run, remote_id, link))
-            .map(drop)
+            .execute((run, remote_id, link, site))?;
+            exists(db, run)
         })
     }
 }
 
+fn exists(db: &Connection, run: i64) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM localstore_runs WHERE run_id = ?1")?
+        .exists([run])
+}
+
 /// The column `submission`: what became of sending the run `r`, as a JSON object or null.
 pub const COLUMN: &str = "(SELECT json_object('state', state, 'remote_id', remote_id, 'link', link,
-        'attempts', attempts, 'reason', reason, 'changed_at', changed_at)
+        'site', site, 'attempts', attempts, 'reason', reason, 'changed_at', changed_at)
     FROM localstore_submissions s WHERE s.run_id = r.run_id) AS submission";
 
 /// Reads that column.

@@ -27,8 +27,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// What the answer means. As in the C tool, status 200 with a numeric `id` is success, and
-    /// nothing else is.
+    /// What the answer means. As in the C tool, only status 200 with an `id` is success; ours is
+    /// one that the site can have given, an integer from 1 to 2^53.
     pub fn outcome(&self, now: Timestamp) -> Outcome {
         if self.status == 200
             && self.broken.is_none()
@@ -43,7 +43,7 @@ impl Answer {
             200..=299 | 502 | 504 | 520 | 524 => Outcome::Unknown { why },
             // What is wrong is the text that was sent.
             400 | 413 | 415 | 422 => Outcome::Refused { why },
-            408 | 425 | 429 | 500..=599 => Outcome::Again {
+            status if passes(status) => Outcome::Again {
                 why,
                 after: self
                     .retry_after
@@ -54,13 +54,39 @@ impl Answer {
         }
     }
 
-    /// The id of the result, cut to an integer as in the C tool.
+    /// What the C tool prints at such an answer; nothing where it finds an id, or an object
+    /// without one.
+    pub fn line(&self) -> Option<String> {
+        if self.status != 200 {
+            let status = self.status;
+            return Some(format!(
+                "Error submitting results to the public database. Status: {status}"
+            ));
+        }
+        if let Some(broken) = &self.broken {
+            return Some(format!("Error submitting results: {broken}"));
+        }
+        match self.json() {
+            None => Some("Error parsing response json".to_owned()),
+            Some(Value::Object(_)) => None,
+            Some(_) => Some("Response json is not an object".to_owned()),
+        }
+    }
+
+    /// The body, if it is JSON. A name in it that is not UTF-8 does not hide the id.
+    fn json(&self) -> Option<Value> {
+        serde_json::from_str(&String::from_utf8_lossy(&self.body)).ok()
+    }
+
+    /// The id of the result.
     fn id(&self) -> Option<i64> {
-        let answer: Value = serde_json::from_slice(&self.body).ok()?;
-        let id = answer.get("id")?;
-        #[allow(clippy::cast_possible_truncation, reason = "that is what is asked for")]
-        let cut = |id: f64| id.trunc() as i64;
-        id.as_i64().or_else(|| id.as_f64().map(cut))
+        const MOST: f64 = 9_007_199_254_740_992.0;
+        let id = self.json()?.get("id")?.as_f64()?;
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "it is an integer in that range"
+        )]
+        (id.fract() == 0.0 && (1.0..=MOST).contains(&id)).then_some(id as i64)
     }
 
     fn describe(&self) -> String {
@@ -72,7 +98,7 @@ impl Answer {
             let location = shown(location);
             return format!("the site answered {status}, a redirect to {location}");
         }
-        let text = match reasons(&self.body) {
+        let text = match self.json().as_ref().and_then(reasons) {
             Some(reasons) => shown(&reasons),
             None => shown(&String::from_utf8_lossy(&self.body)),
         };
@@ -87,8 +113,7 @@ impl Answer {
 
 /// The reasons of the site's validation, `{"error": {"issues": [{"message", "path"}]}}`, or its
 /// `{"error": "…"}`.
-fn reasons(body: &[u8]) -> Option<String> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
+fn reasons(answer: &Value) -> Option<String> {
     let error = answer.get("error")?;
     if let Some(text) = error.as_str() {
         return Some(text.to_owned());
@@ -125,11 +150,17 @@ fn shown(text: &str) -> String {
     }
 }
 
+/// Whether an answer of that status, of a site or a proxy, may be another one in a while.
+pub fn passes(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..=599)
+}
+
 /// How long the header Retry-After asks to wait: seconds, or a date.
 fn pause(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More than any number holds is for ever.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
     let seconds = until.as_second().saturating_sub(now.as_second());
@@ -150,9 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn success_is_200_with_a_numeric_id() {
+    fn success_is_200_with_an_id() {
         assert_eq!(answer(200, r#"{"id":12}"#), Outcome::Taken { id: 12 });
-        assert_eq!(answer(200, r#"{"id":12.7}"#), Outcome::Taken { id: 12 });
+        assert_eq!(answer(200, r#"{"id":12.0}"#), Outcome::Taken { id: 12 });
+        assert_eq!(
+            answer(200, r#"{"id":9007199254740992}"#),
+            Outcome::Taken { id: 1 << 53 }
+        );
         let why = |body: &str, status| match answer(status, body) {
             Outcome::Unknown { why } => why,
             other => panic!("{other:?}"),
@@ -162,10 +197,62 @@ mod tests {
             why(r#"{"id":"12"}"#, 200),
             r#"the site answered 200 without an id: {"id":"12"}"#
         );
-        for body in ["{}", "[12]", "12", r#"{"id":null}"#, r#"{"id":12"#] {
+        for body in ["{}", "[12]", "12", r#"{"id":12"#] {
             why(body, 200);
         }
+        for id in ["null", "0", "-1", "0.5", "12.7", "1e300", "[12]", "true"] {
+            let body = format!("{{\"id\":{id}}}");
+            assert_eq!(
+                why(&body, 200),
+                format!("the site answered 200 without an id: {body}")
+            );
+        }
+        for id in ["9007199254740994", "18446744073709551615"] {
+            why(&format!("{{\"id\":{id}}}"), 200);
+        }
         why(r#"{"id":12}"#, 201);
+    }
+
+    #[test]
+    fn an_answer_that_is_not_utf_8_is_read_all_the_same() {
+        let answer = |status, body: &[u8]| Answer {
+            status,
+            body: body.to_vec(),
+            ..Answer::default()
+        };
+        let outcome = |answer: Answer| answer.outcome(Timestamp::UNIX_EPOCH);
+        let taken = answer(200, b"{\"id\":12,\"name\":\"Ger\xe4t\"}");
+        assert_eq!(outcome(taken), Outcome::Taken { id: 12 });
+        assert_eq!(
+            outcome(answer(400, b"{\"error\":\"Ger\xe4t\"}")),
+            Outcome::Refused {
+                why: "the site answered 400: Ger\u{fffd}t".into()
+            }
+        );
+    }
+
+    #[test]
+    fn the_lines_are_those_of_the_c_tool() {
+        let line = |status, body: &str| {
+            let answer = Answer {
+                status,
+                body: body.into(),
+                ..Answer::default()
+            };
+            answer.line()
+        };
+        let status = "Error submitting results to the public database. Status: 503";
+        assert_eq!(line(503, "{}").as_deref(), Some(status));
+        assert_eq!(
+            line(200, "{").as_deref(),
+            Some("Error parsing response json")
+        );
+        assert_eq!(
+            line(200, "[1]").as_deref(),
+            Some("Response json is not an object")
+        );
+        assert_eq!(line(200, "{\"id\":1}"), None);
+        assert_eq!(line(200, "{}"), None);
     }
 
     #[test]
@@ -232,7 +319,8 @@ mod tests {
         assert_eq!(seconds(" 0 "), Some(0));
         assert_eq!(seconds("Fri, 02 Jan 2026 03:04:35 GMT"), Some(30));
         assert_eq!(seconds("Thu, 01 Jan 2026 03:04:35 GMT"), Some(0));
-        for text in ["", "-1", "soon", "1.5", "99999999999999999999999"] {
+        assert_eq!(seconds("99999999999999999999999"), Some(u64::MAX));
+        for text in ["", "-1", "soon", "1.5"] {
             assert_eq!(seconds(text), None, "{text}");
         }
     }

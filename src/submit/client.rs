@@ -9,8 +9,9 @@ use ureq::http::{HeaderName, Uri, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Proxy, SendBody, Timeout};
 
-use super::answer::Answer;
-use super::{Outcome, Site, Timeouts, proxy};
+use super::answer::{Answer, passes};
+use super::site::host_and_port;
+use super::{Exchange, Outcome, Site, Timeouts, proxy};
 use crate::error::{Error, Result, reason};
 
 /// The longest answer that is read, in bytes.
@@ -21,15 +22,21 @@ const MAX_ANSWER: u64 = 1 << 20;
 pub struct Client {
     agent: Agent,
     endpoint: Uri,
+    proxy: Option<Proxy>,
     timeouts: Timeouts,
 }
 
 impl Client {
-    /// A client for a site, with the proxy that the environment asks for. Trusted are the
-    /// certificates of Mozilla's list and those of the system.
-    pub fn new(site: &Site, timeouts: Timeouts) -> Result<Self> {
+    /// A client for a site, with the proxy that the environment asks for, whose variables
+    /// `variable` looks up. Trusted are the certificates of Mozilla's list and those of the system.
+    pub fn new(
+        site: &Site,
+        timeouts: Timeouts,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
         let wrong = |error| Error::new(site, error);
         let endpoint: Uri = site.endpoint().parse().map_err(wrong)?;
+        let proxy = proxy_for(&endpoint, variable)?;
         let mut config = Agent::config_builder()
             .timeout_resolve(Some(timeouts.connect))
             .timeout_connect(Some(timeouts.connect))
@@ -39,7 +46,7 @@ impl Client {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .max_idle_connections(0)
-            .proxy(proxy_for(&endpoint)?)
+            .proxy(proxy.clone())
             .user_agent(concat!("localstore/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity");
         if endpoint.scheme_str() == Some("https") {
@@ -48,13 +55,14 @@ impl Client {
         Ok(Self {
             agent: config.build().new_agent(),
             endpoint,
+            proxy,
             timeouts,
         })
     }
 
     /// Posts a payload, once.
     #[must_use]
-    pub fn post(&self, payload: &str) -> Outcome {
+    pub fn post(&self, payload: &str) -> Exchange {
         let mut body = Handed {
             rest: payload.as_bytes(),
             any: false,
@@ -67,15 +75,24 @@ impl Client {
             .header(header::CONNECTION, "close")
             .send(SendBody::from_reader(&mut body));
         match sent {
-            Ok(response) => self.read(response).outcome(Timestamp::now()),
+            Ok(response) => {
+                let answer = self.read(response);
+                Exchange {
+                    outcome: answer.outcome(Timestamp::now()),
+                    line: answer.line(),
+                }
+            }
             Err(error) => {
                 let why = self.describe(&error);
-                if body.any {
-                    Outcome::Unknown { why }
-                } else if is_about_trust(&error) {
-                    Outcome::Later { why }
-                } else {
-                    Outcome::Again { why, after: None }
+                Exchange {
+                    line: Some(format!("Error submitting results: {why}")),
+                    outcome: if body.any {
+                        Outcome::Unknown { why }
+                    } else if is_for_good(&error) {
+                        Outcome::Later { why }
+                    } else {
+                        Outcome::Again { why, after: None }
+                    },
                 }
             }
         }
@@ -105,6 +122,28 @@ impl Client {
     /// What happened, in plain words.
     fn describe(&self, error: &ureq::Error) -> String {
         let host = self.endpoint.host().unwrap_or_default();
+        let proxy = self.proxy.as_ref();
+        let proxy = proxy.map(|proxy| (proxy, format!("{}:{}", proxy.host(), proxy.port())));
+        let host = match &proxy {
+            None => host.to_owned(),
+            Some((_, address)) => format!("{host} through the proxy {address}"),
+        };
+        match (error, &proxy) {
+            (ureq::Error::ConnectProxyFailed(reason), Some((_, address))) => {
+                match connect_status(error) {
+                    Some(status) => format!("the proxy {address} answered {status}"),
+                    None => format!("the proxy {address}: {reason}"),
+                }
+            }
+            // Such a proxy looks for the site itself.
+            (ureq::Error::HostNotFound, Some((proxy, _))) if !proxy.resolve_target() => {
+                format!("the host {} of the proxy was not found", proxy.host())
+            }
+            _ => self.describe_failure(error, &host),
+        }
+    }
+
+    fn describe_failure(&self, error: &ureq::Error, host: &str) -> String {
         let within = |time: Duration| format!("within {} s", time.as_secs_f32());
         match error {
             ureq::Error::HostNotFound => format!("the host {host} was not found"),
@@ -138,24 +177,28 @@ impl Read for Handed<'_> {
     }
 }
 
-fn proxy_for(endpoint: &Uri) -> Result<Option<Proxy>> {
+fn proxy_for(endpoint: &Uri, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>> {
     let scheme = endpoint.scheme_str().unwrap_or_default();
     let host = endpoint.host().unwrap_or_default();
     let default = if scheme == "https" { 443 } else { 80 };
     let port = endpoint.port_u16().or(Some(default));
-    let variable = |name: &str| {
-        let value = std::env::var_os(name)?;
-        Some(value.to_string_lossy().into_owned())
-    };
     let Some((name, value)) = proxy::choose(scheme, host, port, variable) else {
         return Ok(None);
     };
     // The value may hold a password: it is not shown.
-    let proxy = Proxy::new(&value).map_err(|_| {
+    let proxy = Proxy::new(&value).ok().filter(has_port_if_any);
+    let wrong = || {
         Error::new(name, "this is no address of a proxy")
             .hint("it looks like http://proxy.example.org:3128 or socks5://localhost:1080")
-    })?;
-    Ok(Some(proxy))
+    };
+    proxy.ok_or_else(wrong).map(Some)
+}
+
+/// What ureq takes for the implied port, if it is no port at all, is none to us.
+fn has_port_if_any(proxy: &Proxy) -> bool {
+    let authority = proxy.uri().authority().map_or("", |found| found.as_str());
+    let address = authority.rsplit('@').next().unwrap_or_default();
+    host_and_port(address).is_ok()
 }
 
 fn tls() -> TlsConfig {
@@ -179,8 +222,20 @@ fn trust_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-fn is_about_trust(error: &ureq::Error) -> bool {
+/// The status with which a proxy refused to connect, which ureq tells in words only.
+fn connect_status(error: &ureq::Error) -> Option<u16> {
     match error {
+        ureq::Error::ConnectProxyFailed(reason) => reason.rsplit('/').next()?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Whether another attempt would end the same: no trust, or a proxy that does not let us.
+fn is_for_good(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::ConnectProxyFailed(_) => {
+            connect_status(error).is_some_and(|status| !passes(status))
+        }
         ureq::Error::Rustls(_) | ureq::Error::Tls(_) => true,
         ureq::Error::Io(error) => trust_error(error).is_some(),
         _ => false,

@@ -20,7 +20,7 @@ mod site;
 
 pub use check::{Violation, violations};
 pub use client::Client;
-pub use outcome::Outcome;
+pub use outcome::{Exchange, Outcome};
 pub use payload::Payload;
 pub use schedule::{ATTEMPTS, persist};
 pub use site::Site;

@@ -1,6 +1,6 @@
 //! In place of the client where the program is built without the feature `submit`.
 
-use super::{Outcome, Site, Timeouts};
+use super::{Exchange, Site, Timeouts};
 use crate::error::{Error, Result};
 
 /// There is none.
@@ -9,7 +9,7 @@ pub enum Client {}
 
 impl Client {
     /// An error that says that this build cannot send.
-    pub fn new(_: &Site, _: Timeouts) -> Result<Self> {
+    pub fn new(_: &Site, _: Timeouts, _: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let why = "this program was built without the feature 'submit'";
         Err(Error::new("cannot send results", why)
             .hint("'localstore submit --dry-run' prints what would be sent"))
@@ -17,7 +17,7 @@ impl Client {
 
     /// Nobody can call it.
     #[must_use]
-    pub fn post(&self, _: &str) -> Outcome {
+    pub fn post(&self, _: &str) -> Exchange {
         match *self {}
     }
 }

@@ -36,3 +36,12 @@ pub enum Outcome {
         why: String,
     },
 }
+
+/// An attempt as the client saw it.
+#[derive(Debug)]
+pub struct Exchange {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The line that the C tool prints then.
+    pub line: Option<String>,
+}

@@ -2,22 +2,30 @@
 
 use std::time::Duration;
 
-use localstore::submit::{Client, Outcome, Timeouts, persist};
+use localstore::submit::{Client, Exchange, Outcome, Timeouts, persist};
 
-use crate::server::{Deaf, Reply, Server, header};
+use crate::server::{Deaf, Proxy, Reply, Server, header};
 
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(10),
+    total: Duration::from_secs(20),
+};
+
+/// A client that no proxy of the environment concerns.
 fn client(url: &str) -> Client {
-    let timeouts = Timeouts {
-        connect: Duration::from_secs(10),
-        total: Duration::from_secs(20),
-    };
-    Client::new(&url.parse().unwrap(), timeouts).unwrap()
+    Client::new(&url.parse().unwrap(), TIMEOUTS, |_| None).unwrap()
+}
+
+/// A client that goes through a proxy.
+fn client_through(proxy: &str, url: &str) -> Client {
+    let proxy = |name: &str| (name == "http_proxy").then(|| proxy.to_owned());
+    Client::new(&url.parse().unwrap(), TIMEOUTS, proxy).unwrap()
 }
 
 /// How a post ends that the server replies to like this.
 fn post(reply: Reply) -> Outcome {
     let server = Server::start([reply]);
-    client(&server.url()).post("{}")
+    client(&server.url()).post("{}").outcome
 }
 
 #[track_caller]
@@ -32,7 +40,7 @@ fn unknown(outcome: Outcome) -> String {
 fn persisted(client: &Client) -> (Vec<(u32, u64)>, Outcome) {
     let mut waits = Vec::new();
     let outcome = persist(
-        || Ok::<_, ()>(client.post("{}")),
+        || Ok::<_, ()>(client.post("{}").outcome),
         |attempt, pause| waits.push((attempt, pause.as_secs())),
     );
     (waits, outcome.unwrap())
@@ -42,8 +50,8 @@ fn persisted(client: &Client) -> (Vec<(u32, u64)>, Outcome) {
 fn the_request_is_that_of_the_c_tool() {
     let server = Server::start([Reply::taken(12)]);
     let payload = "{\"a\":\"".to_owned() + &"x".repeat(300_000) + "\"}";
-    let outcome = client(&server.url()).post(&payload);
-    assert_eq!(outcome, Outcome::Taken { id: 12 });
+    let exchange = client(&server.url()).post(&payload);
+    assert_eq!(exchange.outcome, Outcome::Taken { id: 12 });
     let requests = server.requests();
     assert_eq!(requests.len(), 1);
     let head = &requests[0].head;
@@ -111,9 +119,9 @@ fn a_server_that_hangs_is_given_up() {
         connect: Duration::from_secs(10),
         total: Duration::from_millis(700),
     };
-    let client = Client::new(&server.url().parse().unwrap(), timeouts).unwrap();
+    let client = Client::new(&server.url().parse().unwrap(), timeouts, |_| None).unwrap();
     assert_eq!(
-        unknown(client.post("{}")),
+        unknown(client.post("{}").outcome),
         "no answer from localhost within 0.7 s"
     );
     assert_eq!(server.requests().len(), 1);
@@ -182,4 +190,78 @@ fn where_nobody_listens_another_attempt_is_made() {
             after: None
         }
     );
+}
+
+#[test]
+fn the_line_is_that_of_the_c_tool() {
+    let line = |reply: Reply| {
+        let server = Server::start([reply]);
+        client(&server.url()).post("{}").line
+    };
+    let status = "Error submitting results to the public database. Status: 404";
+    let reply = Reply::status("404 Not Found", "", "");
+    assert_eq!(line(reply).as_deref(), Some(status));
+    assert_eq!(line(Reply::taken(3)), None);
+    let Exchange { line, .. } = client(&Deaf::new().url()).post("{}");
+    assert_eq!(
+        line.as_deref(),
+        Some("Error submitting results: 127.0.0.1: connection refused")
+    );
+}
+
+#[test]
+fn a_proxy_that_cannot_be_reached_or_used_is_named() {
+    let deaf = Deaf::new();
+    let through = client_through(&deaf.url(), "http://site.invalid").post("{}");
+    let address = deaf.url().replace("http://", "");
+    assert_eq!(
+        through.outcome,
+        Outcome::Again {
+            why: format!("site.invalid through the proxy {address}: connection refused"),
+            after: None
+        }
+    );
+    // For good, as a site would have said it; and for now.
+    for (status, for_good) in [(401, true), (403, true), (407, true), (502, false)] {
+        let proxy = Proxy::refusing(status);
+        let client = client_through(&proxy.url(), "http://site.invalid");
+        let (waits, outcome) = persisted(&client);
+        let address = proxy.url().replace("http://", "");
+        let why = format!("the proxy {address} answered {status}");
+        let end = if for_good {
+            Outcome::Later { why }
+        } else {
+            Outcome::Again { why, after: None }
+        };
+        assert_eq!(outcome, end);
+        assert_eq!(proxy.asked().len(), if for_good { 1 } else { 3 });
+        assert_eq!(waits.is_empty(), for_good);
+    }
+}
+
+#[test]
+fn a_proxy_without_a_host_or_with_a_port_that_is_none_is_an_error() {
+    let site = "http://localhost".parse().unwrap();
+    for proxy in [
+        "http://localhost:99999",
+        "http://localhost:x",
+        "http://localhost:",
+        "localhost:0",
+        "http://user:secret@localhost:x",
+        "http://:3128",
+        "http://",
+        "socks5://[::1]:70000",
+    ] {
+        let variable = |name: &str| (name == "http_proxy").then(|| proxy.to_owned());
+        let error = Client::new(&site, TIMEOUTS, variable).unwrap_err();
+        let told = error.to_string();
+        assert_eq!(told, "http_proxy: this is no address of a proxy", "{proxy}");
+    }
+    for proxy in [
+        "localhost",
+        "HTTP://localhost:3128",
+        "user:secret@[::1]:3128",
+    ] {
+        client_through(proxy, "http://localhost");
+    }
 }

@@ -7,6 +7,8 @@ mod server;
 
 mod add;
 mod backup;
+#[cfg(feature = "submit")]
+mod again;
 mod bench;
 mod browser;
 mod chat;
@@ -26,6 +28,8 @@ mod message;
 #[cfg(feature = "submit")]
 mod network;
 mod plot;
+#[cfg(feature = "submit")]
+mod queue;
 mod reading;
 mod record;
 #[cfg(all(unix, feature = "submit"))]

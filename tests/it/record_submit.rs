@@ -2,6 +2,7 @@
 
 use crate::record::cat;
 use crate::sandbox::{Ran, Sandbox, read_fixture};
+use crate::sending::Question;
 use crate::server::{Reply, Server};
 use crate::submit::states;
 
@@ -43,7 +44,7 @@ fn nothing_is_submitted_unasked() {
     ran.ok();
     assert!(
         ran.stderr
-            .contains("there is no terminal to ask on\nhint: it stays queued")
+            .contains("there is no terminal to ask on\nhint: it stays queued: ")
     );
     assert_eq!(states(&sandbox), ["pending"]);
     assert!(server.requests().is_empty());
@@ -52,7 +53,10 @@ fn nothing_is_submitted_unasked() {
 #[test]
 fn a_failed_submission_leaves_the_exit_code_of_the_program() {
     let sandbox = Sandbox::new();
-    let server = Server::start([Reply::status("404 Not Found", "", "")]);
+    let server = Server::start([
+        Reply::status("404 Not Found", "", ""),
+        Reply::status("404 Not Found", "", ""),
+    ]);
     let ran = record(&sandbox, &server.url(), &["-y"], &cat(JSON));
     ran.ok();
     assert!(
@@ -62,7 +66,63 @@ fn a_failed_submission_leaves_the_exit_code_of_the_program() {
     assert_eq!(states(&sandbox), ["pending"]);
     let ran = record(&sandbox, &server.url(), &["-y"], &(cat(JSON) + "; exit 3"));
     assert_eq!(ran.code, Some(3));
-    assert_eq!(server.requests().len(), 1);
+    assert_eq!(server.requests().len(), 2);
+}
+
+/// LocalScore refuses its own result and ends with 1, where a deviation in it is no number.
+fn refused() -> String {
+    cat("captures/capture-json-nan-submit.stdout.txt") + "; exit 1"
+}
+
+#[test]
+fn a_whole_run_of_a_program_that_failed_is_submitted() {
+    let sandbox = Sandbox::new();
+    let server = Server::start([Reply::taken(7)]);
+    let ran = record(&sandbox, &server.url(), &[], &refused());
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(states(&sandbox), ["pending"]);
+    assert!(server.requests().is_empty());
+    let ran = record(&sandbox, &server.url(), &["-y"], &refused());
+    assert_eq!(ran.code, Some(1));
+    let link = format!("Result Link: {}/result/7\n", server.url());
+    assert!(ran.text().ends_with(&link), "{}", ran.text());
+    assert_eq!(states(&sandbox), ["submitted"]);
+}
+
+#[test]
+fn a_person_is_asked_though_the_program_failed() {
+    let sandbox = Sandbox::new();
+    let server = Server::start([Reply::taken(7)]);
+    let args = ["record", "--submit", "--", "/bin/sh", "-c", &refused()];
+    let (ran, _) = Question::of(&sandbox, &server, &args).answer("y");
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(states(&sandbox), ["submitted"]);
+    let payload: serde_json::Value = serde_json::from_str(&server.requests()[0].body).unwrap();
+    assert_eq!(payload["results"][0]["gen_tps_stddev"], 0);
+}
+
+#[test]
+fn what_a_person_interrupted_is_not_asked_about() {
+    let server = Server::start([Reply::taken(7)]);
+    let url = server.url();
+    for script in [cat(JSON) + "; kill -INT $$", cat(JSON) + "; exit 130"] {
+        let sandbox = Sandbox::new();
+        let ran = record(&sandbox, &url, &["-y"], &script);
+        assert_eq!(ran.code, Some(130));
+        let told = format!(
+            "localstore: not submitted, the program was interrupted: \
+             'localstore submit 1 --url {url}' does it\n"
+        );
+        assert!(ran.stderr.ends_with(&told), "{}", ran.stderr);
+        assert_eq!(states(&sandbox), ["never"]);
+        let ran = record(&sandbox, &url, &["-n"], &script);
+        assert!(!ran.stderr.contains("not submitted"), "{}", ran.stderr);
+    }
+    let sandbox = Sandbox::new();
+    let submitted = cat("captures/capture-json-submitted.stdout.txt") + "; kill -INT $$";
+    let ran = record(&sandbox, &url, &[], &submitted);
+    assert!(!ran.stderr.contains("not submitted"), "{}", ran.stderr);
+    assert!(server.requests().is_empty());
 }
 
 #[test]

@@ -1,13 +1,14 @@
-//! `submit` to a site: what the store knows of it, and that nothing is sent twice unasked.
+//! `submit` to a site: what is sent, and what the store knows of it.
 
 use std::ffi::OsStr;
 use std::process::Stdio;
 
-use crate::sandbox::{Ran, Sandbox, fixture, read_fixture};
-use crate::server::{Deaf, Reply, Server};
+use crate::sandbox::{Ran, Sandbox, read_fixture};
+use crate::server::{Reply, Server};
 use crate::submit::states;
 
-const RUN: &str = "golden/gpu-reps4.json";
+/// One that the site takes.
+pub const RUN: &str = "golden/gpu-reps4.json";
 
 pub fn sandbox(names: &[&str]) -> Sandbox {
     let sandbox = Sandbox::new();
@@ -16,7 +17,7 @@ pub fn sandbox(names: &[&str]) -> Sandbox {
 }
 
 /// `submit -y` to a server.
-fn submit(sandbox: &Sandbox, server: &Server, args: &[&str]) -> Ran {
+pub fn submit(sandbox: &Sandbox, server: &Server, args: &[&str]) -> Ran {
     let url = server.url();
     let mut all = vec!["submit", "-y", "--url", &url];
     all.extend(args);
@@ -24,7 +25,7 @@ fn submit(sandbox: &Sandbox, server: &Server, args: &[&str]) -> Ran {
 }
 
 /// What the list for programs tells of run 1.
-fn run_1(sandbox: &Sandbox) -> serde_json::Value {
+pub fn run_1(sandbox: &Sandbox) -> serde_json::Value {
     let listed: serde_json::Value =
         serde_json::from_slice(&sandbox.run(["list", "-o", "json"]).ok()).unwrap();
     listed.as_array().unwrap().last().unwrap().clone()
@@ -132,22 +133,55 @@ fn without_a_terminal_nothing_is_sent_unless_told_to() {
             ran.stderr
         );
     }
-    assert_eq!(states(&sandbox), ["never"]);
+    // Nothing is noted either, of a run that could not be sent at all.
+    sandbox.add(["golden/second-gpu.csv"]);
+    let ran = sandbox.run(["submit", "-n", "2"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(!ran.stderr.contains("written"), "{}", ran.stderr);
+    assert_eq!(states(&sandbox), ["never", "never"]);
     assert!(server.requests().is_empty());
-    sandbox.run(["submit", "--url", &url, "-n", "-y"]).ok();
-    assert_eq!(states(&sandbox), ["submitted"]);
+    sandbox.run(["submit", "1", "--url", &url, "-n", "-y"]).ok();
+    assert_eq!(states(&sandbox), ["submitted", "never"]);
 }
 
 #[cfg(unix)]
 #[test]
 fn a_person_is_asked_as_by_the_c_tool() {
-    use std::io::{Read, Write};
     for (answer, sent) in [("n", false), ("", false), ("YES", true), ("y", true)] {
         let sandbox = sandbox(&[RUN]);
         let server = Server::start([Reply::taken(9)]);
+        let question = Question::of(&sandbox, &server, &["submit"]);
+        assert!(server.requests().is_empty());
+        let (ran, rest) = question.answer(answer);
+        let (end, out) = if sent {
+            let link = format!("Result Link: {}/result/9\n", server.url());
+            ("\nSubmitting results...\n", link)
+        } else {
+            ("\nResults Not Submitted.\n", String::new())
+        };
+        assert_eq!(rest, format!("{answer}\n{end}"));
+        assert_eq!(String::from_utf8(ran.ok()).unwrap(), out);
+        assert_eq!(server.requests().len(), usize::from(sent));
+        assert_eq!(states(&sandbox), [if sent { "submitted" } else { "never" }]);
+    }
+}
+
+/// A program that has asked a person at a terminal.
+#[cfg(unix)]
+pub struct Question {
+    person: std::fs::File,
+    child: std::process::Child,
+}
+
+#[cfg(unix)]
+impl Question {
+    /// Starts the program, and waits for its question. Its standard output is a pipe.
+    pub fn of(sandbox: &Sandbox, server: &Server, args: &[&str]) -> Self {
+        use std::io::Read;
         let (mut person, program) = crate::record::terminal();
-        let mut command = sandbox.command(["submit", "--url", &server.url()]);
+        let mut command = sandbox.command(args);
         command
+            .env("LOCALSCORE_URL", server.url())
             .stdin(program.try_clone().unwrap())
             .stdout(Stdio::piped())
             .stderr(program);
@@ -160,30 +194,85 @@ fn a_person_is_asked_as_by_the_c_tool() {
         let mut seen = Vec::new();
         let mut buffer = [0; 4096];
         while !seen.ends_with(question.as_bytes()) {
-            let length = person.read(&mut buffer).unwrap();
+            let length = person.read(&mut buffer).unwrap_or_default();
             assert!(length > 0, "{}", String::from_utf8_lossy(&seen));
             seen.extend_from_slice(&buffer[..length]);
         }
-        assert!(server.requests().is_empty());
-        person.write_all(format!("{answer}\n").as_bytes()).unwrap();
+        Self { person, child }
+    }
+
+    /// Answers; gives what the program left, and what the person sees from here on.
+    pub fn answer(mut self, answer: &str) -> (Ran, String) {
+        use std::io::{Read, Write};
+        let line = format!("{answer}\n");
+        self.person.write_all(line.as_bytes()).unwrap();
         let mut rest = Vec::new();
-        while let Ok(length @ 1..) = person.read(&mut buffer) {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = self.person.read(&mut buffer) {
             rest.extend_from_slice(&buffer[..length]);
         }
-        let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(0));
-        let rest = String::from_utf8_lossy(&rest).replace("\r\n", "\n");
-        let (end, out) = if sent {
-            let link = format!("Result Link: {}/result/9\n", server.url());
-            ("\nSubmitting results...\n", link)
-        } else {
-            ("\nResults Not Submitted.\n", String::new())
-        };
-        assert_eq!(rest, format!("{answer}\n{end}"));
-        assert_eq!(String::from_utf8_lossy(&output.stdout), out);
-        assert_eq!(server.requests().len(), usize::from(sent));
-        assert_eq!(states(&sandbox), [if sent { "submitted" } else { "never" }]);
+        let ran = Ran::from(self.child.wait_with_output().unwrap());
+        (ran, String::from_utf8_lossy(&rest).replace("\r\n", "\n"))
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn who_cannot_see_the_question_is_not_asked() {
+    let sandbox = sandbox(&[RUN]);
+    let server = Server::start([Reply::taken(9)]);
+    let (mut person, program) = crate::record::terminal();
+    std::io::Write::write_all(&mut person, b"y\n").unwrap();
+    let mut command = sandbox.command(["submit", "--url", &server.url()]);
+    let output = command.stdin(program).output().unwrap();
+    drop(person);
+    let ran = Ran::from(output);
+    assert_eq!(ran.code, Some(1));
+    let told = "\nResults Not Submitted.\n\
+                localstore: not submitted: there is no terminal to ask on\n\
+                hint: '-y' sends without asking\n";
+    assert!(ran.stderr.ends_with(told), "{}", ran.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_happens_while_a_person_thinks_is_told() {
+    let sandbox = sandbox(&[RUN, "golden/second-gpu.json", "golden/cpu-i7-14b.json"]);
+    let server = Server::start([Reply::taken(1), Reply::taken(2)]);
+    let question = Question::of(&sandbox, &server, &["submit", "1", "2", "3"]);
+    sandbox.run(["rm", "-y", "1"]).ok();
+    submit(&sandbox, &server, &["2"]).ok();
+    let (ran, rest) = question.answer("y");
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        rest.contains("localstore: run 1 was not submitted: it is not in the store any more\n"),
+        "{rest}"
+    );
+    assert!(
+        rest.contains("localstore: run 2 was submitted at 20"),
+        "{rest}"
+    );
+    assert_eq!(
+        ran.text(),
+        format!("Result Link: {}/result/2\n", server.url())
+    );
+    assert_eq!(states(&sandbox), ["submitted", "submitted"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_was_submitted_while_a_person_thought_is_no_failure() {
+    let sandbox = sandbox(&[RUN]);
+    let server = Server::start([Reply::taken(1)]);
+    let question = Question::of(&sandbox, &server, &["submit"]);
+    submit(&sandbox, &server, &[]).ok();
+    let (ran, rest) = question.answer("y");
+    assert!(ran.ok().is_empty());
+    assert!(
+        rest.contains("localstore: run 1 was submitted at 20"),
+        "{rest}"
+    );
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[test]
@@ -216,198 +305,6 @@ fn a_run_that_the_site_refuses_has_failed_and_leaves_the_queue() {
     submit(&sandbox, &server, &["1"]);
     assert_eq!(server.requests().len(), 2);
     assert_eq!(run_1(&sandbox)["submission_attempts"], 2);
-}
-
-#[test]
-fn a_busy_site_leaves_the_run_in_the_queue() {
-    let sandbox = sandbox(&[RUN, "golden/second-gpu.json"]);
-    let busy = || Reply::busy("503 Service Unavailable");
-    let many = Reply::busy("429 Too Many Requests");
-    let replies = [
-        busy(),
-        busy(),
-        many,
-        busy(),
-        Reply::taken(8),
-        Reply::taken(9),
-    ];
-    let server = Server::start(replies);
-    let ran = submit(&sandbox, &server, &["1", "2"]);
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.stdout.is_empty());
-    let lines: Vec<&str> = ran.stderr.lines().skip(2).collect();
-    assert_eq!(
-        lines,
-        [
-            "localstore: run 1: Failed to submit results after 3 attempts: the site answered 429: busy",
-            "hint: it stays queued: 'localstore submit --pending' sends it",
-            "localstore: 1 more stay queued, they would fare no better"
-        ]
-    );
-    assert_eq!(states(&sandbox), ["pending", "pending"]);
-    assert_eq!(run_1(&sandbox)["submission_attempts"], 3);
-    let shown = sandbox.run(["show", "1"]).stderr;
-    assert!(
-        shown.contains("run 1 waits to be submitted since "),
-        "{shown}"
-    );
-    assert!(shown.contains("the site answered 429: busy"), "{shown}");
-
-    let ran = submit(&sandbox, &server, &["--pending"]);
-    assert_eq!(ran.ok().split(|&byte| byte == b'\n').count(), 3);
-    assert_eq!(states(&sandbox), ["submitted", "submitted"]);
-    assert_eq!(server.requests().len(), 6);
-}
-
-#[test]
-fn an_answer_without_an_id_leaves_the_end_unknown() {
-    for reply in [
-        Reply::status("200 OK", "", "{}"),
-        Reply::status("504 Gateway Timeout", "", ""),
-        Reply::Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"id\"".to_vec()),
-        Reply::Reset,
-    ] {
-        let name = format!("{reply:?}");
-        let sandbox = sandbox(&[RUN]);
-        let server = Server::start([reply, Reply::taken(5)]);
-        let ran = submit(&sandbox, &server, &[]);
-        assert_eq!(ran.code, Some(1));
-        assert!(
-            ran.stderr
-                .contains("localstore: run 1 may have been submitted at 20"),
-            "{name}: {}",
-            ran.stderr
-        );
-        let hint = "hint: look whether the site shows it; \
-                    'localstore submit --again 1' sends it again\n";
-        assert!(ran.stderr.ends_with(hint), "{name}: {}", ran.stderr);
-        let requests = server.requests().len();
-        assert_eq!(states(&sandbox), ["unknown"], "{name}");
-
-        // Nothing sends it but the express wish.
-        let ran = submit(&sandbox, &server, &["1"]);
-        assert!(
-            ran.failed()
-                .starts_with("run 1 may have been submitted at 20")
-        );
-        submit(&sandbox, &server, &["--pending"]).ok();
-        assert_eq!(server.requests().len(), requests, "{name}");
-        let listed = sandbox.run(["list"]).text();
-        assert!(listed.contains("unknown 20"), "{listed}");
-        submit(&sandbox, &server, &["--again", "1"]).ok();
-        assert_eq!(states(&sandbox), ["submitted"], "{name}");
-    }
-}
-
-#[test]
-fn an_attempt_that_was_refused_does_not_make_an_earlier_one_forgotten() {
-    let sandbox = sandbox(&[RUN]);
-    let server = Server::start([
-        Reply::status("200 OK", "", "no id"),
-        Reply::busy("503 Service Unavailable"),
-        Reply::status("403 Forbidden", "", ""),
-        Reply::status("400 Bad Request", "", ""),
-    ]);
-    submit(&sandbox, &server, &[]);
-    let before = run_1(&sandbox);
-    for _ in 0..2 {
-        let ran = submit(&sandbox, &server, &["--again"]);
-        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-        assert!(ran.stderr.contains("was not submitted: "), "{}", ran.stderr);
-        assert!(!ran.stderr.contains("queued"), "{}", ran.stderr);
-        let after = run_1(&sandbox);
-        assert_eq!(after["submission"], "unknown");
-        assert_eq!(after["submission_reason"], before["submission_reason"]);
-        assert_eq!(
-            after["submission_changed_at"],
-            before["submission_changed_at"]
-        );
-    }
-    assert_eq!(server.requests().len(), 4);
-}
-
-#[test]
-fn a_crash_before_the_answer_is_noted_leaves_the_attempt_noted() {
-    let sandbox = sandbox(&[RUN]);
-    let server = Server::start([Reply::Hang, Reply::taken(6)]);
-    let url = server.url();
-    let mut child = sandbox
-        .command(["submit", "-y", "--url", &url])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    server.wait_for_request();
-    // It was noted before the request was whole.
-    assert_eq!(states(&sandbox), ["unknown"]);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert_eq!(states(&sandbox), ["unknown"]);
-    let ran = submit(&sandbox, &server, &[]);
-    assert!(
-        ran.failed().contains(&format!(": sent to {url}")),
-        "{}",
-        ran.stderr
-    );
-    submit(&sandbox, &server, &["--pending"]).ok();
-    assert_eq!(server.requests().len(), 1);
-    submit(&sandbox, &server, &["--again"]).ok();
-    assert_eq!(run_1(&sandbox)["submission_attempts"], 2);
-}
-
-#[test]
-fn of_many_processes_at_once_one_sends() {
-    let sandbox = sandbox(&[RUN]);
-    let server = Server::start((1..).take(8).map(Reply::taken));
-    let url = server.url();
-    let children: Vec<_> = (0..8)
-        .map(|_| {
-            sandbox
-                .command(["submit", "-y", "--url", &url])
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap()
-        })
-        .collect();
-    let mut links = 0;
-    for child in children {
-        let ran = Ran::from(child.wait_with_output().unwrap());
-        links += ran.text().lines().count();
-        let known = ran.stderr.contains(" submitted at ") || !ran.stdout.is_empty();
-        assert!(known, "{}", ran.stderr);
-    }
-    assert_eq!(links, 1);
-    assert_eq!(server.requests().len(), 1);
-    assert_eq!(states(&sandbox), ["submitted"]);
-}
-
-#[test]
-fn without_a_connection_the_run_waits_in_the_queue() {
-    let sandbox = sandbox(&[RUN]);
-    let deaf = Deaf::new();
-    let mut child = sandbox
-        .command(["submit", "-y", "--url", &deaf.url()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    // While it waits for the second attempt, the run is known not to have been sent.
-    loop {
-        let run = run_1(&sandbox);
-        if run["submission"] == "pending" && run["submission_attempts"] != 0 {
-            let reason = run["submission_reason"].as_str().unwrap();
-            assert!(reason.ends_with(": connection refused"), "{reason}");
-            break;
-        }
-        assert_eq!(child.try_wait().unwrap(), None);
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert_eq!(states(&sandbox), ["pending"]);
-    let server = Server::start([Reply::taken(1)]);
-    submit(&sandbox, &server, &["--pending"]).ok();
-    assert_eq!(states(&sandbox), ["submitted"]);
 }
 
 #[test]
@@ -448,7 +345,10 @@ fn what_matters_and_is_no_number_stops_that_run_alone() {
     assert_eq!(states(&sandbox), ["submitted", "failed"]);
     let shown = sandbox.run(["show", "2"]).stderr;
     assert!(
-        shown.contains("run 2 was not submitted (0 attempts): results[0]"),
+        shown.contains(&format!(
+            "run 2 was not submitted to {} (0 attempts): results[0]",
+            server.url()
+        )),
         "{shown}"
     );
 }
@@ -464,34 +364,19 @@ fn a_csv_lacks_what_the_site_demands() {
         .lines()
         .filter(|line| line.ends_with(": is missing"));
     assert_eq!(missing.count(), 10, "{}", ran.stderr);
+    let hint = "hint: 'localstore add' of the json of the same run adds what is missing\n";
+    assert!(ran.stderr.ends_with(hint), "{}", ran.stderr);
+    // A rounded table lacks the same in each of its tests, which is said once.
+    sandbox.add(["golden/second-gpu.md"]);
+    let ran = submit(&sandbox, &server, &["2"]);
+    let told = "localstore: run 2 cannot be sent: results[0..8].model_n_params: is missing\n";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with(hint), "{}", ran.stderr);
+    let dry = sandbox.run(["submit", "--dry-run", "2"]).stderr;
+    assert!(dry.ends_with(hint), "{dry}");
+    sandbox.run(["rm", "-y", "2"]).ok();
     // Once the json is there, it can be sent.
     sandbox.add([RUN]);
     submit(&sandbox, &server, &["1"]).ok();
     assert_eq!(states(&sandbox), ["submitted"]);
-}
-
-#[test]
-fn merging_keeps_what_may_have_been_submitted() {
-    let sandbox = sandbox(&[RUN]);
-    let server = Server::start([Reply::status("200 OK", "", ""), Reply::taken(1)]);
-    submit(&sandbox, &server, &[]);
-    let refusing = Server::start([Reply::status("404 Not Found", "", "")]);
-    let json = fixture(RUN);
-    let other = ["--db", "other"];
-    sandbox
-        .run([
-            OsStr::new("--db"),
-            OsStr::new("other"),
-            OsStr::new("add"),
-            json.as_os_str(),
-        ])
-        .ok();
-    submit(&sandbox, &refusing, &other);
-    let store = sandbox.store();
-    let merged = [OsStr::new("--db"), OsStr::new("other"), OsStr::new("merge")];
-    sandbox
-        .run(merged.into_iter().chain([store.as_os_str()]))
-        .ok();
-    submit(&sandbox, &server, &["--db", "other", "--pending"]).ok();
-    assert_eq!(server.requests().len(), 1);
 }

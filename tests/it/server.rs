@@ -15,7 +15,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::sandbox::Sandbox;
 
 /// No test waits longer for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the server does with a connection.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub enum Reply {
     Reset,
     /// Reads the request and never answers.
     Hang,
+    /// Reads the request and answers when it is told to.
+    Held(Vec<u8>),
 }
 
 impl Reply {
@@ -40,6 +42,14 @@ impl Reply {
     pub fn taken(id: u64) -> Self {
         let head = "Content-Type: application/json; charset=utf-8\r\n";
         Self::status("200 OK", head, &format!("{{\"id\":{id}}}"))
+    }
+
+    /// The same, and only when it is told to.
+    pub fn taken_when_released(id: u64) -> Self {
+        match Self::taken(id) {
+            Self::Answer(bytes) => Self::Held(bytes),
+            other => other,
+        }
     }
 
     /// A busy site that may be asked again at once.
@@ -62,6 +72,7 @@ pub struct Server {
     scheme: &'static str,
     seen: Arc<Mutex<Vec<Request>>>,
     arrived: Receiver<()>,
+    release: Sender<()>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -82,6 +93,7 @@ impl Server {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, arrived) = channel();
+        let (release, released) = channel();
         let scheme = if tls.is_some() { "https" } else { "http" };
         let mut replies: Vec<Reply> = replies.into_iter().collect();
         replies.reverse();
@@ -96,12 +108,19 @@ impl Server {
                     }
                     stream.set_read_timeout(Some(PATIENCE)).unwrap();
                     let reply = replies.pop();
+                    let reply = reply.as_ref();
                     let served = match &tls {
                         Some(config) => {
                             let tls = ServerConnection::new(Arc::clone(config)).unwrap();
-                            serve(StreamOwned::new(tls, stream), reply, &seen, &sender)
+                            serve(
+                                StreamOwned::new(tls, stream),
+                                reply,
+                                &seen,
+                                &sender,
+                                &released,
+                            )
                         }
-                        None => serve(stream, reply, &seen, &sender),
+                        None => serve(stream, reply, &seen, &sender, &released),
                     };
                     hanging.extend(served.ok().flatten());
                 }
@@ -112,6 +131,7 @@ impl Server {
             scheme,
             seen,
             arrived,
+            release,
             stop,
             thread: Some(thread),
         }
@@ -131,6 +151,11 @@ impl Server {
     pub fn wait_for_request(&self) {
         self.arrived.recv_timeout(PATIENCE).expect("a request");
     }
+
+    /// Lets it give an answer that is held.
+    pub fn release(&self) {
+        self.release.send(()).unwrap();
+    }
 }
 
 impl Drop for Server {
@@ -147,9 +172,10 @@ type Held = Box<dyn Send>;
 
 fn serve<S: Read + Write + Send + 'static>(
     mut stream: S,
-    reply: Option<Reply>,
+    reply: Option<&Reply>,
     seen: &Mutex<Vec<Request>>,
     arrived: &Sender<()>,
+    released: &Receiver<()>,
 ) -> io::Result<Option<Held>> {
     let (head, mut body) = read_head(&mut stream)?;
     if matches!(reply, Some(Reply::Reset)) {
@@ -166,8 +192,11 @@ fn serve<S: Read + Write + Send + 'static>(
     });
     let _ = arrived.send(());
     match reply {
-        Some(Reply::Answer(bytes)) => {
-            stream.write_all(&bytes)?;
+        Some(reply @ (Reply::Answer(bytes) | Reply::Held(bytes))) => {
+            if matches!(reply, Reply::Held(_)) && released.recv_timeout(PATIENCE).is_err() {
+                return Ok(None);
+            }
+            stream.write_all(bytes)?;
             stream.flush()?;
             Ok(None)
         }
@@ -264,6 +293,15 @@ pub struct Proxy {
 
 impl Proxy {
     pub fn start() -> Self {
+        Self::with(None)
+    }
+
+    /// One that answers with that status.
+    pub fn refusing(status: u16) -> Self {
+        Self::with(Some(status))
+    }
+
+    fn with(status: Option<u16>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -271,7 +309,7 @@ impl Proxy {
         // It ends with the tests.
         std::thread::spawn(move || {
             while let Ok((client, _)) = listener.accept() {
-                let _ = tunnel(client, &noted);
+                let _ = tunnel(client, &noted, status);
             }
         });
         Self { address, asked }
@@ -287,12 +325,19 @@ impl Proxy {
     }
 }
 
-fn tunnel(mut client: TcpStream, noted: &Mutex<Vec<String>>) -> io::Result<()> {
+fn tunnel(
+    mut client: TcpStream,
+    noted: &Mutex<Vec<String>>,
+    refusal: Option<u16>,
+) -> io::Result<()> {
     client.set_read_timeout(Some(PATIENCE))?;
     let (head, _) = read_head(&mut client)?;
     let line = head.lines().next().unwrap_or_default().to_owned();
     let target = line.split(' ').nth(1).unwrap_or_default().to_owned();
     noted.lock().unwrap().push(line);
+    if let Some(status) = refusal {
+        return write!(client, "HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");
+    }
     let mut server = TcpStream::connect(target)?;
     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
     let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);

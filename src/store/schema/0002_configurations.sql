@@ -44,3 +44,6 @@ CREATE INDEX localstore_runs_trend_idx ON localstore_runs
 CREATE INDEX localstore_runs_best_idx ON localstore_runs (configuration_id, partial, score);
 -- Runs of a model are found by their configuration now.
 DROP INDEX localstore_runs_configuration_idx;
+
+-- The base address of the site that a run is for; null: the public one.
+ALTER TABLE localstore_submissions ADD COLUMN site TEXT;

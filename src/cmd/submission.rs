@@ -1,0 +1,101 @@
+//! What is told of the submission of a run, and what to do about it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::error::Error;
+use crate::model::{Submission, SubmissionState};
+use crate::submit::Site;
+
+/// The submission of a run in a line.
+pub fn remark(id: i64, submission: &Submission) -> String {
+    let at = super::rfc3339(&submission.changed_at);
+    let site = Site::stored(submission.site.as_deref());
+    let reason = submission.reason.as_ref();
+    let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+    match submission.state {
+        SubmissionState::Submitted => {
+            let link = submission.link.as_deref();
+            let link = link.unwrap_or("its link is not known");
+            format!("run {id} was submitted at {at}: {link}")
+        }
+        SubmissionState::Pending => {
+            format!("run {id} waits to be submitted to {site} since {at}{why}")
+        }
+        SubmissionState::Failed => {
+            let attempts = submission.attempts;
+            format!("run {id} was not submitted to {site} ({attempts} attempts){why}")
+        }
+        SubmissionState::Unknown if reason.is_none() => {
+            format!("run {id} may have been submitted to {site} at {at}: no end was noted")
+        }
+        SubmissionState::Unknown => {
+            format!("run {id} may have been submitted to {site} at {at}{why}")
+        }
+    }
+}
+
+/// The error of a run that may be on the site.
+pub fn open(id: i64, submission: &Submission) -> Error {
+    Error::plain(remark(id, submission)).hint(look_first(id, submission))
+}
+
+/// What to do about a run that may be on the site.
+pub fn look_first(id: i64, submission: &Submission) -> String {
+    let site = Site::stored(submission.site.as_deref());
+    let url = url_option(&site);
+    format!(
+        "if {site} shows it, 'localstore add' of its json and the line 'Result Link: URL' notes \
+         that; if not, 'localstore submit --again {id}{url}' sends it again"
+    )
+}
+
+/// The error of a run whose attempt may not have ended; `None` if it has, for no attempt takes
+/// longer than `total`.
+pub fn in_flight(id: i64, submission: &Submission, total: Duration) -> Option<Error> {
+    if submission.state != SubmissionState::Unknown || submission.reason.is_some() {
+        return None;
+    }
+    let at = super::rfc3339(&submission.changed_at);
+    let began: Timestamp = at.parse().ok()?;
+    // The store keeps whole seconds.
+    let ended = began.checked_add(total + Duration::from_secs(1)).ok()?;
+    let now = Timestamp::now();
+    // A time that is yet to come was noted by a clock that went wrong, and tells nothing.
+    if now >= ended || now.duration_until(began) > total.try_into().ok()? {
+        return None;
+    }
+    let url = url_option(&Site::stored(submission.site.as_deref()));
+    let what = format_args!("run {id} may be on its way at this moment");
+    let error = Error::new(what, format_args!("an attempt began at {at}"));
+    Some(error.hint(format!(
+        "'localstore submit --again {id}{url}' works from {ended} on, if its end is not noted then"
+    )))
+}
+
+/// What sends the runs that wait for the site.
+pub fn queued(runs: usize, site: &Site) -> String {
+    let url = url_option(site);
+    let (it, sends) = match runs {
+        1 => ("it stays queued", "sends it"),
+        _ => ("they stay queued", "sends them"),
+    };
+    format!("{it}: 'localstore submit --pending{url}' {sends}")
+}
+
+/// The option that names the site, with a space before it; nothing where that site is meant
+/// without it.
+pub fn url_option(site: &Site) -> String {
+    if site.is_public() && variable("LOCALSCORE_URL").is_none() {
+        String::new()
+    } else {
+        format!(" --url {site}")
+    }
+}
+
+/// A variable of the environment, unless it is empty.
+pub fn variable(name: &str) -> Option<String> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
+    Some(value.to_string_lossy().into_owned())
+}
