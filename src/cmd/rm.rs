@@ -1,15 +1,15 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use super::Context;
+use super::{Context, submission};
 use crate::error::{Error, Result};
-use crate::model::Text;
+use crate::model::{SubmissionState, Text};
 use crate::output::{Stderr, note, printable};
 use crate::store::{Listed, Store};
 
 /// Remove runs from the store
 ///
 /// Says what it will remove and, on a terminal, asks. What a run shares with others (the names of
-/// models, machines and runtimes) stays.
+/// models, machines and runtimes) stays. That it was submitted is forgotten with it, and said so.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore rm last --dry-run")]
 pub struct Args {
@@ -32,6 +32,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         "removed"
     };
     let lines: Vec<String> = runs.iter().map(describe).collect();
+    for remark in runs.iter().filter_map(forgotten) {
+        note(&remark);
+    }
     if !args.dry_run {
         if !args.yes && io::stdin().is_terminal() && !confirmed(&lines)? {
             note("nothing was removed");
@@ -69,6 +72,17 @@ fn describe(run: &Listed) -> String {
         run.summary.listed_score(),
         if run.partial { ", partial" } else { "" }
     )
+}
+
+/// What nothing will keep from being sent a second time, if it is added again.
+fn forgotten(run: &Listed) -> Option<String> {
+    let submission = run.submission.as_ref()?;
+    let sent = matches!(
+        submission.state,
+        SubmissionState::Submitted | SubmissionState::Unknown
+    );
+    let remark = submission::remark(run.id, submission);
+    sent.then(|| format!("{remark}; this is forgotten with it"))
 }
 
 /// Whether a person wants what these lines say to be removed.

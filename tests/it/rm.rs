@@ -123,3 +123,23 @@ fn a_dry_run_and_a_wrong_name_remove_nothing() {
         read_fixture("golden/gpu-reps4.json")
     );
 }
+
+#[test]
+fn that_a_run_was_submitted_is_forgotten_with_a_word() {
+    let sandbox = Sandbox::new();
+    sandbox.add([
+        "captures/capture-json-submitted.stdout.txt",
+        "golden/second-gpu.json",
+    ]);
+    for args in [&["rm", "--dry-run", "1", "2"], &["rm", "-y", "1", "2"]] {
+        let ran = sandbox.run(args);
+        assert_eq!(ran.text().lines().count(), 2);
+        assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+        assert!(
+            ran.stderr
+                .starts_with("localstore: run 1 was submitted at ")
+        );
+        let told = ": https://www.localscore.ai/result/4242; this is forgotten with it\n";
+        assert!(ran.stderr.ends_with(told), "{}", ran.stderr);
+    }
+}
