@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Row};
+use tempfile::NamedTempFile;
 
 use super::fingerprint::Keys;
-use super::migrations::Schema;
+use super::migrations::{CURRENT, Schema, migrate};
 use super::own::read;
 use super::rows::CREATED_AT;
 use super::runs::{Added, Shared, add, insert_own, score_key, summary};
@@ -44,6 +45,8 @@ pub struct ForeignFile {
     own: Option<i64>,
     /// The runs that only the public tables have, once they have been read.
     site: Option<std::vec::IntoIter<Foreign>>,
+    /// What is read in place of an older store.
+    _copy: Option<NamedTempFile>,
 }
 
 impl ForeignFile {
@@ -55,10 +58,16 @@ impl ForeignFile {
             Ok(_) => {}
             Err(error) => return Err(Error::file(path, &error)),
         }
-        let (db, schema) = connect_readonly(path).map_err(failed)?;
+        let (mut db, schema) = connect_readonly(path).map_err(failed)?;
         let is_store = matches!(schema, Schema::Version(_));
+        let mut copy = None;
         if is_store {
             refuse_what_is_not_ours(path, schema)?;
+            if schema != Schema::Version(CURRENT) {
+                let file = NamedTempFile::new().map_err(|error| Error::file(path, &error))?;
+                db = migrated(&db, file.path()).map_err(failed)?;
+                copy = Some(file);
+            }
         } else {
             let sql =
                 "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'benchmark_runs'";
@@ -75,6 +84,7 @@ impl ForeignFile {
             path: path.to_owned(),
             own: is_store.then_some(0),
             site: None,
+            _copy: copy,
         })
     }
 
@@ -111,6 +121,14 @@ impl ForeignFile {
         }
         Ok(self.site.iter_mut().flatten().take(BATCH).collect())
     }
+}
+
+/// A copy of an older store, brought to the current version.
+fn migrated(db: &Connection, path: &Path) -> rusqlite::Result<Connection> {
+    db.backup(rusqlite::MAIN_DB, path, None)?;
+    let mut copy = Connection::open(path)?;
+    migrate(&mut copy)?;
+    Ok(copy)
 }
 
 impl Store {

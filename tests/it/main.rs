@@ -6,9 +6,9 @@ mod sandbox;
 mod server;
 
 mod add;
-mod backup;
 #[cfg(feature = "submit")]
 mod again;
+mod backup;
 mod bench;
 mod browser;
 mod chat;
