@@ -6,17 +6,18 @@ use super::storing::describe;
 use crate::error::{Error, Result};
 use crate::model::Run;
 use crate::output::{Progress, printable};
-use crate::store::{Foreign, ForeignFile, Store, Stored};
+use crate::store::{Foreign, ForeignChat, ForeignFile, MergedChat, Store, Stored};
 
-/// Take over the runs of another store or of a LocalScore database
+/// Take over the runs and chats of another store, or of a LocalScore database
 ///
 /// With their dates, tags and submissions, and none twice: a run that is here already is completed,
-/// if the other file knows more of it. What waits to be submitted there waits there alone. The other
-/// file is not changed. Merging again changes nothing.
+/// if the other file knows more of it. What waits to be submitted there waits there alone. A chat
+/// that is here already gets the messages that it lacks. The other file is not changed. Merging
+/// again changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore merge laptop.sqlite3 --dry-run")]
 pub struct Args {
-    /// A file of localstore, or a database of the LocalScore web site
+    /// A file of localstore or llamafile, or a database of the LocalScore web site
     file: PathBuf,
     /// Say what would be taken over, change nothing
     #[arg(long)]
@@ -57,11 +58,58 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         }
     }
     drop(progress);
+    let chats = file.chats()?;
+    if !chats.is_empty() {
+        merge_chats(&chats, &mut target, args.dry_run, context)?;
+    }
     let [new, completed, known] = counts;
     let all: u64 = counts.iter().sum();
     writeln!(
         context.out,
         "{all} runs: {new} new, {completed} completed, {known} known"
+    )
+    .map_err(|error| Error::stdout(&error))
+}
+
+fn merge_chats(
+    chats: &[ForeignChat],
+    target: &mut Target,
+    dry_run: bool,
+    context: &mut Context,
+) -> Result<()> {
+    let merged = target.take_chats(chats)?;
+    let mut counts = [0_usize; 3];
+    let mut lines = String::new();
+    for (
+        chat,
+        MergedChat {
+            id,
+            stored,
+            messages,
+        },
+    ) in chats.iter().zip(merged)
+    {
+        counts[stored as usize] += 1;
+        let title = chat.title();
+        let messages = match messages {
+            1 => "1 message".to_owned(),
+            n => format!("{n} messages"),
+        };
+        let line = match (stored, dry_run) {
+            (Stored::New, false) => format!("chat {id}: {title}, {messages}"),
+            (Stored::New, true) => format!("would take over chat: {title}, {messages}"),
+            (Stored::Completed, false) => format!("chat {id}, completed: {title}, {messages}"),
+            (Stored::Completed, true) => format!("would complete chat {id}: {title}, {messages}"),
+            (Stored::Already, _) => continue,
+        };
+        lines += &printable(&line);
+        lines.push('\n');
+    }
+    let [new, completed, known] = counts;
+    writeln!(
+        context.out,
+        "{lines}{} chats: {new} new, {completed} completed, {known} known",
+        chats.len()
     )
     .map_err(|error| Error::stdout(&error))
 }
@@ -95,6 +143,14 @@ impl Target {
             }
             Self::DryRun(None) => vec![(None, Stored::New); runs.len()],
         })
+    }
+
+    fn take_chats(&mut self, chats: &[ForeignChat]) -> Result<Vec<MergedChat>> {
+        match self {
+            Self::Store(store) => store.merge_chats(chats),
+            Self::DryRun(Some(store)) => store.lookup_chats(chats),
+            Self::DryRun(None) => Ok(chats.iter().map(ForeignChat::as_new).collect()),
+        }
     }
 }
 

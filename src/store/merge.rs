@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row};
 use tempfile::NamedTempFile;
 
 use super::fingerprint::Keys;
+use super::merge_chats::{ForeignChat, foreign_chats};
 use super::migrations::{CURRENT, Schema, migrate};
 use super::own::read;
 use super::rows::CREATED_AT;
@@ -68,14 +69,14 @@ impl ForeignFile {
                 db = migrated(&db, file.path()).map_err(failed)?;
                 copy = Some(file);
             }
-        } else {
+        } else if schema != Schema::Llamafile {
             let sql =
                 "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'benchmark_runs'";
             let is_site = db
                 .prepare(sql)
                 .and_then(|mut statement| statement.exists([]));
             if !is_site.map_err(failed)? {
-                let why = "neither a localstore file nor a LocalScore database";
+                let why = "neither a file of localstore or llamafile nor a LocalScore database";
                 return Err(Error::new(path.display(), why));
             }
         }
@@ -83,13 +84,22 @@ impl ForeignFile {
             db,
             path: path.to_owned(),
             own: is_store.then_some(0),
-            site: None,
+            // llamafile's own file has chats alone.
+            site: (schema == Schema::Llamafile).then(|| Vec::new().into_iter()),
             _copy: copy,
         })
     }
 
+    /// The chats, in the order of their ids.
+    pub fn chats(&self) -> Result<Vec<ForeignChat>> {
+        foreign_chats(&self.db).map_err(|error| failure(&self.path, &error))
+    }
+
     /// How many runs there are.
     pub fn count(&self) -> Result<u64> {
+        if self.own.is_none() && self.site.is_some() {
+            return Ok(0);
+        }
         self.db
             .query_row("SELECT count(*) FROM benchmark_runs", [], |row| row.get(0))
             .map_err(|error| failure(&self.path, &error))

@@ -223,15 +223,19 @@ fn what_has_no_runs_is_refused_in_a_line() {
         "no database, but a text that is long enough to be looked at",
     );
     let own = sandbox.store();
-    let chats = fixture("stores/llamafile.sqlite3");
+    let other = sandbox.path().join("other");
+    rusqlite::Connection::open(&other)
+        .unwrap()
+        .execute_batch("CREATE TABLE songs (title)")
+        .unwrap();
     let cases = [
         ("missing".as_ref(), "no such file or directory"),
         ("text".as_ref(), "this is not a database"),
         (".".as_ref(), "is a directory"),
         (own.as_os_str(), "this is the store itself"),
         (
-            chats.as_os_str(),
-            "neither a localstore file nor a LocalScore database",
+            other.as_os_str(),
+            "neither a file of localstore or llamafile nor a LocalScore database",
         ),
     ];
     for (file, why) in cases {
@@ -256,4 +260,60 @@ fn an_older_store_is_taken_over_and_stays_as_it_is() {
     assert_eq!(json, read_fixture("golden/gpu-reps4.json"));
     let submitted = sandbox.run(["list", "-o", "csv"]).text();
     assert_eq!(submitted.matches(",submitted,").count(), 1, "{submitted}");
+}
+
+#[test]
+fn chats_are_taken_over_and_none_twice() {
+    let sandbox = Sandbox::new();
+    let chats = fixture("chats/llamafile.sqlite3");
+    let chats = chats.to_str().unwrap();
+    let first = sandbox.run(["merge", chats]).text();
+    let count: i64 = sandbox
+        .db()
+        .query_row("SELECT count(*) FROM messages", [], |row| row.get(0))
+        .unwrap();
+    assert!(count > 0);
+    assert!(
+        first.ends_with(" 0 known\n0 runs: 0 new, 0 completed, 0 known\n"),
+        "{first}"
+    );
+    // The same in every column but the ids.
+    let all = "SELECT group_concat(json_array(c.created_at, c.model, c.title, m.created_at, m.role,
+            m.content, m.temperature), char(10))
+        FROM chats c JOIN messages m ON m.chat_id = c.id";
+    let read = |db: &rusqlite::Connection| -> String {
+        let mut lines: Vec<String> = db
+            .query_row(all, [], |row| row.get::<_, String>(0))
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        lines.sort();
+        lines.join("\n")
+    };
+    let there =
+        rusqlite::Connection::open_with_flags(chats, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .unwrap();
+    assert_eq!(read(&sandbox.db()), read(&there));
+
+    let again = sandbox.run(["merge", chats]).text();
+    assert!(again.contains(" chats: 0 new, 0 completed, "), "{again}");
+    // What was written there since is appended, whatever the chat is called here.
+    sandbox
+        .db()
+        .execute_batch(
+            "DELETE FROM messages WHERE id = (SELECT max(id) FROM messages WHERE chat_id = 1);
+             UPDATE chats SET title = 'renamed' WHERE id = 1",
+        )
+        .unwrap();
+    let dry = sandbox.run(["merge", chats, "--dry-run"]).text();
+    assert!(dry.starts_with("would complete chat 1: "), "{dry}");
+    let completed = sandbox.run(["merge", chats]).text();
+    assert!(completed.starts_with("chat 1, completed: "), "{completed}");
+    assert!(completed.contains(", 1 message\n"), "{completed}");
+    let left: i64 = sandbox
+        .db()
+        .query_row("SELECT count(*) FROM messages", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, count);
 }

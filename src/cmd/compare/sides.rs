@@ -9,10 +9,10 @@ use crate::stats;
 use crate::store::{Level, Listed, Store};
 
 /// Runs of a series that are looked at for the level that the base belongs to.
-const MAX_SERIES: u32 = 500;
+const MAX_SERIES: u32 = 100;
 
 /// Earlier runs that speak: more say little more of the noise.
-const MAX_HISTORY: usize = 30;
+const MAX_HISTORY: usize = 20;
 
 /// A run in the store.
 #[derive(Debug, Clone)]
