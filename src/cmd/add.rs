@@ -77,12 +77,17 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     for file in files {
         if file.as_os_str() == "-" {
             check_store(&context.location)?;
-            adder.add_capture("stdin", io::stdin().lock(), true)?;
+            let ready = || process::is_readable(io::stdin());
+            adder.add_capture("stdin", io::stdin().lock(), Some(&ready))?;
             continue;
         }
         let name = file.display().to_string();
         match open(file) {
-            Ok((input, is_file)) => adder.add_capture(&name, input, !is_file)?,
+            Ok((input, true)) => adder.add_capture(&name, input, None)?,
+            Ok((input, false)) => {
+                let ready = || process::is_readable(&input);
+                adder.add_capture(&name, &input, Some(&ready))?;
+            }
             Err(error) => adder.complain(&error),
         }
     }

@@ -80,7 +80,7 @@ impl<'a> Adder<'a> {
     /// text stays as a file, and the error names it.
     pub fn finish_with(&mut self, mut spool: Spool, name: &str) -> Result<()> {
         let stored = match spool.read() {
-            Ok(text) => self.add_capture(name, text, false),
+            Ok(text) => self.add_capture(name, text, None),
             Err(error) => Err(error),
         };
         if let Err(error) = stored.and_then(|()| self.flush()) {
@@ -99,10 +99,16 @@ impl<'a> Adder<'a> {
         }
     }
 
-    /// Adds what the capture holds.
-    pub fn add_capture(&mut self, name: &str, input: impl Read, live: bool) -> Result<()> {
+    /// Adds what the capture holds. One that is still growing tells whether there is more to be read
+    /// at once: if not, what was found is stored before it is waited for.
+    pub fn add_capture(
+        &mut self,
+        name: &str,
+        input: impl Read,
+        growing: Option<&dyn Fn() -> bool>,
+    ) -> Result<()> {
         let options = Options {
-            live,
+            live: growing.is_some(),
             partial: self.partial,
         };
         let mut capture = Capture::new(input, options);
@@ -114,6 +120,7 @@ impl<'a> Adder<'a> {
                     linked = true;
                     self.take(name, document)?;
                 }
+                Some(Ok(Found::Pause)) if growing.is_some_and(|is_ready| is_ready()) => {}
                 Some(Ok(Found::Pause)) => self.flush()?,
                 Some(Ok(Found::Link(link))) if std::mem::take(&mut linked) => self.link(&link)?,
                 Some(Ok(Found::Link(_))) => {}

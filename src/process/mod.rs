@@ -19,7 +19,7 @@ use other as system;
 #[cfg(unix)]
 use unix as system;
 
-pub use system::{Interrupt, end_on_interrupt, outlive_interrupt};
+pub use system::{Interrupt, end_on_interrupt, is_readable, outlive_interrupt};
 
 /// How long the output may be silent, after the program has ended, while another one that it left
 /// behind still holds it open.

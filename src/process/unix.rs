@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
 use rustix::process::{Pid, Signal, kill_process};
@@ -19,6 +20,12 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
 
 use super::{Event, Source, Stream, wait};
+
+/// Whether a read would not wait: something is there, or the end.
+pub fn is_readable(input: impl AsFd) -> bool {
+    let mut inputs = [PollFd::new(&input, PollFlags::IN)];
+    poll(&mut inputs, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+}
 
 /// The terminals that the program prints to, to be as large as ours.
 pub struct Windows(Vec<OwnedFd>);
