@@ -12,7 +12,7 @@ use crate::store::{Added, Location, Store, Stored};
 use crate::submit::Site;
 
 /// The most runs that one transaction stores.
-const BATCH: usize = 1024;
+const BATCH: usize = 2048;
 
 /// Where it is told what was stored.
 pub enum Messages<'a> {
