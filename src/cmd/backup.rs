@@ -4,7 +4,7 @@ use super::Context;
 use crate::error::{Error, Result};
 use crate::output::{Existing, Progress, replace_atomically};
 use crate::process::Interrupt;
-use crate::store::{Location, Store};
+use crate::store::{Store, refuse_logs_beside};
 
 /// Copy the store to a file, also while others write to it
 ///
@@ -24,7 +24,8 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    refuse_the_store(args, &context.location)?;
+    context.location.refuse(&args.file)?;
+    refuse_logs_beside(&args.file)?;
     let existing = if args.force {
         Existing::Replace
     } else if args.file.is_file() {
@@ -49,20 +50,4 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     // The temporary file is gone by now.
     interrupt.obey();
     copied
-}
-
-/// A copy must not take the place of what it is a copy of, nor of what belongs to it.
-fn refuse_the_store(args: &Args, location: &Location) -> Result<()> {
-    let real = |path: &std::path::Path| std::fs::canonicalize(path).ok();
-    let Some(file) = real(&args.file) else {
-        return Ok(());
-    };
-    for ending in ["", "-wal", "-shm", "-journal"] {
-        let mut path = location.path.clone().into_os_string();
-        path.push(ending);
-        if real(path.as_ref()).as_ref() == Some(&file) {
-            return Err(Error::new(args.file.display(), "this is the store itself"));
-        }
-    }
-    Ok(())
 }

@@ -38,6 +38,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let ids = choose(args, &store)?;
     if let Some(path) = &args.out {
+        context.location.refuse(path)?;
         return write_atomically(path, |out| {
             write(out, args.output, &store, &ids, &|error| {
                 Error::file(path, error)

@@ -56,6 +56,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
                 writeln!(context.out, "{}", printable(&line)).map_err(|e| Error::stdout(&e))?;
             }
         }
+        // What was stored has been said, whatever comes next.
+        context.out.flush().map_err(|e| Error::stdout(&e))?;
     }
     drop(progress);
     let chats = file.chats()?;

@@ -109,13 +109,17 @@ impl Command {
 }
 
 /// Writes a document to the file, whole or not at all, else to standard output.
-fn deliver(document: &str, path: Option<&Path>, out: &mut Stdout) -> Result<()> {
+fn deliver(document: &str, path: Option<&Path>, context: &mut Context) -> Result<()> {
     match path {
-        Some(path) => write_atomically(path, |file| {
-            file.write_all(document.as_bytes())
-                .map_err(|error| Error::file(path, &error))
-        }),
-        None => out
+        Some(path) => {
+            context.location.refuse(path)?;
+            write_atomically(path, |file| {
+                file.write_all(document.as_bytes())
+                    .map_err(|error| Error::file(path, &error))
+            })
+        }
+        None => context
+            .out
             .write_all(document.as_bytes())
             .map_err(|error| Error::stdout(&error)),
     }

@@ -13,6 +13,7 @@ use super::rows::CREATED_AT;
 use super::runs::{Added, Shared, add, insert_own, score_key, summary};
 use super::scores::{Change, Ledger};
 use super::submissions::submission;
+use super::tags::check_tag;
 use super::{Store, connect_readonly, failure, refuse_what_is_not_ours, rows};
 use crate::error::{Error, Result};
 use crate::model::{
@@ -166,7 +167,8 @@ fn merge(db: &Connection, shared: &mut Shared, foreign: &Foreign) -> rusqlite::R
         db.prepare_cached("UPDATE localstore_runs SET measured_at = ?2 WHERE run_id = ?1")?
             .execute((added.id, foreign.measured_at))?;
     }
-    for tag in &foreign.tags {
+    // A tag that could not be given here is none.
+    for tag in foreign.tags.iter().filter(|tag| check_tag(tag).is_ok()) {
         db.prepare_cached(
             "INSERT INTO localstore_tags (tag, run_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
         )?
@@ -214,6 +216,13 @@ pub fn adopt(db: &Connection) -> rusqlite::Result<()> {
     }
     let mut scores = Ledger::default();
     for foreign in site_runs(db, after)? {
+        // A run of ours whose row is lost is damage, for `check` to name.
+        let is_ours = db
+            .prepare_cached("SELECT 1 FROM localstore_tests WHERE run_id = ?1")?
+            .exists([foreign.id])?;
+        if is_ours {
+            continue;
+        }
         let Foreign { id, run, .. } = &foreign;
         insert_own(db, *id, run, &Keys::of(run), &foreign.test_result_ids)?;
         db.prepare_cached("UPDATE localstore_runs SET measured_at = ?2 WHERE run_id = ?1")?

@@ -61,6 +61,8 @@ fn inspect_now(db: &Connection) -> rusqlite::Result<Schema> {
                 .and_then(|text| text.parse().ok())
                 .filter(|&version| version > 0)
                 .map_or(Schema::Foreign, Schema::Version),
+            // A store whose version is lost is not one to begin anew in.
+            None if has_table("localstore_runs")? => Schema::Foreign,
             None if has_table("chats")? && has_table("messages")? => Schema::Llamafile,
             None => Schema::Foreign,
         });

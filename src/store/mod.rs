@@ -84,6 +84,55 @@ impl Location {
     }
 }
 
+/// What SQLite puts behind the name of a database, for files of its own beside it.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+impl Location {
+    /// Refuses to write a document or a copy to what is the store, or belongs to it.
+    pub fn refuse(&self, target: &Path) -> Result<()> {
+        let (store, file) = (real(&self.path), real(target));
+        let is_beside = |ending: &&str| file == with_ending(&store, ending);
+        if file == store || BESIDE.iter().any(is_beside) {
+            return Err(Error::new(target.display(), "this is the store itself"));
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a target beside which the log of another database lies: SQLite would read it as that of
+/// the new file.
+pub fn refuse_logs_beside(target: &Path) -> Result<()> {
+    let target = real(target);
+    for ending in BESIDE {
+        let log = with_ending(&target, ending);
+        if log.exists() {
+            return Err(Error::new(
+                log.display(),
+                "a log of another database lies beside the target",
+            )
+            .hint("name another file, or remove that database with all its files"));
+        }
+    }
+    Ok(())
+}
+
+/// The path without links, also of a file that is not there yet.
+fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| {
+        let path = file(path);
+        match (path.parent().map(std::fs::canonicalize), path.file_name()) {
+            (Some(Ok(folder)), Some(name)) => folder.join(name),
+            _ => path,
+        }
+    })
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
+}
+
 /// `HOME` alone, as in the C tool: a user without it has no home, whatever the password file says.
 #[cfg(unix)]
 fn home() -> Option<PathBuf> {

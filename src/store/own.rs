@@ -272,6 +272,12 @@ fn read_environment(row: &Row<'_>) -> rusqlite::Result<Environment> {
 }
 
 /// Reads a test from the first columns of a row.
+/// What was measured must not be left out without a word.
+fn lost_samples() -> rusqlite::Error {
+    let why = "samples_ns is no list of integers".into();
+    rusqlite::Error::FromSqlConversionFailure(14, rusqlite::types::Type::Text, why)
+}
+
 pub fn read_test(row: &Row<'_>) -> rusqlite::Result<Test> {
     let text = |index| row.get_ref(index).map(rows::text);
     let number = |index| row.get_ref(index).map(rows::number);
@@ -291,7 +297,10 @@ pub fn read_test(row: &Row<'_>) -> rusqlite::Result<Test> {
         gen_tps_stddev: number(11)?,
         power_watts: number(12)?,
         ttft_ms: number(13)?,
-        samples_ns: samples.and_then(|samples| serde_json::from_str(&samples).ok()),
+        samples_ns: samples
+            .map(|samples| serde_json::from_str(&samples))
+            .transpose()
+            .map_err(|_| lost_samples())?,
         reps: row.get_ref(25).map(rows::unsigned)?,
         model: Model {
             build_commit: text(15)?,

@@ -93,7 +93,7 @@ const COLUMNS: &str = "r.measured_at, m.model_name, m.model_quant_str,
     e.accelerator_name, e.runtime_name, e.runtime_version, CAST(b.avg_prompt_tps AS REAL),
     CAST(b.avg_gen_tps AS REAL), CAST(b.avg_ttft_ms AS REAL), CAST(b.performance_score AS REAL),
     (SELECT count(*) FROM localstore_tests t WHERE t.run_id = r.run_id), r.partial,
-    (SELECT json_group_array(tag) FROM
+    (SELECT json_group_array(CAST(tag AS TEXT)) FROM
         (SELECT tag FROM localstore_tags t WHERE t.run_id = r.run_id ORDER BY tag)),
     r.source, (SELECT link FROM localstore_submissions s WHERE s.run_id = r.run_id)";
 

@@ -162,3 +162,62 @@ fn a_copy_made_while_others_write_is_whole() {
     assert!(writer.wait().unwrap().success());
     sandbox.run(["check"]).ok();
 }
+
+#[test]
+fn nothing_takes_the_place_of_the_store_or_of_what_belongs_to_it() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.json"]);
+    let store = sandbox.store();
+    let before = std::fs::read(&store).unwrap();
+    let log = store.with_file_name("llamafile.sqlite3-wal");
+    let journal = store.with_file_name("llamafile.sqlite3-journal");
+    for target in [&store, &log, &journal] {
+        let target = target.to_str().unwrap();
+        for command in [
+            &["report", "--out"][..],
+            &["plot", "context", "--out"],
+            &["export", "--all", "-o", "json", "--out"],
+            &["backup", "--force"],
+        ] {
+            let said = sandbox.run(command.iter().chain(&[target])).failed();
+            assert!(said.ends_with("this is the store itself"), "{said}");
+        }
+    }
+    assert_eq!(std::fs::read(&store).unwrap(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_the_store_is_the_store() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.json"]);
+    let link = sandbox.path().join("link.db");
+    std::os::unix::fs::symlink(sandbox.store(), &link).unwrap();
+    let log = sandbox.store().with_file_name("llamafile.sqlite3-wal");
+    let args = [
+        "--db",
+        link.to_str().unwrap(),
+        "backup",
+        log.to_str().unwrap(),
+    ];
+    assert!(
+        sandbox
+            .run(args)
+            .failed()
+            .ends_with("this is the store itself")
+    );
+}
+
+/// SQLite would read it as the log of the copy.
+#[test]
+fn a_log_that_lies_beside_the_target_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.json"]);
+    sandbox.file("copy.db-wal", "the log of another database");
+    let said = sandbox.run(["backup", "copy.db"]).failed();
+    assert!(
+        said.ends_with("a log of another database lies beside the target"),
+        "{said}"
+    );
+    assert!(!sandbox.path().join("copy.db").exists());
+}

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use crate::sandbox::{Ran, Sandbox, fixture};
+use crate::sandbox::{Ran, Sandbox, fixture, read_fixture};
 
 /// A store with runs of each kind, completed, tagged, submitted and removed.
 fn store() -> Sandbox {
@@ -443,4 +443,76 @@ fn what_is_no_store_is_refused() {
             assert!(message.ends_with(why), "{message}");
         }
     }
+}
+
+/// Nothing is deleted or rewritten where more than one truth is left.
+#[test]
+fn a_lost_test_is_not_mended_away() {
+    for sql in [
+        "DELETE FROM localstore_tests WHERE run_id = 2 AND position = 8",
+        "DELETE FROM localstore_tests WHERE run_id = 2",
+        "UPDATE localstore_tests SET model_id = 99999 WHERE run_id = 2 AND position = 8;
+         DELETE FROM test_results WHERE id =
+             (SELECT test_result_id FROM localstore_tests WHERE run_id = 2 AND position = 0)",
+        "UPDATE localstore_tests SET samples_ns = '[1,' WHERE run_id = 2 AND position = 3;
+         UPDATE test_results SET prompt_tps = 1 WHERE id =
+             (SELECT test_result_id FROM localstore_tests WHERE run_id = 2 AND position = 0)",
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.add(["golden/gpu-rtx4090-8b.json", "golden/gpu-reps4.json"]);
+        let db = sandbox.db();
+        db.execute_batch(&format!("PRAGMA foreign_keys = OFF; {sql}"))
+            .unwrap();
+        let rows = |db: &rusqlite::Connection| -> (i64, String) {
+            db.query_row(
+                "SELECT (SELECT count(*) FROM localstore_tests),
+                     (SELECT group_concat(quote(samples_ns)) FROM localstore_tests)
+                     || (SELECT group_concat(quote(fingerprint)) FROM localstore_runs)",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .unwrap()
+        };
+        let before = rows(&db);
+        let ran = sandbox.run(["check", "--repair"]);
+        assert_eq!(ran.code, Some(1), "{sql}: {}", ran.text());
+        assert_eq!(rows(&db), before, "{sql}");
+    }
+}
+
+#[test]
+fn a_lost_row_of_the_newest_run_does_not_stop_the_next_one() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-rtx4090-8b.json", "golden/gpu-reps4.json"]);
+    sandbox
+        .db()
+        .execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM localstore_runs WHERE run_id = 2")
+        .unwrap();
+    sandbox.add(["golden/cpu-i7-14b.json"]);
+    assert_eq!(sandbox.run(["check"]).code, Some(1));
+    assert_eq!(sandbox.run(["check", "--repair"]).code, Some(1));
+    let json = sandbox.run(["export", "1", "-o", "json"]).ok();
+    assert_eq!(json, read_fixture("golden/gpu-rtx4090-8b.json"));
+}
+
+#[test]
+fn a_store_that_lost_its_version_is_not_taken_for_an_empty_one() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.json"]);
+    sandbox.db().execute_batch("DELETE FROM metadata").unwrap();
+    for command in ["check", "list", "add"] {
+        sandbox.run([command]).failed();
+    }
+}
+
+#[test]
+fn samples_that_cannot_be_read_are_not_left_out_of_an_export() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.json"]);
+    sandbox
+        .db()
+        .execute_batch("UPDATE localstore_tests SET samples_ns = '[1,' WHERE position = 3")
+        .unwrap();
+    let said = sandbox.run(["export", "-o", "json"]).failed();
+    assert!(said.contains("samples_ns is no list of integers"), "{said}");
 }

@@ -58,7 +58,7 @@ struct Target {
 impl Target {
     fn write(&self, picture: &Picture, context: &mut Context) -> Result<()> {
         let path = self.out.as_deref().map(Path::new);
-        super::deliver(&picture.document(), path, &mut context.out)
+        super::deliver(&picture.document(), path, context)
     }
 }
 

@@ -52,7 +52,7 @@ const MAX_RECENT: usize = 10;
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let page = page(args, &store)?.html();
-    super::deliver(&page, args.out.as_deref(), &mut context.out)
+    super::deliver(&page, args.out.as_deref(), context)
 }
 
 fn page(args: &Args, store: &Store) -> Result<Page> {

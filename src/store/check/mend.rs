@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 
 use super::database::used_up;
-use crate::model::{Run, Test};
-use crate::store::fingerprint::fingerprint;
+use crate::model::{Run, Source, Test};
+use crate::store::fingerprint::{core, fingerprint};
 use crate::store::own::read;
 use crate::store::public::Known;
 use crate::store::rows;
@@ -65,26 +65,72 @@ fn orphans(db: &Connection) -> rusqlite::Result<()> {
 /// Writes all that follows from the tests of a run.
 ///
 /// If they do not fit the fingerprint, and with the values of the public table they do, these are
-/// the right ones. If both tables agree, the fingerprint is what is wrong. If neither holds, nobody
-/// knows what was measured, and nothing is changed.
+/// the right ones. If all other witnesses agree with the tests (the public table, in which none is
+/// to spare, and the rounded speeds of `core`), the fingerprint is what is wrong. Else nobody knows
+/// what was measured, and nothing is changed, nor where a row cannot be read.
 fn mend_run(db: &Connection, id: i64) -> rusqlite::Result<()> {
-    let mut run = read(db, id)?;
-    let known: Option<Vec<u8>> = db
-        .prepare_cached("SELECT fingerprint FROM localstore_runs WHERE run_id = ?1")?
-        .query_row([id], |row| {
-            Ok(row.get_ref(0)?.as_bytes().ok().map(<[u8]>::to_vec))
-        })?;
-    if known.as_deref() != Some(&fingerprint(&run)) {
+    let mut run = match read(db, id) {
+        Ok(run) => run,
+        Err(error @ rusqlite::Error::SqliteFailure(..)) => return Err(error),
+        Err(_) => return Ok(()),
+    };
+    let witnesses = Witnesses::read(db, id)?;
+    if !witnesses.are_of(&run) {
+        return Ok(());
+    }
+    let known = witnesses.fingerprint.as_deref();
+    if known != Some(&fingerprint(&run)) {
         let published = published(db, id, &run)?;
-        if known.as_deref() == Some(&fingerprint(&published)) {
+        if known == Some(&fingerprint(&published)) {
             run = published;
-        } else if fingerprint(&published) != fingerprint(&run) {
+        } else if fingerprint(&published) != fingerprint(&run) || !witnesses.agree_with(&run) {
             return Ok(());
         }
     }
     make_public_rows(db, id)?;
     replace(db, &mut Known::default(), id, &run)?;
     Ok(())
+}
+
+/// What the rows of a run say of its tests besides.
+struct Witnesses {
+    fingerprint: Option<Vec<u8>>,
+    core: Option<i64>,
+    source: Option<String>,
+    tests: usize,
+    public_tests: usize,
+}
+
+impl Witnesses {
+    fn read(db: &Connection, id: i64) -> rusqlite::Result<Self> {
+        db.query_row(
+            "SELECT fingerprint, core, CAST(source AS TEXT),
+                 (SELECT count(*) FROM localstore_tests t WHERE t.run_id = r.run_id),
+                 (SELECT count(*) FROM test_results p WHERE p.benchmark_run_id = r.run_id)
+             FROM localstore_runs r WHERE run_id = ?1",
+            [id],
+            |row| {
+                Ok(Self {
+                    fingerprint: row.get_ref(0)?.as_bytes().ok().map(<[u8]>::to_vec),
+                    core: row.get_ref(1)?.as_i64().ok(),
+                    source: row.get(2)?,
+                    tests: row.get(3)?,
+                    public_tests: row.get(4)?,
+                })
+            },
+        )
+    }
+
+    /// Whether the run is all that there is of it.
+    fn are_of(&self, run: &Run) -> bool {
+        let source = self.source.as_deref().and_then(Source::from_name);
+        self.tests == run.tests.len() && source.is_some()
+    }
+
+    /// Whether no test was lost, and the speeds are those of before.
+    fn agree_with(&self, run: &Run) -> bool {
+        self.public_tests == run.tests.len() && self.core == Some(core(run))
+    }
 }
 
 /// The run with the values that the public table has of it.

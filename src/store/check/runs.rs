@@ -146,6 +146,7 @@ impl Stored {
         let test = match read_test(row) {
             Ok(test) => Ok(test),
             Err(error @ Error::SqliteFailure(..)) => return Err(error),
+            Err(Error::FromSqlConversionFailure(_, _, why)) => Err(why.to_string()),
             Err(error) => Err(error.to_string()),
         };
         let published_in: Option<i64> = row.get(MORE + 4)?;
