@@ -58,6 +58,18 @@ pub fn median_of_sorted(sorted: &[f64]) -> Option<f64> {
     Some(f64::midpoint(lower, upper))
 }
 
+/// The standard deviation that a normal distribution with this median absolute deviation has, which
+/// outliers do not inflate; 0 of nothing.
+#[must_use]
+pub fn robust_deviation(values: &[f64]) -> f64 {
+    const MAD_TO_DEVIATION: f64 = 1.4826;
+    let Some(centre) = median(values) else {
+        return 0.0;
+    };
+    let distances: Vec<f64> = values.iter().map(|value| (value - centre).abs()).collect();
+    MAD_TO_DEVIATION * median(&distances).unwrap_or(0.0)
+}
+
 /// The geometric mean of values above zero; `None` of nothing, or if one has no logarithm.
 #[must_use]
 pub fn geometric_mean(values: &[f64]) -> Option<f64> {

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::basic::{DEVIATION_FLOOR, ln, median, number, percent};
+use super::basic::{DEVIATION_FLOOR, ln, median, number, percent, robust_deviation};
 
 /// Runs of which a level consists at least: fewer could be outliers.
 const MIN_SEGMENT: usize = 3;
@@ -17,9 +17,6 @@ pub const MAX_VALUES: usize = 1000;
 
 /// What a change must gain, in units of the noise, times ln n.
 const PENALTY: f64 = 3.0;
-
-/// From the deviation of a normal distribution to its median absolute deviation.
-const MAD_TO_DEVIATION: f64 = 1.4826;
 
 /// A lasting change of level.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -135,10 +132,7 @@ fn partition(logs: &[f64]) -> Vec<usize> {
 /// each of which holds the noise of two.
 fn noise(logs: &[f64]) -> f64 {
     let differences: Vec<f64> = logs.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    let centre = median(&differences).unwrap_or(0.0);
-    let distances: Vec<f64> = differences.iter().map(|d| (d - centre).abs()).collect();
-    let mad = median(&distances).unwrap_or(0.0);
-    (MAD_TO_DEVIATION * mad / std::f64::consts::SQRT_2).max(DEVIATION_FLOOR)
+    (robust_deviation(&differences) / std::f64::consts::SQRT_2).max(DEVIATION_FLOOR)
 }
 
 /// A segment that grows at its end and knows the sum of distances to its median.

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::basic::{DEVIATION_FLOOR, mean, median, number, variance};
+use super::basic::{DEVIATION_FLOOR, mean, median, number, robust_deviation, variance};
 use super::{Estimate, Tails};
 
 /// Earlier runs that are needed for an interval.
@@ -10,9 +10,6 @@ pub const MIN_EARLIER: usize = 3;
 
 /// Earlier runs below which a deviation is too uncertain to name outliers by.
 const MIN_FOR_OUTLIERS: usize = 8;
-
-/// From the median absolute deviation of a normal distribution to its standard deviation.
-const MAD_TO_DEVIATION: f64 = 1.4826;
 
 /// The range, around their median, in which the logarithms of earlier values are believed: what
 /// is outside is off by at least `min_change` percent and by many deviations, five, or eight where
@@ -26,8 +23,7 @@ pub fn believed(values: &[f64], min_change: f64) -> RangeInclusive<f64> {
     let (Some(middle), true) = (median(values), values.len() > MIN_EARLIER) else {
         return f64::NEG_INFINITY..=f64::INFINITY;
     };
-    let distances: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
-    let deviation = MAD_TO_DEVIATION * median(&distances).unwrap_or(0.0);
+    let deviation = robust_deviation(values);
     let deviations = if values.len() < MIN_FOR_OUTLIERS {
         8.0
     } else {

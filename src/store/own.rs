@@ -184,12 +184,10 @@ pub fn environments(
     db: &Connection,
     accelerator: &Option<Text>,
 ) -> rusqlite::Result<Vec<(i64, Environment)>> {
-    db.prepare_cached(
-        "SELECT id, runtime_name, runtime_version, runtime_commit, cpu_name, cpu_arch, ram_gb,
-                kernel_type, kernel_release, system_version, accelerator_name, manufacturer,
-                memory_gb, accelerator_type
-         FROM localstore_environments WHERE accelerator_name IS ?1",
-    )?
+    db.prepare_cached(&format!(
+        "SELECT e.id, {ENVIRONMENT_COLUMNS} FROM localstore_environments e
+         WHERE e.accelerator_name IS ?1"
+    ))?
     .query_map([SqlText(accelerator)], |row| {
         Ok((row.get(0)?, read_environment(row)?))
     })?

@@ -22,6 +22,15 @@ fn changed() -> Sandbox {
     store(&benches)
 }
 
+/// The ids of the runs that the command shows.
+fn ids(sandbox: &Sandbox, command: &str, args: &[&str]) -> Vec<i64> {
+    let mut all = vec![command, "-o", "jsonl"];
+    all.extend(args);
+    let text = sandbox.run(all).text();
+    let id = |line: &str| serde_json::from_str::<Value>(line).unwrap()["id"].as_i64();
+    text.lines().map(|line| id(line).unwrap()).collect()
+}
+
 #[test]
 fn a_trend_tells_where_its_level_changed_and_what_changed_there() {
     let sandbox = changed();
@@ -72,19 +81,11 @@ fn a_configuration_is_chosen_by_a_run_or_by_filters() {
 }
 
 #[test]
-fn runs_come_as_they_were_measured_and_from_any_source() {
+fn runs_come_as_they_were_measured() {
     let mut benches = days(1..=3);
     benches.reverse();
     let sandbox = store(&benches);
-    let ids = |args: &[&str]| {
-        let mut all = vec!["history", "-o", "jsonl"];
-        all.extend(args);
-        let text = sandbox.run(all).text();
-        let id = |line: &str| serde_json::from_str::<Value>(line).unwrap()["id"].as_i64();
-        text.lines()
-            .map(|line| id(line).unwrap())
-            .collect::<Vec<_>>()
-    };
+    let ids = |args: &[&str]| ids(&sandbox, "history", args);
     assert_eq!(ids(&[]), [3, 2, 1]);
     assert_eq!(ids(&["--limit", "2"]), [2, 1]);
     assert_eq!(ids(&["--limit", "0"]), [3, 2, 1]);
@@ -180,15 +181,7 @@ fn best_ranks_the_best_run_of_each_model_on_each_accelerator() {
         bench(0.5, "b", "x", "other"),
         partial,
     ]);
-    let ids = |args: &[&str]| {
-        let mut all = vec!["best", "-o", "jsonl"];
-        all.extend(args);
-        let text = sandbox.run(all).text();
-        let id = |line: &str| serde_json::from_str::<Value>(line).unwrap()["id"].as_i64();
-        text.lines()
-            .map(|line| id(line).unwrap())
-            .collect::<Vec<_>>()
-    };
+    let ids = |args: &[&str]| ids(&sandbox, "best", args);
     assert_eq!(ids(&[]), [4, 2, 5]);
     assert_eq!(ids(&["--runtime", "other"]), [3, 5]);
     assert_eq!(ids(&["--model", "A"]), [4, 2]);
