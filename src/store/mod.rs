@@ -432,7 +432,7 @@ fn refuse_what_is_not_ours(path: &Path, schema: Schema) -> Result<()> {
 fn failure(path: &Path, error: &rusqlite::Error) -> Error {
     let plain = |why: &str| Error::new(path.display(), why);
     let Some(code) = error.sqlite_error_code() else {
-        return Error::new(path.display(), error);
+        return Error::new(path.display(), reason(error));
     };
     match code {
         ErrorCode::NotADatabase => plain("this is not a database")
@@ -477,6 +477,8 @@ fn reason(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqliteFailure(code, None) => code.to_string(),
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        // The statement says nothing to people.
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
         other => other.to_string(),
     }
 }

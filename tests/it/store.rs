@@ -456,3 +456,15 @@ fn runs_added_at_once_take_the_ids_that_they_take_one_by_one() {
         ids(&at_once)
     );
 }
+
+#[test]
+fn a_table_that_lacks_a_column_is_named_without_the_statement() {
+    let sandbox = Sandbox::new();
+    sandbox.add([RUN]);
+    sandbox
+        .db()
+        .execute_batch("ALTER TABLE localstore_submissions DROP COLUMN site")
+        .unwrap();
+    let said = sandbox.run(["list"]).failed();
+    assert!(said.ends_with("no such column: site"), "{said}");
+}
