@@ -1,4 +1,10 @@
 //! What LocalScore prints to stderr before it measures: runtime, system, GPU.
+//!
+//! Other programs print `Version:` and `CPU:` too. So a block counts only as LocalScore prints it:
+//! its title, its labels in their order and padded as there, and the line that closes it; and the
+//! blocks count only in their order.
+
+use std::fmt;
 
 use crate::formats::number;
 use crate::model::{AcceleratorInfo, Environment, Run, Source, Text};
@@ -9,103 +15,219 @@ pub struct Banner {
     environment: Environment,
     /// The GPU that is used, or the first one of Apple.
     gpu: Option<AcceleratorInfo>,
-    block: Block,
+    /// The block that was read last.
+    last: Option<Title>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Block {
-    #[default]
-    Other,
+/// A block that is being read.
+#[derive(Debug)]
+pub struct Block {
+    title: Title,
+    values: Vec<Vec<u8>>,
+    lines: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Title {
+    Runtime,
+    System,
     Gpu,
     Metal,
 }
 
-/// The labels, each with its colon.
-const LABELS: [&str; 11] = [
-    "llamafile version:",
-    "llama.cpp commit:",
-    "Kernel Type:",
-    "Kernel Release:",
-    "Version:",
-    "System Architecture:",
-    "CPU:",
-    "RAM:",
-    "GPU Name:",
-    "VRAM:",
-    "Core Count:",
-];
+/// What becomes of a block with its next line.
+pub enum Step {
+    /// It goes on.
+    More,
+    /// It is whole.
+    Whole,
+    /// It is not as LocalScore prints it, and the line belongs to something else.
+    Broken,
+}
+
+/// A block has no more lines, those of other programs between its own included.
+const MOST_LINES: usize = 64;
+
+impl Title {
+    fn of(line: &[u8]) -> Option<Self> {
+        let inner = line.strip_prefix(b"=====")?.strip_suffix(b"=====")?;
+        let title = inner.trim_ascii_start();
+        let is_centred = |byte: &u8| *byte == b'=';
+        let begin = title.iter().position(|byte| !is_centred(byte))?;
+        let end = title.iter().rposition(|byte| !is_centred(byte))? + 1;
+        match title[begin..end].trim_ascii() {
+            b"LocalScore Runtime Information" => Some(Self::Runtime),
+            b"System Information" => Some(Self::System),
+            b"GPU information" => Some(Self::Metal),
+            title => {
+                let number = title.strip_prefix(b"Active GPU (GPU ")?;
+                let number = number.strip_suffix(b") Information")?;
+                number.iter().all(u8::is_ascii_digit).then_some(Self::Gpu)
+            }
+        }
+    }
+
+    /// The labels, and the column at which their values begin.
+    fn labels(self) -> (&'static [&'static str], usize) {
+        match self {
+            Self::Runtime => (&["llamafile version:", "llama.cpp commit:"], 21),
+            Self::System => (
+                &[
+                    "Kernel Type:",
+                    "Kernel Release:",
+                    "Version:",
+                    "System Architecture:",
+                    "CPU:",
+                    "RAM:",
+                ],
+                21,
+            ),
+            Self::Gpu => (
+                &[
+                    "GPU Name:",
+                    "VRAM:",
+                    "Streaming Multiprocessors:",
+                    "CUDA Capability:",
+                ],
+                27,
+            ),
+            Self::Metal => (
+                &[
+                    "GPU Name:",
+                    "VRAM:",
+                    "Core Count:",
+                    "Metal Version:",
+                    "GPU Family:",
+                    "Common GPU Family:",
+                ],
+                27,
+            ),
+        }
+    }
+
+    /// Whether it may come after this one.
+    fn follows(self, last: Option<Self>) -> bool {
+        match self {
+            Self::Runtime => true,
+            Self::System => last == Some(Self::Runtime),
+            Self::Gpu | Self::Metal => last == Some(Self::System),
+        }
+    }
+}
+
+impl fmt::Display for Title {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Runtime => "LocalScore Runtime Information",
+            Self::System => "System Information",
+            Self::Gpu => "Active GPU Information",
+            Self::Metal => "GPU information",
+        })
+    }
+}
+
+/// Whether the line, which may have colours in it, is the title of a block.
+pub fn is_title(line: &[u8]) -> bool {
+    Title::of(&crate::formats::console::plain(line)).is_some()
+}
+
+impl Block {
+    /// The block of which this line, without escapes, is the title.
+    pub fn begin(line: &[u8]) -> Option<Self> {
+        Some(Self {
+            title: Title::of(line)?,
+            values: Vec::new(),
+            lines: 0,
+        })
+    }
+
+    /// Takes the next line, without escapes.
+    pub fn push(&mut self, line: &[u8]) -> Step {
+        self.lines += 1;
+        let (labels, column) = self.title.labels();
+        if line.len() >= 70 && line.iter().all(|&byte| byte == b'=') {
+            let is_whole = self.values.len() == labels.len();
+            return if is_whole { Step::Whole } else { Step::Broken };
+        }
+        if self.lines > MOST_LINES || Title::of(line).is_some() {
+            return Step::Broken;
+        }
+        // Another program may print between two lines.
+        let label = labels
+            .iter()
+            .position(|label| line.starts_with(label.as_bytes()));
+        let Some(label) = label else {
+            return Step::More;
+        };
+        let (padding, value) = match line.split_at_checked(column) {
+            Some((head, value)) => (&head[labels[label].len()..], value),
+            None => (&line[labels[label].len()..], &[][..]),
+        };
+        if label != self.values.len() || !padding.iter().all(|&byte| byte == b' ') {
+            return Step::Broken;
+        }
+        self.values.push(value.trim_ascii_end().to_vec());
+        Step::More
+    }
+
+    /// What is said of a block that is not taken.
+    pub fn left_out(&self) -> String {
+        format!(
+            "'{}' is not as LocalScore prints it, and is left out",
+            self.title
+        )
+    }
+}
 
 impl Banner {
-    /// Takes a line of the text, without escapes.
-    pub fn line(&mut self, line: &[u8]) {
-        // Nearly every line of a log ends here.
-        match line.first() {
-            Some(b'=') => self.title(line),
-            Some(b'l' | b'K' | b'V' | b'S' | b'C' | b'R' | b'G') => {
-                let label = LABELS
-                    .iter()
-                    .find(|label| line.starts_with(label.as_bytes()));
-                if let Some(label) = label {
-                    self.value(label, line[label.len()..].trim_ascii());
-                }
+    /// Takes a whole block; false if it is not in its place.
+    pub fn take(&mut self, block: &Block) -> bool {
+        if !block.title.follows(self.last) {
+            return false;
+        }
+        let mut values = block.values.iter();
+        let mut value = || values.next().cloned().unwrap_or_default();
+        match block.title {
+            Title::Runtime => {
+                // LocalScore prints the banner anew for each run.
+                *self = Self::default();
+                let runtime = &mut self.environment.runtime;
+                runtime.name = Some("llamafile".into());
+                runtime.version = Some(value().into());
+                runtime.commit = Some(value().into());
             }
-            _ => {}
-        }
-    }
-
-    fn title(&mut self, line: &[u8]) {
-        let has = |words: &str| memchr::memmem::find(line, words.as_bytes()).is_some();
-        self.block = Block::Other;
-        if has(" LocalScore Runtime Information ") {
-            *self = Self::default();
-            self.environment.runtime.name = Some("llamafile".into());
-        } else if has(" Active GPU (GPU ") {
-            self.block = Block::Gpu;
-        } else if has(" GPU information ") {
-            self.block = Block::Metal;
-        }
-    }
-
-    fn value(&mut self, label: &str, value: &[u8]) {
-        let text = || Some(Text::from(value.to_vec()));
-        let gib = || number::parse(value.strip_suffix(b" GiB").unwrap_or(value));
-        let Environment {
-            runtime, system, ..
-        } = &mut self.environment;
-        match (label, self.block) {
-            ("llamafile version:", _) => runtime.version = text(),
-            ("llama.cpp commit:", _) => runtime.commit = text(),
-            ("Kernel Type:", _) => system.kernel_type = text(),
-            ("Kernel Release:", _) => system.kernel_release = text(),
-            ("Version:", _) => system.version = text(),
-            ("System Architecture:", _) => system.cpu_arch = text(),
-            ("CPU:", _) => system.cpu_name = text(),
-            ("RAM:", _) => system.ram_gb = gib(),
-            ("GPU Name:", Block::Gpu) => {
+            Title::System => {
+                let system = &mut self.environment.system;
+                system.kernel_type = Some(value().into());
+                system.kernel_release = Some(value().into());
+                system.version = Some(value().into());
+                system.cpu_arch = Some(value().into());
+                system.cpu_name = Some(value().into());
+                system.ram_gb = gib(&value());
+            }
+            Title::Gpu => {
                 self.gpu = Some(AcceleratorInfo {
-                    name: text(),
+                    name: Some(value().into()),
+                    memory_gb: gib(&value()),
                     kind: Some("GPU".into()),
-                    ..AcceleratorInfo::default()
+                    manufacturer: None,
                 });
             }
-            ("VRAM:", Block::Gpu | Block::Metal) => {
-                let gpu = self.gpu.get_or_insert_default();
-                gpu.memory_gb = gib();
+            Title::Metal => {
+                let cpu = self.environment.system.cpu_name.as_ref();
+                let cpu = cpu.map(Text::as_bytes).unwrap_or_default();
+                let (_, memory, cores) = (value(), value(), value());
+                // On Apple the accelerator is the processor with the number of its GPU cores.
+                self.gpu = Some(AcceleratorInfo {
+                    name: Some([cpu, b"+", &cores, b"GPU"].concat().into()),
+                    memory_gb: gib(&memory),
+                    kind: Some("GPU".into()),
+                    manufacturer: Some("Apple".into()),
+                });
             }
-            // On Apple the accelerator is the processor with the number of its GPU cores.
-            ("Core Count:", Block::Metal) => {
-                let mut name = system
-                    .cpu_name
-                    .as_ref()
-                    .map_or_else(Vec::new, |cpu| cpu.as_bytes().to_vec());
-                name.extend([b"+", value, b"GPU"].concat());
-                let gpu = self.gpu.get_or_insert_default();
-                gpu.name = Some(name.into());
-                gpu.manufacturer = Some("Apple".into());
-                gpu.kind = Some("GPU".into());
-            }
-            _ => {}
         }
+        self.last = Some(block.title);
+        true
     }
 
     /// Fills in what the run lacks.
@@ -134,4 +256,8 @@ impl Banner {
         }
         run.environment.complete(&environment);
     }
+}
+
+fn gib(value: &[u8]) -> Option<f64> {
+    number::parse(value.strip_suffix(b" GiB")?)
 }

@@ -5,51 +5,83 @@ use std::io::{self, Read};
 use super::input::{MAX_DOCUMENT, newlines};
 use super::signs::{begins_something, cut_off, foreign_json};
 use super::text::{indentation, trim_end, trim_nuls, trim_start};
-use super::{Capture, Found};
+use super::{Capture, NO_RESULTS, may_be_ours};
+use crate::formats::json::Inner;
 use crate::formats::{Document, Flaw, FlawKind, json};
+use crate::model::Test;
+
+/// How often the same bytes may be looked at, where one document after the other is wrong.
+const MAX_SCANS: u64 = 8;
 
 impl<R: Read> Capture<R> {
     /// Reads the json document that begins here, after so many spaces.
-    pub(super) fn json(&mut self, indent: usize) -> io::Result<Option<Found>> {
+    pub(super) fn json(&mut self, indent: usize) -> io::Result<()> {
         let Some(mut end) = self.json_end(indent)? else {
             // An opening brace of some other text.
             let end = self.input.line_end(0)?.unwrap_or(1);
-            self.input.consume(end);
-            return Ok(None);
+            self.pass(end);
+            return Ok(());
         };
+        let whole = end;
+        self.scanned += whole as u64;
+        let first = self.input.line();
         let text = trim_nuls(&self.input.unread()[..end]);
-        let (document, flaw) = if end > MAX_DOCUMENT {
+        let (document, length, flaw) = if end > MAX_DOCUMENT {
             let why = "a json document of more than 16 MiB";
-            (Document::default(), Some(Flaw::new(0, why)))
+            (Document::default(), end, Some(Flaw::new(0, why)))
         } else {
-            let (document, length, flaw) = read_json(text);
-            end = if flaw.is_none() {
-                length
-            } else {
-                length.max(1)
-            };
-            (document, flaw)
+            read_json(text)
         };
-        let found = match flaw {
-            None => Some(self.run(document)),
-            Some(flaw) => {
-                let before = &text[..flaw.offset.min(trim_end(text).len())];
-                let line = self.input.line() + newlines(before);
-                let tests = document.run.tests.len();
-                match flaw.kind {
-                    FlawKind::Foreign => {
-                        let why = foreign_json(text).map_or(flaw.why, str::to_owned);
-                        self.foreign.get_or_insert((line, why));
-                        None
-                    }
-                    FlawKind::Cut if self.options.partial && tests > 0 => Some(self.run(document)),
-                    FlawKind::Cut => Some(self.bad(line, cut_off("document", tests))),
-                    FlawKind::Bad => Some(self.bad(line, flaw.why)),
+        end = length.max(1);
+        match flaw {
+            None => {
+                self.end_tests();
+                self.run(document);
+            }
+            Some(flaw) if flaw.kind == FlawKind::Foreign => {
+                if let Some((inner, length)) = read_inner(text, first) {
+                    end = length;
+                    inner.into_iter().for_each(|one| self.take_inner(one));
+                } else {
+                    let why = foreign_json(text).map_or(flaw.why, str::to_owned);
+                    self.end_tests();
+                    self.note_foreign(&why);
                 }
             }
-        };
+            Some(flaw) => {
+                let before = &text[..flaw.offset.min(trim_end(text).len())];
+                let line = first + newlines(before);
+                let tests = document.run.tests.len();
+                self.end_tests();
+                match flaw.kind {
+                    FlawKind::Cut if self.options.partial && tests > 0 => self.run(document),
+                    FlawKind::Cut => self.bad(line, cut_off("document", tests)),
+                    _ => self.bad(line, flaw.why),
+                }
+                if self.scanned > MAX_SCANS * (self.input.consumed() + MAX_DOCUMENT as u64) {
+                    end = whole;
+                }
+            }
+        }
         self.input.consume(end);
-        Ok(found)
+        if self.input.has_prefix() {
+            self.set_prefix(None);
+        }
+        Ok(())
+    }
+
+    fn take_inner(&mut self, inner: InnerRead) {
+        match inner {
+            InnerRead::Test(test, bytes, line) => self.test(test, bytes, line),
+            InnerRead::Document(document) => {
+                self.end_tests();
+                self.run(document);
+            }
+            InnerRead::Bad(line, why) => {
+                self.end_tests();
+                self.bad(line, why);
+            }
+        }
     }
 
     /// Where the json text that begins here ends. `None` if it is none.
@@ -175,6 +207,36 @@ impl<R: Read> Capture<R> {
     }
 }
 
+/// What lies deeper in a document that is none of ours.
+enum InnerRead {
+    Document(Document),
+    /// A test, its bytes and its line.
+    Test(Result<Test, Flaw>, usize, u64),
+    /// What is wrong on this line.
+    Bad(u64, String),
+}
+
+/// Reads what lies deeper in a document that is none of ours and begins on the line `first`, and
+/// tells how long that document is; `None` if there is nothing.
+fn read_inner(text: &[u8], first: u64) -> Option<(Vec<InnerRead>, usize)> {
+    if !may_be_ours(text) {
+        return None;
+    }
+    let (inner, length) = json::find_inner(text).ok()?;
+    let line_of = |offset: usize| first + newlines(&text[..offset]);
+    let read = |one: &Inner| match one {
+        Inner::Test(at) => {
+            let test = json::read_test(&text[at.clone()]);
+            InnerRead::Test(test, at.len(), line_of(at.start))
+        }
+        Inner::Document(at) => match json::read(&text[at.clone()]) {
+            Ok((document, _)) => InnerRead::Document(document),
+            Err(flaw) => InnerRead::Bad(line_of(at.start + flaw.offset), flaw.why),
+        },
+    };
+    (!inner.is_empty()).then(|| (inner.iter().map(read).collect(), length))
+}
+
 /// Reads a json text: what there is, how long it is, and what is wrong with it.
 ///
 /// Behind a document that was interrupted there may be other text: a `^C`, or a line that begins
@@ -184,7 +246,7 @@ fn read_json(text: &[u8]) -> (Document, usize, Option<Flaw>) {
     if !json::is_ours(text) {
         let flaw = Flaw {
             kind: FlawKind::Foreign,
-            ..Flaw::new(0, "no \"results\" in this json document")
+            ..Flaw::new(0, NO_RESULTS)
         };
         return (Document::default(), text.len(), Some(flaw));
     }

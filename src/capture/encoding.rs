@@ -1,6 +1,12 @@
-//! UTF-16, which PowerShell's `>` writes, as UTF-8; every other text as it is.
+//! UTF-16, which PowerShell's `>` writes, as UTF-8, and recordings as what they show; every other
+//! text as it is.
 
 use std::io::{self, Read};
+
+use super::recording::Recording;
+
+/// A line of a recording that is longer than this is taken for text.
+const LONGEST_LINE: usize = 1 << 20;
 
 /// Reads a text; if it begins as UTF-16 does, with or without a byte order mark, as UTF-8.
 pub struct Decoder<R> {
@@ -19,6 +25,7 @@ enum Encoding {
     Unknown,
     Bytes,
     Utf16(fn([u8; 2]) -> u16),
+    Recording(Recording),
 }
 
 impl<R: Read> Decoder<R> {
@@ -32,9 +39,9 @@ impl<R: Read> Decoder<R> {
         }
     }
 
-    /// Reads the first two bytes.
+    /// Reads as much as is needed to tell: two bytes, or the first line of a recording.
     fn detect(&mut self) -> io::Result<()> {
-        while self.raw.len() < 2 {
+        while self.raw.len() < 2 || Recording::may_be(&self.raw) {
             let mut byte = [0];
             if self.inner.read(&mut byte)? == 0 {
                 break;
@@ -47,14 +54,25 @@ impl<R: Read> Decoder<R> {
             [0xfe, 0xff] => Encoding::Utf16(u16::from_be_bytes),
             [low, 0] if low != 0 => Encoding::Utf16(u16::from_le_bytes),
             [0, low] if low != 0 => Encoding::Utf16(u16::from_be_bytes),
-            _ => Encoding::Bytes,
+            _ => Recording::of(&self.raw).map_or(Encoding::Bytes, Encoding::Recording),
         };
         match self.encoding {
             Encoding::Bytes => self.decoded = std::mem::take(&mut self.raw),
-            _ if self.raw.contains(&0xff) => self.raw.clear(),
+            Encoding::Utf16(_) if self.raw.contains(&0xff) => self.raw.clear(),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Decodes the lines that have been read.
+    fn decode_lines(&mut self, recording: Recording, ended: bool) {
+        let whole = memchr::memrchr(b'\n', &self.raw).map_or(0, |at| at + 1);
+        let all = ended || self.raw.len() - whole > LONGEST_LINE;
+        let length = if all { self.raw.len() } else { whole };
+        for line in self.raw[..length].split_inclusive(|&byte| byte == b'\n') {
+            recording.decode(line, &mut self.decoded);
+        }
+        self.raw.drain(..length);
     }
 
     /// Decodes what has been read, but for the half of a character at its end.
@@ -91,7 +109,7 @@ impl<R: Read> Read for Decoder<R> {
             match self.encoding {
                 Encoding::Unknown => self.detect()?,
                 Encoding::Bytes => return self.inner.read(buffer),
-                Encoding::Utf16(unit) => {
+                encoding => {
                     self.decoded.clear();
                     self.given = 0;
                     let before = self.raw.len();
@@ -99,7 +117,11 @@ impl<R: Read> Read for Decoder<R> {
                     let read = self.inner.read(&mut self.raw[before..]);
                     self.raw.truncate(before + *read.as_ref().unwrap_or(&0));
                     let ended = read? == 0;
-                    self.decode(unit, ended);
+                    match encoding {
+                        Encoding::Utf16(unit) => self.decode(unit, ended),
+                        Encoding::Recording(recording) => self.decode_lines(recording, ended),
+                        Encoding::Unknown | Encoding::Bytes => {}
+                    }
                     if ended && self.decoded.is_empty() {
                         return Ok(0);
                     }

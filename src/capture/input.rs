@@ -1,25 +1,41 @@
 //! The text in which runs are looked for, read in a stream.
+//!
+//! Logs put something before each line: a time stamp, the name of a container, a mark of quotation.
+//! Once such a [`Prefix`] is set, lines are handed over without it. So what has been read lies in
+//! two parts: what can be looked at, and behind it the raw lines, which come over one by one.
 
 use std::io::{self, Read};
+
+use super::prefix::Prefix;
 
 /// A run's document that is larger than this is none.
 pub const MAX_DOCUMENT: usize = 16 << 20;
 
 /// The least room that a read is given; the buffer grows with the documents.
-const CHUNK: usize = 16 << 10;
+const CHUNK: usize = 64 << 10;
+
+/// A prefix is taken off no line that is longer than this.
+const LONGEST_LINE: usize = 1 << 20;
 
 /// What has been read of the text and not been used yet.
 pub struct Input<R> {
     reader: R,
     buffer: Vec<u8>,
-    /// Where the unread part of the buffer begins, and where it ends.
+    /// What can be looked at.
     start: usize,
     end: usize,
-    /// The line on which it begins, from 1.
+    /// What has been read behind it; without a prefix nothing.
+    raw: usize,
+    filled: usize,
+    prefix: Option<Prefix>,
+    /// Whether the line that came over last had the prefix.
+    is_stripped: bool,
+    /// The line on which the unread part begins, from 1.
     line: u64,
+    /// How much has been consumed, prefixes not counted.
+    consumed: u64,
     ended: bool,
-    /// How much was read.
-    length: u64,
+    is_empty: bool,
     pause: bool,
 }
 
@@ -30,9 +46,14 @@ impl<R: Read> Input<R> {
             buffer: Vec::new(),
             start: 0,
             end: 0,
+            raw: 0,
+            filled: 0,
+            prefix: None,
+            is_stripped: false,
             line: 1,
+            consumed: 0,
             ended: false,
-            length: 0,
+            is_empty: true,
             pause: false,
         }
     }
@@ -47,9 +68,14 @@ impl<R: Read> Input<R> {
         self.line
     }
 
+    /// How many bytes have been consumed.
+    pub fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
     /// Whether the text is empty.
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.is_empty
     }
 
     /// Makes the next read fail once with [`io::ErrorKind::WouldBlock`] before it waits for more.
@@ -57,8 +83,41 @@ impl<R: Read> Input<R> {
         self.pause = true;
     }
 
-    /// The end of the line at `from`, its newline included; the end of the text ends it too.
+    /// Whether a prefix is taken off.
+    pub fn has_prefix(&self) -> bool {
+        self.prefix.is_some()
+    }
+
+    /// Whether the line that came over last had the prefix.
+    pub fn is_stripped(&self) -> bool {
+        self.prefix.is_some() && self.is_stripped
+    }
+
+    /// From here on, lines come without this prefix.
+    pub fn set_prefix(&mut self, prefix: Option<Prefix>) {
+        // What could be looked at is raw again.
+        let unread = self.start..self.end;
+        let begin = self.raw - unread.len();
+        self.buffer.copy_within(unread, begin);
+        self.raw = begin;
+        self.start = begin;
+        self.end = begin;
+        self.is_stripped = false;
+        self.prefix = prefix;
+        if self.prefix.is_none() {
+            self.raw = self.filled;
+            self.end = self.filled;
+        }
+    }
+
+    /// The end of the line at `from`, its newline included; the end of the text ends it too, and so
+    /// does the size of a document.
     pub fn line_end(&mut self, from: usize) -> io::Result<Option<usize>> {
+        self.line_end_within(from, MAX_DOCUMENT)
+    }
+
+    /// As [`Self::line_end`], with another size.
+    pub fn line_end_within(&mut self, from: usize, most: usize) -> io::Result<Option<usize>> {
         let mut searched = from;
         loop {
             let unread = self.unread();
@@ -66,7 +125,7 @@ impl<R: Read> Input<R> {
                 return Ok(Some(searched + step + 1));
             }
             searched = unread.len();
-            if searched > MAX_DOCUMENT || !self.fill()? {
+            if searched > most || !self.fill()? {
                 return Ok((searched > from).then_some(searched));
             }
         }
@@ -76,40 +135,124 @@ impl<R: Read> Input<R> {
     pub fn consume(&mut self, length: usize) {
         self.line += newlines(&self.unread()[..length]);
         self.start += length;
+        self.consumed += length as u64;
     }
 
-    /// Reads more; false at the end.
+    /// Makes more to look at; false at the end.
     pub fn fill(&mut self) -> io::Result<bool> {
+        if self.prefix.is_none() {
+            let more = self.read()?;
+            self.end = self.filled;
+            self.raw = self.filled;
+            return Ok(more);
+        }
+        let mut searched = self.raw;
+        loop {
+            let found = memchr::memchr(b'\n', &self.buffer[searched..self.filled]);
+            let end = found.map_or(self.filled, |step| searched + step + 1);
+            if found.is_some() || self.ended || end - self.raw > LONGEST_LINE {
+                let more = end > self.raw;
+                self.take_over(end);
+                return Ok(more);
+            }
+            let before = self.raw;
+            self.read()?;
+            searched = end - before + self.raw;
+        }
+    }
+
+    /// Takes over the raw line that ends here, without its prefix.
+    fn take_over(&mut self, end: usize) {
+        let line = &self.buffer[self.raw..end];
+        let length = self.prefix.as_ref().and_then(|prefix| prefix.length(line));
+        self.is_stripped = length.is_some();
+        let begin = self.raw + length.unwrap_or(0);
+        self.buffer.copy_within(begin..end, self.end);
+        self.end += end - begin;
+        self.raw = end;
+    }
+
+    /// Reads more behind what is there; false at the end.
+    fn read(&mut self) -> io::Result<bool> {
         if self.ended {
             return Ok(false);
         }
         if std::mem::take(&mut self.pause) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        // What has been used makes room once it is the larger part.
-        if self.start > self.end - self.start {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
-        if self.buffer.len() - self.end < CHUNK {
-            let size = (2 * self.buffer.len()).max(2 * CHUNK);
-            self.buffer.resize(size, 0);
+        if self.buffer.len() - self.filled < CHUNK {
+            self.make_room();
         }
         let read = loop {
-            match self.reader.read(&mut self.buffer[self.end..]) {
+            match self.reader.read(&mut self.buffer[self.filled..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => break other?,
             }
         };
-        self.end += read;
-        self.length += read as u64;
+        self.filled += read;
+        self.is_empty &= read == 0;
         self.ended = read == 0;
         Ok(!self.ended)
+    }
+
+    /// Moves both parts to the beginning, and grows where what was used is too little.
+    fn make_room(&mut self) {
+        let used = self.filled - (self.raw - self.end) - self.start;
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        self.buffer.copy_within(self.raw..self.filled, self.end);
+        self.raw = self.end;
+        self.filled = used;
+        if self.buffer.len() - used < CHUNK.max(used / 4) {
+            let size = (used + used / 2).max(4 * CHUNK);
+            self.buffer.resize(size, 0);
+        }
     }
 }
 
 /// The number of newlines.
 pub fn newlines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives three bytes at a time.
+    struct Slowly<'a>(&'a [u8]);
+
+    impl Read for Slowly<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = buffer.len().min(3);
+            self.0.read(&mut buffer[..length])
+        }
+    }
+
+    fn next_line<R: Read>(input: &mut Input<R>) -> String {
+        let end = input.line_end(0).unwrap().unwrap_or(0);
+        let line = String::from_utf8_lossy(&input.unread()[..end]).into_owned();
+        input.consume(end);
+        line
+    }
+
+    #[test]
+    fn lines_come_without_a_prefix_from_where_it_is_set_to_where_it_is_taken_back() {
+        let mut input = Input::new(Slowly(b"> a\n> b\nc\n> d\n> e\nlast"));
+        assert_eq!(next_line(&mut input), "> a\n");
+        input.line_end(0).unwrap();
+        input.set_prefix(Some(Prefix::of(b"> ")));
+        assert_eq!(next_line(&mut input), "b\n");
+        assert!(input.is_stripped());
+        assert_eq!(next_line(&mut input), "c\n");
+        assert!(!input.is_stripped());
+        assert_eq!(input.line(), 4);
+        input.set_prefix(None);
+        assert_eq!(next_line(&mut input), "> d\n");
+        input.set_prefix(Some(Prefix::of(b"> ")));
+        assert_eq!(next_line(&mut input), "e\n");
+        assert_eq!(next_line(&mut input), "last");
+        assert_eq!(next_line(&mut input), "");
+    }
 }

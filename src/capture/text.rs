@@ -23,24 +23,41 @@ pub fn trim_nuls(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// The text after what may stand before a document on its line: white space, a byte order mark,
-/// and the brackets and commas of an array of documents.
-pub fn trim_start(mut line: &[u8]) -> &[u8] {
+/// The text after what may stand before a table on its line: white space, a byte order mark, the
+/// end of a colour.
+pub fn trim_lead(line: &[u8]) -> &[u8] {
+    trim_all(line, |byte| matches!(byte, b' ' | b'\t' | b'\r' | 0))
+}
+
+/// The text after what may stand before a json document on its line: the same, and the brackets and
+/// commas of an array of documents.
+pub fn trim_start(line: &[u8]) -> &[u8] {
+    trim_all(line, |byte| {
+        matches!(byte, b' ' | b'\t' | b'\r' | 0 | b',' | b'[' | b']')
+    })
+}
+
+fn trim_all(mut line: &[u8], is_trimmed: impl Fn(u8) -> bool) -> &[u8] {
     const BOM: &[u8] = "\u{feff}".as_bytes();
     loop {
-        if let Some(rest) = line.strip_prefix(BOM) {
-            line = rest;
-        }
-        // Such as the end of a colour.
-        if let Some(sequence) = line.strip_prefix(b"\x1b[") {
-            let end = sequence
-                .iter()
-                .position(|byte| (0x40..=0x7e).contains(byte));
-            line = end.map_or(&[][..], |end| &sequence[end + 1..]);
-        }
-        match line.split_first() {
-            Some((b' ' | b'\t' | b'\r' | b',' | b'[' | b']' | 0, rest)) => line = rest,
+        let skipped = line.iter().position(|&byte| !is_trimmed(byte));
+        line = &line[skipped.unwrap_or(line.len())..];
+        line = match line.first() {
+            Some(0xef) if line.starts_with(BOM) => &line[BOM.len()..],
+            Some(0x1b) => match after_sequence(line) {
+                Some(rest) => rest,
+                None => return line,
+            },
             _ => return line,
         }
     }
+}
+
+/// What follows the control sequence with which the text begins; none is longer than a few numbers.
+fn after_sequence(text: &[u8]) -> Option<&[u8]> {
+    const LONGEST: usize = 64;
+    let sequence = text.strip_prefix(b"\x1b[")?;
+    let mut bytes = sequence.iter().take(LONGEST);
+    let end = bytes.position(|byte| (0x40..=0x7e).contains(byte))?;
+    Some(&sequence[end + 1..])
 }

@@ -11,8 +11,9 @@ use crate::output::{Spool, Stderr, Stdout, note, printable};
 use crate::store::{Added, Location, Store, Stored};
 use crate::submit::Site;
 
-/// The most runs that one transaction stores.
+/// The most runs that one transaction stores, and the most bytes of their captures.
 const BATCH: usize = 2048;
+const BATCH_BYTES: usize = 16 << 20;
 
 /// Where it is told what was stored.
 pub enum Messages<'a> {
@@ -37,6 +38,7 @@ pub struct Adder<'a> {
     out: Messages<'a>,
     store: Option<Store>,
     batch: Vec<Run>,
+    batch_bytes: usize,
     /// The runs that were found, new or not.
     found: Vec<i64>,
     failed: bool,
@@ -55,6 +57,7 @@ impl<'a> Adder<'a> {
             out,
             store: None,
             batch: Vec::new(),
+            batch_bytes: 0,
             found: Vec::new(),
             failed: false,
             heard: true,
@@ -124,6 +127,9 @@ impl<'a> Adder<'a> {
                 Some(Ok(Found::Pause)) => self.flush()?,
                 Some(Ok(Found::Link(link))) if std::mem::take(&mut linked) => self.link(&link)?,
                 Some(Ok(Found::Link(_))) => {}
+                Some(Ok(Found::Note { line, what })) => {
+                    tracing::info!("{}", printable(&format!("{name}:{line}: {what}")));
+                }
                 Some(Ok(Found::Bad { line, why })) => {
                     linked = false;
                     self.complain(&Error::new(format_args!("{name}:{line}"), why));
@@ -166,7 +172,8 @@ impl<'a> Adder<'a> {
         let mut run = document.run;
         run.environment.complete(&self.machine);
         self.batch.push(run);
-        if self.batch.len() >= BATCH {
+        self.batch_bytes += document.length;
+        if self.batch.len() >= BATCH || self.batch_bytes >= BATCH_BYTES {
             self.flush()?;
         }
         Ok(())
@@ -182,6 +189,7 @@ impl<'a> Adder<'a> {
     /// Stores what was found, then says so.
     fn flush(&mut self) -> Result<()> {
         let runs = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
         if runs.is_empty() {
             return Ok(());
         }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::Document;
+use super::grouping::MAX_TESTS;
 use super::number::{self, write_fixed};
 use crate::model::{Model, Run, Source, Test, Text};
 
@@ -138,8 +139,11 @@ fn fixed(value: f64, decimals: usize) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// A table of more rows than this is none.
-const MAX_TESTS: usize = 4096;
+/// A table of more bytes than this is none.
+const MAX_BYTES: usize = 16 << 20;
+
+/// A table of more columns than this is none of ours.
+const MAX_COLUMNS: usize = 1024;
 
 /// Reads the lines of a table, of which rows may be redrawn: the last state of each counts.
 ///
@@ -150,6 +154,7 @@ pub struct Reader {
     titles: Vec<Vec<u8>>,
     columns: Vec<String>,
     rows: Vec<Row>,
+    bytes: usize,
 }
 
 /// What became of a line.
@@ -249,6 +254,10 @@ fn trim(line: &[u8]) -> &[u8] {
 impl Reader {
     /// Takes the next line; the first one is the border.
     pub fn push(&mut self, line: &[u8]) -> Step {
+        self.bytes += line.len();
+        if self.bytes > MAX_BYTES {
+            return Step::Bad("a table of more than 16 MiB".to_owned());
+        }
         let line = plain(line);
         let line = trim(&line);
         if is_border(line) {
@@ -308,6 +317,7 @@ impl Reader {
     fn header(&mut self, cells: &[u8]) -> Step {
         let names = cells.split(|&byte| byte == b'|').map(<[u8]>::trim_ascii);
         self.columns = names
+            .take(MAX_COLUMNS)
             .map(|name| String::from_utf8_lossy(name).into_owned())
             .collect();
         let has = |name: &str| self.columns.iter().any(|column| column == name);
@@ -322,6 +332,7 @@ impl Reader {
         let cells: Vec<&[u8]> = cells
             .split(|&byte| byte == b'|')
             .map(<[u8]>::trim_ascii)
+            .take(MAX_COLUMNS + 1)
             .collect();
         if cells
             .iter()
@@ -358,10 +369,10 @@ impl Reader {
             ..Run::default()
         };
         let mut titles = std::mem::take(&mut self.titles).into_iter();
-        if let Some((name, memory)) = titles.next().and_then(|title| split_last(&title)) {
+        if let Some(title) = titles.next() {
+            let (name, memory_gb) = split_accelerator(title);
             run.environment.accelerator.name = known(name);
-            let gib = memory.strip_suffix(b" GiB").and_then(number::parse);
-            run.environment.accelerator.memory_gb = gib;
+            run.environment.accelerator.memory_gb = memory_gb;
         }
         let (name, quant) = titles
             .next()
@@ -380,7 +391,7 @@ impl Reader {
             .collect();
         Document {
             run,
-            unknown: Vec::new(),
+            ..Document::default()
         }
     }
 }
@@ -466,13 +477,20 @@ fn known(text: Vec<u8>) -> Option<Text> {
     (text != UNKNOWN.as_bytes()).then(|| text.into())
 }
 
-/// The two parts of a title, `NAME - DETAIL`, by the last dash.
-fn split_last(title: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    if let Some(detail) = title.strip_prefix(b"- ") {
-        return Some((Vec::new(), detail.to_vec()));
+/// Name and memory of an accelerator, `NAME - N GiB`; other clients leave the memory out.
+fn split_accelerator(title: Vec<u8>) -> (Vec<u8>, Option<f64>) {
+    let (name, memory) = if let Some(memory) = title.strip_prefix(b"- ") {
+        (&[][..], memory)
+    } else if let Some(at) = memchr::memmem::rfind(&title, b" - ") {
+        (&title[..at], &title[at + 3..])
+    } else {
+        return (title, None);
+    };
+    let gib = memory.strip_suffix(b" GiB").and_then(number::parse);
+    if gib.is_none() && memory != UNKNOWN.as_bytes() {
+        return (title, None);
     }
-    let at = memchr::memmem::rfind(title, b" - ")?;
-    Some((title[..at].to_vec(), title[at + 3..].to_vec()))
+    (name.to_vec(), gib)
 }
 
 /// Name and quantisation of a model. Both may contain a dash, so the first dash counts behind which

@@ -2,101 +2,155 @@
 //!
 //! It lacks the machine, the samples and the number of repetitions.
 
-use std::collections::HashSet;
 use std::io::{self, Write};
 
+use super::grouping::Grouping;
 use super::lexer::quoted;
 use super::number::{self, write_fixed};
 use super::{Document, Flaw, FlawKind};
-use crate::model::{BASELINE_TESTS, Draft, Field, Kind, Run, Source, Test, Text, Value};
+use crate::model::{Draft, Field, Kind, Run, Source, Test, Value};
 
 /// Whether a line names the columns of results: it must have both token counts, and a speed, which
 /// llama-bench calls otherwise.
 #[must_use]
 pub fn is_header(line: &[u8]) -> bool {
+    delimiter(line).is_some()
+}
+
+/// What stands between the columns of a header; `None` if the line is none.
+fn delimiter(line: &[u8]) -> Option<u8> {
     // The names are rare enough in other text that the search for them settles nearly every line.
     let find = |name: &[u8]| memchr::memmem::find(line, name).is_some();
-    find(b"n_prompt") && find(b"n_gen") && find(b"_tps") && count_values(line) <= MAX_COLUMNS && {
-        let columns = split(&mut csv_core::Reader::new(), line);
-        let has = |name: &[u8]| columns.iter().any(|column| column.trim_ascii() == name);
-        has(b"n_prompt") && has(b"n_gen") && (has(b"prompt_tps") || has(b"gen_tps"))
+    if !(find(b"n_prompt") && find(b"n_gen") && find(b"_tps")) {
+        return None;
+    }
+    // Spreadsheets write semicolons where the comma is in numbers.
+    [b',', b';', b'\t'].into_iter().find(|&delimiter| {
+        if count_values(line, delimiter) > MAX_COLUMNS {
+            return false;
+        }
+        let columns = || line.split(move |&byte| byte == delimiter).map(column_name);
+        let has = |name: &[u8]| columns().any(|column| column == name);
+        // In a string of a json document there is a quote somewhere.
+        let is_name = |column: &[u8]| memchr::memchr(b'"', column).is_none();
+        has(b"n_prompt")
+            && has(b"n_gen")
+            && (has(b"prompt_tps") || has(b"gen_tps"))
+            && columns().all(is_name)
+            && !columns()
+                .take_while(|column| field(column).is_none())
+                .any(is_behind_something)
+    })
+}
+
+/// The name of a column, with or without quotes.
+fn column_name(column: &[u8]) -> &[u8] {
+    let column = column.trim_ascii();
+    let quoted = column.strip_prefix(b"\"");
+    quoted
+        .and_then(|column| column.strip_suffix(b"\""))
+        .unwrap_or(column)
+}
+
+/// Whether the name of a field stands behind something else, such as a time stamp or a colour, and
+/// is not a part of a longer name.
+fn is_behind_something(column: &[u8]) -> bool {
+    if memchr::memchr(0x1b, column).is_some() {
+        return true;
+    }
+    let Some(at) = column.iter().rposition(|byte| b" \t|>:]".contains(byte)) else {
+        return false;
+    };
+    let is_plain = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b' ';
+    match field(&column[at + 1..]) {
+        Some(Field::Name) => !column[..=at].iter().all(is_plain),
+        found => found.is_some(),
+    }
+}
+
+fn field(name: &[u8]) -> Option<Field> {
+    // Other clients call the test's name so.
+    if name == b"test" {
+        Some(Field::Name)
+    } else {
+        Field::from_name(name)
     }
 }
 
 /// A line of more values than this is none of ours.
 const MAX_COLUMNS: usize = 1024;
 
-/// A run of more tests than this is none.
-const MAX_TESTS: usize = 4096;
-
-/// Puts the records of a csv together to runs.
-///
-/// A run ends where its tests begin again, that is with its first test or, after all nine, with any
-/// that it has; and where the model changes. A table without rows is a run without tests.
-#[derive(Debug, Default)]
+/// Reads the records of a csv, which [`Grouping`] puts together to runs. A table without rows is a
+/// run without tests.
 pub struct Assembler {
-    reader: Box<csv_core::Reader>,
+    /// Made for the first row: it costs more than many a table.
+    reader: Option<Box<csv_core::Reader>>,
+    delimiter: u8,
     columns: Vec<Option<Field>>,
     unknown: Vec<String>,
-    run: Run,
-    /// The tests of the run by their place in the baseline, a bit each, and by name.
-    baseline: u16,
-    seen: HashSet<(i64, i64, Text)>,
-    /// The first test of all: what every run is expected to begin with.
-    lead: Option<(i64, i64, Text)>,
+    grouping: Grouping,
     /// Whether an empty line came: then text may follow that is no row.
     interrupted: bool,
-    /// Whether the run has a bad row.
-    poisoned: bool,
-    found_any: bool,
+    /// Whether every value is in quotes, as LocalScore prints them: then every row begins with one.
+    quoted: bool,
 }
 
 impl Assembler {
     /// Begins with a header line.
     #[must_use]
     pub fn new(header: &[u8]) -> Self {
+        let delimiter = delimiter(header).unwrap_or(b',');
         let mut unknown = Vec::new();
-        let mut reader = Box::new(csv_core::Reader::new());
-        let columns = split(&mut reader, header)
-            .iter()
+        let columns = header
+            .split(|&byte| byte == delimiter)
             .map(|name| {
-                let name = name.trim_ascii();
-                // Other clients call the test's name so.
-                let field = if name == b"test" {
-                    Some(Field::Name)
-                } else {
-                    Field::from_name(name)
-                };
-                if field.is_none() {
+                let name = column_name(name);
+                let field = field(name);
+                // A data frame writes its index under no name.
+                if field.is_none() && !name.is_empty() {
                     unknown.push(String::from_utf8_lossy(name).into_owned());
                 }
                 field
             })
             .collect();
         Self {
-            reader,
+            reader: None,
+            delimiter,
             columns,
             unknown,
-            ..Self::default()
+            grouping: Grouping::default(),
+            interrupted: false,
+            quoted: false,
         }
     }
 
-    /// Whether a record is a row of this table, rather than what follows it.
+    /// Whether a record is a row of this table, rather than what follows it or a line of another
+    /// program in between.
     #[must_use]
     pub fn fits(&self, record: &[u8]) -> bool {
+        let values = || count_values(record, self.delimiter);
         match record.first() {
             None | Some(b'#' | b'{') => false,
             Some(b'"') => true,
-            Some(_) if is_header(record) => false,
-            Some(_) if self.interrupted => count_values(record) == self.columns.len(),
-            Some(_) => memchr::memchr(b',', record).is_some(),
+            Some(_) if self.quoted || is_header(record) => false,
+            Some(_) if self.interrupted => values() == self.columns.len(),
+            Some(_) => {
+                values() > 1 && (values() == self.columns.len() || self.has_a_number(record))
+            }
         }
+    }
+
+    /// Whether one of the values is a number: a row that lacks a value is an error, not another
+    /// program's line.
+    fn has_a_number(&self, record: &[u8]) -> bool {
+        let mut values = record.split(|&byte| byte == self.delimiter);
+        values.any(|value| number::parse(value.trim_ascii()).is_some_and(f64::is_finite))
     }
 
     /// How many tests the run has so far.
     #[must_use]
     pub fn tests(&self) -> usize {
-        self.run.tests.len()
+        self.grouping.tests()
     }
 
     /// Whether an empty line came.
@@ -108,7 +162,7 @@ impl Assembler {
     /// Whether there was only a header.
     #[must_use]
     pub fn has_no_rows(&self) -> bool {
-        !self.found_any && self.run.tests.is_empty()
+        self.grouping.is_empty()
     }
 
     /// Takes note of an empty line.
@@ -116,111 +170,64 @@ impl Assembler {
         self.interrupted = true;
     }
 
-    /// Takes the next record, with the end of its line; returns the run before it if this one begins another.
-    ///
-    /// A bad record makes its whole run bad: the rest of that run is passed over. After all nine
-    /// tests it belongs to the next one.
+    /// Takes the next record, with the end of its line, as [`Grouping::push`] does.
     pub fn push(&mut self, record: &[u8]) -> (Option<Document>, Result<(), Flaw>) {
-        let test = self.test(record).and_then(|test| {
-            if self.run.tests.len() < MAX_TESTS || self.poisoned {
-                Ok(test)
-            } else {
-                Err(Flaw::new(
-                    0,
-                    format!("a run of more than {MAX_TESTS} tests"),
-                ))
-            }
-        });
-        let test = match test {
-            Ok(test) => test,
+        let test = self.test(record);
+        match test {
             Err(flaw) if flaw.kind == FlawKind::Cut => return (None, Err(flaw)),
-            Err(flaw) => {
-                let done = if self.is_complete() {
-                    self.next_run()
-                } else {
-                    None
-                };
-                self.found_any = true;
-                // One complaint a run is enough.
-                let known = std::mem::replace(&mut self.poisoned, true);
-                return (done, if known { Ok(()) } else { Err(flaw) });
+            Ok(_) if self.grouping.is_empty() => {
+                let between = [b'"', self.delimiter, b'"'];
+                let quotes = memchr::memmem::find_iter(record, &between).count();
+                self.quoted = quotes + 1 >= self.columns.len();
             }
-        };
-        let done = if self.begins_a_run(&test) {
-            self.next_run()
-        } else {
-            None
-        };
-        let key = key(&test);
-        self.lead.get_or_insert_with(|| key.clone());
-        self.baseline |= place(&test).map_or(0, |place| 1 << place);
-        self.seen.insert(key);
-        if self.poisoned {
-            self.run.tests.truncate(1);
+            _ => {}
         }
-        self.run.tests.push(test);
-        (done, Ok(()))
+        let (run, result) = self.grouping.push(test, record.len());
+        (run.map(|run| self.document(run)), result)
     }
 
     /// Ends the table: the last run, if there is a good one.
     pub fn finish(&mut self) -> Option<Document> {
-        if !self.has_no_rows() {
-            return self.next_run();
-        }
-        Some(self.document(Run::default()))
-    }
-
-    fn next_run(&mut self) -> Option<Document> {
-        let run = std::mem::take(&mut self.run);
-        let good = !std::mem::take(&mut self.poisoned) && !run.tests.is_empty();
-        self.baseline = 0;
-        self.seen.clear();
-        self.found_any = true;
-        good.then(|| self.document(run))
-    }
-
-    fn is_complete(&self) -> bool {
-        self.baseline.count_ones() as usize == BASELINE_TESTS.len()
+        let run = if self.has_no_rows() {
+            Some(Run {
+                source: Source::Csv,
+                ..Run::default()
+            })
+        } else {
+            self.grouping.end()
+        };
+        run.map(|run| self.document(run))
     }
 
     fn document(&self, run: Run) -> Document {
         Document {
-            run: Run {
-                source: Source::Csv,
-                ..run
-            },
+            run,
             unknown: self.unknown.clone(),
+            length: 0,
         }
-    }
-
-    fn begins_a_run(&self, test: &Test) -> bool {
-        let Some(first) = self.run.tests.first() else {
-            return false;
-        };
-        let key = key(test);
-        if what(first) != what(test) {
-            return true;
-        }
-        if self.poisoned {
-            // Its first row may be the bad one, so more is taken for a sign.
-            let highest = u16::BITS - self.baseline.leading_zeros();
-            let starts_over = place(test).is_some_and(|place| place < highest as usize);
-            return starts_over || self.lead.as_ref() == Some(&key) || self.seen.contains(&key);
-        }
-        (first.n_prompt, first.n_gen, &first.name) == (key.0, key.1, &key.2)
-            || (self.is_complete() && self.seen.contains(&key))
     }
 
     fn test(&mut self, record: &[u8]) -> Result<Test, Flaw> {
         let open_quote = memchr::memchr_iter(b'"', record).count() % 2 == 1;
-        let most = count_values(record);
+        let most = count_values(record, self.delimiter);
         if most > MAX_COLUMNS {
             return Err(Flaw::new(0, format!("more than {MAX_COLUMNS} values")));
         }
-        let values = split(&mut self.reader, record.trim_ascii_end());
+        let row = record.trim_ascii_end();
+        // An empty value may be the last one, and a tab between two.
+        let row = if self.delimiter == b'\t' {
+            trim_newline(record)
+        } else {
+            row
+        };
+        let delimiter = self.delimiter;
+        let reader = self.reader.get_or_insert_with(|| {
+            let builder = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
+            Box::new(builder)
+        });
+        let values = split(reader, row, delimiter);
         let ended = record.ends_with(b"\n");
-        let short = values.len() < self.columns.len()
-            && (!ended || record.trim_ascii_end().ends_with(b","));
+        let short = values.len() < self.columns.len() && (!ended || row.ends_with(b","));
         // A number that is not quoted may go on where its line has not ended.
         if open_quote || short || (!ended && !record.ends_with(b"\"")) {
             return Err(Flaw::cut(0));
@@ -232,10 +239,12 @@ impl Assembler {
             ));
         }
         let mut draft = Draft::default();
-        for (field, value) in self.columns.iter().zip(values) {
-            if let Some(field) = *field {
-                set(&mut draft, field, value)?;
+        for (field, mut value) in self.columns.iter().zip(values) {
+            let Some(field) = *field else { continue };
+            if self.delimiter == b';' && field.kind() != Kind::Text {
+                with_point(&mut value);
             }
+            set(&mut draft, field, value)?;
         }
         draft
             .build()
@@ -243,26 +252,17 @@ impl Assembler {
     }
 }
 
-fn key(test: &Test) -> (i64, i64, Text) {
-    (test.n_prompt, test.n_gen, test.name.clone())
+fn trim_newline(record: &[u8]) -> &[u8] {
+    let record = record.strip_suffix(b"\n").unwrap_or(record);
+    record.strip_suffix(b"\r").unwrap_or(record)
 }
 
-/// The place of the test in the baseline.
-fn place(test: &Test) -> Option<usize> {
-    let tokens = (test.n_prompt, test.n_gen);
-    BASELINE_TESTS
-        .iter()
-        .position(|&baseline| baseline == tokens)
-}
-
-/// What all tests of a run have in common, by the rule of the site.
-fn what(test: &Test) -> (Option<&Text>, Option<&Text>, Option<u64>) {
-    let model = &test.model;
-    (
-        model.model_name.as_ref(),
-        model.model_quant_str.as_ref(),
-        model.model_n_params,
-    )
+/// Writes a number with a decimal comma with a point.
+fn with_point(number: &mut [u8]) {
+    let mut commas = number.iter_mut().filter(|byte| matches!(byte, b',' | b'.'));
+    if let (Some(comma), None) = (commas.next(), commas.next()) {
+        *comma = b'.';
+    }
 }
 
 fn set(draft: &mut Draft, field: Field, value: Vec<u8>) -> Result<(), Flaw> {
@@ -300,16 +300,16 @@ fn set(draft: &mut Draft, field: Field, value: Vec<u8>) -> Result<(), Flaw> {
     }
 }
 
-/// The number of values, if no comma is quoted; else there are fewer.
-fn count_values(record: &[u8]) -> usize {
-    memchr::memchr_iter(b',', record).count() + 1
+/// The number of values, if no delimiter is quoted; else there are fewer.
+fn count_values(record: &[u8], delimiter: u8) -> usize {
+    memchr::memchr_iter(delimiter, record).count() + 1
 }
 
 /// The values of one record.
-fn split(reader: &mut csv_core::Reader, record: &[u8]) -> Vec<Vec<u8>> {
+fn split(reader: &mut csv_core::Reader, record: &[u8], delimiter: u8) -> Vec<Vec<u8>> {
     reader.reset();
     let mut values = vec![0; record.len()];
-    let mut ends = vec![0; count_values(record)];
+    let mut ends = vec![0; count_values(record, delimiter)];
     let mut written = 0;
     let mut ended = 0;
     // The first call reads the text, the second one, with none, ends the last value.

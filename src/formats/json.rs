@@ -5,13 +5,15 @@
 //! the writer gives back the same bytes.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
+use super::grouping::MAX_TESTS;
 use super::lexer::{Lexer, Next, Str};
 use super::number::write_fixed;
 use super::{Document, Flaw, FlawKind};
 use crate::model::{
-    AcceleratorInfo, Draft, Environment, Field, Kind, Piece, Run, RuntimeInfo, Source, SystemInfo,
-    Test, Text, Value,
+    AcceleratorInfo, Draft, Environment, Field, Kind, Model, Piece, Run, RuntimeInfo, Source,
+    SystemInfo, Test, Text, Value,
 };
 
 /// The pieces of a document that are known and not needed: the sums of a payload, and what our
@@ -27,6 +29,15 @@ const PASSED_OVER: [&[u8]; 8] = [
     b"link",
 ];
 
+/// What is kept of the members of a header object, and of the names of unknown keys.
+const MAX_NAMES: usize = 64;
+
+/// The times of all repetitions of a document.
+const MAX_SAMPLES: usize = 1_000_000;
+
+/// A result that lies deeper inside of another document is not looked for.
+const MAX_WRAPPINGS: usize = 16;
+
 /// The keys of which one makes it a document of ours.
 const OURS: [&[u8]; 4] = [
     b"runtime_info",
@@ -38,10 +49,85 @@ const OURS: [&[u8]; 4] = [
 /// Whether the text has one of the keys.
 #[must_use]
 pub fn is_ours(text: &[u8]) -> bool {
-    OURS.iter().any(|key| {
-        memchr::memmem::find_iter(text, key)
+    OURS.iter().any(|key| has_key(text, key))
+}
+
+/// Whether the text may hold tests that stand outside of a document, such as in a list of them.
+#[must_use]
+pub fn may_list_tests(text: &[u8]) -> bool {
+    has_key(text, b"n_prompt") && (has_key(text, b"prompt_tps") || has_key(text, b"gen_tps"))
+}
+
+fn has_key(text: &[u8], key: &[u8]) -> bool {
+    // Logs are full of short objects.
+    text.len() > key.len() + 2
+        && memchr::memmem::find_iter(text, key)
             .any(|at| at > 0 && text[at - 1] == b'"' && text.get(at + key.len()) == Some(&b'"'))
-    })
+}
+
+/// A result that lies somewhere inside of a json text, by the bytes of its object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inner {
+    /// A document.
+    Document(Range<usize>),
+    /// A test that is part of no document.
+    Test(Range<usize>),
+}
+
+/// Finds the documents and tests in a json text, however deep, and tells how long it is.
+pub fn find_inner(text: &[u8]) -> Result<(Vec<Inner>, usize), Flaw> {
+    let mut found = Vec::new();
+    let mut lexer = Lexer::new(text);
+    find_in_value(&mut lexer, &mut found, 0)?;
+    Ok((found, lexer.pos()))
+}
+
+fn find_in_value(lexer: &mut Lexer<'_>, found: &mut Vec<Inner>, depth: usize) -> Result<(), Flaw> {
+    match lexer.next()? {
+        Next::Object if depth < MAX_WRAPPINGS => {
+            let start = lexer.pos();
+            let (mut is_ours, mut has) = (false, [false; 3]);
+            let others = found.len();
+            lexer.object(|lexer, key| {
+                // Other programs have results too.
+                is_ours |= *key.value == *b"results"
+                    && lexer.next()? == Next::Array
+                    && may_list_tests(first_object(lexer.rest()));
+                for (name, has) in [&b"n_prompt"[..], b"n_gen", b"_tps"].iter().zip(&mut has) {
+                    *has |= key.value.ends_with(name);
+                }
+                find_in_value(lexer, found, depth + 1)
+            })?;
+            let object = start..lexer.pos();
+            if is_ours {
+                // What it lists are its own tests.
+                found.truncate(others);
+                found.push(Inner::Document(object));
+            } else if has == [true; 3] {
+                found.push(Inner::Test(object));
+            }
+            Ok(())
+        }
+        Next::Array if depth < MAX_WRAPPINGS => {
+            lexer.array(|lexer| find_in_value(lexer, found, depth + 1))
+        }
+        _ => lexer.skip(),
+    }
+}
+
+/// What there is of an array up to the end of its first object.
+fn first_object(text: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b'}', text);
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// Reads an object that is a test.
+pub fn read_test(text: &[u8]) -> Result<Test, Flaw> {
+    let mut reader = Tests::new(text);
+    let draft = reader.test(&mut Lexer::new(text))?;
+    draft
+        .build()
+        .map_err(|field| Flaw::new(0, format!("no \"{}\" in this test", field.name())))
 }
 
 /// The strings and numbers of one header object, by key.
@@ -79,28 +165,22 @@ pub fn read_what_there_is(text: &[u8]) -> Result<(Document, usize, Option<Flaw>)
             source: Source::Json,
             ..Run::default()
         },
-        unknown: Vec::new(),
+        ..Document::default()
     };
-    let mut runtime = Members::new();
-    let mut system = Members::new();
-    let mut accelerator = Members::new();
+    let mut header = Header::default();
     let mut tests = None;
     let mut ours = false;
-    let mut layout = Layout::of_header(text);
+    let mut reader = Tests::new(text);
 
     let mut lexer = Lexer::new(text);
     let read = lexer.object(|lexer, key| {
         ours |= OURS.contains(&&*key.value);
         match &*key.value {
-            b"runtime_info" => runtime = header(lexer, &layout)?,
-            b"system_info" => system = header(lexer, &layout)?,
-            b"accelerator_info" => accelerator = header(lexer, &layout)?,
             b"results" => {
                 if lexer.next()? != Next::Array {
                     return Err(lexer.flaw("\"results\" is not an array"));
                 }
-                let unknown = &mut document.unknown;
-                read_tests(lexer, &mut layout, unknown, tests.insert(Vec::new()))?;
+                reader.read(lexer, tests.insert(Vec::new()))?;
             }
             // Our own jsonl tells when values are those of a console table.
             b"rounded" if lexer.rest().trim_ascii_start().starts_with(b"true") => {
@@ -108,14 +188,14 @@ pub fn read_what_there_is(text: &[u8]) -> Result<(Document, usize, Option<Flaw>)
                 lexer.skip()?;
             }
             key if PASSED_OVER.contains(&key) => {
-                layout.is_jsonl |= key == b"added_at";
+                reader.layout.is_jsonl |= key == b"added_at";
                 lexer.skip()?;
             }
             key => {
-                document
-                    .unknown
-                    .push(String::from_utf8_lossy(key).into_owned());
-                lexer.skip()?;
+                if !header.read(lexer, key, &reader.layout)? {
+                    reader.pass_over(key);
+                    lexer.skip()?;
+                }
             }
         }
         Ok(())
@@ -134,18 +214,118 @@ pub fn read_what_there_is(text: &[u8]) -> Result<(Document, usize, Option<Flaw>)
         (Err(flaw), false) => return Err(foreign(flaw)),
     };
 
-    let mut reader = HeaderReader {
-        layout: layout.is_c_tool(),
-        is_jsonl: layout.is_jsonl,
-        unknown: &mut document.unknown,
-    };
-    document.run.environment = Environment {
-        runtime: reader.runtime(runtime)?,
-        system: reader.system(system)?,
-        accelerator: reader.accelerator(accelerator)?,
-    };
+    document.unknown = reader.unknown;
     document.run.tests = tests.unwrap_or_default();
+    header.complete(&reader.layout, &mut document)?;
     Ok((document, lexer.pos(), flaw))
+}
+
+/// What a document tells besides its tests: in LocalScore's own objects or, where it has none of
+/// them, in those of its web site's API.
+#[derive(Default)]
+struct Header<'a> {
+    own: Parts<'a>,
+    site: Parts<'a>,
+    is_own: bool,
+    /// The site's keys that are there.
+    site_keys: Vec<&'static str>,
+}
+
+#[derive(Default)]
+struct Parts<'a> {
+    runtime: Members<'a>,
+    system: Members<'a>,
+    accelerator: Members<'a>,
+    model: Members<'a>,
+}
+
+impl<'a> Header<'a> {
+    /// Reads the value of the key; false if the key is none of the header's.
+    fn read(&mut self, lexer: &mut Lexer<'a>, key: &[u8], layout: &Layout) -> Result<bool, Flaw> {
+        let part = match key {
+            b"runtime_info" => &mut self.own.runtime,
+            b"system_info" => &mut self.own.system,
+            b"accelerator_info" => &mut self.own.accelerator,
+            _ => return self.read_site(lexer, key),
+        };
+        *part = header(lexer, layout)?;
+        self.is_own = true;
+        Ok(true)
+    }
+
+    fn read_site(&mut self, lexer: &mut Lexer<'a>, key: &[u8]) -> Result<bool, Flaw> {
+        let is_object = lexer.next()? == Next::Object;
+        let site = &mut self.site;
+        let name = match key {
+            b"runtime" if is_object => {
+                site.runtime = header_as_json(lexer)?;
+                "runtime"
+            }
+            b"system" if is_object => {
+                site.system = header_as_json(lexer)?;
+                "system"
+            }
+            b"model" if is_object => {
+                site.model = header_as_json(lexer)?;
+                "model"
+            }
+            b"accelerator" if is_object => {
+                site.accelerator.extend(header_as_json(lexer)?);
+                "accelerator"
+            }
+            b"accelerator" => {
+                site.accelerator.push(member(lexer, b"name")?);
+                "accelerator"
+            }
+            b"accelerator_type" => {
+                site.accelerator.push(member(lexer, b"type")?);
+                "accelerator_type"
+            }
+            b"accelerator_memory_gb" => {
+                site.accelerator.push(member(lexer, b"memory_gb")?);
+                "accelerator_memory_gb"
+            }
+            _ => return Ok(false),
+        };
+        if self.site_keys.len() < MAX_NAMES {
+            self.site_keys.push(name);
+        }
+        if site.accelerator.len() > MAX_NAMES {
+            site.accelerator.truncate(MAX_NAMES);
+        }
+        Ok(true)
+    }
+
+    /// Fills in what the header tells.
+    fn complete(self, layout: &Layout, document: &mut Document) -> Result<(), Flaw> {
+        let is_site = !self.is_own && !self.site_keys.is_empty();
+        let parts = if is_site { self.site } else { self.own };
+        if self.is_own {
+            for key in self.site_keys {
+                note_unknown(&mut document.unknown, key.as_bytes());
+            }
+        }
+        let mut reader = HeaderReader {
+            layout: layout.is_c_tool(),
+            is_jsonl: layout.is_jsonl || is_site,
+            unknown: &mut document.unknown,
+        };
+        let environment = Environment {
+            runtime: reader.runtime(parts.runtime)?,
+            system: reader.system(parts.system)?,
+            accelerator: reader.accelerator(parts.accelerator)?,
+        };
+        let model = reader.model(parts.model)?;
+        let run = &mut document.run;
+        run.environment = environment;
+        for test in &mut run.tests {
+            test.model.complete(&model);
+        }
+        if is_site && run.source == Source::Json {
+            run.source = Source::Site;
+        }
+        Ok(())
+    }
 }
 
 /// Whether the text is laid out as the C tool prints it. If so, header strings are what stands
@@ -200,25 +380,33 @@ fn header<'a>(lexer: &mut Lexer<'a>, layout: &Layout) -> Result<Members<'a>, Fla
 fn header_as_json<'a>(lexer: &mut Lexer<'a>) -> Result<Members<'a>, Flaw> {
     let mut members = Members::new();
     lexer.object(|lexer, key| {
-        let next = lexer.next()?;
-        let offset = lexer.pos();
-        let value = match next {
-            Next::String => HeaderValue::String(lexer.string()?),
-            Next::Number => HeaderValue::Number(lexer.number()?),
-            Next::Null => {
-                lexer.null()?;
-                HeaderValue::Null
-            }
-            Next::Object | Next::Array | Next::Bool => {
-                lexer.skip()?;
-                HeaderValue::Other
-            }
-        };
-        let key = key.value.to_vec();
-        members.push(Member { key, offset, value });
+        let member = member(lexer, &key.value)?;
+        if members.len() < MAX_NAMES {
+            members.push(member);
+        }
         Ok(())
     })?;
     Ok(members)
+}
+
+/// Reads the value of this key.
+fn member<'a>(lexer: &mut Lexer<'a>, key: &[u8]) -> Result<Member<'a>, Flaw> {
+    let next = lexer.next()?;
+    let offset = lexer.pos();
+    let value = match next {
+        Next::String => HeaderValue::String(lexer.string()?),
+        Next::Number => HeaderValue::Number(lexer.number()?),
+        Next::Null => {
+            lexer.null()?;
+            HeaderValue::Null
+        }
+        Next::Object | Next::Array | Next::Bool => {
+            lexer.skip()?;
+            HeaderValue::Other
+        }
+    };
+    let key = key.to_vec();
+    Ok(Member { key, offset, value })
 }
 
 fn header_by_lines<'a>(lexer: &mut Lexer<'a>) -> Option<Members<'a>> {
@@ -262,6 +450,9 @@ fn header_by_lines<'a>(lexer: &mut Lexer<'a>) -> Option<Members<'a>> {
                 number.strip_suffix(b",").unwrap_or(number),
             )?)
         };
+        if members.len() == MAX_NAMES {
+            return None;
+        }
         members.push(Member {
             key: name,
             offset,
@@ -293,7 +484,7 @@ impl HeaderReader<'_> {
             match &*member.key {
                 b"name" => info.name = self.text(member)?,
                 b"version" => info.version = self.text(member)?,
-                b"commit" => info.commit = self.text(member)?,
+                b"commit" | b"commit_hash" => info.commit = self.text(member)?,
                 _ => self.pass_over(&member),
             }
         }
@@ -309,11 +500,34 @@ impl HeaderReader<'_> {
                 b"ram_gb" => info.ram_gb = number(&member)?,
                 b"kernel_type" => info.kernel_type = self.text(member)?,
                 b"kernel_release" => info.kernel_release = self.text(member)?,
-                b"version" => info.version = self.text(member)?,
+                b"version" | b"system_version" => info.version = self.text(member)?,
                 _ => self.pass_over(&member),
             }
         }
         Ok(info)
+    }
+
+    /// What the site tells of the model, once for all tests.
+    fn model(&mut self, members: Members<'_>) -> Result<Model, Flaw> {
+        let mut model = Model::default();
+        for member in members {
+            match &*member.key {
+                b"name" => model.model_name = self.text(member)?,
+                b"quant" | b"quantization" => model.model_quant_str = self.text(member)?,
+                b"params" => {
+                    let params = number(&member)?.filter(|params| *params >= 0.0);
+                    #[allow(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        reason = "a count"
+                    )]
+                    let params = params.map(|params| params as u64);
+                    model.model_n_params = params;
+                }
+                _ => self.pass_over(&member),
+            }
+        }
+        Ok(model)
     }
 
     fn accelerator(&mut self, members: Members<'_>) -> Result<AcceleratorInfo, Flaw> {
@@ -343,8 +557,14 @@ impl HeaderReader<'_> {
     }
 
     fn pass_over(&mut self, member: &Member<'_>) {
-        let name = String::from_utf8_lossy(&member.key);
-        self.unknown.push(name.into_owned());
+        note_unknown(self.unknown, &member.key);
+    }
+}
+
+/// Notes the name of a key that means nothing to us.
+fn note_unknown(unknown: &mut Vec<String>, key: &[u8]) {
+    if unknown.len() < MAX_NAMES {
+        unknown.push(String::from_utf8_lossy(key).into_owned());
     }
 }
 
@@ -389,54 +609,72 @@ fn as_header(value: Vec<u8>) -> Text {
     raw.into()
 }
 
-fn read_tests(
-    lexer: &mut Lexer<'_>,
-    layout: &mut Layout,
-    unknown: &mut Vec<String>,
-    tests: &mut Vec<Test>,
-) -> Result<(), Flaw> {
-    lexer.array(|lexer| {
-        let next = lexer.next()?;
-        if next != Next::Object {
-            return Err(lexer.flaw(format!("expected a test, found {}", next.name())));
-        }
-        let start = lexer.pos();
-        let draft = test(lexer, layout, unknown)?;
-        let test = draft.build().map_err(|field| {
-            let number = tests.len() + 1;
-            Flaw::new(start, format!("no \"{}\" in test {number}", field.name()))
-        })?;
-        tests.push(test);
-        Ok(())
-    })
+/// Reads the tests of a document.
+struct Tests {
+    layout: Layout,
+    unknown: Vec<String>,
+    samples: usize,
 }
 
-fn test(
-    lexer: &mut Lexer<'_>,
-    layout: &mut Layout,
-    unknown: &mut Vec<String>,
-) -> Result<Draft, Flaw> {
-    let mut draft = Draft::default();
-    lexer.object(|lexer, key| {
-        if let Some(field) = Field::from_name(&key.value) {
-            let is_speed = matches!(field, Field::PromptTps | Field::GenTps);
-            if layout.is_jsonl && is_speed && lexer.next()? == Next::Null {
-                draft.set_number(field, Some(f64::NAN));
-                return lexer.null();
+impl Tests {
+    fn new(text: &[u8]) -> Self {
+        Self {
+            layout: Layout::of_header(text),
+            unknown: Vec::new(),
+            samples: 0,
+        }
+    }
+
+    fn read(&mut self, lexer: &mut Lexer<'_>, tests: &mut Vec<Test>) -> Result<(), Flaw> {
+        lexer.array(|lexer| {
+            let next = lexer.next()?;
+            if next != Next::Object {
+                return Err(lexer.flaw(format!("expected a test, found {}", next.name())));
             }
-            return value(lexer, field, &mut draft);
-        }
-        if &*key.value == b"samples_ns" {
-            lexer.peek();
-            // Only the C tool sets off the brackets of this array by spaces, on one line.
-            layout.samples &= lexer.rest().starts_with(b"[ ");
-            draft.set_samples_ns(samples(lexer)?);
-            return Ok(());
-        }
-        unknown.push(String::from_utf8_lossy(&key.value).into_owned());
-        lexer.skip()
-    })?;
-    Ok(draft)
+            let start = lexer.pos();
+            let draft = self.test(lexer)?;
+            let test = draft.build().map_err(|field| {
+                let number = tests.len() + 1;
+                Flaw::new(start, format!("no \"{}\" in test {number}", field.name()))
+            })?;
+            if tests.len() >= MAX_TESTS {
+                let why = format!("a run of more than {MAX_TESTS} tests");
+                return Err(Flaw::new(start, why));
+            }
+            tests.push(test);
+            Ok(())
+        })
+    }
+
+    fn pass_over(&mut self, key: &[u8]) {
+        note_unknown(&mut self.unknown, key);
+    }
+
+    fn test(&mut self, lexer: &mut Lexer<'_>) -> Result<Draft, Flaw> {
+        let mut draft = Draft::default();
+        lexer.object(|lexer, key| {
+            if let Some(field) = Field::from_name(&key.value) {
+                let is_speed = matches!(field, Field::PromptTps | Field::GenTps);
+                if self.layout.is_jsonl && is_speed && lexer.next()? == Next::Null {
+                    draft.set_number(field, Some(f64::NAN));
+                    return lexer.null();
+                }
+                return value(lexer, field, &mut draft);
+            }
+            if &*key.value == b"samples_ns" {
+                lexer.peek();
+                // Only the C tool sets off the brackets of this array by spaces, on one line.
+                self.layout.samples &= lexer.rest().starts_with(b"[ ");
+                let samples = samples(lexer, MAX_SAMPLES - self.samples)?;
+                self.samples += samples.as_ref().map_or(0, Vec::len);
+                draft.set_samples_ns(samples);
+                return Ok(());
+            }
+            self.pass_over(&key.value);
+            lexer.skip()
+        })?;
+        Ok(draft)
+    }
 }
 
 fn value(lexer: &mut Lexer<'_>, field: Field, draft: &mut Draft) -> Result<(), Flaw> {
@@ -500,7 +738,7 @@ fn value(lexer: &mut Lexer<'_>, field: Field, draft: &mut Draft) -> Result<(), F
     Ok(())
 }
 
-fn samples(lexer: &mut Lexer<'_>) -> Result<Option<Vec<u64>>, Flaw> {
+fn samples(lexer: &mut Lexer<'_>, most: usize) -> Result<Option<Vec<u64>>, Flaw> {
     match lexer.next()? {
         Next::Null => {
             lexer.null()?;
@@ -511,6 +749,10 @@ fn samples(lexer: &mut Lexer<'_>) -> Result<Option<Vec<u64>>, Flaw> {
             lexer.array(|lexer| {
                 let at = lexer.pos();
                 let sample = lexer.integer()?;
+                if samples.len() >= most {
+                    let why = format!("more than {MAX_SAMPLES} samples in a document");
+                    return Err(Flaw::new(at, why));
+                }
                 samples.push(u64::try_from(sample).map_err(|_| {
                     Flaw::new(at, format!("\"samples_ns\" is out of range: {sample}"))
                 })?);
@@ -536,31 +778,31 @@ pub fn write(out: &mut dyn Write, run: &Run) -> io::Result<()> {
         out,
         "runtime_info",
         &[
-            ("name", Header::Text(&runtime.name)),
-            ("version", Header::Text(&runtime.version)),
-            ("commit", Header::Text(&runtime.commit)),
+            ("name", Printed::Text(&runtime.name)),
+            ("version", Printed::Text(&runtime.version)),
+            ("commit", Printed::Text(&runtime.commit)),
         ],
     )?;
     object(
         out,
         "system_info",
         &[
-            ("cpu_name", Header::Text(&system.cpu_name)),
-            ("cpu_arch", Header::Text(&system.cpu_arch)),
-            ("ram_gb", Header::Number(system.ram_gb)),
-            ("kernel_type", Header::Text(&system.kernel_type)),
-            ("kernel_release", Header::Text(&system.kernel_release)),
-            ("version", Header::Text(&system.version)),
+            ("cpu_name", Printed::Text(&system.cpu_name)),
+            ("cpu_arch", Printed::Text(&system.cpu_arch)),
+            ("ram_gb", Printed::Number(system.ram_gb)),
+            ("kernel_type", Printed::Text(&system.kernel_type)),
+            ("kernel_release", Printed::Text(&system.kernel_release)),
+            ("version", Printed::Text(&system.version)),
         ],
     )?;
     object(
         out,
         "accelerator_info",
         &[
-            ("name", Header::Text(&accelerator.name)),
-            ("manufacturer", Header::Text(&accelerator.manufacturer)),
-            ("memory_gb", Header::Number(accelerator.memory_gb)),
-            ("type", Header::Text(&accelerator.kind)),
+            ("name", Printed::Text(&accelerator.name)),
+            ("manufacturer", Printed::Text(&accelerator.manufacturer)),
+            ("memory_gb", Printed::Number(accelerator.memory_gb)),
+            ("type", Printed::Text(&accelerator.kind)),
         ],
     )?;
     out.write_all(b"  \"results\": [\n")?;
@@ -573,23 +815,23 @@ pub fn write(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     out.write_all(b"\n  ]\n}")
 }
 
-enum Header<'a> {
+enum Printed<'a> {
     Text(&'a Option<Text>),
     Number(Option<f64>),
 }
 
-fn object(out: &mut dyn Write, name: &str, members: &[(&str, Header<'_>)]) -> io::Result<()> {
+fn object(out: &mut dyn Write, name: &str, members: &[(&str, Printed<'_>)]) -> io::Result<()> {
     writeln!(out, "  \"{name}\": {{")?;
     for (index, (key, value)) in members.iter().enumerate() {
         write!(out, "    \"{key}\": ")?;
         match value {
-            Header::Text(Some(text)) => {
+            Printed::Text(Some(text)) => {
                 out.write_all(b"\"")?;
                 out.write_all(text.as_bytes())?;
                 out.write_all(b"\"")?;
             }
-            Header::Number(Some(number)) => write_fixed(out, *number, 2)?,
-            Header::Text(None) | Header::Number(None) => out.write_all(b"null")?,
+            Printed::Number(Some(number)) => write_fixed(out, *number, 2)?,
+            Printed::Text(None) | Printed::Number(None) => out.write_all(b"null")?,
         }
         let comma: &[u8] = if index + 1 < members.len() {
             b",\n"

@@ -6,6 +6,7 @@ pub mod chat_json;
 pub mod chat_markdown;
 pub mod console;
 pub mod csv;
+pub mod grouping;
 pub mod json;
 pub mod jsonl;
 mod lexer;
@@ -37,6 +38,8 @@ pub struct Document {
     pub run: Run,
     /// Keys or columns that mean nothing to us.
     pub unknown: Vec<String>,
+    /// About how many bytes of text it was read from, those before it included.
+    pub length: usize,
 }
 
 /// What is wrong with a document, and where in it.

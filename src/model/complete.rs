@@ -1,8 +1,8 @@
 //! One run from two captures: what one lacks, the other may know.
 
 use super::{
-    AcceleratorInfo, Environment, Field, Model, Run, RuntimeInfo, Source, SystemInfo, Test, Text,
-    Value,
+    AcceleratorInfo, Environment, Field, Kind, Model, Run, RuntimeInfo, Source, SystemInfo, Test,
+    Text, Value,
 };
 
 impl Run {
@@ -12,7 +12,8 @@ impl Run {
     /// strings of which the C tool lost bytes.
     #[must_use]
     pub fn completed_by(&self, other: &Self) -> Option<Self> {
-        let other_is_better = other.source > self.source;
+        let other_is_better =
+            (other.source, !other.is_rounded()) > (self.source, !self.is_rounded());
         let (better, poorer) = if other_is_better {
             (other, self)
         } else {
@@ -47,7 +48,11 @@ impl Run {
             (Value::Missing, _) | (_, Value::Missing) => true,
             (Value::Text(a), Value::Text(b)) => a.is_alike(b),
             (Value::Number(a), Value::Number(b)) if rounded => is_rounded_alike(a, b),
-            (Value::Number(a), Value::Number(b)) => a == b || !(a.is_finite() || b.is_finite()),
+            (Value::Number(a), Value::Number(b)) => {
+                a == b
+                    || !(a.is_finite() || b.is_finite())
+                    || (has_two_decimals(a) || has_two_decimals(b)) && (a - b).abs() <= 0.005_000_1
+            }
             (a, b) => a == b,
         };
         !self.is_of_another_machine(other)
@@ -58,6 +63,24 @@ impl Run {
                     .all(|field| same(field.get(a), field.get(b)))
             })
     }
+}
+
+impl Run {
+    /// Whether every number has two decimals at the most, as other clients round.
+    fn is_rounded(&self) -> bool {
+        let numbers = Field::ALL
+            .iter()
+            .filter(|field| field.kind() == Kind::Number);
+        let mut values = numbers.flat_map(|field| self.tests.iter().map(|test| field.get(test)));
+        values.all(|value| match value {
+            Value::Number(number) => !number.is_finite() || has_two_decimals(number),
+            _ => true,
+        })
+    }
+}
+
+fn has_two_decimals(number: f64) -> bool {
+    (number * 100.0).round() / 100.0 == number
 }
 
 /// The table shows two decimals; times of a second and more in seconds.
@@ -112,7 +135,8 @@ impl AcceleratorInfo {
 }
 
 impl Model {
-    fn complete(&mut self, other: &Self) -> bool {
+    /// Takes over what is missing here; tells whether that was anything.
+    pub fn complete(&mut self, other: &Self) -> bool {
         fill_text(&mut self.build_commit, &other.build_commit)
             | fill(&mut self.build_number, &other.build_number)
             | fill_text(&mut self.model_name, &other.model_name)

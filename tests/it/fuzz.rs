@@ -323,7 +323,7 @@ fn read(text: &[u8], random: &mut Random) -> u64 {
                 check(&document.run);
             }
             Found::Bad { line, .. } => assert!(line > 0),
-            Found::Link(_) | Found::Pause => {}
+            Found::Link(_) | Found::Note { .. } | Found::Pause => {}
         }
     }
     let _ = json::read(text);

@@ -41,7 +41,7 @@ fn read(text: &[u8], partial: bool) -> (Vec<Run>, Vec<String>) {
         match found.unwrap() {
             Found::Run(document) => runs.push(document.run),
             Found::Bad { why, .. } => remarks.push(why),
-            Found::Link(_) | Found::Pause => {}
+            Found::Link(_) | Found::Note { .. } | Found::Pause => {}
         }
     }
     (runs, remarks)

@@ -15,7 +15,7 @@ fn read(text: &[u8]) -> (Vec<Run>, usize) {
         match found.unwrap() {
             Found::Run(document) => runs.push(document.run),
             Found::Bad { .. } => remarks += 1,
-            Found::Link(_) => {}
+            Found::Link(_) | Found::Note { .. } => {}
             Found::Pause => unreachable!(),
         }
     }

@@ -1,0 +1,185 @@
+//! What other programs put before each line of a log: a time stamp, the name of a container, a mark
+//! of quotation, an indentation.
+
+/// A prefix, by its shape: numbers and times differ from line to line, all else stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefix {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    /// These bytes.
+    Literal(Vec<u8>),
+    /// A number, a time or a date.
+    Number,
+    /// White space before a number, which gets less as the number grows.
+    Padding,
+}
+
+/// No prefix is longer than this.
+pub const LONGEST: usize = 256;
+
+impl Prefix {
+    /// The prefix of which these bytes are one.
+    pub fn of(text: &[u8]) -> Self {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(&first) = rest.first() {
+            let before = text[..text.len() - rest.len()].last().copied();
+            let (part, length) = match number(rest) {
+                Some(length) if may_begin(before) && may_end(text, rest, length) => {
+                    if let Some(Part::Literal(space)) = parts.last_mut()
+                        && matches!(space.last(), Some(b' '))
+                    {
+                        let kept = space.trim_ascii_end().len();
+                        space.truncate(kept);
+                        parts.push(Part::Padding);
+                    }
+                    (Part::Number, length)
+                }
+                _ => (Part::Literal(vec![first]), 1),
+            };
+            match (parts.last_mut(), part) {
+                (Some(Part::Literal(bytes)), Part::Literal(more)) => bytes.extend(more),
+                (_, part) => parts.push(part),
+            }
+            rest = &rest[length..];
+        }
+        Self { parts }
+    }
+
+    /// Whether it is nothing but white space.
+    pub fn is_indentation(&self) -> bool {
+        self.parts
+            .iter()
+            .all(|part| matches!(part, Part::Literal(bytes) if bytes.trim_ascii_start().is_empty()))
+    }
+
+    /// How long it is on this line; `None` if the line has none. Before nothing, its last space may
+    /// be missing.
+    pub fn length(&self, line: &[u8]) -> Option<usize> {
+        let mut rest = line;
+        for (index, part) in self.parts.iter().enumerate() {
+            rest = match part {
+                Part::Literal(bytes) => match rest.strip_prefix(bytes.as_slice()) {
+                    Some(rest) => rest,
+                    None if index + 1 == self.parts.len() => {
+                        let bare = rest.strip_prefix(bytes.trim_ascii_end())?;
+                        let is_blank = bare.trim_ascii_start().is_empty();
+                        return is_blank.then(|| line.len() - end_of_line(bare).len());
+                    }
+                    None => return None,
+                },
+                Part::Padding => rest.trim_ascii_start(),
+                Part::Number => &rest[number(rest)?..],
+            };
+        }
+        Some(line.len() - rest.len())
+    }
+}
+
+/// The newline with which a blank rest of a line ends.
+fn end_of_line(blank: &[u8]) -> &[u8] {
+    let spaces = blank.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
+    &blank[spaces.count()..]
+}
+
+/// How long the number, time or date is with which the text begins.
+fn number(text: &[u8]) -> Option<usize> {
+    let belongs = |byte: &u8| {
+        matches!(
+            byte,
+            b'0'..=b'9' | b':' | b'.' | b',' | b'+' | b'-' | b'/' | b'T' | b'Z'
+        )
+    };
+    let length = text.iter().position(|byte| !belongs(byte));
+    let length = length.unwrap_or(text.len());
+    text[..length]
+        .iter()
+        .any(u8::is_ascii_digit)
+        .then_some(length)
+}
+
+/// Whether a number may follow this byte: it is no part of a name, such as that of a container.
+fn may_begin(before: Option<u8>) -> bool {
+    matches!(
+        before,
+        None | Some(b' ' | b'\t' | b'[' | b'(' | b'<' | b'|' | b'm')
+    )
+}
+
+/// Whether a number may end there; behind the name of a program it is that of a process, which
+/// stays.
+fn may_end(text: &[u8], rest: &[u8], length: usize) -> bool {
+    let begin = text.len() - rest.len();
+    let is_process = begin >= 2 && text[begin - 1] == b'[' && text[begin - 2].is_ascii_graphic();
+    let after = rest.get(length);
+    !is_process
+        && matches!(
+            after,
+            None | Some(b' ' | b'\t' | b']' | b')' | b'>' | b'|' | 0x1b)
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn length(prefix: &str, line: &str) -> Option<usize> {
+        Prefix::of(prefix.as_bytes()).length(line.as_bytes())
+    }
+
+    #[test]
+    fn times_and_numbers_differ_and_names_stay() {
+        for (prefix, line, expected) in [
+            ("> ", "> x", Some(2)),
+            ("> ", ">\n", Some(1)),
+            ("> ", "x", None),
+            ("    ", "    x", Some(4)),
+            ("    ", "\tx", None),
+            (
+                "2026-03-01T12:00:00.1234567Z ",
+                "2026-03-01T12:00:07.12Z x",
+                Some(24),
+            ),
+            (
+                "2026-03-01 12:00:00,123 INFO ",
+                "2026-03-01 12:00:01,7 INFO x",
+                Some(27),
+            ),
+            (
+                "2026-03-01 12:00:00,123 INFO ",
+                "2026-03-01 12:00:01,7 WARN x",
+                None,
+            ),
+            (
+                "Jun 15 15:06:40 host ls[12]: ",
+                "Jun 15 15:06:41 host ls[12]: x",
+                Some(29),
+            ),
+            (
+                "Jun 15 15:06:40 host ls[12]: ",
+                "Jun 15 15:06:41 host ls[13]: x",
+                None,
+            ),
+            ("bench-1  | ", "bench-1  | x", Some(11)),
+            ("bench-1  | ", "bench-2  | x", None),
+            (
+                "\x1b[36mbench-1 | \x1b[0m",
+                "\x1b[36mbench-1 | \x1b[0mx",
+                Some(19),
+            ),
+            ("[    9.812345] ", "[   10.1] x", Some(10)),
+            ("     9\t", "    10\tx", Some(7)),
+            ("00:00:05 ", "00:00:10 {", Some(9)),
+            (
+                "job\tstep one\t2026-03-01T12:00:00Z ",
+                "job\tstep one\t2026-03-01T12:00:01Z x",
+                Some(34),
+            ),
+        ] {
+            assert_eq!(length(prefix, line), expected, "{prefix:?} {line:?}");
+        }
+    }
+}
