@@ -2,6 +2,7 @@
 
 use super::Link;
 use crate::formats::{console, csv};
+use crate::submit::Site;
 
 /// Whether a line begins a document of any kind.
 pub fn begins_something(line: &[u8]) -> bool {
@@ -23,11 +24,12 @@ pub fn cut_off(what: &str, tests: usize) -> String {
     }
 }
 
-/// The link to a submitted result.
+/// The link to a submitted result: an address on a site as LocalScore prints it.
 pub fn link(line: &[u8]) -> Option<Link> {
     let url = line.strip_prefix(b"Result Link: ")?.trim_ascii();
     let url = std::str::from_utf8(url).ok()?;
     let id = url.rsplit('/').next()?.parse().ok().filter(|&id| id >= 0)?;
+    Site::of_link(url, id)?;
     Some(Link {
         id,
         url: url.to_owned(),
