@@ -45,6 +45,15 @@ fn hyphen_and_underscore_are_one_in_long_options() {
     let args = ["add".as_ref(), "--dry_run".as_ref(), json.as_os_str()];
     sandbox.run(args).ok();
     assert!(!sandbox.store().exists());
+    sandbox
+        .run(["path", "--db_startup-sql=", "--db-startup_sql="])
+        .ok();
+    let ran = sandbox.run(["add", "--dry_rnu"]);
+    assert!(
+        ran.stderr.contains("did you mean '--dry-run'?"),
+        "{}",
+        ran.stderr
+    );
     // Values keep theirs.
     sandbox
         .run(["--db_startup_sql=SELECT 1 AS a_b", "--db=a_b", "path"])
