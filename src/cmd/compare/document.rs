@@ -165,12 +165,11 @@ fn lines(report: &Report, column: &Column) -> Vec<Line> {
 }
 
 pub fn csv(report: &Report, out: &mut Stdout) -> Result<()> {
-    let failed = |error: csv::Error| Error::stdout(&error.into());
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(NAMES).map_err(failed)?;
+    writer.write_record(NAMES).map_err(Error::csv)?;
     for column in &report.new {
         for line in lines(report, column) {
-            writer.write_record(line.cells()).map_err(failed)?;
+            writer.write_record(line.cells()).map_err(Error::csv)?;
         }
     }
     writer.flush().map_err(|error| Error::stdout(&error))
