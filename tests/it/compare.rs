@@ -545,3 +545,27 @@ fn names_are_no_markdown() {
     );
     assert!(text.contains(r"0.9.2 → \*1\*"), "{text}");
 }
+
+#[test]
+fn a_median_names_none_of_its_runs_as_the_base() {
+    let sandbox = store(&days(1..=6));
+    let compare = ["compare", "--baseline", "median-of-5", "-o"];
+    let run = |format| sandbox.run(compare.iter().chain(&[format]));
+    let document = json(&run("json"));
+    assert_eq!(document["base"].as_array().unwrap().len(), 5);
+    let jsonl = run("jsonl").text();
+    let lines = jsonl
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let rows: Vec<Value> = lines.collect();
+    assert_eq!(
+        &rows,
+        document["comparisons"][0]["rows"].as_array().unwrap()
+    );
+    assert!(rows.iter().all(|row| row["base_id"].is_null()));
+    let csv = run("csv").text();
+    assert!(
+        csv.lines().skip(1).all(|line| line.starts_with(",6,")),
+        "{csv}"
+    );
+}

@@ -34,7 +34,9 @@ pub use words::{change, difference, interval, method, remarks, test_name, title,
 ///   history 10     prediction interval from so many earlier runs of the same
 ///                  configuration and machine; the change is from their level
 ///
-/// With several NEW runs each has a column, and * marks the best.
+/// With several NEW runs each has a column, and * marks the best. A median of
+/// several runs has no base id in csv, json and jsonl; json names its runs in
+/// 'base'.
 ///
 /// With --fail-on-regression the exit code is 2 if something got worse: by at
 /// least --min-change, and significantly over all rows together; 3 if the runs
