@@ -466,7 +466,8 @@ fn failure(path: &Path, error: &rusqlite::Error) -> Error {
         ErrorCode::DiskFull => match used_up(path) {
             Some(table) => plain(&format!("the ids of the table {table} are used up"))
                 .hint("'localstore check --repair' lets them go on, if they were not given out"),
-            None => plain("the disk is full").hint("nothing of the run was stored"),
+            None => plain("the disk is full")
+                .hint("free some space and run the command again: nothing is half stored"),
         },
         ErrorCode::DatabaseCorrupt => {
             plain("the database is damaged").hint("'sqlite3 FILE .recover' saves what can be read")
