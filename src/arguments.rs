@@ -21,7 +21,7 @@ const PUNCTUATION: [char; 5] = ['<', '>', '.', '[', ']'];
 
 /// Parses the arguments, the first of which is the program's name.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Stop> {
-    let arguments = with_number(with_hyphens(arguments));
+    let arguments: Vec<OsString> = arguments.collect();
     let command = command();
     command
         .clone()
@@ -30,58 +30,38 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Stop> {
         .map_err(|error| stop(&error, &arguments, &command))
 }
 
-/// The command line as clap knows it, in which the last of a repeated option counts.
+/// The command line as clap knows it, in which the last of a repeated option counts, and `_` in the
+/// name of one as `-`.
 pub fn command() -> clap::Command {
-    fn last_one_counts(command: clap::Command) -> clap::Command {
+    fn like_the_c_tool(command: clap::Command) -> clap::Command {
         command
             .args_override_self(true)
-            .mut_subcommands(last_one_counts)
+            .mut_args(|argument| {
+                let spellings = with_underscores(argument.get_long().unwrap_or_default());
+                argument.aliases(spellings)
+            })
+            .mut_subcommands(like_the_c_tool)
     }
-    last_one_counts(Cli::command())
+    like_the_c_tool(Cli::command())
 }
 
-/// In an option that begins with `--`, `_` counts as `-`; what follows `=` or a lone `--` is not
-/// an option.
-fn with_hyphens(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut options = true;
-    arguments
-        .map(|argument| {
-            options &= argument != "--";
-            match argument.to_str() {
-                Some(text) if options && text.starts_with("--") => {
-                    let (name, value) = match text.split_once('=') {
-                        Some((name, value)) => (name, format!("={value}")),
-                        None => (text, String::new()),
-                    };
-                    OsString::from(name.replace('_', "-") + &value)
-                }
-                _ => argument,
-            }
-        })
-        .collect()
-}
-
-/// `--baseline median-of 5` is one value in two words.
-fn with_number(arguments: Vec<OsString>) -> Vec<OsString> {
-    let mut joined: Vec<OsString> = Vec::with_capacity(arguments.len());
-    for argument in arguments {
-        let takes_number = match joined.as_slice() {
-            [.., last] if last == "--baseline=median-of" => true,
-            [.., option, last] => option == "--baseline" && last == "median-of",
-            _ => false,
-        };
-        let is_number = argument
-            .to_str()
-            .is_some_and(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
-        match joined.last_mut() {
-            Some(last) if takes_number && is_number => {
-                last.push(" ");
-                last.push(argument);
-            }
-            _ => joined.push(argument),
-        }
+/// The other spellings of an option: `dry_run`, of two hyphens three.
+fn with_underscores(name: &str) -> Vec<String> {
+    let mut spellings = vec![String::new()];
+    for (index, part) in name.split('-').enumerate() {
+        let joints: &[&str] = if index == 0 { &[""] } else { &["_", "-"] };
+        spellings = joints
+            .iter()
+            .flat_map(|joint| {
+                spellings
+                    .iter()
+                    .map(move |start| [start, *joint, part].concat())
+            })
+            .collect();
     }
-    joined
+    // The last is the name itself.
+    spellings.pop();
+    spellings
 }
 
 fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) -> Stop {
@@ -122,6 +102,7 @@ fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) ->
         }
     };
     let suggested = context(ContextKind::SuggestedArg)
+        .map(|name| name.replace('_', "-"))
         .or_else(|| context(ContextKind::SuggestedSubcommand))
         .or_else(|| context(ContextKind::SuggestedValue))
         .map(|name| format!("did you mean '{name}'? "));
@@ -149,7 +130,7 @@ fn as_typed(name: &str, arguments: &[OsString], command: &clap::Command) -> Stri
         .flat_map(clap::Command::get_arguments)
         .find(|argument| argument.get_long() == Some(long))
         .and_then(clap::Arg::get_short);
-    arguments
+    let typed = arguments
         .iter()
         .rev()
         .filter_map(|argument| argument.to_str())
@@ -163,8 +144,12 @@ fn as_typed(name: &str, arguments: &[OsString], command: &clap::Command) -> Stri
             is_long || is_short
         })
         .and_then(|argument| argument.split('=').next())
-        .unwrap_or(name)
-        .to_owned()
+        .unwrap_or(name);
+    if typed.starts_with("--") {
+        typed.replace('_', "-")
+    } else {
+        typed.to_owned()
+    }
 }
 
 /// Where to read on: the help of the command that was typed, as far as there is one.

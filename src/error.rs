@@ -88,6 +88,15 @@ impl Error {
         }
     }
 
+    /// A failure of the csv writer on standard output: a closed pipe is hidden in it.
+    #[must_use]
+    pub fn csv(error: csv::Error) -> Self {
+        match error.into_kind() {
+            csv::ErrorKind::Io(error) => Self::stdout(&error),
+            kind => Self::new("standard output", format!("{kind:?}")),
+        }
+    }
+
     /// Adds what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

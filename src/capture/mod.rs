@@ -331,7 +331,12 @@ impl<R: Read> Capture<R> {
 
     /// Looks whether something begins in the middle of the line, behind what a log put there.
     fn behind_a_prefix(&mut self, end: usize, signs: Signs) -> io::Result<()> {
-        let next = self.input.line_end(end)?.unwrap_or(end);
+        let is_open = trim_end(&self.input.unread()[..end]).ends_with(b"{");
+        let next = if is_open || signs.has_beginning() {
+            self.input.line_end(end)?.unwrap_or(end)
+        } else {
+            end
+        };
         let (line, next) = self.input.unread()[..next].split_at(end);
         if let Some(at) = prefix_length(signs, line, next) {
             let prefix = Prefix::of(&line[..at]);

@@ -6,6 +6,7 @@ use super::banner;
 use super::prefix::LONGEST;
 use super::text::{trim_end, trim_lead, trim_start};
 use crate::formats::{console, csv, json};
+use crate::submit::Site;
 
 /// Where LocalScore shows a submitted result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,11 +90,12 @@ pub fn cut_off(what: &str, tests: usize) -> String {
     }
 }
 
-/// The link to a submitted result.
+/// The link to a submitted result: an address on a site as LocalScore prints it.
 pub fn link(line: &[u8]) -> Option<Link> {
     let url = line.strip_prefix(b"Result Link: ")?.trim_ascii();
     let url = std::str::from_utf8(url).ok()?;
     let id = url.rsplit('/').next()?.parse().ok().filter(|&id| id >= 0)?;
+    Site::of_link(url, id)?;
     Some(Link {
         id,
         url: url.to_owned(),
@@ -186,6 +188,11 @@ impl Signs {
     /// Whether this one is.
     pub fn has(self, sign: usize) -> bool {
         self.0 & (1 << sign) != 0
+    }
+
+    /// Whether one is that a table or a banner begins with.
+    pub fn has_beginning(self) -> bool {
+        self.has(HEADER) || self.has(BORDER) || self.has(TITLE)
     }
 
     /// Whether one is that tells what else the text may be.

@@ -37,7 +37,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let interrupt = Interrupt::catch();
     let copied = replace_atomically(&args.file, existing, |temporary| {
         let progress = Progress::new("copying", 0);
-        let whole = store.copy_to(temporary, &mut |done, all| {
+        let whole = store.copy_to(temporary, &args.file, &mut |done, all| {
             progress.set_of(done, all);
             !interrupt.came()
         })?;

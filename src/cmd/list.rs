@@ -88,11 +88,11 @@ pub fn print(runs: &[Listed], output: Output, out: &mut Stdout) -> Result<()> {
             .map_err(stdout)?,
         Output::Csv => {
             let mut writer = csv::Writer::from_writer(&mut *out);
-            writer.write_record(Line::NAMES).map_err(csv_failure)?;
+            writer.write_record(Line::NAMES).map_err(Error::csv)?;
             for run in runs {
                 writer
                     .write_record(Line::from(run).cells())
-                    .map_err(csv_failure)?;
+                    .map_err(Error::csv)?;
             }
             writer.flush().map_err(stdout)?;
         }
@@ -109,13 +109,6 @@ pub fn print(runs: &[Listed], output: Output, out: &mut Stdout) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn csv_failure(error: csv::Error) -> Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => Error::stdout(&error),
-        kind => Error::new("standard output", format!("{kind:?}")),
-    }
 }
 
 /// In a terminal narrower than this, the score speaks for the three speeds.

@@ -46,15 +46,14 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
             break;
         }
         let merged = target.take(&batch)?;
-        if let Some(progress) = &progress {
-            let done: u64 = counts.iter().sum();
-            progress.set(done);
-        }
         for (foreign, (id, stored)) in batch.iter().zip(&merged) {
             counts[*stored as usize] += 1;
             if let Some(line) = line(&foreign.run, *id, *stored, args.dry_run) {
                 writeln!(context.out, "{}", printable(&line)).map_err(|e| Error::stdout(&e))?;
             }
+        }
+        if let Some(progress) = &progress {
+            progress.set(counts.iter().sum());
         }
         // What was stored has been said, whatever comes next.
         context.out.flush().map_err(|e| Error::stdout(&e))?;

@@ -25,10 +25,13 @@ use crate::store::{Store, check_tag};
 /// The exit code is that of the program, or 128 and the number of the signal that killed it. If
 /// the program succeeded and storing failed, or if there is no such program, it is 1.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    override_usage = "localstore record [OPTIONS] [--] <CMD>...",
+    after_help = "Examples:
   localstore record -- localscore -m model.gguf
   localstore record --tag baseline -- localscore -m model.gguf -o json -n
-  localstore record --submit -- localscore -m model.gguf -n")]
+  localstore record --submit -- localscore -m model.gguf -n"
+)]
 pub struct Args {
     /// Label the runs, new or not
     #[arg(long)]
@@ -46,8 +49,8 @@ pub struct Args {
     submit: bool,
     #[command(flatten)]
     sending: Sending,
-    /// The program and its arguments
-    #[arg(value_name = "CMD", last = true, required = true)]
+    /// The program and its arguments; options of localstore stand before it
+    #[arg(value_name = "CMD", trailing_var_arg = true, required = true)]
     command: Vec<OsString>,
 }
 

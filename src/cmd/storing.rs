@@ -15,6 +15,9 @@ use crate::submit::Site;
 const BATCH: usize = 2048;
 const BATCH_BYTES: usize = 16 << 20;
 
+/// With which every SQLite file begins.
+const SQLITE: &[u8] = b"SQLite format 3\0";
+
 /// Where it is told what was stored.
 pub enum Messages<'a> {
     /// It is what the command prints.
@@ -107,9 +110,22 @@ impl<'a> Adder<'a> {
     pub fn add_capture(
         &mut self,
         name: &str,
-        input: impl Read,
+        mut input: impl Read,
         growing: Option<&dyn Fn() -> bool>,
     ) -> Result<()> {
+        let mut head = Vec::new();
+        let limit = SQLITE.len() as u64;
+        if let Err(error) = input.by_ref().take(limit).read_to_end(&mut head) {
+            self.complain(&Error::file(Path::new(name), &error));
+            return Ok(());
+        }
+        if head == SQLITE {
+            let why = "this is a SQLite database, not a capture";
+            let hint = "'localstore merge FILE' takes over the runs of another store";
+            self.complain(&Error::new(name, why).hint(hint));
+            return Ok(());
+        }
+        let input = head.as_slice().chain(input);
         let options = Options {
             live: growing.is_some(),
             partial: self.partial,

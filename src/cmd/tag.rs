@@ -2,6 +2,7 @@ use std::io::Write;
 
 use super::Context;
 use crate::error::{Error, Result};
+use crate::output::printable;
 use crate::store::Store;
 
 /// Label runs
@@ -32,7 +33,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     drop(store);
     Store::open(&context.location)?.tag(names.tag, &ids)?;
     for id in ids {
-        writeln!(context.out, "run {id}: {}", names.tag).map_err(|e| Error::stdout(&e))?;
+        let tag = printable(names.tag);
+        writeln!(context.out, "run {id}: {tag}").map_err(|e| Error::stdout(&e))?;
     }
     Ok(())
 }

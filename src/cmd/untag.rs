@@ -3,6 +3,7 @@ use std::io::Write;
 use super::Context;
 use super::tag::Names;
 use crate::error::{Error, Result};
+use crate::output::printable;
 use crate::store::Store;
 
 /// Take a label off runs
@@ -38,6 +39,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         ));
     }
     Store::open(&context.location)?.untag(tag, &ids)?;
+    let tag = printable(tag);
     for id in ids {
         writeln!(context.out, "run {id}: no longer {tag}").map_err(|e| Error::stdout(&e))?;
     }

@@ -1,7 +1,7 @@
 //! The table that LocalScore shows while it measures (`-o console`, once called `md`).
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use super::Document;
 use super::grouping::MAX_TESTS;
@@ -73,9 +73,16 @@ fn title(out: &mut dyn Write, name: Option<&Text>, detail: &Text) -> io::Result<
     };
     let whole = [name.as_bytes(), b" - ", detail.as_bytes()].concat();
     let shown = Text::from(whole).cut(TITLE_BYTES);
-    write!(out, "|{:left$}", "")?;
+    out.write_all(b"|")?;
+    spaces(out, left)?;
     out.write_all(&shown.printed())?;
-    writeln!(out, "{:right$}|", "")
+    spaces(out, right)?;
+    out.write_all(b"|\n")
+}
+
+/// `{:width$}` ends the program where the width does not fit into 16 bits.
+fn spaces(out: &mut dyn Write, count: usize) -> io::Result<()> {
+    io::copy(&mut io::repeat(b' ').take(count as u64), out).map(drop)
 }
 
 fn row(out: &mut dyn Write, cells: &[Text; 7]) -> io::Result<()> {
@@ -87,9 +94,10 @@ fn row(out: &mut dyn Write, cells: &[Text; 7]) -> io::Result<()> {
         } else {
             (padding, 0)
         };
-        write!(out, " {:left$}", "")?;
+        spaces(out, left + 1)?;
         out.write_all(&cell.printed())?;
-        write!(out, "{:right$} |", "")?;
+        spaces(out, right + 1)?;
+        out.write_all(b"|")?;
     }
     out.write_all(b"\n")
 }

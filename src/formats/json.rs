@@ -6,6 +6,9 @@
 
 use std::io::{self, Write};
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::grouping::MAX_TESTS;
 use super::lexer::{Lexer, Next, Str};
@@ -49,20 +52,24 @@ const OURS: [&[u8]; 4] = [
 /// Whether the text has one of the keys.
 #[must_use]
 pub fn is_ours(text: &[u8]) -> bool {
-    OURS.iter().any(|key| has_key(text, key))
+    static FINDERS: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| OURS.map(Finder::new));
+    FINDERS.iter().any(|key| has_key(text, key))
 }
 
 /// Whether the text may hold tests that stand outside of a document, such as in a list of them.
 #[must_use]
 pub fn may_list_tests(text: &[u8]) -> bool {
-    has_key(text, b"n_prompt") && (has_key(text, b"prompt_tps") || has_key(text, b"gen_tps"))
+    static FINDERS: LazyLock<[Finder<'static>; 3]> =
+        LazyLock::new(|| ["n_prompt", "prompt_tps", "gen_tps"].map(Finder::new));
+    let [n_prompt, prompt_tps, gen_tps] = &*FINDERS;
+    has_key(text, n_prompt) && (has_key(text, prompt_tps) || has_key(text, gen_tps))
 }
 
-fn has_key(text: &[u8], key: &[u8]) -> bool {
+fn has_key(text: &[u8], key: &Finder<'_>) -> bool {
+    let length = key.needle().len();
+    let is_key = |at: usize| at > 0 && text[at - 1] == b'"' && text.get(at + length) == Some(&b'"');
     // Logs are full of short objects.
-    text.len() > key.len() + 2
-        && memchr::memmem::find_iter(text, key)
-            .any(|at| at > 0 && text[at - 1] == b'"' && text.get(at + key.len()) == Some(&b'"'))
+    text.len() > length + 2 && key.find_iter(text).any(is_key)
 }
 
 /// A result that lies somewhere inside of a json text, by the bytes of its object.

@@ -10,6 +10,6 @@ mod terminal;
 
 pub use file::{Existing, replace_atomically, write_atomically};
 pub use progress::Progress;
-pub use table::{Column, Table, markdown, shortened};
+pub use table::{Column, Table, WIDEST, markdown, shortened};
 pub use tee::{Spool, Tee};
 pub use terminal::{Stderr, Stdout, color_wanted, note, printable, printable_bytes};

@@ -27,6 +27,12 @@ pub struct Table {
 /// A column of text is never narrower than this.
 const NARROWEST: u16 = 8;
 
+/// A cell is never wider than this: the layout counts columns in 16 bits, and takes its time.
+pub const WIDEST: usize = 500;
+
+/// Characters that one column may take, such as a letter with its marks or a joined emoji.
+const MARKS: usize = 8;
+
 impl Table {
     /// A table with these columns.
     #[must_use]
@@ -39,16 +45,16 @@ impl Table {
         }
     }
 
-    /// Adds a row; control characters in it are escaped.
+    /// Adds a row; control characters in it are escaped, and what is very long is cut.
     pub fn row<S: AsRef<str>>(&mut self, cells: &[S]) {
         let cells = cells
             .iter()
-            .map(|cell| printable(cell.as_ref()).into_owned());
+            .map(|cell| shortened(cell.as_ref(), WIDEST).into_owned());
         self.inner.add_row(cells);
     }
 
     /// The table in plain text. For a terminal, whose width is given, every row is one line: long
-    /// text is cut. In a file or a pipe nothing is.
+    /// text is cut.
     #[must_use]
     pub fn render(mut self, width: Option<u16>) -> String {
         self.inner.load_preset(comfy_table::presets::NOTHING);
@@ -143,11 +149,15 @@ pub fn markdown(text: &str) -> String {
     escaped
 }
 
-/// The text made printable and, if it is wider than this on a terminal, cut.
+/// The text made printable and, if it is wider than this on a terminal, cut. It takes no time for
+/// what is far beyond.
 #[must_use]
 pub fn shortened(text: &str, columns: usize) -> Cow<'_, str> {
-    let text = printable(text);
-    if text.width() <= columns {
+    let most = text.char_indices().nth(columns.saturating_mul(MARKS));
+    let end = most.map_or(text.len(), |(end, _)| end);
+    let is_whole = end == text.len();
+    let text = printable(&text[..end]);
+    if is_whole && text.width() <= columns {
         return text;
     }
     let mut room = columns.saturating_sub(1);
@@ -189,5 +199,8 @@ mod tests {
         assert_eq!(shortened("👩\u{200d}👩\u{200d}👧 family", 4), "👩…");
         assert_eq!(shortened("a\nb", 80), "a\\nb");
         assert_eq!(shortened("abc", 0), "…");
+        // Marks take no column, but neither are they endless.
+        let marked = "e".to_owned() + &"\u{301}".repeat(100_000);
+        assert_eq!(shortened(&marked, 2).chars().count(), 2 * MARKS + 1);
     }
 }

@@ -10,7 +10,7 @@ pub use table::{Cell, Table};
 
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
-use crate::output::printable;
+use crate::output::{WIDEST, shortened};
 use crate::picture::{Picture, STYLE};
 
 /// The page.
@@ -50,13 +50,17 @@ pub struct Part {
     pub tables: Vec<Table>,
 }
 
-/// A text that came from outside.
+/// A text that came from outside. One that is longer than any that people wrote is cut.
 #[derive(Debug, Clone, Copy)]
 struct Words<'a>(&'a str);
 
+impl Words<'_> {
+    const MOST: usize = 4 * WIDEST;
+}
+
 impl Render for Words<'_> {
     fn render_to(&self, buffer: &mut String) {
-        printable(self.0).as_ref().render_to(buffer);
+        shortened(self.0, Self::MOST).as_ref().render_to(buffer);
     }
 }
 

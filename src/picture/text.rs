@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::output::{printable, shortened};
+use crate::output::{WIDEST, shortened};
 
 /// The size of ordinary text in pixels.
 pub(super) const SIZE: f64 = 12.0;
@@ -36,7 +36,8 @@ fn em(c: char) -> f64 {
 
 /// The text made printable and cut to fit into so many pixels.
 pub(super) fn fit(text: &str, room: f64, size: f64) -> String {
-    let whole = printable(text);
+    // No picture has room for more.
+    let whole = shortened(text, WIDEST);
     if width(&whole, size) <= room {
         return whole.into_owned();
     }

@@ -162,7 +162,7 @@ pub struct Comparison {
 /// Compares new runs with the runs of a base.
 ///
 /// Each side is usually one run. Of several, the unit is the run: the value of a side is the
-/// median of its runs' (so `median-of N` is a base of N runs), and their spread is the noise.
+/// median of its runs' (so `median-of-N` is a base of N runs), and their spread is the noise.
 ///
 /// `history` holds other runs of the base's configuration that were at its level: earlier ones,
 /// between the same changes of level ([`super::change_points`]). A run that is also a side is passed

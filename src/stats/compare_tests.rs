@@ -212,7 +212,7 @@ fn several_runs_a_side_are_the_unit() {
     assert!(row.regression);
     let test = &comparison.rows[0];
     assert!((test.base - 1002.5).abs() < 1e-9, "the median of the runs");
-    // Five of the base against one: median-of 5.
+    // Five of the base against one: median-of-5.
     let five = [&base[..], &base[..1]].concat();
     let comparison = compare(&five, &new[..1], &[], &Options::default());
     let row = mean(&comparison, Metric::GenTps);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{Store, failure, immutable_uri, open_with};
 use crate::error::{Error, Result};
@@ -12,15 +12,20 @@ use crate::error::{Error, Result};
 const PAGES: i32 = 1024;
 
 impl Store {
-    /// Copies the store, as it is at this moment, into the empty file at `target`, and has SQLite
-    /// look whether the copy is whole. `go_on` is told how many pages are done, and of how many;
+    /// Copies the store, as it is at this moment, into the empty file at `file`, which is to become
+    /// `target`, and has SQLite look whether the copy is whole. `go_on` is told how many pages are done, and of how many;
     /// where it says no, the copy is left as it is, and the answer is no.
     ///
     /// Others can write meanwhile: what is copied is what the reading transaction of this store
     /// sees, so the copy needs not begin again.
-    pub fn copy_to(&self, target: &Path, go_on: &mut dyn FnMut(u64, u64) -> bool) -> Result<bool> {
-        let failed = |error: rusqlite::Error| failure(target, &error);
-        let mut copy = open_with(OpenFlags::SQLITE_OPEN_READ_WRITE, target).map_err(failed)?;
+    pub fn copy_to(
+        &self,
+        file: &Path,
+        target: &Path,
+        go_on: &mut dyn FnMut(u64, u64) -> bool,
+    ) -> Result<bool> {
+        let failed = |error: rusqlite::Error| not_copied(target, &error);
+        let mut copy = open_with(OpenFlags::SQLITE_OPEN_READ_WRITE, file).map_err(failed)?;
         // The file is of no use before it is whole, and then it is synced.
         copy.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF")
             .map_err(failed)?;
@@ -38,7 +43,7 @@ impl Store {
             }
         }
         copy.close().map_err(|(_, error)| failed(error))?;
-        quick_check(target)?;
+        quick_check(file)?;
         Ok(true)
     }
 
@@ -46,6 +51,14 @@ impl Store {
         self.db
             .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
     }
+}
+
+fn not_copied(target: &Path, error: &rusqlite::Error) -> Error {
+    if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+        return Error::new(target.display(), "the disk is full")
+            .hint("no copy was made: free some space, or name a file on another disk");
+    }
+    failure(target, error)
 }
 
 /// Reads the copy as it lies there: nothing is made beside it.
@@ -63,4 +76,20 @@ fn quick_check(path: &Path) -> Result<()> {
         Error::new("the store is damaged, and so is a copy of it", said)
             .hint("'localstore check' tells what is wrong"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_of_the_copy() {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+        let error = rusqlite::Error::SqliteFailure(code, None);
+        assert_eq!(
+            not_copied(Path::new("copy.db"), &error).lines().unwrap(),
+            "localstore: copy.db: the disk is full\n\
+             hint: no copy was made: free some space, or name a file on another disk\n"
+        );
+    }
 }

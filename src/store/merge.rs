@@ -63,7 +63,7 @@ impl ForeignFile {
         let (mut db, schema) = connect_readonly(path).map_err(failed)?;
         let is_store = matches!(schema, Schema::Version(_));
         let mut copy = None;
-        if is_store {
+        if is_store || matches!(schema, Schema::Unversioned(_)) {
             refuse_what_is_not_ours(path, schema)?;
             if schema != Schema::Version(CURRENT) {
                 let file = NamedTempFile::new().map_err(|error| Error::file(path, &error))?;

@@ -29,6 +29,8 @@ pub enum Schema {
     Llamafile,
     /// A store of this version.
     Version(i64),
+    /// A store whose version is lost, and the version that has just these tables.
+    Unversioned(Option<i64>),
     /// Another program's database.
     Foreign,
 }
@@ -43,45 +45,82 @@ pub fn inspect(db: &Connection) -> rusqlite::Result<Schema> {
 }
 
 fn inspect_now(db: &Connection) -> rusqlite::Result<Schema> {
-    let has_table = |name: &str| -> rusqlite::Result<bool> {
-        db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?
-            .exists([name])
+    // Other programs have a table `metadata` too, such as mbtiles with its name and value.
+    let version = if columns(db, "metadata")? == ["key", "value"] {
+        db.query_row(
+            "SELECT value FROM metadata WHERE key = ?1",
+            [VERSION_KEY],
+            |row| row.get::<_, Option<String>>(0),
+        )
+        .optional()?
+    } else {
+        None
     };
-    if has_table("metadata")? && is_key_value(db)? {
-        let version: Option<Option<String>> = db
-            .query_row(
-                "SELECT value FROM metadata WHERE key = ?1",
-                [VERSION_KEY],
-                |row| row.get(0),
-            )
-            .optional()?;
-        return Ok(match version {
-            // A version that is no number was not written by us.
-            Some(version) => version
-                .and_then(|text| text.parse().ok())
-                .filter(|&version| version > 0)
-                .map_or(Schema::Foreign, Schema::Version),
-            // A store whose version is lost is not one to begin anew in.
-            None if has_table("localstore_runs")? => Schema::Foreign,
-            None if has_table("chats")? && has_table("messages")? => Schema::Llamafile,
-            None => Schema::Foreign,
-        });
+    let number = version
+        .as_ref()
+        .and_then(|text| text.as_ref()?.parse().ok());
+    if let Some(number) = number.filter(|&number| number > 0) {
+        return Ok(Schema::Version(number));
+    }
+    // Not to be begun anew in.
+    if !columns(db, "localstore_runs")?.is_empty() {
+        return version_of_tables(db).map(Schema::Unversioned);
     }
     let empty = !db.prepare("SELECT 1 FROM sqlite_schema")?.exists([])?;
     Ok(if empty {
         Schema::Empty
+    } else if version.is_none() && has(db, &fresh(1)?, &LLAMAFILE)? {
+        Schema::Llamafile
     } else {
         Schema::Foreign
     })
 }
 
-/// Other programs have a table `metadata` too, such as mbtiles with its name and value.
-fn is_key_value(db: &Connection) -> rusqlite::Result<bool> {
-    let columns: Vec<String> = db
-        .prepare("SELECT name FROM pragma_table_info('metadata')")?
-        .query_map([], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    Ok(columns == ["key", "value"])
+/// The tables that llamafile makes.
+const LLAMAFILE: [&str; 3] = ["metadata", "chats", "messages"];
+
+/// The columns of the table; none if there is no such table.
+fn columns(db: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    db.prepare_cached(
+        "SELECT c.name FROM sqlite_schema s, pragma_table_info(s.name) c
+         WHERE s.type = 'table' AND s.name = ?1 ORDER BY c.cid",
+    )?
+    .query_map([table], |row| row.get(0))?
+    .collect()
+}
+
+/// The newest version whose tables are all there, column by column.
+fn version_of_tables(db: &Connection) -> rusqlite::Result<Option<i64>> {
+    for version in (1..=MIGRATIONS.len()).rev() {
+        let fresh = fresh(version)?;
+        let tables: Vec<String> = fresh
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        if has(db, &fresh, &tables)? {
+            return Ok(Some(version.cast_signed() as i64));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether these tables have the same columns in both.
+fn has(db: &Connection, other: &Connection, tables: &[impl AsRef<str>]) -> rusqlite::Result<bool> {
+    for table in tables {
+        if columns(db, table.as_ref())? != columns(other, table.as_ref())? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// An empty store of this version in memory.
+fn fresh(version: usize) -> rusqlite::Result<Connection> {
+    let db = Connection::open_in_memory()?;
+    for sql in &MIGRATIONS[..version] {
+        db.execute_batch(sql)?;
+    }
+    Ok(db)
 }
 
 /// Brings a store to the current version, step by step. Whoever comes second finds it done.
@@ -92,7 +131,7 @@ pub fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
         let version = match inspect(&transaction)? {
             Schema::Version(version) => version,
             Schema::Empty | Schema::Llamafile => 0,
-            Schema::Foreign => return Ok(()),
+            Schema::Unversioned(_) | Schema::Foreign => return Ok(()),
         };
         if version != from {
             continue;

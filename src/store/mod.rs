@@ -293,16 +293,12 @@ fn create(path: &Path) -> Result<()> {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder).map_err(|e| failed(&e))?;
     }
+    // Through a link, and whoever else makes it at this moment.
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
+    options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        // Another process was quicker.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(failed(&error)),
-        Ok(_) => Ok(()),
-    }
+    options.open(path).map(drop).map_err(|e| failed(&e))
 }
 
 /// Runs the startup SQL. Changing the journal mode does not wait for a busy store by itself.
@@ -424,6 +420,20 @@ fn refuse_what_is_not_ours(path: &Path, schema: Schema) -> Result<()> {
             ),
         )
         .hint("a newer localstore made it: update this one")),
+        Schema::Unversioned(version) => Err(Error::new(
+            path.display(),
+            "this is a store of localstore that has lost its version",
+        )
+        .hint(match version {
+            Some(version) => format!(
+                "its tables are those of version {version}, which this notes: sqlite3 FILE \
+                 \"REPLACE INTO metadata VALUES ('{}', '{version}')\"",
+                migrations::VERSION_KEY
+            ),
+            None => "its tables are those of no known version: go on with a copy that 'localstore \
+                     backup' made"
+                .to_owned(),
+        })),
         _ => Ok(()),
     }
 }
@@ -456,7 +466,8 @@ fn failure(path: &Path, error: &rusqlite::Error) -> Error {
         ErrorCode::DiskFull => match used_up(path) {
             Some(table) => plain(&format!("the ids of the table {table} are used up"))
                 .hint("'localstore check --repair' lets them go on, if they were not given out"),
-            None => plain("the disk is full").hint("nothing of the run was stored"),
+            None => plain("the disk is full")
+                .hint("free some space and run the command again: nothing is half stored"),
         },
         ErrorCode::DatabaseCorrupt => {
             plain("the database is damaged").hint("'sqlite3 FILE .recover' saves what can be read")

@@ -2,6 +2,7 @@
 
 use super::Store;
 use crate::error::{Error, Result};
+use crate::output::shortened;
 
 impl Store {
     /// Puts the tag on the runs; gives how many did not have it.
@@ -49,12 +50,17 @@ impl Store {
     }
 }
 
+/// The longest tag, in bytes: a branch or a file name fits.
+const MAX_TAG: usize = 255;
+
 /// A tag names a run, so it must not read as another name of one, and not as an option.
 pub fn check_tag(tag: &str) -> Result<()> {
     let why = if tag.is_empty() {
         "a tag must not be empty"
     } else if tag.chars().any(|c| c.is_control() || c.is_whitespace()) {
         "a tag must not contain spaces or control characters"
+    } else if tag.len() > MAX_TAG {
+        "a tag must not be longer than 255 bytes"
     } else if tag.bytes().all(|byte| byte.is_ascii_digit()) {
         "a tag must not be a number, for that is an id"
     } else if tag == "last" || tag.starts_with("last~") {
@@ -66,5 +72,8 @@ pub fn check_tag(tag: &str) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::new(format_args!("tag '{tag}'"), why))
+    Err(Error::new(
+        format_args!("tag '{}'", shortened(tag, 60)),
+        why,
+    ))
 }

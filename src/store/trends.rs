@@ -158,6 +158,7 @@ impl Store {
         };
         let mut runs = self.list(&filter, Sort::Date, limit)?;
         runs.reverse();
+        tracing::debug!("read {} runs of configuration {configuration}", runs.len());
         Ok(runs)
     }
 

@@ -372,3 +372,27 @@ fn control_characters_of_names_are_shown_not_sent() {
     let listed = sandbox.run(["list"]).text();
     assert!(!listed.contains(['\u{1b}', '\u{9b}', '\u{7}']));
 }
+
+/// Its size does not matter: only its beginning is read.
+#[test]
+fn a_store_is_no_capture_and_merge_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.json"]);
+    let huge = sandbox.path().join("huge.db");
+    std::fs::copy(sandbox.store(), &huge).unwrap();
+    let huge = std::fs::File::options().write(true).open(huge).unwrap();
+    huge.set_len(1 << 33).unwrap();
+    let expected = "localstore: huge.db: this is a SQLite database, not a capture\n\
+                    hint: 'localstore merge FILE' takes over the runs of another store\n";
+    let json = fixture("golden/second-gpu.json");
+    let args = ["add".as_ref(), "huge.db".as_ref(), json.as_os_str()];
+    let ran = sandbox.run(args);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), expected));
+    assert!(ran.text().starts_with("run 2: "));
+    let store = std::fs::read(sandbox.store()).unwrap();
+    let ran = sandbox.run_with_input(["add"], &store);
+    assert_eq!(
+        ran.failed(),
+        "stdin: this is a SQLite database, not a capture"
+    );
+}

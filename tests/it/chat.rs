@@ -509,3 +509,16 @@ fn writes_of_both_programs_interleave_without_a_lost_row() {
         .unwrap();
     assert_eq!(check, "ok");
 }
+
+/// SQLite says of a file that may not grow what it says of a disk that is full.
+#[test]
+fn a_full_disk_is_told_without_a_word_of_runs() {
+    let sandbox = golden();
+    let long = "x".repeat(100_000);
+    let args = ["chat", "add", &long, "--db-startup-sql"];
+    let ran = sandbox.run(args.iter().chain(&["PRAGMA max_page_count=1"]));
+    assert!(ran.failed().ends_with(": the disk is full"));
+    let hint = "hint: free some space and run the command again: nothing is half stored\n";
+    assert!(ran.stderr.ends_with(hint), "{}", ran.stderr);
+    assert_eq!(count(&sandbox.db(), "SELECT count(*) FROM chats"), 4);
+}

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use clap::CommandFactory;
 
+use crate::bench::{Bench, store};
 use crate::sandbox::{Sandbox, fixture};
 
 #[test]
@@ -45,6 +46,15 @@ fn hyphen_and_underscore_are_one_in_long_options() {
     let args = ["add".as_ref(), "--dry_run".as_ref(), json.as_os_str()];
     sandbox.run(args).ok();
     assert!(!sandbox.store().exists());
+    sandbox
+        .run(["path", "--db_startup-sql=", "--db-startup_sql="])
+        .ok();
+    let ran = sandbox.run(["add", "--dry_rnu"]);
+    assert!(
+        ran.stderr.contains("did you mean '--dry-run'?"),
+        "{}",
+        ran.stderr
+    );
     // Values keep theirs.
     sandbox
         .run(["--db_startup_sql=SELECT 1 AS a_b", "--db=a_b", "path"])
@@ -193,5 +203,50 @@ fn a_closed_pipe_ends_the_program_quietly() {
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{args:?}");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
+    }
+}
+
+/// More than the buffers hold, so that it is the writer of the format who meets the closed pipe.
+#[test]
+fn a_pipe_closed_in_the_midst_ends_the_program_quietly_and_the_gate_keeps_its_code() {
+    let name = |version: &str, day, speed| Bench {
+        version: String::leak(version.repeat(200_000)),
+        repetitions: 4,
+        day,
+        speed,
+        ..Bench::default()
+    };
+    let mut benches = vec![name("v", 1, 1.0)];
+    benches.extend((2..=30).map(|day| name("w", day, 0.5)));
+    let sandbox = store(&benches);
+    let closed = |args: Vec<&str>| {
+        let mut command = sandbox.command(&args);
+        let mut child = command
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let ids: Vec<String> = (1..=30).map(|id: u32| id.to_string()).collect();
+    for format in ["table", "csv", "json", "jsonl", "md"] {
+        for command in ["list", "history"] {
+            let ran = closed(vec![command, "-o", format]);
+            assert_eq!(ran, (Some(0), String::new()), "{command} -o {format}");
+        }
+        let mut compare = vec!["compare", "-o", format];
+        compare.extend(ids.iter().map(String::as_str));
+        assert_eq!(
+            closed(compare.clone()),
+            (Some(0), String::new()),
+            "{format}"
+        );
+        compare.push("--fail-on-regression");
+        assert_eq!(closed(compare).0, Some(2), "{format}");
     }
 }

@@ -264,9 +264,8 @@ fn single_repetitions_are_judged_by_earlier_runs() {
         &["last~1", "last"][..],
         &["1", "last"],
         &["--baseline", "last"],
-        &["--baseline", "median-of", "10"],
-        &["--baseline", "median-of", "10", "last"],
-        &["--baseline=median-of", "10"],
+        &["--baseline", "median-of-10", "last"],
+        &["--baseline=median-of-10"],
         &["--baseline", "median-of 10"],
         &["last", "--baseline", "median-of-10"],
     ] {
@@ -274,7 +273,7 @@ fn single_repetitions_are_judged_by_earlier_runs() {
         assert_eq!(ran.code, Some(2), "{more:?}: {}", ran.text());
         assert!(ran.text().contains("history 10"), "{more:?}");
     }
-    assert_eq!(with(&["--baseline", "median-of", "5", "10"]).code, Some(0));
+    assert_eq!(with(&["--baseline", "median-of-5", "10"]).code, Some(0));
 }
 
 #[test]
@@ -342,7 +341,7 @@ fn a_baseline_is_of_the_same_configuration_and_machine() {
         .run(["compare", "--baseline", "last", "1", "4"])
         .failed();
     assert_eq!(two, "invalid parameter for: 4");
-    let few = sandbox.run(["compare", "--baseline", "median-of", "9"]);
+    let few = sandbox.run(["compare", "--baseline", "median-of-9"]);
     assert_eq!(few.code, Some(0));
     assert!(few.stderr.contains("the median of 1"), "{}", few.stderr);
     insta::assert_snapshot!(sandbox.run(["compare", "--baseline", "last", "2"]).failed(), @"run 2: there is no earlier run of its model, accelerator and runtime on its machine");
@@ -365,7 +364,7 @@ fn what_cannot_be_meant_is_one_clear_line() {
         failed(&["1", "2", "--metric", "speed"]),
         failed(&["1", "2", "--min-change", "-1"]),
         failed(&["1", "2", "--alpha", "2"]),
-        failed(&["1", "2", "--baseline", "median-of", "0"]),
+        failed(&["1", "2", "--baseline", "median-of-0"]),
     ];
     insta::assert_snapshot!(lines.join("\n"), @r"
     run 1: it would be compared with itself
@@ -545,4 +544,28 @@ fn names_are_no_markdown() {
         "{text}"
     );
     assert!(text.contains(r"0.9.2 → \*1\*"), "{text}");
+}
+
+#[test]
+fn a_median_names_none_of_its_runs_as_the_base() {
+    let sandbox = store(&days(1..=6));
+    let compare = ["compare", "--baseline", "median-of-5", "-o"];
+    let run = |format| sandbox.run(compare.iter().chain(&[format]));
+    let document = json(&run("json"));
+    assert_eq!(document["base"].as_array().unwrap().len(), 5);
+    let jsonl = run("jsonl").text();
+    let lines = jsonl
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let rows: Vec<Value> = lines.collect();
+    assert_eq!(
+        &rows,
+        document["comparisons"][0]["rows"].as_array().unwrap()
+    );
+    assert!(rows.iter().all(|row| row["base_id"].is_null()));
+    let csv = run("csv").text();
+    assert!(
+        csv.lines().skip(1).all(|line| line.starts_with(",6,")),
+        "{csv}"
+    );
 }

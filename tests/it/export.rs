@@ -191,3 +191,29 @@ fn jsonl_brings_back_quotes_in_the_header_and_speeds_that_are_no_numbers() {
     other.run_with_input(["add"], &jsonl).ok();
     assert_eq!(other.run(["export", "-o", "json"]).text(), odd);
 }
+
+/// printf pads by as many spaces as it is asked for; a title is cut, but its whole length counts.
+#[test]
+fn a_title_of_any_length_is_padded_as_c_pads_it() {
+    let sandbox = three_runs();
+    let name = "x".repeat(140_000);
+    let long = golden("gpu-reps4.json").replace("Llama 3.2 1B Instruct", &name);
+    sandbox.run_with_input(["add"], long.as_bytes()).ok();
+    let detail = " - Q4_K - Medium";
+    let over = name.len() + detail.len() - 99;
+    let (left, right) = (over / 2, over - over / 2);
+    let title = format!(
+        "|{}{}{}|",
+        " ".repeat(left),
+        &name[..255],
+        " ".repeat(right)
+    );
+    for args in [
+        &["export", "-o", "md"][..],
+        &["export", "--all", "-o", "md"],
+        &["show"],
+    ] {
+        let text = sandbox.run(args).text();
+        assert!(text.lines().any(|line| line == title), "{args:?}");
+    }
+}

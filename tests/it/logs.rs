@@ -562,3 +562,25 @@ fn the_conformance_script_finds_what_differs() {
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("csv: NOT the same"));
 }
+
+#[test]
+fn a_result_link_is_an_address_on_a_site() {
+    let json = text("captures/capture-json.stdout.txt");
+    for link in [
+        "javascript:alert(1)/result/7",
+        "file:///result/7",
+        "https:///result/7",
+        "https://user:secret@example.org/result/7",
+        "https://example.org/result/7?x=/result/7",
+        "https://example.org/<b>/result/7",
+        "https://example.org/7",
+        "result/7",
+        "7",
+    ] {
+        let sandbox = Sandbox::new();
+        let log = format!("{json}\nResult Link: {link}\n");
+        sandbox.run_with_input(["add"], log.as_bytes()).ok();
+        let list = sandbox.run(["list", "-o", "jsonl"]).text();
+        assert!(list.contains("\"submission\":\"never\""), "{link}: {list}");
+    }
+}

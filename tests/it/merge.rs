@@ -317,3 +317,30 @@ fn chats_are_taken_over_and_none_twice() {
         .unwrap();
     assert_eq!(left, count);
 }
+
+#[cfg(unix)]
+#[test]
+fn the_bar_counts_what_is_done() {
+    use std::io::Read;
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.json", "golden/second-gpu.json"]);
+    let store = sandbox.store();
+    let (mut person, program) = crate::record::terminal();
+    let args = ["merge", "--db", "other.db", store.to_str().unwrap()];
+    let mut command = sandbox.command(args);
+    command.env("TERM", "xterm").stderr(program);
+    let output = command.output().unwrap();
+    drop(command);
+    assert!(output.status.success());
+    let mut shown = Vec::new();
+    let mut buffer = [0; 4096];
+    // The end of a terminal whose program is gone is an error.
+    while let Ok(length @ 1..) = person.read(&mut buffer) {
+        shown.extend_from_slice(&buffer[..length]);
+    }
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(
+        shown.contains("merging") && shown.contains("100%"),
+        "{shown:?}"
+    );
+}

@@ -195,3 +195,20 @@ fn what_would_spoil_a_chat_is_refused() {
         .unwrap();
     assert_eq!(count, 6);
 }
+
+#[test]
+fn a_content_reaches_no_terminal_raw_through_a_pipe_either() {
+    let sandbox = golden();
+    let content = "\u{1b}[2Jred\u{7}\u{202e}\r\na\tb\rc";
+    sandbox
+        .run_with_input(["message", "add", "3", "user"], content.as_bytes())
+        .ok();
+    for command in [["chat", "show", "3"], ["message", "show", "7"]] {
+        let text = sandbox.run(command).text();
+        let shown = "\n\\x1b[2Jred\\x07\\u{202e}\na\tb\\rc\n";
+        assert!(text.ends_with(shown), "{text:?}");
+    }
+    let json = sandbox.run(["message", "show", "7", "-o", "json"]).ok();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["content"], content);
+}

@@ -141,12 +141,18 @@ fn a_tag_comes_with_the_run() {
 #[test]
 fn the_arguments_are_the_programs_own() {
     let sandbox = Sandbox::new();
-    let script = format!("echo \"$@\" >args; {}", cat(JSON));
-    let args = ["record", "--", "/bin/sh", "-c", &script, "sh"];
-    let own = ["--send_results", "-v", "--db", "x", "--", "-"];
-    sandbox.run(args.into_iter().chain(own)).ok();
-    let typed = std::fs::read_to_string(sandbox.path().join("args")).unwrap();
-    assert_eq!(typed, "--send_results -v --db x -- -\n");
+    let script = format!("printf '%s|' \"$@\" >args; {}", cat(JSON));
+    let program = ["/bin/sh", "-c", &script, "sh"];
+    let own = "--send_results|-v|--db|x|--|-|--baseline|median-of|5|";
+    // Behind the name of the program they are its own even without '--'.
+    for record in [&["record", "--"][..], &["record"]] {
+        let words = own.trim_end_matches('|').split('|');
+        sandbox
+            .run(record.iter().copied().chain(program).chain(words))
+            .ok();
+        let typed = std::fs::read_to_string(sandbox.path().join("args")).unwrap();
+        assert_eq!(typed, own);
+    }
 }
 
 #[test]
@@ -185,8 +191,8 @@ fn a_program_that_does_not_exist_is_one_line() {
     assert!(saved(&sandbox).is_empty());
     assert!(!sandbox.store().exists());
     assert_eq!(sandbox.run(["record"]).failed(), "missing parameter: CMD");
-    let ran = sandbox.run(["record", "true"]);
-    assert_eq!(ran.failed(), "invalid parameter for: true");
+    let ran = sandbox.run(["record", "--frob", "true"]);
+    assert_eq!(ran.failed(), "invalid parameter for: --frob");
 }
 
 #[test]

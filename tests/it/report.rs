@@ -96,3 +96,12 @@ fn of_many_configurations_the_last_are_shown() {
     assert!(page.contains("<h2>m21 - "));
     assert!(!page.contains("<h2>m1 - "));
 }
+
+#[test]
+fn a_series_is_read_once() {
+    let sandbox = store(&days(1..=4));
+    let ran = sandbox.run(["report", "-vv"]);
+    assert_eq!(ran.text().matches("<svg ").count(), 4);
+    let line = "read 4 runs of configuration 1";
+    assert_eq!(ran.stderr.matches(line).count(), 1, "{}", ran.stderr);
+}

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use rusqlite::Connection;
 
-use crate::sandbox::{Sandbox, fixture, read_fixture};
+use crate::sandbox::{Ran, Sandbox, fixture, read_fixture};
 
 const RUN: &str = "golden/gpu-reps4.json";
 
@@ -467,4 +467,124 @@ fn a_table_that_lacks_a_column_is_named_without_the_statement() {
         .unwrap();
     let said = sandbox.run(["list"]).failed();
     assert!(said.ends_with("no such column: site"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_file_that_is_not_there_yet_is_followed() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::new();
+    let path = |name: &str| sandbox.path().join(name);
+    std::fs::create_dir(path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("elsewhere/runs.db", path("link.db")).unwrap();
+    let json = fixture(RUN);
+    let add = |db: &str| {
+        let args = ["add".as_ref(), "--db".as_ref(), db.as_ref()];
+        sandbox.run(args.into_iter().chain([json.as_os_str()]))
+    };
+    assert!(add("link.db").text().starts_with("run 1: "));
+    let made = std::fs::metadata(path("elsewhere/runs.db")).unwrap();
+    assert_eq!(made.permissions().mode() & 0o777, 0o600);
+    assert!(path("link.db").is_symlink());
+
+    std::os::unix::fs::symlink("round.db", path("round.db")).unwrap();
+    let said = add("round.db").failed();
+    assert_eq!(said, "round.db: too many levels of symbolic links");
+}
+
+#[test]
+fn a_store_without_its_version_is_told_how_it_gets_one() {
+    let sandbox = Sandbox::new();
+    let json = fixture(RUN);
+    let version_1 = fixture("stores/version-1.sqlite3");
+    std::fs::copy(version_1, sandbox.path().join("1.db")).unwrap();
+    for db in ["2.db", "other.db"] {
+        let args = ["add".as_ref(), "--db".as_ref(), db.as_ref()];
+        sandbox.run(args.into_iter().chain([json.as_os_str()])).ok();
+    }
+    for version in ["1", "2"] {
+        let db = &format!("{version}.db");
+        for sql in [
+            "DELETE FROM metadata",
+            "REPLACE INTO metadata VALUES ('localstore.schema_version', 'two')",
+        ] {
+            let connection = Connection::open(sandbox.path().join(db)).unwrap();
+            connection.execute(sql, []).unwrap();
+            for command in [
+                &["list", "--db", db][..],
+                &["tag", "x", "--db", db],
+                &["merge", "--db", "other.db", db],
+            ] {
+                let ran = sandbox.run(command);
+                let what = format!("{db}: this is a store of localstore that has lost its version");
+                assert_eq!(ran.failed(), what);
+                let mend = ran.stderr.split('"').nth(1).unwrap();
+                assert!(mend.contains(&format!("'{version}'")), "{mend}");
+            }
+            let ran = sandbox.run(["list", "--db", db]);
+            let mend = ran.stderr.split('"').nth(1).unwrap();
+            connection.execute_batch(mend).unwrap();
+            drop(connection);
+            // Reading brings version 1 up to date, so that its version is lost as 2 from then on.
+            if version == "2" {
+                sandbox.run(["check", "--db", db]).ok();
+            }
+        }
+        let said = sandbox.run(["list", "--db", db, "-o", "jsonl"]).text();
+        assert!(!said.is_empty());
+    }
+    // Tables that no version has are not guessed at.
+    Connection::open(sandbox.path().join("2.db"))
+        .unwrap()
+        .execute_batch("DELETE FROM metadata; DROP TABLE localstore_tags")
+        .unwrap();
+    let ran = sandbox.run(["list", "--db", "2.db"]);
+    assert!(ran.failed().ends_with("that has lost its version"));
+    assert!(
+        ran.stderr
+            .contains("hint: its tables are those of no known version")
+    );
+}
+
+#[test]
+fn tables_that_only_share_their_names_with_llamafile_are_another_programs() {
+    let sandbox = Sandbox::new();
+    let json = fixture(RUN);
+    for (name, chats) in [
+        ("short.db", "CREATE TABLE chats (id INTEGER PRIMARY KEY)"),
+        (
+            "more.db",
+            "CREATE TABLE chats (id, created_at, model, title, topic)",
+        ),
+    ] {
+        let path = sandbox.path().join(name);
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch(&format!(
+                "CREATE TABLE metadata (key TEXT PRIMARY KEY, value TEXT);
+                 CREATE TABLE messages (id, created_at, chat_id, role, content, temperature, top_p,
+                     presence_penalty, frequency_penalty);
+                 {chats};"
+            ))
+            .unwrap();
+        let before = std::fs::read(&path).unwrap();
+        for args in [
+            &["add".as_ref(), json.as_os_str()][..],
+            &["list".as_ref()],
+            &["chat".as_ref(), "list".as_ref()],
+        ] {
+            let said = sandbox
+                .command(args)
+                .args(["--db", name])
+                .output()
+                .map(Ran::from)
+                .unwrap()
+                .failed();
+            assert_eq!(
+                said,
+                format!("{name}: this is a database of another program")
+            );
+        }
+        assert!(std::fs::read(&path).unwrap() == before);
+    }
 }

@@ -57,3 +57,18 @@ fn a_tag_cannot_read_as_another_name_of_a_run() {
         assert!(ran.failed().starts_with("tag '"), "{tag}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn a_tag_has_an_end() {
+    let sandbox = store();
+    let longest = "x".repeat(255);
+    sandbox.run(["tag", &longest]).ok();
+    for command in [&["tag"][..], &["add", "--tag"]] {
+        let long = "x".repeat(256);
+        let said = sandbox.run(command.iter().chain(&[long.as_str()])).failed();
+        let why = "…': a tag must not be longer than 255 bytes";
+        assert!(said.ends_with(why) && said.len() < 150, "{said}");
+    }
+    let list = sandbox.run(["list", "-o", "csv", "--tag", "x"]).text();
+    assert!(list.contains(&longest));
+}

@@ -11,8 +11,8 @@ use crate::store::Store;
 
 /// Show a chat as a conversation, the first message first
 ///
-/// As json it is the chat alone, as llamafile's server answers; 'message list' has the messages.
-/// Times are in UTC.
+/// Control characters are shown as escapes. As json it is the chat alone, as llamafile's server
+/// answers; 'message list' has the messages, with each content as it is. Times are in UTC.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore chat show 3 | less")]
 pub struct Args {
@@ -81,21 +81,21 @@ pub fn write_message(out: &mut Stdout, message: &Message) -> Result<()> {
     };
     out.styled(head.as_bytes())?;
     let content = message.content.as_ref().map_or(&[][..], Text::as_bytes);
-    write_content(out, content).map_err(|error| Error::stdout(&error))
+    out.styled(shown(content).as_bytes())
 }
 
-/// Writes a content, and a newline if it lacks one. A pipe gets it byte for byte; on a terminal,
-/// tabs and the line ends of Windows are harmless and should not stand there as escapes.
-fn write_content(out: &mut Stdout, content: &[u8]) -> io::Result<()> {
-    if out.is_terminal() {
-        let text = String::from_utf8_lossy(content);
-        let text = text.replace("\r\n", "\n").replace('\t', "    ");
-        out.write_all(text.as_bytes())?;
-    } else {
-        out.write_all(content)?;
+/// A content for people, with a newline at its end. Of control characters, tabs and line ends stay.
+fn shown(content: &[u8]) -> String {
+    let text = String::from_utf8_lossy(content).replace("\r\n", "\n");
+    let line = |line: &str| {
+        line.split('\t')
+            .map(printable)
+            .collect::<Vec<_>>()
+            .join("\t")
+    };
+    let mut shown = text.split('\n').map(line).collect::<Vec<_>>().join("\n");
+    if !shown.is_empty() && !shown.ends_with('\n') {
+        shown.push('\n');
     }
-    if content.is_empty() || content.ends_with(b"\n") {
-        return Ok(());
-    }
-    out.write_all(b"\n")
+    shown
 }

@@ -13,7 +13,8 @@ use crate::stats::{Direction, Method, Row, TestKey};
 /// A row of a comparison. Numbers that are none (the end of an interval may be infinite) are null.
 #[derive(Debug, Default, Serialize)]
 struct Line {
-    base_id: i64,
+    /// Null where the base is the median of several runs.
+    base_id: Option<i64>,
     new_id: i64,
     /// `test`, `geometric_mean` or `score`.
     kind: &'static str,
@@ -66,7 +67,7 @@ const NAMES: [&str; 22] = [
 ];
 
 impl Line {
-    fn new(base_id: i64, new_id: i64, row: &Row) -> Self {
+    fn new(base_id: Option<i64>, new_id: i64, row: &Row) -> Self {
         let estimate = |value: fn(&crate::stats::Change) -> f64| {
             row.estimate.as_ref().map(value).filter(|v| v.is_finite())
         };
@@ -111,7 +112,7 @@ impl Line {
             value.map(|value| value.to_string()).unwrap_or_default()
         }
         [
-            self.base_id.to_string(),
+            text(self.base_id),
             self.new_id.to_string(),
             self.kind.to_owned(),
             text(self.test.as_ref()),
@@ -139,7 +140,10 @@ impl Line {
 
 /// The rows of one column: tests, geometric means, score.
 fn lines(report: &Report, column: &Column) -> Vec<Line> {
-    let base_id = report.base.last().map_or(0, |base| base.listed.id);
+    let base_id = match report.base.as_slice() {
+        [base] => Some(base.listed.id),
+        _ => None,
+    };
     let new_id = column.run.listed.id;
     let comparison = &column.comparison;
     let rows = comparison.rows.iter().chain(&comparison.means);
@@ -165,12 +169,11 @@ fn lines(report: &Report, column: &Column) -> Vec<Line> {
 }
 
 pub fn csv(report: &Report, out: &mut Stdout) -> Result<()> {
-    let failed = |error: csv::Error| Error::stdout(&error.into());
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(NAMES).map_err(failed)?;
+    writer.write_record(NAMES).map_err(Error::csv)?;
     for column in &report.new {
         for line in lines(report, column) {
-            writer.write_record(line.cells()).map_err(failed)?;
+            writer.write_record(line.cells()).map_err(Error::csv)?;
         }
     }
     writer.flush().map_err(|error| Error::stdout(&error))

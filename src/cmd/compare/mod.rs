@@ -34,7 +34,9 @@ pub use words::{change, difference, interval, method, remarks, test_name, title,
 ///   history 10     prediction interval from so many earlier runs of the same
 ///                  configuration and machine; the change is from their level
 ///
-/// With several NEW runs each has a column, and * marks the best.
+/// With several NEW runs each has a column, and * marks the best. A median of
+/// several runs has no base id in csv, json and jsonl; json names its runs in
+/// 'base'.
 ///
 /// With --fail-on-regression the exit code is 2 if something got worse: by at
 /// least --min-change, and significantly over all rows together; 3 if the runs
@@ -50,14 +52,14 @@ pub use words::{change, difference, interval, method, remarks, test_name, title,
     after_help = "Examples:
   localstore compare last~1 last
   localstore compare -o md release last > comparison.md
-  localstore compare --baseline 'median-of 5' --fail-on-regression --min-change 3"
+  localstore compare --baseline median-of-5 --fail-on-regression --min-change 3"
 )]
 pub struct Args {
     /// Ids, 'last', 'last~N' or tags: the base first
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
     /// What NEW (or the last run) is compared with: last, the run measured before it of the same
-    /// configuration and machine; 'median-of N' of them, since the last change of level; or a tag,
+    /// configuration and machine; 'median-of-N' of them, since the last change of level; or a tag,
     /// of whose runs the last one of the same configuration and machine
     #[arg(long, value_name = "BASELINE")]
     baseline: Option<Baseline>,

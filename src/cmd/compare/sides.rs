@@ -61,14 +61,14 @@ impl FromStr for Baseline {
         let number = rest.strip_prefix([' ', '-', '=']).unwrap_or(rest);
         match number.parse() {
             Ok(number @ 1..=100) => Ok(Self::MedianOf(number)),
-            _ => Err("it is 'median-of N', N from 1 to 100".to_owned()),
+            _ => Err("it is 'median-of-N', N from 1 to 100".to_owned()),
         }
     }
 }
 
 /// The runs that `baseline` means for this run, in the order in which they were measured.
 ///
-/// `median-of N` reaches back to the last change of level by `min_change` percent.
+/// `median-of-N` reaches back to the last change of level by `min_change` percent.
 pub fn baseline(
     store: &Store,
     baseline: &Baseline,

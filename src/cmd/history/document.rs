@@ -58,9 +58,8 @@ fn lines(trend: &Trend) -> impl Iterator<Item = Line> + '_ {
 }
 
 pub fn csv(trend: &Trend, out: &mut Stdout) -> Result<()> {
-    let failed = |error: csv::Error| Error::stdout(&error.into());
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(NAMES).map_err(failed)?;
+    writer.write_record(NAMES).map_err(Error::csv)?;
     for line in lines(trend) {
         let percent = line.change_percent.map(|percent| percent.to_string());
         writer
@@ -76,7 +75,7 @@ pub fn csv(trend: &Trend, out: &mut Stdout) -> Result<()> {
                 percent.unwrap_or_default(),
                 line.changed.unwrap_or_default(),
             ])
-            .map_err(failed)?;
+            .map_err(Error::csv)?;
     }
     writer.flush().map_err(|error| Error::stdout(&error))
 }

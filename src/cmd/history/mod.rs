@@ -110,6 +110,8 @@ impl Metric {
 pub struct Trend {
     /// What it is of.
     pub configuration: Configuration,
+    /// The run before those that are shown: with it the level at their beginning is known better.
+    before: Option<Listed>,
     /// Its runs in the order in which they were measured.
     pub runs: Vec<Listed>,
     /// Where the level of the metric changed.
@@ -125,21 +127,40 @@ pub struct Change {
 }
 
 impl Trend {
-    /// Reads the last `limit` runs that match, and finds the changes.
-    pub fn read(
+    /// The last `limit` runs that match, 0 for all; and whether there are more. Changes are still to
+    /// be found.
+    pub fn last(
         store: &Store,
         configuration: Configuration,
         filter: &Filter,
-        limit: Option<u32>,
-        metric: Metric,
-        min_change: f64,
-    ) -> Result<Self> {
-        let runs = store.series(configuration.id, filter, limit)?;
+        limit: u32,
+    ) -> Result<(Self, bool)> {
+        let limit = Some(limit).filter(|&limit| limit > 0);
+        // One more than is shown tells whether there are more.
+        let asked = limit.map(|limit| limit.saturating_add(1));
+        let mut runs = store.series(configuration.id, filter, asked)?;
+        let cut = limit.is_some_and(|limit| runs.len() > limit as usize);
+        let before = cut.then(|| runs.remove(0));
+        if runs.is_empty() {
+            let why = "no run of this configuration matches";
+            return Err(Error::new(store.path().display(), why));
+        }
+        let trend = Self {
+            configuration,
+            before,
+            runs,
+            changes: Vec::new(),
+        };
+        Ok((trend, cut))
+    }
+
+    /// Finds where the level of the metric changed, and what else changed there.
+    pub fn find_changes(&mut self, store: &Store, metric: Metric, min_change: f64) -> Result<()> {
+        self.changes.clear();
+        let runs: Vec<&Listed> = self.before.iter().chain(&self.runs).collect();
         let values: Vec<f64> = runs.iter().map(|run| metric.value(run)).collect();
-        let mut changes = Vec::new();
-        for point in stats::change_points(&values, min_change) {
-            let is_full = |run: &&Listed| !run.partial;
-            let before = runs[..point.index].iter().rev().find(is_full);
+        for mut point in stats::change_points(&values, min_change) {
+            let before = runs[..point.index].iter().rev().find(|run| !run.partial);
             let differences = match before {
                 Some(before) => {
                     let [before, after] = [store.run(before.id)?, store.run(runs[point.index].id)?];
@@ -147,36 +168,13 @@ impl Trend {
                 }
                 None => Vec::new(),
             };
-            changes.push(Change { point, differences });
+            point.index -= usize::from(self.before.is_some());
+            // The first run that is shown begins the trend, whatever was before it.
+            if point.index > 0 {
+                self.changes.push(Change { point, differences });
+            }
         }
-        Ok(Self {
-            configuration,
-            runs,
-            changes,
-        })
-    }
-
-    /// The last `limit` runs that match, 0 for all, with their changes; and whether there are more.
-    pub fn last(
-        store: &Store,
-        configuration: Configuration,
-        filter: &Filter,
-        limit: u32,
-        (metric, min_change): (Metric, f64),
-    ) -> Result<(Self, bool)> {
-        let limit = Some(limit).filter(|&limit| limit > 0);
-        // One more than is shown tells whether there are more.
-        let asked = limit.map(|limit| limit.saturating_add(1));
-        let mut trend = Self::read(store, configuration, filter, asked, metric, min_change)?;
-        let cut = limit.is_some_and(|limit| trend.runs.len() > limit as usize);
-        if cut {
-            trend.forget_first();
-        }
-        if trend.runs.is_empty() {
-            let why = "no run of this configuration matches";
-            return Err(Error::new(store.path().display(), why));
-        }
-        Ok((trend, cut))
+        Ok(())
     }
 
     /// The values of the metric, run by run.
@@ -215,13 +213,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let filter = Filter::from(&args.filters);
     let (configuration, others) = choose(args.run.as_deref(), &store, &filter)?;
     let machines = store.machines(configuration.id)?;
-    let (trend, cut) = Trend::last(
-        &store,
-        configuration,
-        &filter,
-        args.limit,
-        (args.metric, args.min_change),
-    )?;
+    let (mut trend, cut) = Trend::last(&store, configuration, &filter, args.limit)?;
+    trend.find_changes(&store, args.metric, args.min_change)?;
     let out = &mut context.out;
     match args.output {
         Output::Table => print_table(&trend, args.metric, out)?,
@@ -277,14 +270,6 @@ pub fn choose(run: Option<&str>, store: &Store, filter: &Filter) -> Result<(Conf
 }
 
 impl Trend {
-    fn forget_first(&mut self) {
-        self.runs.remove(0);
-        self.changes.retain_mut(|change| {
-            change.point.index -= 1;
-            change.point.index > 0
-        });
-    }
-
     /// The change at which the run of that index is the first.
     fn change_at(&self, index: usize) -> Option<&Change> {
         self.changes

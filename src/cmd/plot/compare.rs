@@ -15,7 +15,7 @@ use crate::store::Store;
        localstore plot compare [OPTIONS] --baseline BASELINE [NEW...]",
     after_help = "Examples:
   localstore plot compare last~1 last --out comparison.svg
-  localstore plot compare --baseline 'median-of 5' --metric tg > tg.svg"
+  localstore plot compare --baseline median-of-5 --metric tg > tg.svg"
 )]
 pub struct Args {
     /// Ids, 'last', 'last~N' or tags: the base first

@@ -41,13 +41,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let filter = Filter::from(&args.filters);
     let (configuration, others) = history::choose(args.run.as_deref(), &store, &filter)?;
-    let (trend, cut) = Trend::last(
-        &store,
-        configuration,
-        &filter,
-        args.limit,
-        (args.metric, args.min_change),
-    )?;
+    let (mut trend, cut) = Trend::last(&store, configuration, &filter, args.limit)?;
+    trend.find_changes(&store, args.metric, args.min_change)?;
     let picture = draw(&trend, args.metric, Some(trend.title()))
         .ok_or_else(|| nothing("no run of this configuration has all nine tests and a value"))?;
     args.target.write(&picture, context)?;

@@ -141,19 +141,18 @@ fn part(
         title: machine(configuration),
         ..Part::default()
     };
-    let mut runs = Vec::new();
-    for metric in Metric::ALL {
-        let change = (metric, args.min_change);
-        let (trend, _) = Trend::last(store, configuration.clone(), filter, args.limit, change)?;
-        if trend.runs.iter().filter(|run| !run.partial).count() > 1 {
+    let (mut trend, _) = Trend::last(store, configuration.clone(), filter, args.limit)?;
+    if trend.runs.iter().filter(|run| !run.partial).count() > 1 {
+        for metric in Metric::ALL {
+            trend.find_changes(store, metric, args.min_change)?;
             part.pictures.extend(draw_trend(&trend, metric, None));
         }
-        runs = trend.runs;
     }
     if part.pictures.is_empty() {
         part.words
             .push("A trend needs two runs with all nine tests.".to_owned());
     }
+    let runs = trend.runs;
     let whole: Vec<&Listed> = runs.iter().filter(|run| !run.partial).collect();
     if let [.., base, new] = whole.as_slice() {
         let options = stats::Options {

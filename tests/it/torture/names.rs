@@ -1,6 +1,9 @@
 //! Names that are meant to be taken for something else are data, wherever they go.
 
+use std::time::Instant;
+
 use super::assert_right;
+use crate::bench::{Bench, store};
 use crate::sandbox::{Sandbox, fixture, read_fixture};
 
 /// For a terminal, SQL, a web page, a spreadsheet, a shell, a path, a format of ours.
@@ -122,5 +125,63 @@ fn hostile_names_are_data_everywhere() {
             names,
             [".llamafile", "first.json", "other.db", "second.json"]
         );
+    }
+}
+
+/// Tables count columns in 16 bits, and lay out a long cell for a long time.
+#[test]
+fn long_names_are_cut_for_people_and_whole_for_programs() {
+    for name in ["e".repeat(65_600), "e\u{301}".repeat(40_000)] {
+        let long: &'static str = String::leak(name);
+        let name = |day, model, accelerator, version| Bench {
+            day,
+            model,
+            accelerator,
+            version,
+            ..Bench::default()
+        };
+        let mut benches = vec![
+            name(1, long, "GPU", "1"),
+            name(2, long, "GPU", "1"),
+            name(3, "model", long, "1"),
+        ];
+        benches.extend((4..=9).map(|day| name(day, "model", "GPU", long)));
+        let sandbox = store(&benches);
+        sandbox.run(["chat", "add", long, "--model", long]).ok();
+        let message = ["message", "add", "1", "user"];
+        sandbox.run_with_input(message, long.as_bytes()).ok();
+        for command in [
+            "list",
+            "list -o md",
+            "best",
+            "best -o md",
+            "history",
+            "history -o md",
+            "history --model model --accelerator GPU",
+            "compare 1 2",
+            "compare -o md 1 2",
+            "report",
+            "plot history",
+            "plot compare 1 2",
+            "plot context",
+            "chat list",
+            "chat search e",
+            "message list 1",
+        ] {
+            let start = Instant::now();
+            let text = sandbox.run(command.split(' ')).text();
+            // Far more than it takes, and far less than it took.
+            assert!(start.elapsed().as_secs() < 10, "{command}");
+            let is_table = ["list", "best", "chat", "message"];
+            if is_table.iter().any(|first| command.starts_with(first)) {
+                let longest = text.lines().map(|line| line.chars().count()).max();
+                assert!(longest.unwrap() < 20_000, "{command}");
+            }
+        }
+        for command in ["export --all -o csv", "export --all -o json", "list -o csv"] {
+            let text = sandbox.run(command.split(' ')).ok();
+            let found = memchr::memmem::find(&text, &long.as_bytes()[..1000]);
+            assert!(found.is_some(), "{command}");
+        }
     }
 }
