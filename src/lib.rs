@@ -3,6 +3,8 @@
 //! Data flows one way: capture, formats, model, store, model, formats, standard output. `store`
 //! knows no format and `formats` no SQL; `cmd` joins them.
 
+#![forbid(unsafe_code)]
+
 pub mod capture;
 pub mod cmd;
 pub mod error;

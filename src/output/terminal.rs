@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
 
@@ -56,6 +57,24 @@ fn is_unprintable(c: char) -> bool {
         || matches!(u32::from(c) & 0xffff, 0xfffe | 0xffff)
 }
 
+/// Whether the program was started without a standard output.
+static IS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Looks whether there is a standard output; to be called before Rust opens another file in its
+/// place.
+#[cfg(unix)]
+pub extern "C" fn look_whether_stdout_is_closed() {
+    let flags = rustix::io::fcntl_getfd(rustix::stdio::stdout());
+    IS_CLOSED.store(flags == Err(rustix::io::Errno::BADF), Ordering::Relaxed);
+}
+
+fn check_open() -> io::Result<()> {
+    if IS_CLOSED.load(Ordering::Relaxed) {
+        return Err(io::Error::other("it is closed"));
+    }
+    Ok(())
+}
+
 /// Standard output, buffered. What it writes to a terminal is made printable, line by line; to a
 /// file or a pipe goes every byte as it is.
 pub struct Stdout {
@@ -97,16 +116,16 @@ impl Stdout {
 
     /// Writes text of our own, which may hold colours, unfiltered.
     pub fn styled(&mut self, text: &[u8]) -> Result<()> {
-        self.end_line()
+        check_open()
+            .and_then(|()| self.end_line())
             .and_then(|()| self.inner.write_all(text))
             .map_err(|error| Error::stdout(&error))
     }
 
     /// Passes on what another program prints: every byte as it is, and at once.
     pub fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let passed = self
-            .inner
-            .write_all(bytes)
+        let passed = check_open()
+            .and_then(|()| self.inner.write_all(bytes))
             .and_then(|()| self.inner.flush());
         self.lost = passed.is_err();
         passed
@@ -131,6 +150,7 @@ impl Stdout {
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        check_open()?;
         if !self.is_terminal {
             return self.inner.write(bytes);
         }

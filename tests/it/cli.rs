@@ -250,3 +250,37 @@ fn a_pipe_closed_in_the_midst_ends_the_program_quietly_and_the_gate_keeps_its_co
         assert_eq!(closed(compare).0, Some(2), "{format}");
     }
 }
+
+/// As a shell's `>&-`. Rust would open `/dev/null` in its place.
+#[cfg(unix)]
+#[test]
+fn a_closed_standard_output_is_an_error_once_something_is_printed() {
+    let sandbox = Sandbox::new();
+    let run = |redirection: &str, args: &[&str]| {
+        let output = std::process::Command::new("sh")
+            .arg("-c")
+            .arg(format!("exec \"$@\" {redirection}"))
+            .arg("sh")
+            .arg(assert_cmd::cargo::cargo_bin!("localstore"))
+            .args(args)
+            .env_clear()
+            .env("HOME", sandbox.path())
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let capture = fixture("golden/gpu-reps4.json");
+    let message = "localstore: standard output: it is closed\n".to_owned();
+    let add = ["add", capture.to_str().unwrap()];
+    // What was to be stored is stored.
+    assert_eq!(run(">&-", &add), (Some(1), message.clone()));
+    assert!(sandbox.run(["list"]).text().contains("Llama 3.2 1B"));
+    for args in [&["export"][..], &["list"], &["show", "1"], &["--version"]] {
+        assert_eq!(run(">&-", args), (Some(1), message.clone()), "{args:?}");
+        assert_eq!(run(">/dev/null", args).0, Some(0), "{args:?}");
+        assert_eq!(run("1<>/dev/null", args).0, Some(0), "{args:?}");
+    }
+}

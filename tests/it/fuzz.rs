@@ -20,8 +20,11 @@ use crate::sandbox::{fixture, read_fixture};
 /// The longest time for an input of some thousand bytes; a reader that hangs is what is looked for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// No input grows above this.
+/// No input grows above this by being damaged.
 const MOST: usize = 64 << 10;
+
+/// A long name, or a stretch of nothing, is not longer.
+const LONG: usize = 140_000;
 
 #[test]
 fn no_input_stops_a_reader() {
@@ -214,6 +217,9 @@ fn input(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
         damage(random, &mut text, corpus);
         text.truncate(MOST);
     }
+    if random.below(3) == 0 {
+        dress(random, &mut text, corpus);
+    }
     let utf16 = |text: &[u8]| text.iter().flat_map(|&byte| [byte, 0]).collect::<Vec<u8>>();
     match random.below(16) {
         0 => text = utf16(&text),
@@ -225,6 +231,116 @@ fn input(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
         _ => {}
     }
     text
+}
+
+/// What logs put before each line, and where a `#` is, a number that grows.
+const PREFIXES: &[&[u8]] = &[
+    b"> ",
+    b"    ",
+    b"\t",
+    b"2026-03-01T12:00:0#.1234567Z ",
+    b"job\tstep\t2026-03-01T12:00:0#Z ",
+    b"Jun 15 15:06:4# host localscore[123]: ",
+    b"bench-1  | ",
+    b"\x1b[36mbench-1 | \x1b[0m",
+    b"#: ",
+    b"[    #.123456] ",
+    b"2026-03-01 12:00:00,# INFO ",
+];
+
+/// What other programs print in the midst of a document.
+const LINES: &[&[u8]] = &[
+    b"ggml_cuda_init: found 1 CUDA devices:\n",
+    b"llama_kv_cache_init: KV self size = 128.00 MiB, K (f16): 64.00 MiB\n",
+    b"Version: 2.32.3\nCPU: Intel Xeon\nRAM: 3.1 GiB\n",
+    b"=================== LocalScore Runtime Information ===================\n",
+    b"Kernel Type:         Linux\n",
+    b"======================================================================\n",
+    b"\n",
+    b"1,2,3\n",
+    b"\"a\",\"b\"\n",
+    b"{\"level\":\"info\",\"msg\":\"n_prompt,n_gen,prompt_tps\"}\n",
+    b"| model | size | t/s |\n",
+];
+
+/// Puts the text into what real files put it into: prefixes, indentation, other documents, other
+/// programs' lines, recordings; or makes a name or a gap in it long.
+fn dress(random: &mut Random, text: &mut Vec<u8>, corpus: &[Vec<u8>]) {
+    let at = random.below(text.len() + 1);
+    let lines = |text: &[u8]| -> Vec<Vec<u8>> {
+        let lines = text.split_inclusive(|&byte| byte == b'\n');
+        lines.map(<[u8]>::to_vec).collect()
+    };
+    match random.below(7) {
+        0 => {
+            let prefix = random.one_of(PREFIXES);
+            let first = random.below(20);
+            let prefixed = lines(text).into_iter().enumerate().map(|(number, line)| {
+                let number = (first + number).to_string().into_bytes();
+                let mut prefixed: Vec<u8> = Vec::new();
+                for &byte in prefix {
+                    match byte {
+                        b'#' => prefixed.extend(&number),
+                        byte => prefixed.push(byte),
+                    }
+                }
+                [prefixed, line].concat()
+            });
+            *text = prefixed.collect::<Vec<_>>().concat();
+        }
+        1 => {
+            let mut all = lines(text);
+            for _ in 0..=random.below(3) {
+                let place = random.below(all.len() + 1);
+                all.insert(place, random.one_of(LINES).to_vec());
+            }
+            *text = all.concat();
+        }
+        2 => {
+            let wrappings: [(&[u8], &[u8]); 4] = [
+                (b"{\"host\": \"ci\", \"localscore\": ", b"}\n"),
+                (b"{\n  \"a\": [\n", b"\n]}\n"),
+                (b"[", b"]"),
+                (b"{\"results\": [{\"x\": ", b"}]}"),
+            ];
+            let (before, after) = wrappings[random.below(wrappings.len())];
+            *text = [before, text, after].concat();
+        }
+        3 => {
+            let byte = [b'\0', b' ', b'[', b',', b'a', b'{', b'"', 0x1b][random.below(8)];
+            let length = random.below(LONG);
+            text.splice(at..at, std::iter::repeat_n(byte, length));
+        }
+        4 => {
+            // A string becomes long.
+            let quote = text[at..].iter().position(|&byte| byte == b'"');
+            let begin = at + quote.map_or(0, |step| step + 1);
+            let length = random.below(LONG);
+            text.splice(begin..begin, std::iter::repeat_n(b'x', length));
+        }
+        5 => {
+            let string = |text: &[u8]| {
+                serde_json::to_string(&String::from_utf8_lossy(text)).expect("a string")
+            };
+            let recorded: String = if random.below(2) == 0 {
+                let lines = lines(text).into_iter();
+                let logged = lines.map(|line| format!("{{\"log\":{}}}\n", string(&line)));
+                logged.collect()
+            } else {
+                let pieces = text.chunks(1 + random.below(200));
+                let printed = pieces.map(|piece| format!("[1.0, \"o\", {}]\n", string(piece)));
+                "{\"version\": 2, \"width\": 80}\n".to_owned() + &printed.collect::<String>()
+            };
+            *text = recorded.into_bytes();
+        }
+        _ => {
+            // Another document in the midst of this one, as of two programs at once.
+            let other = random
+                .one_of(&corpus.iter().map(Vec::as_slice).collect::<Vec<_>>())
+                .to_vec();
+            text.splice(at..at, other);
+        }
+    }
 }
 
 fn damage(random: &mut Random, text: &mut Vec<u8>, corpus: &[Vec<u8>]) {

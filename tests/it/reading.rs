@@ -299,3 +299,53 @@ fn hostile_inputs_end() {
         read(format!("name,n_prompt,n_gen,prompt_tps,gen_tps\n{rows}").as_bytes());
     assert_eq!((runs.len(), remarks), (0, 1));
 }
+
+/// Stretches without a newline, such as those of a file that was sparse when the power went, and
+/// small pieces without an end: with little memory, through a pipe. (A reader that keeps what it
+/// passes over is killed; one that looks at it again and again does not end.)
+#[cfg(target_os = "linux")]
+#[test]
+fn stretches_of_anything_take_little_memory() {
+    use std::io::Write;
+    const LENGTH: usize = 96 << 20;
+    let shapes: [(&str, &str); 14] = [
+        ("", "\0"),
+        ("", " "),
+        ("", "["),
+        ("", ","),
+        ("", "\n"),
+        ("", "a"),
+        ("", "\u{1b}["),
+        ("{\"results\":[", "{\"n_gen\":1},"),
+        ("{\"results\":[],", "\"a\":1,"),
+        ("{\"results\":[{\"samples_ns\":[", "1,"),
+        ("{\"runtime_info\":{", "\"a\":1,"),
+        ("name,n_prompt,n_gen,prompt_tps,gen_tps\n", "x\n"),
+        ("{\"log\":\"", "a"),
+        ("> {\n> \"results\": [\n", "> \"\n"),
+    ];
+    for (head, unit) in shapes {
+        let sandbox = crate::sandbox::Sandbox::new();
+        // All of the text would not fit.
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "ulimit -v 90000; exec \"$@\"", "sh"])
+            .arg(assert_cmd::cargo::cargo_bin!("localstore"))
+            .arg("add")
+            .env_clear()
+            .env("HOME", sandbox.path())
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(head.as_bytes()).unwrap();
+        let block = unit.repeat((64 << 10) / unit.len());
+        for _ in 0..LENGTH / block.len() {
+            stdin.write_all(block.as_bytes()).unwrap();
+        }
+        drop(stdin);
+        let code = child.wait().unwrap().code();
+        assert_eq!(code, Some(1), "{head:?} and {unit:?}");
+    }
+}
