@@ -41,7 +41,9 @@ impl<R: Read> Capture<R> {
             Some(flaw) if flaw.kind == FlawKind::Foreign => {
                 if let Some((inner, length)) = read_inner(text, first) {
                     end = length;
-                    inner.into_iter().for_each(|one| self.take_inner(one));
+                    for one in inner {
+                        self.take_inner(one);
+                    }
                 } else {
                     let why = foreign_json(text).map_or(flaw.why, str::to_owned);
                     self.end_tests();

@@ -34,8 +34,9 @@ pub struct Input<R> {
     line: u64,
     /// How much has been consumed, prefixes not counted.
     consumed: u64,
+    /// How much was read.
+    length: u64,
     ended: bool,
-    is_empty: bool,
     pause: bool,
 }
 
@@ -52,8 +53,8 @@ impl<R: Read> Input<R> {
             is_stripped: false,
             line: 1,
             consumed: 0,
+            length: 0,
             ended: false,
-            is_empty: true,
             pause: false,
         }
     }
@@ -75,7 +76,7 @@ impl<R: Read> Input<R> {
 
     /// Whether the text is empty.
     pub fn is_empty(&self) -> bool {
-        self.is_empty
+        self.length == 0
     }
 
     /// Makes the next read fail once with [`io::ErrorKind::WouldBlock`] before it waits for more.
@@ -190,7 +191,7 @@ impl<R: Read> Input<R> {
             }
         };
         self.filled += read;
-        self.is_empty &= read == 0;
+        self.length += read as u64;
         self.ended = read == 0;
         Ok(!self.ended)
     }

@@ -251,7 +251,8 @@ impl<R: Read> Capture<R> {
         if signs.has(HEADER) {
             let lead = end - trim_lead(line).len();
             if csv::is_header(&line[lead..]) {
-                return self.begin_csv(lead, end);
+                self.begin_csv(lead, end);
+                return Ok(());
             }
         }
         let plain = console::plain(line);
@@ -448,16 +449,16 @@ impl<R: Read> Capture<R> {
     }
 
     /// Begins the csv of this header, before which stand so many bytes.
-    fn begin_csv(&mut self, lead: usize, end: usize) -> io::Result<()> {
+    fn begin_csv(&mut self, lead: usize, end: usize) {
         if !self.is_prefixed() {
-            return Ok(());
+            return;
         }
         let line = &self.input.unread()[..end];
         let indent = indentation(line);
         if indent > 0 && indent == lead && !self.input.has_prefix() {
             let prefix = Prefix::of(&line[..indent]);
             self.set_prefix(Some(prefix));
-            return Ok(());
+            return;
         }
         let header = &line[lead..];
         let rows = Rows {
@@ -469,7 +470,6 @@ impl<R: Read> Capture<R> {
         self.end_tests();
         self.reading = Reading::Csv(rows);
         self.input.consume(end);
-        Ok(())
     }
 
     /// Ends the document that is being read.

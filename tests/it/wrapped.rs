@@ -63,7 +63,8 @@ fn behind(text: &str, prefix: impl Fn(usize) -> String) -> String {
 
 #[test]
 fn every_format_is_read_behind_what_logs_put_before_their_lines() {
-    let prefixes: [(&str, fn(usize) -> String); 13] = [
+    type Prefix = (&'static str, fn(usize) -> String);
+    let prefixes: [Prefix; 13] = [
         ("a quotation", |_| "> ".into()),
         ("a code block", |_| "    ".into()),
         ("GitHub", |n| {
@@ -312,12 +313,10 @@ fn a_list_of_tests_is_a_run() {
     let document: serde_json::Value =
         serde_json::from_slice(&read_fixture("golden/gpu-reps4.json")).unwrap();
     let tests = &document["results"];
-    let lines: String = tests
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|test| format!("{test}\n"))
-        .collect();
+    let tests_of = tests.as_array().unwrap().iter();
+    let lines = tests_of.fold(String::new(), |lines, test| {
+        lines + &test.to_string() + "\n"
+    });
     let texts = [
         serde_json::to_string(tests).unwrap(),
         serde_json::to_string_pretty(tests).unwrap(),
@@ -457,15 +456,13 @@ fn recordings_of_terminals_and_containers_are_read() {
         let log = text(&format!("captures/{name}.stdout.txt"));
         let expected = one(&log);
         let string = |text: &str| serde_json::to_string(text).unwrap();
-        let docker: String = log
+        let docker = log
             .split_inclusive('\n')
-            .map(|line| {
-                format!(
-                    "{{\"log\":{},\"stream\":\"stdout\",\"time\":\"2026-03-01T12:00:00Z\"}}\n",
-                    string(line)
-                )
-            })
-            .collect();
+            .fold(String::new(), |docker, line| {
+                let time = "2026-03-01T12:00:00Z";
+                let line = serde_json::json!({"log": line, "stream": "stdout", "time": time});
+                docker + &line.to_string() + "\n"
+            });
         assert_eq!(one(&docker), expected, "{name}");
         // Pieces of any length, as a terminal gets them.
         for header in [
@@ -476,7 +473,7 @@ fn recordings_of_terminals_and_containers_are_read() {
             let characters: Vec<char> = log.replace('\n', "\r\n").chars().collect();
             for piece in characters.chunks(37) {
                 let piece: String = piece.iter().collect();
-                cast += &format!("[1.25, \"o\", {}]\n", string(&piece));
+                cast = cast + "[1.25, \"o\", " + &string(&piece) + "]\n";
             }
             assert_eq!(one(&cast), expected, "{name}");
         }
