@@ -233,7 +233,7 @@ impl Run {
     #[must_use]
     pub fn is_poor(&self) -> bool {
         let missing = |test: &Test| {
-            Field::ALL
+            Field::IDENTITY
                 .iter()
                 .any(|field| field.get(test) == Value::Missing)
         };

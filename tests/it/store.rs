@@ -468,3 +468,33 @@ fn a_table_that_lacks_a_column_is_named_without_the_statement() {
     let said = sandbox.run(["list"]).failed();
     assert!(said.ends_with("no such column: site"), "{said}");
 }
+
+/// Stores are full of fingerprints: another one would make every run that is added again a new one.
+#[test]
+fn the_fingerprint_of_a_run_never_changes() {
+    let known = [
+        ("gpu-rtx4090-8b", "d5c900885ae1fb6920d57db5908d7e63"),
+        ("gpu-reps4", "6449b5c29835c0f6e78aa5e3e5fc5f88"),
+        ("nan-stddev", "21245ee3a5a8a54e65c49acd2680a1a4"),
+        ("utf8-model", "ac0190f19ff3068a22e5e03e9d441d1f"),
+        ("no-tests", "5b524aa4db51f3538448601672513754"),
+        (
+            "prompt-only-and-gen-only",
+            "a8ee0e8e065b5fd257a03a7052dfd2b1",
+        ),
+        ("apple-m4max-power", "f3837db502fc4e8c841cbbef3da045ad"),
+    ];
+    let sandbox = Sandbox::new();
+    for (id, (name, fingerprint)) in (1..).zip(known) {
+        sandbox.add([format!("golden/{name}.json").as_str()]);
+        let stored: (String, bool) = sandbox
+            .db()
+            .query_row(
+                "SELECT lower(hex(fingerprint)), poor FROM localstore_runs WHERE run_id = ?1",
+                [id],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .unwrap();
+        assert_eq!(stored, (fingerprint.to_owned(), false), "{name}");
+    }
+}
