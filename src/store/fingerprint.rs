@@ -9,7 +9,7 @@ use crate::model::{Environment, Field, Piece, Run, Value};
 /// What a run is found again by.
 pub struct Keys {
     pub fingerprint: [u8; 16],
-    pub core: i64,
+    pub core: [u8; 8],
 }
 
 impl Keys {
@@ -69,7 +69,7 @@ pub fn fingerprint(run: &Run) -> [u8; 16] {
 /// many tokens, and how fast.
 ///
 /// Rounding twice can end elsewhere than rounding once; a run is then not found again, and kept.
-pub fn core(run: &Run) -> i64 {
+pub fn core(run: &Run) -> [u8; 8] {
     let mut bytes = Vec::with_capacity(32 * run.tests.len());
     for test in &run.tests {
         let speed = |tps: Option<f64>| tps.filter(|tps| tps.is_finite()).unwrap_or(0.0);
@@ -77,7 +77,7 @@ pub fn core(run: &Run) -> i64 {
         // Writing to memory cannot fail.
         let _ = writeln!(bytes, "{} {} {pp:.2} {tg:.2}", test.n_prompt, test.n_gen);
     }
-    xxh3_64(&bytes).cast_signed()
+    xxh3_64(&bytes).to_be_bytes()
 }
 
 /// Appends a value; each kind has a mark of its own, and a string has an end.

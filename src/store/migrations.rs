@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001_runs.sql"),
     include_str!("schema/0002_configurations.sql"),
+    include_str!("schema/0003_core.sql"),
 ];
 
 /// The version that this program makes.

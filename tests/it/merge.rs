@@ -246,20 +246,23 @@ fn what_has_no_runs_is_refused_in_a_line() {
 
 #[test]
 fn an_older_store_is_taken_over_and_stays_as_it_is() {
-    let sandbox = Sandbox::new();
-    let old = sandbox.path().join("old.sqlite3");
-    std::fs::copy(fixture("stores/version-1.sqlite3"), &old).unwrap();
-    let before = std::fs::read(&old).unwrap();
-    let text = sandbox.run(["merge", "old.sqlite3"]).text();
-    assert!(
-        text.ends_with("6 runs: 6 new, 0 completed, 0 known\n"),
-        "{text}"
-    );
-    assert_eq!(std::fs::read(&old).unwrap(), before);
-    let json = sandbox.run(["export", "2", "-o", "json"]).ok();
-    assert_eq!(json, read_fixture("golden/gpu-reps4.json"));
-    let submitted = sandbox.run(["list", "-o", "csv"]).text();
-    assert_eq!(submitted.matches(",submitted,").count(), 1, "{submitted}");
+    for version in ["1", "2"] {
+        let sandbox = Sandbox::new();
+        let old = sandbox.path().join("old.sqlite3");
+        let store = format!("stores/version-{version}.sqlite3");
+        std::fs::copy(fixture(&store), &old).unwrap();
+        let before = std::fs::read(&old).unwrap();
+        let text = sandbox.run(["merge", "old.sqlite3"]).text();
+        assert!(
+            text.ends_with("6 runs: 6 new, 0 completed, 0 known\n"),
+            "{text}"
+        );
+        assert_eq!(std::fs::read(&old).unwrap(), before);
+        let json = sandbox.run(["export", "2", "-o", "json"]).ok();
+        assert_eq!(json, read_fixture("golden/gpu-reps4.json"));
+        let submitted = sandbox.run(["list", "-o", "csv"]).text();
+        assert_eq!(submitted.matches(",submitted,").count(), 1, "{submitted}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Each run: its tests, what is computed from them, and its rows in the public tables.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Row, Rows};
 
 use super::headers::Headers;
@@ -155,9 +156,7 @@ impl Stored {
             _ => Vec::new(),
         };
         let samples_are_lost = |test: &Test| {
-            let stored = row
-                .get_ref(14)
-                .is_ok_and(|v| v != rusqlite::types::ValueRef::Null);
+            let stored = row.get_ref(14).is_ok_and(|v| v != ValueRef::Null);
             stored && test.samples_ns.is_none()
         };
         Ok(Self {
@@ -279,21 +278,19 @@ fn check_run(
             ..Run::default()
         }
     };
-    if row.get_ref(1)?.as_bytes_or_null().ok().flatten() != Some(&fingerprint(&run)) {
-        found("the fingerprint does not fit the tests".to_owned());
-    }
-    let integer = |index| {
-        row.get_ref(index)
-            .map(|value| value.as_i64_or_null().ok().flatten())
-    };
     let computed = [
-        ("core", 2, Some(core(&run))),
-        ("poor", 3, Some(run.is_poor().into())),
-        ("partial", 4, Some(run.is_partial().into())),
-        ("model_id", 5, first_model),
+        ("the fingerprint", 1, ValueRef::Blob(&fingerprint(&run))),
+        ("core", 2, ValueRef::Blob(&core(&run))),
+        ("poor", 3, ValueRef::Integer(run.is_poor().into())),
+        ("partial", 4, ValueRef::Integer(run.is_partial().into())),
+        (
+            "model_id",
+            5,
+            first_model.map_or(ValueRef::Null, ValueRef::Integer),
+        ),
     ];
     for (column, index, computed) in computed {
-        if integer(index)? != computed {
+        if row.get_ref(index)? != computed {
             found(format!("{column} does not fit the tests"));
         }
     }
