@@ -202,6 +202,32 @@ pub struct Test {
     pub reps: Option<u64>,
 }
 
+impl Environment {
+    /// Its strings, in the order in which the fingerprint of a run without tests is made of them:
+    /// it never changes.
+    #[must_use]
+    pub fn texts(&self) -> [&Option<Text>; 11] {
+        let Self {
+            runtime,
+            system,
+            accelerator,
+        } = self;
+        [
+            &runtime.name,
+            &runtime.version,
+            &runtime.commit,
+            &system.cpu_name,
+            &system.cpu_arch,
+            &system.kernel_type,
+            &system.kernel_release,
+            &system.version,
+            &accelerator.name,
+            &accelerator.manufacturer,
+            &accelerator.kind,
+        ]
+    }
+}
+
 impl Run {
     /// What the model was, as the first test tells it.
     #[must_use]
@@ -241,6 +267,17 @@ impl Run {
         self.source <= Source::Site || self.tests.iter().any(missing)
     }
 
+    /// How many bytes it takes in memory, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let texts = self.environment.texts();
+        let texts = texts.iter().filter_map(|text| text.as_ref());
+        let tests = self.tests.iter().map(Test::bytes);
+        size_of::<Self>()
+            + texts.map(|text| text.as_bytes().len()).sum::<usize>()
+            + tests.sum::<usize>()
+    }
+
     /// Averages and score.
     #[must_use]
     pub fn summary(&self) -> Summary {
@@ -270,6 +307,16 @@ impl Test {
             .iter()
             .all(|deviation| *deviation == Some(0.0))
             .then_some(1)
+    }
+
+    /// How many bytes it takes in memory, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let texts = Field::ALL.iter().map(|field| match field.get(self) {
+            Value::Text(text) => text.as_bytes().len(),
+            _ => 0,
+        });
+        size_of::<Self>() + texts.sum::<usize>() + 8 * self.samples_ns.as_ref().map_or(0, Vec::len)
     }
 
     /// The samples, where they are the times of the repetitions.

@@ -34,30 +34,17 @@ pub fn fingerprint(run: &Run) -> [u8; 16] {
         }
     }
     if run.tests.is_empty() {
-        let Environment {
-            runtime,
-            system,
-            accelerator,
-        } = &run.environment;
-        let texts = [
-            &runtime.name,
-            &runtime.version,
-            &runtime.commit,
-            &system.cpu_name,
-            &system.cpu_arch,
-            &system.kernel_type,
-            &system.kernel_release,
-            &system.version,
-            &accelerator.name,
-            &accelerator.manufacturer,
-            &accelerator.kind,
-        ];
-        for text in texts {
+        for text in run.environment.texts() {
             feed(
                 &mut bytes,
                 text.as_ref().map_or(Value::Missing, Value::Text),
             );
         }
+        let Environment {
+            system,
+            accelerator,
+            ..
+        } = &run.environment;
         for number in [system.ram_gb, accelerator.memory_gb] {
             feed(&mut bytes, number.map_or(Value::Missing, Value::Number));
         }

@@ -10,7 +10,8 @@ use crate::model::{Run, Source, Test};
 use crate::store::fingerprint::{core, fingerprint};
 use crate::store::own::{self, TEST_COLUMNS, read_test};
 use crate::store::public::{Public, public_text};
-use crate::store::rows;
+use crate::store::reason;
+use crate::store::rows::{self, Cells};
 use crate::store::scores::storable;
 
 const RUNS: &str =
@@ -144,11 +145,10 @@ impl<'a> Tests<'a> {
 
 impl Stored {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let test = match read_test(row) {
+        let test = match read_test(Cells::of(row)) {
             Ok(test) => Ok(test),
             Err(error @ Error::SqliteFailure(..)) => return Err(error),
-            Err(Error::FromSqlConversionFailure(_, _, why)) => Err(why.to_string()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(reason(&error)),
         };
         let published_in: Option<i64> = row.get(MORE + 4)?;
         let differs = match (&test, published_in) {
