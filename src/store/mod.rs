@@ -216,8 +216,18 @@ impl Store {
         Ok(())
     }
 
-    /// Opens the store for reading: nothing is created, and nothing can be changed.
+    /// Opens the store for reading: nothing is created, and nothing can be changed. Runs that the
+    /// site has inserted since our last write are there too.
     pub fn open_readonly(location: &Location) -> Result<Self> {
+        let store = Self::open_as_is(location)?;
+        if store.has_runs {
+            site::show(&store.db).map_err(|error| store.failure(&error))?;
+        }
+        Ok(store)
+    }
+
+    /// The same without what our tables do not hold yet.
+    pub fn open_as_is(location: &Location) -> Result<Self> {
         let path = &location.path;
         match std::fs::metadata(path) {
             Ok(file) if file.is_dir() => {
@@ -238,7 +248,7 @@ impl Store {
                 let hint = "a store of an older version is brought up to date before it is read: \
                             copy it to where it can be written";
                 let mut store = Self::open(location).map_err(|error| error.hint(hint))?;
-                store.forbid_writing()?;
+                store.read_one_moment()?;
                 Ok(store)
             }
             _ => Ok(Self {
@@ -250,9 +260,9 @@ impl Store {
         }
     }
 
-    fn forbid_writing(&mut self) -> Result<()> {
+    fn read_one_moment(&mut self) -> Result<()> {
         self.db
-            .pragma_update(None, "query_only", true)
+            .execute_batch("PRAGMA query_only = 1; BEGIN")
             .map_err(|error| self.failure(&error))
     }
 

@@ -103,6 +103,56 @@ fn insert(db: &Connection, ids: &Ids) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The tables that each combination is in once: there are few rows in them.
+const SMALL: [&str; 3] = [
+    "localstore_environments",
+    "localstore_models",
+    "localstore_configurations",
+];
+
+/// Shows the runs that the site has inserted to all that this connection reads, as the next write
+/// will take them up. Nothing is written to the file: on this connection, temporary tables and
+/// views of the same names stand before ours, with the rows of both.
+pub fn show(db: &Connection) -> rusqlite::Result<()> {
+    let ids = inserted(db)?;
+    if ids.is_empty() {
+        return Ok(());
+    }
+    db.pragma_update(None, "query_only", false)?;
+    for table in SMALL {
+        let mut schema = db.prepare(
+            "SELECT sql FROM main.sqlite_schema WHERE tbl_name = ?1 AND sql IS NOT NULL
+             ORDER BY type DESC",
+        )?;
+        let schema: Vec<String> = schema
+            .query_map([table], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for sql in schema {
+            let sql = sql.replacen("CREATE TABLE ", "CREATE TEMP TABLE ", 1);
+            db.execute_batch(&sql.replacen("CREATE INDEX ", "CREATE INDEX temp.", 1))?;
+        }
+        db.execute_batch(&format!(
+            "INSERT INTO temp.{table} SELECT * FROM main.{table}"
+        ))?;
+    }
+    db.execute_batch(
+        "CREATE TEMP TABLE localstore_runs AS SELECT * FROM main.localstore_runs WHERE 0;
+         CREATE TEMP TABLE localstore_tests AS SELECT * FROM main.localstore_tests WHERE 0;",
+    )?;
+    insert(db, &ids)?;
+    db.execute_batch(
+        "ALTER TABLE temp.localstore_runs RENAME TO site_runs;
+         ALTER TABLE temp.localstore_tests RENAME TO site_tests;
+         CREATE UNIQUE INDEX temp.site_runs_idx ON site_runs (run_id);
+         CREATE UNIQUE INDEX temp.site_tests_idx ON site_tests (run_id, position);
+         CREATE TEMP VIEW localstore_runs AS
+             SELECT * FROM main.localstore_runs UNION ALL SELECT * FROM temp.site_runs;
+         CREATE TEMP VIEW localstore_tests AS
+             SELECT * FROM main.localstore_tests UNION ALL SELECT * FROM temp.site_tests;
+         PRAGMA query_only = 1",
+    )
+}
+
 /// Reads a run and these tests of it.
 pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Result<SiteRun> {
     let strict = odd == Odd::Refused;

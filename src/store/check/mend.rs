@@ -217,7 +217,7 @@ fn all_scores(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch(
         "DELETE FROM localstore_scores; DELETE FROM accelerator_model_performance_scores",
     )?;
-    scores::compute_all(db, |key, sums| scores::write(db, key, sums))
+    scores::compute_all(db, |row| scores::write(db, row.key, &row.sums))
 }
 
 fn sequences(db: &Connection) -> rusqlite::Result<()> {
