@@ -23,7 +23,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
-    let store = Store::open_readonly(&context.location)?;
+    let store = Store::open_as_is(&context.location)?;
     context.location.refuse(&args.file)?;
     refuse_logs_beside(&args.file)?;
     let existing = if args.force {

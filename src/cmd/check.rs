@@ -39,7 +39,7 @@ enum Output {
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
-    let store = Store::open_readonly(&context.location)?;
+    let store = Store::open_as_is(&context.location)?;
     let progress = Progress::new("checking", store.count_runs()?);
     let mut printer = Printer {
         out: &mut context.out,
@@ -80,6 +80,8 @@ struct Document {
     runs: u64,
     tests: u64,
     scores: u64,
+    /// Runs that the LocalScore site has inserted, and that are not taken up yet.
+    inserted: u64,
     /// What is wrong still.
     wrong: u64,
     findings: Vec<Line>,
@@ -138,12 +140,21 @@ impl Printer<'_> {
             runs,
             tests,
             scores,
+            inserted,
         } = totals;
         let stdout = |error: std::io::Error| Error::stdout(&error);
         self.printed.map_err(stdout)?;
         let out = self.out;
         match self.output {
             Output::Text => {
+                if inserted > 0 {
+                    let runs = if inserted == 1 { "run" } else { "runs" };
+                    let line = format!(
+                        "{inserted} {runs} inserted by the LocalScore site: \
+                         the next command that writes takes them up"
+                    );
+                    writeln!(out, "{line}").map_err(stdout)?;
+                }
                 let verdict = match self.left {
                     0 => "nothing is wrong".to_owned(),
                     1 => "1 thing is wrong".to_owned(),
@@ -160,6 +171,7 @@ impl Printer<'_> {
                     runs,
                     tests,
                     scores,
+                    inserted,
                     wrong: self.left,
                     findings: self.findings,
                 };

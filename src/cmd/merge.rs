@@ -5,15 +5,15 @@ use super::Context;
 use super::storing::describe;
 use crate::error::{Error, Result};
 use crate::model::Run;
-use crate::output::{Progress, printable};
-use crate::store::{Foreign, ForeignChat, ForeignFile, MergedChat, Store, Stored};
+use crate::output::{Progress, note, printable};
+use crate::store::{Foreign, ForeignChat, ForeignFile, MergedChat, Refused, Store, Stored};
 
 /// Take over the runs and chats of another store, or of a LocalScore database
 ///
 /// With their dates, tags and submissions, and none twice: a run that is here already is completed,
 /// if the other file knows more of it. What waits to be submitted there waits there alone. A chat
-/// that is here already gets the messages that it lacks. The other file is not changed. Merging
-/// again changes nothing.
+/// that is here already gets the messages that it lacks. A run that is damaged there is named and
+/// left out, and the exit code is 1. The other file is not changed. Merging again changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore merge laptop.sqlite3 --dry-run")]
 pub struct Args {
@@ -39,21 +39,26 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         Some(Progress::new("merging", file.count()?))
     };
     let mut counts = [0_u64; 3];
+    let mut refused = 0;
     loop {
         // A batch is stored whole or not at all, and merging again takes over the rest.
         let batch = file.next_batch()?;
-        if batch.is_empty() {
+        if batch.runs.is_empty() && batch.refused.is_empty() {
             break;
         }
-        let merged = target.take(&batch)?;
-        for (foreign, (id, stored)) in batch.iter().zip(&merged) {
+        let merged = target.take(&batch.runs)?;
+        for Refused { id, why } in &batch.refused {
+            refused += 1;
+            note(&format!("{}: run {id}: {why}", args.file.display()));
+        }
+        for (foreign, (id, stored)) in batch.runs.iter().zip(&merged) {
             counts[*stored as usize] += 1;
             if let Some(line) = line(&foreign.run, *id, *stored, args.dry_run) {
                 writeln!(context.out, "{}", printable(&line)).map_err(|e| Error::stdout(&e))?;
             }
         }
         if let Some(progress) = &progress {
-            progress.set(counts.iter().sum());
+            progress.set(counts.iter().sum::<u64>() + refused);
         }
         // What was stored has been said, whatever comes next.
         context.out.flush().map_err(|e| Error::stdout(&e))?;
@@ -64,12 +69,20 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         merge_chats(&chats, &mut target, args.dry_run, context)?;
     }
     let [new, completed, known] = counts;
-    let all: u64 = counts.iter().sum();
+    let all = counts.iter().sum::<u64>() + refused;
+    let end = match refused {
+        0 => String::new(),
+        refused => format!(", {refused} refused"),
+    };
     writeln!(
         context.out,
-        "{all} runs: {new} new, {completed} completed, {known} known"
+        "{all} runs: {new} new, {completed} completed, {known} known{end}"
     )
-    .map_err(|error| Error::stdout(&error))
+    .map_err(|error| Error::stdout(&error))?;
+    if refused > 0 {
+        return Err(Error::reported());
+    }
+    Ok(())
 }
 
 fn merge_chats(

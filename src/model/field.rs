@@ -100,6 +100,38 @@ fields! {
     MainGpu "main_gpu" Integer |t| integer(t.model.main_gpu);
 }
 
+impl Field {
+    /// What a run is known by: fingerprints in stores are made of these values, in this order. A
+    /// field that is added to the formats is not added here, for every stored fingerprint would
+    /// change.
+    pub const IDENTITY: [Self; 24] = [
+        Self::BuildCommit,
+        Self::BuildNumber,
+        Self::ModelName,
+        Self::ModelQuantStr,
+        Self::ModelParamsStr,
+        Self::ModelFilename,
+        Self::ModelType,
+        Self::ModelSize,
+        Self::ModelNParams,
+        Self::NPrompt,
+        Self::NGen,
+        Self::TestTime,
+        Self::AvgTimeMs,
+        Self::StddevTimeMs,
+        Self::PromptTps,
+        Self::PromptTpsWatt,
+        Self::PromptTpsStddev,
+        Self::GenTps,
+        Self::GenTpsWatt,
+        Self::GenTpsStddev,
+        Self::Name,
+        Self::PowerWatts,
+        Self::TtftMs,
+        Self::MainGpu,
+    ];
+}
+
 fn text(value: &Option<Text>) -> Value<'_> {
     value.as_ref().map_or(Value::Missing, Value::Text)
 }

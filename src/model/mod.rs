@@ -195,10 +195,37 @@ pub struct Test {
     pub power_watts: Option<f64>,
     /// Time to first token, in milliseconds.
     pub ttft_ms: Option<f64>,
-    /// Time of each repetition of the whole test, in nanoseconds.
+    /// Time of each repetition of the whole test, in nanoseconds; but see
+    /// [`Self::repetition_times`].
     pub samples_ns: Option<Vec<u64>>,
     /// The number of repetitions, where a capture tells it without the samples.
     pub reps: Option<u64>,
+}
+
+impl Environment {
+    /// Its strings, in the order in which the fingerprint of a run without tests is made of them:
+    /// it never changes.
+    #[must_use]
+    pub fn texts(&self) -> [&Option<Text>; 11] {
+        let Self {
+            runtime,
+            system,
+            accelerator,
+        } = self;
+        [
+            &runtime.name,
+            &runtime.version,
+            &runtime.commit,
+            &system.cpu_name,
+            &system.cpu_arch,
+            &system.kernel_type,
+            &system.kernel_release,
+            &system.version,
+            &accelerator.name,
+            &accelerator.manufacturer,
+            &accelerator.kind,
+        ]
+    }
 }
 
 impl Run {
@@ -233,11 +260,22 @@ impl Run {
     #[must_use]
     pub fn is_poor(&self) -> bool {
         let missing = |test: &Test| {
-            Field::ALL
+            Field::IDENTITY
                 .iter()
                 .any(|field| field.get(test) == Value::Missing)
         };
         self.source <= Source::Site || self.tests.iter().any(missing)
+    }
+
+    /// How many bytes it takes in memory, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let texts = self.environment.texts();
+        let texts = texts.iter().filter_map(|text| text.as_ref());
+        let tests = self.tests.iter().map(Test::bytes);
+        size_of::<Self>()
+            + texts.map(|text| text.as_bytes().len()).sum::<usize>()
+            + tests.sum::<usize>()
     }
 
     /// Averages and score.
@@ -254,8 +292,8 @@ impl Test {
     /// the C tool prints zero for a single sample.
     #[must_use]
     pub fn repetitions(&self) -> Option<usize> {
-        if let Some(samples) = &self.samples_ns {
-            return Some(samples.len()).filter(|&n| n > 0);
+        if self.samples_ns.is_some() {
+            return self.repetition_times().map(<[u64]>::len);
         }
         if self.reps.is_some() {
             return self.reps.and_then(|reps| usize::try_from(reps).ok());
@@ -269,5 +307,74 @@ impl Test {
             .iter()
             .all(|deviation| *deviation == Some(0.0))
             .then_some(1)
+    }
+
+    /// How many bytes it takes in memory, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let texts = Field::ALL.iter().map(|field| match field.get(self) {
+            Value::Text(text) => text.as_bytes().len(),
+            _ => 0,
+        });
+        size_of::<Self>() + texts.sum::<usize>() + 8 * self.samples_ns.as_ref().map_or(0, Vec::len)
+    }
+
+    /// The samples, where they are the times of the repetitions.
+    ///
+    /// Another client keeps there how long the prompt and the generation of a single repetition
+    /// took: then `avg_time_ms` is their sum, and not their mean.
+    #[must_use]
+    pub fn repetition_times(&self) -> Option<&[u64]> {
+        let samples = self.samples_ns.as_deref().filter(|s| !s.is_empty())?;
+        match self.avg_time_ms.filter(|time| time.is_finite()) {
+            Some(time) if !is_mean(time, samples) => None,
+            _ => Some(samples),
+        }
+    }
+}
+
+/// Whether a time is the mean of these. The C tool cuts it down to whole nanoseconds, other programs
+/// and the table of the console round it, by less than 1%; the mean of two phases is half of it.
+fn is_mean(time_ms: f64, samples_ns: &[u64]) -> bool {
+    #[allow(clippy::cast_precision_loss, reason = "by far less than 1%")]
+    let mean_ms = {
+        let sum: u128 = samples_ns.iter().copied().map(u128::from).sum();
+        sum as f64 / samples_ns.len() as f64 / 1e6
+    };
+    (mean_ms - time_ms).abs() <= f64::max(time_ms / 100.0, 1e-6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_repetitions_where_the_time_is_their_mean() {
+        let repetitions = |avg_time_ms, samples: &[u64]| {
+            let samples_ns = Some(samples.to_vec());
+            Test {
+                avg_time_ms,
+                samples_ns,
+                ..Test::default()
+            }
+            .repetitions()
+        };
+        let samples = &[242_647_086, 242_647_089, 242_647_090];
+        // Cut down as by the C tool, rounded up, in full, and as in the console.
+        for time in [242.647_088, 242.647_089, 242.647_088_333_333, 242.65] {
+            assert_eq!(repetitions(Some(time), samples), Some(3), "{time}");
+        }
+        assert_eq!(repetitions(Some(1010.0), &[1_005_000_001; 4]), Some(4));
+        assert_eq!(repetitions(Some(0.0), &[0, 1]), Some(2));
+        assert_eq!(repetitions(Some(1.8446e13), &[u64::MAX; 2]), Some(2));
+        assert_eq!(repetitions(None, samples), Some(3));
+        assert_eq!(repetitions(Some(f64::NAN), samples), Some(3));
+        // The phases of a single repetition, and other times.
+        assert_eq!(repetitions(Some(242.65), &[122_830_000, 119_820_000]), None);
+        assert_eq!(repetitions(Some(242.65), &[242_000_000, 650_000]), None);
+        assert_eq!(repetitions(Some(246.0), samples), None);
+        assert_eq!(repetitions(Some(f64::MAX), samples), None);
+        assert_eq!(repetitions(Some(-1.0), samples), None);
+        assert_eq!(repetitions(Some(1.0), &[]), None);
     }
 }

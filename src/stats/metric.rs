@@ -75,8 +75,8 @@ impl Metric {
         if self != Self::AvgTimeMs {
             return None;
         }
-        let samples = test.samples_ns.as_ref()?;
-        samples.iter().map(|&ns| ln(milliseconds(ns))).collect()
+        let times = test.repetition_times()?.iter();
+        times.map(|&ns| ln(milliseconds(ns))).collect()
     }
 
     /// Mean and deviation of the logarithms over the repetitions, where they are known.
@@ -96,9 +96,8 @@ impl Metric {
 }
 
 fn median_of_samples_ms(test: &Test) -> Option<f64> {
-    let samples = test.samples_ns.as_ref()?;
-    let times: Vec<f64> = samples.iter().map(|&ns| milliseconds(ns)).collect();
-    median(&times)
+    let times = test.repetition_times()?.iter();
+    median(&times.map(|&ns| milliseconds(ns)).collect::<Vec<f64>>())
 }
 
 #[allow(
@@ -128,7 +127,7 @@ mod tests {
             gen_tps: Some(f64::INFINITY),
             gen_tps_stddev: Some(1.0),
             ttft_ms: Some(0.0),
-            avg_time_ms: Some(9.0),
+            avg_time_ms: Some(2.0),
             stddev_time_ms: Some(4.29e9),
             samples_ns: Some(vec![1_000_000, 3_000_000]),
             ..Test::default()
@@ -150,9 +149,12 @@ mod tests {
         let moments = Metric::AvgTimeMs.moments(&test).unwrap();
         assert_eq!(moments.n, 2);
         assert!(moments.variance < 1.0);
-        test.samples_ns = None;
-        assert_eq!(Metric::AvgTimeMs.value(&test), Some(9.0));
-        assert_eq!(Metric::AvgTimeMs.moments(&test), None);
+        for phases in [None, Some(vec![1_000_000, 8_000_000])] {
+            test.avg_time_ms = Some(9.0);
+            test.samples_ns = phases;
+            assert_eq!(Metric::AvgTimeMs.value(&test), Some(9.0));
+            assert_eq!(Metric::AvgTimeMs.moments(&test), None);
+        }
     }
 
     #[test]

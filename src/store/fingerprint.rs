@@ -9,7 +9,7 @@ use crate::model::{Environment, Field, Piece, Run, Value};
 /// What a run is found again by.
 pub struct Keys {
     pub fingerprint: [u8; 16],
-    pub core: i64,
+    pub core: [u8; 8],
 }
 
 impl Keys {
@@ -29,35 +29,22 @@ impl Keys {
 pub fn fingerprint(run: &Run) -> [u8; 16] {
     let mut bytes = Vec::with_capacity(512 * run.tests.len());
     for test in &run.tests {
-        for field in Field::ALL {
+        for field in Field::IDENTITY {
             feed(&mut bytes, field.get(test));
         }
     }
     if run.tests.is_empty() {
-        let Environment {
-            runtime,
-            system,
-            accelerator,
-        } = &run.environment;
-        let texts = [
-            &runtime.name,
-            &runtime.version,
-            &runtime.commit,
-            &system.cpu_name,
-            &system.cpu_arch,
-            &system.kernel_type,
-            &system.kernel_release,
-            &system.version,
-            &accelerator.name,
-            &accelerator.manufacturer,
-            &accelerator.kind,
-        ];
-        for text in texts {
+        for text in run.environment.texts() {
             feed(
                 &mut bytes,
                 text.as_ref().map_or(Value::Missing, Value::Text),
             );
         }
+        let Environment {
+            system,
+            accelerator,
+            ..
+        } = &run.environment;
         for number in [system.ram_gb, accelerator.memory_gb] {
             feed(&mut bytes, number.map_or(Value::Missing, Value::Number));
         }
@@ -69,7 +56,7 @@ pub fn fingerprint(run: &Run) -> [u8; 16] {
 /// many tokens, and how fast.
 ///
 /// Rounding twice can end elsewhere than rounding once; a run is then not found again, and kept.
-pub fn core(run: &Run) -> i64 {
+pub fn core(run: &Run) -> [u8; 8] {
     let mut bytes = Vec::with_capacity(32 * run.tests.len());
     for test in &run.tests {
         let speed = |tps: Option<f64>| tps.filter(|tps| tps.is_finite()).unwrap_or(0.0);
@@ -77,7 +64,7 @@ pub fn core(run: &Run) -> i64 {
         // Writing to memory cannot fail.
         let _ = writeln!(bytes, "{} {} {pp:.2} {tg:.2}", test.n_prompt, test.n_gen);
     }
-    xxh3_64(&bytes).cast_signed()
+    xxh3_64(&bytes).to_be_bytes()
 }
 
 /// Appends a value; each kind has a mark of its own, and a string has an end.

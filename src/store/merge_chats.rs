@@ -1,28 +1,65 @@
 //! Taking over the chats of another file, none twice.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
-use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::rows::{self, refused};
 use super::{Store, Stored};
 use crate::error::Result;
 use crate::model::Text;
 
-/// A chat of the other file with its messages, value by value as they lie there.
+/// A value as it lies there: SQLite keeps a text that is not UTF-8 too.
+#[derive(Debug, PartialEq)]
+enum Cell {
+    Text(Vec<u8>),
+    Other(Value),
+}
+
+impl Cell {
+    fn of(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Text(text) => Self::Text(text.to_vec()),
+            other => Self::Other(other.into()),
+        }
+    }
+
+    fn value(&self) -> ValueRef<'_> {
+        match self {
+            Self::Text(text) => ValueRef::Text(text),
+            Self::Other(value) => value.into(),
+        }
+    }
+
+    /// How many bytes it takes in memory, about.
+    fn bytes(&self) -> usize {
+        let content = self.value();
+        size_of::<Self>() + content.as_bytes().map_or(0, <[u8]>::len)
+    }
+}
+
+impl ToSql for Cell {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(self.value()))
+    }
+}
+
+/// A chat of the other file with its messages, value by value.
 #[derive(Debug)]
 pub struct ForeignChat {
-    created_at: Value,
-    model: Value,
-    title: Value,
-    messages: Vec<Vec<Value>>,
+    created_at: Cell,
+    model: Cell,
+    title: Cell,
+    messages: Vec<Vec<Cell>>,
 }
 
 /// A chat as it is compared: its title, and what tells each message from others.
 struct Outline {
     id: i64,
-    title: Value,
+    title: Cell,
     messages: Vec<u128>,
 }
 
@@ -46,11 +83,7 @@ impl ForeignChat {
     /// The title.
     #[must_use]
     pub fn title(&self) -> Text {
-        match &self.title {
-            Value::Text(text) => text.as_str().into(),
-            Value::Blob(bytes) => bytes.clone().into(),
-            _ => Text::default(),
-        }
+        rows::text(self.title.value()).unwrap_or_default()
     }
 
     /// What becomes of it where there are no chats.
@@ -64,35 +97,43 @@ impl ForeignChat {
     }
 }
 
+/// The most bytes of chats that are taken over: all are in memory.
+const MOST_BYTES: usize = 1 << 30;
+
 /// The chats of a file in the order of their ids; none where it has no such tables.
 pub fn foreign_chats(db: &Connection) -> rusqlite::Result<Vec<ForeignChat>> {
-    let has_table = |name: &str| {
-        db.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?
-            .exists([name])
-    };
-    if !has_table("chats")? || !has_table("messages")? {
+    if !db.table_exists(None, "chats")? || !db.table_exists(None, "messages")? {
         return Ok(Vec::new());
     }
+    let mut left = MOST_BYTES;
+    let mut cells = |row: &Row<'_>, columns: Range<usize>| {
+        let cells = columns.map(|column| row.get_ref(column).map(Cell::of));
+        let cells: Vec<Cell> = cells.collect::<rusqlite::Result<_>>()?;
+        let bytes = cells.iter().map(Cell::bytes).sum();
+        left = left
+            .checked_sub(bytes)
+            .ok_or_else(|| refused("its chats are larger than 1 GiB"))?;
+        Ok::<_, rusqlite::Error>(cells)
+    };
     let mut places = HashMap::new();
     let mut chats = Vec::new();
-    let mut query = db.prepare("SELECT id, created_at, model, title FROM chats ORDER BY id")?;
+    let mut query = db.prepare("SELECT created_at, model, title, id FROM chats ORDER BY id")?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
-        places.insert(row.get::<_, i64>(0)?, chats.len());
-        chats.push(ForeignChat {
-            created_at: row.get(1)?,
-            model: row.get(2)?,
-            title: row.get(3)?,
-            messages: Vec::new(),
-        });
+        if let Ok([created_at, model, title]) = <[Cell; 3]>::try_from(cells(row, 0..3)?) {
+            places.insert(row.get::<_, i64>(3)?, chats.len());
+            chats.push(ForeignChat {
+                created_at,
+                model,
+                title,
+                messages: Vec::new(),
+            });
+        }
     }
     // There is no index on the chat of a message: all are gone over once.
     each_message(db, |chat, row| {
         if let Some(&place) = places.get(&chat) {
-            let values = (1..=COLUMNS).map(|index| row.get(index));
-            chats[place]
-                .messages
-                .push(values.collect::<rusqlite::Result<_>>()?);
+            chats[place].messages.push(cells(row, 1..COLUMNS + 1)?);
         }
         Ok(())
     })?;
@@ -153,7 +194,7 @@ fn outlines(db: &Connection) -> rusqlite::Result<Outlines> {
         let key = key([row.get_ref(1)?, row.get_ref(2)?]);
         known.entry(key).or_default().push(Outline {
             id,
-            title: row.get(3)?,
+            title: Cell::of(row.get_ref(3)?),
             messages: messages.remove(&id).unwrap_or_default(),
         });
     }
@@ -182,16 +223,13 @@ fn messages_of(chat: &ForeignChat) -> Vec<u128> {
     let values = chat
         .messages
         .iter()
-        .map(|values| values.iter().map(ValueRef::from));
+        .map(|values| values.iter().map(Cell::value));
     values.map(key).collect()
 }
 
 /// The chat here that is the same, and how many messages it lacks.
 fn compare(known: &Outlines, chat: &ForeignChat) -> MergedChat {
-    let key = key([
-        ValueRef::from(&chat.created_at),
-        ValueRef::from(&chat.model),
-    ]);
+    let key = key([chat.created_at.value(), chat.model.value()]);
     let messages = messages_of(chat);
     let same = |outline: &&Outline| {
         let common = outline.messages.len().min(messages.len());
@@ -228,7 +266,7 @@ fn merge(
         "INSERT INTO messages (chat_id, {MESSAGE}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
     ))?;
     for values in new {
-        let chat_id = Value::Integer(merged.id);
+        let chat_id = Cell::Other(Value::Integer(merged.id));
         insert.execute(params_from_iter(std::iter::once(&chat_id).chain(values)))?;
     }
     // What was appended is there for the next chat; a new one cannot be the same as another of

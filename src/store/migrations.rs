@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001_runs.sql"),
     include_str!("schema/0002_configurations.sql"),
+    include_str!("schema/0003_core.sql"),
 ];
 
 /// The version that this program makes.
@@ -97,11 +98,20 @@ fn version_of_tables(db: &Connection) -> rusqlite::Result<Option<i64>> {
             .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?
             .query_map([], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
-        if has(db, &fresh, &tables)? {
+        if has(db, &fresh, &tables)? && (version != HASHES || has_hashes(db)?) {
             return Ok(Some(version.cast_signed() as i64));
         }
     }
     Ok(None)
+}
+
+/// The version from which on `core` is bytes, which its columns do not tell.
+const HASHES: usize = 3;
+
+/// Whether `core` is bytes. Where there is no run, the migration can be done again.
+fn has_hashes(db: &Connection) -> rusqlite::Result<bool> {
+    db.prepare("SELECT 1 FROM localstore_runs WHERE typeof(core) = 'blob' LIMIT 1")?
+        .exists([])
 }
 
 /// Whether these tables have the same columns in both.

@@ -3,6 +3,7 @@
 mod backup;
 mod chats;
 mod check;
+mod distrust;
 mod exact_sum;
 mod fingerprint;
 mod merge;
@@ -14,6 +15,7 @@ mod rows;
 mod runs;
 mod scores;
 mod select;
+mod site;
 mod submissions;
 mod tags;
 mod trends;
@@ -24,11 +26,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
+use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{Error, Result};
 pub use check::{Finding, Totals, Watch};
-pub use merge::{Foreign, ForeignFile};
+pub use merge::{Batch, Foreign, ForeignFile, Refused};
 pub use merge_chats::{ForeignChat, MergedChat};
 pub use migrations::CURRENT as SCHEMA_VERSION;
 use migrations::Schema;
@@ -213,8 +216,18 @@ impl Store {
         Ok(())
     }
 
-    /// Opens the store for reading: nothing is created, and nothing can be changed.
+    /// Opens the store for reading: nothing is created, and nothing can be changed. Runs that the
+    /// site has inserted since our last write are there too.
     pub fn open_readonly(location: &Location) -> Result<Self> {
+        let store = Self::open_as_is(location)?;
+        if store.has_runs {
+            site::show(&store.db).map_err(|error| store.failure(&error))?;
+        }
+        Ok(store)
+    }
+
+    /// The same without what our tables do not hold yet.
+    pub fn open_as_is(location: &Location) -> Result<Self> {
         let path = &location.path;
         match std::fs::metadata(path) {
             Ok(file) if file.is_dir() => {
@@ -227,7 +240,7 @@ impl Store {
             }
             Err(error) => return Err(Error::file(path, &error)),
         }
-        let (db, schema) = connect_readonly(path).map_err(|e| failure(path, &e))?;
+        let (db, schema) = connect_readonly(path, &|_| Ok(())).map_err(|e| failure(path, &e))?;
         refuse_what_is_not_ours(path, schema)?;
         match schema {
             Schema::Version(version) if version < migrations::CURRENT => {
@@ -235,7 +248,7 @@ impl Store {
                 let hint = "a store of an older version is brought up to date before it is read: \
                             copy it to where it can be written";
                 let mut store = Self::open(location).map_err(|error| error.hint(hint))?;
-                store.forbid_writing()?;
+                store.read_one_moment()?;
                 Ok(store)
             }
             _ => Ok(Self {
@@ -247,9 +260,9 @@ impl Store {
         }
     }
 
-    fn forbid_writing(&mut self) -> Result<()> {
+    fn read_one_moment(&mut self) -> Result<()> {
         self.db
-            .pragma_update(None, "query_only", true)
+            .execute_batch("PRAGMA query_only = 1; BEGIN")
             .map_err(|error| self.failure(&error))
     }
 
@@ -342,17 +355,20 @@ fn file(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
+/// Sets bounds to a connection before anything is read.
+type Bound<'a> = dyn Fn(&Connection) -> rusqlite::Result<()> + 'a;
+
 /// A connection that reads only, in the first of three ways that works.
 ///
 /// One that may write but is forbidden to comes first, because on closing it takes away the files
 /// `-wal` and `-shm` that any reader of a WAL file makes. Where the file cannot be written to, it is
 /// read as it stands, unless a log beside it tells that somebody else is writing.
-fn connect_readonly(path: &Path) -> rusqlite::Result<(Connection, Schema)> {
+fn connect_readonly(path: &Path, bound: &Bound<'_>) -> rusqlite::Result<(Connection, Schema)> {
     let path = file(path);
     let db = open_with(OpenFlags::SQLITE_OPEN_READ_WRITE, &path)?;
     // Where it may not write, SQLite opens for reading without a word.
     if !db.is_readonly(rusqlite::MAIN_DB)? {
-        match prepare_readonly(db) {
+        match prepare_readonly(db, bound) {
             // The second is what a full disk does to the file -shm.
             Err(error)
                 if matches!(
@@ -370,7 +386,7 @@ fn connect_readonly(path: &Path) -> rusqlite::Result<(Connection, Schema)> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         open_with(flags, Path::new(&immutable_uri(&path)))
     };
-    prepare_readonly(db?)
+    prepare_readonly(db?, bound)
 }
 
 fn open_with(flags: OpenFlags, path: &Path) -> rusqlite::Result<Connection> {
@@ -379,7 +395,8 @@ fn open_with(flags: OpenFlags, path: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-fn prepare_readonly(db: Connection) -> rusqlite::Result<(Connection, Schema)> {
+fn prepare_readonly(db: Connection, bound: &Bound<'_>) -> rusqlite::Result<(Connection, Schema)> {
+    bound(&db)?;
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.set_db_config(KEEP_LOG, true)?;
     db.pragma_update(None, "query_only", true)?;
@@ -438,6 +455,9 @@ fn refuse_what_is_not_ours(path: &Path, schema: Schema) -> Result<()> {
     }
 }
 
+/// What to do about a damaged file.
+const SAVE: &str = "'sqlite3 FILE .recover' saves what can be read";
+
 /// A failure of SQLite in words, with a hint where there is something to do.
 fn failure(path: &Path, error: &rusqlite::Error) -> Error {
     let plain = |why: &str| Error::new(path.display(), why);
@@ -469,9 +489,10 @@ fn failure(path: &Path, error: &rusqlite::Error) -> Error {
             None => plain("the disk is full")
                 .hint("free some space and run the command again: nothing is half stored"),
         },
-        ErrorCode::DatabaseCorrupt => {
-            plain("the database is damaged").hint("'sqlite3 FILE .recover' saves what can be read")
+        ErrorCode::OperationInterrupted => {
+            plain("it takes far more time to read than a file of its size should")
         }
+        ErrorCode::DatabaseCorrupt => plain("the database is damaged").hint(SAVE),
         _ => Error::new(path.display(), reason(error)),
     }
 }
@@ -486,10 +507,39 @@ fn used_up(path: &Path) -> Option<String> {
 
 fn reason(error: &rusqlite::Error) -> String {
     match error {
+        rusqlite::Error::SqliteFailure(code, _) if code.code == ErrorCode::TooBig => {
+            "a text or blob is too large".to_owned()
+        }
         rusqlite::Error::SqliteFailure(code, None) => code.to_string(),
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
         // The statement says nothing to people.
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        rusqlite::Error::InvalidColumnType(_, column, kind) => {
+            let kind = match kind {
+                Type::Null => "null",
+                Type::Integer => "an integer",
+                Type::Real => "a real number",
+                Type::Text => "text",
+                Type::Blob => "a blob",
+            };
+            format!("{column} is {kind}")
+        }
+        rusqlite::Error::FromSqlConversionFailure(_, _, why) => why.to_string(),
+        rusqlite::Error::Utf8Error(..) => "a text is not UTF-8".to_owned(),
         other => other.to_string(),
+    }
+}
+
+/// Whether it is about a value that was read, and not about the file.
+fn is_about_a_value(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as E;
+    match error {
+        E::InvalidColumnType(..)
+        | E::FromSqlConversionFailure(..)
+        | E::IntegralValueOutOfRange(..)
+        | E::Utf8Error(..) => true,
+        // The second is what the JSON functions say of a blob.
+        E::SqliteFailure(code, _) => matches!(code.code, ErrorCode::TooBig | ErrorCode::Unknown),
+        _ => false,
     }
 }

@@ -1,8 +1,9 @@
 //! Our own tables: what a run came with, value by value.
 
-use rusqlite::{Connection, OptionalExtension, Row, ToSql};
+use rusqlite::{Connection, OptionalExtension, ToSql};
 
-use super::rows::{self, SqlNumber, SqlText, SqlUnsigned};
+use super::rows::{self, Cells, Odd, SqlNumber, SqlText, SqlUnsigned, refused};
+use super::{is_about_a_value, reason};
 use crate::model::{
     AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test, Text,
 };
@@ -189,13 +190,30 @@ pub fn environments(
          WHERE e.accelerator_name IS ?1"
     ))?
     .query_map([SqlText(accelerator)], |row| {
-        Ok((row.get(0)?, read_environment(row)?))
+        Ok((row.get(0)?, read_environment(Cells::of(row))?))
     })?
     .collect()
 }
 
 /// Reads the run of that id.
 pub fn read(db: &Connection, id: i64) -> rusqlite::Result<Run> {
+    read_as(db, id, Odd::Unknown)
+}
+
+/// The most bytes that a run of another file may take: several times what a document may have.
+pub const MOST_BYTES: usize = 64 << 20;
+
+/// Reads the run of that id from a file of which nothing is known: whatever is odd is an error.
+pub fn read_foreign(db: &Connection, id: i64) -> rusqlite::Result<Run> {
+    read_as(db, id, Odd::Refused).map_err(|error| match error {
+        rusqlite::Error::QueryReturnedNoRows => {
+            refused("its header is not in localstore_environments")
+        }
+        error => error,
+    })
+}
+
+fn read_as(db: &Connection, id: i64, odd: Odd) -> rusqlite::Result<Run> {
     let (source, environment) = db
         .prepare_cached(&format!(
             "SELECT r.source, {ENVIRONMENT_COLUMNS}
@@ -203,24 +221,61 @@ pub fn read(db: &Connection, id: i64) -> rusqlite::Result<Run> {
              WHERE r.run_id = ?1"
         ))?
         .query_row([id], |row| {
-            let source: String = row.get(0)?;
-            Ok((
-                Source::from_name(&source).unwrap_or_default(),
-                read_environment(row)?,
-            ))
+            let name: String = row.get(0)?;
+            let source = match Source::from_name(&name) {
+                None if odd == Odd::Refused => return Err(refused(format!("source is '{name}'"))),
+                source => source.unwrap_or_default(),
+            };
+            Ok((source, read_environment(Cells { row, odd })?))
         })?;
-    let tests = db
-        .prepare_cached(
-            &format!("SELECT {TEST_COLUMNS} FROM localstore_tests t JOIN localstore_models m ON m.id = t.model_id
-             WHERE t.run_id = ?1 ORDER BY t.position"),
-        )?
-        .query_map([id], read_test)?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(Run {
+    let mut run = Run {
         environment,
-        tests,
+        tests: Vec::new(),
         source,
-    })
+    };
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT {TEST_COLUMNS}, t.position, m.id IS NOT NULL
+         FROM localstore_tests t LEFT JOIN localstore_models m ON m.id = t.model_id
+         WHERE t.run_id = ?1 ORDER BY t.position"
+    ))?;
+    let mut rows = statement.query([id])?;
+    let mut bytes = run.bytes();
+    while let Some(row) = rows.next()? {
+        let expected = run.tests.len();
+        let has_model: bool = row.get(27)?;
+        if odd == Odd::Refused {
+            if row.get::<_, i64>(26)? != expected.cast_signed() as i64 {
+                return Err(refused(format!("test {expected} is missing")));
+            }
+            if !has_model {
+                let why = format!("test {expected}: its model is not in localstore_models");
+                return Err(refused(why));
+            }
+        }
+        if has_model {
+            let test = read_test(Cells { row, odd }).map_err(|error| of_test(expected, error))?;
+            bytes += test.bytes();
+            run.tests.push(test);
+        }
+        if odd == Odd::Refused && bytes > MOST_BYTES {
+            return Err(too_large());
+        }
+    }
+    Ok(run)
+}
+
+/// The error of a run that takes more than [`MOST_BYTES`].
+pub fn too_large() -> rusqlite::Error {
+    refused(format!("it is larger than {} MiB", MOST_BYTES >> 20))
+}
+
+/// Says in which test a value is wrong.
+pub fn of_test(position: usize, error: rusqlite::Error) -> rusqlite::Error {
+    if is_about_a_value(&error) {
+        refused(format!("test {position}: {}", reason(&error)))
+    } else {
+        error
+    }
 }
 
 /// What [`read_environment`] reads of `localstore_environments e`, behind a first column.
@@ -240,12 +295,12 @@ pub fn environment(db: &Connection, id: i64) -> rusqlite::Result<Environment> {
     db.prepare_cached(&format!(
         "SELECT e.id, {ENVIRONMENT_COLUMNS} FROM localstore_environments e WHERE e.id = ?1"
     ))?
-    .query_row([id], read_environment)
+    .query_row([id], |row| read_environment(Cells::of(row)))
 }
 
-fn read_environment(row: &Row<'_>) -> rusqlite::Result<Environment> {
-    let text = |index| row.get_ref(index).map(rows::text);
-    let number = |index| row.get_ref(index).map(rows::number);
+fn read_environment(cells: Cells<'_, '_>) -> rusqlite::Result<Environment> {
+    let text = |index| cells.text(index);
+    let number = |index| cells.number(index);
     Ok(Environment {
         runtime: RuntimeInfo {
             name: text(1)?,
@@ -269,16 +324,16 @@ fn read_environment(row: &Row<'_>) -> rusqlite::Result<Environment> {
     })
 }
 
-/// Reads a test from the first columns of a row.
 /// What was measured must not be left out without a word.
 fn lost_samples() -> rusqlite::Error {
-    let why = "samples_ns is no list of integers".into();
-    rusqlite::Error::FromSqlConversionFailure(14, rusqlite::types::Type::Text, why)
+    refused("samples_ns is no list of integers")
 }
 
-pub fn read_test(row: &Row<'_>) -> rusqlite::Result<Test> {
-    let text = |index| row.get_ref(index).map(rows::text);
-    let number = |index| row.get_ref(index).map(rows::number);
+/// Reads a test from the first columns of a row.
+pub fn read_test(cells: Cells<'_, '_>) -> rusqlite::Result<Test> {
+    let text = |index| cells.text(index);
+    let number = |index| cells.number(index);
+    let row = cells.row;
     let samples: Option<String> = row.get(14)?;
     Ok(Test {
         name: text(0)?.unwrap_or_default(),
@@ -299,7 +354,7 @@ pub fn read_test(row: &Row<'_>) -> rusqlite::Result<Test> {
             .map(|samples| serde_json::from_str(&samples))
             .transpose()
             .map_err(|_| lost_samples())?,
-        reps: row.get_ref(25).map(rows::unsigned)?,
+        reps: cells.unsigned(25)?,
         model: Model {
             build_commit: text(15)?,
             build_number: row.get(16)?,
@@ -308,8 +363,8 @@ pub fn read_test(row: &Row<'_>) -> rusqlite::Result<Test> {
             model_params_str: text(19)?,
             model_filename: text(20)?,
             model_type: text(21)?,
-            model_size: row.get_ref(22).map(rows::unsigned)?,
-            model_n_params: row.get_ref(23).map(rows::unsigned)?,
+            model_size: cells.unsigned(22)?,
+            model_n_params: cells.unsigned(23)?,
             main_gpu: row.get(24)?,
         },
     })

@@ -1,7 +1,7 @@
 //! Values between Rust and SQLite, without loss.
 
-use rusqlite::Connection;
-use rusqlite::types::{ToSql, ToSqlOutput, Value as Owned, ValueRef};
+use rusqlite::types::{ToSql, ToSqlOutput, Type, Value as Owned, ValueRef};
+use rusqlite::{Connection, Row};
 
 use crate::model::Text;
 
@@ -98,6 +98,62 @@ pub fn insert_rows(
         insert.raw_execute()?;
     }
     Ok(())
+}
+
+/// How a value is read that none of the writers here has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Odd {
+    /// As if it was unknown.
+    Unknown,
+    /// It is an error that names the column.
+    Refused,
+}
+
+/// A row whose columns were written by the types above.
+#[derive(Clone, Copy)]
+pub struct Cells<'r, 'stmt> {
+    pub row: &'r Row<'stmt>,
+    pub odd: Odd,
+}
+
+impl<'r, 'stmt> Cells<'r, 'stmt> {
+    /// A row of this store.
+    pub fn of(row: &'r Row<'stmt>) -> Self {
+        let odd = Odd::Unknown;
+        Self { row, odd }
+    }
+
+    pub fn text(self, index: usize) -> rusqlite::Result<Option<Text>> {
+        self.read(index, text)
+    }
+
+    pub fn number(self, index: usize) -> rusqlite::Result<Option<f64>> {
+        self.read(index, number)
+    }
+
+    pub fn unsigned(self, index: usize) -> rusqlite::Result<Option<u64>> {
+        self.read(index, unsigned)
+    }
+
+    fn read<T>(
+        self,
+        index: usize,
+        read: impl FnOnce(ValueRef<'_>) -> Option<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        let value = self.row.get_ref(index)?;
+        let kind = value.data_type();
+        let read = read(value);
+        if self.odd == Odd::Refused && read.is_none() && kind != Type::Null {
+            let column = self.row.as_ref().column_name(index)?.to_owned();
+            return Err(rusqlite::Error::InvalidColumnType(index, column, kind));
+        }
+        Ok(read)
+    }
+}
+
+/// An error about what a row holds, and not about the file.
+pub fn refused(why: impl Into<String>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Null, why.into().into())
 }
 
 /// Reads what [`SqlText`] wrote.

@@ -7,7 +7,7 @@ use super::own::{configuration_id, environment_id, insert_tests, model_ids, read
 use super::public::{Known, Public, public_text};
 use super::rows::{self, Bind};
 use super::scores::{Change, Ledger, ScoreKey, storable};
-use super::{Store, failure, merge};
+use super::{Store, failure, site};
 use crate::error::{Error, Result};
 use crate::model::{Run, Summary, Test};
 
@@ -65,7 +65,7 @@ impl Store {
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(failed)?;
-        merge::adopt(&transaction).map_err(failed)?;
+        site::adopt(&transaction).map_err(failed)?;
         let result = work(&transaction).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         self.is_still_there()?;

@@ -52,12 +52,13 @@ pub struct Sums {
     columns: [ExactSum; 4],
 }
 
-/// The runs that count in a row. One that the site has inserted, and that is not yet taken up, is
-/// not among them.
-const COUNTED: &str = "SELECT b.accelerator_id, b.model_variant_id, CAST(b.avg_prompt_tps AS REAL),
+/// The runs that count in a row, and those that the site has inserted, which count once they are
+/// taken up.
+const RUNS: &str = "SELECT b.accelerator_id, b.model_variant_id, CAST(b.avg_prompt_tps AS REAL),
         CAST(b.avg_gen_tps AS REAL), CAST(b.avg_ttft_ms AS REAL),
-        CAST(b.performance_score AS REAL)
-    FROM benchmark_runs b JOIN localstore_runs r ON r.run_id = b.id";
+        CAST(b.performance_score AS REAL), r.run_id IS NOT NULL AS counts
+    FROM benchmark_runs b LEFT JOIN localstore_runs r ON r.run_id = b.id
+    WHERE (counts OR b.id > (SELECT coalesce(max(run_id), 0) FROM localstore_runs))";
 
 /// The rows that the runs of one transaction count in, each read once and written once.
 #[derive(Default)]
@@ -173,7 +174,7 @@ pub fn write(db: &Connection, key: ScoreKey, sums: &Sums) -> rusqlite::Result<()
 /// The sums of a row, computed from all its runs.
 fn compute(db: &Connection, key: ScoreKey) -> rusqlite::Result<Sums> {
     let mut query = db.prepare(&format!(
-        "{COUNTED} WHERE b.accelerator_id = ?1 AND b.model_variant_id = ?2"
+        "{RUNS} AND counts AND b.accelerator_id = ?1 AND b.model_variant_id = ?2"
     ))?;
     let mut rows = query.query(key.ids())?;
     let mut sums = Sums::ZERO;
@@ -183,29 +184,49 @@ fn compute(db: &Connection, key: ScoreKey) -> rusqlite::Result<Sums> {
     Ok(sums)
 }
 
+/// What a row is made of, computed from the runs.
+pub struct Computed {
+    pub key: ScoreKey,
+    /// The runs that count in it; there may be none.
+    pub sums: Sums,
+    /// The same with those that the site has inserted, if there are any.
+    pub with_inserted: Option<Sums>,
+}
+
 /// Computes every row from the runs, and hands them over in the order of their keys; one at a time
 /// is in memory.
 pub fn compute_all(
     db: &Connection,
-    mut row_of: impl FnMut(ScoreKey, &Sums) -> rusqlite::Result<()>,
+    mut row_of: impl FnMut(&Computed) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     let mut query = db.prepare(&format!(
-        "{COUNTED} WHERE b.accelerator_id IS NOT NULL AND b.model_variant_id IS NOT NULL
-         ORDER BY b.accelerator_id, b.model_variant_id"
+        "{RUNS} AND b.accelerator_id IS NOT NULL AND b.model_variant_id IS NOT NULL
+         ORDER BY b.accelerator_id, b.model_variant_id, counts DESC"
     ))?;
     let mut rows = query.query([])?;
-    let mut group: Option<(ScoreKey, Sums)> = None;
+    let mut group: Option<Computed> = None;
     while let Some(row) = rows.next()? {
         let Some(key) = ScoreKey::new(row.get(0)?, row.get(1)?) else {
             continue;
         };
-        if let Some((done, sums)) = group.take_if(|(of, _)| *of != key) {
-            row_of(done, &sums)?;
+        if let Some(done) = group.take_if(|group| group.key != key) {
+            row_of(&done)?;
         }
-        let (_, sums) = group.get_or_insert((key, Sums::ZERO));
+        let group = group.get_or_insert(Computed {
+            key,
+            sums: Sums::ZERO,
+            with_inserted: None,
+        });
+        let sums = if row.get(6)? {
+            &mut group.sums
+        } else {
+            group
+                .with_inserted
+                .get_or_insert_with(|| group.sums.clone())
+        };
         sums.count(&averages(row)?, Change::Add);
     }
-    group.map_or(Ok(()), |(key, sums)| row_of(key, &sums))
+    group.map_or(Ok(()), |group| row_of(&group))
 }
 
 fn averages(row: &Row<'_>) -> rusqlite::Result<Summary> {

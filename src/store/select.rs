@@ -88,11 +88,13 @@ pub struct Listed {
     pub submission: Option<Submission>,
 }
 
-/// The columns behind id and time.
+/// The columns behind id and time. Where the tests are a view ([`super::site::show`]), those of a run
+/// are found by index in a subquery with a limit alone.
 const COLUMNS: &str = "r.measured_at, m.model_name, m.model_quant_str,
     e.accelerator_name, e.runtime_name, e.runtime_version, CAST(b.avg_prompt_tps AS REAL),
     CAST(b.avg_gen_tps AS REAL), CAST(b.avg_ttft_ms AS REAL), CAST(b.performance_score AS REAL),
-    (SELECT count(*) FROM localstore_tests t WHERE t.run_id = r.run_id), r.partial,
+    (SELECT count(*) FROM
+        (SELECT 1 FROM localstore_tests t WHERE t.run_id = r.run_id LIMIT -1)), r.partial,
     (SELECT json_group_array(CAST(tag AS TEXT)) FROM
         (SELECT tag FROM localstore_tags t WHERE t.run_id = r.run_id ORDER BY tag)),
     r.source, (SELECT link FROM localstore_submissions s WHERE s.run_id = r.run_id)";

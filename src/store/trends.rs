@@ -171,13 +171,15 @@ impl Store {
         let limit = limit.map_or(usize::MAX, |limit| limit as usize);
         let query = || -> rusqlite::Result<Vec<i64>> {
             let condition = filter.condition(&self.db)?;
+            // What is sorted by is selected too: else no index is used where the runs are a view
+            // (site::show).
             let sql = format!(
-                "SELECT {COLUMNS}, r.run_id
+                "SELECT {COLUMNS}, r.run_id, r.score
                  FROM localstore_configurations c JOIN localstore_runs r ON r.run_id =
-                     (SELECT r.run_id FROM localstore_runs r
+                     (SELECT run_id FROM (SELECT r.run_id, r.score FROM localstore_runs r
                       WHERE r.configuration_id = c.id AND r.partial = 0 AND r.score > 0
                           AND {}
-                      ORDER BY r.score DESC, r.run_id DESC LIMIT 1)
+                      ORDER BY r.score DESC, r.run_id DESC LIMIT 1))
                  WHERE {} ORDER BY r.score DESC, r.run_id DESC",
                 condition.run, condition.configuration
             );

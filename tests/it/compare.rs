@@ -569,3 +569,38 @@ fn a_median_names_none_of_its_runs_as_the_base() {
         "{csv}"
     );
 }
+
+/// Another client keeps in `samples_ns` how long the prompt and the generation of one repetition
+/// took.
+#[test]
+fn phases_are_not_taken_for_repetitions() {
+    let sandbox = Sandbox::new();
+    for generation in [1.0, 0.8] {
+        let bench = Bench {
+            generation,
+            ..Bench::default()
+        };
+        let mut run: Value = serde_json::from_str(&bench.document()).unwrap();
+        for test in run["results"].as_array_mut().unwrap() {
+            let all = test["samples_ns"][0].as_u64().unwrap();
+            test["samples_ns"] = serde_json::json!([all / 3, all - all / 3]);
+        }
+        let text = run.to_string();
+        sandbox.run_with_input(["add"], text.as_bytes()).ok();
+        // They come back as they came.
+        let exported = sandbox.run(["export", "-o", "json"]).ok();
+        let exported: Value = serde_json::from_slice(&exported).unwrap();
+        let samples = |run: &Value| -> Vec<Value> {
+            let tests = run["results"].as_array().unwrap().iter();
+            tests.map(|test| test["samples_ns"].clone()).collect()
+        };
+        assert_eq!(samples(&exported), samples(&run));
+    }
+    let shown = sandbox.run(["show", "1"]).text();
+    assert!(shown.contains("|   pp1024+tg16 | ?          |"), "{shown}");
+    let ran = sandbox.run(["compare", "1", "2", "--fail-on-regression"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.text());
+    let text = ran.text();
+    assert!(!text.contains("worse"), "{text}");
+    assert!(text.contains("repetitions are not known"), "{text}");
+}

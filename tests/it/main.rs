@@ -38,6 +38,7 @@ mod report;
 mod rm;
 #[cfg(feature = "submit")]
 mod sending;
+mod site;
 mod store;
 mod submit;
 mod tag;

@@ -246,20 +246,23 @@ fn what_has_no_runs_is_refused_in_a_line() {
 
 #[test]
 fn an_older_store_is_taken_over_and_stays_as_it_is() {
-    let sandbox = Sandbox::new();
-    let old = sandbox.path().join("old.sqlite3");
-    std::fs::copy(fixture("stores/version-1.sqlite3"), &old).unwrap();
-    let before = std::fs::read(&old).unwrap();
-    let text = sandbox.run(["merge", "old.sqlite3"]).text();
-    assert!(
-        text.ends_with("6 runs: 6 new, 0 completed, 0 known\n"),
-        "{text}"
-    );
-    assert_eq!(std::fs::read(&old).unwrap(), before);
-    let json = sandbox.run(["export", "2", "-o", "json"]).ok();
-    assert_eq!(json, read_fixture("golden/gpu-reps4.json"));
-    let submitted = sandbox.run(["list", "-o", "csv"]).text();
-    assert_eq!(submitted.matches(",submitted,").count(), 1, "{submitted}");
+    for version in ["1", "2"] {
+        let sandbox = Sandbox::new();
+        let old = sandbox.path().join("old.sqlite3");
+        let store = format!("stores/version-{version}.sqlite3");
+        std::fs::copy(fixture(&store), &old).unwrap();
+        let before = std::fs::read(&old).unwrap();
+        let text = sandbox.run(["merge", "old.sqlite3"]).text();
+        assert!(
+            text.ends_with("6 runs: 6 new, 0 completed, 0 known\n"),
+            "{text}"
+        );
+        assert_eq!(std::fs::read(&old).unwrap(), before);
+        let json = sandbox.run(["export", "2", "-o", "json"]).ok();
+        assert_eq!(json, read_fixture("golden/gpu-reps4.json"));
+        let submitted = sandbox.run(["list", "-o", "csv"]).text();
+        assert_eq!(submitted.matches(",submitted,").count(), 1, "{submitted}");
+    }
 }
 
 #[test]
@@ -342,5 +345,450 @@ fn the_bar_counts_what_is_done() {
     assert!(
         shown.contains("merging") && shown.contains("100%"),
         "{shown:?}"
+    );
+}
+
+/// A file of another program at `name`: a store with four runs and a chat, changed by this SQL.
+fn changed_store(sandbox: &Sandbox, name: &str, sql: &str) {
+    let maker = Sandbox::new();
+    maker.add([
+        "golden/gpu-reps4.json",
+        "golden/nan-stddev.json",
+        "golden/second-gpu.json",
+        "golden/cpu-i7-14b.json",
+    ]);
+    maker.run(["tag", "laptop", "1"]).ok();
+    maker
+        .db()
+        .execute_batch(
+            "INSERT INTO chats (created_at, model, title) VALUES ('2025-01-01', 'm', 'a chat');
+             INSERT INTO messages (chat_id, role, content) VALUES (1, 'user', 'hi')",
+        )
+        .unwrap();
+    change(sandbox, &maker.store(), name, sql);
+}
+
+/// A copy of a database at `name`, changed by this SQL.
+fn change(sandbox: &Sandbox, original: &std::path::Path, name: &str, sql: &str) {
+    let path = sandbox.path().join(name);
+    std::fs::copy(original, &path).unwrap();
+    let db = rusqlite::Connection::open(path).unwrap();
+    db.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA journal_mode = DELETE;")
+        .unwrap();
+    db.execute_batch(sql)
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+#[test]
+fn a_bad_run_is_named_and_the_others_come_over() {
+    let cases = [
+        (
+            "UPDATE localstore_tests SET prompt_tps = x'00ff' WHERE run_id = 2 AND position = 3",
+            "run 2: test 3: prompt_tps is a blob",
+        ),
+        (
+            "UPDATE localstore_tests SET gen_tps = 'fast' WHERE run_id = 3 AND position = 0",
+            "run 3: test 0: gen_tps is text",
+        ),
+        (
+            "UPDATE localstore_tests SET n_gen = 'many' WHERE run_id = 1 AND position = 8",
+            "run 1: test 8: n_gen is text",
+        ),
+        (
+            "UPDATE localstore_tests SET samples_ns = '[1,' WHERE run_id = 4 AND position = 1",
+            "run 4: test 1: samples_ns is no list of integers",
+        ),
+        (
+            "UPDATE localstore_tests SET n_prompt = 1.5 WHERE run_id = 4 AND position = 1",
+            "run 4: test 1: n_prompt is a real number",
+        ),
+        (
+            "UPDATE localstore_tests SET model_id = 77 WHERE run_id = 2 AND position = 3",
+            "run 2: test 3: its model is not in localstore_models",
+        ),
+        (
+            "DELETE FROM localstore_tests WHERE run_id = 2 AND position = 3",
+            "run 2: test 3 is missing",
+        ),
+        (
+            "UPDATE localstore_runs SET environment_id = 77 WHERE run_id = 2",
+            "run 2: its header is not in localstore_environments",
+        ),
+        (
+            "UPDATE localstore_runs SET source = 'hearsay' WHERE run_id = 2",
+            "run 2: source is 'hearsay'",
+        ),
+        (
+            "UPDATE localstore_runs SET measured_at = 'then' WHERE run_id = 2",
+            "run 2: measured_at is text",
+        ),
+        (
+            "DELETE FROM benchmark_runs WHERE id = 2",
+            "run 2: has no row in benchmark_runs",
+        ),
+        (
+            "UPDATE benchmark_runs SET created_at = 'soon' WHERE id = 2",
+            "run 2: created_at is no date",
+        ),
+        (
+            "INSERT INTO localstore_tags VALUES (x'00', 2)",
+            "run 2: tag is a blob",
+        ),
+        (
+            "INSERT INTO localstore_submissions (run_id, state) VALUES (2, x'00')",
+            "run 2: its submission cannot be read: ",
+        ),
+        (
+            "UPDATE localstore_models SET model_name = CAST(zeroblob(9 * 1024 * 1024) AS TEXT)
+          WHERE id = (SELECT model_id FROM localstore_runs WHERE run_id = 4)",
+            "run 4: it is larger than 64 MiB",
+        ),
+        (
+            "UPDATE localstore_models SET model_name = zeroblob(17 * 1024 * 1024)
+          WHERE id = (SELECT model_id FROM localstore_runs WHERE run_id = 4)",
+            "run 4: a text or blob is too large",
+        ),
+    ];
+    for (sql, expected) in cases {
+        let sandbox = Sandbox::new();
+        changed_store(&sandbox, "other.db", sql);
+        for args in [
+            &["merge", "other.db", "--dry-run"][..],
+            &["merge", "other.db"],
+        ] {
+            let ran = sandbox.run(args);
+            assert_eq!(ran.code, Some(1), "{sql}: {}", ran.stderr);
+            assert_eq!(ran.stderr.lines().count(), 1, "{sql}: {}", ran.stderr);
+            let line = format!("localstore: other.db: {expected}");
+            assert!(ran.stderr.starts_with(&line), "{sql}: {}", ran.stderr);
+            let text = ran.text();
+            assert!(
+                text.ends_with("4 runs: 3 new, 0 completed, 0 known, 1 refused\n"),
+                "{sql}: {text}"
+            );
+            assert!(text.contains("1 chats: 1 new"), "{sql}: {text}");
+        }
+        sandbox.run(["check"]).ok();
+        assert_eq!(
+            sandbox.run(["list", "-o", "jsonl"]).text().lines().count(),
+            3,
+            "{sql}"
+        );
+    }
+}
+
+#[test]
+fn a_bad_run_of_the_site_is_named() {
+    let sandbox = Sandbox::new();
+    let site = site_database(
+        &sandbox,
+        &[
+            "golden/gpu-reps4.json",
+            "golden/nan-stddev.json",
+            "golden/second-gpu.json",
+            "golden/cpu-i7-14b.json",
+        ],
+    );
+    let cases = [
+        (
+            "UPDATE test_results SET gen_tps = x'00' WHERE benchmark_run_id = 2 AND n_gen = 3072",
+            "run 2: test 5: gen_tps is a blob",
+        ),
+        (
+            "UPDATE test_results SET n_prompt = 'many' WHERE benchmark_run_id = 3 AND n_gen = 16",
+            "run 3: test 0: n_prompt is text",
+        ),
+        (
+            "UPDATE test_results SET name = NULL WHERE benchmark_run_id = 3 AND n_gen = 16",
+            "run 3: test 0: name is null",
+        ),
+        (
+            "UPDATE benchmark_runs SET accelerator_id = 99 WHERE id = 2",
+            "run 2: the row of its accelerator is missing",
+        ),
+        (
+            "UPDATE benchmark_runs SET created_at = 'soon' WHERE id = 2",
+            "run 2: created_at is no date",
+        ),
+        (
+            "DELETE FROM test_results WHERE benchmark_run_id = 2",
+            "run 2: it has no tests",
+        ),
+    ];
+    for (sql, expected) in cases {
+        let sandbox = Sandbox::new();
+        change(&sandbox, &site, "other.db", sql);
+        let ran = sandbox.run(["merge", "other.db"]);
+        assert_eq!(ran.code, Some(1), "{sql}");
+        assert_eq!(ran.stderr, format!("localstore: other.db: {expected}\n"));
+        let text = ran.text();
+        assert!(
+            text.ends_with("4 runs: 3 new, 0 completed, 0 known, 1 refused\n"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_table_that_lacks_a_column_is_one_error() {
+    for (sql, why) in [
+        (
+            "ALTER TABLE localstore_tests DROP COLUMN reps",
+            "no such column: t.reps",
+        ),
+        ("DROP TABLE benchmark_runs", "no such table: benchmark_runs"),
+    ] {
+        let sandbox = Sandbox::new();
+        changed_store(&sandbox, "other.db", sql);
+        let said = sandbox.run(["merge", "other.db"]).failed();
+        assert_eq!(said, format!("other.db: {why}"));
+    }
+}
+
+#[test]
+fn a_negative_id_is_an_id() {
+    for sql in [
+        "UPDATE benchmark_runs SET id = -7 WHERE id = 2;
+         UPDATE localstore_runs SET run_id = -7 WHERE run_id = 2;
+         UPDATE localstore_tests SET run_id = -7 WHERE run_id = 2",
+        "UPDATE benchmark_runs SET id = -9223372036854775808 WHERE id = 2;
+         UPDATE localstore_runs SET run_id = -9223372036854775808 WHERE run_id = 2;
+         UPDATE localstore_tests SET run_id = -9223372036854775808 WHERE run_id = 2",
+    ] {
+        let sandbox = Sandbox::new();
+        changed_store(&sandbox, "other.db", sql);
+        let said = sandbox.run(["merge", "other.db"]);
+        said.ok();
+        assert!(
+            said.text()
+                .ends_with("4 runs: 4 new, 0 completed, 0 known\n"),
+            "{}",
+            said.text()
+        );
+        let json = sandbox.run(["export", "1", "-o", "json"]).ok();
+        assert_eq!(json, read_fixture("golden/nan-stddev.json"));
+    }
+    let sandbox = Sandbox::new();
+    let site = site_database(
+        &sandbox,
+        &["golden/gpu-reps4.json", "golden/second-gpu.json"],
+    );
+    let sql = "UPDATE benchmark_runs SET id = -7 WHERE id = 2;
+         UPDATE test_results SET benchmark_run_id = -7 WHERE benchmark_run_id = 2";
+    change(&sandbox, &site, "other.db", sql);
+    let said = sandbox.run(["merge", "other.db"]).text();
+    assert!(
+        said.ends_with("2 runs: 2 new, 0 completed, 0 known\n"),
+        "{said}"
+    );
+}
+
+/// The program, which may not take more than 20 seconds of the processor and 1 GiB of addresses.
+#[cfg(unix)]
+fn merge_within_bounds(sandbox: &Sandbox, file: &str) -> crate::sandbox::Ran {
+    let command = sandbox.command(["merge", file]);
+    let mut bounded = std::process::Command::new("sh");
+    bounded
+        .args(["-c", "ulimit -t 20; ulimit -v 1048576; exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .env("HOME", sandbox.path())
+        .current_dir(sandbox.path());
+    crate::sandbox::Ran::from(bounded.output().unwrap())
+}
+
+/// A query that never ends.
+#[cfg(unix)]
+const ENDLESS: &str = "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x)";
+
+#[cfg(unix)]
+#[test]
+fn nothing_but_the_rows_of_tables_is_read() {
+    let stores = Sandbox::new();
+    changed_store(&stores, "store.db", "");
+    let store = stores.path().join("store.db");
+    let site = site_database(&stores, &["golden/gpu-reps4.json"]);
+    let tables = |path: &std::path::Path| -> Vec<(String, String)> {
+        let db = rusqlite::Connection::open(path).unwrap();
+        let sql = "SELECT s.name, group_concat('n AS ' || x.name)
+             FROM sqlite_schema s, pragma_table_info(s.name) x
+             WHERE s.type = 'table' AND s.name NOT LIKE 'sqlite_%' GROUP BY s.name";
+        let mut query = db.prepare(sql).unwrap();
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.unwrap().map(Result::unwrap).collect()
+    };
+    let mut cases = Vec::new();
+    for original in [&store, &site] {
+        for (table, columns) in tables(original) {
+            let sql = format!(
+                "DROP TABLE {table}; CREATE VIEW {table} AS {ENDLESS} SELECT {columns} FROM x"
+            );
+            cases.push((original.clone(), sql, format!("{table} is a view")));
+        }
+    }
+    assert!(cases.len() > 25, "{}", cases.len());
+    cases.push((
+        store.clone(),
+        "DROP TABLE messages; CREATE VIRTUAL TABLE messages USING fts5(id, created_at, chat_id,
+             role, content, temperature, top_p, presence_penalty, frequency_penalty)"
+            .to_owned(),
+        "messages is a virtual table".to_owned(),
+    ));
+    cases.push((
+        store,
+        "ALTER TABLE localstore_tests ADD COLUMN x AS (hex(hex(hex(zeroblob(99999999)))))"
+            .to_owned(),
+        "localstore_tests has a computed column".to_owned(),
+    ));
+    for (original, sql, expected) in cases {
+        let sandbox = Sandbox::new();
+        change(&sandbox, &original, "other.db", &sql);
+        let said = merge_within_bounds(&sandbox, "other.db").failed();
+        assert_eq!(
+            said,
+            format!("other.db: {expected}, and only plain tables are read")
+        );
+    }
+}
+
+/// An older store is migrated before it is read; what is in it must not take part.
+#[cfg(unix)]
+#[test]
+fn no_trigger_or_check_of_an_older_store_runs() {
+    let endless = format!("SELECT count(*) FROM ({ENDLESS} SELECT n FROM x)");
+    for version in ["1", "2"] {
+        let old = fixture(&format!("stores/version-{version}.sqlite3"));
+        let sandbox = Sandbox::new();
+        let triggers = ["localstore_runs", "metadata", "localstore_tests"].map(|table| {
+            format!(
+                "CREATE TRIGGER {table}_insert AFTER INSERT ON {table} BEGIN {endless}; END;
+                 CREATE TRIGGER {table}_update AFTER UPDATE ON {table} BEGIN {endless}; END;"
+            )
+        });
+        let view = "CREATE VIEW broken AS SELECT core, x FROM localstore_runs";
+        change(&sandbox, &old, "other.db", &(triggers.concat() + view));
+        let ran = merge_within_bounds(&sandbox, "other.db");
+        ran.ok();
+        assert!(
+            ran.text()
+                .ends_with("6 runs: 6 new, 0 completed, 0 known\n"),
+            "{}",
+            ran.text()
+        );
+        let index = "CREATE INDEX x ON localstore_runs (length(hex(zeroblob(9999999)) || source))";
+        change(&sandbox, &old, "other.db", index);
+        let said = merge_within_bounds(&sandbox, "other.db").failed();
+        assert_eq!(
+            said,
+            "other.db: localstore_runs has an index on an expression, and only plain tables are read"
+        );
+    }
+}
+
+/// Pages that lead back to where they came from, and all to one page: rows without end.
+#[cfg(unix)]
+#[test]
+fn pages_that_are_no_tree_are_damage() {
+    let maker = Sandbox::new();
+    changed_store(
+        &maker,
+        "other.db",
+        "INSERT INTO messages (chat_id, role, content)
+         WITH x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x LIMIT 5000)
+         SELECT 1, 'user', hex(zeroblob(200)) FROM x",
+    );
+    let path = maker.path().join("other.db");
+    let root: usize = rusqlite::Connection::open(&path)
+        .unwrap()
+        .query_row(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'messages'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    let content = std::fs::read(&path).unwrap();
+    let page = (root - 1) * 4096;
+    assert_eq!(content[page], 5, "the root of a tree of more than a page");
+    let right = page + 8;
+    let own = u32::try_from(root).unwrap().to_be_bytes();
+    let right_most: [u8; 4] = content[right..right + 4].try_into().unwrap();
+    for child in [own, right_most] {
+        let mut content = content.clone();
+        let cells = usize::from(u16::from_be_bytes([content[page + 3], content[page + 4]]));
+        for cell in 0..cells {
+            let pointer = page + 12 + 2 * cell;
+            let at = usize::from(u16::from_be_bytes([content[pointer], content[pointer + 1]]));
+            content[page + at..page + at + 4].copy_from_slice(&child);
+        }
+        content[right..right + 4].copy_from_slice(&child);
+        let sandbox = Sandbox::new();
+        sandbox.file("other.db", &content);
+        let said = merge_within_bounds(&sandbox, "other.db").failed();
+        assert!(
+            said.starts_with("other.db: the table messages is damaged: "),
+            "{said}"
+        );
+    }
+}
+
+/// Without its key, all tests are gone over for each run.
+#[cfg(unix)]
+#[test]
+fn what_takes_too_many_steps_is_interrupted() {
+    let sandbox = Sandbox::new();
+    changed_store(
+        &sandbox,
+        "other.db",
+        "CREATE TABLE tests AS SELECT * FROM localstore_tests;
+         DROP TABLE localstore_tests;
+         ALTER TABLE tests RENAME TO localstore_tests;
+         INSERT INTO localstore_tests (run_id)
+         WITH x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x LIMIT 100000) SELECT -9 FROM x;
+         INSERT INTO localstore_runs (run_id, fingerprint, core, poor, source, environment_id,
+             partial, measured_at)
+         WITH x(n) AS (SELECT 1000 UNION ALL SELECT n + 1 FROM x LIMIT 10000)
+         SELECT n, x'', x'', 0, 'json', 1, 1, 0 FROM x;
+         INSERT INTO benchmark_runs (id, avg_prompt_tps, avg_gen_tps, avg_ttft_ms, performance_score)
+         SELECT run_id, 0, 0, 0, 0 FROM localstore_runs WHERE run_id >= 1000",
+    );
+    let ran = merge_within_bounds(&sandbox, "other.db");
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("it takes far more time to read"),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// SQLite keeps any bytes as a text, and llamafile writes what a model says.
+#[test]
+fn a_chat_whose_text_is_not_utf_8_comes_over_as_it_is() {
+    let sandbox = Sandbox::new();
+    changed_store(
+        &sandbox,
+        "other.db",
+        "UPDATE messages SET content = CAST(x'ff41' AS TEXT);
+         UPDATE chats SET title = CAST(x'ff42' AS TEXT)",
+    );
+    let text = sandbox.run(["merge", "other.db"]).text();
+    assert!(
+        text.contains("1 chats: 1 new, 0 completed, 0 known"),
+        "{text}"
+    );
+    let stored: String = sandbox
+        .db()
+        .query_row(
+            "SELECT typeof(content) || hex(content) || typeof(title) || hex(title)
+             FROM messages JOIN chats ON chats.id = chat_id",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(stored, "textFF41textFF42");
+    let again = sandbox.run(["merge", "other.db"]).text();
+    assert!(
+        again.contains("1 chats: 0 new, 0 completed, 1 known"),
+        "{again}"
     );
 }

@@ -373,24 +373,9 @@ fn an_export_does_not_depend_on_what_others_brought() {
     );
 }
 
-/// A store that version 1 of the schema made, with runs of all kinds.
+/// Stores that earlier versions of the schema made, with the same runs of all kinds.
 #[test]
 fn an_older_store_is_brought_up_and_loses_nothing() {
-    let sandbox = Sandbox::new();
-    std::fs::create_dir_all(sandbox.store().parent().unwrap()).unwrap();
-    std::fs::copy(fixture("stores/version-1.sqlite3"), sandbox.store()).unwrap();
-    let version = |sandbox: &Sandbox| -> String {
-        let sql = "SELECT value FROM metadata WHERE key = 'localstore.schema_version'";
-        sandbox.db().query_row(sql, [], |row| row.get(0)).unwrap()
-    };
-    assert_eq!(version(&sandbox), "1");
-    let json = sandbox.run(["export", "2", "-o", "json"]).ok();
-    assert_eq!(json, read_fixture("golden/gpu-reps4.json"));
-    assert_eq!(
-        version(&sandbox),
-        localstore::store::SCHEMA_VERSION.to_string()
-    );
-
     // The same runs added to a new store end up in the same rows.
     let fresh = Sandbox::new();
     fresh.add([
@@ -401,12 +386,16 @@ fn an_older_store_is_brought_up_and_loses_nothing() {
         "golden/second-gpu.md",
         "golden/nan-stddev.json",
     ]);
+    let exports = |sandbox: &Sandbox| {
+        ["json", "csv", "md"].map(|format| sandbox.run(["export", "--all", "-o", format]).ok())
+    };
     let rows = |sandbox: &Sandbox| -> Vec<String> {
         let db = sandbox.db();
         let mut statement = db
             .prepare(
-                "SELECT r.run_id || ' ' || r.score || ' ' || json_array(c.id, c.model_name,
-                     c.model_quant_str, c.accelerator_name, c.runtime_name)
+                "SELECT json_array(r.run_id, hex(r.fingerprint), hex(r.core), typeof(r.core),
+                     r.score, c.id, c.model_name, c.model_quant_str, c.accelerator_name,
+                     c.runtime_name)
                  FROM localstore_runs r
                  JOIN localstore_configurations c ON c.id = r.configuration_id
                  ORDER BY r.run_id",
@@ -415,8 +404,67 @@ fn an_older_store_is_brought_up_and_loses_nothing() {
         let rows = statement.query_map([], |row| row.get(0)).unwrap();
         rows.map(Result::unwrap).collect()
     };
-    assert_eq!(rows(&sandbox).len(), 6);
-    assert_eq!(rows(&sandbox), rows(&fresh));
+    let schema = |sandbox: &Sandbox| -> Vec<String> {
+        let db = sandbox.db();
+        let mut statement = db
+            .prepare("SELECT name || sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
+            .unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    assert_eq!(rows(&fresh).len(), 6);
+    for version in ["1", "2"] {
+        let sandbox = Sandbox::new();
+        std::fs::create_dir_all(sandbox.store().parent().unwrap()).unwrap();
+        let store = format!("stores/version-{version}.sqlite3");
+        std::fs::copy(fixture(&store), sandbox.store()).unwrap();
+        let stored = || -> String {
+            let sql = "SELECT value FROM metadata WHERE key = 'localstore.schema_version'";
+            sandbox.db().query_row(sql, [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(stored(), version);
+        assert!(exports(&sandbox) == exports(&fresh), "{version}");
+        assert_eq!(stored(), localstore::store::SCHEMA_VERSION.to_string());
+        assert_eq!(rows(&sandbox), rows(&fresh), "{version}");
+        assert_eq!(schema(&sandbox), schema(&fresh), "{version}");
+        sandbox.run(["check"]).ok();
+        // Another capture of a run is found by its core.
+        sandbox.add(["golden/gpu-reps4.md", "golden/second-gpu.json"]);
+        assert_eq!(rows(&sandbox).len(), 6, "{version}");
+    }
+}
+
+/// The JavaScript client of libSQL refuses a row with an integer beyond 2^53. Only true values may
+/// be there: sizes and counts that a model has.
+#[test]
+fn no_number_of_our_own_is_beyond_what_javascript_holds() {
+    let sandbox = Sandbox::new();
+    sandbox.add([
+        RUN,
+        "golden/second-gpu.md",
+        "captures/capture-json-submitted.stdout.txt",
+    ]);
+    let db = sandbox.db();
+    let mut columns = db
+        .prepare(
+            "SELECT s.name, x.name FROM sqlite_schema s, pragma_table_info(s.name) x
+             WHERE s.type = 'table'",
+        )
+        .unwrap();
+    let columns: Vec<(String, String)> = columns
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert!(columns.len() > 100, "{columns:?}");
+    for (table, column) in columns {
+        let sql = format!(
+            "SELECT count(*) FROM {table}
+             WHERE typeof({column}) = 'integer' AND abs({column}) > 9007199254740992"
+        );
+        let count: i64 = db.query_row(&sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 0, "{table}.{column}");
+    }
 }
 
 /// The site takes an id of each sequence even where the row is there; so do runs added at once.
@@ -496,13 +544,15 @@ fn a_link_to_a_file_that_is_not_there_yet_is_followed() {
 fn a_store_without_its_version_is_told_how_it_gets_one() {
     let sandbox = Sandbox::new();
     let json = fixture(RUN);
-    let version_1 = fixture("stores/version-1.sqlite3");
-    std::fs::copy(version_1, sandbox.path().join("1.db")).unwrap();
-    for db in ["2.db", "other.db"] {
+    for version in ["1", "2"] {
+        let old = fixture(&format!("stores/version-{version}.sqlite3"));
+        std::fs::copy(old, sandbox.path().join(format!("{version}.db"))).unwrap();
+    }
+    for db in ["3.db", "other.db"] {
         let args = ["add".as_ref(), "--db".as_ref(), db.as_ref()];
         sandbox.run(args.into_iter().chain([json.as_os_str()])).ok();
     }
-    for version in ["1", "2"] {
+    for version in ["1", "2", "3"] {
         let db = &format!("{version}.db");
         for sql in [
             "DELETE FROM metadata",
@@ -525,8 +575,8 @@ fn a_store_without_its_version_is_told_how_it_gets_one() {
             let mend = ran.stderr.split('"').nth(1).unwrap();
             connection.execute_batch(mend).unwrap();
             drop(connection);
-            // Reading brings version 1 up to date, so that its version is lost as 2 from then on.
-            if version == "2" {
+            // Reading brings an older one up to date, so that it would be lost as 3 from then on.
+            if version == "3" {
                 sandbox.run(["check", "--db", db]).ok();
             }
         }
@@ -534,11 +584,11 @@ fn a_store_without_its_version_is_told_how_it_gets_one() {
         assert!(!said.is_empty());
     }
     // Tables that no version has are not guessed at.
-    Connection::open(sandbox.path().join("2.db"))
+    Connection::open(sandbox.path().join("3.db"))
         .unwrap()
         .execute_batch("DELETE FROM metadata; DROP TABLE localstore_tags")
         .unwrap();
-    let ran = sandbox.run(["list", "--db", "2.db"]);
+    let ran = sandbox.run(["list", "--db", "3.db"]);
     assert!(ran.failed().ends_with("that has lost its version"));
     assert!(
         ran.stderr
@@ -586,5 +636,54 @@ fn tables_that_only_share_their_names_with_llamafile_are_another_programs() {
             );
         }
         assert!(std::fs::read(&path).unwrap() == before);
+    }
+}
+
+/// Stores are full of fingerprints: another one would make every run that is added again a new one.
+#[test]
+fn the_fingerprint_of_a_run_never_changes() {
+    // Each with its fingerprint and its core.
+    let known = [
+        (
+            "gpu-rtx4090-8b",
+            "d5c900885ae1fb6920d57db5908d7e63 21b29f27befdd2aa",
+        ),
+        (
+            "gpu-reps4",
+            "6449b5c29835c0f6e78aa5e3e5fc5f88 cefe3b3cc7a46267",
+        ),
+        (
+            "nan-stddev",
+            "21245ee3a5a8a54e65c49acd2680a1a4 49e7e046b52f3598",
+        ),
+        (
+            "utf8-model",
+            "ac0190f19ff3068a22e5e03e9d441d1f fb5ca5d061dd45be",
+        ),
+        (
+            "no-tests",
+            "5b524aa4db51f3538448601672513754 2d06800538d394c2",
+        ),
+        (
+            "prompt-only-and-gen-only",
+            "a8ee0e8e065b5fd257a03a7052dfd2b1 72bb3bd024f539cd",
+        ),
+        (
+            "apple-m4max-power",
+            "f3837db502fc4e8c841cbbef3da045ad fd40992b2b02c2ea",
+        ),
+    ];
+    let sandbox = Sandbox::new();
+    for (id, (name, keys)) in (1..).zip(known) {
+        sandbox.add([format!("golden/{name}.json").as_str()]);
+        let stored: (String, bool) = sandbox
+            .db()
+            .query_row(
+                "SELECT lower(hex(fingerprint) || ' ' || hex(core)), poor FROM localstore_runs WHERE run_id = ?1",
+                [id],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .unwrap();
+        assert_eq!(stored, (keys.to_owned(), false), "{name}");
     }
 }

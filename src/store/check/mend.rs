@@ -95,7 +95,7 @@ fn mend_run(db: &Connection, id: i64) -> rusqlite::Result<()> {
 /// What the rows of a run say of its tests besides.
 struct Witnesses {
     fingerprint: Option<Vec<u8>>,
-    core: Option<i64>,
+    core: Option<Vec<u8>>,
     source: Option<String>,
     tests: usize,
     public_tests: usize,
@@ -110,9 +110,10 @@ impl Witnesses {
              FROM localstore_runs r WHERE run_id = ?1",
             [id],
             |row| {
+                let bytes = |index| row.get_ref(index).map(|value| value.as_bytes().ok());
                 Ok(Self {
-                    fingerprint: row.get_ref(0)?.as_bytes().ok().map(<[u8]>::to_vec),
-                    core: row.get_ref(1)?.as_i64().ok(),
+                    fingerprint: bytes(0)?.map(<[u8]>::to_vec),
+                    core: bytes(1)?.map(<[u8]>::to_vec),
                     source: row.get(2)?,
                     tests: row.get(3)?,
                     public_tests: row.get(4)?,
@@ -129,7 +130,7 @@ impl Witnesses {
 
     /// Whether no test was lost, and the speeds are those of before.
     fn agree_with(&self, run: &Run) -> bool {
-        self.public_tests == run.tests.len() && self.core == Some(core(run))
+        self.public_tests == run.tests.len() && self.core.as_deref() == Some(&core(run))
     }
 }
 
@@ -216,7 +217,7 @@ fn all_scores(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch(
         "DELETE FROM localstore_scores; DELETE FROM accelerator_model_performance_scores",
     )?;
-    scores::compute_all(db, |key, sums| scores::write(db, key, sums))
+    scores::compute_all(db, |row| scores::write(db, row.key, &row.sums))
 }
 
 fn sequences(db: &Connection) -> rusqlite::Result<()> {

@@ -14,7 +14,7 @@ use std::collections::HashSet;
 
 use rusqlite::Connection;
 
-use super::Store;
+use super::{Store, site};
 use crate::error::Result;
 pub use database::used_up;
 use mend::Fix;
@@ -59,6 +59,8 @@ pub struct Totals {
     pub tests: u64,
     /// Rows of the score table.
     pub scores: u64,
+    /// Runs that the site has inserted, and that the next write takes up.
+    pub inserted: u64,
 }
 
 /// Who is told of what a check comes across.
@@ -126,6 +128,7 @@ fn check(db: &Connection, has_runs: bool, watch: &mut dyn Watch) -> rusqlite::Re
     }
     let mut totals = runs::check(db, watch)?;
     totals.scores = scores::check(db, watch)?;
+    totals.inserted = site::inserted(db)?.len() as u64;
     Ok(totals)
 }
 

@@ -1,5 +1,6 @@
 //! Each run: its tests, what is computed from them, and its rows in the public tables.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Row, Rows};
 
 use super::headers::Headers;
@@ -9,7 +10,8 @@ use crate::model::{Run, Source, Test};
 use crate::store::fingerprint::{core, fingerprint};
 use crate::store::own::{self, TEST_COLUMNS, read_test};
 use crate::store::public::{Public, public_text};
-use crate::store::rows;
+use crate::store::reason;
+use crate::store::rows::{self, Cells};
 use crate::store::scores::storable;
 
 const RUNS: &str =
@@ -143,11 +145,10 @@ impl<'a> Tests<'a> {
 
 impl Stored {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let test = match read_test(row) {
+        let test = match read_test(Cells::of(row)) {
             Ok(test) => Ok(test),
             Err(error @ Error::SqliteFailure(..)) => return Err(error),
-            Err(Error::FromSqlConversionFailure(_, _, why)) => Err(why.to_string()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(reason(&error)),
         };
         let published_in: Option<i64> = row.get(MORE + 4)?;
         let differs = match (&test, published_in) {
@@ -155,9 +156,7 @@ impl Stored {
             _ => Vec::new(),
         };
         let samples_are_lost = |test: &Test| {
-            let stored = row
-                .get_ref(14)
-                .is_ok_and(|v| v != rusqlite::types::ValueRef::Null);
+            let stored = row.get_ref(14).is_ok_and(|v| v != ValueRef::Null);
             stored && test.samples_ns.is_none()
         };
         Ok(Self {
@@ -279,21 +278,19 @@ fn check_run(
             ..Run::default()
         }
     };
-    if row.get_ref(1)?.as_bytes_or_null().ok().flatten() != Some(&fingerprint(&run)) {
-        found("the fingerprint does not fit the tests".to_owned());
-    }
-    let integer = |index| {
-        row.get_ref(index)
-            .map(|value| value.as_i64_or_null().ok().flatten())
-    };
     let computed = [
-        ("core", 2, Some(core(&run))),
-        ("poor", 3, Some(run.is_poor().into())),
-        ("partial", 4, Some(run.is_partial().into())),
-        ("model_id", 5, first_model),
+        ("the fingerprint", 1, ValueRef::Blob(&fingerprint(&run))),
+        ("core", 2, ValueRef::Blob(&core(&run))),
+        ("poor", 3, ValueRef::Integer(run.is_poor().into())),
+        ("partial", 4, ValueRef::Integer(run.is_partial().into())),
+        (
+            "model_id",
+            5,
+            first_model.map_or(ValueRef::Null, ValueRef::Integer),
+        ),
     ];
     for (column, index, computed) in computed {
-        if integer(index)? != computed {
+        if row.get_ref(index)? != computed {
             found(format!("{column} does not fit the tests"));
         }
     }

@@ -239,6 +239,16 @@ fn what_may_not_be_read_or_written_is_named() {
         &sandbox.path().join("old.base"),
         &sandbox.path().join("closed/old.db"),
     );
+    // A run that the LocalScore site has inserted is listed where nothing can be written, too.
+    rusqlite::Connection::open(sandbox.path().join("closed/store.db"))
+        .unwrap()
+        .execute_batch(
+            "INSERT INTO benchmark_runs (avg_prompt_tps, avg_gen_tps, avg_ttft_ms,
+                 performance_score) VALUES (1, 2, 3, 4);
+             INSERT INTO test_results (benchmark_run_id, name, n_prompt, n_gen)
+             VALUES (last_insert_rowid(), 'of the site', 1, 1)",
+        )
+        .unwrap();
     mode("store.db", 0o444);
     mode("old.db", 0o444);
     mode("wrong.db", 0o444);
@@ -296,6 +306,9 @@ fn what_may_not_be_read_or_written_is_named() {
         if let Some(ran) = run(args) {
             ran.ok();
         }
+    }
+    if let Some(ran) = run("export last -o csv --db closed/store.db") {
+        assert!(ran.text().contains("\"of the site\""), "{}", ran.stderr);
     }
     mode("closed", 0o755);
     let left = std::fs::read_dir(sandbox.path().join("closed"))

@@ -1,0 +1,283 @@
+//! Runs of the public tables alone: those that the LocalScore web site has inserted into this file,
+//! which have no rows of ours before the next write, and those of a LocalScore database.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+
+use super::fingerprint::Keys;
+use super::own::{MOST_BYTES, of_test, too_large};
+use super::rows::{CREATED_AT, Cells, Odd, refused};
+use super::runs::{insert_own, score_key, summary};
+use super::scores::{Change, Ledger};
+use crate::model::{
+    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test, Text,
+};
+
+/// A run that the site keeps.
+pub struct SiteRun {
+    pub run: Run,
+    pub created_at: String,
+    pub measured_at: i64,
+}
+
+/// The ids of runs, each with those of its tests.
+pub type Ids = BTreeMap<i64, Vec<i64>>;
+
+/// The runs that the site has inserted since our last write. Where there are none, which two
+/// look-ups tell, nothing else is looked at.
+pub fn inserted(db: &Connection) -> rusqlite::Result<Ids> {
+    let last_run: i64 = db
+        .prepare_cached("SELECT coalesce(max(run_id), 0) FROM localstore_runs")?
+        .query_row([], |row| row.get(0))?;
+    let last_id: i64 = db
+        .prepare_cached("SELECT coalesce(max(id), 0) FROM benchmark_runs")?
+        .query_row([], |row| row.get(0))?;
+    if last_id <= last_run {
+        return Ok(Ids::new());
+    }
+    let last_test: i64 = db
+        .prepare_cached(
+            "SELECT coalesce(max(test_result_id), 0) FROM localstore_tests WHERE run_id = ?1",
+        )?
+        .query_row([last_run], |row| row.get(0))?;
+    let mut ids = ids(db, (last_run + 1, last_test.saturating_add(1)))?;
+    // A run of ours whose row is lost is damage, for `check` to name.
+    let mut is_ours = db.prepare_cached("SELECT 1 FROM localstore_tests WHERE run_id = ?1")?;
+    let mut ours = Vec::new();
+    for (&id, tests) in &ids {
+        if tests.is_empty() || is_ours.exists([id])? {
+            ours.push(id);
+        }
+    }
+    for id in ours {
+        ids.remove(&id);
+    }
+    Ok(ids)
+}
+
+/// The runs whose ids are not below the first of these, with those tests whose ids are not below
+/// the second.
+pub fn ids(db: &Connection, (run, test): (i64, i64)) -> rusqlite::Result<Ids> {
+    let mut ids: Ids = db
+        .prepare("SELECT id FROM benchmark_runs WHERE id >= ?1")?
+        .query_map([run], |row| Ok((row.get(0)?, Vec::new())))?
+        .collect::<rusqlite::Result<_>>()?;
+    // There is no index on the run of a test: all are gone over once.
+    let mut query =
+        db.prepare("SELECT benchmark_run_id, id FROM test_results WHERE id >= ?1 ORDER BY id")?;
+    let mut rows = query.query([test])?;
+    while let Some(row) = rows.next()? {
+        if let ValueRef::Integer(run) = row.get_ref(0)?
+            && let Some(tests) = ids.get_mut(&run)
+        {
+            tests.push(row.get(1)?);
+        }
+    }
+    Ok(ids)
+}
+
+/// Makes our rows for the runs that the site has inserted, and counts them.
+pub fn adopt(db: &Connection) -> rusqlite::Result<()> {
+    let ids = inserted(db)?;
+    insert(db, &ids)?;
+    let mut scores = Ledger::default();
+    for &id in ids.keys() {
+        if let (Some(key), Some(summary)) = (score_key(db, id)?, summary(db, id)?) {
+            scores.count(db, key, &summary, Change::Add)?;
+        }
+    }
+    scores.write(db)
+}
+
+fn insert(db: &Connection, ids: &Ids) -> rusqlite::Result<()> {
+    for (&id, tests) in ids {
+        let SiteRun {
+            run, measured_at, ..
+        } = read(db, id, tests, Odd::Unknown)?;
+        insert_own(db, id, &run, &Keys::of(&run), tests)?;
+        db.prepare_cached("UPDATE localstore_runs SET measured_at = ?2 WHERE run_id = ?1")?
+            .execute((id, measured_at))?;
+    }
+    Ok(())
+}
+
+/// The tables that each combination is in once: there are few rows in them.
+const SMALL: [&str; 3] = [
+    "localstore_environments",
+    "localstore_models",
+    "localstore_configurations",
+];
+
+/// Shows the runs that the site has inserted to all that this connection reads, as the next write
+/// will take them up. Nothing is written to the file: on this connection, temporary tables and
+/// views of the same names stand before ours, with the rows of both.
+pub fn show(db: &Connection) -> rusqlite::Result<()> {
+    let ids = inserted(db)?;
+    if ids.is_empty() {
+        return Ok(());
+    }
+    db.pragma_update(None, "query_only", false)?;
+    for table in SMALL {
+        let mut schema = db.prepare(
+            "SELECT sql FROM main.sqlite_schema WHERE tbl_name = ?1 AND sql IS NOT NULL
+             ORDER BY type DESC",
+        )?;
+        let schema: Vec<String> = schema
+            .query_map([table], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for sql in schema {
+            let sql = sql.replacen("CREATE TABLE ", "CREATE TEMP TABLE ", 1);
+            db.execute_batch(&sql.replacen("CREATE INDEX ", "CREATE INDEX temp.", 1))?;
+        }
+        db.execute_batch(&format!(
+            "INSERT INTO temp.{table} SELECT * FROM main.{table}"
+        ))?;
+    }
+    db.execute_batch(
+        "CREATE TEMP TABLE localstore_runs AS SELECT * FROM main.localstore_runs WHERE 0;
+         CREATE TEMP TABLE localstore_tests AS SELECT * FROM main.localstore_tests WHERE 0;",
+    )?;
+    insert(db, &ids)?;
+    db.execute_batch(
+        "ALTER TABLE temp.localstore_runs RENAME TO site_runs;
+         ALTER TABLE temp.localstore_tests RENAME TO site_tests;
+         CREATE UNIQUE INDEX temp.site_runs_idx ON site_runs (run_id);
+         CREATE UNIQUE INDEX temp.site_tests_idx ON site_tests (run_id, position);
+         CREATE TEMP VIEW localstore_runs AS
+             SELECT * FROM main.localstore_runs UNION ALL SELECT * FROM temp.site_runs;
+         CREATE TEMP VIEW localstore_tests AS
+             SELECT * FROM main.localstore_tests UNION ALL SELECT * FROM temp.site_tests;
+         PRAGMA query_only = 1",
+    )
+}
+
+/// Reads a run and these tests of it.
+pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Result<SiteRun> {
+    let strict = odd == Odd::Refused;
+    let (mut site, model) = db
+        .prepare_cached(&format!(
+            "SELECT datetime({CREATED_AT}), unixepoch({CREATED_AT}),
+                    CASE WHEN r.id IS NOT b.runtime_id THEN 'runtime'
+                         WHEN s.id IS NOT b.system_id THEN 'system'
+                         WHEN a.id IS NOT b.accelerator_id THEN 'accelerator'
+                         WHEN v.id IS NOT b.model_variant_id OR m.id IS NOT v.model_id
+                         THEN 'model' END,
+                    r.name, r.version, r.commit_hash, s.cpu_name, s.cpu_arch, s.ram_gb,
+                    s.kernel_type, s.kernel_release, s.system_version, a.name, a.manufacturer,
+                    a.memory_gb, a.type, m.name, v.quantization, m.params
+             FROM benchmark_runs b
+             LEFT JOIN runtimes r ON r.id = b.runtime_id
+             LEFT JOIN benchmark_systems s ON s.id = b.system_id
+             LEFT JOIN accelerators a ON a.id = b.accelerator_id
+             LEFT JOIN model_variants v ON v.id = b.model_variant_id
+             LEFT JOIN models m ON m.id = v.model_id
+             WHERE b.id = ?1"
+        ))?
+        .query_row([id], |row| {
+            let cells = Cells { row, odd };
+            let measured_at: Option<i64> = row.get(1)?;
+            let lost: Option<String> = row.get(2)?;
+            if strict && measured_at.is_none() {
+                return Err(refused("created_at is no date"));
+            }
+            if strict && let Some(lost) = lost {
+                return Err(refused(format!("the row of its {lost} is missing")));
+            }
+            let site = SiteRun {
+                run: Run {
+                    source: Source::Site,
+                    tests: Vec::with_capacity(tests.len()),
+                    environment: environment(cells)?,
+                },
+                created_at: cells
+                    .text(0)?
+                    .as_ref()
+                    .map(Text::to_string)
+                    .unwrap_or_default(),
+                measured_at: measured_at.unwrap_or_default(),
+            };
+            let model = Model {
+                model_name: cells.text(16)?,
+                model_quant_str: cells.text(17)?,
+                model_n_params: match row.get_ref(18)? {
+                    // What the site makes of a number that JavaScript does not hold.
+                    ValueRef::Real(_) => None,
+                    _ => cells.unsigned(18)?,
+                },
+                ..Model::default()
+            };
+            Ok((site, model))
+        })?;
+    if strict && tests.is_empty() {
+        return Err(refused("it has no tests"));
+    }
+    let mut bytes = site.run.bytes();
+    for (position, id) in tests.iter().enumerate() {
+        let test = db
+            .prepare_cached(
+                "SELECT name, CAST(n_prompt AS INTEGER), CAST(n_gen AS INTEGER), avg_time_ms,
+                        power_watts, prompt_tps, gen_tps, prompt_tps_watt, gen_tps_watt, ttft_ms,
+                        n_prompt, n_gen
+                 FROM test_results WHERE id = ?1",
+            )?
+            .query_row([id], |row| test(Cells { row, odd }, &model))
+            .map_err(|error| of_test(position, error))?;
+        bytes += test.bytes();
+        if strict && bytes > MOST_BYTES {
+            return Err(too_large());
+        }
+        site.run.tests.push(test);
+    }
+    Ok(site)
+}
+
+fn environment(cells: Cells<'_, '_>) -> rusqlite::Result<Environment> {
+    Ok(Environment {
+        runtime: RuntimeInfo {
+            name: cells.text(3)?,
+            version: cells.text(4)?,
+            commit: cells.text(5)?,
+        },
+        system: SystemInfo {
+            cpu_name: cells.text(6)?,
+            cpu_arch: cells.text(7)?,
+            ram_gb: cells.number(8)?,
+            kernel_type: cells.text(9)?,
+            kernel_release: cells.text(10)?,
+            version: cells.text(11)?,
+        },
+        accelerator: AcceleratorInfo {
+            name: cells.text(12)?,
+            manufacturer: cells.text(13)?,
+            memory_gb: cells.number(14)?,
+            kind: cells.text(15)?,
+        },
+    })
+}
+
+fn test(cells: Cells<'_, '_>, model: &Model) -> rusqlite::Result<Test> {
+    let name = cells.text(0)?;
+    let tokens = |cast, stored| match cells.odd {
+        Odd::Refused => cells.row.get::<_, i64>(stored),
+        Odd::Unknown => cells.row.get(cast).map(Option::unwrap_or_default),
+    };
+    if cells.odd == Odd::Refused && name.is_none() {
+        return Err(refused("name is null"));
+    }
+    Ok(Test {
+        name: name.unwrap_or_default(),
+        n_prompt: tokens(1, 10)?,
+        n_gen: tokens(2, 11)?,
+        avg_time_ms: cells.number(3)?,
+        power_watts: cells.number(4)?,
+        prompt_tps: cells.number(5)?,
+        gen_tps: cells.number(6)?,
+        prompt_tps_watt: cells.number(7)?,
+        gen_tps_watt: cells.number(8)?,
+        ttft_ms: cells.number(9)?,
+        model: model.clone(),
+        ..Test::default()
+    })
+}
