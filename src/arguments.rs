@@ -22,10 +22,9 @@ const PUNCTUATION: [char; 5] = ['<', '>', '.', '[', ']'];
 /// Parses the arguments, the first of which is the program's name.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Stop> {
     let arguments: Vec<OsString> = arguments.collect();
-    let command = command();
+    let mut command = command();
     command
-        .clone()
-        .try_get_matches_from(&arguments)
+        .try_get_matches_from_mut(&arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .map_err(|error| stop(&error, &arguments, &command))
 }
