@@ -212,10 +212,12 @@ struct Line {
     submission_changed_at: Option<String>,
     submission_attempts: i64,
     submission_reason: Option<String>,
+    /// What kind of capture it came from; `site` if the LocalScore site inserted it.
+    source: &'static str,
 }
 
 impl Line {
-    const NAMES: [&str; 22] = [
+    const NAMES: [&str; 23] = [
         "id",
         "measured_at",
         "added_at",
@@ -238,9 +240,10 @@ impl Line {
         "submission_changed_at",
         "submission_attempts",
         "submission_reason",
+        "source",
     ];
 
-    fn cells(self) -> [String; 22] {
+    fn cells(self) -> [String; 23] {
         [
             self.id.to_string(),
             self.measured_at,
@@ -264,6 +267,7 @@ impl Line {
             self.submission_changed_at.unwrap_or_default(),
             self.submission_attempts.to_string(),
             self.submission_reason.unwrap_or_default(),
+            self.source.to_owned(),
         ]
     }
 }
@@ -296,6 +300,7 @@ impl From<&Listed> for Line {
                 .map(|submission| super::rfc3339(&submission.changed_at)),
             submission_attempts: submission.map_or(0, |submission| submission.attempts),
             submission_reason: submission.and_then(|submission| submission.reason.clone()),
+            source: run.source.name(),
         }
     }
 }

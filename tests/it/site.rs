@@ -153,6 +153,8 @@ fn reading_commands_show_them_as_the_next_write_takes_them_up() {
         run["id"].as_i64().unwrap()
     });
     assert!(ids.eq((1..=12).rev()), "{list}");
+    let sources = list.matches("\"source\":\"site\"").count();
+    assert_eq!(sources, 4, "{list}");
     let sources: String = sandbox
         .db()
         .query_row(
