@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::signs::begins_something;
 use crate::formats::number;
 use crate::model::{AcceleratorInfo, Environment, Run, Source, Text};
 
@@ -24,7 +25,6 @@ pub struct Banner {
 pub struct Block {
     title: Title,
     values: Vec<Vec<u8>>,
-    lines: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,20 +41,20 @@ pub enum Step {
     More,
     /// It is whole.
     Whole,
-    /// It is not as LocalScore prints it, and the line belongs to something else.
+    /// It is not as LocalScore prints it.
     Broken,
 }
 
-/// A block has no more lines, those of other programs between its own included.
-const MOST_LINES: usize = 64;
+/// A block is not longer, the lines of other programs between its own included.
+pub const MAX_BYTES: usize = 16 << 10;
 
 impl Title {
     fn of(line: &[u8]) -> Option<Self> {
         let inner = line.strip_prefix(b"=====")?.strip_suffix(b"=====")?;
         let title = inner.trim_ascii_start();
-        let is_centred = |byte: &u8| *byte == b'=';
-        let begin = title.iter().position(|byte| !is_centred(byte))?;
-        let end = title.iter().rposition(|byte| !is_centred(byte))? + 1;
+        let is_rule = |byte: &u8| *byte == b'=';
+        let begin = title.iter().position(|byte| !is_rule(byte))?;
+        let end = title.iter().rposition(|byte| !is_rule(byte))? + 1;
         match title[begin..end].trim_ascii() {
             b"LocalScore Runtime Information" => Some(Self::Runtime),
             b"System Information" => Some(Self::System),
@@ -137,22 +137,20 @@ impl Block {
         Some(Self {
             title: Title::of(line)?,
             values: Vec::new(),
-            lines: 0,
         })
     }
 
     /// Takes the next line, without escapes.
     pub fn push(&mut self, line: &[u8]) -> Step {
-        self.lines += 1;
         let (labels, column) = self.title.labels();
         if line.len() >= 70 && line.iter().all(|&byte| byte == b'=') {
             let is_whole = self.values.len() == labels.len();
             return if is_whole { Step::Whole } else { Step::Broken };
         }
-        if self.lines > MOST_LINES || Title::of(line).is_some() {
+        // Another program may print between two lines, but nothing begins there.
+        if Title::of(line).is_some() || (!line.starts_with(b"=") && begins_something(line)) {
             return Step::Broken;
         }
-        // Another program may print between two lines.
         let label = labels
             .iter()
             .position(|label| line.starts_with(label.as_bytes()));

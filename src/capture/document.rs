@@ -14,7 +14,8 @@ use crate::model::Test;
 const MAX_SCANS: u64 = 8;
 
 impl<R: Read> Capture<R> {
-    /// Reads the json document that begins here, after so many spaces.
+    /// Reads the json document that begins here, after so many spaces. Of a line, what stands before
+    /// it has been consumed.
     pub(super) fn json(&mut self, indent: usize) -> io::Result<()> {
         let Some(mut end) = self.json_end(indent)? else {
             // An opening brace of some other text.
@@ -32,25 +33,28 @@ impl<R: Read> Capture<R> {
         } else {
             read_json(text)
         };
+        let inner = match &flaw {
+            Some(flaw) if flaw.kind != FlawKind::Cut && end <= MAX_DOCUMENT => {
+                read_inner(text, first, flaw.kind)
+            }
+            _ => None,
+        };
         end = length.max(1);
-        match flaw {
-            None => {
+        match (flaw, inner) {
+            (Some(_), Some((inner, length))) => {
+                end = length.max(1);
+                self.take_all(inner, end)?;
+            }
+            (None, _) => {
                 self.end_tests();
                 self.run(document);
             }
-            Some(flaw) if flaw.kind == FlawKind::Foreign => {
-                if let Some((inner, length)) = read_inner(text, first) {
-                    end = length;
-                    for one in inner {
-                        self.take_inner(one);
-                    }
-                } else {
-                    let why = foreign_json(text).map_or(flaw.why, str::to_owned);
-                    self.end_tests();
-                    self.note_foreign(&why);
-                }
+            (Some(flaw), None) if flaw.kind == FlawKind::Foreign => {
+                let why = foreign_json(text).map_or(flaw.why, str::to_owned);
+                self.end_tests();
+                self.note_foreign(&why);
             }
-            Some(flaw) => {
+            (Some(flaw), None) => {
                 let before = &text[..flaw.offset.min(trim_end(text).len())];
                 let line = first + newlines(before);
                 let tests = document.run.tests.len();
@@ -66,24 +70,39 @@ impl<R: Read> Capture<R> {
             }
         }
         self.input.consume(end);
-        if self.input.has_prefix() {
-            self.set_prefix(None);
-        }
+        self.before = (b'}', false);
         Ok(())
     }
 
-    fn take_inner(&mut self, inner: InnerRead) {
-        match inner {
-            InnerRead::Test(test, bytes, line) => self.test(test, bytes, line),
-            InnerRead::Document(document) => {
-                self.end_tests();
-                self.run(document);
+    /// Takes what was found in a document of this length.
+    fn take_all(&mut self, inner: Vec<InnerRead>, length: usize) -> io::Result<()> {
+        let line = self.input.line();
+        if let [InnerRead::Test(..)] = inner[..] {
+            let list = self.list_at(length)?;
+            for one in inner {
+                if let InnerRead::Test(test, bytes, _) = one {
+                    self.test_of_a_list(list, test, bytes, line);
+                }
             }
-            InnerRead::Bad(line, why) => {
-                self.end_tests();
-                self.bad(line, why);
+            return Ok(());
+        }
+        self.end_tests();
+        for one in inner {
+            match one {
+                InnerRead::Test(test, bytes, line) => self.test(test, bytes, line),
+                InnerRead::End => self.end_tests(),
+                InnerRead::Document(document) => {
+                    self.end_tests();
+                    self.run(document);
+                }
+                InnerRead::Bad(line, why) => {
+                    self.end_tests();
+                    self.bad(line, why);
+                }
             }
         }
+        self.end_tests();
+        Ok(())
     }
 
     /// Where the json text that begins here ends. `None` if it is none.
@@ -214,29 +233,60 @@ enum InnerRead {
     Document(Document),
     /// A test, its bytes and its line.
     Test(Result<Test, Flaw>, usize, u64),
+    /// The end of a list of tests.
+    End,
     /// What is wrong on this line.
     Bad(u64, String),
 }
 
-/// Reads what lies deeper in a document that is none of ours and begins on the line `first`, and
-/// tells how long that document is; `None` if there is nothing.
-fn read_inner(text: &[u8], first: u64) -> Option<(Vec<InnerRead>, usize)> {
+/// The tests of all documents inside of another one.
+const MAX_INNER_TESTS: usize = 20_000;
+
+/// Reads what lies deeper in a document that begins on the line `first` and is none of ours, or not
+/// right; tells how long it is. `None` if there is nothing.
+fn read_inner(text: &[u8], first: u64, kind: FlawKind) -> Option<(Vec<InnerRead>, usize)> {
     if !may_be_ours(text) {
         return None;
     }
-    let (inner, length) = json::find_inner(text).ok()?;
     let line_of = |offset: usize| first + newlines(&text[..offset]);
-    let read = |one: &Inner| match one {
-        Inner::Test(at) => {
-            let test = json::read_test(&text[at.clone()]);
-            InnerRead::Test(test, at.len(), line_of(at.start))
+    let (inner, length) = match json::find_inner(text) {
+        Ok(found) => found,
+        Err(flaw) if kind == FlawKind::Foreign && json::is_ours(text) => {
+            let why = format!("a document inside of another one: {}", flaw.why);
+            return Some((vec![InnerRead::Bad(line_of(flaw.offset), why)], text.len()));
         }
-        Inner::Document(at) => match json::read(&text[at.clone()]) {
-            Ok((document, _)) => InnerRead::Document(document),
-            Err(flaw) => InnerRead::Bad(line_of(at.start + flaw.offset), flaw.why),
-        },
+        Err(_) => return None,
     };
-    (!inner.is_empty()).then(|| (inner.iter().map(read).collect(), length))
+    // A document of ours that is not right may hold others, but not be its own inner one.
+    let is_inner = |one: &Inner| matches!(one, Inner::Document(at) if at.start > 0);
+    if inner.is_empty() || (kind == FlawKind::Bad && !inner.iter().any(is_inner)) {
+        return None;
+    }
+    let mut tests = 0;
+    let mut read = Vec::new();
+    for one in inner {
+        read.push(match one {
+            Inner::End => InnerRead::End,
+            Inner::Test(at) => {
+                tests += 1;
+                let test = json::read_test(&text[at.clone()]);
+                InnerRead::Test(test, at.len(), line_of(at.start))
+            }
+            Inner::Document(at) => match json::read(&text[at.clone()]) {
+                Ok((document, _)) => {
+                    tests += document.run.tests.len();
+                    InnerRead::Document(document)
+                }
+                Err(flaw) => InnerRead::Bad(line_of(at.start + flaw.offset), flaw.why),
+            },
+        });
+        if tests > MAX_INNER_TESTS {
+            let why = format!("more than {MAX_INNER_TESTS} tests in one json document");
+            read = vec![InnerRead::Bad(first, why)];
+            break;
+        }
+    }
+    Some((read, length))
 }
 
 /// Reads a json text: what there is, how long it is, and what is wrong with it.

@@ -8,6 +8,9 @@ use super::recording::Recording;
 /// A line of a recording that is longer than this is taken for text.
 const LONGEST_LINE: usize = 1 << 20;
 
+/// What Windows puts before UTF-8.
+const BOM: &[u8] = "\u{feff}".as_bytes();
+
 /// Reads a text; if it begins as UTF-16 does, with or without a byte order mark, as UTF-8.
 pub struct Decoder<R> {
     inner: R,
@@ -40,13 +43,22 @@ impl<R: Read> Decoder<R> {
     }
 
     /// Reads as much as is needed to tell: two bytes, or the first line of a recording.
-    fn detect(&mut self) -> io::Result<()> {
-        while self.raw.len() < 2 || Recording::may_be(&self.raw) {
+    fn read_begin(&mut self) -> io::Result<()> {
+        while self.raw.len() < 2 || self.raw == BOM[..2] || Recording::may_be(&self.raw) {
             let mut byte = [0];
             if self.inner.read(&mut byte)? == 0 {
                 break;
             }
             self.raw.push(byte[0]);
+        }
+        Ok(())
+    }
+
+    fn detect(&mut self) -> io::Result<()> {
+        self.read_begin()?;
+        if self.raw == BOM {
+            self.raw.clear();
+            self.read_begin()?;
         }
         self.encoding = match self.raw[..] {
             // No text has a zero among its first two bytes, unless half of a character is one.
@@ -170,14 +182,9 @@ mod tests {
         // Half a character at the end is lost, half a pair reads U+FFFD.
         assert_eq!(decoded(&[0xff, 0xfe, b'a', 0, b'b']), b"a");
         assert_eq!(decoded(&[0xff, 0xfe, 0x3d, 0xd8]), "\u{fffd}".as_bytes());
-        for plain in [
-            &b""[..],
-            b"a",
-            b"\xff",
-            b"ab\xff\xfe",
-            "\u{feff}x".as_bytes(),
-        ] {
+        for plain in [&b""[..], b"a", b"\xff", b"ab\xff\xfe", b"\xef\xbbx"] {
             assert_eq!(decoded(plain), plain);
         }
+        assert_eq!(decoded("\u{feff}x".as_bytes()), b"x");
     }
 }

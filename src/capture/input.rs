@@ -4,6 +4,7 @@
 //! Once such a [`Prefix`] is set, lines are handed over without it. So what has been read lies in
 //! two parts: what can be looked at, and behind it the raw lines, which come over one by one.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 
 use super::prefix::Prefix;
@@ -14,8 +15,8 @@ pub const MAX_DOCUMENT: usize = 16 << 20;
 /// The least room that a read is given; the buffer grows with the documents.
 const CHUNK: usize = 64 << 10;
 
-/// A prefix is taken off no line that is longer than this.
-const LONGEST_LINE: usize = 1 << 20;
+/// A longer line comes over in pieces.
+const LONGEST_PIECE: usize = 1 << 20;
 
 /// What has been read of the text and not been used yet.
 pub struct Input<R> {
@@ -28,16 +29,24 @@ pub struct Input<R> {
     raw: usize,
     filled: usize,
     prefix: Option<Prefix>,
-    /// Whether the line that came over last had the prefix.
-    is_stripped: bool,
+    /// The lines that came over while there was a prefix.
+    lines: VecDeque<Line>,
     /// The line on which the unread part begins, from 1.
     line: u64,
-    /// How much has been consumed, prefixes not counted.
+    /// How much has been consumed, prefixes included.
     consumed: u64,
     /// How much was read.
     length: u64,
     ended: bool,
     pause: bool,
+}
+
+/// A line, or the rest of one, that came over while there was a prefix.
+struct Line {
+    length: usize,
+    /// What was taken off.
+    prefix: Vec<u8>,
+    had_prefix: bool,
 }
 
 impl<R: Read> Input<R> {
@@ -50,7 +59,7 @@ impl<R: Read> Input<R> {
             raw: 0,
             filled: 0,
             prefix: None,
-            is_stripped: false,
+            lines: VecDeque::new(),
             line: 1,
             consumed: 0,
             length: 0,
@@ -69,7 +78,7 @@ impl<R: Read> Input<R> {
         self.line
     }
 
-    /// How many bytes have been consumed.
+    /// How many bytes have been consumed, prefixes included.
     pub fn consumed(&self) -> u64 {
         self.consumed
     }
@@ -89,26 +98,49 @@ impl<R: Read> Input<R> {
         self.prefix.is_some()
     }
 
-    /// Whether the line that came over last had the prefix.
+    /// Whether one was taken off the line with which the unread part begins.
     pub fn is_stripped(&self) -> bool {
-        self.prefix.is_some() && self.is_stripped
+        self.lines.front().is_some_and(|line| line.had_prefix)
+    }
+
+    /// What was taken off that line.
+    pub fn stripped(&self) -> &[u8] {
+        self.lines.front().map_or(&[], |line| &line.prefix)
     }
 
     /// From here on, lines come without this prefix.
     pub fn set_prefix(&mut self, prefix: Option<Prefix>) {
-        // What could be looked at is raw again.
-        let unread = self.start..self.end;
-        let begin = self.raw - unread.len();
-        self.buffer.copy_within(unread, begin);
-        self.raw = begin;
-        self.start = begin;
-        self.end = begin;
-        self.is_stripped = false;
+        self.restore();
         self.prefix = prefix;
         if self.prefix.is_none() {
             self.raw = self.filled;
             self.end = self.filled;
         }
+    }
+
+    /// Makes what can be looked at raw again, with its prefixes.
+    fn restore(&mut self) {
+        if self.prefix.is_none() {
+            self.raw = self.start;
+            self.end = self.start;
+            return;
+        }
+        let mut text = Vec::new();
+        let mut rest = &self.buffer[self.start..self.end];
+        for line in self.lines.drain(..) {
+            let (this, others) = rest.split_at(line.length);
+            text.extend_from_slice(&line.prefix);
+            text.extend_from_slice(this);
+            rest = others;
+        }
+        if text.len() > self.raw {
+            self.buffer.splice(0..self.raw, text.iter().copied());
+            self.filled += text.len() - self.raw;
+            self.raw = text.len();
+        }
+        let begin = self.raw - text.len();
+        self.buffer[begin..self.raw].copy_from_slice(&text);
+        (self.start, self.end, self.raw) = (begin, begin, begin);
     }
 
     /// The end of the line at `from`, its newline included; the end of the text ends it too, and so
@@ -137,6 +169,18 @@ impl<R: Read> Input<R> {
         self.line += newlines(&self.unread()[..length]);
         self.start += length;
         self.consumed += length as u64;
+        let mut left = length;
+        while left > 0
+            && let Some(line) = self.lines.front_mut()
+        {
+            self.consumed += std::mem::take(&mut line.prefix).len() as u64;
+            let used = left.min(line.length);
+            left -= used;
+            line.length -= used;
+            if line.length == 0 {
+                self.lines.pop_front();
+            }
+        }
     }
 
     /// Makes more to look at; false at the end.
@@ -151,9 +195,9 @@ impl<R: Read> Input<R> {
         loop {
             let found = memchr::memchr(b'\n', &self.buffer[searched..self.filled]);
             let end = found.map_or(self.filled, |step| searched + step + 1);
-            if found.is_some() || self.ended || end - self.raw > LONGEST_LINE {
+            if found.is_some() || self.ended || end - self.raw > LONGEST_PIECE {
                 let more = end > self.raw;
-                self.take_over(end);
+                self.strip_line(end);
                 return Ok(more);
             }
             let before = self.raw;
@@ -162,12 +206,19 @@ impl<R: Read> Input<R> {
         }
     }
 
-    /// Takes over the raw line that ends here, without its prefix.
-    fn take_over(&mut self, end: usize) {
+    /// Moves the raw line that ends here over, without its prefix.
+    fn strip_line(&mut self, end: usize) {
+        if end == self.raw {
+            return;
+        }
         let line = &self.buffer[self.raw..end];
-        let length = self.prefix.as_ref().and_then(|prefix| prefix.length(line));
-        self.is_stripped = length.is_some();
-        let begin = self.raw + length.unwrap_or(0);
+        let found = self.prefix.as_ref().and_then(|prefix| prefix.length(line));
+        let begin = self.raw + found.unwrap_or(0);
+        self.lines.push_back(Line {
+            length: end - begin,
+            prefix: self.buffer[self.raw..begin].to_vec(),
+            had_prefix: found.is_some(),
+        });
         self.buffer.copy_within(begin..end, self.end);
         self.end += end - begin;
         self.raw = end;
@@ -240,20 +291,28 @@ mod tests {
 
     #[test]
     fn lines_come_without_a_prefix_from_where_it_is_set_to_where_it_is_taken_back() {
-        let mut input = Input::new(Slowly(b"> a\n> b\nc\n> d\n> e\nlast"));
+        let text = b"> a\n> b\nc\n> d\n> e\n> f\n> g\nlast";
+        let mut input = Input::new(Slowly(text));
         assert_eq!(next_line(&mut input), "> a\n");
         input.line_end(0).unwrap();
         input.set_prefix(Some(Prefix::of(b"> ")));
+        input.line_end(0).unwrap();
+        assert_eq!((input.is_stripped(), input.stripped()), (true, &b"> "[..]));
         assert_eq!(next_line(&mut input), "b\n");
-        assert!(input.is_stripped());
         assert_eq!(next_line(&mut input), "c\n");
-        assert!(!input.is_stripped());
         assert_eq!(input.line(), 4);
+        // What was looked at is as it was.
+        let end = input.line_end(0).unwrap().unwrap();
+        input.line_end(end).unwrap();
+        assert_eq!(input.unread(), b"d\ne\n");
         input.set_prefix(None);
         assert_eq!(next_line(&mut input), "> d\n");
+        assert_eq!(next_line(&mut input), "> e\n");
         input.set_prefix(Some(Prefix::of(b"> ")));
-        assert_eq!(next_line(&mut input), "e\n");
+        assert_eq!(next_line(&mut input), "f\n");
+        assert_eq!(next_line(&mut input), "g\n");
         assert_eq!(next_line(&mut input), "last");
         assert_eq!(next_line(&mut input), "");
+        assert_eq!(input.consumed(), text.len() as u64);
     }
 }

@@ -18,8 +18,8 @@ use std::io::{self, Read};
 
 use crate::formats::grouping::Grouping;
 use crate::formats::{Document, Flaw, FlawKind, console, csv, json};
-use crate::model::Run;
-use banner::{Banner, Block};
+use crate::model::{Run, Test};
+use banner::{Banner, Block, MAX_BYTES};
 use encoding::Decoder;
 use input::{Input, MAX_DOCUMENT};
 use prefix::Prefix;
@@ -28,7 +28,7 @@ use signs::{
     BORDER, BRACE, HEADER, LINK, Search, Signs, TITLE, begins_something, cut_off, foreign,
     foreign_json, is_junk, is_suspicious, link, prefix_length,
 };
-use text::{indentation, trim_end, trim_lead, trim_nuls, trim_start};
+use text::{trim_end, trim_lead, trim_nuls, trim_start};
 
 /// What a capture gives, one after the other.
 #[derive(Debug)]
@@ -77,8 +77,14 @@ pub struct Capture<R> {
     reading: Reading,
     search: Search,
     banner: Banner,
-    /// Tests that stand outside of a document, and the line of the last one.
+    /// Tests that stand outside of a document, and how they are listed.
     tests: Grouping,
+    list: Option<List>,
+    /// The bytes of other text since the last of them.
+    since_test: usize,
+    /// The last byte before this that is no white space, and whether nothing but brackets and commas
+    /// stands before it on its line.
+    before: (u8, bool),
     /// What was found, in its order.
     found: VecDeque<Found>,
     found_any: bool,
@@ -99,12 +105,32 @@ enum Reading {
     Text,
     /// A line that is too long to be anything.
     LongLine,
-    /// A block of a banner, and its line.
-    Block(Block, u64),
+    /// Behind an element of an array of tests.
+    TestList,
     /// A csv.
     Csv(Rows),
     /// A table of the console, and the line on which it begins.
     Table(console::Reader, u64),
+}
+
+/// Something that begins in the middle of a line, behind so many bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    /// What stands before it stands before the next lines too.
+    BehindPrefix(usize),
+    /// What stands before it is on its first line alone.
+    Glued(usize),
+}
+
+/// How tests are listed that stand outside of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum List {
+    /// In an array.
+    Array,
+    /// One on each line.
+    Lines,
+    /// In something that is not whole.
+    Broken,
 }
 
 /// A csv that is being read.
@@ -121,7 +147,7 @@ struct Rows {
 /// A line of a table, with what may stand before it, is not longer.
 const LONGEST_LINE: usize = 64 << 10;
 
-/// A csv ends where nothing but other programs' lines come for so long.
+/// A csv or a list of tests ends where nothing but other programs' lines come for so long.
 const MAX_FOREIGN: usize = 1 << 20;
 
 impl<R: Read> Capture<R> {
@@ -134,6 +160,9 @@ impl<R: Read> Capture<R> {
             search: Search::new(),
             banner: Banner::default(),
             tests: Grouping::default(),
+            list: None,
+            since_test: 0,
+            before: (0, true),
             found: VecDeque::new(),
             found_any: false,
             last_end: 0,
@@ -146,11 +175,7 @@ impl<R: Read> Capture<R> {
     /// The remark on a text without any run.
     fn nothing_found(&mut self) -> Found {
         self.found_any = true;
-        let suspicious = self.suspicious.map(|line| {
-            let why = "this looks like a part of a LocalScore result, but not as LocalScore prints \
-                       it: take off what stands before its lines, or save the output itself";
-            (line, why.to_owned())
-        });
+        let suspicious = self.suspicious.map(|line| (line, SUSPICIOUS.to_owned()));
         let (line, why) = self.foreign.take().or(suspicious).unwrap_or_else(|| {
             let why = if self.input.is_empty() {
                 "it is empty"
@@ -171,7 +196,7 @@ impl<R: Read> Capture<R> {
             match self.reading {
                 Reading::Text => self.text()?,
                 Reading::LongLine => self.long_line()?,
-                Reading::Block(..) => self.block_line()?,
+                Reading::TestList => self.test_list()?,
                 Reading::Csv(..) => self.csv_record()?,
                 Reading::Table(..) => self.table_line()?,
                 Reading::Nothing => return Ok(None),
@@ -181,6 +206,9 @@ impl<R: Read> Capture<R> {
 
     /// Goes on to the next line that may begin something.
     fn text(&mut self) -> io::Result<()> {
+        if self.input.has_prefix() {
+            return self.line_with_prefix();
+        }
         let unread = self.input.unread();
         let whole = memchr::memrchr(b'\n', unread).map_or(0, |at| at + 1);
         if whole > 0 {
@@ -219,10 +247,32 @@ impl<R: Read> Capture<R> {
         Ok(())
     }
 
-    /// Is done with text that is no document.
-    fn pass(&mut self, length: usize) {
-        if self.tests.tests() > 0 && !is_junk(&self.input.unread()[..length]) {
+    /// Reads the next line behind a prefix; the first one without it ends that.
+    fn line_with_prefix(&mut self) -> io::Result<()> {
+        let Some(end) = self.input.line_end(0)? else {
             self.end_tests();
+            self.reading = Reading::Nothing;
+            return Ok(());
+        };
+        if !self.input.is_stripped() {
+            self.input.set_prefix(None);
+            return Ok(());
+        }
+        let signs = self.search.of_line(&self.input.unread()[..end]);
+        self.line(end, signs)
+    }
+
+    /// Skips text outside of any document.
+    fn pass(&mut self, length: usize) {
+        self.since_test = self.since_test.saturating_add(length);
+        if self.since_test > MAX_FOREIGN && self.list.is_some() {
+            self.end_tests();
+        }
+        let text = &self.input.unread()[..length];
+        if let Some(last) = text.iter().rposition(|byte| !byte.is_ascii_whitespace()) {
+            let line = memchr::memrchr(b'\n', &text[..last]).map_or(0, |at| at + 1);
+            let begins_its_line = is_junk(&text[line..last]);
+            self.before = (text[last], begins_its_line);
         }
         self.input.consume(length);
     }
@@ -238,7 +288,7 @@ impl<R: Read> Capture<R> {
         Ok(())
     }
 
-    /// Looks what the line begins that ends here and has these signs in it.
+    /// Decides what the line begins that ends here and has these signs in it.
     fn line(&mut self, end: usize, signs: Signs) -> io::Result<()> {
         let line = &self.input.unread()[..end];
         if signs.has(BRACE) {
@@ -248,29 +298,22 @@ impl<R: Read> Capture<R> {
                 return self.brace(before, end);
             }
         }
-        if signs.has(HEADER) {
-            let lead = end - trim_lead(line).len();
-            if csv::is_header(&line[lead..]) {
-                self.begin_csv(lead, end);
-                return Ok(());
-            }
+        if signs.has(HEADER)
+            && let Some(lead) = header_lead(line)
+        {
+            self.begin_csv(lead, end);
+            return Ok(());
         }
         let plain = console::plain(line);
         if signs.has(BORDER) && console::is_border(&plain) {
-            if self.is_prefixed() {
-                self.end_tests();
-                self.reading = Reading::Table(console::Reader::default(), self.input.line());
-            }
+            self.end_tests();
+            self.reading = Reading::Table(console::Reader::default(), self.input.line());
             return Ok(());
         }
         if signs.has(TITLE)
             && let Some(block) = Block::begin(&plain)
         {
-            if self.is_prefixed() {
-                self.reading = Reading::Block(block, self.input.line());
-                self.pass(end);
-            }
-            return Ok(());
+            return self.block(block, end);
         }
         if signs.has(LINK)
             && let Some(link) = link(&plain)
@@ -289,9 +332,6 @@ impl<R: Read> Capture<R> {
 
     /// Looks whether a json document begins with the brace before which so much of the line stands.
     fn brace(&mut self, before: usize, end: usize) -> io::Result<()> {
-        if !self.is_prefixed() {
-            return Ok(());
-        }
         let line = &self.input.unread()[..end];
         let next = line[before + 1..].trim_ascii_start().first();
         // Such as that of a block of code.
@@ -315,56 +355,89 @@ impl<R: Read> Capture<R> {
         self.json(spaces)
     }
 
-    /// Whether the next line had the prefix that is taken off, if there is one; else none is taken
-    /// off any more, and the line is to be looked at again.
-    fn is_prefixed(&mut self) -> bool {
-        let is_prefixed = !self.input.has_prefix() || self.input.is_stripped();
-        if !is_prefixed {
-            self.set_prefix(None);
-        }
-        is_prefixed
-    }
-
-    fn set_prefix(&mut self, prefix: Option<Prefix>) {
-        self.input.set_prefix(prefix);
-        self.search.reset();
+    fn set_prefix(&mut self, text: &[u8]) {
+        // What is taken off already belongs to it.
+        let whole = [self.input.stripped(), text].concat();
+        self.input.set_prefix(Some(Prefix::of(&whole)));
     }
 
     /// Looks whether something begins in the middle of the line, behind what a log put there.
     fn behind_a_prefix(&mut self, end: usize, signs: Signs) -> io::Result<()> {
-        let is_open = trim_end(&self.input.unread()[..end]).ends_with(b"{");
-        let next = if is_open || signs.has_beginning() {
-            self.input.line_end(end)?.unwrap_or(end)
-        } else {
-            end
-        };
-        let (line, next) = self.input.unread()[..next].split_at(end);
-        if let Some(at) = prefix_length(signs, line, next) {
-            let prefix = Prefix::of(&line[..at]);
-            if prefix.is_indentation() || prefix.length(next).is_some() {
-                self.set_prefix(Some(prefix));
+        match self.beginning(end, signs)? {
+            Some(Beginning::BehindPrefix(at)) => {
+                let text = self.input.unread()[..at].to_vec();
+                self.set_prefix(&text);
                 return Ok(());
             }
+            Some(Beginning::Glued(at)) if self.input.unread()[at] == b'{' => {
+                self.pass(at);
+                return self.json(0);
+            }
+            Some(Beginning::Glued(at)) => {
+                self.pass(at);
+                self.begin_csv(0, end - at);
+                return Ok(());
+            }
+            None => {}
         }
-        // A document on one line needs nothing of the others.
-        let is_ours = |at: &usize| {
-            let text = &line[*at..];
-            is_complete_object(text) && json::is_ours(text) && json::read(text).is_ok()
-        };
-        let object = signs
-            .has(BRACE)
-            .then(|| memchr::memmem::find(line, b"{\""))
-            .flatten();
-        if let Some(at) = object.filter(is_ours) {
+        let line = &self.input.unread()[..end];
+        if let Some(at) = signs.has(BRACE).then(|| object_behind(line)).flatten() {
+            // A document on one line needs nothing of the others.
             self.pass(at);
             return self.json(0);
         }
         if signs.has_warning() && is_suspicious(line) {
             let line = self.input.line();
             self.suspicious.get_or_insert(line);
+            if self.found_any {
+                let what = SUSPICIOUS.to_owned();
+                self.found.push_back(Found::Note { line, what });
+            }
         }
         self.pass(end);
         Ok(())
+    }
+
+    /// What begins in the middle of the line, if the next lines go on with it.
+    fn beginning(&mut self, end: usize, signs: Signs) -> io::Result<Option<Beginning>> {
+        let is_open = signs.has(BRACE) && trim_end(&self.input.unread()[..end]).ends_with(b"{");
+        let has_key = || memchr::memmem::find(&self.input.unread()[..end], b"{\"").is_some();
+        let lines = if signs.has_beginning() {
+            1
+        } else if is_open || (signs.has(BRACE) && has_key()) {
+            MAX_WRAPPER
+        } else {
+            return Ok(None);
+        };
+        // A document that tells something else first is known by the lines behind it.
+        let mut behind = end;
+        for _ in 0..lines {
+            let Some(next) = self.input.line_end_within(behind, LONGEST_LINE)? else {
+                break;
+            };
+            if lines > 1 && json::is_ours(&self.input.unread()[end..behind]) {
+                break;
+            }
+            behind = next;
+        }
+        let (line, behind) = self.input.unread()[..behind].split_at(end);
+        let Some(at) = prefix_length(signs, line, behind) else {
+            return Ok(None);
+        };
+        let prefix = Prefix::of(&line[..at]);
+        let mut others = behind.split_inclusive(|&byte| byte == b'\n');
+        if prefix.is_indentation()
+            || (!behind.is_empty() && others.all(|line| prefix.length(line).is_some()))
+        {
+            return Ok(Some(Beginning::BehindPrefix(at)));
+        }
+        // Text that did not end its line stands before the document alone.
+        let goes_on = match line[at] {
+            b'{' => behind.starts_with(b" ") && behind.trim_ascii_start().starts_with(b"\""),
+            b'+' | b'=' => false,
+            _ => behind.starts_with(b"\""),
+        };
+        Ok(goes_on.then_some(Beginning::Glued(at)))
     }
 
     /// Keeps the first sign of another program's output.
@@ -392,16 +465,90 @@ impl<R: Read> Capture<R> {
     }
 
     /// A test that stands outside of a document, on this line.
-    fn test(&mut self, test: Result<crate::model::Test, Flaw>, bytes: usize, line: u64) {
+    fn test(&mut self, test: Result<Test, Flaw>, bytes: usize, line: u64) {
         let (run, result) = self.tests.push(test, bytes);
         self.run_of_tests(run);
+        self.since_test = 0;
         if let Err(flaw) = result {
             self.bad(line, flaw.why);
         }
     }
 
+    /// How the tests are listed of which one begins here and has this length.
+    fn list_at(&mut self, length: usize) -> io::Result<List> {
+        let end = self.input.line_end(length)?.unwrap_or(length);
+        let text = &self.input.unread()[..end];
+        let is_alone = text[length..].trim_ascii().is_empty()
+            && memchr::memchr(b'\n', &text[..length]).is_none();
+        Ok(match (self.list, self.before) {
+            (Some(List::Array), (b',', true)) | (_, (b'[', true)) => List::Array,
+            (Some(List::Array), _) | (_, (b',', true)) => List::Broken,
+            _ if is_alone => List::Lines,
+            _ => List::Broken,
+        })
+    }
+
+    /// Takes a test of such a list.
+    fn test_of_a_list(&mut self, list: List, test: Result<Test, Flaw>, bytes: usize, line: u64) {
+        if list == List::Broken {
+            self.broken_list(line);
+            return;
+        }
+        // Each array is a list of its own.
+        if self.list != Some(list) || self.before.0 == b'[' {
+            self.end_tests();
+        }
+        self.list = Some(list);
+        self.test(test, bytes, line);
+        self.before = (b'}', false);
+        if list == List::Array {
+            self.reading = Reading::TestList;
+        }
+    }
+
+    /// Refuses tests that are part of something that is not whole, once.
+    fn broken_list(&mut self, line: u64) {
+        self.tests = Grouping::default();
+        if self.list.replace(List::Broken) != Some(List::Broken) {
+            let why = "tests of a document whose beginning is missing or damaged";
+            self.bad(line, why.to_owned());
+        }
+        self.before = (b'}', false);
+    }
+
+    /// Looks how an array of tests goes on.
+    fn test_list(&mut self) -> io::Result<()> {
+        let mut next = [None; 2];
+        loop {
+            let unread = self.input.unread();
+            let mut bytes = unread.iter().filter(|byte| !byte.is_ascii_whitespace());
+            next = next.map(|_| bytes.next().copied());
+            let is_known = match next {
+                [Some(b']'), None] | [None, _] => unread.len() > LONGEST_LINE,
+                _ => true,
+            };
+            if is_known || !self.input.fill()? {
+                break;
+            }
+        }
+        self.reading = Reading::Text;
+        match next {
+            [Some(b','), _] => {}
+            // Else it is the end of a document that was never begun.
+            [Some(b']'), after] if !matches!(after, Some(b'}' | b',')) => self.end_tests(),
+            _ => {
+                let line = self.input.line();
+                self.broken_list(line);
+            }
+        }
+        Ok(())
+    }
+
     /// There are no more tests outside of a document.
     fn end_tests(&mut self) {
+        if self.list.take().is_none() && self.tests.is_empty() {
+            return;
+        }
         let run = self.tests.end();
         self.run_of_tests(run);
         self.tests = Grouping::default();
@@ -416,48 +563,43 @@ impl<R: Read> Capture<R> {
         }
     }
 
-    /// Takes the next line of a banner's block.
-    fn block_line(&mut self) -> io::Result<()> {
-        let end = self.input.line_end(0)?;
-        let Reading::Block(block, line) = &mut self.reading else {
-            return Ok(());
-        };
-        let begin = *line;
-        let text = &self.input.unread()[..end.unwrap_or(0)];
-        let step = match end {
-            Some(_) => block.push(trim_end(&console::plain(text))),
-            None => banner::Step::Broken,
-        };
-        let is_taken = match step {
-            banner::Step::More => {
-                self.input.consume(text.len());
-                return Ok(());
+    /// Takes the block of a banner whose title ends here, if it is whole.
+    fn block(&mut self, mut block: Block, title: usize) -> io::Result<()> {
+        let line = self.input.line();
+        let mut end = title;
+        let is_whole = loop {
+            let Some(next) = self.input.line_end_within(end, MAX_BYTES)? else {
+                break false;
+            };
+            let step = block.push(trim_end(&console::plain(&self.input.unread()[end..next])));
+            end = next;
+            match step {
+                banner::Step::More if end < MAX_BYTES => {}
+                banner::Step::Whole => break true,
+                _ => break false,
             }
-            banner::Step::Whole => {
-                let length = text.len();
-                self.input.consume(length);
-                self.banner.take(block)
-            }
-            banner::Step::Broken => false,
         };
-        if !is_taken {
+        if is_whole && self.banner.take(&block) {
+            self.pass(end);
+        } else {
             let what = block.left_out();
-            self.found.push_back(Found::Note { line: begin, what });
+            self.found.push_back(Found::Note { line, what });
+            self.pass(title);
         }
-        self.reading = Reading::Text;
         Ok(())
     }
 
     /// Begins the csv of this header, before which stand so many bytes.
     fn begin_csv(&mut self, lead: usize, end: usize) {
-        if !self.is_prefixed() {
-            return;
-        }
         let line = &self.input.unread()[..end];
-        let indent = indentation(line);
-        if indent > 0 && indent == lead && !self.input.has_prefix() {
-            let prefix = Prefix::of(&line[..indent]);
-            self.set_prefix(Some(prefix));
+        let spaces = line[..lead].iter().rev();
+        let spaces = spaces.take_while(|byte| matches!(byte, b' ' | b'\t'));
+        let indent = spaces.count();
+        if indent > 0 {
+            // The rows have it too.
+            let spaces = line[lead - indent..lead].to_vec();
+            self.pass(lead - indent);
+            self.set_prefix(&spaces);
             return;
         }
         let header = &line[lead..];
@@ -472,55 +614,28 @@ impl<R: Read> Capture<R> {
         self.input.consume(end);
     }
 
-    /// Ends the document that is being read.
-    fn end_document(&mut self) {
-        self.reading = Reading::Text;
-        if self.input.has_prefix() {
-            self.set_prefix(None);
-        }
-    }
-
     /// Takes the next record of the csv, or ends it.
     fn csv_record(&mut self) -> io::Result<()> {
-        let end = self.record_end()?;
+        let first = self.input.line_end(0)?.unwrap_or(0);
         let line = self.input.line();
         let Reading::Csv(rows) = &mut self.reading else {
             return Ok(());
         };
         let table = &mut rows.table;
-        let record = trim_end(&self.input.unread()[..end]);
-        if record.is_empty() && end > 0 {
+        let record = trim_end(&self.input.unread()[..first]);
+        if record.is_empty() && first > 0 {
             table.blank_line();
-            self.input.consume(end);
+            self.input.consume(first);
             return Ok(());
         }
         if !table.fits(record) {
-            let is_foreign =
-                !record.is_empty() && !table.is_interrupted() && !begins_something(record);
-            rows.foreign += end;
-            if is_foreign && rows.foreign <= MAX_FOREIGN {
-                // Such as a message of another program in between.
-                let is_comment = record.starts_with(b"#");
-                if !is_comment && !std::mem::replace(&mut rows.noted, true) {
-                    let what = "passed over lines of another program between the rows".to_owned();
-                    self.found.push_back(Found::Note { line, what });
-                }
-                self.input.consume(end);
-                return Ok(());
-            }
-            // A csv without rows is a run without tests only if nothing else is there.
-            if table.has_no_rows() && !(rows.alone && record.is_empty()) {
-                self.csv_is_cut(line);
-                return Ok(());
-            }
-            let done = table.finish();
-            self.end_document();
-            if let Some(document) = done {
-                self.run(document);
-            }
-            return Ok(());
+            return self.no_row(first);
         }
         rows.foreign = 0;
+        let end = self.record_end()?;
+        let Reading::Csv(Rows { table, .. }) = &mut self.reading else {
+            return Ok(());
+        };
         let (done, result) = table.push(trim_nuls(&self.input.unread()[..end]));
         if let Some(document) = done {
             self.run(document);
@@ -528,8 +643,7 @@ impl<R: Read> Capture<R> {
         match result {
             Err(flaw) if flaw.kind == FlawKind::Cut => {
                 // The lines behind an open quote are no part of the row.
-                let end = self.input.line_end(0)?.unwrap_or(end);
-                self.input.consume(end);
+                self.input.consume(first);
                 self.csv_is_cut(line);
                 return Ok(());
             }
@@ -540,6 +654,56 @@ impl<R: Read> Capture<R> {
         Ok(())
     }
 
+    /// Passes over a line that is no row of the csv, or ends the csv before it.
+    fn no_row(&mut self, end: usize) -> io::Result<()> {
+        let record = trim_end(&self.input.unread()[..end]);
+        let begins = begins_something(trim_start(record)) || {
+            let signs = self.search.of_line(record);
+            self.beginning(end, signs)?.is_some()
+        };
+        let line = self.input.line();
+        let record = trim_end(&self.input.unread()[..end]);
+        let Reading::Csv(rows) = &mut self.reading else {
+            return Ok(());
+        };
+        let table = &mut rows.table;
+        if !record.is_empty() && !begins && !table.is_interrupted() {
+            if table.has_a_row(record) {
+                let (done, result) = table.spoil();
+                if let Some(document) = done {
+                    self.run(document);
+                }
+                if let Err(flaw) = result {
+                    self.bad(line, flaw.why);
+                }
+                self.input.consume(end);
+                return Ok(());
+            }
+            rows.foreign += end;
+            if rows.foreign <= MAX_FOREIGN {
+                // Such as a message of another program in between.
+                let is_comment = record.starts_with(b"#");
+                if !is_comment && !std::mem::replace(&mut rows.noted, true) {
+                    let what = "passed over lines of another program between the rows".to_owned();
+                    self.found.push_back(Found::Note { line, what });
+                }
+                self.input.consume(end);
+                return Ok(());
+            }
+        }
+        // A csv without rows is a run without tests only if nothing else is there.
+        if table.has_no_rows() && !(rows.alone && record.is_empty()) {
+            self.csv_is_cut(line);
+            return Ok(());
+        }
+        let done = table.finish();
+        self.reading = Reading::Text;
+        if let Some(document) = done {
+            self.run(document);
+        }
+        Ok(())
+    }
+
     /// Ends a csv whose last row is cut off.
     fn csv_is_cut(&mut self, line: u64) {
         let Reading::Csv(Rows { mut table, .. }) =
@@ -547,7 +711,6 @@ impl<R: Read> Capture<R> {
         else {
             return;
         };
-        self.end_document();
         let tests = table.tests();
         if self.options.partial && tests > 0 {
             if let Some(document) = table.finish() {
@@ -620,7 +783,7 @@ impl<R: Read> Capture<R> {
         if matches!(step, console::Step::More) {
             return Ok(());
         }
-        self.end_document();
+        self.reading = Reading::Text;
         match step {
             console::Step::More | console::Step::NoTable => {}
             console::Step::Done(document) => self.run(document),
@@ -636,6 +799,32 @@ impl<R: Read> Capture<R> {
         }
         Ok(())
     }
+}
+
+/// A document that wraps another one tells so many lines first.
+const MAX_WRAPPER: usize = 16;
+
+/// What is said of what looks like a result and cannot be read.
+const SUSPICIOUS: &str = "this looks like a part of a LocalScore result, but not as LocalScore prints \
+     it: take off what stands before its lines, or save the output itself";
+
+/// How much of the line stands before the header of a csv, if it is one.
+fn header_lead(line: &[u8]) -> Option<usize> {
+    let lead = line.len() - trim_lead(line).len();
+    // An index column has no name, and may be followed by a tab.
+    let with_tab = lead.checked_sub(1).filter(|&at| line[at] == b'\t');
+    let mut leads = with_tab.into_iter().chain([lead]);
+    leads.find(|&lead| csv::is_header(&line[lead..]))
+}
+
+/// Where a whole json document of ours begins in the line, or one that holds such a one.
+fn object_behind(line: &[u8]) -> Option<usize> {
+    let is_ours = |at: &usize| {
+        let text = &line[*at..];
+        is_complete_object(text) && may_be_ours(text) && json::find_inner(text).is_ok()
+    };
+    let mut objects = memchr::memmem::find_iter(line, b"{\"").take(8);
+    objects.find(is_ours)
 }
 
 /// What is said of a json document that is none of ours.

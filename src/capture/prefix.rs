@@ -85,27 +85,35 @@ fn end_of_line(blank: &[u8]) -> &[u8] {
     &blank[spaces.count()..]
 }
 
-/// How long the number, time or date is with which the text begins.
+/// How long the number, time, date or name of a month is with which the text begins.
 fn number(text: &[u8]) -> Option<usize> {
-    let belongs = |byte: &u8| {
-        matches!(
-            byte,
-            b'0'..=b'9' | b':' | b'.' | b',' | b'+' | b'-' | b'/' | b'T' | b'Z'
-        )
-    };
-    let length = text.iter().position(|byte| !belongs(byte));
-    let length = length.unwrap_or(text.len());
-    text[..length]
-        .iter()
-        .any(u8::is_ascii_digit)
-        .then_some(length)
+    const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    let word = &text[..text.len().min(3)];
+    if MONTHS.chunks(3).any(|month| month == word) {
+        return Some(3);
+    }
+    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let mut length = digits(text);
+    while length > 0
+        && let Some(b':' | b'.' | b',' | b'+' | b'-' | b'/' | b'T') = text.get(length)
+    {
+        let more = digits(&text[length + 1..]);
+        if more == 0 {
+            break;
+        }
+        length += 1 + more;
+    }
+    if length > 0 && text.get(length) == Some(&b'Z') {
+        length += 1;
+    }
+    (length > 0).then_some(length)
 }
 
 /// Whether a number may follow this byte: it is no part of a name, such as that of a container.
 fn may_begin(before: Option<u8>) -> bool {
     matches!(
         before,
-        None | Some(b' ' | b'\t' | b'[' | b'(' | b'<' | b'|' | b'm')
+        None | Some(b' ' | b'\t' | b'[' | b'(' | b'<' | b'|')
     )
 }
 
@@ -118,7 +126,7 @@ fn may_end(text: &[u8], rest: &[u8], length: usize) -> bool {
     !is_process
         && matches!(
             after,
-            None | Some(b' ' | b'\t' | b']' | b')' | b'>' | b'|' | 0x1b)
+            None | Some(b' ' | b'\t' | b':' | b']' | b')' | b'>' | b'|' | 0x1b)
         )
 }
 
@@ -172,6 +180,8 @@ mod tests {
             ),
             ("[    9.812345] ", "[   10.1] x", Some(10)),
             ("     9\t", "    10\tx", Some(7)),
+            ("9:", "10:+-----+", Some(3)),
+            ("Jun 30 15:06:40 ", "Jul  1 00:00:01 x", Some(16)),
             ("00:00:05 ", "00:00:10 {", Some(9)),
             (
                 "job\tstep one\t2026-03-01T12:00:00Z ",

@@ -28,22 +28,26 @@ pub fn begins_something(line: &[u8]) -> bool {
     }
 }
 
-/// How much of the line stands before something that only begins a line: a table, a banner, or a
-/// json document, which the next line tells.
-pub fn prefix_length(signs: Signs, line: &[u8], next: &[u8]) -> Option<usize> {
+/// How much of the line stands before something that only begins a line: a table, a banner, the
+/// header of a csv, or a json document, which the lines behind it tell.
+pub fn prefix_length(signs: Signs, line: &[u8], behind: &[u8]) -> Option<usize> {
     let line = trim_end(line);
     let find = |sign: &[u8]| memmem::find(line, sign);
-    let begin = if signs.has(BORDER) {
-        find(b"+----------").filter(|&at| console::is_border(&line[at..]))
-    } else if signs.has(TITLE) {
-        find(b"=====").filter(|&at| banner::is_title(&line[at..]))
-    } else if signs.has(HEADER) {
-        header_start(line)
-    } else {
-        let at = line.len().checked_sub(1)?;
-        let begins = line[at] == b'{' && is_member_of_ours(next.get(at..)?);
-        begins.then_some(at)
+    let border = || find(b"+----------").filter(|&at| console::is_border(&line[at..]));
+    let title = || find(b"=====").filter(|&at| banner::is_title(&line[at..]));
+    let json = || {
+        let open = line.ends_with(b"{").then(|| line.len() - 1);
+        find(b"{\"").or(open).filter(|_| json::is_ours(behind))
     };
+    let beginnings: [(usize, &dyn Fn() -> Option<usize>); 4] = [
+        (BORDER, &border),
+        (TITLE, &title),
+        (HEADER, &|| header_start(line)),
+        (BRACE, &json),
+    ];
+    let begin = beginnings
+        .iter()
+        .find_map(|(sign, begin)| signs.has(*sign).then(begin).flatten());
     begin.filter(|&at| (1..=LONGEST).contains(&at))
 }
 
@@ -51,9 +55,7 @@ pub fn prefix_length(signs: Signs, line: &[u8], next: &[u8]) -> Option<usize> {
 fn header_start(line: &[u8]) -> Option<usize> {
     let mut end = memmem::find(line, b"n_prompt")?;
     loop {
-        let space = line[..end]
-            .iter()
-            .rposition(|byte| b" \t|>".contains(byte))?;
+        let space = csv::last_separator(&line[..end])?;
         let rest = &line[space + 1..];
         let start = line.len() - trim_lead(rest).len();
         if csv::is_header(&line[start..]) {
@@ -61,12 +63,6 @@ fn header_start(line: &[u8]) -> Option<usize> {
         }
         end = space;
     }
-}
-
-/// Whether the line has a key of LocalScore's document at its beginning.
-fn is_member_of_ours(line: &[u8]) -> bool {
-    let line = line.trim_ascii_start();
-    line.starts_with(b"\"") && json::is_ours(&line[..line.len().min(64)])
 }
 
 /// Whether the line looks like a part of a result that could not be read.
@@ -214,11 +210,12 @@ impl Search {
         }
     }
 
-    /// Forgets where the signs are: the text has changed.
-    pub fn reset(&mut self) {
-        for sign in &mut self.signs {
-            (sign.found, sign.searched) = (None, 0);
-        }
+    /// The signs in this line alone.
+    pub fn of_line(&self, line: &[u8]) -> Signs {
+        let signs = self.signs.iter().enumerate();
+        Signs(signs.fold(0, |bits, (bit, sign)| {
+            bits | u16::from(sign.finder.find(line).is_some()) << bit
+        }))
     }
 
     /// There is a run: what else the text may be is of no interest any more.

@@ -58,7 +58,7 @@ fn is_behind_something(column: &[u8]) -> bool {
     if memchr::memchr(0x1b, column).is_some() {
         return true;
     }
-    let Some(at) = column.iter().rposition(|byte| b" \t|>:]".contains(byte)) else {
+    let Some(at) = last_separator(column) else {
         return false;
     };
     let is_plain = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b' ';
@@ -66,6 +66,12 @@ fn is_behind_something(column: &[u8]) -> bool {
         Some(Field::Name) => !column[..=at].iter().all(is_plain),
         found => found.is_some(),
     }
+}
+
+/// Where what stands before the name of a field may end.
+#[must_use]
+pub fn last_separator(text: &[u8]) -> Option<usize> {
+    text.iter().rposition(|byte| b" \t|>:]".contains(byte))
 }
 
 fn field(name: &[u8]) -> Option<Field> {
@@ -135,9 +141,31 @@ impl Assembler {
             Some(_) if self.quoted || is_header(record) => false,
             Some(_) if self.interrupted => values() == self.columns.len(),
             Some(_) => {
-                values() > 1 && (values() == self.columns.len() || self.has_a_number(record))
+                let is_open = memchr::memchr_iter(b'"', record).count() % 2 == 1;
+                let opens =
+                    is_open && memchr::memmem::find(record, &[self.delimiter, b'"']).is_some();
+                values() > 1
+                    && (values() == self.columns.len() || self.has_a_number(record) || opens)
             }
         }
+    }
+
+    /// Whether a record that does not fit has a row in it, such as behind another program's text.
+    #[must_use]
+    pub fn has_a_row(&self, record: &[u8]) -> bool {
+        self.columns.len() > 2 && self.quotes(record) + 1 >= self.columns.len()
+    }
+
+    /// How often one value in quotes follows another one.
+    fn quotes(&self, record: &[u8]) -> usize {
+        memchr::memmem::find_iter(record, &[b'"', self.delimiter, b'"']).count()
+    }
+
+    /// Makes the run bad to which a row belongs that cannot be read.
+    pub fn spoil(&mut self) -> (Option<Document>, Result<(), Flaw>) {
+        let flaw = Flaw::new(0, "a row that does not begin its line");
+        let (run, result) = self.grouping.push(Err(flaw), 0);
+        (run.map(|run| self.document(run)), result)
     }
 
     /// Whether one of the values is a number: a row that lacks a value is an error, not another
@@ -176,9 +204,7 @@ impl Assembler {
         match test {
             Err(flaw) if flaw.kind == FlawKind::Cut => return (None, Err(flaw)),
             Ok(_) if self.grouping.is_empty() => {
-                let between = [b'"', self.delimiter, b'"'];
-                let quotes = memchr::memmem::find_iter(record, &between).count();
-                self.quoted = quotes + 1 >= self.columns.len();
+                self.quoted = self.quotes(record) + 1 >= self.columns.len();
             }
             _ => {}
         }
@@ -227,7 +253,8 @@ impl Assembler {
         });
         let values = split(reader, row, delimiter);
         let ended = record.ends_with(b"\n");
-        let short = values.len() < self.columns.len() && (!ended || row.ends_with(b","));
+        let short =
+            values.len() < self.columns.len() && (!ended || row.last() == Some(&self.delimiter));
         // A number that is not quoted may go on where its line has not ended.
         if open_quote || short || (!ended && !record.ends_with(b"\"")) {
             return Err(Flaw::cut(0));

@@ -38,6 +38,9 @@ const MAX_NAMES: usize = 64;
 /// The times of all repetitions of a document.
 const MAX_SAMPLES: usize = 1_000_000;
 
+/// More results inside of one other document are refused.
+const MAX_INNER: usize = 10_000;
+
 /// A result that lies deeper inside of another document is not looked for.
 const MAX_WRAPPINGS: usize = 16;
 
@@ -79,9 +82,11 @@ pub enum Inner {
     Document(Range<usize>),
     /// A test that is part of no document.
     Test(Range<usize>),
+    /// The end of an array: the tests before it and behind it are not of one run.
+    End,
 }
 
-/// Finds the documents and tests in a json text, however deep, and tells how long it is.
+/// Finds the documents and tests in a json text, however deep, and tells how long the text is.
 pub fn find_inner(text: &[u8]) -> Result<(Vec<Inner>, usize), Flaw> {
     let mut found = Vec::new();
     let mut lexer = Lexer::new(text);
@@ -89,34 +94,53 @@ pub fn find_inner(text: &[u8]) -> Result<(Vec<Inner>, usize), Flaw> {
     Ok((found, lexer.pos()))
 }
 
+/// What every test has that stands in a list of tests.
+const OF_A_TEST: [&[u8]; 6] = [
+    b"name",
+    b"n_prompt",
+    b"n_gen",
+    b"prompt_tps",
+    b"gen_tps",
+    b"ttft_ms",
+];
+
 fn find_in_value(lexer: &mut Lexer<'_>, found: &mut Vec<Inner>, depth: usize) -> Result<(), Flaw> {
     match lexer.next()? {
         Next::Object if depth < MAX_WRAPPINGS => {
             let start = lexer.pos();
-            let (mut is_ours, mut has) = (false, [false; 3]);
-            let others = found.len();
+            let (mut is_ours, mut keys) = (false, 0_u8);
             lexer.object(|lexer, key| {
+                if let Some(place) = OF_A_TEST.iter().position(|name| *name == &*key.value) {
+                    keys |= 1 << place;
+                }
                 // Other programs have results too.
-                is_ours |= *key.value == *b"results"
+                if *key.value == *b"results"
                     && lexer.next()? == Next::Array
-                    && may_list_tests(first_object(lexer.rest()));
-                for (name, has) in [&b"n_prompt"[..], b"n_gen", b"_tps"].iter().zip(&mut has) {
-                    *has |= key.value.ends_with(name);
+                    && may_list_tests(first_object(lexer.rest()))
+                {
+                    is_ours = true;
+                    return lexer.skip();
                 }
                 find_in_value(lexer, found, depth + 1)
             })?;
             let object = start..lexer.pos();
             if is_ours {
-                // What it lists are its own tests.
-                found.truncate(others);
                 found.push(Inner::Document(object));
-            } else if has == [true; 3] {
+            } else if keys.count_ones() as usize == OF_A_TEST.len() {
                 found.push(Inner::Test(object));
+            }
+            if found.len() > MAX_INNER {
+                return Err(Flaw::new(start, "too many results in one json document"));
             }
             Ok(())
         }
         Next::Array if depth < MAX_WRAPPINGS => {
-            lexer.array(|lexer| find_in_value(lexer, found, depth + 1))
+            let before = found.len();
+            lexer.array(|lexer| find_in_value(lexer, found, depth + 1))?;
+            if found.len() > before && matches!(found.last(), Some(Inner::Test(_))) {
+                found.push(Inner::End);
+            }
+            Ok(())
         }
         _ => lexer.skip(),
     }

@@ -12,8 +12,8 @@ impl Run {
     /// strings of which the C tool lost bytes.
     #[must_use]
     pub fn completed_by(&self, other: &Self) -> Option<Self> {
-        let other_is_better =
-            (other.source, !other.is_rounded()) > (self.source, !self.is_rounded());
+        let other_is_better = (other.source, !other.has_two_decimals_only())
+            > (self.source, !self.has_two_decimals_only());
         let (better, poorer) = if other_is_better {
             (other, self)
         } else {
@@ -67,7 +67,7 @@ impl Run {
 
 impl Run {
     /// Whether every number has two decimals at the most, as other clients round.
-    fn is_rounded(&self) -> bool {
+    fn has_two_decimals_only(&self) -> bool {
         let numbers = Field::ALL
             .iter()
             .filter(|field| field.kind() == Kind::Number);

@@ -533,3 +533,197 @@ fn the_table_of_llama_bench_is_told_by_its_name() {
         ["1: this is llama-bench output, not LocalScore's"]
     );
 }
+
+/// All pairs of formats, behind each other and behind the same prefix.
+#[test]
+fn one_document_takes_nothing_from_the_next_one_behind_the_same_prefix() {
+    let banner = text("captures/capture-csv.stderr.txt");
+    for prefix in ["", "> ", "    ", "bench-1  | ", "2026-03-01T12:00:00.1Z "] {
+        for first in ["json", "csv", "md"] {
+            for second in ["json", "csv", "md"] {
+                for between in ["", "\n", "\n$ localscore\n\n", &banner] {
+                    let documents = [
+                        text(&format!("golden/cpu-i7-14b.{first}")),
+                        text(&format!("golden/gpu-reps4.{second}")),
+                    ];
+                    let newline = if first == "json" { "\n" } else { "" };
+                    let log = format!("{}{newline}{between}{}\n", documents[0], documents[1]);
+                    let read = read(behind(&log, |_| prefix.into()).as_bytes());
+                    let what = format!("{first}, {between:?}, {second} behind {prefix:?}");
+                    assert_eq!(read.bad, Vec::<String>::new(), "{what}");
+                    assert_eq!(read.runs.len(), 2, "{what}");
+                    for ((run, format), document) in
+                        read.runs.iter().zip([first, second]).zip(&documents)
+                    {
+                        // Of a csv nothing is known but its rows; the banner tells no table's rows.
+                        let printed = String::from_utf8(printed(run, format)).unwrap();
+                        assert_eq!(&printed, document, "{what}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_title_without_its_block_takes_nothing_of_what_follows() {
+    for document in ["json", "csv", "md"] {
+        let golden = text(&format!("golden/gpu-reps4.{document}"));
+        for title in [
+            "===== System Information =====\n",
+            "=================== LocalScore Runtime Information ===================\n\n\
+             llamafile version:   0.9.3\n",
+        ] {
+            let run = one(format!("{title}{golden}"));
+            assert_eq!(String::from_utf8(printed(&run, document)).unwrap(), golden);
+        }
+    }
+}
+
+#[test]
+fn the_tests_of_a_damaged_document_are_no_list() {
+    let golden = text("golden/gpu-reps4.json");
+    let tail: Vec<&str> = golden.lines().skip(120).collect();
+    let damaged = [
+        tail.join("\n"),
+        golden.replacen('{', "", 1),
+        golden.replacen("{\n", "{\nllama_model_loader: warning\n", 1),
+        golden.replacen("  \"results\": [\n", "  \"results\": [\nwarning\n", 1),
+    ];
+    for text in damaged {
+        let read = read(text.as_bytes());
+        assert!(read.runs.is_empty(), "{text}");
+        assert!(!read.bad.is_empty(), "{text}");
+    }
+    // But text that only did not end its line is passed over.
+    assert_eq!(
+        String::from_utf8(printed(&one(format!("done. {golden}")), "json")).unwrap(),
+        golden
+    );
+    let csv = text("golden/cpu-i7-14b.csv");
+    assert_eq!(one(format!("done. {csv}")), one(&csv));
+}
+
+#[test]
+fn rows_that_cannot_be_read_are_an_error_and_no_line_of_another_program() {
+    let csv = text("golden/cpu-i7-14b.csv");
+    let lines: Vec<&str> = csv.lines().collect();
+    let glued = csv.replacen(
+        "\n\"a30b324\",\"1500\",\"Qwen",
+        "\nwarning\"a30b324\",\"1500\",\"Qwen",
+        3,
+    );
+    let levels: String = lines
+        .iter()
+        .enumerate()
+        .map(|(n, line)| format!("{} {line}\n", if n < 5 { "INFO" } else { "WARN" }))
+        .collect();
+    for text in [glued, levels] {
+        let read = read(text.as_bytes());
+        assert!(read.runs.is_empty());
+        assert!(
+            read.bad[0].ends_with("a row that does not begin its line"),
+            "{:?}",
+            read.bad
+        );
+    }
+    // A quote in another program's line takes no rows with it.
+    let mut quoted = lines.clone();
+    quoted.insert(4, "can't open \"foo");
+    assert_eq!(one(quoted.join("\n") + "\n"), one(&csv));
+    // The name of the month is part of the time.
+    let months = behind(&csv, |n| {
+        if n < 5 {
+            "Jun 30 23:59:59 "
+        } else {
+            "Jul  1 00:00:01 "
+        }
+        .into()
+    });
+    assert_eq!(one(months), one(&csv));
+    // What begins behind another prefix ends the csv.
+    let other = behind(&text("golden/gpu-reps4.json"), |_| "12:00:01 ".into());
+    assert_eq!(read((csv.clone() + &other).as_bytes()).runs.len(), 2);
+    let steps = behind(&csv, |_| "step A | ".into())
+        + &behind(&text("golden/gpu-reps4.csv"), |_| "step B | ".into());
+    assert_eq!(read(steps.as_bytes()).runs.len(), 2);
+}
+
+#[test]
+fn a_link_behind_a_prefix_belongs_to_its_run() {
+    let sandbox = Sandbox::new();
+    let log = behind(&text("captures/capture-json-submitted.stdout.txt"), |_| {
+        "> ".into()
+    });
+    sandbox.run_with_input(["add"], log.as_bytes()).ok();
+    let line = sandbox.run(["export", "-o", "jsonl"]).text();
+    assert!(line.contains("\"link\":\"http"), "{line}");
+}
+
+#[test]
+fn marks_and_colours_before_an_indented_csv_change_nothing() {
+    let csv = text("golden/cpu-i7-14b.csv");
+    let expected = one(&csv);
+    let indented = behind(&csv, |_| "    ".into());
+    for before in ["\u{feff}", "\u{1b}[0m"] {
+        assert_eq!(one(format!("{before}{indented}")), expected, "{before:?}");
+    }
+    assert_eq!(
+        one(format!("\u{feff}{}", behind(&csv, |_| "> ".into()))),
+        expected
+    );
+    let index: String = csv
+        .replace('"', "")
+        .replace(',', "\t")
+        .lines()
+        .enumerate()
+        .map(|(n, line)| {
+            if n == 0 {
+                format!("\t{line}\n")
+            } else {
+                format!("{n}\t{line}\n")
+            }
+        })
+        .collect();
+    assert_eq!(one(index), expected);
+    assert_eq!(one(behind(&csv, |n| format!("{}:", n + 1))), expected);
+    let table = text("golden/cpu-i7-14b.md");
+    let numbered = one(behind(&table, |n| format!("{}:", n + 1)));
+    assert_eq!(String::from_utf8(printed(&numbered, "md")).unwrap(), table);
+}
+
+#[test]
+fn what_lies_in_documents_behind_a_prefix_or_in_results_is_found_and_kept_apart() {
+    let documents: Vec<serde_json::Value> = ["cpu-i7-14b", "gpu-reps4"]
+        .iter()
+        .map(|name| serde_json::from_slice(&read_fixture(&format!("golden/{name}.json"))).unwrap())
+        .collect();
+    let [a, b] = &documents[..] else {
+        unreachable!()
+    };
+    for wrapped in [
+        serde_json::json!({"host": "x", "deep": {"runs": [a, b]}}),
+        serde_json::json!({"results": [a, b]}),
+    ] {
+        let pretty = serde_json::to_string_pretty(&wrapped).unwrap();
+        for text in [
+            behind(&pretty, |_| "> ".into()),
+            format!("{wrapped}\n"),
+            pretty,
+        ] {
+            assert_eq!(read(text.as_bytes()).runs.len(), 2, "{text:.80}");
+        }
+        let line = format!("2026-03-01T12:00:00Z INFO {{\"ctx\":1}} {wrapped}\n");
+        assert_eq!(read(line.as_bytes()).runs.len(), 2);
+    }
+    // The tests of two machines are two runs.
+    let tests = |document: &serde_json::Value, n: usize| {
+        document["results"].as_array().unwrap()[..n].to_vec()
+    };
+    let lists = serde_json::json!({"a": {"tests": tests(a, 1)}, "b": {"tests": tests(a, 3)[1..]}});
+    assert_eq!(read(lists.to_string().as_bytes()).runs.len(), 2);
+    // A document inside of another one that is cut off is told.
+    let cut = serde_json::json!({"host": "x", "result": a}).to_string();
+    let read = read(&cut.as_bytes()[..5000]);
+    assert_eq!((read.runs.len(), read.bad.len()), (0, 1), "{:?}", read.bad);
+}
