@@ -613,11 +613,7 @@ fn rows_that_cannot_be_read_are_an_error_and_no_line_of_another_program() {
         "\nwarning\"a30b324\",\"1500\",\"Qwen",
         3,
     );
-    let levels: String = lines
-        .iter()
-        .enumerate()
-        .map(|(n, line)| format!("{} {line}\n", if n < 5 { "INFO" } else { "WARN" }))
-        .collect();
+    let levels = behind(&csv, |n| if n < 5 { "INFO " } else { "WARN " }.into());
     for text in [glued, levels] {
         let read = read(text.as_bytes());
         assert!(read.runs.is_empty());
