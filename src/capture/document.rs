@@ -20,7 +20,7 @@ impl<R: Read> Capture<R> {
         let Some(mut end) = self.json_end(indent)? else {
             // An opening brace of some other text.
             let end = self.input.line_end(0)?.unwrap_or(1);
-            self.pass(end);
+            self.skip(end);
             return Ok(());
         };
         let whole = end;
@@ -105,7 +105,7 @@ impl<R: Read> Capture<R> {
         Ok(())
     }
 
-    /// Where the json text that begins here ends. `None` if it is none.
+    /// Where the json text that begins here ends; `None` if it is not json.
     fn json_end(&mut self, indent: usize) -> io::Result<Option<usize>> {
         // Whether the brace is alone on its line.
         let mut first = 1;
@@ -228,7 +228,7 @@ impl<R: Read> Capture<R> {
     }
 }
 
-/// What lies deeper in a document that is none of ours.
+/// A result inside of a document that does not come from LocalScore.
 enum InnerRead {
     Document(Document),
     /// A test, its bytes and its line.
@@ -242,8 +242,8 @@ enum InnerRead {
 /// The tests of all documents inside of another one.
 const MAX_INNER_TESTS: usize = 20_000;
 
-/// Reads what lies deeper in a document that begins on the line `first` and is none of ours, or not
-/// right; tells how long it is. `None` if there is nothing.
+/// Reads the results inside of a document that begins on the line `first` and does not come from
+/// LocalScore, or is not right, and tells how long it is; `None` if there are none.
 fn read_inner(text: &[u8], first: u64, kind: FlawKind) -> Option<(Vec<InnerRead>, usize)> {
     if !may_be_ours(text) {
         return None;

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 
 use super::prefix::Prefix;
 
-/// A run's document that is larger than this is none.
+/// Larger documents are refused.
 pub const MAX_DOCUMENT: usize = 16 << 20;
 
 /// The least room that a read is given; the buffer grows with the documents.

@@ -213,13 +213,13 @@ impl<R: Read> Capture<R> {
         let whole = memchr::memrchr(b'\n', unread).map_or(0, |at| at + 1);
         if whole > 0 {
             let Some(at) = self.search.next(&unread[..whole], self.input.consumed()) else {
-                self.pass(whole);
+                self.skip(whole);
                 return Ok(());
             };
             let begin = memchr::memrchr(b'\n', &unread[..at]).map_or(0, |at| at + 1);
             let end = memchr::memchr(b'\n', &unread[at..whole]).map_or(whole, |step| at + step + 1);
             let signs = self.search.in_line(self.input.consumed() + end as u64);
-            self.pass(begin);
+            self.skip(begin);
             return self.line(end - begin, signs);
         }
         let Some(end) = self.input.line_end_within(0, LONGEST_LINE)? else {
@@ -243,7 +243,7 @@ impl<R: Read> Capture<R> {
         if !content.is_empty() {
             self.reading = Reading::LongLine;
         }
-        self.pass(end);
+        self.skip(end);
         Ok(())
     }
 
@@ -263,9 +263,9 @@ impl<R: Read> Capture<R> {
     }
 
     /// Skips text outside of any document.
-    fn pass(&mut self, length: usize) {
+    fn skip(&mut self, length: usize) {
         self.since_test = self.since_test.saturating_add(length);
-        if self.since_test > MAX_FOREIGN && self.list.is_some() {
+        if self.since_test > MAX_FOREIGN && self.list == Some(List::Lines) {
             self.end_tests();
         }
         let text = &self.input.unread()[..length];
@@ -318,7 +318,7 @@ impl<R: Read> Capture<R> {
         if signs.has(LINK)
             && let Some(link) = link(&plain)
         {
-            self.pass(end);
+            self.skip(end);
             self.found.push_back(Found::Link(link));
             return Ok(());
         }
@@ -337,7 +337,7 @@ impl<R: Read> Capture<R> {
         // Such as that of a block of code.
         let is_object = next.is_none_or(|byte| matches!(byte, b'"' | b'}'));
         if !is_object {
-            self.pass(end);
+            self.skip(end);
             return Ok(());
         }
         // Logs may hold any number of other documents, most of them on one line.
@@ -345,13 +345,13 @@ impl<R: Read> Capture<R> {
             let is_first = self.foreign.is_none() && !self.found_any;
             let why = is_first.then(|| foreign_json(line)).flatten();
             self.note_foreign(why.unwrap_or(NO_RESULTS));
-            self.pass(end);
+            self.skip(end);
             return Ok(());
         }
         let spaces = line[..before].iter().rev();
         let spaces = spaces.take_while(|byte| matches!(byte, b' ' | b'\t'));
         let spaces = spaces.count();
-        self.pass(before);
+        self.skip(before);
         self.json(spaces)
     }
 
@@ -370,11 +370,11 @@ impl<R: Read> Capture<R> {
                 return Ok(());
             }
             Some(Beginning::Glued(at)) if self.input.unread()[at] == b'{' => {
-                self.pass(at);
+                self.skip(at);
                 return self.json(0);
             }
             Some(Beginning::Glued(at)) => {
-                self.pass(at);
+                self.skip(at);
                 self.begin_csv(0, end - at);
                 return Ok(());
             }
@@ -383,7 +383,7 @@ impl<R: Read> Capture<R> {
         let line = &self.input.unread()[..end];
         if let Some(at) = signs.has(BRACE).then(|| object_behind(line)).flatten() {
             // A document on one line needs nothing of the others.
-            self.pass(at);
+            self.skip(at);
             return self.json(0);
         }
         if signs.has_warning() && is_suspicious(line) {
@@ -394,7 +394,7 @@ impl<R: Read> Capture<R> {
                 self.found.push_back(Found::Note { line, what });
             }
         }
-        self.pass(end);
+        self.skip(end);
         Ok(())
     }
 
@@ -411,14 +411,15 @@ impl<R: Read> Capture<R> {
         };
         // A document that tells something else first is known by the lines behind it.
         let mut behind = end;
-        for _ in 0..lines {
+        for number in 0..lines {
             let Some(next) = self.input.line_end_within(behind, LONGEST_LINE)? else {
                 break;
             };
-            if lines > 1 && json::is_ours(&self.input.unread()[end..behind]) {
+            let line = &self.input.unread()[std::mem::replace(&mut behind, next)..next];
+            let is_code = number == 0 && memchr::memchr(b'"', line).is_none();
+            if lines > 1 && (is_code || json::is_ours(line)) {
                 break;
             }
-            behind = next;
         }
         let (line, behind) = self.input.unread()[..behind].split_at(end);
         let Some(at) = prefix_length(signs, line, behind) else {
@@ -458,7 +459,7 @@ impl<R: Read> Capture<R> {
         self.found.push_back(Found::Run(document));
     }
 
-    /// What should have been a run, and is none.
+    /// Reports something that should have been a run.
     fn bad(&mut self, line: u64, why: String) {
         self.banner = Banner::default();
         self.found.push_back(Found::Bad { line, why });
@@ -580,11 +581,11 @@ impl<R: Read> Capture<R> {
             }
         };
         if is_whole && self.banner.take(&block) {
-            self.pass(end);
+            self.skip(end);
         } else {
             let what = block.left_out();
             self.found.push_back(Found::Note { line, what });
-            self.pass(title);
+            self.skip(title);
         }
         Ok(())
     }
@@ -598,7 +599,7 @@ impl<R: Read> Capture<R> {
         if indent > 0 {
             // The rows have it too.
             let spaces = line[lead - indent..lead].to_vec();
-            self.pass(lead - indent);
+            self.skip(lead - indent);
             self.set_prefix(&spaces);
             return;
         }
@@ -772,7 +773,7 @@ impl<R: Read> Capture<R> {
         let consumed = match &step {
             // The line belongs to what follows.
             console::Step::Cut(_) => 0,
-            // But the border of a table that is none of ours to nothing.
+            // But the border of another program's table belongs to nothing.
             console::Step::NoTable if at > begin => 0,
             _ => line.len(),
         };
@@ -802,7 +803,7 @@ impl<R: Read> Capture<R> {
 }
 
 /// A document that wraps another one tells so many lines first.
-const MAX_WRAPPER: usize = 16;
+const MAX_WRAPPER: usize = 8;
 
 /// What is said of what looks like a result and cannot be read.
 const SUSPICIOUS: &str = "this looks like a part of a LocalScore result, but not as LocalScore prints \
@@ -827,7 +828,7 @@ fn object_behind(line: &[u8]) -> Option<usize> {
     objects.find(is_ours)
 }
 
-/// What is said of a json document that is none of ours.
+/// What is said of a json document that does not come from LocalScore.
 const NO_RESULTS: &str = "no \"results\" in this json document";
 
 /// Whether a json text may hold a result of ours.

@@ -13,7 +13,7 @@ pub enum Recording {
 }
 
 /// How much of the text is needed to tell.
-pub const ENOUGH: usize = 4096;
+const ENOUGH: usize = 4096;
 
 const DOCKER: &[u8] = b"{\"log\":\"";
 const ASCIINEMA: &[u8] = b"{\"version\"";
@@ -53,7 +53,7 @@ impl Recording {
         is_one.then_some(Self::Asciinema)
     }
 
-    /// Appends what was printed with this line; a line that is none of the recording stays.
+    /// Appends what was printed with this line; a line that does not belong to the recording stays.
     pub fn decode(self, line: &[u8], out: &mut Vec<u8>) {
         let printed = match self {
             Self::Docker => serde_json::from_slice(line).map(|DockerLine { log }| Some(log)),

@@ -147,10 +147,10 @@ fn fixed(value: f64, decimals: usize) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// A table of more bytes than this is none.
+/// Larger tables are refused.
 const MAX_BYTES: usize = 16 << 20;
 
-/// A table of more columns than this is none of ours.
+/// LocalScore prints no table of more columns.
 const MAX_COLUMNS: usize = 1024;
 
 /// Reads the lines of a table, of which rows may be redrawn: the last state of each counts.

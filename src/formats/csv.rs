@@ -17,7 +17,7 @@ pub fn is_header(line: &[u8]) -> bool {
     delimiter(line).is_some()
 }
 
-/// What stands between the columns of a header; `None` if the line is none.
+/// What separates the columns of a header; `None` if the line is not a header.
 fn delimiter(line: &[u8]) -> Option<u8> {
     // The names are rare enough in other text that the search for them settles nearly every line.
     let find = |name: &[u8]| memchr::memmem::find(line, name).is_some();
@@ -83,7 +83,7 @@ fn field(name: &[u8]) -> Option<Field> {
     }
 }
 
-/// A line of more values than this is none of ours.
+/// LocalScore prints no line of more values.
 const MAX_COLUMNS: usize = 1024;
 
 /// Reads the records of a csv, which [`Grouping`] puts together to runs. A table without rows is a

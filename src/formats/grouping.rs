@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use super::Flaw;
 use crate::model::{BASELINE_TESTS, Run, Source, Test, Text};
 
-/// A run of more tests than this is none.
+/// Longer runs are refused.
 pub const MAX_TESTS: usize = 4096;
 
-/// A run whose tests take more bytes than this in their text is none.
+/// Runs whose text is larger are refused.
 const MAX_BYTES: usize = 16 << 20;
 
 /// Puts the tests of a csv, or of a json that lists nothing but tests, together to runs.

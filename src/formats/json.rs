@@ -271,7 +271,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Header<'a> {
-    /// Reads the value of the key; false if the key is none of the header's.
+    /// Reads the value of the key; false if the key does not belong to the header.
     fn read(&mut self, lexer: &mut Lexer<'a>, key: &[u8], layout: &Layout) -> Result<bool, Flaw> {
         let part = match key {
             b"runtime_info" => &mut self.own.runtime,
@@ -493,7 +493,7 @@ fn header_by_lines<'a>(lexer: &mut Lexer<'a>) -> Option<Members<'a>> {
     }
 }
 
-/// What stands between quotes, read as JSON; `None` if it is none.
+/// What stands between quotes, read as JSON; `None` if it is not JSON.
 fn unescape(raw: &[u8]) -> Option<Vec<u8>> {
     let text = [b"\"", raw, b"\""].concat();
     let mut lexer = Lexer::new(&text);

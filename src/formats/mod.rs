@@ -60,7 +60,7 @@ pub enum FlawKind {
     Bad,
     /// The document ends too early.
     Cut,
-    /// The document is none of ours.
+    /// The document does not come from LocalScore.
     Foreign,
 }
 
