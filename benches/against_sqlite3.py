@@ -18,7 +18,7 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-LOCALSTORE = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "target/release/localstore")
+LOCALSTORE = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "target/dist/localstore")
 GOLDEN = os.path.join(ROOT, "fixtures/golden/gpu-rtx4090-8b.json")
 FILES = 2000
 PRAGMAS = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;"

@@ -4,7 +4,7 @@
 # Usage: benches/chats.sh [PROGRAM [WORDS]]   WORDS: the mean length of a message, by default 40
 set -euo pipefail
 
-program=${1:-target/release/localstore}
+program=${1:-target/dist/localstore}
 words=${2:-40}
 runs=20
 folder=$(mktemp -d)

@@ -127,7 +127,7 @@ def main():
     parser.add_argument("--bulk", type=int, default=100000)
     parser.add_argument("--folder")
     parser.add_argument("localstore", nargs="?",
-                        default=os.path.join(ROOT, "target/release/localstore"))
+                        default=os.path.join(ROOT, "target/dist/localstore"))
     options = parser.parse_args()
     sizes = [int(size) for size in options.sizes.split(",")]
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:

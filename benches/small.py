@@ -17,7 +17,7 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-LOCALSTORE = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "target/release/localstore")
+LOCALSTORE = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "target/dist/localstore")
 GOLDEN = os.path.join(ROOT, "fixtures/golden/gpu-reps4.json")
 OTHER = os.path.join(ROOT, "fixtures/golden/cpu-i7-14b.json")
 ADD = """

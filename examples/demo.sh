@@ -2,8 +2,8 @@
 # Builds localstore and does its main job on the captures in fixtures/, in a throwaway store.
 set -eu
 cd "$(dirname "$0")/.."
-cargo build --locked --release --quiet
-PATH=$PWD/target/release:$PATH
+cargo build --locked --quiet
+PATH=$PWD/target/debug:$PATH
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 LOCALSTORE_DB=$folder/demo.sqlite3
