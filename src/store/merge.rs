@@ -184,7 +184,7 @@ impl ForeignFile {
                 let ids = if self.is_store {
                     site::inserted(&self.db)?
                 } else {
-                    site::ids(&self.db, (i64::MIN, i64::MIN))?
+                    site::ids(&self.db, "1", i64::MIN)?
                 };
                 none.insert(ids.into_iter())
             }
@@ -269,12 +269,10 @@ impl Store {
 }
 
 fn merge(db: &Connection, shared: &mut Shared, foreign: &Foreign) -> rusqlite::Result<Added> {
-    let added = add(db, shared, &foreign.run)?;
+    let added = add(db, shared, &foreign.run, Some(foreign.measured_at))?;
     if added.is_new() {
         db.prepare_cached("UPDATE benchmark_runs SET created_at = ?2 WHERE id = ?1")?
             .execute((added.id, &foreign.created_at))?;
-        db.prepare_cached("UPDATE localstore_runs SET measured_at = ?2 WHERE run_id = ?1")?
-            .execute((added.id, foreign.measured_at))?;
     }
     // A tag that could not be given here is none.
     for tag in foreign.tags.iter().filter(|tag| check_tag(tag).is_ok()) {

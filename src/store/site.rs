@@ -25,49 +25,37 @@ pub struct SiteRun {
 /// The ids of runs, each with those of its tests.
 pub type Ids = BTreeMap<i64, Vec<i64>>;
 
-/// The runs that the site has inserted since our last write. Where there are none, which two
-/// look-ups tell, nothing else is looked at.
+/// Whether the site has inserted the run `b` since our last write. A run whose row of ours is lost
+/// still has our tests: that is damage, for `check` to name.
+pub const INSERTED: &str = "b.id > (SELECT coalesce(max(run_id), 0) FROM localstore_runs)
+    AND NOT EXISTS (SELECT 1 FROM localstore_tests t WHERE t.run_id = b.id)";
+
+/// The runs that the site has inserted since our last write.
 pub fn inserted(db: &Connection) -> rusqlite::Result<Ids> {
-    let last_run: i64 = db
-        .prepare_cached("SELECT coalesce(max(run_id), 0) FROM localstore_runs")?
-        .query_row([], |row| row.get(0))?;
-    let last_id: i64 = db
-        .prepare_cached("SELECT coalesce(max(id), 0) FROM benchmark_runs")?
-        .query_row([], |row| row.get(0))?;
-    if last_id <= last_run {
-        return Ok(Ids::new());
-    }
     let last_test: i64 = db
         .prepare_cached(
-            "SELECT coalesce(max(test_result_id), 0) FROM localstore_tests WHERE run_id = ?1",
+            "SELECT coalesce(max(test_result_id), 0) FROM localstore_tests
+             WHERE run_id = (SELECT max(run_id) FROM localstore_runs)",
         )?
-        .query_row([last_run], |row| row.get(0))?;
-    let mut ids = ids(db, (last_run + 1, last_test.saturating_add(1)))?;
-    // A run of ours whose row is lost is damage, for `check` to name.
-    let mut is_ours = db.prepare_cached("SELECT 1 FROM localstore_tests WHERE run_id = ?1")?;
-    let mut ours = Vec::new();
-    for (&id, tests) in &ids {
-        if tests.is_empty() || is_ours.exists([id])? {
-            ours.push(id);
-        }
-    }
-    for id in ours {
-        ids.remove(&id);
-    }
-    Ok(ids)
+        .query_row([], |row| row.get(0))?;
+    ids(db, INSERTED, last_test.saturating_add(1))
 }
 
-/// The runs whose ids are not below the first of these, with those tests whose ids are not below
-/// the second.
-pub fn ids(db: &Connection, (run, test): (i64, i64)) -> rusqlite::Result<Ids> {
+/// The runs `b` of this condition, with those tests whose ids are not below `first_test`.
+pub fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Result<Ids> {
     let mut ids: Ids = db
-        .prepare("SELECT id FROM benchmark_runs WHERE id >= ?1")?
-        .query_map([run], |row| Ok((row.get(0)?, Vec::new())))?
+        .prepare_cached(&format!(
+            "SELECT b.id FROM benchmark_runs b WHERE {condition}"
+        ))?
+        .query_map([], |row| Ok((row.get(0)?, Vec::new())))?
         .collect::<rusqlite::Result<_>>()?;
+    if ids.is_empty() {
+        return Ok(ids);
+    }
     // There is no index on the run of a test: all are gone over once.
     let mut query =
         db.prepare("SELECT benchmark_run_id, id FROM test_results WHERE id >= ?1 ORDER BY id")?;
-    let mut rows = query.query([test])?;
+    let mut rows = query.query([first_test])?;
     while let Some(row) = rows.next()? {
         if let ValueRef::Integer(run) = row.get_ref(0)?
             && let Some(tests) = ids.get_mut(&run)
@@ -96,9 +84,7 @@ fn insert(db: &Connection, ids: &Ids) -> rusqlite::Result<()> {
         let SiteRun {
             run, measured_at, ..
         } = read(db, id, tests, Odd::Unknown)?;
-        insert_own(db, id, &run, &Keys::of(&run), tests)?;
-        db.prepare_cached("UPDATE localstore_runs SET measured_at = ?2 WHERE run_id = ?1")?
-            .execute((id, measured_at))?;
+        insert_own(db, id, &run, &Keys::of(&run), tests, Some(measured_at))?;
     }
     Ok(())
 }
@@ -280,4 +266,45 @@ fn test(cells: Cells<'_, '_>, model: &Model) -> rusqlite::Result<Test> {
         model: model.clone(),
         ..Test::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::store::migrations::migrate;
+
+    /// What it takes to show so many runs, in hundreds of steps of SQLite.
+    fn steps(runs: u32) -> u64 {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        let each = format!("WITH x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x LIMIT {runs})");
+        db.execute_batch(&format!(
+            "INSERT INTO benchmark_runs (id, avg_prompt_tps, avg_gen_tps, avg_ttft_ms,
+                 performance_score)
+             {each} SELECT n, 1, 2, 3, 4 FROM x;
+             INSERT INTO test_results (benchmark_run_id, name, n_prompt, n_gen, prompt_tps)
+             {each} SELECT n, 'pp16', 16, 0, n FROM x"
+        ))
+        .unwrap();
+        let steps = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&steps);
+        db.progress_handler(
+            100,
+            Some(move || {
+                count.fetch_add(1, Ordering::Relaxed);
+                false
+            }),
+        );
+        show(&db).unwrap();
+        steps.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn showing_four_times_the_runs_takes_four_times_the_steps() {
+        let (some, more) = (steps(500), steps(2000));
+        assert!(more < 6 * some, "{some} {more}");
+    }
 }

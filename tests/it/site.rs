@@ -258,3 +258,35 @@ fn an_older_store_shows_them_too() {
     let list = sandbox.run(["list", "-o", "jsonl"]).text();
     assert_eq!(list.lines().count(), 7);
 }
+
+/// What the site refers to may be missing there: its run is taken up, and counts in no score.
+#[test]
+fn a_run_whose_rows_are_missing_stops_no_write() {
+    for lost in [
+        "UPDATE benchmark_runs SET accelerator_id = 777 WHERE id = 9",
+        "UPDATE benchmark_runs SET model_variant_id = 777 WHERE id = 9",
+        "INSERT INTO model_variants (id, model_id, quantization) VALUES (777, 777, 'Q4');
+         UPDATE benchmark_runs SET model_variant_id = 777 WHERE id = 9",
+    ] {
+        let sandbox = inserted();
+        sandbox
+            .db()
+            .execute_batch(&format!("PRAGMA foreign_keys = OFF; {lost}"))
+            .unwrap();
+        score(&sandbox);
+        sandbox.run(["tag", "seen", "9"]).ok();
+        sandbox.add(["golden/second-gpu.json"]);
+        let list = sandbox.run(["list", "-o", "jsonl"]).text();
+        assert_eq!(list.lines().count(), 13, "{lost}");
+        // The row that is missing is named, and nothing follows from it.
+        for args in [&["check"][..], &["check", "--repair"]] {
+            let said = sandbox.run(args).text();
+            assert_eq!(said.lines().count(), 2, "{lost}: {said}");
+            assert!(
+                said.contains(" 777") || said.contains(" 9: refers to a row of "),
+                "{said}"
+            );
+        }
+        sandbox.run(["rm", "-y", "9"]).ok();
+    }
+}
