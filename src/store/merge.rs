@@ -208,7 +208,7 @@ fn migrated(db: &Connection, path: &Path) -> rusqlite::Result<Connection> {
 fn own_run(db: &Connection, id: i64) -> rusqlite::Result<Foreign> {
     let head: (bool, Option<String>, i64) = db
         .prepare_cached(&format!(
-            "SELECT b.id IS NOT NULL, datetime({CREATED_AT}), r.measured_at
+            "SELECT b.id IS NOT NULL, {CREATED_AT}, r.measured_at
              FROM localstore_runs r LEFT JOIN benchmark_runs b ON b.id = r.run_id
              WHERE r.run_id = ?1"
         ))?
@@ -222,7 +222,7 @@ fn own_run(db: &Connection, id: i64) -> rusqlite::Result<Foreign> {
         .collect::<rusqlite::Result<_>>()?;
     Ok(Foreign {
         run: own::read_foreign(db, id)?,
-        created_at: created_at.ok_or_else(|| refused("created_at is no date"))?,
+        created_at: created_at.ok_or_else(no_date)?,
         measured_at,
         tags,
         submission: submission(db, id).map_err(|error| {
@@ -235,6 +235,10 @@ fn own_run(db: &Connection, id: i64) -> rusqlite::Result<Foreign> {
     })
 }
 
+fn no_date() -> rusqlite::Error {
+    refused("created_at is no date")
+}
+
 /// A run of which only the public tables know.
 fn site_run(db: &Connection, id: i64, tests: &[i64]) -> rusqlite::Result<Foreign> {
     let SiteRun {
@@ -244,8 +248,8 @@ fn site_run(db: &Connection, id: i64, tests: &[i64]) -> rusqlite::Result<Foreign
     } = site::read(db, id, tests, Odd::Refused)?;
     Ok(Foreign {
         run,
-        created_at,
-        measured_at,
+        created_at: created_at.ok_or_else(no_date)?,
+        measured_at: measured_at.ok_or_else(no_date)?,
         tags: Vec::new(),
         submission: None,
     })

@@ -12,14 +12,15 @@ use super::rows::{CREATED_AT, Cells, Odd, refused};
 use super::runs::{insert_own, score_key, summary};
 use super::scores::{Change, Ledger};
 use crate::model::{
-    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test, Text,
+    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test,
 };
 
 /// A run that the site keeps.
 pub struct SiteRun {
     pub run: Run,
-    pub created_at: String,
-    pub measured_at: i64,
+    /// `None` if the site's own date is none; so with the next.
+    pub created_at: Option<String>,
+    pub measured_at: Option<i64>,
 }
 
 /// The ids of runs, each with those of its tests.
@@ -66,9 +67,17 @@ pub fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Resul
     Ok(ids)
 }
 
-/// Makes our rows for the runs that the site has inserted, and counts them.
+/// Makes our rows for the runs that the site has inserted, and counts them. One without a date
+/// gets this moment's.
 pub fn adopt(db: &Connection) -> rusqlite::Result<()> {
     let ids = inserted(db)?;
+    for id in ids.keys() {
+        db.prepare_cached(&format!(
+            "UPDATE benchmark_runs AS b SET created_at = CURRENT_TIMESTAMP
+             WHERE id = ?1 AND {CREATED_AT} IS NULL"
+        ))?
+        .execute([id])?;
+    }
     insert(db, &ids)?;
     let mut scores = Ledger::default();
     for &id in ids.keys() {
@@ -84,7 +93,14 @@ fn insert(db: &Connection, ids: &Ids) -> rusqlite::Result<()> {
         let SiteRun {
             run, measured_at, ..
         } = read(db, id, tests, Odd::Unknown)?;
-        insert_own(db, id, &run, &Keys::of(&run), tests, Some(measured_at))?;
+        insert_own(
+            db,
+            id,
+            &run,
+            &Keys::of(&run),
+            tests,
+            measured_at.or(Some(0)),
+        )?;
     }
     Ok(())
 }
@@ -144,7 +160,7 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
     let strict = odd == Odd::Refused;
     let (mut site, model) = db
         .prepare_cached(&format!(
-            "SELECT datetime({CREATED_AT}), unixepoch({CREATED_AT}),
+            "SELECT {CREATED_AT}, unixepoch({CREATED_AT}),
                     CASE WHEN r.id IS NOT b.runtime_id THEN 'runtime'
                          WHEN s.id IS NOT b.system_id THEN 'system'
                          WHEN a.id IS NOT b.accelerator_id THEN 'accelerator'
@@ -163,11 +179,7 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
         ))?
         .query_row([id], |row| {
             let cells = Cells { row, odd };
-            let measured_at: Option<i64> = row.get(1)?;
             let lost: Option<String> = row.get(2)?;
-            if strict && measured_at.is_none() {
-                return Err(refused("created_at is no date"));
-            }
             if strict && let Some(lost) = lost {
                 return Err(refused(format!("the row of its {lost} is missing")));
             }
@@ -177,12 +189,8 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
                     tests: Vec::with_capacity(tests.len()),
                     environment: environment(cells)?,
                 },
-                created_at: cells
-                    .text(0)?
-                    .as_ref()
-                    .map(Text::to_string)
-                    .unwrap_or_default(),
-                measured_at: measured_at.unwrap_or_default(),
+                created_at: row.get(0)?,
+                measured_at: row.get(1)?,
             };
             let model = Model {
                 model_name: cells.text(16)?,

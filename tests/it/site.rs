@@ -290,3 +290,59 @@ fn a_run_whose_rows_are_missing_stops_no_write() {
         sandbox.run(["rm", "-y", "9"]).ok();
     }
 }
+
+/// No date is none: it is named, not made up, and the next write gives one.
+#[test]
+fn a_date_that_is_none_stops_nothing() {
+    for date in [
+        "CAST(x'ff41' AS TEXT)",
+        "'garbage'",
+        "'now'",
+        "'2025' || char(10, 27)",
+        "x'ff00'",
+        "1.5",
+        "NULL",
+    ] {
+        let sandbox = inserted();
+        sandbox
+            .db()
+            .execute_batch(&format!(
+                "UPDATE benchmark_runs SET created_at = {date} WHERE id IN (1, 9)"
+            ))
+            .unwrap();
+        let dates = || -> Vec<serde_json::Value> {
+            let list = sandbox.run(["list", "--sort", "added", "-o", "jsonl"]).ok();
+            let list = String::from_utf8(list).unwrap();
+            let lines = list.lines().map(serde_json::from_str::<serde_json::Value>);
+            let lines: Vec<_> = lines.map(Result::unwrap).collect();
+            let of =
+                |id: i64| lines.iter().find(|line| line["id"] == id).unwrap()["added_at"].clone();
+            vec![of(1), of(9)]
+        };
+        assert_eq!(
+            dates(),
+            [serde_json::Value::Null, serde_json::Value::Null],
+            "{date}"
+        );
+        let csv = sandbox.run(["list", "-o", "csv"]).text();
+        assert_eq!(csv.lines().count(), 13, "{date}: {csv}");
+        assert!(!csv.contains('\u{1b}'), "{csv}");
+        sandbox.run(["best"]).ok();
+        let said = sandbox.run(["check"]).text();
+        for id in [1, 9] {
+            assert!(
+                said.contains(&format!("run {id}: created_at is no date\n")),
+                "{date}: {said}"
+            );
+        }
+        sandbox.run(["tag", "seen", "2"]).ok();
+        let taken_up = dates();
+        assert!(
+            taken_up[0].is_null() && taken_up[1].is_string(),
+            "{taken_up:?}"
+        );
+        sandbox.run(["check", "--repair"]).ok();
+        assert_eq!(dates()[1], taken_up[1]);
+        assert!(dates()[0].is_string());
+    }
+}
