@@ -18,6 +18,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::model::{Run, Submission, SubmissionState};
+use crate::submit::Site;
 
 /// A run of the other file, with what is known of it besides.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub struct Foreign {
     submission: Option<Submission>,
 }
 
-/// A run of the other file that cannot be taken over.
+/// A run of the other file that cannot be taken over, or a part of it.
 #[derive(Debug)]
 pub struct Refused {
     /// Its id there.
@@ -46,6 +47,8 @@ pub struct Batch {
     pub runs: Vec<Foreign>,
     /// The others.
     pub refused: Vec<Refused>,
+    /// Of those that can be taken over, what cannot.
+    pub left_out: Vec<Refused>,
 }
 
 /// The most runs of a batch, which ends earlier where they are large.
@@ -148,7 +151,12 @@ impl ForeignFile {
             && let Some((id, run)) = self.next_run()?
         {
             match run {
-                Ok(foreign) => {
+                Ok(mut foreign) => {
+                    if let Some(flaw) = foreign.submission.as_ref().and_then(flaw) {
+                        foreign.submission = None;
+                        let why = format!("its submission is left out: {flaw}");
+                        batch.left_out.push(Refused { id, why });
+                    }
                     bytes += foreign.run.bytes();
                     batch.runs.push(foreign);
                 }
@@ -237,6 +245,28 @@ fn own_run(db: &Connection, id: i64) -> rusqlite::Result<Foreign> {
 
 fn no_date() -> rusqlite::Error {
     refused("created_at is no date")
+}
+
+/// What no command here would have noted of sending a run.
+fn flaw(submission: &Submission) -> Option<&'static str> {
+    let is_link = match (&submission.link, submission.remote_id) {
+        (None, None) => true,
+        (Some(link), Some(id)) => Site::of_link(link, id).is_some(),
+        _ => false,
+    };
+    let is_site = |site: &String| {
+        site.parse()
+            .is_ok_and(|parsed: Site| parsed.as_str() == site)
+    };
+    if !is_link {
+        Some("link is not that of a result")
+    } else if !submission.site.as_ref().is_none_or(is_site) {
+        Some("site is not the address of a site")
+    } else if submission.attempts < 0 {
+        Some("attempts is negative")
+    } else {
+        None
+    }
 }
 
 /// A run of which only the public tables know.
