@@ -346,3 +346,34 @@ fn a_date_that_is_none_stops_nothing() {
         assert!(dates()[0].is_string());
     }
 }
+
+/// Its averages are all that is known of it.
+#[test]
+fn a_run_without_tests_is_taken_up_too() {
+    let sandbox = inserted();
+    sandbox
+        .db()
+        .execute_batch("DELETE FROM test_results WHERE benchmark_run_id = 10")
+        .unwrap();
+    let said = sandbox.run(["check"]).text();
+    assert!(
+        said.starts_with("4 runs inserted by the LocalScore site: "),
+        "{said}"
+    );
+    let listed = || -> serde_json::Value {
+        let list = sandbox.run(["list", "-o", "jsonl"]).text();
+        assert_eq!(list.lines().count(), 12, "{list}");
+        serde_json::from_str(list.lines().nth(2).unwrap()).unwrap()
+    };
+    let line = listed();
+    assert_eq!((&line["id"], &line["tests"]), (&10.into(), &0.into()));
+    assert_eq!(line["partial"], true);
+    sandbox.run(["tag", "seen", "1"]).ok();
+    assert_eq!(listed(), line);
+    sandbox.add(["golden/second-gpu.json"]);
+    sandbox.run(["check"]).ok();
+    sandbox.run(["show", "10"]).ok();
+    sandbox.run(["export", "10", "-o", "jsonl"]).ok();
+    sandbox.run(["rm", "-y", "10"]).ok();
+    sandbox.run(["check"]).ok();
+}
