@@ -25,11 +25,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
-    let location = &context.location;
-    let same = |path: &PathBuf| std::fs::canonicalize(path).ok();
-    if same(&args.file).is_some_and(|file| same(&location.path) == Some(file)) {
-        return Err(Error::new(args.file.display(), "this is the store itself"));
-    }
+    context.location.refuse(&args.file)?;
     let mut file = ForeignFile::open(&args.file)?;
     let mut target = Target::open(args, context)?;
     // On a terminal the lines tell how far it is.

@@ -14,7 +14,7 @@ use super::submissions::submission;
 use super::tags::check_tag;
 use super::{
     SAVE, Store, connect_readonly, distrust, failure, is_about_a_value, own, reason,
-    refuse_what_is_not_ours,
+    refuse_no_file, refuse_what_is_not_ours,
 };
 use crate::error::{Error, Result};
 use crate::model::{Run, Submission, SubmissionState};
@@ -72,14 +72,8 @@ impl ForeignFile {
     /// Opens a store or a LocalScore database.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |error: rusqlite::Error| failure(path, &error);
-        match std::fs::metadata(path) {
-            Ok(file) if file.is_dir() => return Err(Error::new(path.display(), "is a directory")),
-            Ok(file) if !file.is_file() => {
-                return Err(Error::new(path.display(), "this is not a file"));
-            }
-            Ok(_) => {}
-            Err(error) => return Err(Error::file(path, &error)),
-        }
+        refuse_no_file(path)?;
+        std::fs::metadata(path).map_err(|error| Error::file(path, &error))?;
         let bound = |db: &Connection| distrust::bound(db, path);
         let (mut db, schema) = connect_readonly(path, &bound).map_err(failed)?;
         let is_store = matches!(schema, Schema::Version(_));

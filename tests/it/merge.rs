@@ -223,6 +223,7 @@ fn what_has_no_runs_is_refused_in_a_line() {
         "no database, but a text that is long enough to be looked at",
     );
     let own = sandbox.store();
+    std::fs::hard_link(&own, sandbox.path().join("link")).unwrap();
     let other = sandbox.path().join("other");
     rusqlite::Connection::open(&other)
         .unwrap()
@@ -233,6 +234,7 @@ fn what_has_no_runs_is_refused_in_a_line() {
         ("text".as_ref(), "this is not a database"),
         (".".as_ref(), "is a directory"),
         (own.as_os_str(), "this is the store itself"),
+        ("link".as_ref(), "this is the store itself"),
         (
             other.as_os_str(),
             "neither a file of localstore or llamafile nor a LocalScore database",
