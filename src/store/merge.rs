@@ -125,7 +125,7 @@ impl ForeignFile {
         if self.own.is_none() && self.site.is_some() {
             return Ok(0);
         }
-        // Not '*', whose only step no limit interrupts.
+        // count(*) is a single opcode, which the progress handler cannot interrupt.
         self.db
             .query_row("SELECT count(id) FROM benchmark_runs", [], |row| row.get(0))
             .map_err(|error| failure(&self.path, &error))
@@ -133,8 +133,8 @@ impl ForeignFile {
 
     /// The next runs in the order of their ids; none at the end.
     pub fn next_batch(&mut self) -> Result<Batch> {
-        let path = self.path.clone();
-        self.read_batch().map_err(|error| failure(&path, &error))
+        self.read_batch()
+            .map_err(|error| failure(&self.path, &error))
     }
 
     fn read_batch(&mut self) -> rusqlite::Result<Batch> {
@@ -302,7 +302,7 @@ fn merge(db: &Connection, shared: &mut Shared, foreign: &Foreign) -> rusqlite::R
         db.prepare_cached("UPDATE benchmark_runs SET created_at = ?2 WHERE id = ?1")?
             .execute((added.id, &foreign.created_at))?;
     }
-    // A tag that could not be given here is none.
+    // Skip tags that `tag` would refuse.
     for tag in foreign.tags.iter().filter(|tag| check_tag(tag).is_ok()) {
         db.prepare_cached(
             "INSERT INTO localstore_tags (tag, run_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
