@@ -98,7 +98,11 @@ fn write(
                 let label = jsonl::Label {
                     id,
                     tags: &listed.tags,
-                    added_at: super::rfc3339(&listed.added_at),
+                    added_at: listed
+                        .added_at
+                        .as_deref()
+                        .map(super::rfc3339)
+                        .unwrap_or_default(),
                     link: listed.link.as_deref(),
                 };
                 jsonl::write(out, &label, &run)

@@ -192,7 +192,7 @@ fn submission_cell(submission: Option<&Submission>) -> String {
 struct Line {
     id: i64,
     measured_at: String,
-    added_at: String,
+    added_at: Option<String>,
     model: Option<String>,
     quant: Option<String>,
     accelerator: Option<String>,
@@ -247,7 +247,7 @@ impl Line {
         [
             self.id.to_string(),
             self.measured_at,
-            self.added_at,
+            self.added_at.unwrap_or_default(),
             self.model.unwrap_or_default(),
             self.quant.unwrap_or_default(),
             self.accelerator.unwrap_or_default(),
@@ -279,7 +279,7 @@ impl From<&Listed> for Line {
         Self {
             id: run.id,
             measured_at: super::time(run.measured_at).unwrap_or_default(),
-            added_at: super::rfc3339(&run.added_at),
+            added_at: run.added_at.as_deref().map(super::rfc3339),
             model: text(&run.model),
             quant: text(&run.quant),
             accelerator: text(&run.accelerator),

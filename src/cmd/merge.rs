@@ -13,7 +13,7 @@ use crate::store::{Foreign, ForeignChat, ForeignFile, MergedChat, Refused, Store
 /// With their dates, tags and submissions, and none twice: a run that is here already is completed,
 /// if the other file knows more of it. What waits to be submitted there waits there alone. A chat
 /// that is here already gets the messages that it lacks. A run that is damaged there is named and
-/// left out, and the exit code is 1. The other file is not changed. Merging again changes nothing.
+/// left out, or its submission alone, and the exit code is 1. The other file is not changed. Merging again changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore merge laptop.sqlite3 --dry-run")]
 pub struct Args {
@@ -25,11 +25,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
-    let location = &context.location;
-    let same = |path: &PathBuf| std::fs::canonicalize(path).ok();
-    if same(&args.file).is_some_and(|file| same(&location.path) == Some(file)) {
-        return Err(Error::new(args.file.display(), "this is the store itself"));
-    }
+    context.location.refuse(&args.file)?;
     let mut file = ForeignFile::open(&args.file)?;
     let mut target = Target::open(args, context)?;
     // On a terminal the lines tell how far it is.
@@ -40,6 +36,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     };
     let mut counts = [0_u64; 3];
     let mut refused = 0;
+    let mut is_whole = true;
     loop {
         // A batch is stored whole or not at all, and merging again takes over the rest.
         let batch = file.next_batch()?;
@@ -47,8 +44,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
             break;
         }
         let merged = target.take(&batch.runs)?;
-        for Refused { id, why } in &batch.refused {
-            refused += 1;
+        refused += batch.refused.len() as u64;
+        for Refused { id, why } in batch.refused.iter().chain(&batch.left_out) {
+            is_whole = false;
             note(&format!("{}: run {id}: {why}", args.file.display()));
         }
         for (foreign, (id, stored)) in batch.runs.iter().zip(&merged) {
@@ -79,7 +77,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         "{all} runs: {new} new, {completed} completed, {known} known{end}"
     )
     .map_err(|error| Error::stdout(&error))?;
-    if refused > 0 {
+    if !is_whole {
         return Err(Error::reported());
     }
     Ok(())

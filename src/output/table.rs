@@ -149,8 +149,8 @@ pub fn markdown(text: &str) -> String {
     escaped
 }
 
-/// The text made printable and, if it is wider than this on a terminal, cut. It takes no time for
-/// what is far beyond.
+/// The text made printable and, if it is wider than this on a terminal, cut. Text far beyond
+/// the width is not even looked at.
 #[must_use]
 pub fn shortened(text: &str, columns: usize) -> Cow<'_, str> {
     let most = text.char_indices().nth(columns.saturating_mul(MARKS));

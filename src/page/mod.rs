@@ -50,7 +50,7 @@ pub struct Part {
     pub tables: Vec<Table>,
 }
 
-/// A text that came from outside. One that is longer than any that people wrote is cut.
+/// A text that came from outside. Absurdly long text is cut.
 #[derive(Debug, Clone, Copy)]
 struct Words<'a>(&'a str);
 

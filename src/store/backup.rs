@@ -13,8 +13,8 @@ const PAGES: i32 = 1024;
 
 impl Store {
     /// Copies the store, as it is at this moment, into the empty file at `file`, which is to become
-    /// `target`, and has SQLite look whether the copy is whole. `go_on` is told how many pages are done, and of how many;
-    /// where it says no, the copy is left as it is, and the answer is no.
+    /// `target`, and has SQLite look whether the copy is whole. `go_on` is told how many pages are
+    /// done, and of how many; where it says no, the copy is left as it is, and the answer is no.
     ///
     /// Others can write meanwhile: what is copied is what the reading transaction of this store
     /// sees, so the copy needs not begin again.

@@ -14,10 +14,11 @@ use super::submissions::submission;
 use super::tags::check_tag;
 use super::{
     SAVE, Store, connect_readonly, distrust, failure, is_about_a_value, own, reason,
-    refuse_what_is_not_ours,
+    refuse_no_file, refuse_what_is_not_ours,
 };
 use crate::error::{Error, Result};
 use crate::model::{Run, Submission, SubmissionState};
+use crate::submit::Site;
 
 /// A run of the other file, with what is known of it besides.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub struct Foreign {
     submission: Option<Submission>,
 }
 
-/// A run of the other file that cannot be taken over.
+/// A run of the other file that cannot be taken over, or a part of it.
 #[derive(Debug)]
 pub struct Refused {
     /// Its id there.
@@ -46,6 +47,8 @@ pub struct Batch {
     pub runs: Vec<Foreign>,
     /// The others.
     pub refused: Vec<Refused>,
+    /// Of those that can be taken over, what cannot.
+    pub left_out: Vec<Refused>,
 }
 
 /// The most runs of a batch, which ends earlier where they are large.
@@ -69,14 +72,8 @@ impl ForeignFile {
     /// Opens a store or a LocalScore database.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |error: rusqlite::Error| failure(path, &error);
-        match std::fs::metadata(path) {
-            Ok(file) if file.is_dir() => return Err(Error::new(path.display(), "is a directory")),
-            Ok(file) if !file.is_file() => {
-                return Err(Error::new(path.display(), "this is not a file"));
-            }
-            Ok(_) => {}
-            Err(error) => return Err(Error::file(path, &error)),
-        }
+        refuse_no_file(path)?;
+        std::fs::metadata(path).map_err(|error| Error::file(path, &error))?;
         let bound = |db: &Connection| distrust::bound(db, path);
         let (mut db, schema) = connect_readonly(path, &bound).map_err(failed)?;
         let is_store = matches!(schema, Schema::Version(_));
@@ -128,7 +125,7 @@ impl ForeignFile {
         if self.own.is_none() && self.site.is_some() {
             return Ok(0);
         }
-        // Not '*', whose only step no limit interrupts.
+        // count(*) is a single opcode, which the progress handler cannot interrupt.
         self.db
             .query_row("SELECT count(id) FROM benchmark_runs", [], |row| row.get(0))
             .map_err(|error| failure(&self.path, &error))
@@ -136,8 +133,8 @@ impl ForeignFile {
 
     /// The next runs in the order of their ids; none at the end.
     pub fn next_batch(&mut self) -> Result<Batch> {
-        let path = self.path.clone();
-        self.read_batch().map_err(|error| failure(&path, &error))
+        self.read_batch()
+            .map_err(|error| failure(&self.path, &error))
     }
 
     fn read_batch(&mut self) -> rusqlite::Result<Batch> {
@@ -148,7 +145,12 @@ impl ForeignFile {
             && let Some((id, run)) = self.next_run()?
         {
             match run {
-                Ok(foreign) => {
+                Ok(mut foreign) => {
+                    if let Some(flaw) = foreign.submission.as_ref().and_then(flaw) {
+                        foreign.submission = None;
+                        let why = format!("its submission is left out: {flaw}");
+                        batch.left_out.push(Refused { id, why });
+                    }
                     bytes += foreign.run.bytes();
                     batch.runs.push(foreign);
                 }
@@ -184,7 +186,7 @@ impl ForeignFile {
                 let ids = if self.is_store {
                     site::inserted(&self.db)?
                 } else {
-                    site::ids(&self.db, (i64::MIN, i64::MIN))?
+                    site::ids(&self.db, "1", i64::MIN)?
                 };
                 none.insert(ids.into_iter())
             }
@@ -208,7 +210,7 @@ fn migrated(db: &Connection, path: &Path) -> rusqlite::Result<Connection> {
 fn own_run(db: &Connection, id: i64) -> rusqlite::Result<Foreign> {
     let head: (bool, Option<String>, i64) = db
         .prepare_cached(&format!(
-            "SELECT b.id IS NOT NULL, datetime({CREATED_AT}), r.measured_at
+            "SELECT b.id IS NOT NULL, {CREATED_AT}, r.measured_at
              FROM localstore_runs r LEFT JOIN benchmark_runs b ON b.id = r.run_id
              WHERE r.run_id = ?1"
         ))?
@@ -222,7 +224,7 @@ fn own_run(db: &Connection, id: i64) -> rusqlite::Result<Foreign> {
         .collect::<rusqlite::Result<_>>()?;
     Ok(Foreign {
         run: own::read_foreign(db, id)?,
-        created_at: created_at.ok_or_else(|| refused("created_at is no date"))?,
+        created_at: created_at.ok_or_else(no_date)?,
         measured_at,
         tags,
         submission: submission(db, id).map_err(|error| {
@@ -235,6 +237,32 @@ fn own_run(db: &Connection, id: i64) -> rusqlite::Result<Foreign> {
     })
 }
 
+fn no_date() -> rusqlite::Error {
+    refused("created_at is no date")
+}
+
+/// What no command here would have noted of sending a run.
+fn flaw(submission: &Submission) -> Option<&'static str> {
+    let is_link = match (&submission.link, submission.remote_id) {
+        (None, None) => true,
+        (Some(link), Some(id)) => Site::of_link(link, id).is_some(),
+        _ => false,
+    };
+    let is_site = |site: &String| {
+        site.parse()
+            .is_ok_and(|parsed: Site| parsed.as_str() == site)
+    };
+    if !is_link {
+        Some("link is not that of a result")
+    } else if !submission.site.as_ref().is_none_or(is_site) {
+        Some("site is not the address of a site")
+    } else if submission.attempts < 0 {
+        Some("attempts is negative")
+    } else {
+        None
+    }
+}
+
 /// A run of which only the public tables know.
 fn site_run(db: &Connection, id: i64, tests: &[i64]) -> rusqlite::Result<Foreign> {
     let SiteRun {
@@ -244,8 +272,8 @@ fn site_run(db: &Connection, id: i64, tests: &[i64]) -> rusqlite::Result<Foreign
     } = site::read(db, id, tests, Odd::Refused)?;
     Ok(Foreign {
         run,
-        created_at,
-        measured_at,
+        created_at: created_at.ok_or_else(no_date)?,
+        measured_at: measured_at.ok_or_else(no_date)?,
         tags: Vec::new(),
         submission: None,
     })
@@ -269,14 +297,12 @@ impl Store {
 }
 
 fn merge(db: &Connection, shared: &mut Shared, foreign: &Foreign) -> rusqlite::Result<Added> {
-    let added = add(db, shared, &foreign.run)?;
+    let added = add(db, shared, &foreign.run, Some(foreign.measured_at))?;
     if added.is_new() {
         db.prepare_cached("UPDATE benchmark_runs SET created_at = ?2 WHERE id = ?1")?
             .execute((added.id, &foreign.created_at))?;
-        db.prepare_cached("UPDATE localstore_runs SET measured_at = ?2 WHERE run_id = ?1")?
-            .execute((added.id, foreign.measured_at))?;
     }
-    // A tag that could not be given here is none.
+    // Skip tags that `tag` would refuse.
     for tag in foreign.tags.iter().filter(|tag| check_tag(tag).is_ok()) {
         db.prepare_cached(
             "INSERT INTO localstore_tags (tag, run_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",

@@ -98,7 +98,7 @@ fn version_of_tables(db: &Connection) -> rusqlite::Result<Option<i64>> {
             .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?
             .query_map([], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
-        if has(db, &fresh, &tables)? && (version != HASHES || has_hashes(db)?) {
+        if has(db, &fresh, &tables)? && (version != CORE_IS_BYTES || core_is_bytes(db)?) {
             return Ok(Some(version.cast_signed() as i64));
         }
     }
@@ -106,10 +106,10 @@ fn version_of_tables(db: &Connection) -> rusqlite::Result<Option<i64>> {
 }
 
 /// The version from which on `core` is bytes, which its columns do not tell.
-const HASHES: usize = 3;
+const CORE_IS_BYTES: usize = 3;
 
 /// Whether `core` is bytes. Where there is no run, the migration can be done again.
-fn has_hashes(db: &Connection) -> rusqlite::Result<bool> {
+fn core_is_bytes(db: &Connection) -> rusqlite::Result<bool> {
     db.prepare("SELECT 1 FROM localstore_runs WHERE typeof(core) = 'blob' LIMIT 1")?
         .exists([])
 }

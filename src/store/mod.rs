@@ -91,11 +91,12 @@ impl Location {
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 impl Location {
-    /// Refuses to write a document or a copy to what is the store, or belongs to it.
+    /// Refuses what is the store, or belongs to it, where another file is meant.
     pub fn refuse(&self, target: &Path) -> Result<()> {
         let (store, file) = (real(&self.path), real(target));
         let is_beside = |ending: &&str| file == with_ending(&store, ending);
-        if file == store || BESIDE.iter().any(is_beside) {
+        let is_linked = identity(&file).is_some_and(|file| Some(file) == identity(&store));
+        if file == store || is_linked || BESIDE.iter().any(is_beside) {
             return Err(Error::new(target.display(), "this is the store itself"));
         }
         Ok(())
@@ -229,10 +230,8 @@ impl Store {
     /// The same without what our tables do not hold yet.
     pub fn open_as_is(location: &Location) -> Result<Self> {
         let path = &location.path;
+        refuse_no_file(path)?;
         match std::fs::metadata(path) {
-            Ok(file) if file.is_dir() => {
-                return Err(Error::new(path.display(), "is a directory"));
-            }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::new(path.display(), "there is no store")
@@ -244,10 +243,19 @@ impl Store {
         refuse_what_is_not_ours(path, schema)?;
         match schema {
             Schema::Version(version) if version < migrations::CURRENT => {
+                let is_readonly = db.is_readonly(rusqlite::MAIN_DB);
+                let is_readonly = is_readonly.map_err(|error| failure(path, &error))?;
                 drop(db);
-                let hint = "a store of an older version is brought up to date before it is read: \
-                            copy it to where it can be written";
-                let mut store = Self::open(location).map_err(|error| error.hint(hint))?;
+                let mut store = Self::open(location).map_err(|error| {
+                    if is_readonly {
+                        error.hint(
+                            "a store of an older version is brought up to date before it is read: \
+                             copy it to where it can be written",
+                        )
+                    } else {
+                        error
+                    }
+                })?;
                 store.read_one_moment()?;
                 Ok(store)
             }
@@ -287,12 +295,20 @@ impl Store {
     }
 }
 
+/// Refuses what is there and is no regular file: SQLite would wait for a pipe without end.
+fn refuse_no_file(path: &Path) -> Result<()> {
+    let why = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => "is a directory",
+        Ok(found) if !found.is_file() => "this is not a file",
+        _ => return Ok(()),
+    };
+    Err(Error::new(path.display(), why))
+}
+
 /// Makes the folder and an empty file that only its user may read, where there is none.
 fn create(path: &Path) -> Result<()> {
     let failed = |error: &io::Error| Error::file(path, error);
-    if path.is_dir() {
-        return Err(Error::new(path.display(), "is a directory"));
-    }
+    refuse_no_file(path)?;
     if path.exists() {
         return Ok(());
     }

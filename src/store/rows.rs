@@ -5,12 +5,12 @@ use rusqlite::{Connection, Row};
 
 use crate::model::Text;
 
-/// `benchmark_runs.created_at` as `YYYY-MM-DD HH:MM:SS`. The column is declared an integer, so another
-/// program may have put seconds there.
-pub const CREATED_AT: &str = "coalesce(CASE typeof(b.created_at)
-    WHEN 'text' THEN b.created_at
-    WHEN 'integer' THEN datetime(b.created_at, 'unixepoch')
-    END, datetime('now'))";
+/// `benchmark_runs.created_at` as `YYYY-MM-DD HH:MM:SS`; null where it is no date. The column is
+/// declared an integer, so another program may have put seconds there. SQLite takes words such as
+/// 'now' for a date too.
+pub const CREATED_AT: &str = "CASE typeof(b.created_at)
+    WHEN 'text' THEN iif(b.created_at GLOB '[0-9]*', datetime(b.created_at), NULL)
+    WHEN 'integer' THEN datetime(b.created_at, 'unixepoch') END";
 
 /// A string: text where SQLite and other programs can take it as such, else a blob.
 pub struct SqlText<'a>(pub &'a Option<Text>);

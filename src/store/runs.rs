@@ -6,7 +6,7 @@ use super::fingerprint::Keys;
 use super::own::{configuration_id, environment_id, insert_tests, model_ids, read};
 use super::public::{Known, Public, public_text};
 use super::rows::{self, Bind};
-use super::scores::{Change, Ledger, ScoreKey, storable};
+use super::scores::{Change, Ledger, SCORED, ScoreKey, storable};
 use super::{Store, failure, site};
 use crate::error::{Error, Result};
 use crate::model::{Run, Summary, Test};
@@ -79,7 +79,7 @@ impl Store {
             let mut shared = Shared::default();
             let mut added = Vec::with_capacity(runs.len());
             for run in runs {
-                let one = add(db, &mut shared, run)?;
+                let one = add(db, &mut shared, run, None)?;
                 if let Some(tag) = tag {
                     db.prepare_cached(
                         "INSERT INTO localstore_tags (tag, run_id) VALUES (?1, ?2)
@@ -184,8 +184,14 @@ fn find(db: &Connection, run: &Run, keys: &Keys) -> rusqlite::Result<Option<i64>
     Ok(None)
 }
 
-/// Adds a run, or completes the one that it is another capture of.
-pub fn add(db: &Connection, shared: &mut Shared, run: &Run) -> rusqlite::Result<Added> {
+/// Adds a run, or completes the one that it is another capture of. A new one was measured then,
+/// else when it says, else now.
+pub fn add(
+    db: &Connection,
+    shared: &mut Shared,
+    run: &Run,
+    measured_at: Option<i64>,
+) -> rusqlite::Result<Added> {
     let keys = Keys::of(run);
     if let Some(id) = find(db, run, &keys)? {
         let stored = match read(db, id)?.completed_by(run) {
@@ -226,7 +232,7 @@ pub fn add(db: &Connection, shared: &mut Shared, run: &Run) -> rusqlite::Result<
     let last = db.last_insert_rowid();
     let test_result_ids: Vec<i64> = (last - count + 1..=last).collect();
 
-    insert_own(db, id, run, &keys, &test_result_ids)?;
+    insert_own(db, id, run, &keys, &test_result_ids, measured_at)?;
     if let Some(key) = public.score_key() {
         shared.scores.count(db, key, &summary, Change::Add)?;
     }
@@ -243,6 +249,7 @@ pub fn insert_own(
     run: &Run,
     keys: &Keys,
     test_result_ids: &[i64],
+    measured_at: Option<i64>,
 ) -> rusqlite::Result<()> {
     let environment_id = environment_id(db, &run.environment)?;
     let model_ids = model_ids(db, run)?;
@@ -262,7 +269,9 @@ pub fn insert_own(
         environment_id,
         model_ids.first(),
         run.is_partial(),
-        test_time(run).unwrap_or_else(|| jiff::Timestamp::now().as_second()),
+        measured_at
+            .or_else(|| test_time(run))
+            .unwrap_or_else(|| jiff::Timestamp::now().as_second()),
         configuration_id(db, run)?,
     ))?;
     insert_tests(db, id, run, &model_ids, test_result_ids)
@@ -405,10 +414,13 @@ pub fn summary(db: &Connection, id: i64) -> rusqlite::Result<Option<Summary>> {
     .optional()
 }
 
-/// The row of the score table that a run counts in.
+/// The row of the score table that a run counts in, if what it refers to is there.
 pub fn score_key(db: &Connection, id: i64) -> rusqlite::Result<Option<ScoreKey>> {
-    db.prepare_cached("SELECT accelerator_id, model_variant_id FROM benchmark_runs WHERE id = ?1")?
+    let key = db
+        .prepare_cached(&format!("SELECT a.id, v.id FROM {SCORED} WHERE b.id = ?1"))?
         .query_row([id], |row| Ok(ScoreKey::new(row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(key.flatten())
 }
 
 /// When the run began, as its first test tells: seconds since 1970.

@@ -10,6 +10,7 @@ use rusqlite::{Connection, Row};
 
 use super::exact_sum::ExactSum;
 use super::rows;
+use super::site::INSERTED;
 use crate::model::Summary;
 
 /// The row that a run counts in.
@@ -52,13 +53,14 @@ pub struct Sums {
     columns: [ExactSum; 4],
 }
 
-/// The runs that count in a row, and those that the site has inserted, which count once they are
-/// taken up.
-const RUNS: &str = "SELECT b.accelerator_id, b.model_variant_id, CAST(b.avg_prompt_tps AS REAL),
-        CAST(b.avg_gen_tps AS REAL), CAST(b.avg_ttft_ms AS REAL),
-        CAST(b.performance_score AS REAL), r.run_id IS NOT NULL AS counts
-    FROM benchmark_runs b LEFT JOIN localstore_runs r ON r.run_id = b.id
-    WHERE (counts OR b.id > (SELECT coalesce(max(run_id), 0) FROM localstore_runs))";
+/// The runs `b` that count: those whose accelerator and model are there, as in the site's own
+/// statement.
+pub const SCORED: &str = "benchmark_runs b JOIN accelerators a ON a.id = b.accelerator_id
+    JOIN model_variants v ON v.id = b.model_variant_id JOIN models m ON m.id = v.model_id";
+
+/// What is read of a run that counts.
+const COLUMNS: &str = "a.id, v.id, CAST(b.avg_prompt_tps AS REAL), CAST(b.avg_gen_tps AS REAL),
+    CAST(b.avg_ttft_ms AS REAL), CAST(b.performance_score AS REAL)";
 
 /// The rows that the runs of one transaction count in, each read once and written once.
 #[derive(Default)]
@@ -174,7 +176,8 @@ pub fn write(db: &Connection, key: ScoreKey, sums: &Sums) -> rusqlite::Result<()
 /// The sums of a row, computed from all its runs.
 fn compute(db: &Connection, key: ScoreKey) -> rusqlite::Result<Sums> {
     let mut query = db.prepare(&format!(
-        "{RUNS} AND counts AND b.accelerator_id = ?1 AND b.model_variant_id = ?2"
+        "SELECT {COLUMNS} FROM {SCORED} JOIN localstore_runs r ON r.run_id = b.id
+         WHERE a.id = ?1 AND v.id = ?2"
     ))?;
     let mut rows = query.query(key.ids())?;
     let mut sums = Sums::ZERO;
@@ -200,8 +203,10 @@ pub fn compute_all(
     mut row_of: impl FnMut(&Computed) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     let mut query = db.prepare(&format!(
-        "{RUNS} AND b.accelerator_id IS NOT NULL AND b.model_variant_id IS NOT NULL
-         ORDER BY b.accelerator_id, b.model_variant_id, counts DESC"
+        "SELECT {COLUMNS}, r.run_id IS NOT NULL AS counts
+         FROM {SCORED} LEFT JOIN localstore_runs r ON r.run_id = b.id
+         WHERE counts OR ({INSERTED})
+         ORDER BY a.id, v.id, counts DESC"
     ))?;
     let mut rows = query.query([])?;
     let mut group: Option<Computed> = None;

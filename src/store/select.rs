@@ -58,8 +58,8 @@ pub enum Sort {
 pub struct Listed {
     /// Its id.
     pub id: i64,
-    /// When it was added: `YYYY-MM-DD HH:MM:SS`, UTC.
-    pub added_at: String,
+    /// When it was added: `YYYY-MM-DD HH:MM:SS`, UTC; `None` where the store has no date.
+    pub added_at: Option<String>,
     /// When it was measured, else added: seconds since 1970.
     pub measured_at: i64,
     /// The model's name.

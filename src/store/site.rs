@@ -12,62 +12,51 @@ use super::rows::{CREATED_AT, Cells, Odd, refused};
 use super::runs::{insert_own, score_key, summary};
 use super::scores::{Change, Ledger};
 use crate::model::{
-    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test, Text,
+    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test,
 };
 
 /// A run that the site keeps.
 pub struct SiteRun {
     pub run: Run,
-    pub created_at: String,
-    pub measured_at: i64,
+    /// `None` if the site's own date is none; so with the next.
+    pub created_at: Option<String>,
+    pub measured_at: Option<i64>,
 }
 
 /// The ids of runs, each with those of its tests.
 pub type Ids = BTreeMap<i64, Vec<i64>>;
 
-/// The runs that the site has inserted since our last write. Where there are none, which two
-/// look-ups tell, nothing else is looked at.
+/// Whether the site has inserted the run `b` since our last write. A run whose row of ours is lost
+/// still has our tests: that is damage, for `check` to name.
+pub const INSERTED: &str = "b.id > (SELECT coalesce(max(run_id), 0) FROM localstore_runs)
+    AND NOT EXISTS (SELECT 1 FROM localstore_tests t WHERE t.run_id = b.id)";
+
+/// The runs that the site has inserted since our last write.
 pub fn inserted(db: &Connection) -> rusqlite::Result<Ids> {
-    let last_run: i64 = db
-        .prepare_cached("SELECT coalesce(max(run_id), 0) FROM localstore_runs")?
-        .query_row([], |row| row.get(0))?;
-    let last_id: i64 = db
-        .prepare_cached("SELECT coalesce(max(id), 0) FROM benchmark_runs")?
-        .query_row([], |row| row.get(0))?;
-    if last_id <= last_run {
-        return Ok(Ids::new());
-    }
     let last_test: i64 = db
         .prepare_cached(
-            "SELECT coalesce(max(test_result_id), 0) FROM localstore_tests WHERE run_id = ?1",
+            "SELECT coalesce(max(test_result_id), 0) FROM localstore_tests
+             WHERE run_id = (SELECT max(run_id) FROM localstore_runs)",
         )?
-        .query_row([last_run], |row| row.get(0))?;
-    let mut ids = ids(db, (last_run + 1, last_test.saturating_add(1)))?;
-    // A run of ours whose row is lost is damage, for `check` to name.
-    let mut is_ours = db.prepare_cached("SELECT 1 FROM localstore_tests WHERE run_id = ?1")?;
-    let mut ours = Vec::new();
-    for (&id, tests) in &ids {
-        if tests.is_empty() || is_ours.exists([id])? {
-            ours.push(id);
-        }
-    }
-    for id in ours {
-        ids.remove(&id);
-    }
-    Ok(ids)
+        .query_row([], |row| row.get(0))?;
+    ids(db, INSERTED, last_test.saturating_add(1))
 }
 
-/// The runs whose ids are not below the first of these, with those tests whose ids are not below
-/// the second.
-pub fn ids(db: &Connection, (run, test): (i64, i64)) -> rusqlite::Result<Ids> {
+/// The runs `b` of this condition, with those tests whose ids are not below `first_test`.
+pub fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Result<Ids> {
     let mut ids: Ids = db
-        .prepare("SELECT id FROM benchmark_runs WHERE id >= ?1")?
-        .query_map([run], |row| Ok((row.get(0)?, Vec::new())))?
+        .prepare_cached(&format!(
+            "SELECT b.id FROM benchmark_runs b WHERE {condition}"
+        ))?
+        .query_map([], |row| Ok((row.get(0)?, Vec::new())))?
         .collect::<rusqlite::Result<_>>()?;
+    if ids.is_empty() {
+        return Ok(ids);
+    }
     // There is no index on the run of a test: all are gone over once.
     let mut query =
         db.prepare("SELECT benchmark_run_id, id FROM test_results WHERE id >= ?1 ORDER BY id")?;
-    let mut rows = query.query([test])?;
+    let mut rows = query.query([first_test])?;
     while let Some(row) = rows.next()? {
         if let ValueRef::Integer(run) = row.get_ref(0)?
             && let Some(tests) = ids.get_mut(&run)
@@ -78,9 +67,17 @@ pub fn ids(db: &Connection, (run, test): (i64, i64)) -> rusqlite::Result<Ids> {
     Ok(ids)
 }
 
-/// Makes our rows for the runs that the site has inserted, and counts them.
+/// Makes our rows for the runs that the site has inserted, and counts them. One without a date
+/// gets this moment's.
 pub fn adopt(db: &Connection) -> rusqlite::Result<()> {
     let ids = inserted(db)?;
+    for id in ids.keys() {
+        db.prepare_cached(&format!(
+            "UPDATE benchmark_runs AS b SET created_at = CURRENT_TIMESTAMP
+             WHERE id = ?1 AND {CREATED_AT} IS NULL"
+        ))?
+        .execute([id])?;
+    }
     insert(db, &ids)?;
     let mut scores = Ledger::default();
     for &id in ids.keys() {
@@ -96,9 +93,14 @@ fn insert(db: &Connection, ids: &Ids) -> rusqlite::Result<()> {
         let SiteRun {
             run, measured_at, ..
         } = read(db, id, tests, Odd::Unknown)?;
-        insert_own(db, id, &run, &Keys::of(&run), tests)?;
-        db.prepare_cached("UPDATE localstore_runs SET measured_at = ?2 WHERE run_id = ?1")?
-            .execute((id, measured_at))?;
+        insert_own(
+            db,
+            id,
+            &run,
+            &Keys::of(&run),
+            tests,
+            measured_at.or(Some(0)),
+        )?;
     }
     Ok(())
 }
@@ -158,7 +160,7 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
     let strict = odd == Odd::Refused;
     let (mut site, model) = db
         .prepare_cached(&format!(
-            "SELECT datetime({CREATED_AT}), unixepoch({CREATED_AT}),
+            "SELECT {CREATED_AT}, unixepoch({CREATED_AT}),
                     CASE WHEN r.id IS NOT b.runtime_id THEN 'runtime'
                          WHEN s.id IS NOT b.system_id THEN 'system'
                          WHEN a.id IS NOT b.accelerator_id THEN 'accelerator'
@@ -177,11 +179,7 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
         ))?
         .query_row([id], |row| {
             let cells = Cells { row, odd };
-            let measured_at: Option<i64> = row.get(1)?;
             let lost: Option<String> = row.get(2)?;
-            if strict && measured_at.is_none() {
-                return Err(refused("created_at is no date"));
-            }
             if strict && let Some(lost) = lost {
                 return Err(refused(format!("the row of its {lost} is missing")));
             }
@@ -191,12 +189,8 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
                     tests: Vec::with_capacity(tests.len()),
                     environment: environment(cells)?,
                 },
-                created_at: cells
-                    .text(0)?
-                    .as_ref()
-                    .map(Text::to_string)
-                    .unwrap_or_default(),
-                measured_at: measured_at.unwrap_or_default(),
+                created_at: row.get(0)?,
+                measured_at: row.get(1)?,
             };
             let model = Model {
                 model_name: cells.text(16)?,
@@ -280,4 +274,45 @@ fn test(cells: Cells<'_, '_>, model: &Model) -> rusqlite::Result<Test> {
         model: model.clone(),
         ..Test::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::store::migrations::migrate;
+
+    /// What it takes to show so many runs, in hundreds of steps of SQLite.
+    fn steps(runs: u32) -> u64 {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        let each = format!("WITH x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x LIMIT {runs})");
+        db.execute_batch(&format!(
+            "INSERT INTO benchmark_runs (id, avg_prompt_tps, avg_gen_tps, avg_ttft_ms,
+                 performance_score)
+             {each} SELECT n, 1, 2, 3, 4 FROM x;
+             INSERT INTO test_results (benchmark_run_id, name, n_prompt, n_gen, prompt_tps)
+             {each} SELECT n, 'pp16', 16, 0, n FROM x"
+        ))
+        .unwrap();
+        let steps = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&steps);
+        db.progress_handler(
+            100,
+            Some(move || {
+                count.fetch_add(1, Ordering::Relaxed);
+                false
+            }),
+        );
+        show(&db).unwrap();
+        steps.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn showing_four_times_the_runs_takes_four_times_the_steps() {
+        let (some, more) = (steps(500), steps(2000));
+        assert!(more < 6 * some, "{some} {more}");
+    }
 }

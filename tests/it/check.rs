@@ -90,6 +90,14 @@ const MENDABLE: &[(&str, &str)] = &[
         "run 2: avg_gen_tps is 7, by its tests 133.34",
     ),
     (
+        "UPDATE benchmark_runs SET created_at = NULL WHERE id = 2",
+        "run 2: created_at is no date",
+    ),
+    (
+        "UPDATE benchmark_runs SET created_at = 'soon' WHERE id = 2",
+        "run 2: created_at is no date",
+    ),
+    (
         "UPDATE benchmark_runs SET performance_score = 9e9 WHERE id = 3",
         "run 3: performance_score is 9000000000, by its tests 1875.",
     ),

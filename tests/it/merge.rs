@@ -223,6 +223,7 @@ fn what_has_no_runs_is_refused_in_a_line() {
         "no database, but a text that is long enough to be looked at",
     );
     let own = sandbox.store();
+    std::fs::hard_link(&own, sandbox.path().join("link")).unwrap();
     let other = sandbox.path().join("other");
     rusqlite::Connection::open(&other)
         .unwrap()
@@ -233,6 +234,7 @@ fn what_has_no_runs_is_refused_in_a_line() {
         ("text".as_ref(), "this is not a database"),
         (".".as_ref(), "is a directory"),
         (own.as_os_str(), "this is the store itself"),
+        ("link".as_ref(), "this is the store itself"),
         (
             other.as_os_str(),
             "neither a file of localstore or llamafile nor a LocalScore database",
@@ -791,4 +793,62 @@ fn a_chat_whose_text_is_not_utf_8_comes_over_as_it_is() {
         again.contains("1 chats: 0 new, 0 completed, 1 known"),
         "{again}"
     );
+}
+
+/// What `add` would not note of a submission is not taken over either: the run is.
+#[test]
+fn a_submission_that_cannot_be_is_named_and_left_out() {
+    let cases = [
+        (
+            "'submitted', 'javascript:alert(1)', 7, NULL, 1",
+            "link is not that of a result",
+        ),
+        (
+            "'submitted', 'https://x.org/result/8', 7, NULL, 1",
+            "link is not that of a result",
+        ),
+        (
+            "'submitted', 'https://x.org/result/8', NULL, NULL, 1",
+            "link is not that of a result",
+        ),
+        (
+            "'unknown', NULL, NULL, 'https://x.org' || char(27) || '[2J', 1",
+            "site is not the address of a site",
+        ),
+        (
+            "'unknown', NULL, NULL, 'file:///etc/passwd', 1",
+            "site is not the address of a site",
+        ),
+        ("'failed', NULL, NULL, NULL, -5", "attempts is negative"),
+    ];
+    for (values, why) in cases {
+        let sandbox = Sandbox::new();
+        let sql = format!(
+            "INSERT INTO localstore_submissions (run_id, state, link, remote_id, site, attempts)
+             VALUES (2, {values})"
+        );
+        changed_store(&sandbox, "other.db", &sql);
+        for args in [
+            &["merge", "other.db", "--dry-run"][..],
+            &["merge", "other.db"],
+        ] {
+            let ran = sandbox.run(args);
+            assert_eq!(ran.code, Some(1), "{values}: {}", ran.stderr);
+            assert_eq!(
+                ran.stderr,
+                format!("localstore: other.db: run 2: its submission is left out: {why}\n")
+            );
+            let text = ran.text();
+            assert!(
+                text.ends_with("4 runs: 4 new, 0 completed, 0 known\n"),
+                "{text}"
+            );
+        }
+        let list = sandbox.run(["list", "-o", "jsonl"]).text();
+        assert_eq!(
+            list.matches("\"submission\":\"never\"").count(),
+            4,
+            "{list}"
+        );
+    }
 }

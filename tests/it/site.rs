@@ -258,3 +258,122 @@ fn an_older_store_shows_them_too() {
     let list = sandbox.run(["list", "-o", "jsonl"]).text();
     assert_eq!(list.lines().count(), 7);
 }
+
+/// What the site refers to may be missing there: its run is taken up, and counts in no score.
+#[test]
+fn a_run_whose_rows_are_missing_stops_no_write() {
+    for lost in [
+        "UPDATE benchmark_runs SET accelerator_id = 777 WHERE id = 9",
+        "UPDATE benchmark_runs SET model_variant_id = 777 WHERE id = 9",
+        "INSERT INTO model_variants (id, model_id, quantization) VALUES (777, 777, 'Q4');
+         UPDATE benchmark_runs SET model_variant_id = 777 WHERE id = 9",
+    ] {
+        let sandbox = inserted();
+        sandbox
+            .db()
+            .execute_batch(&format!("PRAGMA foreign_keys = OFF; {lost}"))
+            .unwrap();
+        score(&sandbox);
+        sandbox.run(["tag", "seen", "9"]).ok();
+        sandbox.add(["golden/second-gpu.json"]);
+        let list = sandbox.run(["list", "-o", "jsonl"]).text();
+        assert_eq!(list.lines().count(), 13, "{lost}");
+        // The row that is missing is named, and nothing follows from it.
+        for args in [&["check"][..], &["check", "--repair"]] {
+            let said = sandbox.run(args).text();
+            assert_eq!(said.lines().count(), 2, "{lost}: {said}");
+            assert!(
+                said.contains(" 777") || said.contains(" 9: refers to a row of "),
+                "{said}"
+            );
+        }
+        sandbox.run(["rm", "-y", "9"]).ok();
+    }
+}
+
+/// No date is none: it is named, not made up, and the next write gives one.
+#[test]
+fn a_date_that_is_none_stops_nothing() {
+    for date in [
+        "CAST(x'ff41' AS TEXT)",
+        "'garbage'",
+        "'now'",
+        "'2025' || char(10, 27)",
+        "x'ff00'",
+        "1.5",
+        "NULL",
+    ] {
+        let sandbox = inserted();
+        sandbox
+            .db()
+            .execute_batch(&format!(
+                "UPDATE benchmark_runs SET created_at = {date} WHERE id IN (1, 9)"
+            ))
+            .unwrap();
+        let dates = || -> Vec<serde_json::Value> {
+            let list = sandbox.run(["list", "--sort", "added", "-o", "jsonl"]).ok();
+            let list = String::from_utf8(list).unwrap();
+            let lines = list.lines().map(serde_json::from_str::<serde_json::Value>);
+            let lines: Vec<_> = lines.map(Result::unwrap).collect();
+            let of =
+                |id: i64| lines.iter().find(|line| line["id"] == id).unwrap()["added_at"].clone();
+            vec![of(1), of(9)]
+        };
+        assert_eq!(
+            dates(),
+            [serde_json::Value::Null, serde_json::Value::Null],
+            "{date}"
+        );
+        let csv = sandbox.run(["list", "-o", "csv"]).text();
+        assert_eq!(csv.lines().count(), 13, "{date}: {csv}");
+        assert!(!csv.contains('\u{1b}'), "{csv}");
+        sandbox.run(["best"]).ok();
+        let said = sandbox.run(["check"]).text();
+        for id in [1, 9] {
+            assert!(
+                said.contains(&format!("run {id}: created_at is no date\n")),
+                "{date}: {said}"
+            );
+        }
+        sandbox.run(["tag", "seen", "2"]).ok();
+        let taken_up = dates();
+        assert!(
+            taken_up[0].is_null() && taken_up[1].is_string(),
+            "{taken_up:?}"
+        );
+        sandbox.run(["check", "--repair"]).ok();
+        assert_eq!(dates()[1], taken_up[1]);
+        assert!(dates()[0].is_string());
+    }
+}
+
+/// Its averages are all that is known of it.
+#[test]
+fn a_run_without_tests_is_taken_up_too() {
+    let sandbox = inserted();
+    sandbox
+        .db()
+        .execute_batch("DELETE FROM test_results WHERE benchmark_run_id = 10")
+        .unwrap();
+    let said = sandbox.run(["check"]).text();
+    assert!(
+        said.starts_with("4 runs inserted by the LocalScore site: "),
+        "{said}"
+    );
+    let listed = || -> serde_json::Value {
+        let list = sandbox.run(["list", "-o", "jsonl"]).text();
+        assert_eq!(list.lines().count(), 12, "{list}");
+        serde_json::from_str(list.lines().nth(2).unwrap()).unwrap()
+    };
+    let line = listed();
+    assert_eq!((&line["id"], &line["tests"]), (&10.into(), &0.into()));
+    assert_eq!(line["partial"], true);
+    sandbox.run(["tag", "seen", "1"]).ok();
+    assert_eq!(listed(), line);
+    sandbox.add(["golden/second-gpu.json"]);
+    sandbox.run(["check"]).ok();
+    sandbox.run(["show", "10"]).ok();
+    sandbox.run(["export", "10", "-o", "jsonl"]).ok();
+    sandbox.run(["rm", "-y", "10"]).ok();
+    sandbox.run(["check"]).ok();
+}

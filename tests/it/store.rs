@@ -687,3 +687,65 @@ fn the_fingerprint_of_a_run_never_changes() {
         assert_eq!(stored, (keys.to_owned(), false), "{name}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_no_store() {
+    let sandbox = Sandbox::new();
+    let made = std::process::Command::new("mkfifo")
+        .arg(sandbox.path().join("pipe"))
+        .status();
+    assert!(made.unwrap().success());
+    for path in ["pipe", "/dev/null"] {
+        for command in [
+            &["list"][..],
+            &["check"],
+            &["check", "--repair"],
+            &["tag", "x", "1"],
+        ] {
+            let ran = sandbox.run([command, &["--db", path]].concat());
+            assert_eq!(
+                ran.failed(),
+                format!("{path}: this is not a file"),
+                "{command:?}"
+            );
+        }
+    }
+}
+
+/// The migration to version 3 finds some rows as it leaves them.
+#[test]
+fn a_core_that_is_bytes_already_stays() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.json", "golden/second-gpu.json"]);
+    let cores = || -> String {
+        let sql = "SELECT group_concat(quote(core)) FROM localstore_runs";
+        sandbox.db().query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let before = cores();
+    sandbox
+        .db()
+        .execute_batch("UPDATE metadata SET value = '2' WHERE key = 'localstore.schema_version'")
+        .unwrap();
+    sandbox.run(["list"]).ok();
+    assert_eq!(cores(), before);
+    sandbox.run(["check"]).ok();
+}
+
+#[test]
+fn a_migration_that_fails_does_not_blame_the_permissions() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.store().parent().unwrap()).unwrap();
+    std::fs::copy(fixture("stores/version-1.sqlite3"), sandbox.store()).unwrap();
+    sandbox
+        .db()
+        .execute_batch("CREATE TABLE localstore_configurations (x)")
+        .unwrap();
+    let ran = sandbox.run(["list"]);
+    let said = ran.failed();
+    assert!(
+        said.ends_with("table localstore_configurations already exists"),
+        "{said}"
+    );
+    assert!(!ran.stderr.contains("hint: "), "{}", ran.stderr);
+}

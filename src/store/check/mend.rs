@@ -9,7 +9,7 @@ use crate::model::{Run, Source, Test};
 use crate::store::fingerprint::{core, fingerprint};
 use crate::store::own::read;
 use crate::store::public::Known;
-use crate::store::rows;
+use crate::store::rows::{self, CREATED_AT};
 use crate::store::runs::replace;
 use crate::store::scores;
 
@@ -184,7 +184,8 @@ fn known_or_nan(published: Option<f64>, own: Option<f64>) -> Option<f64> {
     }
 }
 
-/// Makes the rows of a run in the public tables that are not there, to be filled.
+/// Makes the rows of a run in the public tables that are not there, to be filled, and a date where
+/// there is none.
 fn make_public_rows(db: &Connection, id: i64) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT OR IGNORE INTO benchmark_runs
@@ -192,6 +193,12 @@ fn make_public_rows(db: &Connection, id: i64) -> rusqlite::Result<()> {
          SELECT run_id, 0, 0, 0, 0, datetime(measured_at, 'unixepoch')
          FROM localstore_runs WHERE run_id = ?1",
     )?
+    .execute([id])?;
+    db.prepare_cached(&format!(
+        "UPDATE benchmark_runs AS b SET created_at =
+             (SELECT datetime(measured_at, 'unixepoch') FROM localstore_runs WHERE run_id = ?1)
+         WHERE id = ?1 AND {CREATED_AT} IS NULL"
+    ))?
     .execute([id])?;
     let lost: Vec<i64> = db
         .prepare_cached(

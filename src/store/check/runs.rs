@@ -11,7 +11,7 @@ use crate::store::fingerprint::{core, fingerprint};
 use crate::store::own::{self, TEST_COLUMNS, read_test};
 use crate::store::public::{Public, public_text};
 use crate::store::reason;
-use crate::store::rows::{self, Cells};
+use crate::store::rows::{self, CREATED_AT, Cells};
 use crate::store::scores::storable;
 
 const RUNS: &str =
@@ -369,6 +369,13 @@ fn others(
         &mut |id, _| {
             let what = "is in benchmark_runs, but not in localstore_runs";
             watch.found(Finding::new(format!("run {id}"), what));
+        },
+    )?;
+    each(
+        &format!("SELECT b.id, NULL FROM benchmark_runs b WHERE ?1 >= 0 AND {CREATED_AT} IS NULL"),
+        &mut |id, _| {
+            let finding = Finding::new(format!("run {id}"), "created_at is no date");
+            watch.found(finding.fix(Fix::Run(id)));
         },
     )?;
     each(
