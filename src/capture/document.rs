@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::input::{MAX_DOCUMENT, newlines};
 use super::signs::{begins_something, cut_off, foreign_json};
 use super::text::{indentation, trim_end, trim_nuls, trim_start};
-use super::{Capture, NO_RESULTS, may_be_ours};
+use super::{Capture, List, NO_RESULTS, may_be_ours};
 use crate::formats::json::Inner;
 use crate::formats::{Document, Flaw, FlawKind, json};
 use crate::model::Test;
@@ -49,9 +49,20 @@ impl<R: Read> Capture<R> {
                 self.end_tests();
                 self.run(document);
             }
+            (Some(flaw), None)
+                if flaw.kind == FlawKind::Foreign
+                    && (json::may_list_tests(text)
+                        || (self.list.is_some() && json::find_inner(text).is_err())) =>
+            {
+                let why = "a test that is cut off or damaged";
+                let flaw = Flaw::new(flaw.offset, why);
+                self.test(Err(flaw), end, first);
+            }
             (Some(flaw), None) if flaw.kind == FlawKind::Foreign => {
                 let why = foreign_json(text).map_or(flaw.why, str::to_owned);
-                self.end_tests();
+                if self.list != Some(List::Lines) {
+                    self.end_tests();
+                }
                 self.note_foreign(&why);
             }
             (Some(flaw), None) => {

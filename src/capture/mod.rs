@@ -125,8 +125,10 @@ enum Beginning {
 /// How tests are listed that stand outside of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum List {
-    /// In an array.
+    /// In an array that has not ended yet.
     Array,
+    /// In an array that has ended.
+    Whole,
     /// One on each line.
     Lines,
     /// In something that is not whole.
@@ -316,7 +318,7 @@ impl<R: Read> Capture<R> {
             return self.block(block, end);
         }
         if signs.has(LINK)
-            && let Some(link) = link(&plain)
+            && let Some(link) = link(plain.trim_ascii_start())
         {
             self.skip(end);
             self.found.push_back(Found::Link(link));
@@ -387,12 +389,15 @@ impl<R: Read> Capture<R> {
             return self.json(0);
         }
         if signs.has_warning() && is_suspicious(line) {
+            let is_header = memchr::memmem::find(line, csv::OWN_HEADER).is_some();
             let line = self.input.line();
-            self.suspicious.get_or_insert(line);
-            if self.found_any {
+            if is_header {
+                self.bad(line, SUSPICIOUS.to_owned());
+            } else if self.found_any {
                 let what = SUSPICIOUS.to_owned();
                 self.found.push_back(Found::Note { line, what });
             }
+            self.suspicious.get_or_insert(line);
         }
         self.skip(end);
         Ok(())
@@ -427,9 +432,7 @@ impl<R: Read> Capture<R> {
         };
         let prefix = Prefix::of(&line[..at]);
         let mut others = behind.split_inclusive(|&byte| byte == b'\n');
-        if prefix.is_indentation()
-            || (!behind.is_empty() && others.all(|line| prefix.length(line).is_some()))
-        {
+        if prefix.is_indentation() || others.all(|line| prefix.length(line).is_some()) {
             return Ok(Some(Beginning::BehindPrefix(at)));
         }
         // Text that did not end its line stands before the document alone.
@@ -536,7 +539,10 @@ impl<R: Read> Capture<R> {
         match next {
             [Some(b','), _] => {}
             // Else it is the end of a document that was never begun.
-            [Some(b']'), after] if !matches!(after, Some(b'}' | b',')) => self.end_tests(),
+            [Some(b']'), after] if !matches!(after, Some(b'}' | b',')) => {
+                self.list = Some(List::Whole);
+                self.end_tests();
+            }
             _ => {
                 let line = self.input.line();
                 self.broken_list(line);
@@ -547,7 +553,14 @@ impl<R: Read> Capture<R> {
 
     /// There are no more tests outside of a document.
     fn end_tests(&mut self) {
-        if self.list.take().is_none() && self.tests.is_empty() {
+        let list = self.list.take();
+        if list.is_none() && self.tests.is_empty() {
+            return;
+        }
+        if list == Some(List::Array) && !self.options.partial {
+            let why = cut_off("list", self.tests.tests());
+            self.bad(self.input.line(), why);
+            self.tests = Grouping::default();
             return;
         }
         let run = self.tests.end();
@@ -658,10 +671,10 @@ impl<R: Read> Capture<R> {
     /// Passes over a line that is no row of the csv, or ends the csv before it.
     fn no_row(&mut self, end: usize) -> io::Result<()> {
         let record = trim_end(&self.input.unread()[..end]);
-        let begins = begins_something(trim_start(record)) || {
-            let signs = self.search.of_line(record);
-            self.beginning(end, signs)?.is_some()
-        };
+        let signs = self.search.of_line(record);
+        let begins = begins_something(trim_start(record))
+            || (signs.has(BRACE) && object_behind(record).is_some())
+            || self.beginning(end, signs)?.is_some();
         let line = self.input.line();
         let record = trim_end(&self.input.unread()[..end]);
         let Reading::Csv(rows) = &mut self.reading else {
@@ -812,10 +825,11 @@ const SUSPICIOUS: &str = "this looks like a part of a LocalScore result, but not
 /// How much of the line stands before the header of a csv, if it is one.
 fn header_lead(line: &[u8]) -> Option<usize> {
     let lead = line.len() - trim_lead(line).len();
-    // An index column has no name, and may be followed by a tab.
-    let with_tab = lead.checked_sub(1).filter(|&at| line[at] == b'\t');
-    let mut leads = with_tab.into_iter().chain([lead]);
-    leads.find(|&lead| csv::is_header(&line[lead..]))
+    match csv::delimiter(&line[lead..])? {
+        // The column of an index has no name, but a tab behind it.
+        b'\t' if lead > 0 && line[lead - 1] == b'\t' => Some(lead - 1),
+        _ => Some(lead),
+    }
 }
 
 /// Where a whole json document of ours begins in the line, or one that holds such a one.

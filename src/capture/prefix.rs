@@ -106,6 +106,12 @@ fn number(text: &[u8]) -> Option<usize> {
     if length > 0 && text.get(length) == Some(&b'Z') {
         length += 1;
     }
+    let units: [&[u8]; 3] = [b"ms ", b"us ", b"s "];
+    if length > 0
+        && let Some(unit) = units.iter().find(|unit| text[length..].starts_with(unit))
+    {
+        length += unit.len() - 1;
+    }
     (length > 0).then_some(length)
 }
 
@@ -113,7 +119,7 @@ fn number(text: &[u8]) -> Option<usize> {
 fn may_begin(before: Option<u8>) -> bool {
     matches!(
         before,
-        None | Some(b' ' | b'\t' | b'[' | b'(' | b'<' | b'|')
+        None | Some(b' ' | b'\t' | b':' | b'[' | b'(' | b'<' | b'|')
     )
 }
 
@@ -181,6 +187,8 @@ mod tests {
             ("[    9.812345] ", "[   10.1] x", Some(10)),
             ("     9\t", "    10\tx", Some(7)),
             ("9:", "10:+-----+", Some(3)),
+            ("run.log:9:", "run.log:10:x", Some(11)),
+            ("9ms ", "10ms x", Some(5)),
             ("Jun 30 15:06:40 ", "Jul  1 00:00:01 x", Some(16)),
             ("00:00:05 ", "00:00:10 {", Some(9)),
             (

@@ -18,7 +18,8 @@ pub fn is_header(line: &[u8]) -> bool {
 }
 
 /// What separates the columns of a header; `None` if the line is not a header.
-fn delimiter(line: &[u8]) -> Option<u8> {
+#[must_use]
+pub fn delimiter(line: &[u8]) -> Option<u8> {
     // The names are rare enough in other text that the search for them settles nearly every line.
     let find = |name: &[u8]| memchr::memmem::find(line, name).is_some();
     if !(find(b"n_prompt") && find(b"n_gen") && find(b"_tps")) {
@@ -82,6 +83,9 @@ fn field(name: &[u8]) -> Option<Field> {
         Field::from_name(name)
     }
 }
+
+/// How LocalScore's own header begins.
+pub const OWN_HEADER: &[u8] = b"build_commit,build_number,model_name,";
 
 /// LocalScore prints no line of more values.
 const MAX_COLUMNS: usize = 1024;

@@ -723,3 +723,87 @@ fn what_lies_in_documents_behind_a_prefix_or_in_results_is_found_and_kept_apart(
     let read = read(&cut.as_bytes()[..5000]);
     assert_eq!((read.runs.len(), read.bad.len()), (0, 1), "{:?}", read.bad);
 }
+
+#[test]
+fn a_document_on_one_line_ends_the_csv_before_it() {
+    let csv = text("golden/gpu-reps4.csv");
+    let payload = text("golden/cpu-i7-14b.payload.json");
+    for before in ["", "> ", "sent ", "2026-03-01T12:00:00Z "] {
+        for payload in [payload.clone(), payload.replace("\",\"", "\", \"")] {
+            let read = read(format!("{csv}{before}{payload}\n").as_bytes());
+            assert_eq!(
+                (read.runs.len(), read.bad.len()),
+                (2, 0),
+                "{before:?}: {:?}",
+                read.bad
+            );
+        }
+    }
+}
+
+#[test]
+fn a_list_that_is_cut_off_or_damaged_is_an_error() {
+    let document: serde_json::Value =
+        serde_json::from_slice(&read_fixture("golden/gpu-reps4.json")).unwrap();
+    let tests: Vec<String> = document["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let open = format!("[\n{},\n", tests[..5].join(",\n"));
+    let half = &tests[5][..100];
+    for text in [
+        open.clone(),
+        open.replace('\n', ""),
+        format!("{open}Killed\n"),
+        format!("{open}{half}"),
+        format!("{open}{half}\n{}\n]\n", tests[6..].join(",\n")),
+        format!(
+            "{}\n{half}\n{}\n",
+            tests[..5].join("\n"),
+            tests[6..].join("\n")
+        ),
+    ] {
+        let read = read(text.as_bytes());
+        assert!(read.runs.is_empty(), "{text:.60}: {}", read.runs.len());
+        assert!(!read.bad.is_empty(), "{text:.60}");
+    }
+    let followed = format!("{open}[{}]\n", tests.join(","));
+    let read = read(followed.as_bytes());
+    assert_eq!((read.runs.len(), read.bad.len()), (1, 1), "{:?}", read.bad);
+    assert!(read.bad[0].contains("the list is cut off after 5 whole tests"));
+}
+
+#[test]
+fn tabs_names_of_files_and_units_stand_before_a_csv_too() {
+    let csv = text("golden/gpu-reps4.csv");
+    let expected = one(&csv);
+    for n in 1..3 {
+        assert_eq!(one(behind(&csv, |_| "\t".repeat(n))), expected);
+    }
+    assert_eq!(
+        one(behind(&csv, |n| format!("run.log:{}:", n + 1))),
+        expected
+    );
+    assert_eq!(one(behind(&csv, |n| format!("{n}ms "))), expected);
+    assert!(
+        one(behind(&text("golden/no-tests.csv"), |_| "> ".into()))
+            .tests
+            .is_empty()
+    );
+    // Beside another run, rows that cannot be read are an error too.
+    let words = behind(&csv, |n| format!("{} ", ["wa", "wb", "wc"][n % 3]));
+    let read = read((text("golden/gpu-reps4.json") + "\n" + &words).as_bytes());
+    assert_eq!((read.runs.len(), read.bad.len()), (1, 1), "{:?}", read.bad);
+}
+
+#[test]
+fn the_link_of_an_indented_log_belongs_to_its_run() {
+    let sandbox = Sandbox::new();
+    let log = text("captures/capture-json-submitted.stdout.txt");
+    let log = behind(&log, |_| "  ".into());
+    sandbox.run_with_input(["add"], log.as_bytes()).ok();
+    let line = sandbox.run(["export", "-o", "jsonl"]).text();
+    assert!(line.contains("\"link\":\"http"), "{line}");
+}
