@@ -3,9 +3,10 @@
 use std::io::{self, Read};
 
 use super::input::{MAX_DOCUMENT, newlines};
+use super::list::List;
 use super::signs::{begins_something, cut_off, foreign_json};
 use super::text::{indentation, trim_end, trim_nuls, trim_start};
-use super::{Capture, List, NO_RESULTS, may_be_ours};
+use super::{Capture, NO_RESULTS, may_be_ours};
 use crate::formats::json::Inner;
 use crate::formats::{Document, Flaw, FlawKind, json};
 use crate::model::Test;

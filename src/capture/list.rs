@@ -1,0 +1,139 @@
+//! Tests that stand outside of a document: in an array, or one on each line.
+
+use std::io::{self, Read};
+
+use super::signs::cut_off;
+use super::{Capture, LONGEST_LINE, Reading};
+use crate::formats::grouping::Grouping;
+use crate::formats::{Document, Flaw};
+use crate::model::{Run, Test};
+
+/// How tests are listed that stand outside of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum List {
+    /// In an array that has not ended yet.
+    Array,
+    /// In an array that has ended.
+    Whole,
+    /// One on each line.
+    Lines,
+    /// In something that is not whole.
+    Broken,
+}
+
+impl<R: Read> Capture<R> {
+    /// A test that stands outside of a document, on this line.
+    pub(super) fn test(&mut self, test: Result<Test, Flaw>, bytes: usize, line: u64) {
+        let (run, result) = self.tests.push(test, bytes);
+        self.run_of_tests(run);
+        self.since_test = 0;
+        if let Err(flaw) = result {
+            self.bad(line, flaw.why);
+        }
+    }
+
+    /// How the tests are listed of which one begins here and has this length.
+    pub(super) fn list_at(&mut self, length: usize) -> io::Result<List> {
+        let end = self.input.line_end(length)?.unwrap_or(length);
+        let text = &self.input.unread()[..end];
+        let is_alone = text[length..].trim_ascii().is_empty()
+            && memchr::memchr(b'\n', &text[..length]).is_none();
+        Ok(match (self.list, self.before) {
+            (Some(List::Array), (b',', true)) | (_, (b'[', true)) => List::Array,
+            (Some(List::Array), _) | (_, (b',', true)) => List::Broken,
+            _ if is_alone => List::Lines,
+            _ => List::Broken,
+        })
+    }
+
+    /// Takes a test of such a list.
+    pub(super) fn test_of_a_list(
+        &mut self,
+        list: List,
+        test: Result<Test, Flaw>,
+        bytes: usize,
+        line: u64,
+    ) {
+        if list == List::Broken {
+            self.broken_list(line);
+            return;
+        }
+        // Each array is a list of its own.
+        if self.list != Some(list) || self.before.0 == b'[' {
+            self.end_tests();
+        }
+        self.list = Some(list);
+        self.test(test, bytes, line);
+        self.before = (b'}', false);
+        if list == List::Array {
+            self.reading = Reading::TestList;
+        }
+    }
+
+    /// Refuses tests that are part of something that is not whole, once.
+    pub(super) fn broken_list(&mut self, line: u64) {
+        self.tests = Grouping::default();
+        if self.list.replace(List::Broken) != Some(List::Broken) {
+            let why = "tests of a document whose beginning is missing or damaged";
+            self.bad(line, why.to_owned());
+        }
+        self.before = (b'}', false);
+    }
+
+    /// Looks how an array of tests goes on.
+    pub(super) fn test_list(&mut self) -> io::Result<()> {
+        let mut next = [None; 2];
+        loop {
+            let unread = self.input.unread();
+            let mut bytes = unread.iter().filter(|byte| !byte.is_ascii_whitespace());
+            next = next.map(|_| bytes.next().copied());
+            let is_known = match next {
+                [Some(b']'), None] | [None, _] => unread.len() > LONGEST_LINE,
+                _ => true,
+            };
+            if is_known || !self.input.fill()? {
+                break;
+            }
+        }
+        self.reading = Reading::Text;
+        match next {
+            [Some(b','), _] => {}
+            // Else it is the end of a document that was never begun.
+            [Some(b']'), after] if !matches!(after, Some(b'}' | b',')) => {
+                self.list = Some(List::Whole);
+                self.end_tests();
+            }
+            _ => {
+                let line = self.input.line();
+                self.broken_list(line);
+            }
+        }
+        Ok(())
+    }
+
+    /// There are no more tests outside of a document.
+    pub(super) fn end_tests(&mut self) {
+        let list = self.list.take();
+        if list.is_none() && self.tests.is_empty() {
+            return;
+        }
+        if list == Some(List::Array) && !self.options.partial {
+            let why = cut_off("list", self.tests.tests());
+            self.bad(self.input.line(), why);
+            self.tests = Grouping::default();
+            return;
+        }
+        let run = self.tests.end();
+        self.run_of_tests(run);
+        self.tests = Grouping::default();
+    }
+
+    pub(super) fn run_of_tests(&mut self, run: Option<Run>) {
+        if let Some(run) = run {
+            self.run(Document {
+                run,
+                ..Document::default()
+            });
+        }
+    }
+}
