@@ -1,0 +1,307 @@
+//! The json document of LocalScore: what `-o json` prints between its other lines.
+//!
+//! The C tool prints it by hand: strings of the header are not escaped, numbers are printf's, and
+//! a byte of 0x80 or more in a model's string is lost. So the reader takes more than JSON, and
+//! the writer gives back the same bytes.
+
+mod header;
+mod inner;
+mod write;
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+use super::grouping::MAX_TESTS;
+use super::lexer::{Lexer, Next};
+use super::{Document, Flaw, FlawKind};
+use crate::model::{Draft, Field, Kind, Run, Source, Test};
+use header::{Header, Layout, note_unknown};
+pub use inner::{Inner, find_inner};
+pub use write::write;
+
+/// The pieces of a document that are known and not needed: the sums of a payload, and what our
+/// own jsonl adds.
+const PASSED_OVER: [&[u8]; 8] = [
+    b"results_summary",
+    b"id",
+    b"tags",
+    b"score",
+    b"added_at",
+    b"partial",
+    b"rounded",
+    b"link",
+];
+
+/// What is kept of the members of a header object, and of the names of unknown keys.
+const MAX_NAMES: usize = 64;
+
+/// The times of all repetitions of a document.
+const MAX_SAMPLES: usize = 1_000_000;
+
+/// The keys of which one makes it a document of ours.
+const OURS: [&[u8]; 4] = [
+    b"runtime_info",
+    b"system_info",
+    b"accelerator_info",
+    b"results",
+];
+
+/// Whether the text has one of the keys.
+#[must_use]
+pub fn is_ours(text: &[u8]) -> bool {
+    static FINDERS: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| OURS.map(Finder::new));
+    FINDERS.iter().any(|key| has_key(text, key))
+}
+
+/// Whether the text may hold tests that stand outside of a document, such as in a list of them.
+#[must_use]
+pub fn may_list_tests(text: &[u8]) -> bool {
+    static FINDERS: LazyLock<[Finder<'static>; 3]> =
+        LazyLock::new(|| ["n_prompt", "prompt_tps", "gen_tps"].map(Finder::new));
+    let [n_prompt, prompt_tps, gen_tps] = &*FINDERS;
+    has_key(text, n_prompt) && (has_key(text, prompt_tps) || has_key(text, gen_tps))
+}
+
+fn has_key(text: &[u8], key: &Finder<'_>) -> bool {
+    let length = key.needle().len();
+    let is_key = |at: usize| at > 0 && text[at - 1] == b'"' && text.get(at + length) == Some(&b'"');
+    // Logs are full of short objects.
+    text.len() > length + 2 && key.find_iter(text).any(is_key)
+}
+
+/// Reads an object that is a test.
+pub fn read_test(text: &[u8]) -> Result<Test, Flaw> {
+    let mut reader = Tests::new(text);
+    let draft = reader.test(&mut Lexer::new(text))?;
+    draft
+        .build()
+        .map_err(|field| Flaw::new(0, format!("no \"{}\" in this test", field.name())))
+}
+
+/// Reads the document with which the text begins, and tells how long it is: any key order, any
+/// spacing, unknown keys passed over.
+pub fn read(text: &[u8]) -> Result<(Document, usize), Flaw> {
+    match read_what_there_is(text)? {
+        (document, length, None) => Ok((document, length)),
+        (_, _, Some(flaw)) => Err(flaw),
+    }
+}
+
+/// As [`read`], but of a document with a flaw in its tests or behind them, the whole tests before
+/// it.
+pub fn read_what_there_is(text: &[u8]) -> Result<(Document, usize, Option<Flaw>), Flaw> {
+    let mut document = Document {
+        run: Run {
+            source: Source::Json,
+            ..Run::default()
+        },
+        ..Document::default()
+    };
+    let mut header = Header::default();
+    let mut tests = None;
+    let mut ours = false;
+    let mut reader = Tests::new(text);
+
+    let mut lexer = Lexer::new(text);
+    let read = lexer.object(|lexer, key| {
+        ours |= OURS.contains(&&*key.value);
+        match &*key.value {
+            b"results" => {
+                if lexer.next()? != Next::Array {
+                    return Err(lexer.flaw("\"results\" is not an array"));
+                }
+                reader.read(lexer, tests.insert(Vec::new()))?;
+            }
+            // Our own jsonl tells when values are those of a console table.
+            b"rounded" if lexer.rest().trim_ascii_start().starts_with(b"true") => {
+                document.run.source = Source::Console;
+                lexer.skip()?;
+            }
+            key if PASSED_OVER.contains(&key) => {
+                reader.layout.is_jsonl |= key == b"added_at";
+                lexer.skip()?;
+            }
+            key => {
+                if !header.read(lexer, key, &reader.layout)? {
+                    reader.pass_over(key);
+                    lexer.skip()?;
+                }
+            }
+        }
+        Ok(())
+    });
+    let foreign = |flaw: Flaw| Flaw {
+        kind: if ours { flaw.kind } else { FlawKind::Foreign },
+        ..flaw
+    };
+    let flaw = match (read, tests.is_some()) {
+        (Ok(()), true) => None,
+        (Ok(()), false) => {
+            let why = "no \"results\" in this json document";
+            return Err(foreign(Flaw::new(0, why)));
+        }
+        (Err(flaw), true) => Some(flaw),
+        (Err(flaw), false) => return Err(foreign(flaw)),
+    };
+
+    document.unknown = reader.unknown;
+    document.run.tests = tests.unwrap_or_default();
+    header.complete(&reader.layout, &mut document)?;
+    Ok((document, lexer.pos(), flaw))
+}
+
+/// Reads the tests of a document.
+struct Tests {
+    layout: Layout,
+    unknown: Vec<String>,
+    samples: usize,
+}
+
+impl Tests {
+    fn new(text: &[u8]) -> Self {
+        Self {
+            layout: Layout::of_header(text),
+            unknown: Vec::new(),
+            samples: 0,
+        }
+    }
+
+    fn read(&mut self, lexer: &mut Lexer<'_>, tests: &mut Vec<Test>) -> Result<(), Flaw> {
+        lexer.array(|lexer| {
+            let next = lexer.next()?;
+            if next != Next::Object {
+                return Err(lexer.flaw(format!("expected a test, found {}", next.name())));
+            }
+            let start = lexer.pos();
+            let draft = self.test(lexer)?;
+            let test = draft.build().map_err(|field| {
+                let number = tests.len() + 1;
+                Flaw::new(start, format!("no \"{}\" in test {number}", field.name()))
+            })?;
+            if tests.len() >= MAX_TESTS {
+                let why = format!("a run of more than {MAX_TESTS} tests");
+                return Err(Flaw::new(start, why));
+            }
+            tests.push(test);
+            Ok(())
+        })
+    }
+
+    fn pass_over(&mut self, key: &[u8]) {
+        note_unknown(&mut self.unknown, key);
+    }
+
+    fn test(&mut self, lexer: &mut Lexer<'_>) -> Result<Draft, Flaw> {
+        let mut draft = Draft::default();
+        lexer.object(|lexer, key| {
+            if let Some(field) = Field::from_name(&key.value) {
+                let is_speed = matches!(field, Field::PromptTps | Field::GenTps);
+                if self.layout.is_jsonl && is_speed && lexer.next()? == Next::Null {
+                    draft.set_number(field, Some(f64::NAN));
+                    return lexer.null();
+                }
+                return value(lexer, field, &mut draft);
+            }
+            if &*key.value == b"samples_ns" {
+                lexer.peek();
+                // Only the C tool sets off the brackets of this array by spaces, on one line.
+                self.layout.samples &= lexer.rest().starts_with(b"[ ");
+                let samples = samples(lexer, MAX_SAMPLES - self.samples)?;
+                self.samples += samples.as_ref().map_or(0, Vec::len);
+                draft.set_samples_ns(samples);
+                return Ok(());
+            }
+            self.pass_over(&key.value);
+            lexer.skip()
+        })?;
+        Ok(draft)
+    }
+}
+
+fn value(lexer: &mut Lexer<'_>, field: Field, draft: &mut Draft) -> Result<(), Flaw> {
+    let next = lexer.next()?;
+    let wrong = |lexer: &Lexer<'_>, wanted: &str| {
+        let name = field.name();
+        lexer.flaw(format!("\"{name}\" is {}, not {wanted}", next.name()))
+    };
+    match (field.kind(), next) {
+        (Kind::Text, Next::Null) => {
+            lexer.null()?;
+            draft.set_text(field, None);
+        }
+        (Kind::Text, Next::String) => {
+            let string = lexer.string()?;
+            draft.set_text(field, Some(string.value.into_owned().into()));
+        }
+        (Kind::Text, _) => return Err(wrong(lexer, "a string")),
+        (Kind::Number, Next::Null) => {
+            lexer.null()?;
+            draft.set_number(field, None);
+        }
+        (Kind::Number, Next::Number) => draft.set_number(field, Some(lexer.number()?)),
+        // Other clients write numbers as strings, and leave them empty.
+        (Kind::Number, Next::String) => {
+            let wrong = wrong(lexer, "a number");
+            let string = lexer.string()?;
+            let text = string.value.trim_ascii();
+            let number = super::number::parse(text);
+            if number.is_none() && !text.is_empty() {
+                return Err(wrong);
+            }
+            draft.set_number(field, number);
+        }
+        (Kind::Number, _) => return Err(wrong(lexer, "a number")),
+        (Kind::Integer | Kind::Unsigned, Next::Null) => {
+            lexer.null()?;
+            draft.set_integer(field, None);
+        }
+        (Kind::Integer | Kind::Unsigned, Next::Number | Next::String) => {
+            let wrong = wrong(lexer, "an integer");
+            let integer = if next == Next::Number {
+                Some(lexer.integer()?)
+            } else {
+                let string = lexer.string()?;
+                let text = string.value.trim_ascii();
+                let integer = super::number::parse_integer(text);
+                if integer.is_none() && !text.is_empty() {
+                    return Err(wrong);
+                }
+                integer
+            };
+            if !draft.set_integer(field, integer) {
+                let integer = integer.unwrap_or_default();
+                let why = format!("\"{}\" is out of range: {integer}", field.name());
+                return Err(Flaw::new(wrong.offset, why));
+            }
+        }
+        (Kind::Integer | Kind::Unsigned, _) => return Err(wrong(lexer, "an integer")),
+    }
+    Ok(())
+}
+
+fn samples(lexer: &mut Lexer<'_>, most: usize) -> Result<Option<Vec<u64>>, Flaw> {
+    match lexer.next()? {
+        Next::Null => {
+            lexer.null()?;
+            Ok(None)
+        }
+        Next::Array => {
+            let mut samples = Vec::new();
+            lexer.array(|lexer| {
+                let at = lexer.pos();
+                let sample = lexer.integer()?;
+                if samples.len() >= most {
+                    let why = format!("more than {MAX_SAMPLES} samples in a document");
+                    return Err(Flaw::new(at, why));
+                }
+                samples.push(u64::try_from(sample).map_err(|_| {
+                    Flaw::new(at, format!("\"samples_ns\" is out of range: {sample}"))
+                })?);
+                Ok(())
+            })?;
+            Ok(Some(samples))
+        }
+        other => Err(lexer.flaw(format!("\"samples_ns\" is {}, not an array", other.name()))),
+    }
+}
