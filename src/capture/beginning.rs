@@ -21,20 +21,24 @@ pub(super) enum Beginning {
 const MAX_WRAPPER: usize = 8;
 
 impl<R: Read> Capture<R> {
-    pub(super) fn set_prefix(&mut self, text: &[u8]) {
+    /// Takes the first bytes of this line off it and the next ones; false if they are not told as a
+    /// prefix, and stay.
+    pub(super) fn take_off(&mut self, length: usize, end: usize) -> bool {
         // What is taken off already belongs to it.
-        let whole = [self.input.stripped(), text].concat();
-        self.input.set_prefix(Some(Prefix::of(&whole)));
+        let line = [self.input.stripped(), &self.input.unread()[..end]].concat();
+        let whole = self.input.stripped().len() + length;
+        let prefix = Prefix::of(&line[..whole]);
+        let is_prefix = prefix.length(&line) == Some(whole);
+        if is_prefix {
+            self.input.set_prefix(Some(prefix));
+        }
+        is_prefix
     }
 
     /// Looks whether something begins in the middle of the line, behind what a log put there.
     pub(super) fn behind_a_prefix(&mut self, end: usize, signs: Signs) -> io::Result<()> {
         match self.beginning(end, signs)? {
-            Some(Beginning::BehindPrefix(at)) => {
-                let text = self.input.unread()[..at].to_vec();
-                self.set_prefix(&text);
-                return Ok(());
-            }
+            Some(Beginning::BehindPrefix(at)) if self.take_off(at, end) => return Ok(()),
             Some(Beginning::Glued(at)) if self.input.unread()[at] == b'{' => {
                 self.skip(at);
                 return self.json(0);
@@ -44,7 +48,7 @@ impl<R: Read> Capture<R> {
                 self.begin_csv(0, end - at);
                 return Ok(());
             }
-            None => {}
+            Some(Beginning::BehindPrefix(_)) | None => {}
         }
         let line = &self.input.unread()[..end];
         if let Some(at) = signs.has(BRACE).then(|| object_behind(line)).flatten() {

@@ -27,14 +27,14 @@ impl<R: Read> Capture<R> {
         let spaces = line[..lead].iter().rev();
         let spaces = spaces.take_while(|byte| matches!(byte, b' ' | b'\t'));
         let indent = spaces.count();
-        if indent > 0 {
-            // The rows have it too.
-            let spaces = line[lead - indent..lead].to_vec();
-            self.skip(lead - indent);
-            self.set_prefix(&spaces);
+        self.skip(lead - indent);
+        // The rows have it too.
+        if indent > 0 && self.take_off(indent, end - (lead - indent)) {
             return;
         }
-        let header = &line[lead..];
+        self.skip(indent);
+        let end = end - lead;
+        let header = &self.input.unread()[..end];
         let rows = Rows {
             alone: self.input.line() == 1 && header.ends_with(b"\n"),
             table: csv::Assembler::new(header.trim_ascii_end()),

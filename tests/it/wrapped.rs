@@ -807,3 +807,37 @@ fn the_link_of_an_indented_log_belongs_to_its_run() {
     let line = sandbox.run(["export", "-o", "jsonl"]).text();
     assert!(line.contains("\"link\":\"http"), "{line}");
 }
+
+/// Such as where a number ends in the midst of a word: what is taken off one line must be found on it.
+#[test]
+fn a_header_behind_anything_ends() {
+    let header = text("golden/no-tests.csv");
+    let pieces = [
+        "1",
+        "9Z",
+        "12:",
+        ":3",
+        "Jan",
+        " ",
+        "\"",
+        ">",
+        "|",
+        "]",
+        "[",
+        "a",
+        "\u{14}",
+        "1ms",
+        "\t",
+        "\u{1b}[0m",
+    ];
+    for first in pieces {
+        for second in pieces {
+            for third in pieces {
+                let before = [first, second, third].concat();
+                for end in ["", "\n", "\n\"x\",\"1\"\n"] {
+                    let _ = read(format!("{before}{}{end}", header.trim_end()).as_bytes());
+                }
+            }
+        }
+    }
+}
