@@ -21,8 +21,8 @@ pub(super) enum Beginning {
 const MAX_WRAPPER: usize = 8;
 
 impl<R: Read> Capture<R> {
-    /// Takes the first bytes of this line off it and the next ones; false if they are not told as a
-    /// prefix, and stay.
+    /// Takes a prefix of `length` bytes off this line, which ends at `end`, and the next ones; false if
+    /// the line itself does not match it.
     pub(super) fn take_off(&mut self, length: usize, end: usize) -> bool {
         // What is taken off already belongs to it.
         let line = [self.input.stripped(), &self.input.unread()[..end]].concat();

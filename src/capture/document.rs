@@ -15,8 +15,7 @@ use crate::model::Test;
 const MAX_SCANS: u64 = 8;
 
 impl<R: Read> Capture<R> {
-    /// Reads the json document that begins here, after so many spaces. Of a line, what stands before
-    /// it has been consumed.
+    /// Reads the json document that begins here, `indent` spaces into its line.
     pub(super) fn json(&mut self, indent: usize) -> io::Result<()> {
         let Some(mut end) = self.json_end(indent)? else {
             // An opening brace of some other text.
@@ -50,10 +49,11 @@ impl<R: Read> Capture<R> {
                 self.end_tests();
                 self.run(document);
             }
+            // Other programs have tests of this kind too, but theirs are whole.
             (Some(flaw), None)
                 if flaw.kind == FlawKind::Foreign
-                    && (json::may_list_tests(text)
-                        || (self.list.is_some() && json::find_inner(text).is_err())) =>
+                    && (json::may_list_tests(text) || self.list.is_some())
+                    && json::find_inner(text).is_err() =>
             {
                 let why = "a test that is cut off or damaged";
                 let flaw = Flaw::new(flaw.offset, why);
@@ -232,11 +232,17 @@ impl<R: Read> Capture<R> {
         let Some(end) = self.input.line_end(from)? else {
             return Ok(false);
         };
-        let line = &self.input.unread()[from..end];
-        Ok(match line.first() {
-            Some(b'{') => json::is_ours(line),
-            _ => begins_something(line),
-        })
+        if self.input.unread()[from] != b'{' {
+            return Ok(begins_something(&self.input.unread()[from..end]));
+        }
+        // A brace that is alone on its line is told by the next one.
+        let is_alone = self.input.unread()[from + 1..end].trim_ascii().is_empty();
+        let end = if is_alone {
+            self.input.line_end(end)?.unwrap_or(end)
+        } else {
+            end
+        };
+        Ok(json::is_ours(&self.input.unread()[from..end]))
     }
 }
 
@@ -263,7 +269,7 @@ fn read_inner(text: &[u8], first: u64, kind: FlawKind) -> Option<(Vec<InnerRead>
     let line_of = |offset: usize| first + newlines(&text[..offset]);
     let (inner, length) = match json::find_inner(text) {
         Ok(found) => found,
-        Err(flaw) if kind == FlawKind::Foreign && json::is_ours(text) => {
+        Err(flaw) if kind == FlawKind::Foreign && json::has_header(text) => {
             let why = format!("a document inside of another one: {}", flaw.why);
             return Some((vec![InnerRead::Bad(line_of(flaw.offset), why)], text.len()));
         }

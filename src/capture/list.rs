@@ -8,16 +8,14 @@ use crate::formats::grouping::Grouping;
 use crate::formats::{Document, Flaw};
 use crate::model::{Run, Test};
 
-/// How tests are listed that stand outside of a document.
+/// How tests outside of a document are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum List {
     /// In an array that has not ended yet.
     Array,
-    /// In an array that has ended.
-    Whole,
     /// One on each line.
     Lines,
-    /// In something that is not whole.
+    /// In a document or an array that is not whole.
     Broken,
 }
 
@@ -32,7 +30,7 @@ impl<R: Read> Capture<R> {
         }
     }
 
-    /// How the tests are listed of which one begins here and has this length.
+    /// How the test of this length, which begins here, is listed.
     pub(super) fn list_at(&mut self, length: usize) -> io::Result<List> {
         let end = self.input.line_end(length)?.unwrap_or(length);
         let text = &self.input.unread()[..end];
@@ -70,7 +68,7 @@ impl<R: Read> Capture<R> {
         }
     }
 
-    /// Refuses tests that are part of something that is not whole, once.
+    /// Reports, once a list, tests whose document or array is not whole.
     pub(super) fn broken_list(&mut self, line: u64) {
         self.tests = Grouping::default();
         if self.list.replace(List::Broken) != Some(List::Broken) {
@@ -80,7 +78,7 @@ impl<R: Read> Capture<R> {
         self.before = (b'}', false);
     }
 
-    /// Looks how an array of tests goes on.
+    /// Reads on behind an element of an array of tests.
     pub(super) fn test_list(&mut self) -> io::Result<()> {
         let mut next = [None; 2];
         loop {
@@ -99,10 +97,7 @@ impl<R: Read> Capture<R> {
         match next {
             [Some(b','), _] => {}
             // Else it is the end of a document that was never begun.
-            [Some(b']'), after] if !matches!(after, Some(b'}' | b',')) => {
-                self.list = Some(List::Whole);
-                self.end_tests();
-            }
+            [Some(b']'), after] if !matches!(after, Some(b'}' | b',')) => self.close_list(),
             _ => {
                 let line = self.input.line();
                 self.broken_list(line);
@@ -111,21 +106,21 @@ impl<R: Read> Capture<R> {
         Ok(())
     }
 
-    /// There are no more tests outside of a document.
+    /// Ends the list of tests, if there is one; an array that is still open is cut off.
     pub(super) fn end_tests(&mut self) {
-        let list = self.list.take();
-        if list.is_none() && self.tests.is_empty() {
-            return;
-        }
-        if list == Some(List::Array) && !self.options.partial {
+        if self.list == Some(List::Array) && !self.options.partial {
             let why = cut_off("list", self.tests.tests());
             self.bad(self.input.line(), why);
             self.tests = Grouping::default();
-            return;
         }
-        let run = self.tests.end();
+        self.close_list();
+    }
+
+    /// Takes the run of a list of tests that has ended.
+    fn close_list(&mut self) {
+        self.list = None;
+        let run = std::mem::take(&mut self.tests).end();
         self.run_of_tests(run);
-        self.tests = Grouping::default();
     }
 
     pub(super) fn run_of_tests(&mut self, run: Option<Run>) {

@@ -31,7 +31,7 @@ pub use signs::Link;
 use signs::{
     BORDER, BRACE, HEADER, LINK, Search, Signs, TITLE, foreign, foreign_json, is_junk, link,
 };
-use text::{trim_end, trim_start};
+use text::{trailing_spaces, trim_end, trim_start};
 
 /// What a capture gives, one after the other.
 #[derive(Debug)]
@@ -176,7 +176,7 @@ impl<R: Read> Capture<R> {
         }
     }
 
-    /// Goes on to the next line that may begin something.
+    /// Skips to the next line that may begin something, and reads it.
     fn text(&mut self) -> io::Result<()> {
         if self.input.has_prefix() {
             return self.line_with_prefix();
@@ -260,7 +260,7 @@ impl<R: Read> Capture<R> {
         Ok(())
     }
 
-    /// Decides what the line begins that ends here and has these signs in it.
+    /// Decides what the line up to `end` begins, which has these signs in it.
     fn line(&mut self, end: usize, signs: Signs) -> io::Result<()> {
         let line = &self.input.unread()[..end];
         if signs.has(BRACE) {
@@ -302,7 +302,7 @@ impl<R: Read> Capture<R> {
         self.behind_a_prefix(end, signs)
     }
 
-    /// Looks whether a json document begins with the brace before which so much of the line stands.
+    /// Reads the json document that begins with the brace `before` bytes into the line, if one does.
     fn brace(&mut self, before: usize, end: usize) -> io::Result<()> {
         let line = &self.input.unread()[..end];
         let next = line[before + 1..].trim_ascii_start().first();
@@ -320,11 +320,9 @@ impl<R: Read> Capture<R> {
             self.skip(end);
             return Ok(());
         }
-        let spaces = line[..before].iter().rev();
-        let spaces = spaces.take_while(|byte| matches!(byte, b' ' | b'\t'));
-        let spaces = spaces.count();
+        let indent = trailing_spaces(&line[..before]);
         self.skip(before);
-        self.json(spaces)
+        self.json(indent)
     }
 
     /// Keeps the first sign of another program's output.

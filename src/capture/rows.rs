@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::beginning::object_behind;
 use super::input::MAX_DOCUMENT;
 use super::signs::{BRACE, begins_something, cut_off};
-use super::text::{trim_end, trim_lead, trim_nuls, trim_start};
+use super::text::{trailing_spaces, trim_end, trim_lead, trim_nuls, trim_start};
 use super::{Capture, Found, MAX_FOREIGN, Reading};
 use crate::formats::{FlawKind, csv, json};
 
@@ -16,17 +16,14 @@ pub(super) struct Rows {
     alone: bool,
     /// The bytes of other programs' lines since its last row.
     foreign: usize,
-    /// Whether such a line was told of.
+    /// Whether a note was given of such lines.
     noted: bool,
 }
 
 impl<R: Read> Capture<R> {
-    /// Begins the csv of this header, before which stand so many bytes.
+    /// Begins a csv whose header stands `lead` bytes into the line up to `end`.
     pub(super) fn begin_csv(&mut self, lead: usize, end: usize) {
-        let line = &self.input.unread()[..end];
-        let spaces = line[..lead].iter().rev();
-        let spaces = spaces.take_while(|byte| matches!(byte, b' ' | b'\t'));
-        let indent = spaces.count();
+        let indent = trailing_spaces(&self.input.unread()[..lead]);
         self.skip(lead - indent);
         // The rows have it too.
         if indent > 0 && self.take_off(indent, end - (lead - indent)) {

@@ -6,6 +6,14 @@ pub fn indentation(line: &[u8]) -> usize {
     spaces.count()
 }
 
+/// The number of spaces and tabs with which the text ends.
+pub fn trailing_spaces(text: &[u8]) -> usize {
+    let spaces = text.iter().rev();
+    spaces
+        .take_while(|byte| matches!(byte, b' ' | b'\t'))
+        .count()
+}
+
 /// The text without white space at its end, and without the zeros of a file that was made larger
 /// before it was written.
 pub fn trim_end(mut text: &[u8]) -> &[u8] {

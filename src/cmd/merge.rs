@@ -13,7 +13,8 @@ use crate::store::{Foreign, ForeignChat, ForeignFile, MergedChat, Refused, Store
 /// With their dates, tags and submissions, and none twice: a run that is here already is completed,
 /// if the other file knows more of it. What waits to be submitted there waits there alone. A chat
 /// that is here already gets the messages that it lacks. A run that is damaged there is named and
-/// left out, or its submission alone, and the exit code is 1. The other file is not changed. Merging again changes nothing.
+/// left out, or its submission alone, and the exit code is 1. The other file is not changed. Merging
+/// again changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore merge laptop.sqlite3 --dry-run")]
 pub struct Args {

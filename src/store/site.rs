@@ -18,7 +18,7 @@ use crate::model::{
 /// A run that the site keeps.
 pub struct SiteRun {
     pub run: Run,
-    /// `None` if the site's own date is none; so with the next.
+    /// `None` if what the site keeps is not a date; likewise `measured_at`, in seconds since 1970.
     pub created_at: Option<String>,
     pub measured_at: Option<i64>,
 }

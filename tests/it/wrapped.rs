@@ -841,3 +841,16 @@ fn a_header_behind_anything_ends() {
         }
     }
 }
+
+/// A chat server logs such numbers too, and logs are cut off.
+#[test]
+fn other_programs_json_with_like_names_is_no_error() {
+    let golden = text("golden/gpu-reps4.json");
+    for line in [
+        "{\"level\":\"info\",\"n_prompt\":12,\"n_gen\":5,\"prompt_tps\":100.5,\"gen_tps\":9.5}",
+        "{\"msg\":\"x\",\"response\":{\"results\":[1,2",
+    ] {
+        let read = read(format!("{line}\n{golden}\n").as_bytes());
+        assert_eq!((read.runs.len(), &read.bad), (1, &vec![]), "{line}");
+    }
+}

@@ -50,8 +50,15 @@ const OURS: [&[u8]; 4] = [
 /// Whether the text has one of the keys.
 #[must_use]
 pub fn is_ours(text: &[u8]) -> bool {
-    static FINDERS: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| OURS.map(Finder::new));
-    FINDERS.iter().any(|key| has_key(text, key))
+    OURS_FINDERS.iter().any(|key| has_key(text, key))
+}
+
+static OURS_FINDERS: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| OURS.map(Finder::new));
+
+/// Whether the text has a key of LocalScore's header; other programs have `results` too.
+#[must_use]
+pub fn has_header(text: &[u8]) -> bool {
+    OURS_FINDERS[..3].iter().any(|key| has_key(text, key))
 }
 
 /// Whether the text may hold tests that stand outside of a document, such as in a list of them.
