@@ -2,6 +2,7 @@
 
 use memchr::memmem::{self, Finder};
 
+use super::LONGEST_LINE;
 use super::banner;
 use super::prefix::LONGEST;
 use super::text::{trim_end, trim_lead, trim_start};
@@ -53,16 +54,21 @@ pub fn prefix_length(signs: Signs, line: &[u8], behind: &[u8]) -> Option<usize> 
 
 /// Where the header of a csv begins: behind a space or a colour, and not between two names.
 fn header_start(line: &[u8]) -> Option<usize> {
-    let mut end = memmem::find(line, b"n_prompt")?;
-    loop {
-        let space = csv::last_separator(&line[..end])?;
-        let rest = &line[space + 1..];
-        let start = line.len() - trim_lead(rest).len();
+    const MOST_TRIES: usize = 16;
+    if line.len() > LONGEST_LINE {
+        return None;
+    }
+    let mut end = memmem::find(line, b"n_prompt")?.min(LONGEST);
+    for _ in 0..MOST_TRIES {
+        let before = csv::last_separator(&line[..end])?;
+        let start = line.len() - trim_lead(&line[before + 1..]).len();
         if csv::is_header(&line[start..]) {
             return Some(start);
         }
-        end = space;
+        // All of the spaces before it lead to the same place.
+        end = line[..before].trim_ascii_end().len();
     }
+    None
 }
 
 /// Whether the line looks like a part of a result that could not be read.

@@ -854,3 +854,13 @@ fn other_programs_json_with_like_names_is_no_error() {
         assert_eq!((read.runs.len(), &read.bad), (1, &vec![]), "{line}");
     }
 }
+
+/// A gap before a header is no reason to look at the line once for each of its bytes.
+#[test]
+fn a_long_gap_before_a_header_takes_no_time() {
+    let header = text("golden/no-tests.csv");
+    for gap in [" ", "> ", "a ", "|", ":", "\t"] {
+        let log = format!("x{}{header}", gap.repeat(300_000 / gap.len()));
+        let _ = read(log.repeat(20).as_bytes());
+    }
+}
