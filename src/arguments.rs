@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::Cli;
-use crate::error::Error;
+use base::Error;
 
 /// Why there is no command to run.
 pub enum Stop {

@@ -7,13 +7,10 @@
 
 pub mod capture;
 pub mod cmd;
-pub mod error;
 pub mod formats;
 pub mod model;
-pub mod output;
 pub mod page;
 pub mod picture;
-pub mod process;
 pub mod stats;
 pub mod store;
 pub mod submit;
@@ -26,8 +23,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser};
 
-use error::Error;
-use output::{Stderr, Stdout};
+use base::{Error, Stderr, Stdout};
 use store::Location;
 
 /// Keeps LocalScore benchmark runs, and gives them back byte for byte
@@ -78,7 +74,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     start_tracing(cli.global.verbose);
     let location = Location::resolve(cli.global.db, cli.global.db_startup_sql);
     let path = location.path.display().to_string();
-    tracing::debug!("the store is {}", output::printable(&path));
+    tracing::debug!("the store is {}", base::printable(&path));
     let mut context = cmd::Context {
         location,
         out: Stdout::lock(),

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 #[used]
 #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
 #[cfg_attr(target_os = "macos", unsafe(link_section = "__DATA,__mod_init_func"))]
-static BEFORE_MAIN: extern "C" fn() = localstore::output::look_whether_stdout_is_closed;
+static BEFORE_MAIN: extern "C" fn() = base::look_whether_stdout_is_closed;
 
 fn main() -> ExitCode {
     localstore::main(std::env::args_os())

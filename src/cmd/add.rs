@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use super::Context;
 use super::machine::Machine;
 use super::storing::{Adder, Messages, check_store};
-use crate::error::{Error, Result};
-use crate::output::{Spool, Tee};
-use crate::process;
 use crate::store::{Location, check_tag};
+use base::process;
+use base::{Error, Result};
+use base::{Spool, Tee};
 
 /// Store the runs of captures
 ///

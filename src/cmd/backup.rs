@@ -1,10 +1,10 @@
 use std::path::PathBuf;
 
 use super::Context;
-use crate::error::{Error, Result};
-use crate::output::{Existing, Progress, replace_atomically};
-use crate::process::Interrupt;
 use crate::store::{Store, refuse_logs_beside};
+use base::process::Interrupt;
+use base::{Error, Result};
+use base::{Existing, Progress, replace_atomically};
 
 /// Copy the store to a file, also while others write to it
 ///

@@ -1,9 +1,9 @@
 use super::Context;
 use super::filters::Filters;
 use super::list::{self, Output};
-use crate::error::Result;
-use crate::output::note;
 use crate::store::Store;
+use base::Result;
+use base::note;
 
 /// Rank the best run of each model on each accelerator
 ///

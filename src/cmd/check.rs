@@ -3,9 +3,9 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::Context;
-use crate::error::{Error, Result};
-use crate::output::{Progress, Stdout, note, printable};
 use crate::store::{Finding, Store, Totals, Watch};
+use base::{Error, Result};
+use base::{Progress, Stdout, note, printable};
 
 /// Look whether everything in the store is right
 ///

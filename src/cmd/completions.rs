@@ -1,5 +1,5 @@
 use super::Context;
-use crate::error::Result;
+use base::Result;
 
 /// Print the completions of a shell
 #[derive(Debug, clap::Args)]

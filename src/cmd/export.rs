@@ -3,10 +3,10 @@ use std::path::PathBuf;
 
 use super::Context;
 use super::filters::Filters;
-use crate::error::{Error, Result};
 use crate::formats::{Format, console, csv, json, jsonl};
-use crate::output::write_atomically;
 use crate::store::{Filter, Store};
+use base::write_atomically;
+use base::{Error, Result};
 
 /// Print runs as LocalScore printed them
 ///

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::Context;
 use super::filters::Filters;
-use crate::error::{Error, Result};
 use crate::model::{Source, Submission, SubmissionState, Text};
-use crate::output::{Column, Stdout, Table, note};
 use crate::store::{Listed, Sort, Store};
+use base::{Column, Stdout, Table, note};
+use base::{Error, Result};
 
 /// List runs, the one added last first
 ///

@@ -1,5 +1,5 @@
 use super::Context;
-use crate::error::{Error, Result};
+use base::{Error, Result};
 
 /// Print the manual page
 #[derive(Debug, clap::Args)]

@@ -3,10 +3,10 @@ use std::path::PathBuf;
 
 use super::Context;
 use super::storing::describe;
-use crate::error::{Error, Result};
 use crate::model::Run;
-use crate::output::{Progress, note, printable};
 use crate::store::{Foreign, ForeignChat, ForeignFile, MergedChat, Refused, Store, Stored};
+use base::{Error, Result};
+use base::{Progress, note, printable};
 
 /// Take over the runs and chats of another store, or of a LocalScore database
 ///

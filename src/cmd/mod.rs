@@ -36,9 +36,9 @@ mod untag;
 use std::io::Write;
 use std::path::Path;
 
-use crate::error::{Error, Result};
-use crate::output::{Stdout, write_atomically};
 use crate::store::{Location, Store};
+use base::{Error, Result};
+use base::{Stdout, write_atomically};
 
 /// What a command works with.
 pub struct Context {

@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use super::Context;
-use crate::error::{Error, Result};
+use base::{Error, Result};
 
 /// Print where the store is
 #[derive(Debug, clap::Args)]

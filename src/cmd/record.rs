@@ -7,11 +7,11 @@ use super::sending::{Orders, Sending, Target, send};
 use super::show::partial_remark;
 use super::storing::{Adder, Messages, check_store};
 use super::submission::url_option;
-use crate::error::{Error, Result};
 use crate::model::SubmissionState;
-use crate::output::{Spool, Stderr, Tee, note};
-use crate::process::{self, Stream, Watched, exit_code};
 use crate::store::{Store, check_tag};
+use base::process::{self, Stream, Watched, exit_code};
+use base::{Error, Result};
+use base::{Spool, Stderr, Tee, note};
 
 /// Run a benchmark and store what it prints
 ///

@@ -1,10 +1,10 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use super::{Context, submission};
-use crate::error::{Error, Result};
 use crate::model::{SubmissionState, Text};
-use crate::output::{Stderr, note, printable};
 use crate::store::{Listed, Store};
+use base::{Error, Result};
+use base::{Stderr, note, printable};
 
 /// Remove runs from the store
 ///

@@ -1,8 +1,9 @@
 use super::Context;
 use super::show::partial_remark;
-use crate::error::{Error, Result};
-use crate::output::{color_wanted, note, score};
+use crate::formats::score_display as score;
 use crate::store::Store;
+use base::{Error, Result};
+use base::{color_wanted, note};
 
 /// Print the score display of LocalScore
 ///

@@ -4,11 +4,11 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use super::submission::{look_first, open, queued, remark};
-use crate::error::{Error, Result};
 use crate::model::{Submission, SubmissionState};
-use crate::output::{Stderr, Stdout, note};
 use crate::store::{End, Store, Taken};
 use crate::submit::{ATTEMPTS, Client, Outcome, Site, persist};
+use base::{Error, Result};
+use base::{Stderr, Stdout, note};
 
 /// A run that may be sent.
 pub struct Ready {

@@ -7,11 +7,11 @@ use super::sender::{Ready, Sender, complain, gone, progress};
 use super::show::partial_remark;
 use super::storing::describe;
 use super::submission::{in_flight, open, queued, remark, variable};
-use crate::error::{Error, Result};
 use crate::model::{Run, Source, SubmissionState};
-use crate::output::{Stderr, note};
 use crate::store::Store;
 use crate::submit::{Client, Payload, Site, Timeouts, Violation, violations};
+use base::{Error, Result};
+use base::{Stderr, note};
 
 /// What the C tool says where nobody agrees.
 const NOT_SUBMITTED: &str = "\nResults Not Submitted.\n";

@@ -1,10 +1,11 @@
 use std::io::Write;
 
 use super::{Context, submission};
-use crate::error::{Error, Result};
 use crate::formats::console;
-use crate::output::{color_wanted, note, score};
+use crate::formats::score_display as score;
 use crate::store::Store;
+use base::{Error, Result};
+use base::{color_wanted, note};
 
 /// Show a run as LocalScore ends: the table and the score
 ///

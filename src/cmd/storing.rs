@@ -4,12 +4,12 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use crate::capture::{Capture, Found, Link, Options};
-use crate::error::{Error, Result};
 use crate::formats::Document;
 use crate::model::{Environment, Run, Source, Text};
-use crate::output::{Spool, Stderr, Stdout, note, printable};
 use crate::store::{Added, Location, Store, Stored};
 use crate::submit::Site;
+use base::{Error, Result};
+use base::{Spool, Stderr, Stdout, note, printable};
 
 /// The most runs that one transaction stores, and the most bytes of their captures.
 const BATCH: usize = 2048;

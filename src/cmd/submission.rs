@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::error::Error;
 use crate::model::{Submission, SubmissionState};
 use crate::submit::Site;
+use base::Error;
 
 /// The submission of a run in a line.
 pub fn remark(id: i64, submission: &Submission) -> String {

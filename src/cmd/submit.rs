@@ -2,10 +2,10 @@ use std::io::Write;
 
 use super::Context;
 use super::sending::{Orders, Sending, last_violation, remark_zeros, send};
-use crate::error::{Error, Result};
-use crate::output::{Stderr, Stdout, note};
 use crate::store::Store;
 use crate::submit::{Payload, Site, violations};
+use base::{Error, Result};
+use base::{Stderr, Stdout, note};
 
 /// Send runs to LocalScore, where they are public
 ///

@@ -1,9 +1,9 @@
 use std::io::Write;
 
 use super::Context;
-use crate::error::{Error, Result};
-use crate::output::printable;
 use crate::store::Store;
+use base::printable;
+use base::{Error, Result};
 
 /// Label runs
 ///

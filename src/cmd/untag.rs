@@ -2,9 +2,9 @@ use std::io::Write;
 
 use super::Context;
 use super::tag::Names;
-use crate::error::{Error, Result};
-use crate::output::printable;
 use crate::store::Store;
+use base::printable;
+use base::{Error, Result};
 
 /// Take a label off runs
 ///

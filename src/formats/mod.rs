@@ -12,6 +12,7 @@ pub mod jsonl;
 mod lexer;
 pub mod llamafile_json;
 pub mod number;
+pub mod score_display;
 
 use std::fmt;
 

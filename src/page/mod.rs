@@ -10,8 +10,8 @@ pub use table::{Cell, Table};
 
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
-use crate::output::{WIDEST, shortened};
 use crate::picture::{Picture, STYLE};
+use base::{WIDEST, shortened};
 
 /// The page.
 #[derive(Debug, Clone)]
@@ -172,7 +172,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::output::Column;
+    use base::Column;
 
     fn page(name: &str) -> Page {
         let part = Part {

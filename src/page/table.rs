@@ -3,8 +3,8 @@
 use maud::{Markup, Render, html};
 
 use super::Words;
-use crate::output::Column;
 use crate::picture::Tone;
+use base::Column;
 
 /// A table that scrolls in a box of its own where it is too wide.
 #[derive(Debug, Clone, Default)]

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::output::{WIDEST, shortened};
+use base::{WIDEST, shortened};
 
 /// The size of ordinary text in pixels.
 pub(super) const SIZE: f64 = 12.0;

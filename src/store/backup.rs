@@ -6,7 +6,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{Store, failure, immutable_uri, open_with};
-use crate::error::{Error, Result};
+use base::{Error, Result};
 
 /// How many pages are copied between two looks at whether to go on: 4 MiB.
 const PAGES: i32 = 1024;

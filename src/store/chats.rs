@@ -9,8 +9,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
 use super::{Store, rows};
-use crate::error::{Error, Result};
 use crate::model::{Chat, ChatActivity, Hit, Message, Needle, NewMessage, Sampling, Text};
+use base::{Error, Result};
 
 /// The casts give what the C code gets when it asks SQLite for a text or a number.
 const CHAT: &str = "SELECT id, CAST(created_at AS TEXT), CAST(model AS TEXT), CAST(title AS TEXT)

@@ -16,9 +16,9 @@ use super::{
     SAVE, Store, connect_readonly, distrust, failure, is_about_a_value, own, reason,
     refuse_no_file, refuse_what_is_not_ours,
 };
-use crate::error::{Error, Result};
 use crate::model::{Run, Submission, SubmissionState};
 use crate::submit::Site;
+use base::{Error, Result};
 
 /// A run of the other file, with what is known of it besides.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::rows::{self, refused};
 use super::{Store, Stored};
-use crate::error::Result;
 use crate::model::Text;
+use base::Result;
 
 /// A value as it lies there: SQLite keeps a text that is not UTF-8 too.
 #[derive(Debug, PartialEq)]

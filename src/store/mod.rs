@@ -29,7 +29,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::error::{Error, Result};
+use base::{Error, Result};
 pub use check::{Finding, Totals, Watch};
 pub use merge::{Batch, Foreign, ForeignFile, Refused};
 pub use merge_chats::{ForeignChat, MergedChat};

@@ -8,8 +8,8 @@ use super::public::{Known, Public, public_text};
 use super::rows::{self, Bind};
 use super::scores::{Change, Ledger, SCORED, ScoreKey, storable};
 use super::{Store, failure, site};
-use crate::error::{Error, Result};
 use crate::model::{Run, Summary, Test};
+use base::{Error, Result};
 
 /// What became of a run that was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use super::rows::CREATED_AT;
 use super::submissions::{self, COLUMN as SUBMISSION};
 use super::{Store, rows};
-use crate::error::{Error, Result};
 use crate::model::{Source, Submission, Summary, Text};
+use base::{Error, Result};
 
 /// Which runs are meant. All parts that are there must match; text matches anywhere, whatever the
 /// case.

@@ -8,8 +8,8 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
 use super::Store;
-use crate::error::Result;
 use crate::model::{Submission, SubmissionState};
+use base::Result;
 
 /// Whether a run may be sent now.
 #[derive(Debug, Clone, PartialEq, Eq)]

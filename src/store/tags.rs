@@ -1,8 +1,8 @@
 //! Tags: labels of runs.
 
 use super::Store;
-use crate::error::{Error, Result};
-use crate::output::shortened;
+use base::shortened;
+use base::{Error, Result};
 
 impl Store {
     /// Puts the tag on the runs; gives how many did not have it.

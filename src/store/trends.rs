@@ -6,8 +6,8 @@ use rusqlite::{OptionalExtension, Row, params_from_iter};
 
 use super::select::{Filter, Listed, Sort};
 use super::{Store, own, rows};
-use crate::error::{Error, Result};
 use crate::model::{Environment, Text};
+use base::{Error, Result};
 
 /// What a trend is of: one model on one accelerator under one runtime, whatever its version.
 #[derive(Debug, Clone, PartialEq, Eq)]

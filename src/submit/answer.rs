@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Outcome;
-use crate::output::printable;
+use base::printable;
 
 /// The longest text of an answer that is shown, in characters.
 const SHOWN: usize = 300;

@@ -12,7 +12,7 @@ use ureq::{Agent, Proxy, SendBody, Timeout};
 use super::answer::{Answer, passes};
 use super::site::host_and_port;
 use super::{Exchange, Outcome, Site, Timeouts, proxy};
-use crate::error::{Error, Result, reason};
+use base::{Error, Result, reason};
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;

@@ -1,7 +1,7 @@
 //! In place of the client where the program is built without the feature `submit`.
 
 use super::{Exchange, Site, Timeouts};
-use crate::error::{Error, Result};
+use base::{Error, Result};
 
 /// There is none.
 #[derive(Debug)]

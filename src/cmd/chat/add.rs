@@ -2,9 +2,9 @@ use std::io::Write;
 
 use super::super::Context;
 use super::Output;
-use crate::error::{Error, Result};
 use crate::formats::chat_json;
 use crate::store::Store;
+use base::{Error, Result};
 
 /// Begin a chat
 ///

@@ -3,11 +3,11 @@ use std::path::PathBuf;
 
 use super::super::Context;
 use super::id;
-use crate::error::{Error, Result};
 use crate::formats::chat_markdown;
 use crate::model::{Chat, Message};
-use crate::output::write_atomically;
 use crate::store::Store;
+use base::write_atomically;
+use base::{Error, Result};
 
 /// Print chats as a Markdown document
 ///

@@ -11,9 +11,9 @@ mod show;
 pub use show::write_message;
 
 use super::Context;
-use crate::error::Result;
 use crate::model::{Chat, Text};
-use crate::output::shortened;
+use base::Result;
+use base::shortened;
 
 /// Chats that llamafile keeps in the same file
 ///

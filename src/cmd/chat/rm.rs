@@ -2,9 +2,9 @@ use std::io::{self, IsTerminal, Write};
 
 use super::super::{Context, rm};
 use super::id;
-use crate::error::{Error, Result};
-use crate::output::{note, printable};
 use crate::store::Store;
+use base::{Error, Result};
+use base::{note, printable};
 
 /// Remove chats and their messages
 ///

@@ -2,12 +2,12 @@ use std::io::Write;
 
 use super::super::Context;
 use super::{Output, TITLE};
-use crate::error::{Error, Result};
 use crate::formats::chat_json;
 use crate::formats::llamafile_json::Json;
 use crate::model::{Hit, Needle, Text};
-use crate::output::{Column, Table, note, shortened};
 use crate::store::Store;
+use base::{Column, Table, note, shortened};
+use base::{Error, Result};
 
 /// Search titles and contents
 ///

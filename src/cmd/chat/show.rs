@@ -2,12 +2,12 @@ use std::io::{self, Write};
 
 use super::super::Context;
 use super::{Output, id};
-use crate::error::{Error, Result};
 use crate::formats::chat_json;
 use crate::formats::llamafile_json::Json;
 use crate::model::{Chat, Message, Text};
-use crate::output::{Stdout, color_wanted, printable};
 use crate::store::Store;
+use base::{Error, Result};
+use base::{Stdout, color_wanted, printable};
 
 /// Show a chat as a conversation, the first message first
 ///

@@ -5,10 +5,10 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::{Column, Report, Stored, in_words, printed};
-use crate::error::{Error, Result};
 use crate::model::Text;
-use crate::output::Stdout;
 use crate::stats::{Direction, Method, Row, TestKey};
+use base::Stdout;
+use base::{Error, Result};
 
 /// A row of a comparison. Numbers that are none (the end of an interval may be infinite) are null.
 #[derive(Debug, Default, Serialize)]

@@ -6,11 +6,11 @@ mod text;
 mod words;
 
 use super::Context;
-use crate::error::{Error, Result};
 use crate::model::{Difference, Run, Text, differences};
-use crate::output::{Stdout, note};
 use crate::stats::{self, Comparison, Metric, Outcome, Reason};
 use crate::store::Store;
+use base::{Error, Result};
+use base::{Stdout, note};
 pub use sides::{Baseline, Stored, history};
 pub use text::keys;
 pub use words::{change, difference, interval, method, remarks, test_name, title, value, what};

@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
 use crate::model::{Environment, Run};
-use crate::output::note;
 use crate::stats;
 use crate::store::{Level, Listed, Store};
+use base::note;
+use base::{Error, Result};
 
 /// Runs of a series that are looked at for the level that the base belongs to.
 const MAX_SERIES: u32 = 100;

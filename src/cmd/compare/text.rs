@@ -6,9 +6,9 @@ use super::words::{
     change, difference, gate_lines, interval, method, remarks, test_name, title, value, what,
 };
 use super::{Column, Report, Stored};
-use crate::error::{Error, Result};
-use crate::output::{self, Stdout, Table, color_wanted, printable};
 use crate::stats::{Comparison, Metric, Row, TestKey, Verdict};
+use base::{Error, Result};
+use base::{Stdout, Table, color_wanted, printable};
 
 const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";
@@ -57,7 +57,7 @@ fn shown(text: &str, bullet: &str) -> String {
     if bullet.is_empty() {
         printable(text).into_owned()
     } else {
-        [bullet, &output::markdown(text)].concat()
+        [bullet, &base::markdown(text)].concat()
     }
 }
 
@@ -116,7 +116,7 @@ fn rows(report: &Report, markdown: bool) -> (Vec<Option<Verdict>>, Table) {
 }
 
 fn pair(report: &Report, column: &Column, markdown: bool) -> (Vec<Option<Verdict>>, Table) {
-    use output::Column::{Number, Whole};
+    use base::Column::{Number, Whole};
     let percent = 100.0 * (1.0 - report.options.alpha);
     // 0.05 is no binary fraction.
     let percent = (percent * 1e9).round() / 1e9;
@@ -181,7 +181,7 @@ fn pair(report: &Report, column: &Column, markdown: bool) -> (Vec<Option<Verdict
 
 /// A column a run: of each row the value, the change, the verdict, and `*` beside the best value.
 fn columns(report: &Report, new: &[Column], markdown: bool) -> (Vec<Option<Verdict>>, Table) {
-    use output::Column::{Number, Whole};
+    use base::Column::{Number, Whole};
     let base = report.base.last().map_or(0, |base| base.listed.id);
     let base = if report.base.len() > 1 {
         "base".to_owned()

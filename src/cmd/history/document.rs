@@ -5,9 +5,9 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::{Args, Change, Metric, Trend};
-use crate::error::{Error, Result};
 use crate::model::{Difference, Text};
-use crate::output::Stdout;
+use base::Stdout;
+use base::{Error, Result};
 
 /// A run of a trend for programs.
 #[derive(Debug, Serialize)]

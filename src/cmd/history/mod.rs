@@ -8,11 +8,11 @@ use std::io::Write;
 use super::Context;
 use super::compare::percent;
 use super::filters::Filters;
-use crate::error::{Error, Result};
 use crate::model::{Difference, Source, Text, differences};
-use crate::output::{Column, Stdout, Table, color_wanted, markdown, note, printable};
 use crate::stats::{self, ChangePoint};
 use crate::store::{Configuration, Filter, Listed, Store};
+use base::{Column, Stdout, Table, color_wanted, markdown, note, printable};
+use base::{Error, Result};
 
 /// Show one configuration over time
 ///

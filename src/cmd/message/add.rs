@@ -3,10 +3,10 @@ use std::io::{self, Read, Write};
 
 use super::super::Context;
 use super::{Output, id};
-use crate::error::{Error, Result};
 use crate::formats::chat_json;
 use crate::model::{NewMessage, Role, Sampling};
 use crate::store::Store;
+use base::{Error, Result};
 
 /// Add a message to a chat
 ///

@@ -7,9 +7,9 @@ mod show;
 
 use super::Context;
 use super::chat::{Output, TITLE, id, write_message};
-use crate::error::Result;
 use crate::model::{Message, Text};
-use crate::output::shortened;
+use base::Result;
+use base::shortened;
 
 /// Messages of the chats that llamafile keeps in the same file
 ///

@@ -2,10 +2,10 @@ use std::io::Write;
 
 use super::super::Context;
 use super::{Output, id, write_message};
-use crate::error::{Error, Result};
 use crate::formats::chat_json;
 use crate::formats::llamafile_json::Json;
 use crate::store::Store;
+use base::{Error, Result};
 
 /// Show a message and how it was sampled
 #[derive(Debug, clap::Args)]

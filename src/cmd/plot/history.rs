@@ -2,10 +2,10 @@ use super::{Context, Target, nothing};
 use crate::cmd::compare::percent;
 use crate::cmd::filters::Filters;
 use crate::cmd::history::{self, Metric, Trend};
-use crate::error::Result;
-use crate::output::note;
 use crate::picture::{self, Picture, Point};
 use crate::store::{Filter, Store};
+use base::Result;
+use base::note;
 
 /// Draw one configuration over time, with its changes of level
 ///

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::compare::Stored;
-use crate::error::{Error, Result};
 use crate::model::Text;
 use crate::picture::{MAX_SERIES, Picture, Series};
+use base::{Error, Result};
 
 /// Draw runs as SVG: a trend, a comparison, speed against context length
 ///

@@ -9,11 +9,11 @@ use super::compare::{self, Stored};
 use super::filters::Filters;
 use super::history::{Metric, Trend};
 use super::plot::draw_trend;
-use crate::error::Result;
 use crate::model::Text;
 use crate::page::{Chapter, Page, Part};
 use crate::stats;
 use crate::store::{Configuration, Filter, Listed, Store};
+use base::Result;
 
 /// Write one HTML page of the best runs, trends and the last comparison
 ///

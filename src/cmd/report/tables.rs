@@ -4,10 +4,10 @@ use super::known;
 use crate::cmd::compare::{self, Report};
 use crate::cmd::plot::tone;
 use crate::model::{Source, Text};
-use crate::output::Column;
 use crate::page::{Cell, Table};
 use crate::stats::Row;
 use crate::store::Listed;
+use base::Column;
 
 /// The best runs, ranked.
 pub fn best(runs: &[Listed]) -> Table {

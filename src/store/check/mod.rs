@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use rusqlite::Connection;
 
 use super::{Store, site};
-use crate::error::Result;
+use base::Result;
 pub use database::used_up;
 use mend::Fix;
 

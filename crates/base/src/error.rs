@@ -160,7 +160,7 @@ pub fn reason(error: &io::Error) -> String {
 
 /// The text with every control character escaped: an error quotes names that came from outside.
 fn one_line(text: &str) -> String {
-    crate::output::printable(text).into_owned()
+    crate::text::printable(text).into_owned()
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use tempfile::NamedTempFile;
 
-use super::{Stderr, Stdout};
 use crate::error::{Error, Result};
+use crate::streams::{Stderr, Stdout};
 
 /// What is held back for the spool beyond this is written where it stands.
 const MAX_HELD: usize = 1 << 20;

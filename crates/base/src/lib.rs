@@ -1,0 +1,23 @@
+//! The ground that every room stands on: errors, the two streams, tables, files, processes.
+
+#![forbid(unsafe_code)]
+
+pub mod process;
+
+mod error;
+mod file;
+mod progress;
+mod streams;
+mod table;
+mod tee;
+mod text;
+
+pub use error::{Error, Result, reason};
+pub use file::{Existing, replace_atomically, write_atomically};
+pub use progress::Progress;
+#[cfg(unix)]
+pub use streams::look_whether_stdout_is_closed;
+pub use streams::{Stderr, Stdout, color_wanted, note};
+pub use table::{Column, Table, WIDEST, markdown, shortened};
+pub use tee::{Spool, Tee};
+pub use text::{printable, printable_bytes};
