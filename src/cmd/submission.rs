@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::{Submission, SubmissionState};
-use crate::submit::Site;
+use crate::submit::{LONGEST_ATTEMPT, Site};
 use base::Error;
 
 /// The submission of a run in a line.
@@ -36,8 +36,14 @@ pub fn remark(id: i64, submission: &Submission) -> String {
     }
 }
 
+/// The error of a run that another process has removed.
+pub fn removed(id: i64) -> Error {
+    let what = format_args!("run {id} was not submitted");
+    Error::new(what, "it is not in the store any more")
+}
+
 /// The error of a run that may be on the site.
-pub fn open(id: i64, submission: &Submission) -> Error {
+pub fn maybe_submitted(id: i64, submission: &Submission) -> Error {
     Error::plain(remark(id, submission)).hint(look_first(id, submission))
 }
 
@@ -52,18 +58,20 @@ pub fn look_first(id: i64, submission: &Submission) -> String {
 }
 
 /// The error of a run whose attempt may not have ended; `None` if it has, for no attempt takes
-/// longer than `total`.
-pub fn in_flight(id: i64, submission: &Submission, total: Duration) -> Option<Error> {
+/// longer than [`LONGEST_ATTEMPT`].
+pub fn in_flight(id: i64, submission: &Submission) -> Option<Error> {
     if submission.state != SubmissionState::Unknown || submission.reason.is_some() {
         return None;
     }
     let at = super::rfc3339(&submission.changed_at);
     let began: Timestamp = at.parse().ok()?;
     // The store keeps whole seconds.
-    let ended = began.checked_add(total + Duration::from_secs(1)).ok()?;
+    let ended = began
+        .checked_add(LONGEST_ATTEMPT + Duration::from_secs(1))
+        .ok()?;
     let now = Timestamp::now();
     // A time that is yet to come was noted by a clock that went wrong, and tells nothing.
-    if now >= ended || now.duration_until(began) > total.try_into().ok()? {
+    if now >= ended || now.duration_until(began) > LONGEST_ATTEMPT.try_into().ok()? {
         return None;
     }
     let url = url_option(&Site::stored(submission.site.as_deref()));

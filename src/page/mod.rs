@@ -10,8 +10,8 @@ pub use table::{Cell, Table};
 
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
-use crate::picture::{Picture, STYLE};
 use base::{WIDEST, shortened};
+use picture::{Picture, STYLE};
 
 /// The page.
 #[derive(Debug, Clone)]

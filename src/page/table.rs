@@ -3,8 +3,8 @@
 use maud::{Markup, Render, html};
 
 use super::Words;
-use crate::picture::Tone;
 use base::Column;
+use picture::Tone;
 
 /// A table that scrolls in a box of its own where it is too wide.
 #[derive(Debug, Clone, Default)]

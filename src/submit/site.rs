@@ -20,7 +20,7 @@ impl std::str::FromStr for Site {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let none = || format!("'{text}' is no address such as {PUBLIC}");
+        let none = || format!("'{text}' is not an address such as {PUBLIC}");
         let (scheme, rest) = text.split_once("://").ok_or_else(none)?;
         let scheme = scheme.to_ascii_lowercase();
         let implied = match scheme.as_str() {
@@ -47,7 +47,7 @@ impl std::str::FromStr for Site {
 
 /// The host of `HOST[:PORT]`, an IPv6 address in its brackets, and the port; an error if there is
 /// no host, or what stands for the port is none.
-pub(super) fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
+fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     let end = match authority.find(']') {
         Some(bracket) if authority.starts_with('[') => bracket + 1,
         _ => authority.find(':').unwrap_or(authority.len()),
@@ -81,11 +81,8 @@ impl Site {
         link.strip_suffix(&format!("/result/{id}"))?.parse().ok()
     }
 
-    /// Where results are posted.
-    #[must_use]
-    pub fn endpoint(&self) -> String {
-        format!("{self}/api/results")
-    }
+    /// Where results are posted, below the address.
+    pub const PATH: &str = "/api/results";
 
     /// Where a result is shown.
     #[must_use]
@@ -129,11 +126,10 @@ mod tests {
     #[test]
     fn an_address_is_taken_with_or_without_a_slash_at_its_end() {
         let site: Site = "http://localhost:3000/".parse().unwrap();
-        assert_eq!(site.endpoint(), "http://localhost:3000/api/results");
         assert_eq!(site.link(7), "http://localhost:3000/result/7");
         assert_eq!(site.name(), "http://localhost:3000");
         let site: Site = "https://example.org/bench/".parse().unwrap();
-        assert_eq!(site.endpoint(), "https://example.org/bench/api/results");
+        assert_eq!(site.link(1), "https://example.org/bench/result/1");
         assert_eq!(
             Site::default().link(1),
             "https://www.localscore.ai/result/1"

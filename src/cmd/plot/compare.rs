@@ -1,9 +1,9 @@
 use super::{Context, Target, check_number, nothing, series};
 use crate::cmd::compare::{self, Baseline, Column, Report};
-use crate::picture::{Bar, Bars, BarsPanel, Group, Series, Tone};
 use crate::stats::{self, Direction, Metric, Row, TestKey, Verdict};
 use crate::store::Store;
 use base::Result;
+use picture::{Bar, Bars, BarsPanel, Group, Series, Tone};
 
 /// Draw a comparison as bars: a group a test, a bar a run, with verdicts
 ///

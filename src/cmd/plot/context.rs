@@ -1,10 +1,10 @@
 use super::{Context, Target, check_number, nothing, series};
 use crate::cmd::compare::Stored;
 use crate::model::{Run, Test};
-use crate::picture::{LinePoint, Lines, LinesPanel};
 use crate::stats::Metric;
 use crate::store::Store;
 use base::Result;
+use picture::{LinePoint, Lines, LinesPanel};
 
 /// Draw speed against the length of the context
 ///

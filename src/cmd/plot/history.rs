@@ -2,10 +2,10 @@ use super::{Context, Target, nothing};
 use crate::cmd::compare::percent;
 use crate::cmd::filters::Filters;
 use crate::cmd::history::{self, Metric, Trend};
-use crate::picture::{self, Picture, Point};
 use crate::store::{Filter, Store};
 use base::Result;
 use base::note;
+use picture::{self, Picture, Point};
 
 /// Draw one configuration over time, with its changes of level
 ///
@@ -92,7 +92,7 @@ pub fn draw(trend: &Trend, metric: Metric, title: Option<String>) -> Option<Pict
         .changes
         .iter()
         .filter_map(|change| {
-            Some(picture::Change {
+            Some(picture::LevelChange {
                 index: whole.binary_search(&change.point.index).ok()?,
                 before: change.point.before,
                 after: change.point.after,

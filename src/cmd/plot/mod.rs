@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use super::Context;
 use super::compare::Stored;
 use crate::model::Text;
-use crate::picture::{MAX_SERIES, Picture, Series};
 use base::{Error, Result};
+use picture::{MAX_SERIES, Picture, Series};
 
 /// Draw runs as SVG: a trend, a comparison, speed against context length
 ///
