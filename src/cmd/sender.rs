@@ -11,7 +11,7 @@ use base::{Error, Result};
 use base::{Stderr, Stdout, note};
 
 /// A run that may be sent.
-pub struct Ready {
+pub(crate) struct Ready {
     pub id: i64,
     pub payload: String,
     /// The submission that may be repeated though it is not known how it ended.
@@ -19,7 +19,7 @@ pub struct Ready {
 }
 
 /// Sends runs to a site.
-pub struct Sender<'a> {
+pub(crate) struct Sender<'a> {
     pub store: Store,
     pub client: &'a Client,
     pub site: &'a Site,
@@ -56,7 +56,7 @@ enum Others {
 
 impl Sender<'_> {
     /// Makes the runs wait to be sent, and leaves out those of which that cannot be.
-    pub fn queue(&mut self, runs: &mut Vec<Ready>) {
+    pub(crate) fn queue(&mut self, runs: &mut Vec<Ready>) {
         runs.retain(|run| {
             let error = match self.store.queue(run.id, self.site.as_str()) {
                 Ok(true) => return true,
@@ -69,7 +69,7 @@ impl Sender<'_> {
     }
 
     /// Sends the runs, and prints the link to each. What keeps one of them from being sent is told.
-    pub fn send_all(&mut self, runs: &[Ready], out: &mut Stdout) -> Result<()> {
+    pub(crate) fn send_all(&mut self, runs: &[Ready], out: &mut Stdout) -> Result<()> {
         // Where nobody reads the links any more, sending goes on.
         let mut printed = Ok(());
         for (index, run) in runs.iter().enumerate() {
@@ -89,7 +89,7 @@ impl Sender<'_> {
     }
 
     /// Prints an error, and notes that there was one.
-    pub fn complain(&mut self, error: &Error) {
+    pub(crate) fn complain(&mut self, error: &Error) {
         self.failed = true;
         Stderr::print(&error.lines().unwrap_or_default());
     }
@@ -236,7 +236,7 @@ impl Sender<'_> {
 }
 
 /// What the C tool tells while it works, where a person is watching.
-pub fn progress(lines: &str) {
+pub(crate) fn progress(lines: &str) {
     if io::stderr().is_terminal() {
         Stderr::print(lines);
     }

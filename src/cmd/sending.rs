@@ -18,7 +18,7 @@ const NOT_SUBMITTED: &str = "\nResults Not Submitted.\n";
 
 /// Where it is sent, and whether it is asked.
 #[derive(Debug, clap::Args)]
-pub struct Sending {
+pub(crate) struct Sending {
     // The address is no link of the documentation.
     #[arg(
         long,
@@ -41,12 +41,12 @@ pub struct Sending {
 
 impl Sending {
     /// Whether any of the options is there.
-    pub fn is_used(&self) -> bool {
+    pub(crate) fn is_used(&self) -> bool {
         self.url.is_some() || self.send_results || self.no_send_results
     }
 
     /// The site that is meant.
-    pub fn site(&self) -> Result<Site> {
+    pub(crate) fn site(&self) -> Result<Site> {
         match (&self.url, variable("LOCALSCORE_URL")) {
             (Some(site), _) => Ok(site.clone()),
             (None, Some(url)) => url.parse().map_err(|why| Error::new("LOCALSCORE_URL", why)),
@@ -55,7 +55,7 @@ impl Sending {
     }
 
     /// Where it is sent; an error if it cannot be.
-    pub fn target(&self) -> Result<Target> {
+    pub(crate) fn target(&self) -> Result<Target> {
         let site = self.site()?;
         let consent = match (self.send_results, self.no_send_results) {
             (true, _) => Consent::Yes,
@@ -73,7 +73,7 @@ impl Sending {
 }
 
 /// Where runs are sent.
-pub struct Target {
+pub(crate) struct Target {
     site: Site,
     client: Client,
     consent: Consent,
@@ -90,12 +90,12 @@ enum Consent {
 
 impl Target {
     /// The site.
-    pub fn site(&self) -> &Site {
+    pub(crate) fn site(&self) -> &Site {
         &self.site
     }
 
     /// Whether it was said beforehand that nothing is to be sent.
-    pub fn is_forbidden(&self) -> bool {
+    pub(crate) fn is_forbidden(&self) -> bool {
         self.consent == Consent::No
     }
 
@@ -118,7 +118,7 @@ impl Target {
 }
 
 /// How runs are sent.
-pub struct Orders {
+pub(crate) struct Orders {
     /// Also those that may be on the site.
     pub again: bool,
     /// They were stored, and so named, just now: where nobody can be asked, they wait.
@@ -126,7 +126,12 @@ pub struct Orders {
 }
 
 /// Sends runs. What keeps one of them from being sent is told, and the others are sent.
-pub fn send(ids: &[i64], orders: &Orders, target: &Target, context: &mut Context) -> Result<()> {
+pub(crate) fn send(
+    ids: &[i64],
+    orders: &Orders,
+    target: &Target,
+    context: &mut Context,
+) -> Result<()> {
     let mut store = if target.is_forbidden() {
         Store::open_readonly(&context.location)?
     } else {
@@ -227,7 +232,7 @@ fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Resu
 
 /// Tells what the site would refuse; the last of it is the error, with what to do where the capture
 /// told too little. `None` if there is nothing.
-pub fn refusal(what: &str, violations: &[String], source: Source) -> Option<Error> {
+pub(crate) fn refusal(what: &str, violations: &[String], source: Source) -> Option<Error> {
     let (last, others) = violations.split_last()?;
     for violation in others {
         note(&format!("{what}: {violation}"));
@@ -240,7 +245,7 @@ pub fn refusal(what: &str, violations: &[String], source: Source) -> Option<Erro
 }
 
 /// What is told of a payload in which 0 stands for what is not a number.
-pub fn remark_zeros(id: i64, payload: &Payload) {
+pub(crate) fn remark_zeros(id: i64, payload: &Payload) {
     for (field, tests) in &payload.zeros {
         let field = field.name();
         note(&format!(

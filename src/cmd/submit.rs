@@ -38,7 +38,7 @@ pub struct Args {
     sending: Sending,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let ids = if args.pending {
         waiting(&args.sending.site()?, &store)?

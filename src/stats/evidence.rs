@@ -16,7 +16,7 @@ const GATE_FLOOR: f64 = 1e-4;
 
 /// How sure a change is, by which method.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Method {
+pub(crate) enum Method {
     /// Mann-Whitney test and Hodges-Lehmann interval.
     Rank(Counts),
     /// Welch's t test on logarithms; weak if it has fewer than four values on a side.
@@ -32,7 +32,7 @@ pub enum Method {
 
 /// What a test compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// What was counted.
     pub unit: Unit,
     /// How many of the base; of a mean over tests, the fewest in one of them.
@@ -43,7 +43,7 @@ pub struct Counts {
 
 /// What a sample consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
+pub(crate) enum Unit {
     /// The repetitions of a test inside one run: they share what made the run fast or slow, so
     /// that a difference is significant between any two runs. Only a minimum change tells more.
     Repetitions,
@@ -53,7 +53,7 @@ pub enum Unit {
 
 /// Why nothing says how sure a change is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub(crate) enum Why {
     /// One repetition, or one on a side.
     SingleRepetition,
     /// The captures do not say how many repetitions there were.
@@ -67,8 +67,7 @@ pub enum Why {
 
 impl Method {
     /// The method in a word.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rank(_) => "rank",
             Self::Welch(_) => "welch",
@@ -80,7 +79,7 @@ impl Method {
 
 /// What is known of a difference.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Evidence {
+pub(crate) struct Evidence {
     pub method: Method,
     /// For people.
     pub estimate: Option<Estimate>,
@@ -90,7 +89,7 @@ pub(super) struct Evidence {
 
 /// The logarithms of one value a run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RunValues<'a> {
+pub(crate) struct RunValues<'a> {
     pub base: &'a [f64],
     pub new: &'a [f64],
     /// Earlier runs at the level of the base, those of the base included.
@@ -105,7 +104,7 @@ pub(super) struct RunValues<'a> {
 /// 2. three earlier runs, those of the base included: the prediction interval;
 /// 3. two runs a side: Welch over the runs;
 /// 4. the repetitions inside a run a side (`within`), of which a base of several runs has none.
-pub(super) fn choose(
+pub(crate) fn choose(
     runs: RunValues<'_>,
     alpha: f64,
     within: impl FnOnce() -> Result<Evidence, Why>,
@@ -148,7 +147,7 @@ pub(super) fn choose(
 }
 
 /// Compares the repetitions of a test in one run with those in another.
-pub(super) fn of_tests(
+pub(crate) fn of_tests(
     metric: Metric,
     base: &Test,
     new: &Test,
@@ -174,7 +173,7 @@ pub(super) fn of_tests(
 /// Compares the means over tests: their errors are known from the repetitions of each test.
 ///
 /// A test whose deviation is unknown is taken to be as noisy as the noisiest that is known.
-pub(super) fn of_means(
+pub(crate) fn of_means(
     metric: Metric,
     tests: &[(&Test, &Test)],
     alpha: f64,
@@ -249,7 +248,7 @@ fn known_repetitions(test: &Test) -> Result<usize, Why> {
 }
 
 /// The mean of logarithms over tests; `None` unless each test has the value.
-pub(super) fn mean_log<'a>(
+pub(crate) fn mean_log<'a>(
     metric: Metric,
     tests: impl Iterator<Item = Option<&'a Test>>,
 ) -> Option<f64> {

@@ -12,7 +12,7 @@ const SHOWN: usize = 300;
 
 /// What the answer means. As in the C tool, only status 200 with an `id` is success; ours is one
 /// that the site can have given, an integer from 1 to 2^53.
-pub(super) fn outcome(answer: &Response, now: Timestamp) -> Outcome {
+pub(crate) fn outcome(answer: &Response, now: Timestamp) -> Outcome {
     if answer.status == 200
         && answer.incomplete.is_none()
         && let Some(id) = id(answer)
@@ -38,7 +38,7 @@ pub(super) fn outcome(answer: &Response, now: Timestamp) -> Outcome {
 
 /// What the C tool prints at such an answer; nothing where it finds an id, or an object without
 /// one.
-pub(super) fn line(answer: &Response) -> Option<String> {
+pub(crate) fn line(answer: &Response) -> Option<String> {
     let status = answer.status;
     if status != 200 {
         return Some(format!(

@@ -66,8 +66,7 @@ const MAX_BYTES: usize = 1 << 20;
 
 /// What the site would refuse in a payload, as `FIELD: WHY`; nothing, if it would take it. Where the
 /// same is wrong in several tests, FIELD reads such as `results[0..8].ttft_ms`.
-#[must_use]
-pub fn violations(payload: &Json) -> Vec<String> {
+pub(crate) fn violations(payload: &Json) -> Vec<String> {
     let mut found = Vec::new();
     for (object, key, rule) in &HEADER {
         let value = payload.get(object).and_then(|object| object.get(key));

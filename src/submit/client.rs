@@ -9,11 +9,11 @@ use super::{ATTEMPTS, Exchange, LONGEST_ATTEMPT, Outcome, Site, answer};
 use base::Result;
 
 /// Posts payloads to a site.
-pub struct Client(net::Client);
+pub(crate) struct Client(net::Client);
 
 impl Client {
     /// A client for a site; `variable` looks up the environment, which may ask for a proxy.
-    pub fn new(site: &Site, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+    pub(crate) fn new(site: &Site, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let limits = Limits {
             connect: Duration::from_secs(15),
             total: LONGEST_ATTEMPT,
@@ -23,8 +23,7 @@ impl Client {
     }
 
     /// Posts a payload, once.
-    #[must_use]
-    pub fn post(&self, payload: &str) -> Exchange {
+    pub(crate) fn post(&self, payload: &str) -> Exchange {
         let headers = [("content-type", "application/json")];
         match self
             .0
@@ -52,7 +51,7 @@ impl Client {
 /// The waits are those of `submitBenchmarkResults` in the C tool's localscore.cpp, 2 and 4 seconds,
 /// unless the site tells how long. An attempt of which it is not known whether the site took it is
 /// not repeated, unlike there: the site would show the run twice.
-pub fn retry<E>(
+pub(crate) fn retry<E>(
     attempt: impl FnMut() -> Result<Option<Outcome>, E>,
     wait: impl FnMut(u32, Duration),
 ) -> Result<Option<Outcome>, E> {

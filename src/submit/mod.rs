@@ -14,25 +14,25 @@ mod client;
 mod payload;
 mod site;
 
-pub use check::violations;
-pub use client::{Client, retry};
-pub use payload::Payload;
-pub use site::Site;
+pub(crate) use check::violations;
+pub(crate) use client::{Client, retry};
+pub(crate) use payload::Payload;
+pub(crate) use site::Site;
 
 use std::time::Duration;
 
 /// How often a run is sent, as by the C tool.
-pub const ATTEMPTS: u32 = 3;
+pub(crate) const ATTEMPTS: u32 = 3;
 
 /// How long an attempt takes at most; the C tool waits as long for a socket.
-pub const LONGEST_ATTEMPT: Duration = Duration::from_mins(1);
+pub(crate) const LONGEST_ATTEMPT: Duration = Duration::from_mins(1);
 
 /// How an attempt ended, and so what may be done next.
 ///
 /// Where it is not certain that the site did not take the run, it is [`Outcome::Unknown`]: the site
 /// has no means to tell that it has a run already, so that a repeated attempt may make two of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The site took the run.
     Taken {
         /// The id of the result there.
@@ -64,7 +64,7 @@ pub enum Outcome {
 
 /// An attempt as the client saw it.
 #[derive(Debug)]
-pub struct Exchange {
+pub(crate) struct Exchange {
     /// How it ended.
     pub outcome: Outcome,
     /// The line that the C tool prints then.

@@ -6,25 +6,24 @@ use super::{Exchange, Outcome, Site};
 use base::{Error, Result};
 
 /// Uninhabited: this build cannot send.
-pub enum Client {}
+pub(crate) enum Client {}
 
 impl Client {
     /// Always an error, which names the feature.
-    pub fn new(_: &Site, _: impl Fn(&str) -> Option<String>) -> Result<Self> {
+    pub(crate) fn new(_: &Site, _: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let why = "this program was built without the feature 'network'";
         Err(Error::new("cannot send results", why)
             .hint("'localstore submit --dry-run' prints what would be sent"))
     }
 
     /// Never called.
-    #[must_use]
-    pub fn post(&self, _: &str) -> Exchange {
+    pub(crate) fn post(&self, _: &str) -> Exchange {
         match *self {}
     }
 }
 
 /// Never called.
-pub fn retry<E>(
+pub(crate) fn retry<E>(
     mut attempt: impl FnMut() -> Result<Option<Outcome>, E>,
     _: impl FnMut(u32, Duration),
 ) -> Result<Option<Outcome>, E> {

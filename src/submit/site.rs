@@ -5,7 +5,7 @@ use std::fmt;
 /// The address of a LocalScore site: scheme and host in small letters, no port that the scheme
 /// implies, no slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Site(String);
+pub(crate) struct Site(String);
 
 /// Where the C tool sends to.
 const PUBLIC: &str = "https://www.localscore.ai";
@@ -70,35 +70,30 @@ fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
 
 impl Site {
     /// The site of a stored submission; the public one where none is stored.
-    #[must_use]
-    pub fn stored(site: Option<&str>) -> Self {
+    pub(crate) fn stored(site: Option<&str>) -> Self {
         site.map_or_else(Self::default, |site| Self(site.to_owned()))
     }
 
     /// The site that shows a result there; `None` for another kind of link.
-    #[must_use]
-    pub fn of_link(link: &str, id: i64) -> Option<Self> {
+    pub(crate) fn of_link(link: &str, id: i64) -> Option<Self> {
         link.strip_suffix(&format!("/result/{id}"))?.parse().ok()
     }
 
     /// Where results are posted, below the address.
-    pub const PATH: &str = "/api/results";
+    pub(crate) const PATH: &str = "/api/results";
 
     /// Where a result is shown.
-    #[must_use]
-    pub fn link(&self, id: i64) -> String {
+    pub(crate) fn link(&self, id: i64) -> String {
         format!("{self}/result/{id}")
     }
 
     /// Whether it is the one that the C tool sends to.
-    #[must_use]
-    pub fn is_public(&self) -> bool {
+    pub(crate) fn is_public(&self) -> bool {
         self.0 == PUBLIC
     }
 
     /// The address as people write it, which is what the C tool asks for.
-    #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         if self.is_public() {
             "https://localscore.ai"
         } else {
@@ -107,8 +102,7 @@ impl Site {
     }
 
     /// The address as it is stored.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -15,7 +15,7 @@ use picture::{LinePoint, Lines, LinesPanel};
 #[command(after_help = "Examples:
   localstore plot context --out context.svg
   localstore plot context before after > context.svg")]
-pub struct Args {
+pub(crate) struct Args {
     /// Ids, 'last', 'last~N' or tags
     #[arg(value_name = "RUN", default_value = "last")]
     runs: Vec<String>,
@@ -23,7 +23,7 @@ pub struct Args {
     target: Target,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     check_number(args.runs.len())?;
     let store = Store::open_readonly(&context.location)?;
     let read = |name: &String| Stored::read(&store, store.resolve(name)?);

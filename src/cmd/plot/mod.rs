@@ -4,8 +4,8 @@ mod compare;
 mod context;
 mod history;
 
-pub use compare::tone;
-pub use history::draw as draw_trend;
+pub(crate) use compare::tone;
+pub(crate) use history::draw as draw_trend;
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ enum Command {
 
 impl Args {
     /// Runs the command.
-    pub fn run(&self, context: &mut Context) -> Result<()> {
+    pub(crate) fn run(&self, context: &mut Context) -> Result<()> {
         match &self.command {
             Command::History(args) => history::run(args, context),
             Command::Compare(args) => compare::run(args, context),
