@@ -37,17 +37,9 @@ impl Tails {
             return None;
         }
         let t = ln_ratio / error;
-        let tail = student_upper(t.abs(), df);
-        Some(if t < 0.0 {
-            Self {
-                rise: 1.0 - tail,
-                fall: tail,
-            }
-        } else {
-            Self {
-                rise: tail,
-                fall: 1.0 - tail,
-            }
+        Some(Self {
+            rise: student_upper(t, df),
+            fall: student_upper(-t, df),
         })
     }
 }

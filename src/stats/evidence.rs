@@ -87,6 +87,16 @@ pub(crate) struct Evidence {
     pub gate: Option<Tails>,
 }
 
+impl Evidence {
+    fn welch(counts: Counts, estimate: Estimate) -> Self {
+        Self {
+            method: Method::Welch(counts),
+            estimate: Some(estimate),
+            gate: Some(estimate.tails),
+        }
+    }
+}
+
 /// The logarithms of one value a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RunValues<'a> {
@@ -115,35 +125,29 @@ pub(crate) fn choose(
         new: runs.new.len(),
     };
     let fewest = counts.base.min(counts.new);
-    if fewest >= MIN_RANKED
-        && let Some(evidence) = of_samples(runs.base, runs.new, counts, alpha)
-    {
-        return evidence;
-    }
-    if let Some(estimate) = prediction(runs.earlier, runs.new, alpha) {
-        return Evidence {
-            method: Method::Prediction {
-                earlier: runs.earlier.len(),
-            },
-            estimate: Some(estimate),
+    let of_runs = || of_samples(runs.base, runs.new, counts, alpha);
+    let ranked = (fewest >= MIN_RANKED).then(of_runs).flatten();
+    let predicted = || {
+        let earlier = runs.earlier.len();
+        Some(Evidence {
+            method: Method::Prediction { earlier },
+            estimate: Some(prediction(runs.earlier, runs.new, alpha)?),
             gate: prediction_tails(runs.earlier, runs.new, runs.min_deviation),
-        };
-    }
-    if fewest > 1
-        && let Some(evidence) = of_samples(runs.base, runs.new, counts, alpha)
-    {
-        return evidence;
-    }
-    let evidence = if counts.base.max(counts.new) > 1 {
-        Err(Why::FewRuns)
-    } else {
-        within()
+        })
     };
-    evidence.unwrap_or_else(|why| Evidence {
-        method: Method::Unverified(why),
-        estimate: None,
-        gate: None,
-    })
+    let compared = || (fewest > 1).then(of_runs).flatten();
+    let within = || match counts.base.max(counts.new) {
+        0 | 1 => within(),
+        _ => Err(Why::FewRuns),
+    };
+    let evidence = ranked.or_else(predicted).or_else(compared);
+    evidence
+        .map_or_else(within, Ok)
+        .unwrap_or_else(|why| Evidence {
+            method: Method::Unverified(why),
+            estimate: None,
+            gate: None,
+        })
 }
 
 /// Compares the repetitions of a test in one run with those in another.
@@ -161,13 +165,11 @@ pub(crate) fn of_tests(
     if let (Some(base), Some(new)) = (metric.samples(base), metric.samples(new)) {
         return of_samples(&base, &new, counts, alpha).ok_or(Why::NoDeviation);
     }
-    let moments = |test| metric.moments(test).ok_or(Why::NoDeviation);
-    let estimate = welch(&moments(base)?, &moments(new)?, alpha).ok_or(Why::NoDeviation)?;
-    Ok(Evidence {
-        method: Method::Welch(counts),
-        estimate: Some(estimate),
-        gate: Some(estimate.tails),
-    })
+    let compared = || {
+        let (base, new) = (metric.moments(base)?, metric.moments(new)?);
+        Some(Evidence::welch(counts, welch(&base, &new, alpha)?))
+    };
+    compared().ok_or(Why::NoDeviation)
 }
 
 /// Compares the means over tests: their errors are known from the repetitions of each test.
@@ -207,11 +209,7 @@ pub(crate) fn of_means(
     }
     let estimate = welch_mean(&pairs, alpha).ok_or(Why::NoDeviation)?;
     let unit = Unit::Repetitions;
-    Ok(Evidence {
-        method: Method::Welch(Counts { unit, base, new }),
-        estimate: Some(estimate),
-        gate: Some(estimate.tails),
-    })
+    Ok(Evidence::welch(Counts { unit, base, new }, estimate))
 }
 
 /// Ranks where there are enough values, else Welch.
@@ -221,22 +219,14 @@ fn of_samples(base: &[f64], new: &[f64], counts: Counts, alpha: f64) -> Option<E
         && let Some(ranks) = rank_test(base, new, alpha)
     {
         let decides = smallest_p(base.len(), new.len()) <= GATE_FLOOR;
+        let gate = if decides { Some(ranks) } else { welch() };
         return Some(Evidence {
             method: Method::Rank(counts),
             estimate: Some(ranks),
-            gate: if decides {
-                Some(ranks.tails)
-            } else {
-                welch().map(|estimate| estimate.tails)
-            },
+            gate: gate.map(|estimate| estimate.tails),
         });
     }
-    let estimate = welch()?;
-    Some(Evidence {
-        method: Method::Welch(counts),
-        estimate: Some(estimate),
-        gate: Some(estimate.tails),
-    })
+    Some(Evidence::welch(counts, welch()?))
 }
 
 fn known_repetitions(test: &Test) -> Result<usize, Why> {

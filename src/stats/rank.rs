@@ -115,14 +115,13 @@ impl Distribution {
             Self::Exact(cumulated) => cumulated.iter().filter(|&&p| p <= alpha / 2.0).count(),
             Self::Normal(mean, deviation) => {
                 let end = mean - deviation * normal_upper_quantile(alpha / 2.0) - 0.5;
-                // A count from a number: NaN and what is below zero give 0.
                 #[allow(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
-                    reason = "below MAX_PAIRS, and `as` saturates"
+                    reason = "below MAX_PAIRS; `as` makes 0 of NaN and of what is below zero"
                 )]
-                let cut = end.floor().max(-1.0) as i64 + 1;
-                usize::try_from(cut).unwrap_or(0)
+                let cut = (end.floor() + 1.0) as usize;
+                cut
             }
         }
     }

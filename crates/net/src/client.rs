@@ -5,9 +5,10 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ureq::http::{Request, Uri, header};
+use ureq::http::request::Builder;
+use ureq::http::{self, Request, Uri, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Proxy, SendBody, Timeout};
+use ureq::{Agent, AsSendBody, Proxy, SendBody, Timeout};
 
 use base::{Error, Result, reason};
 
@@ -132,17 +133,10 @@ impl Client {
             request = request.header(*name, *value);
         }
         let sent = if body.is_empty() {
-            let request = request.body(SendBody::none());
-            request
-                .map_err(ureq::Error::Http)
-                .and_then(|request| self.agent.run(request))
+            self.run(request, ())
         } else {
-            let request = request
-                .header(header::CONTENT_LENGTH, body.len())
-                .body(SendBody::from_reader(&mut reader));
-            request
-                .map_err(ureq::Error::Http)
-                .and_then(|request| self.agent.run(request))
+            let request = request.header(header::CONTENT_LENGTH, body.len());
+            self.run(request, SendBody::from_reader(&mut reader))
         };
         sent.map(|response| self.read(response)).map_err(|error| {
             // Without a body it is not known how far the request came.
@@ -158,7 +152,15 @@ impl Client {
         })
     }
 
-    fn read(&self, mut response: ureq::http::Response<ureq::Body>) -> Response {
+    fn run(
+        &self,
+        request: Builder,
+        body: impl AsSendBody,
+    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
+        self.agent.run(request.body(body)?)
+    }
+
+    fn read(&self, mut response: http::Response<ureq::Body>) -> Response {
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         let headers = response.headers().iter();
         let headers = headers.map(|(name, value)| (name.to_string(), text(value.as_bytes())));
