@@ -5,7 +5,7 @@ use std::fmt;
 /// The address of a LocalScore site: scheme and host in small letters, no port that the scheme
 /// implies, no slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Site(String);
+pub(crate) struct Site(String);
 
 /// Where the C tool sends to.
 const PUBLIC: &str = "https://www.localscore.ai";
@@ -20,7 +20,7 @@ impl std::str::FromStr for Site {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let none = || format!("'{text}' is no address such as {PUBLIC}");
+        let none = || format!("'{text}' is not an address such as {PUBLIC}");
         let (scheme, rest) = text.split_once("://").ok_or_else(none)?;
         let scheme = scheme.to_ascii_lowercase();
         let implied = match scheme.as_str() {
@@ -47,7 +47,7 @@ impl std::str::FromStr for Site {
 
 /// The host of `HOST[:PORT]`, an IPv6 address in its brackets, and the port; an error if there is
 /// no host, or what stands for the port is none.
-pub(super) fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
+fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     let end = match authority.find(']') {
         Some(bracket) if authority.starts_with('[') => bracket + 1,
         _ => authority.find(':').unwrap_or(authority.len()),
@@ -70,38 +70,30 @@ pub(super) fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'st
 
 impl Site {
     /// The site of a stored submission; the public one where none is stored.
-    #[must_use]
-    pub fn stored(site: Option<&str>) -> Self {
+    pub(crate) fn stored(site: Option<&str>) -> Self {
         site.map_or_else(Self::default, |site| Self(site.to_owned()))
     }
 
     /// The site that shows a result there; `None` for another kind of link.
-    #[must_use]
-    pub fn of_link(link: &str, id: i64) -> Option<Self> {
+    pub(crate) fn of_link(link: &str, id: i64) -> Option<Self> {
         link.strip_suffix(&format!("/result/{id}"))?.parse().ok()
     }
 
-    /// Where results are posted.
-    #[must_use]
-    pub fn endpoint(&self) -> String {
-        format!("{self}/api/results")
-    }
+    /// Where results are posted, below the address.
+    pub(crate) const PATH: &str = "/api/results";
 
     /// Where a result is shown.
-    #[must_use]
-    pub fn link(&self, id: i64) -> String {
+    pub(crate) fn link(&self, id: i64) -> String {
         format!("{self}/result/{id}")
     }
 
     /// Whether it is the one that the C tool sends to.
-    #[must_use]
-    pub fn is_public(&self) -> bool {
+    pub(crate) fn is_public(&self) -> bool {
         self.0 == PUBLIC
     }
 
     /// The address as people write it, which is what the C tool asks for.
-    #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         if self.is_public() {
             "https://localscore.ai"
         } else {
@@ -110,8 +102,7 @@ impl Site {
     }
 
     /// The address as it is stored.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -129,11 +120,10 @@ mod tests {
     #[test]
     fn an_address_is_taken_with_or_without_a_slash_at_its_end() {
         let site: Site = "http://localhost:3000/".parse().unwrap();
-        assert_eq!(site.endpoint(), "http://localhost:3000/api/results");
         assert_eq!(site.link(7), "http://localhost:3000/result/7");
         assert_eq!(site.name(), "http://localhost:3000");
         let site: Site = "https://example.org/bench/".parse().unwrap();
-        assert_eq!(site.endpoint(), "https://example.org/bench/api/results");
+        assert_eq!(site.link(1), "https://example.org/bench/result/1");
         assert_eq!(
             Site::default().link(1),
             "https://www.localscore.ai/result/1"

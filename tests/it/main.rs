@@ -2,11 +2,11 @@
 
 mod random;
 mod sandbox;
-#[cfg(feature = "submit")]
+#[cfg(feature = "network")]
 mod server;
 
 mod add;
-#[cfg(feature = "submit")]
+#[cfg(feature = "network")]
 mod again;
 mod backup;
 mod bench;
@@ -14,8 +14,6 @@ mod browser;
 mod chat;
 mod check;
 mod cli;
-#[cfg(feature = "submit")]
-mod client;
 mod compare;
 mod export;
 mod fuzz;
@@ -25,18 +23,18 @@ mod list;
 mod logs;
 mod merge;
 mod message;
-#[cfg(feature = "submit")]
+#[cfg(feature = "network")]
 mod network;
 mod plot;
-#[cfg(feature = "submit")]
+#[cfg(feature = "network")]
 mod queue;
 mod reading;
 mod record;
-#[cfg(all(unix, feature = "submit"))]
+#[cfg(all(unix, feature = "network"))]
 mod record_submit;
 mod report;
 mod rm;
-#[cfg(feature = "submit")]
+#[cfg(feature = "network")]
 mod sending;
 mod site;
 mod store;

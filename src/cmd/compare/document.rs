@@ -68,7 +68,7 @@ const NAMES: [&str; 22] = [
 
 impl Line {
     fn new(base_id: Option<i64>, new_id: i64, row: &Row) -> Self {
-        let estimate = |value: fn(&crate::stats::Change) -> f64| {
+        let estimate = |value: fn(&crate::stats::Interval) -> f64| {
             row.estimate.as_ref().map(value).filter(|v| v.is_finite())
         };
         let counts = match row.method {

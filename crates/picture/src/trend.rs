@@ -5,14 +5,10 @@
 
 use maud::{Markup, html};
 
-use super::legend::class;
-use super::marks::mark;
-use super::scale::{Scale, is_drawable};
-use super::svg::{Anchor, Picture, Px, label, line, path, text};
-use super::text::{
-    BOLD, SIZE, TITLE_SIZE, date, date_and_time, fit, number, percent, time_of_day, width,
-};
-use crate::stats::basic;
+use crate::axis::{Scale, is_drawable};
+use crate::series::{class, mark};
+use crate::svg::{Anchor, Picture, Px, better, count, label, line, path, text};
+use crate::text::{BOLD, DATE, SIZE, TITLE_SIZE, fit, moment, number, percent, width};
 
 /// A value over runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,8 +22,8 @@ pub struct Trend {
     /// The runs in their order, the oldest first.
     pub points: Vec<Point>,
     /// The lasting changes, the oldest first.
-    pub changes: Vec<Change>,
-    /// How wide the picture is: [`super::WIDTH`] or [`super::COLUMN`].
+    pub changes: Vec<LevelChange>,
+    /// How wide the picture is: [`crate::WIDTH`] or [`crate::COLUMN`].
     pub width: f64,
 }
 
@@ -46,7 +42,7 @@ pub struct Point {
 
 /// A lasting change of level.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Change {
+pub struct LevelChange {
     /// Index of the first point at the new level.
     pub index: usize,
     /// The level before.
@@ -86,17 +82,18 @@ impl Trend {
             bottom,
         };
         let told = plot.changes_in_words();
-        let height = bottom + 42.0 + 16.0 * basic::number(told.len());
+        let height = bottom + 42.0 + 16.0 * count(told.len());
         let room = self.width - 44.0 - width(&latest, TITLE_SIZE);
+        let subtitle = format!("{}; {}", self.unit, better(self.higher_is_better));
         let body = html! {
             (text(16.0, 22.0, Anchor::Start, "title", &fit(&self.title, room, TITLE_SIZE)))
             (text(plot.right, 22.0, Anchor::End, "title", &latest))
-            (text(16.0, 40.0, Anchor::Start, "soft", &fit(&self.subtitle(), self.width - 32.0, SIZE)))
+            (text(16.0, 40.0, Anchor::Start, "soft", &fit(&subtitle, self.width - 32.0, SIZE)))
             (plot.axes())
             (plot.series())
             (plot.change_marks())
             @for (index, line) in told.iter().enumerate() {
-                @let y = bottom + 52.0 + 16.0 * basic::number(index);
+                @let y = bottom + 52.0 + 16.0 * count(index);
                 (text(line.indent, y, Anchor::Start, line.class, &line.text))
             }
         };
@@ -106,15 +103,6 @@ impl Trend {
     fn drawn(&self) -> impl Iterator<Item = (usize, &Point)> {
         let points = self.points.iter().enumerate();
         points.filter(|(_, point)| is_drawable(point.value))
-    }
-
-    fn subtitle(&self) -> String {
-        let better = if self.higher_is_better {
-            "more"
-        } else {
-            "less"
-        };
-        format!("{}; {better} is better", self.unit)
     }
 
     fn label(&self) -> String {
@@ -129,7 +117,7 @@ impl Trend {
         format!("{title}: {}; {count} {runs}, {changes}", self.unit)
     }
 
-    fn is_better(&self, change: &Change) -> bool {
+    fn is_better(&self, change: &LevelChange) -> bool {
         (change.percent > 0.0) == self.higher_is_better
     }
 }
@@ -144,8 +132,8 @@ struct Plot<'a> {
     bottom: f64,
 }
 
-/// A line of text below the picture.
-struct Line {
+/// A line of text below the plot.
+struct Caption {
     indent: f64,
     class: &'static str,
     text: String,
@@ -154,7 +142,7 @@ struct Line {
 impl Plot<'_> {
     /// Where the run of that index is; halves are between two.
     fn x(&self, index: f64) -> f64 {
-        let last = basic::number(self.trend.points.len().saturating_sub(1));
+        let last = count(self.trend.points.len().saturating_sub(1));
         let (first, room) = (self.left + 10.0, self.right - self.left - 20.0);
         if last == 0.0 {
             return first + room / 2.0;
@@ -171,7 +159,7 @@ impl Plot<'_> {
             }
             (line((self.left, self.bottom), (self.right, self.bottom), "axis"))
             @for (index, point, date) in self.dates() {
-                @let x = self.x(basic::number(index));
+                @let x = self.x(count(index));
                 (line((x, self.bottom), (x, self.bottom + 4.0), "axis"))
                 (label(x, self.bottom + 17.0, self.trend.width, &date))
                 (label(x, self.bottom + 32.0, self.trend.width, &format!("run {}", point.run)))
@@ -184,36 +172,30 @@ impl Plot<'_> {
         let points = &self.trend.points;
         let last = points.len().saturating_sub(1);
         let distance = self.x(1.0) - self.x(0.0);
-        let is_room = |gaps: &usize| basic::number(last / gaps) * distance >= LABEL;
+        let is_room = |gaps: &usize| count(last / gaps) * distance >= LABEL;
         let gaps = (1..=last.min(12)).rev().find(is_room).unwrap_or(1);
         let mut chosen: Vec<usize> = (0..=gaps).map(|step| step * last / gaps).collect();
         chosen.dedup();
         // Within a few days, dates alone would all be the same.
-        let times = points.iter().map(|point| point.time);
-        let span = times
-            .clone()
+        let times = || points.iter().map(|point| point.time);
+        let span = times()
             .max()
             .unwrap_or(0)
-            .saturating_sub(times.min().unwrap_or(0));
-        let label = if span > 0 && span < 3 * 24 * 60 * 60 {
-            time_of_day
+            .saturating_sub(times().min().unwrap_or(0));
+        let format = if (1..3 * 24 * 60 * 60).contains(&span) {
+            "%m-%d %H:%M"
         } else {
-            date
+            DATE
         };
-        let chosen = chosen.into_iter();
-        chosen
-            .filter_map(|index| {
-                points
-                    .get(index)
-                    .map(|point| (index, point, label(point.time)))
-            })
-            .collect()
+        let dated = |index: usize| {
+            let point = points.get(index)?;
+            Some((index, point, moment(point.time, format)))
+        };
+        chosen.into_iter().filter_map(dated).collect()
     }
 
     fn series(&self) -> Markup {
-        let at = |(index, point): (usize, &Point)| {
-            (self.x(basic::number(index)), self.y.at(point.value))
-        };
+        let at = |(index, point): (usize, &Point)| (self.x(count(index)), self.y.at(point.value));
         let count = self.trend.points.len();
         let radius = match count {
             0..=40 => 4.0,
@@ -245,27 +227,23 @@ impl Plot<'_> {
     /// The levels between the changes: from, to, height.
     fn levels(&self) -> Vec<(f64, f64, f64)> {
         let changes = &self.trend.changes;
-        let edge =
-            |change: Option<&Change>, none: f64| change.map_or(none, |change| self.between(change));
-        let mut levels = Vec::new();
-        for (index, change) in changes.iter().enumerate() {
-            let here = self.between(change);
-            if index == 0 {
-                levels.push((self.x(0.0), here, change.before));
-            }
-            let end = edge(changes.get(index + 1), self.x(f64::INFINITY));
-            levels.push((here, end, change.after));
-        }
-        levels.retain(|(.., level)| is_drawable(*level));
-        let drawn = levels.into_iter();
+        let places = changes.iter().map(|change| self.between(change));
+        let starts = std::iter::once(self.x(0.0)).chain(places.clone());
+        let ends = places.chain([self.x(f64::INFINITY)]);
+        let before = changes.first().map(|change| change.before);
+        let levels = before
+            .into_iter()
+            .chain(changes.iter().map(|change| change.after));
+        let levels = starts.zip(ends).zip(levels);
+        let drawn = levels.filter(|(_, level)| is_drawable(*level));
         drawn
-            .map(|(from, to, level)| (from, to, self.y.at(level)))
+            .map(|((from, to), level)| (from, to, self.y.at(level)))
             .collect()
     }
 
     /// Where a change is: before the first run at the new level.
-    fn between(&self, change: &Change) -> f64 {
-        self.x(basic::number(change.index) - 0.5)
+    fn between(&self, change: &LevelChange) -> f64 {
+        self.x(count(change.index) - 0.5)
     }
 
     fn change_marks(&self) -> Markup {
@@ -286,10 +264,10 @@ impl Plot<'_> {
         }
     }
 
-    fn changes_in_words(&self) -> Vec<Line> {
+    fn changes_in_words(&self) -> Vec<Caption> {
         let trend = self.trend;
         let room = |indent: f64| trend.width - 16.0 - indent;
-        let plain = |indent, text: &str| Line {
+        let plain = |indent, text: &str| Caption {
             indent,
             class: "soft",
             text: fit(text, room(indent), BOLD),
@@ -301,7 +279,7 @@ impl Plot<'_> {
             let better = trend.is_better(change);
             let point = trend.points.get(change.index);
             let place = point.map_or_else(String::new, |point| {
-                format!(", run {} of {}", point.run, date(point.time))
+                format!(", run {} of {}", point.run, moment(point.time, DATE))
             });
             let words = format!(
                 "{}: {}, {}, {} → {}{place}",
@@ -311,7 +289,7 @@ impl Plot<'_> {
                 number(change.before),
                 number(change.after),
             );
-            lines.push(Line {
+            lines.push(Caption {
                 class: if better { "better" } else { "worse" },
                 ..plain(16.0, &words)
             });
@@ -339,7 +317,7 @@ fn describe(point: &Point) -> String {
     let text = format!(
         "run {}, {}: {}",
         point.run,
-        date_and_time(point.time),
+        moment(point.time, "%Y-%m-%d %H:%M"),
         number(point.value)
     );
     if point.label.is_empty() {

@@ -68,11 +68,11 @@ fn check(picture: &Picture) {
         if node.tag_name().name() == "text" {
             let words = node.text().unwrap_or_default();
             let size = match node.attribute("class") {
-                Some("title") => super::text::TITLE_SIZE,
-                Some("better" | "worse") => super::text::BOLD,
-                _ => super::text::SIZE,
+                Some("title") => crate::text::TITLE_SIZE,
+                Some("better" | "worse") => crate::text::BOLD,
+                _ => crate::text::SIZE,
             };
-            let wide = super::text::width(words, size);
+            let wide = crate::text::width(words, size);
             let x: f64 = node.attribute("x").unwrap().parse().unwrap();
             let (from, to) = match node.attribute("text-anchor") {
                 None => (x, x + wide),
@@ -98,9 +98,9 @@ fn point() -> impl Strategy<Value = Point> {
     })
 }
 
-fn change() -> impl Strategy<Value = Change> {
+fn change() -> impl Strategy<Value = LevelChange> {
     (0..40_usize, value(), value(), value(), name()).prop_map(
-        |(index, before, after, percent, cause)| Change {
+        |(index, before, after, percent, cause)| LevelChange {
             index,
             before,
             after,

@@ -2,13 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::legend::{LINE, Sample, Series, class, dashed, legend, spoken};
-use super::marks::mark;
-use super::scale::{Scale, is_drawable};
-use super::svg::{Anchor, Picture, label, line, path, text};
-use super::text::{SIZE, TITLE_SIZE, fit, number, width};
-use super::ticks::Base;
-use crate::stats::basic;
+use crate::WIDTH;
+use crate::axis::{Base, Scale, is_drawable};
+use crate::series::{Sample, Series, class, dashed, mark, stacked};
+use crate::svg::{Anchor, Picture, better, label, line, path, text};
+use crate::text::{SIZE, TITLE_SIZE, fit, number, width};
 
 /// Metrics of runs against numbers of tokens.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,33 +52,14 @@ impl Lines {
     /// Draws it; `None` if there is no value to draw.
     #[must_use]
     pub fn draw(&self) -> Option<Picture> {
-        let wide = super::WIDTH;
-        let legend_top = 34.0;
-        let mut top = legend_top + LINE * basic::number(self.runs.len()) + 8.0;
-        let mut body = Vec::new();
-        for panel in &self.panels {
-            if let Some(markup) = panel.draw(&self.runs, top) {
-                body.push(markup);
-                top += HEIGHT + 80.0;
-            }
-        }
-        if body.is_empty() {
-            return None;
-        }
-        let title = fit(&self.title, wide - 32.0, TITLE_SIZE);
-        let body = html! {
-            (text(16.0, 22.0, Anchor::Start, "title", &title))
-            (legend(&self.runs, legend_top, wide, Sample::Line))
-            @for panel in body { (panel) }
-        };
-        let label = spoken(&title, self.runs.len());
-        Some(Picture::new(label, wide, top, body))
+        let (title, runs) = (&self.title, &self.runs);
+        let draw = |panel: &LinesPanel, top| Some((panel.draw(runs, top)?, top + HEIGHT + 80.0));
+        stacked(title, runs, Sample::Line, &self.panels, "", draw)
     }
 }
 
 impl LinesPanel {
     fn draw(&self, runs: &[Series], top: f64) -> Option<Markup> {
-        let wide = super::WIDTH;
         let drawn = || {
             self.series
                 .iter()
@@ -95,16 +74,11 @@ impl LinesPanel {
             Scale::from_zero(values, (bottom, first))?
         };
         let labels = y.ticks.iter().map(|tick| width(&tick.label, SIZE));
-        let (left, right) = (22.0 + labels.fold(0.0, f64::max), wide - 28.0);
+        let (left, right) = (22.0 + labels.fold(0.0, f64::max), WIDTH - 28.0);
         let x = Scale::log(drawn().map(|p| p.tokens), Base::Two, (left + 12.0, right))?;
-        let better = if self.higher_is_better {
-            "more"
-        } else {
-            "less"
-        };
-        let title = format!("{}, {better} is better", self.unit);
+        let title = format!("{}, {}", self.unit, better(self.higher_is_better));
         Some(html! {
-            (text(16.0, top + 20.0, Anchor::Start, "title", &fit(&title, wide - 32.0, TITLE_SIZE)))
+            (text(16.0, top + 20.0, Anchor::Start, "title", &fit(&title, WIDTH - 32.0, TITLE_SIZE)))
             @for tick in &y.ticks {
                 @let at = y.at(tick.value);
                 (line((left, at), (right, at), "grid"))
@@ -114,7 +88,7 @@ impl LinesPanel {
             @for tick in &x.ticks {
                 @let at = x.at(tick.value);
                 (line((at, bottom), (at, bottom + 4.0), "axis"))
-                (label(at, bottom + 17.0, wide, &tick.label))
+                (label(at, bottom + 17.0, WIDTH, &tick.label))
             }
             (text(f64::midpoint(left, right), bottom + 34.0, Anchor::Middle, "soft", &self.tokens))
             @for (index, points) in self.series.iter().enumerate() {
@@ -139,11 +113,16 @@ impl LinesPanel {
 /// The median of each number of tokens, in their order: several tests may share one.
 fn middles(points: &[&LinePoint]) -> Vec<(f64, f64)> {
     let mut sorted = points.to_vec();
-    sorted.sort_by(|a, b| a.tokens.total_cmp(&b.tokens));
+    let order = |a: &&LinePoint, b: &&LinePoint| {
+        let by_tokens = a.tokens.total_cmp(&b.tokens);
+        by_tokens.then(a.value.total_cmp(&b.value))
+    };
+    sorted.sort_by(order);
     let groups = sorted.chunk_by(|a, b| a.tokens == b.tokens);
     let middle = |group: &[&LinePoint]| {
-        let values: Vec<f64> = group.iter().map(|point| point.value).collect();
-        Some((group.first()?.tokens, basic::median(&values)?))
+        let upper = group.get(group.len() / 2)?;
+        let lower = group.get((group.len() - 1) / 2)?;
+        Some((upper.tokens, f64::midpoint(lower.value, upper.value)))
     };
     groups.filter_map(middle).collect()
 }

@@ -4,24 +4,24 @@
 //! width. Colour never speaks alone: series differ in marks and dashes too, verdicts are words.
 //! Names are escaped by the templates, and made printable before.
 
+#![forbid(unsafe_code)]
+
+mod axis;
 mod bars;
-mod legend;
 mod lines;
-mod marks;
-mod scale;
+mod series;
 mod svg;
 mod text;
-mod ticks;
 mod trend;
 
 #[cfg(test)]
-mod properties;
+mod tests;
 
 pub use bars::{Bar, Bars, BarsPanel, Group, Tone};
-pub use legend::{MAX_SERIES, Series};
 pub use lines::{LinePoint, Lines, LinesPanel};
+pub use series::{MAX_SERIES, Series};
 pub use svg::{Picture, STYLE};
-pub use trend::{Change, Point, Trend};
+pub use trend::{LevelChange, Point, Trend};
 
 /// The width of a picture that stands for itself, in pixels before it is scaled.
 pub const WIDTH: f64 = 760.0;

@@ -5,15 +5,15 @@ use unicode_width::UnicodeWidthChar;
 use base::{WIDEST, shortened};
 
 /// The size of ordinary text in pixels.
-pub(super) const SIZE: f64 = 12.0;
+pub(crate) const SIZE: f64 = 12.0;
 /// The same where it is bold, which is wider.
-pub(super) const BOLD: f64 = 1.12 * SIZE;
+pub(crate) const BOLD: f64 = 1.12 * SIZE;
 /// The size of a title, which is bold, of 14 pixels.
-pub(super) const TITLE_SIZE: f64 = 1.12 * 14.0;
+pub(crate) const TITLE_SIZE: f64 = 1.12 * 14.0;
 
 /// About how wide the text is in pixels, never much less: fonts differ, and nothing here can
 /// measure the reader's.
-pub(super) fn width(text: &str, size: f64) -> f64 {
+pub(crate) fn width(text: &str, size: f64) -> f64 {
     text.chars().map(em).sum::<f64>() * size
 }
 
@@ -35,7 +35,7 @@ fn em(c: char) -> f64 {
 }
 
 /// The text made printable and cut to fit into so many pixels.
-pub(super) fn fit(text: &str, room: f64, size: f64) -> String {
+pub(crate) fn fit(text: &str, room: f64, size: f64) -> String {
     // No picture has room for more.
     let whole = shortened(text, WIDEST);
     if width(&whole, size) <= room {
@@ -51,7 +51,7 @@ pub(super) fn fit(text: &str, room: f64, size: f64) -> String {
 }
 
 /// A number to four digits or more, such as `1,234.5`, `12.34` or `0.0012`.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
         return "no value".to_owned();
@@ -78,7 +78,7 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// A change in percent with its sign: `+3.2%`.
-pub(super) fn percent(value: f64) -> String {
+pub(crate) fn percent(value: f64) -> String {
     if !value.is_finite() || value.abs() >= 1e6 {
         return "more than a millionfold".to_owned();
     }
@@ -92,7 +92,7 @@ pub(super) fn percent(value: f64) -> String {
 }
 
 /// The number with that many decimals and its thousands apart.
-pub(super) fn fixed(value: f64, decimals: usize) -> String {
+pub(crate) fn fixed(value: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", value.abs());
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let mut out = String::with_capacity(text.len() + 4);
@@ -113,22 +113,11 @@ pub(super) fn fixed(value: f64, decimals: usize) -> String {
     out
 }
 
-/// The UTC date of a moment in seconds since 1970.
-pub(super) fn date(time: i64) -> String {
-    moment(time, "%Y-%m-%d")
-}
+/// The format of a date.
+pub(crate) const DATE: &str = "%Y-%m-%d";
 
-/// Date and time of day, UTC.
-pub(super) fn date_and_time(time: i64) -> String {
-    moment(time, "%Y-%m-%d %H:%M")
-}
-
-/// Month, day and time of day, UTC.
-pub(super) fn time_of_day(time: i64) -> String {
-    moment(time, "%m-%d %H:%M")
-}
-
-fn moment(time: i64, format: &str) -> String {
+/// A moment in seconds since 1970, UTC; `?` for one that no calendar has.
+pub(crate) fn moment(time: i64, format: &str) -> String {
     jiff::Timestamp::from_second(time)
         .map_or_else(|_| "?".to_owned(), |time| time.strftime(format).to_string())
 }

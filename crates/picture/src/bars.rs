@@ -5,11 +5,11 @@
 
 use maud::{Markup, html};
 
-use super::legend::{LINE, Sample, Series, class, legend, spoken};
-use super::scale::{Scale, is_drawable};
-use super::svg::{Anchor, Picture, Px, label, line, text};
-use super::text::{BOLD, SIZE, TITLE_SIZE, fit, number, width};
-use crate::stats::basic;
+use crate::WIDTH;
+use crate::axis::{Scale, is_drawable};
+use crate::series::{Sample, Series, class, stacked};
+use crate::svg::{Anchor, Picture, Px, better, count, label, line, text};
+use crate::text::{BOLD, SIZE, TITLE_SIZE, fit, number, width};
 
 /// A comparison of runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,84 +80,47 @@ impl Bars {
     /// Draws it; `None` if there is no value to draw.
     #[must_use]
     pub fn draw(&self) -> Option<Picture> {
-        let wide = super::WIDTH;
-        let legend_top = 34.0;
-        let mut top = legend_top + LINE * basic::number(self.runs.len()) + 8.0;
-        let mut body = Vec::new();
-        for panel in &self.panels {
-            if let Some((markup, bottom)) = panel.draw(&self.runs, top) {
-                body.push(markup);
-                top = bottom;
-            }
-        }
-        if body.is_empty() {
-            return None;
-        }
-        let title = fit(&self.title, wide - 32.0, TITLE_SIZE);
-        let body = html! {
-            (text(16.0, 22.0, Anchor::Start, "title", &title))
-            (legend(&self.runs, legend_top, wide, Sample::Bar))
-            @for panel in body { (panel) }
-            @if !self.note.is_empty() {
-                (text(16.0, top + 14.0, Anchor::Start, "soft", &fit(&self.note, wide - 32.0, SIZE)))
-            }
-        };
-        let height = if self.note.is_empty() {
-            top
-        } else {
-            top + 28.0
-        };
-        let label = spoken(&title, self.runs.len());
-        Some(Picture::new(label, wide, height, body))
+        let (title, runs, note) = (&self.title, &self.runs, &self.note);
+        let draw = |panel: &BarsPanel, top| panel.draw(runs, top);
+        stacked(title, runs, Sample::Bar, &self.panels, note, draw)
     }
 }
 
 impl BarsPanel {
     /// The panel and where it ends.
     fn draw(&self, runs: &[Series], top: f64) -> Option<(Markup, f64)> {
-        let wide = super::WIDTH;
         let bars = || {
             self.groups
                 .iter()
                 .flat_map(|group| group.bars.iter().flatten())
         };
         let drawn = || bars().filter(|bar| is_drawable(bar.value));
-        let names = self.groups.iter().map(|group| width(&group.name, SIZE));
-        let names = names.fold(0.0, f64::max).min(wide * 0.3);
-        let keys = runs
-            .iter()
-            .map(|run| width(&run.key, SIZE))
-            .fold(0.0, f64::max);
-        let left = 16.0 + names + 12.0 + keys.min(90.0) + 8.0;
-        let words = bars()
-            .map(|bar| width(&words(bar), BOLD))
-            .fold(0.0, f64::max);
-        let right = wide - 24.0 - words.min(wide * 0.35);
+        let names =
+            widest(self.groups.iter().map(|group| width(&group.name, SIZE))).min(WIDTH * 0.3);
+        let keys = widest(runs.iter().map(|run| width(&run.key, SIZE))).min(90.0);
+        let left = 16.0 + names + 12.0 + keys + 8.0;
+        let words = widest(bars().map(|bar| width(&words(bar), BOLD))).min(WIDTH * 0.35);
+        let right = WIDTH - 24.0 - words;
         let ends = drawn().map(|bar| bar.interval.map_or(bar.value, |(_, high)| high));
         // An endless whisker must not make the bars vanish.
-        let longest = drawn().map(|bar| bar.value).fold(0.0, f64::max);
+        let longest = widest(drawn().map(|bar| bar.value));
         let x = Scale::from_zero(ends.map(|end| end.min(1.5 * longest)), (left, right))?;
         let first = top + 36.0;
-        let group = STEP * basic::number(runs.len()) + GAP;
-        let bottom = first + group * basic::number(self.groups.len());
-        let better = if self.higher_is_better {
-            "more"
-        } else {
-            "less"
-        };
-        let title = format!("{}, {better} is better", self.unit);
+        let group = STEP * count(runs.len()) + GAP;
+        let bottom = first + group * count(self.groups.len());
+        let title = format!("{}, {}", self.unit, better(self.higher_is_better));
         let markup = html! {
-            (text(16.0, top + 20.0, Anchor::Start, "title", &fit(&title, wide - 32.0, TITLE_SIZE)))
+            (text(16.0, top + 20.0, Anchor::Start, "title", &fit(&title, WIDTH - 32.0, TITLE_SIZE)))
             @for tick in &x.ticks {
                 @let at = x.at(tick.value);
                 (line((at, first - 4.0), (at, bottom), "grid"))
-                (label(at, bottom + 15.0, wide, &tick.label))
+                (label(at, bottom + 15.0, WIDTH, &tick.label))
             }
             @for (index, test) in self.groups.iter().enumerate() {
-                @let y = first + group * basic::number(index);
+                @let y = first + group * count(index);
                 (text(16.0, y + 11.0, Anchor::Start, "", &fit(&test.name, names, SIZE)))
                 @for (series, (bar, run)) in test.bars.iter().zip(runs).enumerate() {
-                    @let y = y + STEP * basic::number(series);
+                    @let y = y + STEP * count(series);
                     (text(left - 8.0, y + 11.0, Anchor::End, "soft", &fit(&run.key, 90.0, SIZE)))
                     (draw_bar(bar.as_ref(), series, &x, y, &test.name, run))
                 }
@@ -166,6 +129,11 @@ impl BarsPanel {
         };
         Some((markup, bottom + 24.0))
     }
+}
+
+/// The largest of these lengths.
+fn widest(lengths: impl Iterator<Item = f64>) -> f64 {
+    lengths.fold(0.0, f64::max)
 }
 
 fn draw_bar(
@@ -216,10 +184,6 @@ fn words(bar: &Bar) -> String {
     if bar.verdict.is_empty() {
         value
     } else {
-        fit(
-            &format!("{value}, {}", bar.verdict),
-            super::WIDTH * 0.35,
-            BOLD,
-        )
+        fit(&format!("{value}, {}", bar.verdict), WIDTH * 0.35, BOLD)
     }
 }

@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::{
+use crate::model::{BASELINE_TESTS, Run, Test};
+use crate::stats::{
     Comparison, Direction, Method, Metric, Options, Outcome, Reason, Row, Unit, Verdict, Why,
     compare,
 };
-use crate::model::{BASELINE_TESTS, Run, Test};
 
 /// A run of all nine tests with these speeds and deviations and as many repetitions.
 fn run(prompt_tps: f64, gen_tps: f64, deviation: f64, repetitions: u64) -> Run {

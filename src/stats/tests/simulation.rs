@@ -5,11 +5,11 @@
 
 use std::fmt::Write as _;
 
-use super::{Options, Outcome, change_points, compare};
 use crate::model::{BASELINE_TESTS, Run, Test, Text};
+use crate::stats::{Options, Outcome, basic, change_points, compare};
 
-/// Comparisons of each kind and seed; `LOCALSTORE_COMPARISONS` asks for more.
-const COMPARISONS: usize = 500;
+/// Comparisons of each kind and seed; `LOCALSTORE_COMPARISONS` asks for more, and `.ci/run` does.
+const COMPARISONS: usize = 50;
 /// For what the gate promises.
 const PROMISED: &[u64] = &[1, 2, 3, 20_250_615];
 /// For the rest.
@@ -75,7 +75,7 @@ const PLAIN: World = World {
 };
 
 /// A change of a world.
-type Change = fn(&mut World);
+type Adjust = fn(&mut World);
 
 /// A comparison in a world.
 #[derive(Clone, Copy)]
@@ -135,7 +135,7 @@ impl Case {
         {
             println!("{line}");
         }
-        1000.0 * super::basic::number(all) / super::basic::number(comparisons * seeds.len())
+        1000.0 * basic::number(all) / basic::number(comparisons * seeds.len())
     }
 
     /// Whether the gate calls the new run a regression from the last of the earlier ones.
@@ -161,16 +161,16 @@ impl Case {
         let effects = [(); 4].map(|()| {
             let own = random.normal();
             let effect = if world.shared { shared } else { own };
-            world.between * effect + world.drift * super::basic::number(index)
+            world.between * effect + world.drift * basic::number(index)
         });
         let slower = if index == self.earlier {
             self.slower
         } else {
             [1.0; 4]
         };
-        let count = super::basic::number(BASELINE_TESTS.len() - 1);
+        let count = basic::number(BASELINE_TESTS.len() - 1);
         let tests = BASELINE_TESTS.iter().enumerate().map(|(place, tokens)| {
-            let heat = world.heating * super::basic::number(place) / count;
+            let heat = world.heating * basic::number(place) / count;
             let mut times = |metric: usize| -> Vec<f64> {
                 let mut one = || {
                     let outlier = random.uniform() < world.outliers;
@@ -193,8 +193,8 @@ impl Case {
 fn test((n_prompt, n_gen): (i64, i64), times: &[Vec<f64>; 4]) -> Test {
     let speed = |typical: f64, times: &[f64]| {
         let speeds: Vec<f64> = times.iter().map(|time| typical / time).collect();
-        let deviation = super::basic::variance(&speeds).unwrap_or(0.0).sqrt();
-        (super::basic::mean(&speeds), Some(deviation))
+        let deviation = basic::variance(&speeds).unwrap_or(0.0).sqrt();
+        (basic::mean(&speeds), Some(deviation))
     };
     let (prompt_tps, prompt_tps_stddev) = speed(1000.0, &times[0]);
     let (gen_tps, gen_tps_stddev) = speed(50.0, &times[1]);
@@ -212,7 +212,7 @@ fn test((n_prompt, n_gen): (i64, i64), times: &[Vec<f64>; 4]) -> Test {
         prompt_tps_stddev,
         gen_tps,
         gen_tps_stddev,
-        ttft_ms: super::basic::mean(&times[2]).map(|mean| 200.0 * mean),
+        ttft_ms: basic::mean(&times[2]).map(|mean| 200.0 * mean),
         samples_ns: Some(samples_ns),
         ..Test::default()
     }
@@ -286,7 +286,7 @@ fn other_noise() {
     let noisy = TEN_EARLIER.world(|world| world.between = 0.04);
     assert!(noisy.alarms("10 earlier, no change, 4% noise", OTHER) <= 20.0);
 
-    let worlds: [(&str, Change); 3] = [
+    let worlds: [(&str, Adjust); 3] = [
         ("5% outliers", |world| world.outliers = 0.05),
         ("3% slower while it runs", |world| world.heating = 0.03),
         ("0.1% slower from run to run", |world| world.drift = 0.001),

@@ -4,27 +4,24 @@
 ///
 /// As curl does: the variable of the scheme, else `ALL_PROXY`, in small letters or large ones; none
 /// for the hosts of `NO_PROXY`, which stand for what is below them too.
-pub fn choose(
+pub(crate) fn choose(
     scheme: &str,
     host: &str,
-    port: Option<u16>,
+    port: u16,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Option<(String, String)> {
-    let lookup = |name: String| {
-        [name.clone(), name.to_uppercase()]
-            .into_iter()
-            .find_map(|name| {
-                let value = variable(&name).filter(|value| !value.trim().is_empty())?;
-                Some((name, value.trim().to_owned()))
-            })
+    let look_up = |name: &str| {
+        let names = [name.to_owned(), name.to_uppercase()].into_iter();
+        let mut values = names.filter_map(|name| Some((variable(&name)?.trim().to_owned(), name)));
+        let (value, name) = values.find(|(value, _)| !value.is_empty())?;
+        Some((name, value))
     };
-    let found = lookup(format!("{scheme}_proxy")).or_else(|| lookup("all_proxy".into()))?;
-    let excepted = lookup("no_proxy".into());
-    let excepted = excepted.as_ref().map_or("", |(_, value)| value.as_str());
-    (!is_excepted(excepted, host, port)).then_some(found)
+    let found = look_up(&format!("{scheme}_proxy")).or_else(|| look_up("all_proxy"))?;
+    let excepted = look_up("no_proxy").is_some_and(|(_, list)| is_excepted(&list, host, port));
+    (!excepted).then_some(found)
 }
 
-fn is_excepted(list: &str, host: &str, port: Option<u16>) -> bool {
+fn is_excepted(list: &str, host: &str, port: u16) -> bool {
     let bare = |text: &str| text.trim_matches(['[', ']']).to_lowercase();
     let host = bare(host);
     let mut entries = list.split([',', ' ']).filter(|entry| !entry.is_empty());
@@ -35,7 +32,7 @@ fn is_excepted(list: &str, host: &str, port: Option<u16>) -> bool {
                 && (name.ends_with(']') || !name.contains(':'))
         });
         let name = match with_port {
-            Some((name, wanted)) if wanted.parse().ok() == port => name,
+            Some((name, wanted)) if wanted.parse() == Ok(port) => name,
             Some(_) => return false,
             None => entry,
         };
@@ -56,7 +53,7 @@ mod tests {
             let found = variables.iter().find(|(key, _)| *key == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        choose(scheme, host, Some(443), variable).map(|(_, value)| value)
+        choose(scheme, host, 443, variable).map(|(_, value)| value)
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    pub(super) fn new(label: String, width: f64, height: f64, body: Markup) -> Self {
+    pub(crate) fn new(label: String, width: f64, height: f64, body: Markup) -> Self {
         Self {
             label,
             width,
@@ -105,7 +105,7 @@ impl Picture {
 
 /// A length or place in the picture, to a tenth of a pixel.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Px(pub f64);
+pub(crate) struct Px(pub f64);
 
 impl std::fmt::Display for Px {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -117,22 +117,35 @@ impl std::fmt::Display for Px {
 
 impl maud::Render for Px {
     fn render_to(&self, buffer: &mut String) {
-        use std::fmt::Write as _;
-        // Writing to a string cannot fail.
-        let _ = write!(buffer, "{self}");
+        buffer.push_str(&self.to_string());
+    }
+}
+
+/// A number of things, as a part of a length.
+#[allow(clippy::cast_precision_loss, reason = "no count here is near 2^53")]
+pub(crate) fn count(things: usize) -> f64 {
+    things as f64
+}
+
+/// Which direction is good news.
+pub(crate) fn better(higher_is_better: bool) -> &'static str {
+    if higher_is_better {
+        "more is better"
+    } else {
+        "less is better"
     }
 }
 
 /// Where a text is pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Anchor {
+pub(crate) enum Anchor {
     Start,
     Middle,
     End,
 }
 
 /// A line of text at its baseline.
-pub(super) fn text(x: f64, y: f64, anchor: Anchor, class: &str, text: &str) -> Markup {
+pub(crate) fn text(x: f64, y: f64, anchor: Anchor, class: &str, text: &str) -> Markup {
     let anchor = match anchor {
         Anchor::Start => None,
         Anchor::Middle => Some("middle"),
@@ -145,29 +158,26 @@ pub(super) fn text(x: f64, y: f64, anchor: Anchor, class: &str, text: &str) -> M
 }
 
 /// A line of ordinary text around a place, moved where it would leave a picture of that width.
-pub(super) fn label(x: f64, y: f64, wide: f64, words: &str) -> Markup {
-    let half = super::text::width(words, super::text::SIZE) / 2.0 + 2.0;
+pub(crate) fn label(x: f64, y: f64, wide: f64, words: &str) -> Markup {
+    let half = crate::text::width(words, crate::text::SIZE) / 2.0 + 2.0;
     let x = x.min(wide - half).max(half);
     text(x, y, Anchor::Middle, "soft", words)
 }
 
 /// A straight line.
-pub(super) fn line(from: (f64, f64), to: (f64, f64), class: &str) -> Markup {
+pub(crate) fn line(from: (f64, f64), to: (f64, f64), class: &str) -> Markup {
     html! {
         line x1=(Px(from.0)) y1=(Px(from.1)) x2=(Px(to.0)) y2=(Px(to.1)) class=(class) {}
     }
 }
 
 /// The path through these places.
-pub(super) fn path(places: impl IntoIterator<Item = (f64, f64)>) -> String {
-    use std::fmt::Write as _;
-    let mut path = String::new();
-    for (x, y) in places {
-        let command = if path.is_empty() { 'M' } else { 'L' };
-        // Writing to a string cannot fail.
-        let _ = write!(path, "{command}{} {}", Px(x), Px(y));
-    }
-    path
+pub(crate) fn path(places: impl IntoIterator<Item = (f64, f64)>) -> String {
+    let place = |(index, (x, y))| {
+        let command = if index == 0 { 'M' } else { 'L' };
+        format!("{command}{} {}", Px(x), Px(y))
+    };
+    places.into_iter().enumerate().map(place).collect()
 }
 
 #[cfg(test)]
