@@ -10,8 +10,8 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Proxy, SendBody, Timeout};
 
 use super::answer::{Answer, passes};
-use super::site::host_and_port;
 use super::{Exchange, Outcome, Site, Timeouts, proxy};
+use crate::model::host_and_port;
 use base::{Error, Result, reason};
 
 /// The longest answer that is read, in bytes.

@@ -16,14 +16,13 @@ mod payload;
 #[cfg(feature = "submit")]
 mod proxy;
 mod schedule;
-mod site;
 
+pub use crate::model::Site;
 pub use check::{Violation, violations};
 pub use client::Client;
 pub use outcome::{Exchange, Outcome};
 pub use payload::Payload;
 pub use schedule::{ATTEMPTS, persist};
-pub use site::Site;
 
 use std::time::Duration;
 
