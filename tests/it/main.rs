@@ -18,7 +18,6 @@ mod cli;
 mod client;
 mod compare;
 mod export;
-mod fuzz;
 mod goldens;
 mod history;
 mod list;
@@ -30,7 +29,6 @@ mod network;
 mod plot;
 #[cfg(feature = "submit")]
 mod queue;
-mod reading;
 mod record;
 #[cfg(all(unix, feature = "submit"))]
 mod record_submit;
@@ -43,7 +41,6 @@ mod store;
 mod submit;
 mod tag;
 mod torture;
-mod wrapped;
 
 /// Prints what a long test has done, for `--nocapture`.
 #[allow(clippy::print_stdout, reason = "the result of a measurement")]

@@ -1,7 +1,33 @@
 //! What is found in a text.
 
+mod fuzz;
+mod logs;
+#[path = "../../../tests/it/random.rs"]
+mod random;
+mod reading;
+mod wrapped;
+
+use std::path::{Path, PathBuf};
+
 use super::*;
 use crate::model::{LocalScore, Suite};
+
+/// The path of a fixture.
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name)
+}
+
+/// The content of a fixture.
+fn read_fixture(name: &str) -> Vec<u8> {
+    let path = fixture(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn text(name: &str) -> String {
+    String::from_utf8(read_fixture(name)).unwrap()
+}
 
 fn all(text: &[u8]) -> Vec<String> {
     let describe = |found| match found {
