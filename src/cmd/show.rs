@@ -49,8 +49,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
 pub fn partial_remark(id: i64, run: &crate::model::Run) -> Option<String> {
     run.is_partial().then(|| {
         format!(
-            "run {id} is partial, it has {} of the 9 tests: its score is not comparable",
-            run.baseline_tests()
+            "run {id} is partial, it has {} of the {} tests: its score is not comparable",
+            run.present_tests(),
+            run.suite().expected().len()
         )
     })
 }

@@ -12,12 +12,11 @@ mod client;
 #[path = "no_client.rs"]
 mod client;
 mod payload;
-mod site;
 
+pub(crate) use crate::model::Site;
 pub(crate) use check::violations;
 pub(crate) use client::{Client, retry};
 pub(crate) use payload::Payload;
-pub(crate) use site::Site;
 
 use std::time::Duration;
 

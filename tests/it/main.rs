@@ -16,7 +16,6 @@ mod check;
 mod cli;
 mod compare;
 mod export;
-mod fuzz;
 mod goldens;
 mod history;
 mod list;
@@ -28,7 +27,6 @@ mod network;
 mod plot;
 #[cfg(feature = "network")]
 mod queue;
-mod reading;
 mod record;
 #[cfg(all(unix, feature = "network"))]
 mod record_submit;
@@ -41,7 +39,6 @@ mod store;
 mod submit;
 mod tag;
 mod torture;
-mod wrapped;
 
 /// Prints what a long test has done, for `--nocapture`.
 #[allow(clippy::print_stdout, reason = "the result of a measurement")]

@@ -11,8 +11,8 @@ use base::{Error, Result};
 
 /// Print chats as a Markdown document
 ///
-/// Messages stand in block quotes, the first one first, so that nothing in them reaches beyond
-/// its message; code stays as it is.
+/// Each message stands as it was written in a block of code, the first one first, so that nothing
+/// in it reaches beyond its message.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore chat export 3 -o md --out chat.md")]
 pub struct Args {

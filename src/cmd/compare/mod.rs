@@ -6,7 +6,7 @@ mod text;
 mod words;
 
 use super::Context;
-use crate::model::{Difference, Run, Text, differences};
+use crate::model::{Difference, Mismatch, Run, Text, differences};
 use crate::stats::{self, Comparison, Metric, Outcome, Reason};
 use crate::store::Store;
 use base::{Error, Result};
@@ -298,11 +298,14 @@ impl Report {
 fn in_words(reason: &Reason) -> String {
     match reason {
         Reason::NothingInCommon => "no test in common".to_owned(),
-        Reason::Model => "another model".to_owned(),
-        Reason::Quant => "another quantisation".to_owned(),
-        Reason::TestSet => "other tests".to_owned(),
-        Reason::Accelerator => "another kind of accelerator".to_owned(),
-        Reason::Partial => "a partial run".to_owned(),
+        Reason::Mismatch(mismatch) => match mismatch {
+            Mismatch::Model => "another model",
+            Mismatch::Quant => "another quantisation",
+            Mismatch::TestSet => "other tests",
+            Mismatch::Accelerator => "another kind of accelerator",
+            Mismatch::Partial => "a partial run",
+        }
+        .to_owned(),
         Reason::MissingValue { test, metric } => {
             format!("{} of {} on one side only", metric.name(), printed(test))
         }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::model::{BASELINE_TESTS, Run, Test};
+use crate::model::{LocalScore, Mismatch, Run, Suite, Test};
 use crate::stats::{
     Comparison, Direction, Method, Metric, Options, Outcome, Reason, Row, Unit, Verdict, Why,
     compare,
@@ -27,7 +27,7 @@ fn run(prompt_tps: f64, gen_tps: f64, deviation: f64, repetitions: u64) -> Run {
         ..Test::default()
     };
     Run {
-        tests: BASELINE_TESTS.into_iter().map(test).collect(),
+        tests: LocalScore.expected().iter().copied().map(test).collect(),
         ..Run::default()
     }
 }
@@ -242,7 +242,11 @@ fn what_only_one_side_has_is_named() {
     };
     assert_eq!(
         comparison.gate.reasons,
-        [Reason::TestSet, Reason::Partial, missing]
+        [
+            Reason::Mismatch(Mismatch::TestSet),
+            Reason::Mismatch(Mismatch::Partial),
+            missing
+        ]
     );
     assert_eq!(comparison.gate.outcome(false), Outcome::NotComparable);
     assert_eq!(comparison.gate.outcome(true), Outcome::Ok);

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{BASELINE_TESTS, Run, Test, Text};
+use crate::model::{LocalScore, Run, Suite, Test, Text};
 use crate::stats::{Options, Outcome, basic, change_points, compare};
 
 /// Comparisons of each kind and seed; `LOCALSTORE_COMPARISONS` asks for more, and `.ci/run` does.
@@ -168,19 +168,23 @@ impl Case {
         } else {
             [1.0; 4]
         };
-        let count = basic::number(BASELINE_TESTS.len() - 1);
-        let tests = BASELINE_TESTS.iter().enumerate().map(|(place, tokens)| {
-            let heat = world.heating * basic::number(place) / count;
-            let mut times = |metric: usize| -> Vec<f64> {
-                let mut one = || {
-                    let outlier = random.uniform() < world.outliers;
-                    let noise = effects[metric] + heat + world.within * random.normal();
-                    slower[metric] * noise.exp() * if outlier { 1.1 } else { 1.0 }
+        let count = basic::number(LocalScore.expected().len() - 1);
+        let tests = LocalScore
+            .expected()
+            .iter()
+            .enumerate()
+            .map(|(place, tokens)| {
+                let heat = world.heating * basic::number(place) / count;
+                let mut times = |metric: usize| -> Vec<f64> {
+                    let mut one = || {
+                        let outlier = random.uniform() < world.outliers;
+                        let noise = effects[metric] + heat + world.within * random.normal();
+                        slower[metric] * noise.exp() * if outlier { 1.1 } else { 1.0 }
+                    };
+                    (0..self.repetitions).map(|_| one()).collect()
                 };
-                (0..self.repetitions).map(|_| one()).collect()
-            };
-            test(*tokens, &[times(0), times(1), times(2), times(3)])
-        });
+                test(*tokens, &[times(0), times(1), times(2), times(3)])
+            });
         Run {
             tests: tests.collect(),
             ..Run::default()

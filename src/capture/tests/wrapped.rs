@@ -1,11 +1,10 @@
 //! Results that stand in something else: behind time stamps, indented, between other programs'
 //! lines, one level down in another document.
 
-use localstore::capture::{Capture, Found, Options};
-use localstore::formats::{console, csv, json, jsonl};
-use localstore::model::{Run, Source};
-
-use crate::sandbox::{Sandbox, fixture, read_fixture};
+use super::{read_fixture, text};
+use crate::capture::{Capture, Found, Options};
+use crate::formats::{console, csv, json, jsonl};
+use crate::model::{Run, Source};
 
 /// What a text gives: the runs, what is wrong, and what only `-v` tells.
 #[derive(Default)]
@@ -34,10 +33,6 @@ fn one(text: impl AsRef<[u8]>) -> Run {
     let mut read = read(text.as_ref());
     assert_eq!((read.runs.len(), &read.bad), (1, &vec![]));
     read.runs.remove(0)
-}
-
-fn text(name: &str) -> String {
-    String::from_utf8(read_fixture(name)).unwrap()
 }
 
 fn printed(run: &Run, format: &str) -> Vec<u8> {
@@ -179,10 +174,6 @@ fn the_captures_that_were_read_wrongly() {
         .collect();
     assert_eq!(one(&flat), run);
     assert_eq!(run.tests[0].model.build_commit, Some("a30b324".into()));
-    let sandbox = Sandbox::new();
-    sandbox.add(["bad/h4-indented.csv"]);
-    let said = sandbox.run_with_input(["add"], flat.as_bytes()).text();
-    assert!(said.starts_with("already stored as run 1"), "{said}");
     let other = one(text("bad/h4-indented-other-client.csv"));
     assert_eq!(
         (other.tests.len(), other.tests[0].name.clone()),
@@ -191,7 +182,7 @@ fn the_captures_that_were_read_wrongly() {
 
     // Other programs' labels are no banner, and change none.
     let run = one(text("bad/h5-pip-show-then-csv.log"));
-    assert_eq!(run.environment, localstore::model::Environment::default());
+    assert_eq!(run.environment, crate::model::Environment::default());
     let run = one(text("bad/h5-banner-then-pip-show-then-csv.log"));
     let system = &run.environment.system;
     assert_eq!(
@@ -238,7 +229,7 @@ fn a_banner_that_is_not_as_localscore_prints_it_is_left_out_and_said() {
     for banner in lacking {
         let read = read((banner.clone() + &csv).as_bytes());
         let environment = &read.runs[0].environment;
-        assert_eq!(environment.system, localstore::model::SystemInfo::default());
+        assert_eq!(environment.system, crate::model::SystemInfo::default());
         assert_eq!(environment.runtime, whole.runtime);
         assert!(
             read.notes[0].contains("'System Information' is not as LocalScore prints it"),
@@ -254,13 +245,8 @@ fn a_banner_that_is_not_as_localscore_prints_it_is_left_out_and_said() {
     let read = read((system.to_owned() + &csv).as_bytes());
     assert_eq!(
         read.runs[0].environment,
-        localstore::model::Environment::default()
+        crate::model::Environment::default()
     );
-
-    let sandbox = Sandbox::new();
-    let log = banner.replace("CPU:                 ", "CPU: ") + &csv;
-    let said = sandbox.run_with_input(["add", "-v"], log.as_bytes());
-    assert!(said.stderr.contains("is left out"), "{}", said.stderr);
 }
 
 #[test]
@@ -327,7 +313,7 @@ fn a_list_of_tests_is_a_run() {
     for text in texts {
         let run = one(&text);
         assert_eq!(run.tests, golden.tests, "{text}");
-        assert_eq!(run.environment, localstore::model::Environment::default());
+        assert_eq!(run.environment, crate::model::Environment::default());
     }
     // A second list is a second run, and a bad test spoils its run alone.
     assert_eq!(read(format!("{lines}{lines}").as_bytes()).runs.len(), 2);
@@ -404,50 +390,6 @@ fn a_table_whose_title_tells_no_memory_keeps_the_accelerator() {
         assert_eq!(accelerator.name, Some(title.into()));
         assert_eq!(accelerator.memory_gb, None);
     }
-}
-
-#[test]
-fn a_csv_of_two_decimals_is_completed_by_the_json_of_its_run() {
-    let run = one(read_fixture("golden/cpu-i7-14b.json"));
-    let rows = run.tests.iter().map(|test| {
-        let (pp, tg) = (test.prompt_tps.unwrap(), test.gen_tps.unwrap());
-        let ttft = test.ttft_ms.unwrap();
-        format!(
-            "{},{},{},{pp:.2},{tg:.2},{ttft:.2}\n",
-            test.name, test.n_prompt, test.n_gen
-        )
-    });
-    let csv =
-        "test,n_prompt,n_gen,prompt_tps,gen_tps,ttft_ms\n".to_owned() + &rows.collect::<String>();
-    let sandbox = Sandbox::new();
-    sandbox.run_with_input(["add"], csv.as_bytes()).ok();
-    let json = fixture("golden/cpu-i7-14b.json");
-    let said = sandbox.run(["add".as_ref(), json.as_os_str()]).text();
-    assert!(said.starts_with("run 1, completed: "), "{said}");
-    assert_eq!(
-        sandbox.run(["export", "-o", "json"]).ok(),
-        read_fixture("golden/cpu-i7-14b.json")
-    );
-    let said = sandbox.run_with_input(["add"], csv.as_bytes()).text();
-    assert!(said.starts_with("already stored as run 1: "), "{said}");
-}
-
-#[test]
-fn a_csv_of_six_decimals_takes_the_place_of_one_of_two() {
-    let six = "test,n_prompt,n_gen,prompt_tps,gen_tps\npp8+tg8,8,8,1500.123456,20.654321\n";
-    let two = "test,n_prompt,n_gen,prompt_tps,gen_tps\npp8+tg8,8,8,1500.12,20.65\n";
-    let sandbox = Sandbox::new();
-    sandbox.run_with_input(["add"], two.as_bytes()).ok();
-    let said = sandbox.run_with_input(["add"], six.as_bytes()).text();
-    assert!(said.starts_with("run 1, completed: "), "{said}");
-    assert!(
-        sandbox
-            .run(["export", "-o", "csv"])
-            .text()
-            .contains("\"1500.123456\"")
-    );
-    let said = sandbox.run_with_input(["add"], two.as_bytes()).text();
-    assert!(said.starts_with("already stored as run 1: "), "{said}");
 }
 
 #[test]
@@ -646,17 +588,6 @@ fn rows_that_cannot_be_read_are_an_error_and_no_line_of_another_program() {
 }
 
 #[test]
-fn a_link_behind_a_prefix_belongs_to_its_run() {
-    let sandbox = Sandbox::new();
-    let log = behind(&text("captures/capture-json-submitted.stdout.txt"), |_| {
-        "> ".into()
-    });
-    sandbox.run_with_input(["add"], log.as_bytes()).ok();
-    let line = sandbox.run(["export", "-o", "jsonl"]).text();
-    assert!(line.contains("\"link\":\"http"), "{line}");
-}
-
-#[test]
 fn marks_and_colours_before_an_indented_csv_change_nothing() {
     let csv = text("golden/cpu-i7-14b.csv");
     let expected = one(&csv);
@@ -796,16 +727,6 @@ fn tabs_names_of_files_and_units_stand_before_a_csv_too() {
     let words = behind(&csv, |n| format!("{} ", ["wa", "wb", "wc"][n % 3]));
     let read = read((text("golden/gpu-reps4.json") + "\n" + &words).as_bytes());
     assert_eq!((read.runs.len(), read.bad.len()), (1, 1), "{:?}", read.bad);
-}
-
-#[test]
-fn the_link_of_an_indented_log_belongs_to_its_run() {
-    let sandbox = Sandbox::new();
-    let log = text("captures/capture-json-submitted.stdout.txt");
-    let log = behind(&log, |_| "  ".into());
-    sandbox.run_with_input(["add"], log.as_bytes()).ok();
-    let line = sandbox.run(["export", "-o", "jsonl"]).text();
-    assert!(line.contains("\"link\":\"http"), "{line}");
 }
 
 /// Such as where a number ends in the midst of a word: what is taken off one line must be found on it.

@@ -1,6 +1,33 @@
 //! What is found in a text.
 
+mod fuzz;
+mod logs;
+#[path = "../../../tests/it/random.rs"]
+mod random;
+mod reading;
+mod wrapped;
+
+use std::path::{Path, PathBuf};
+
 use super::*;
+use crate::model::{LocalScore, Suite};
+
+/// The path of a fixture.
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name)
+}
+
+/// The content of a fixture.
+fn read_fixture(name: &str) -> Vec<u8> {
+    let path = fixture(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn text(name: &str) -> String {
+    String::from_utf8(read_fixture(name)).unwrap()
+}
 
 fn all(text: &[u8]) -> Vec<String> {
     let describe = |found| match found {
@@ -76,9 +103,10 @@ fn a_text_without_runs_says_so_once() {
 #[test]
 fn a_run_whose_first_row_is_bad_does_not_take_rows_of_the_next() {
     let header = "name,n_prompt,n_gen,prompt_tps,gen_tps\n";
-    let run = crate::model::BASELINE_TESTS
+    let rows = LocalScore.expected().iter();
+    let run: String = rows
         .map(|(pp, tg)| format!("pp{pp}+tg{tg},{pp},{tg},1,1\n"))
-        .concat();
+        .collect();
     let bad = run.replacen(",1,1", ",fast,1", 1);
     let text = [header, &run, &bad, &run, &run].concat();
     let good = "run of 9 tests";

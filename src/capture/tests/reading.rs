@@ -1,11 +1,11 @@
 //! Properties of the readers, in this process: no panic, nothing invented, nothing changed.
 
-use localstore::capture::{Capture, Found, Options};
-use localstore::formats::{console, csv, json};
-use localstore::model::Run;
 use proptest::prelude::*;
 
-use crate::sandbox::read_fixture;
+use super::read_fixture;
+use crate::capture::{Capture, Found, Options};
+use crate::formats::{console, csv, json};
+use crate::model::Run;
 
 /// The runs that are found in a text, and how many remarks there were.
 fn read(text: &[u8]) -> (Vec<Run>, usize) {
@@ -86,7 +86,7 @@ prop_compose! {
         run.environment.accelerator.memory_gb = Some(format!("{memory:.2}").parse().unwrap());
         run.environment.accelerator.kind = Some("GPU".into());
         for (index, numbers) in numbers.iter().enumerate() {
-            let mut test = localstore::model::Test::default();
+            let mut test = crate::model::Test::default();
             let name = |index: usize| Some(names[index].clone().into());
             test.model.build_commit = name(0);
             test.model.build_number = Some(1500);
@@ -298,54 +298,4 @@ fn hostile_inputs_end() {
     let (runs, remarks) =
         read(format!("name,n_prompt,n_gen,prompt_tps,gen_tps\n{rows}").as_bytes());
     assert_eq!((runs.len(), remarks), (0, 1));
-}
-
-/// Stretches without a newline, such as those of a file that was sparse when the power went, and
-/// small pieces without an end: with little memory, through a pipe. (A reader that keeps what it
-/// passes over is killed; one that looks at it again and again does not end.)
-#[cfg(target_os = "linux")]
-#[test]
-fn stretches_of_anything_take_little_memory() {
-    use std::io::Write;
-    const LENGTH: usize = 96 << 20;
-    let shapes: [(&str, &str); 14] = [
-        ("", "\0"),
-        ("", " "),
-        ("", "["),
-        ("", ","),
-        ("", "\n"),
-        ("", "a"),
-        ("", "\u{1b}["),
-        ("{\"results\":[", "{\"n_gen\":1},"),
-        ("{\"results\":[],", "\"a\":1,"),
-        ("{\"results\":[{\"samples_ns\":[", "1,"),
-        ("{\"runtime_info\":{", "\"a\":1,"),
-        ("name,n_prompt,n_gen,prompt_tps,gen_tps\n", "x\n"),
-        ("{\"log\":\"", "a"),
-        ("> {\n> \"results\": [\n", "> \"\n"),
-    ];
-    for (head, unit) in shapes {
-        let sandbox = crate::sandbox::Sandbox::new();
-        // All of the text would not fit.
-        let mut child = std::process::Command::new("sh")
-            .args(["-c", "ulimit -v 90000; exec \"$@\"", "sh"])
-            .arg(assert_cmd::cargo::cargo_bin!("localstore"))
-            .arg("add")
-            .env_clear()
-            .env("HOME", sandbox.path())
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(head.as_bytes()).unwrap();
-        let block = unit.repeat((64 << 10) / unit.len());
-        for _ in 0..LENGTH / block.len() {
-            stdin.write_all(block.as_bytes()).unwrap();
-        }
-        drop(stdin);
-        let code = child.wait().unwrap().code();
-        assert_eq!(code, Some(1), "{head:?} and {unit:?}");
-    }
 }

@@ -1,12 +1,16 @@
-//! Finds where a json document ends, and reads it.
+//! The reader of json documents: finds where one ends, and reads it.
 
-use std::io::{self, Read};
+use std::io;
 
+use memchr::memmem;
+
+use super::LONGEST_LINE;
 use super::input::{MAX_DOCUMENT, newlines};
-use super::list::List;
-use super::signs::{begins_something, cut_off, foreign_json};
-use super::text::{indentation, trim_end, trim_nuls, trim_start};
-use super::{Capture, NO_RESULTS, may_be_ours};
+use super::list::{List, TestList};
+use super::reader::{Begun, CaptureReader, Start, interrupts};
+use super::scan::Scan;
+use super::signs::{cut_off, foreign_json};
+use super::text::{indentation, trailing_spaces, trim_end, trim_nuls, trim_start};
 use crate::formats::json::Inner;
 use crate::formats::{Document, Flaw, FlawKind, json};
 use crate::model::Test;
@@ -14,15 +18,107 @@ use crate::model::Test;
 /// How often the same bytes may be looked at, where one document after the other is wrong.
 const MAX_SCANS: u64 = 8;
 
-impl<R: Read> Capture<R> {
+/// A document that wraps another one tells so many lines first.
+const MAX_WRAPPER: usize = 8;
+
+/// What is said of a json document that does not come from LocalScore.
+const NO_RESULTS: &str = "no \"results\" in this json document";
+
+pub(super) struct Reader;
+
+impl CaptureReader for Reader {
+    fn sign(&self) -> &'static [u8] {
+        b"{"
+    }
+
+    fn interrupts(&self, line: &[u8]) -> bool {
+        line.first() == Some(&b'{')
+    }
+
+    fn begin(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Begun> {
+        let line = &scan.input.unread()[..end];
+        let content = trim_start(line);
+        if content.first() != Some(&b'{') {
+            return Ok(Begun::Nothing);
+        }
+        let before = end - content.len();
+        let next = content[1..].trim_ascii_start().first();
+        // Such as that of a block of code.
+        let is_object = next.is_none_or(|byte| matches!(byte, b'"' | b'}'));
+        if !is_object {
+            scan.skip(end);
+            return Ok(Begun::Whole);
+        }
+        // Logs may hold any number of other documents, most of them on one line.
+        if is_complete_object(content) && !may_be_ours(content) {
+            let is_first = scan.foreign.is_none() && !scan.found_any;
+            let why = is_first.then(|| foreign_json(line)).flatten();
+            scan.note_foreign(why.unwrap_or(NO_RESULTS));
+            scan.skip(end);
+            return Ok(Begun::Whole);
+        }
+        let indent = trailing_spaces(&line[..before]);
+        scan.skip(before);
+        scan.json(indent)
+    }
+
+    /// A document that tells something else first is known by the lines behind it.
+    fn find(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Option<Start>> {
+        let line = trim_end(&scan.input.unread()[..end]);
+        let open = line.ends_with(b"{").then(|| line.len() - 1);
+        let Some(at) = memmem::find(line, b"{\"").or(open) else {
+            return Ok(None);
+        };
+        let mut until = end;
+        for number in 0..MAX_WRAPPER {
+            let Some(next) = scan.input.line_end_within(until, LONGEST_LINE)? else {
+                break;
+            };
+            let line = &scan.input.unread()[std::mem::replace(&mut until, next)..next];
+            let is_code = number == 0 && memchr::memchr(b'"', line).is_none();
+            if is_code || json::is_ours(line) {
+                break;
+            }
+        }
+        let behind = &scan.input.unread()[end..until];
+        let goes_on = behind.starts_with(b" ") && behind.trim_ascii_start().starts_with(b"\"");
+        Ok(json::is_ours(behind).then_some(Start { at, until, goes_on }))
+    }
+
+    /// A document on one line needs nothing of the others.
+    fn find_whole(&self, line: &[u8]) -> Option<usize> {
+        let is_ours = |at: &usize| {
+            let text = &line[*at..];
+            is_complete_object(text) && may_be_ours(text) && json::find_inner(text).is_ok()
+        };
+        let mut objects = memmem::find_iter(line, b"{\"").take(8);
+        objects.find(is_ours)
+    }
+}
+
+/// Whether a json text may hold a result of ours.
+fn may_be_ours(text: &[u8]) -> bool {
+    json::is_ours(text) || json::may_list_tests(text)
+}
+
+/// Whether the line holds as many closing braces as opening ones, and ends with one.
+fn is_complete_object(line: &[u8]) -> bool {
+    let line = trim_end(line);
+    let line = line.strip_suffix(b",").unwrap_or(line);
+    let count = |brace| memchr::memchr_iter(brace, line).count();
+    line.ends_with(b"}") && count(b'{') == count(b'}')
+}
+
+impl Scan<'_> {
     /// Reads the json document that begins here, `indent` spaces into its line.
-    pub(super) fn json(&mut self, indent: usize) -> io::Result<()> {
+    fn json(&mut self, indent: usize) -> io::Result<Begun> {
         let Some(mut end) = self.json_end(indent)? else {
             // An opening brace of some other text.
             let end = self.input.line_end(0)?.unwrap_or(1);
             self.skip(end);
-            return Ok(());
+            return Ok(Begun::Whole);
         };
+        let mut begun = Begun::Whole;
         let whole = end;
         self.scanned += whole as u64;
         let first = self.input.line();
@@ -43,7 +139,7 @@ impl<R: Read> Capture<R> {
         match (flaw, inner) {
             (Some(_), Some((inner, length))) => {
                 end = length.max(1);
-                self.take_all(inner, end)?;
+                begun = self.take_all(inner, end)?;
             }
             (None, _) => {
                 self.end_tests();
@@ -83,11 +179,11 @@ impl<R: Read> Capture<R> {
         }
         self.input.consume(end);
         self.before = (b'}', false);
-        Ok(())
+        Ok(begun)
     }
 
     /// Takes what was found in a document of this length.
-    fn take_all(&mut self, inner: Vec<InnerRead>, length: usize) -> io::Result<()> {
+    fn take_all(&mut self, inner: Vec<InnerRead>, length: usize) -> io::Result<Begun> {
         let line = self.input.line();
         if let [InnerRead::Test(..)] = inner[..] {
             let list = self.list_at(length)?;
@@ -96,7 +192,10 @@ impl<R: Read> Capture<R> {
                     self.test_of_a_list(list, test, bytes, line);
                 }
             }
-            return Ok(());
+            return Ok(match self.list {
+                Some(List::Array) => Begun::Open(Box::new(TestList)),
+                _ => Begun::Whole,
+            });
         }
         self.end_tests();
         for one in inner {
@@ -114,7 +213,7 @@ impl<R: Read> Capture<R> {
             }
         }
         self.end_tests();
-        Ok(())
+        Ok(Begun::Whole)
     }
 
     /// Where the json text that begins here ends; `None` if it is not json.
@@ -156,7 +255,7 @@ impl<R: Read> Capture<R> {
             let spaces = indentation(line);
             let inner = trim_start(line).first() == Some(&b'{') && spaces > indent;
             // Something else begins before this one has ended.
-            if !inner && begins_something(trim_start(line)) {
+            if !inner && interrupts(trim_start(line)) {
                 return Ok(end);
             }
             if spaces <= indent && line.get(spaces) == Some(&b'}') {
@@ -233,7 +332,7 @@ impl<R: Read> Capture<R> {
             return Ok(false);
         };
         if self.input.unread()[from] != b'{' {
-            return Ok(begins_something(&self.input.unread()[from..end]));
+            return Ok(interrupts(&self.input.unread()[from..end]));
         }
         // A brace that is alone on its line is told by the next one.
         let is_alone = self.input.unread()[from + 1..end].trim_ascii().is_empty();

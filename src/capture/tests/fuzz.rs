@@ -10,12 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use localstore::capture::{Capture, Found, Options};
-use localstore::formats::{console, csv, json, jsonl};
-use localstore::model::{Environment, Run};
-
-use crate::random::{Random, seed};
-use crate::sandbox::{fixture, read_fixture};
+use super::random::{Random, seed};
+use super::{fixture, read_fixture};
+use crate::capture::{Capture, Found, Options};
+use crate::formats::{console, csv, json, jsonl};
+use crate::model::{Environment, Run};
 
 /// The longest time for an input of some thousand bytes; a reader that hangs is what is looked for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -48,7 +47,7 @@ fn no_input_stops_a_reader() {
         counts.add(input.len(), runs);
     }
     watchdog.store(true, Ordering::Relaxed);
-    crate::report(&format!(
+    report(&format!(
         "| damaged captures, seed {seed} | {inputs}, {} MB, {:.0}/s | no panic or hang; {} runs \
          read |",
         counts.bytes / 1_000_000,
@@ -59,6 +58,12 @@ fn no_input_stops_a_reader() {
         counts.runs > inputs / 50,
         "the inputs are too damaged to test much"
     );
+}
+
+/// Prints what was done, for `--nocapture`.
+#[allow(clippy::print_stdout, reason = "the result of a measurement")]
+fn report(line: &str) {
+    println!("{line}");
 }
 
 #[derive(Default)]
@@ -210,6 +215,13 @@ const WORDS: &[&[u8]] = &[
     b"NaN",
     b"Infinity",
 ];
+
+impl Random {
+    /// One of these.
+    fn one_of<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
+        choices[self.below(choices.len())]
+    }
+}
 
 fn input(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
     let mut text = corpus[random.below(corpus.len())].clone();
