@@ -1,11 +1,11 @@
 use super::{Context, Target, nothing};
 use crate::cmd::compare::percent;
 use crate::cmd::filters::Filters;
-use crate::cmd::history::{self, Metric, Trend};
-use crate::store::{Filter, Store};
+use crate::cmd::history::{self, Change, Metric, Trend};
+use crate::store::{Filter, Listed, Store};
 use base::Result;
 use base::note;
-use picture::{self, Picture, Point};
+use picture::{LevelChange, Picture, Point};
 
 /// Draw one configuration over time, with its changes of level
 ///
@@ -70,43 +70,35 @@ pub(crate) fn draw(trend: &Trend, metric: Metric, title: Option<String>) -> Opti
         None => (name.to_owned(), of.to_owned(), picture::COLUMN),
     };
     // Partial runs have no place between the others.
-    let whole: Vec<usize> = (0..trend.runs.len())
-        .filter(|&index| trend.runs.get(index).is_some_and(|run| !run.partial))
-        .collect();
-    let points = whole
-        .iter()
-        .filter_map(|&index| trend.runs.get(index))
-        .map(|run| Point {
-            run: run.id,
-            time: run.measured_at,
-            value: metric.value(run),
-            label: run
-                .runtime_version
-                .as_ref()
-                .map_or_else(String::new, |version| {
-                    format!("version {}", version.display())
-                }),
+    let runs = trend.runs.iter().enumerate();
+    let whole: Vec<(usize, &Listed)> = runs.filter(|(_, run)| !run.partial).collect();
+    let point = |(_, run): &(usize, &Listed)| Point {
+        run: run.id,
+        time: run.measured_at,
+        value: metric.value(run),
+        label: match &run.runtime_version {
+            Some(version) => format!("version {}", version.display()),
+            None => String::new(),
+        },
+    };
+    let change = |change: &Change| {
+        let index = change.point.index;
+        Some(LevelChange {
+            index: whole
+                .binary_search_by_key(&index, |(index, _)| *index)
+                .ok()?,
+            before: change.point.before,
+            after: change.point.after,
+            percent: change.point.change_percent,
+            cause: change.causes(),
         })
-        .collect();
-    let changes = trend
-        .changes
-        .iter()
-        .filter_map(|change| {
-            Some(picture::LevelChange {
-                index: whole.binary_search(&change.point.index).ok()?,
-                before: change.point.before,
-                after: change.point.after,
-                percent: change.point.change_percent,
-                cause: change.causes(),
-            })
-        })
-        .collect();
+    };
     let trend = picture::Trend {
         title,
         unit,
         higher_is_better: metric != Metric::TtftMs,
-        points,
-        changes,
+        points: whole.iter().map(point).collect(),
+        changes: trend.changes.iter().filter_map(change).collect(),
         width,
     };
     trend.draw()

@@ -60,14 +60,13 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
     let mut configurations = store.configurations(&filter)?;
     let all = configurations.len();
     configurations.truncate(MAX_CONFIGURATIONS);
-    let mut best = store.best(&filter, Some(MAX_BEST + 1))?;
-    let more_best = best.len() > MAX_BEST as usize;
-    best.truncate(MAX_BEST as usize);
+    // One more tells whether that is all.
+    let best = store.best(&filter, Some(MAX_BEST + 1))?;
 
     let mut newest = None;
     let mut chapters: Vec<Chapter> = Vec::new();
     for configuration in &configurations {
-        let title = model(configuration);
+        let title = model(&configuration.model, &configuration.quant, "Unknown model");
         let (part, last) = part(args, store, &filter, configuration)?;
         newest = newest.max(last);
         match chapters.iter_mut().find(|chapter| chapter.title == title) {
@@ -103,18 +102,19 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
     Ok(Page {
         title: "LocalScore runs".to_owned(),
         facts,
-        first: best_runs(&best, more_best),
+        first: best_runs(&best),
         chapters,
         remarks,
     })
 }
 
-fn best_runs(best: &[Listed], more: bool) -> Part {
+fn best_runs(best: &[Listed]) -> Part {
     let mut words = vec![
         "The best run of each model on each accelerator, by score. Partial runs do not count."
             .to_owned(),
     ];
-    if more {
+    let shown = best.get(..MAX_BEST as usize).unwrap_or(best);
+    if shown.len() < best.len() {
         words.push(format!(
             "The first {MAX_BEST}; 'localstore best' ranks all."
         ));
@@ -122,10 +122,10 @@ fn best_runs(best: &[Listed], more: bool) -> Part {
     Part {
         title: "Best runs".to_owned(),
         words,
-        tables: (!best.is_empty())
-            .then(|| tables::best(best))
-            .into_iter()
-            .collect(),
+        tables: match shown {
+            [] => Vec::new(),
+            _ => vec![tables::best(shown)],
+        },
         ..Part::default()
     }
 }
@@ -137,8 +137,10 @@ fn part(
     filter: &Filter,
     configuration: &Configuration,
 ) -> Result<(Part, Option<i64>)> {
+    let accelerator = known(&configuration.accelerator, "Unknown accelerator");
+    let runtime = known(&configuration.runtime, "unknown runtime");
     let mut part = Part {
-        title: machine(configuration),
+        title: format!("{accelerator}, {runtime}"),
         ..Part::default()
     };
     let (mut trend, _) = Trend::last(store, configuration.clone(), filter, args.limit)?;
@@ -173,20 +175,17 @@ fn part(
     Ok((part, runs.last().map(|run| run.measured_at)))
 }
 
-fn model(of: &Configuration) -> String {
-    let name = known(&of.model, "Unknown model");
-    match &of.quant {
+fn model(name: &Option<Text>, quant: &Option<Text>, unknown: &str) -> String {
+    let name = known(name, unknown);
+    match quant {
         Some(quant) => format!("{name} - {quant}"),
         None => name,
     }
 }
 
-fn machine(of: &Configuration) -> String {
-    let accelerator = known(&of.accelerator, "Unknown accelerator");
-    format!("{accelerator}, {}", known(&of.runtime, "unknown runtime"))
-}
-
-fn known(text: &Option<Text>, otherwise: &str) -> String {
-    text.as_ref()
-        .map_or_else(|| otherwise.to_owned(), Text::to_string)
+fn known(text: &Option<Text>, unknown: &str) -> String {
+    match text {
+        Some(text) => text.to_string(),
+        None => unknown.to_owned(),
+    }
 }
