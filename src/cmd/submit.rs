@@ -62,8 +62,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     send(&ids, &orders, &target, context)
 }
 
-/// The runs that wait for the site. Where there are none, and where some wait for other sites, says
-/// so.
+/// The runs that wait for the site. Says so if there are none, or if some wait for other sites.
 fn waiting(site: &Site, store: &Store) -> Result<Vec<i64>> {
     let mut ids = Vec::new();
     let mut others: Vec<(Site, usize)> = Vec::new();

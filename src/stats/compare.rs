@@ -45,8 +45,8 @@ pub(crate) struct Comparison {
 /// median of its runs' (so `median-of-N` is a base of N runs), and their spread is the noise.
 ///
 /// `history` holds other runs of the base's configuration that were at its level: earlier ones,
-/// between the same changes of level ([`super::change_points`]). A run that is also a side is passed
-/// over.
+/// between the same changes of level ([`super::change_points`]). A run that is also a side is
+/// passed over.
 pub(crate) fn compare(
     base: &[&Run],
     new: &[&Run],

@@ -1,7 +1,7 @@
 //! Sending runs to LocalScore: the payload, the rules and the answers of the site.
 //!
-//! No SQL: what becomes of an attempt is told, and the store records it. The client is that of the
-//! crate `net`, and only there with the feature `network`.
+//! No SQL: an attempt returns its outcome, and the store records it. The HTTP client is that of the
+//! crate `net`, which is there with the feature `network` only.
 
 #[cfg(feature = "network")]
 mod answer;

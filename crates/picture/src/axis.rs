@@ -14,10 +14,10 @@ pub(crate) struct Scale {
     pub ticks: Vec<Tick>,
 }
 
-/// What is smaller is zero to an axis.
+/// Smaller values are zero to an axis.
 const SMALLEST: f64 = 1e-100;
 
-/// Whether a value can be drawn: anything that is not absurd.
+/// Whether a value can be drawn: it is finite and not absurdly large.
 pub(crate) fn is_drawable(value: f64) -> bool {
     value.is_finite() && value.abs() < 1e100
 }
@@ -118,11 +118,11 @@ pub(crate) enum Base {
 }
 
 /// Ticks from the last one at or below `low` to the first at or above `high`, in steps of 1, 2 or 5
-/// times a power of ten; about as many as wanted.
+/// times a power of ten; about `wanted` of them.
 fn linear_ticks(low: f64, high: f64, wanted: f64) -> Vec<Tick> {
     let span = high - low;
     let size = low.abs().max(high.abs());
-    // Steps smaller than what a float of that size can tell apart are none.
+    // A float of this size cannot tell smaller steps apart.
     let step = round_up((span / wanted).max(size * 1e-12));
     if !(step.is_finite() && step > 0.0) {
         return Vec::new();

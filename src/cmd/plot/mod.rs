@@ -67,7 +67,7 @@ fn nothing(why: &str) -> Error {
     Error::new("nothing to draw", why).hint("'localstore list' shows the runs")
 }
 
-/// Refuses more runs than can be told apart.
+/// An error for more runs than can be told apart.
 fn check_number(runs: usize) -> Result<()> {
     if runs > MAX_SERIES {
         let why = format!("only {MAX_SERIES} can be told apart in one picture");

@@ -40,13 +40,13 @@ pub struct Args {
     filters: Filters,
 }
 
-/// Best runs on the page.
+/// The most best runs on the page.
 const MAX_BEST: u32 = 30;
 
-/// Configurations on the page, those measured last.
+/// The most configurations on the page, those measured last.
 const MAX_CONFIGURATIONS: usize = 20;
 
-/// Runs in the table of a configuration.
+/// The most runs in the table of a configuration.
 const MAX_RECENT: usize = 10;
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
@@ -109,19 +109,19 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
 }
 
 fn best_runs(best: &[Listed]) -> Part {
-    let mut words = vec![
+    let mut paragraphs = vec![
         "The best run of each model on each accelerator, by score. Partial runs do not count."
             .to_owned(),
     ];
     let shown = best.get(..MAX_BEST as usize).unwrap_or(best);
     if shown.len() < best.len() {
-        words.push(format!(
+        paragraphs.push(format!(
             "The first {MAX_BEST}; 'localstore best' ranks all."
         ));
     }
     Part {
         title: "Best runs".to_owned(),
-        words,
+        paragraphs,
         tables: match shown {
             [] => Vec::new(),
             _ => vec![tables::best(shown)],
@@ -151,7 +151,7 @@ fn part(
         }
     }
     if part.pictures.is_empty() {
-        part.words
+        part.paragraphs
             .push("A trend needs two runs with all nine tests.".to_owned());
     }
     let runs = trend.runs;
