@@ -1,6 +1,6 @@
 //! Which statistical method tells how certain a difference is.
 
-use super::basic::{ln, mean};
+use super::basic::ln;
 use super::prediction::{prediction, prediction_tails};
 use super::rank::{rank_test, smallest_p};
 use super::welch::{Moments, welch, welch_mean};
@@ -236,13 +236,4 @@ fn known_repetitions(test: &Test) -> Result<usize, Why> {
         Some(1) => Err(Why::SingleRepetition),
         Some(n) => Ok(n),
     }
-}
-
-/// The mean of logarithms over tests; `None` unless each test has the value.
-pub(crate) fn mean_log<'a>(
-    metric: Metric,
-    tests: impl Iterator<Item = Option<&'a Test>>,
-) -> Option<f64> {
-    let logs: Option<Vec<f64>> = tests.map(|test| metric.value(test?).and_then(ln)).collect();
-    mean(&logs?)
 }

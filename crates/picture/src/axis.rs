@@ -33,7 +33,7 @@ fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
 impl Scale {
     /// An axis that shows small differences: it spans the values, but at least a twentieth of
     /// their size, so that noise does not look like a mountain range.
-    pub fn around(values: impl Iterator<Item = f64>, ends: (f64, f64)) -> Option<Self> {
+    pub(crate) fn around(values: impl Iterator<Item = f64>, ends: (f64, f64)) -> Option<Self> {
         let (low, high) = range(values)?;
         let size = low.abs().max(high.abs());
         if size < SMALLEST {
@@ -47,7 +47,7 @@ impl Scale {
     }
 
     /// An axis that begins at zero, for lengths and for values that are compared as such.
-    pub fn from_zero(values: impl Iterator<Item = f64>, ends: (f64, f64)) -> Option<Self> {
+    pub(crate) fn from_zero(values: impl Iterator<Item = f64>, ends: (f64, f64)) -> Option<Self> {
         let (_, high) = range(values)?;
         let high = if high < SMALLEST { 1.0 } else { high };
         Some(Self::linear(0.0, high, ends))
@@ -59,7 +59,11 @@ impl Scale {
     }
 
     /// A logarithmic axis for values above zero, which it alone looks at.
-    pub fn log(values: impl Iterator<Item = f64>, base: Base, ends: (f64, f64)) -> Option<Self> {
+    pub(crate) fn log(
+        values: impl Iterator<Item = f64>,
+        base: Base,
+        ends: (f64, f64),
+    ) -> Option<Self> {
         let (low, high) = range(values.filter(|&value| value >= SMALLEST))?;
         let ticks = log_ticks(low, high, base, wanted(ends));
         Some(Self::of(low, high, true, ends, ticks))
@@ -79,7 +83,7 @@ impl Scale {
     }
 
     /// Where the value lies, in pixels; what is out of range lies at an end.
-    pub fn at(&self, value: f64) -> f64 {
+    pub(crate) fn at(&self, value: f64) -> f64 {
         let map = |value: f64| if self.is_log { value.ln() } else { value };
         let (low, high) = (map(self.low), map(self.high));
         let share = if high > low {
