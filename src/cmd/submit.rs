@@ -68,12 +68,10 @@ fn waiting(site: &Site, store: &Store) -> Result<Vec<i64>> {
     let mut others: Vec<(Site, usize)> = Vec::new();
     for (id, stored) in store.pending()? {
         let other = Site::stored(stored.as_deref());
-        if other == *site {
-            ids.push(id);
-        } else if let Some((_, count)) = others.iter_mut().find(|(known, _)| *known == other) {
-            *count += 1;
-        } else {
-            others.push((other, 1));
+        match others.iter_mut().find(|(known, _)| *known == other) {
+            _ if other == *site => ids.push(id),
+            Some((_, count)) => *count += 1,
+            None => others.push((other, 1)),
         }
     }
     if ids.is_empty() {
@@ -84,10 +82,8 @@ fn waiting(site: &Site, store: &Store) -> Result<Vec<i64>> {
         let each = others
             .iter()
             .map(|(site, count)| format!("{count} with --url {site}"));
-        note(&format!(
-            "runs wait for other sites: {}",
-            each.collect::<Vec<_>>().join(", ")
-        ));
+        let each = each.collect::<Vec<_>>().join(", ");
+        note(&format!("runs wait for other sites: {each}"));
     }
     Ok(ids)
 }
