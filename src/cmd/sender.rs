@@ -211,7 +211,7 @@ impl Sender<'_> {
             Outcome::Unknown { why } => End::Unknown(why.clone()),
         };
         let settled = self.store.settle(&attempt, &end).or_else(|error| {
-            // It has waited for a busy store already, but losing this would send the run twice.
+            // It has waited for a busy store already, but the outcome must not be lost.
             note(&format!("run {id}: {error}; trying once more"));
             self.store.settle(&attempt, &end)
         });

@@ -132,14 +132,13 @@ pub(crate) fn send(
     target: &Target,
     context: &mut Context,
 ) -> Result<()> {
-    let mut store = if target.is_forbidden() {
+    let store = if target.is_forbidden() {
         Store::open_readonly(&context.location)?
     } else {
-        Store::open(&context.location)?
-    };
-    if !target.is_forbidden() {
+        let mut store = Store::open(&context.location)?;
         store.survive_power_failure()?;
-    }
+        store
+    };
     let mut sender = Sender {
         store,
         client: &target.client,

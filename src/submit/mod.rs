@@ -32,6 +32,10 @@ pub(crate) const LONGEST_ATTEMPT: Duration = Duration::from_mins(1);
 /// Where it is not certain that the site did not take the run, it is [`Outcome::Unknown`]: the site
 /// has no means to tell that it has a run already, so that a repeated attempt may make two of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "network"),
+    allow(dead_code, reason = "only the client makes one")
+)]
 pub(crate) enum Outcome {
     /// The site took the run.
     Taken {

@@ -1,6 +1,9 @@
 //! Axes: where a value lies in the picture, and which values get a label.
 
-use crate::text::{fixed, number};
+use maud::{Markup, html};
+
+use crate::svg::{Anchor, line, text};
+use crate::text::{SIZE, fixed, number, widest, width};
 
 /// An axis: its range, its place in the picture, its ticks.
 #[derive(Debug, Clone)]
@@ -79,6 +82,24 @@ impl Scale {
             is_log,
             ends,
             ticks,
+        }
+    }
+
+    /// Where a plot begins that has the labels of this vertical axis to its left.
+    pub(crate) fn left(&self) -> f64 {
+        22.0 + widest(self.ticks.iter().map(|tick| width(&tick.label, SIZE)))
+    }
+
+    /// The labels and grid lines of this vertical axis, and the line below the plot.
+    pub(crate) fn grid(&self, left: f64, right: f64) -> Markup {
+        let bottom = self.ends.0;
+        html! {
+            @for tick in &self.ticks {
+                @let y = self.at(tick.value);
+                (line((left, y), (right, y), "grid"))
+                (text(left - 6.0, y + 4.0, Anchor::End, "soft", &tick.label))
+            }
+            (line((left, bottom), (right, bottom), "axis"))
         }
     }
 

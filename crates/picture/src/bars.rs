@@ -9,7 +9,7 @@ use crate::WIDTH;
 use crate::axis::{Scale, is_drawable};
 use crate::series::{Sample, Series, class, stacked};
 use crate::svg::{Anchor, Picture, Px, better, count, label, line, text};
-use crate::text::{BOLD, SIZE, TITLE_SIZE, fit, number, width};
+use crate::text::{BOLD, SIZE, TITLE_SIZE, fit, number, widest, width};
 
 /// A comparison of runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,11 +129,6 @@ impl BarsPanel {
         };
         Some((markup, bottom + 24.0))
     }
-}
-
-/// The largest of these lengths.
-fn widest(lengths: impl Iterator<Item = f64>) -> f64 {
-    lengths.fold(0.0, f64::max)
 }
 
 fn draw_bar(

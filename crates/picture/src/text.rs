@@ -17,6 +17,11 @@ pub(crate) fn width(text: &str, size: f64) -> f64 {
     text.chars().map(em).sum::<f64>() * size
 }
 
+/// The largest of these widths.
+pub(crate) fn widest(widths: impl Iterator<Item = f64>) -> f64 {
+    widths.fold(0.0, f64::max)
+}
+
 /// The width of a character in the widest usual font, in units of the font size.
 fn em(c: char) -> f64 {
     match c {

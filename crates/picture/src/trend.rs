@@ -65,18 +65,16 @@ impl Trend {
     /// Draws it; `None` if there is no value to draw.
     #[must_use]
     pub fn draw(&self) -> Option<Picture> {
-        let values = || self.drawn().map(|(_, point)| point.value);
+        let values = self.drawn().map(|(_, point)| point.value);
         let (_, latest) = self.drawn().last()?;
         let latest = format!("latest {}", number(latest.value));
         let top = if self.changes.is_empty() { 56.0 } else { 76.0 };
         let bottom = top + (self.width * 0.38).clamp(150.0, 280.0);
-        let y = Scale::around(values(), (bottom, top))?;
-        let labels = y.ticks.iter().map(|tick| width(&tick.label, SIZE));
-        let left = 22.0 + labels.fold(0.0, f64::max);
+        let y = Scale::around(values, (bottom, top))?;
         let plot = Plot {
             trend: self,
+            left: y.left(),
             y,
-            left,
             right: self.width - 16.0,
             top,
             bottom,
@@ -152,12 +150,7 @@ impl Plot<'_> {
 
     fn axes(&self) -> Markup {
         html! {
-            @for tick in &self.y.ticks {
-                @let y = self.y.at(tick.value);
-                (line((self.left, y), (self.right, y), "grid"))
-                (text(self.left - 6.0, y + 4.0, Anchor::End, "soft", &tick.label))
-            }
-            (line((self.left, self.bottom), (self.right, self.bottom), "axis"))
+            (self.y.grid(self.left, self.right))
             @for (index, point, date) in self.dates() {
                 @let x = self.x(count(index));
                 (line((x, self.bottom), (x, self.bottom + 4.0), "axis"))
