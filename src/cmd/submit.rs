@@ -13,9 +13,10 @@ use base::{Stderr, Stdout, note};
 /// run that the site could not take stays queued for that site, and --pending sends it later; a run
 /// that was submitted is not sent again.
 ///
-/// It is noted in the store before a run is sent. If the answer is lost, or we are interrupted
-/// before it is noted, the run may or may not be on the site: its submission is 'unknown', and it
-/// is only sent again with --again, once that attempt cannot be on its way any more.
+/// Each attempt is recorded in the store before the run is sent. If the answer is lost, or the
+/// program is interrupted before the answer is recorded, the run may or may not be on the site: its
+/// submission is 'unknown', and it is sent again only with --again, once that attempt must have
+/// ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore submit
@@ -28,7 +29,7 @@ pub struct Args {
     /// The runs that wait to be sent to the site
     #[arg(long, conflicts_with = "again")]
     pending: bool,
-    /// Also runs that were sent without a known end, which the site may show twice then
+    /// Also runs whose submission is unknown; the site may then show them twice
     #[arg(long)]
     again: bool,
     /// Print what would be sent, send nothing

@@ -54,13 +54,9 @@ pub(crate) struct Part {
 #[derive(Debug, Clone, Copy)]
 struct Words<'a>(&'a str);
 
-impl Words<'_> {
-    const MOST: usize = 4 * WIDEST;
-}
-
 impl Render for Words<'_> {
     fn render_to(&self, buffer: &mut String) {
-        shortened(self.0, Self::MOST).as_ref().render_to(buffer);
+        shortened(self.0, 4 * WIDEST).as_ref().render_to(buffer);
     }
 }
 

@@ -68,24 +68,22 @@ pub(crate) fn change_points(values: &[f64], min_change: f64) -> Vec<ChangePoint>
 }
 
 fn steps(logs: &[f64], starts: &[usize]) -> Vec<ChangePoint> {
-    let mut ends = starts.iter().skip(1).copied().chain([logs.len()]);
-    let mut before_start = 0;
-    let mut points = Vec::with_capacity(starts.len());
-    for &start in starts {
-        let end = ends.next().unwrap_or(logs.len());
-        let before = logs.get(before_start..start).and_then(median);
-        let after = logs.get(start..end).and_then(median);
-        if let (Some(before), Some(after)) = (before, after) {
-            points.push(ChangePoint {
-                index: start,
-                before: before.exp(),
-                after: after.exp(),
-                change_percent: percent(after - before),
-            });
-        }
-        before_start = start;
-    }
-    points
+    let inner = starts.iter().copied();
+    let bounds: Vec<usize> = [0].into_iter().chain(inner).chain([logs.len()]).collect();
+    let step = |bounds: &[usize]| {
+        let &[from, index, to] = bounds else {
+            return None;
+        };
+        let before = median(logs.get(from..index)?)?;
+        let after = median(logs.get(index..to)?)?;
+        Some(ChangePoint {
+            index,
+            before: before.exp(),
+            after: after.exp(),
+            change_percent: percent(after - before),
+        })
+    };
+    bounds.windows(3).filter_map(step).collect()
 }
 
 /// The starts of all segments but the first in the cheapest partition.

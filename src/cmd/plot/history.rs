@@ -9,8 +9,8 @@ use picture::{LevelChange, Picture, Point};
 
 /// Draw one configuration over time, with its changes of level
 ///
-/// What 'localstore history' tells: a configuration is a model with its quantisation on one
-/// accelerator under one runtime. It is that of RUN, else of the run measured last that the filters
+/// Draws what 'localstore history' prints. A configuration is a model with its quantisation on one
+/// accelerator under one runtime: that of RUN, else that of the last measured run that the filters
 /// choose. The runs stand in the order in which they were measured, at equal distances. Partial
 /// runs are left out.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// The smallest change of level that matters, in percent
     #[arg(long, value_name = "PCT", default_value = "5", value_parser = percent)]
     min_change: f64,
-    /// The last so many runs, up to 1000
+    /// Only the last N runs, up to 1000
     #[arg(long, value_name = "N", default_value_t = 500,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,

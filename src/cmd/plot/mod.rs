@@ -18,8 +18,8 @@ use picture::{MAX_SERIES, Picture, Series};
 
 /// Draw runs as SVG: a trend, a comparison, speed against context length
 ///
-/// The picture is light or dark as its reader wants it. In a browser, marks and bars tell their
-/// values below the mouse.
+/// The picture follows its reader's light or dark setting. In a browser, marks and bars show their
+/// values under the mouse.
 #[derive(Debug, clap::Args)]
 #[command(
     disable_help_subcommand = true,

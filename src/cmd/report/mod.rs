@@ -17,10 +17,9 @@ use base::Result;
 
 /// Write one HTML page of the best runs, trends and the last comparison
 ///
-/// The page needs nothing but itself: no network, no script. It is light or dark as its reader
-/// wants it, and can be printed. For each model, on each accelerator, it has the trends of score
-/// and speeds, the last two whole runs compared, and the last runs. The same store gives the same
-/// page.
+/// The page is self-contained: no network, no script. It follows its reader's light or dark
+/// setting, and can be printed. For each model, on each accelerator, it has the trends of score and
+/// speeds, the last two whole runs compared, and the last runs. The same store gives the same page.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore report --out runs.html
@@ -29,7 +28,7 @@ pub struct Args {
     /// Write to this file, whole or not at all [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// The last so many runs in each trend, up to 1000
+    /// Only the last N runs in each trend, up to 1000
     #[arg(long, value_name = "N", default_value_t = 60,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
