@@ -5,10 +5,10 @@ use crate::store::Store;
 use base::Result;
 use picture::{Bar, Bars, BarsPanel, Group, Series, Tone};
 
-/// Draw a comparison as bars: a group a test, a bar a run, with verdicts
+/// Draw a comparison as bars: a group for each test, a bar for each run
 ///
-/// What 'localstore compare' tells. The bars begin at zero. The whiskers are the interval of the
-/// change, around the value of the new run.
+/// Draws what 'localstore compare' prints, with its verdicts. The bars begin at zero. The whiskers
+/// are the interval of the change, around the value of the new run.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "localstore plot compare [OPTIONS] BASE NEW...
@@ -94,13 +94,13 @@ fn panel(columns: &[Column], metric: Metric) -> BarsPanel {
 
 /// A test, or the mean over the tests.
 fn group(columns: &[Column], metric: Metric, key: Option<TestKey>) -> Group {
-    let row = |column: &Column| {
-        let comparison = &column.comparison;
-        let mut rows = comparison.rows.iter().chain(&comparison.means);
-        rows.find(|row| row.metric == metric && row.test == key)
-            .cloned()
-    };
-    let rows: Vec<Option<Row>> = columns.iter().map(row).collect();
+    let rows: Vec<Option<&Row>> = columns
+        .iter()
+        .map(|Column { comparison, .. }| {
+            let mut rows = comparison.rows.iter().chain(&comparison.means);
+            rows.find(|row| row.metric == metric && row.test == key)
+        })
+        .collect();
     let first = rows.iter().flatten().next();
     let base = first.map(|row| Bar {
         value: row.base,
@@ -108,9 +108,9 @@ fn group(columns: &[Column], metric: Metric, key: Option<TestKey>) -> Group {
         verdict: String::new(),
         tone: Tone::Neutral,
     });
-    let new = rows.iter().map(|row| row.as_ref().map(bar));
+    let new = rows.iter().map(|row| row.map(bar));
     Group {
-        name: first.map_or_else(String::new, compare::test_name),
+        name: first.map(|row| compare::test_name(row)).unwrap_or_default(),
         bars: std::iter::once(base).chain(new).collect(),
     }
 }
@@ -144,7 +144,7 @@ pub(crate) fn tone(row: &Row) -> Tone {
     }
 }
 
-fn unit(metric: Metric) -> &'static str {
+pub(super) fn unit(metric: Metric) -> &'static str {
     match metric {
         Metric::PromptTps => "prompt processing, tokens/s",
         Metric::GenTps => "generation, tokens/s",
