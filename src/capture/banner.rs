@@ -24,11 +24,10 @@ impl CaptureReader for Reader {
     }
 
     /// Takes the block, if it is whole.
-    fn begin(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Begun> {
-        let Some(mut block) = Block::begin(&console::plain(&scan.input.unread()[..end])) else {
+    fn begin(&self, scan: &mut Scan<'_>, title: usize) -> io::Result<Begun> {
+        let Some(mut block) = Block::begin(&console::plain(&scan.input.unread()[..title])) else {
             return Ok(Begun::Nothing);
         };
-        let title = end;
         let mut end = title;
         let is_whole = loop {
             let Some(next) = scan.input.line_end_within(end, MAX_BYTES)? else {
@@ -51,7 +50,7 @@ impl CaptureReader for Reader {
         Ok(Begun::Whole)
     }
 
-    fn find(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Option<Start>> {
+    fn find(&self, scan: &mut Scan<'_>, end: usize, _: bool) -> io::Result<Option<Start>> {
         let line = trim_end(&scan.input.unread()[..end]);
         let is_title = |&at: &usize| Title::of(&console::plain(&line[at..])).is_some();
         let Some(at) = memchr::memmem::find(line, self.sign()).filter(is_title) else {

@@ -21,7 +21,8 @@ impl CaptureReader for Reader {
     }
 
     fn interrupts(&self, line: &[u8]) -> bool {
-        csv::is_header(line)
+        // A line that begins so is for the other readers.
+        !matches!(line.first(), Some(b'{' | b'+' | b'=')) && csv::is_header(line)
     }
 
     fn begin(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Begun> {
@@ -49,12 +50,13 @@ impl CaptureReader for Reader {
         Ok(Begun::Open(Box::new(rows)))
     }
 
-    fn find(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Option<Start>> {
+    fn find(&self, scan: &mut Scan<'_>, end: usize, _: bool) -> io::Result<Option<Start>> {
         let Some(at) = header_start(trim_end(&scan.input.unread()[..end])) else {
             return Ok(None);
         };
         let until = scan.next_line(end)?;
-        let goes_on = scan.input.unread()[end..until].starts_with(b"\"");
+        let text = scan.input.unread();
+        let goes_on = text[at] != b'{' && text[end..until].starts_with(b"\"");
         Ok(Some(Start { at, until, goes_on }))
     }
 }

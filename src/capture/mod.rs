@@ -217,16 +217,13 @@ impl<'a> Capture<'a> {
             Some(Beginning::Glued(at, reader)) => Some((at, reader)),
             _ => whole(&scan.input.unread()[..end], signs),
         };
-        match glued {
-            Some((at, reader)) => {
-                scan.skip(at);
-                self.begin(reader, end - at).map(drop)
-            }
-            None => {
-                scan.pass_over(end);
-                Ok(())
-            }
+        if let Some((at, reader)) = glued {
+            scan.skip(at);
+            self.begin(reader, end - at)?;
+        } else {
+            scan.pass_over(end);
         }
+        Ok(())
     }
 
     /// Whether a document of this kind begins with the line up to `end`.

@@ -136,8 +136,9 @@ impl<'a> Scan<'a> {
     /// What begins in the middle of the line, if the next lines go on with it.
     pub fn beginning(&mut self, end: usize, signs: Signs) -> io::Result<Option<Beginning>> {
         // A brace tells the least.
+        let alone = signs.readers().count() == 1;
         for reader in signs.readers().rev() {
-            let Some(start) = reader.find(self, end)? else {
+            let Some(start) = reader.find(self, end, alone)? else {
                 continue;
             };
             if !(1..=LONGEST).contains(&start.at) {
@@ -148,11 +149,12 @@ impl<'a> Scan<'a> {
             let mut others = behind.split_inclusive(|&byte| byte == b'\n');
             let is_prefix =
                 prefix.is_indentation() || others.all(|line| prefix.length(line).is_some());
-            return Ok(match is_prefix {
-                true => Some(Beginning::BehindPrefix(start.at)),
-                // Text that did not end its line stands before the document alone.
-                false => start.goes_on.then_some(Beginning::Glued(start.at, reader)),
-            });
+            if is_prefix {
+                return Ok(Some(Beginning::BehindPrefix(start.at)));
+            }
+            // Text that did not end its line stands before the document alone.
+            let glued = Beginning::Glued(start.at, reader);
+            return Ok(start.goes_on.then_some(glued));
         }
         Ok(None)
     }

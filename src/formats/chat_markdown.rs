@@ -89,7 +89,8 @@ mod tests {
         let code = document.strip_prefix(fence)?.strip_prefix('\n')?;
         let mut start = 0;
         for line in code.split_inclusive('\n') {
-            let is_end = line.trim().len() >= fence.len() && line.trim().trim_matches('`') == "";
+            let is_end =
+                line.trim().len() >= fence.len() && line.trim().trim_matches('`').is_empty();
             if is_end {
                 return Some((&code[..start], &code[start + line.len()..]));
             }
