@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use super::Document;
 use super::grouping::MAX_TESTS;
-use super::number::{self, write_fixed};
+use super::number::{self, Fixed};
 use crate::model::{Model, Run, Source, Test, Text};
 
 /// The columns: name, and width, negative for a column that is aligned left.
@@ -34,7 +34,7 @@ pub fn write(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     out.write_all(border.as_bytes())?;
     let accelerator = &run.environment.accelerator;
     let memory = match accelerator.memory_gb {
-        Some(gb) => format!("{} GiB", fixed(gb, 1)),
+        Some(gb) => format!("{} GiB", Fixed(gb, 1)),
         None => UNKNOWN.to_owned(),
     };
     title(out, accelerator.name.as_ref(), &memory.as_str().into())?;
@@ -123,7 +123,7 @@ fn cells(test: &Test) -> [Text; 7] {
 }
 
 fn speed(tps: Option<f64>) -> String {
-    tps.map_or_else(|| UNKNOWN.to_owned(), |tps| fixed(tps, 2))
+    tps.map_or_else(|| UNKNOWN.to_owned(), |tps| Fixed(tps, 2).to_string())
 }
 
 /// A time, rounded to a 32-bit float before it is printed, as the C tool does.
@@ -134,17 +134,10 @@ fn time(ms: Option<f64>) -> String {
     #[allow(clippy::cast_possible_truncation, reason = "as the C tool does")]
     let ms = ms as f32;
     if ms < 1000.0 {
-        format!("{} ms", fixed(ms.into(), 2))
+        format!("{} ms", Fixed(ms.into(), 2))
     } else {
-        format!("{} s", fixed(f64::from(ms) / 1e3, 2))
+        format!("{} s", Fixed(f64::from(ms) / 1e3, 2))
     }
-}
-
-fn fixed(value: f64, decimals: usize) -> String {
-    let mut text = Vec::new();
-    // Writing to memory cannot fail.
-    let _ = write_fixed(&mut text, value, decimals);
-    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Larger tables are refused.

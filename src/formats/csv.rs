@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use super::grouping::Grouping;
 use super::lexer::quoted;
-use super::number::{self, write_fixed};
+use super::number::{self, Printed};
 use super::{Document, Flaw, FlawKind};
 use crate::model::{Draft, Field, Kind, NewValue, Run, Source, Test, Value};
 
@@ -354,16 +354,13 @@ pub fn write_tests(out: &mut dyn Write, run: &Run) -> io::Result<()> {
         for (index, field) in Field::ALL.iter().enumerate() {
             out.write_all(if index > 0 { b",\"" } else { b"\"" })?;
             match field.get(test) {
-                Value::Missing => {}
                 Value::Text(text) => {
                     for (index, part) in text.printed().split(|&byte| byte == b'"').enumerate() {
                         out.write_all(if index > 0 { b"\"\"" } else { b"" })?;
                         out.write_all(part)?;
                     }
                 }
-                Value::Integer(value) => write!(out, "{value}")?,
-                Value::Unsigned(value) => write!(out, "{value}")?,
-                Value::Number(value) => write_fixed(out, value, 6)?,
+                value => write!(out, "{}", Printed(value, 6))?,
             }
             out.write_all(b"\"")?;
         }

@@ -1,18 +1,37 @@
 //! Numbers as C's printf writes them and as captures spell them.
 
-use std::io::{self, Write};
+use std::fmt;
 
-use crate::model::{Draft, Field, Kind, NewValue};
+use crate::model::{Draft, Field, Kind, NewValue, Value};
 
-/// Writes a number as `%.{decimals}f` of C does, `nan`, `-nan` and `inf` included.
-pub fn write_fixed(out: &mut dyn Write, value: f64, decimals: usize) -> io::Result<()> {
-    let sign = if value.is_sign_negative() { "-" } else { "" };
-    if value.is_nan() {
-        write!(out, "{sign}nan")
-    } else if value.is_infinite() {
-        write!(out, "{sign}inf")
-    } else {
-        write!(out, "{value:.decimals$}")
+/// A number as `%.{decimals}f` of C prints it, `nan`, `-nan` and `inf` included.
+pub struct Fixed(pub f64, pub usize);
+
+impl fmt::Display for Fixed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(value, decimals) = *self;
+        let sign = if value.is_sign_negative() { "-" } else { "" };
+        if value.is_nan() {
+            write!(f, "{sign}nan")
+        } else if value.is_infinite() {
+            write!(f, "{sign}inf")
+        } else {
+            write!(f, "{value:.decimals$}")
+        }
+    }
+}
+
+/// A value that is no text as the C tool prints it, with so many decimals; nothing if it is missing.
+pub struct Printed<'a>(pub Value<'a>, pub usize);
+
+impl fmt::Display for Printed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Missing | Value::Text(_) => Ok(()),
+            Value::Integer(value) => value.fmt(f),
+            Value::Unsigned(value) => value.fmt(f),
+            Value::Number(value) => Fixed(value, self.1).fmt(f),
+        }
     }
 }
 
@@ -94,9 +113,7 @@ mod tests {
     use super::*;
 
     fn fixed(value: f64, decimals: usize) -> String {
-        let mut out = Vec::new();
-        write_fixed(&mut out, value, decimals).unwrap();
-        String::from_utf8(out).unwrap()
+        Fixed(value, decimals).to_string()
     }
 
     #[test]

@@ -275,34 +275,9 @@ impl HeaderField {
 
 impl Field {
     /// What a run is known by: fingerprints in stores are made of these values, in this order. A
-    /// field that is added to the formats is not added here, for every stored fingerprint would
-    /// change.
-    pub const IDENTITY: [Self; 24] = [
-        Self::BuildCommit,
-        Self::BuildNumber,
-        Self::ModelName,
-        Self::ModelQuantStr,
-        Self::ModelParamsStr,
-        Self::ModelFilename,
-        Self::ModelType,
-        Self::ModelSize,
-        Self::ModelNParams,
-        Self::NPrompt,
-        Self::NGen,
-        Self::TestTime,
-        Self::AvgTimeMs,
-        Self::StddevTimeMs,
-        Self::PromptTps,
-        Self::PromptTpsWatt,
-        Self::PromptTpsStddev,
-        Self::GenTps,
-        Self::GenTpsWatt,
-        Self::GenTpsStddev,
-        Self::Name,
-        Self::PowerWatts,
-        Self::TtftMs,
-        Self::MainGpu,
-    ];
+    /// field that is added to the formats must not come before the end of these, for every stored
+    /// fingerprint would change.
+    pub const IDENTITY: &[Self] = Self::ALL.split_at(24).0;
 
     /// The fields that every test must have.
     const REQUIRED: [Self; 3] = [Self::Name, Self::NPrompt, Self::NGen];

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::formats::number::write_fixed;
+use crate::formats::number::Printed;
 use crate::model::{Field, HeaderField, Piece, Run, Test, Text, Value};
 
 /// Writes the document of a run, as the C tool's `json_printer`; no newline at the end.
@@ -62,9 +62,7 @@ fn write_value(out: &mut dyn Write, value: Value<'_>, decimals: usize) -> io::Re
     match value {
         Value::Missing => out.write_all(b"null"),
         Value::Text(text) => write_string(out, text),
-        Value::Integer(value) => write!(out, "{value}"),
-        Value::Unsigned(value) => write!(out, "{value}"),
-        Value::Number(value) => write_fixed(out, value, decimals),
+        value => write!(out, "{}", Printed(value, decimals)),
     }
 }
 
