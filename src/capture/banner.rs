@@ -64,7 +64,7 @@ impl CaptureReader for Reader {
 
 /// The banners of the benchmark that the text is about.
 #[derive(Debug, Default)]
-pub struct Banner {
+pub(super) struct Banner {
     environment: Environment,
     /// The GPU that is used, or the first one of Apple.
     gpu: Option<AcceleratorInfo>,
@@ -270,7 +270,7 @@ impl Banner {
     }
 
     /// Fills in what the run lacks.
-    pub fn complete(&self, run: &mut Run) {
+    pub(super) fn complete(&self, run: &mut Run) {
         // A json document knows it all.
         if run.source == Source::Json || self.environment == Environment::default() {
             return;

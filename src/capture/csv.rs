@@ -21,8 +21,7 @@ impl CaptureReader for Reader {
     }
 
     fn interrupts(&self, line: &[u8]) -> bool {
-        // A line that begins so is for the other readers.
-        !matches!(line.first(), Some(b'{' | b'+' | b'=')) && csv::is_header(line)
+        !line.first().copied().is_none_or(begins_otherwise) && csv::is_header(line)
     }
 
     fn begin(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Begun> {
@@ -56,9 +55,14 @@ impl CaptureReader for Reader {
         };
         let until = scan.next_line(end)?;
         let text = scan.input.unread();
-        let goes_on = text[at] != b'{' && text[end..until].starts_with(b"\"");
+        let goes_on = !begins_otherwise(text[at]) && text[end..until].starts_with(b"\"");
         Ok(Some(Start { at, until, goes_on }))
     }
+}
+
+/// Whether what begins with this byte is for the other readers.
+fn begins_otherwise(first: u8) -> bool {
+    b"{+=".contains(&first)
 }
 
 /// A csv that is being read.

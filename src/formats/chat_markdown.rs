@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use crate::model::{Chat, Message, Text};
 
 /// Writes the document of a chat and its messages.
-pub fn write(out: &mut dyn Write, chat: &Chat, messages: &[Message]) -> io::Result<()> {
+pub(crate) fn write(out: &mut dyn Write, chat: &Chat, messages: &[Message]) -> io::Result<()> {
     let title = in_line(chat.title.as_ref());
     if title.is_empty() {
         writeln!(out, "# Chat {}", chat.id)?;

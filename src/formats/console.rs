@@ -29,7 +29,7 @@ const TITLE_BYTES: usize = 255;
 const UNKNOWN: &str = "?";
 
 /// Writes the table of a run, as the C tool's `console_printer` leaves it when all is done.
-pub fn write(out: &mut dyn Write, run: &Run) -> io::Result<()> {
+pub(crate) fn write(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     let border = format!("+{}+\n", "-".repeat(INNER_WIDTH));
     out.write_all(border.as_bytes())?;
     let accelerator = &run.environment.accelerator;
@@ -150,7 +150,7 @@ const MAX_COLUMNS: usize = 1024;
 ///
 /// An older layout has a column `power`; columns are known by their names.
 #[derive(Debug, Default)]
-pub struct Reader {
+pub(crate) struct Reader {
     borders: usize,
     titles: Vec<Vec<u8>>,
     columns: Vec<String>,
@@ -161,7 +161,7 @@ pub struct Reader {
 /// What became of a line.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "one at a time")]
-pub enum Step {
+pub(crate) enum Step {
     /// The table goes on.
     More,
     /// This is no table of LocalScore.
@@ -183,7 +183,7 @@ struct Row {
 
 /// Whether the line is a border: `+---…---+`.
 #[must_use]
-pub fn is_border(line: &[u8]) -> bool {
+pub(crate) fn is_border(line: &[u8]) -> bool {
     let line = trim(line);
     let inner = line
         .strip_prefix(b"+")
@@ -193,7 +193,7 @@ pub fn is_border(line: &[u8]) -> bool {
 
 /// Whether the line is a row or a title: `|…|`.
 #[must_use]
-pub fn is_row(line: &[u8]) -> bool {
+pub(crate) fn is_row(line: &[u8]) -> bool {
     let line = plain(line);
     let line = trim(&line);
     line.len() > 60 && line.starts_with(b"|") && line.ends_with(b"|")
@@ -202,7 +202,7 @@ pub fn is_row(line: &[u8]) -> bool {
 /// The line as a terminal shows it: without escapes and without its end, and of what was written
 /// over itself the last.
 #[must_use]
-pub fn plain(line: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn plain(line: &[u8]) -> Cow<'_, [u8]> {
     let line = line.trim_ascii_end();
     let line = memchr::memrchr(b'\r', line).map_or(line, |at| &line[at + 1..]);
     if memchr::memchr(0x1b, line).is_none() {
@@ -254,7 +254,7 @@ fn trim(line: &[u8]) -> &[u8] {
 
 impl Reader {
     /// Takes the next line; the first one is the border.
-    pub fn push(&mut self, line: &[u8]) -> Step {
+    pub(crate) fn push(&mut self, line: &[u8]) -> Step {
         self.bytes += line.len();
         if self.bytes > MAX_BYTES {
             return Step::Bad("a table of more than 16 MiB".to_owned());
@@ -286,12 +286,12 @@ impl Reader {
 
     /// Whether there was a row.
     #[must_use]
-    pub fn has_rows(&self) -> bool {
+    pub(crate) fn has_rows(&self) -> bool {
         !self.rows.is_empty()
     }
 
     /// Ends the table where nothing follows.
-    pub fn end(&mut self) -> Step {
+    pub(crate) fn end(&mut self) -> Step {
         if self.columns.is_empty() {
             return Step::NoTable;
         }

@@ -209,7 +209,7 @@ fn write_string(out: &mut String, bytes: &[u8]) {
 
 /// The length of a string in UTF-16, which is how JavaScript counts what it reads.
 #[must_use]
-pub fn utf16_len(bytes: &[u8]) -> usize {
+pub(crate) fn utf16_len(bytes: &[u8]) -> usize {
     let mut length = 0;
     let mut rest = bytes;
     while let Some((c, after)) = decode(rest) {

@@ -7,7 +7,7 @@ use crate::model::Summary;
 
 /// How the display looks.
 #[derive(Debug, Clone, Copy)]
-pub struct Style {
+pub(crate) struct Style {
     /// With the colours of the C tool.
     pub color: bool,
     /// A line of text in place of the logo and the large digits.
@@ -36,7 +36,7 @@ const DIGITS: [[&str; 5]; 10] = [
 ];
 
 /// Writes the display of a summary, byte for byte as the C tool's `displayResults`.
-pub fn write(out: &mut dyn Write, summary: &Summary, style: Style) -> io::Result<()> {
+pub(crate) fn write(out: &mut dyn Write, summary: &Summary, style: Style) -> io::Result<()> {
     let color = |code: &'static str| if style.color { code } else { "" };
     let score = summary.printed_score();
 

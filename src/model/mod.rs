@@ -10,22 +10,22 @@ mod field;
 mod localscore;
 mod machine;
 mod needle;
-mod site;
+pub(crate) mod site;
 mod submission;
 mod suite;
 mod summary;
 mod text;
 
-pub use chat::{Chat, ChatActivity, Hit, Message, NewMessage, Role, Sampling};
-pub use difference::{Difference, differences};
-pub use field::{Draft, Field, HeaderField, Kind, NewValue, Value};
-pub use localscore::LocalScore;
-pub use needle::Needle;
-pub use site::{Site, host_and_port};
-pub use submission::{Submission, SubmissionState};
-pub use suite::{Mismatch, Suite};
-pub use summary::Summary;
-pub use text::{Piece, Text};
+pub(crate) use chat::{Chat, ChatActivity, Hit, Message, NewMessage, Role, Sampling};
+pub(crate) use difference::{Difference, differences};
+pub(crate) use field::{Draft, Field, HeaderField, Kind, NewValue, Value};
+pub(crate) use localscore::LocalScore;
+pub(crate) use needle::Needle;
+pub(crate) use site::Site;
+pub(crate) use submission::{Submission, SubmissionState};
+pub(crate) use suite::{Mismatch, Suite};
+pub(crate) use summary::Summary;
+pub(crate) use text::{Piece, Text};
 
 /// One benchmark of one model on one machine.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -132,6 +132,7 @@ pub struct AcceleratorInfo {
 
 /// The fields of a test that tell what was measured, not how fast it was.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[allow(clippy::struct_field_names, reason = "the names of the C tool")]
 pub struct Model {
     /// Commit of llama.cpp.
     pub build_commit: Option<Text>,
@@ -157,6 +158,7 @@ pub struct Model {
 
 /// One line of a run: one prompt length and one generation length.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[allow(clippy::struct_field_names, reason = "the names of the C tool")]
 pub struct Test {
     /// What was measured.
     pub model: Model,
@@ -226,6 +228,7 @@ impl Run {
 
     /// The suite that its tests belong to.
     #[must_use]
+    #[allow(clippy::unused_self, reason = "there is one suite so far")]
     pub fn suite(&self) -> &'static dyn Suite {
         &LocalScore
     }

@@ -11,7 +11,7 @@ use ureq::{Agent, Proxy, SendBody, Timeout};
 
 use super::answer::{Answer, passes};
 use super::{Exchange, Outcome, Site, Timeouts, proxy};
-use crate::model::host_and_port;
+use crate::model::site::host_and_port;
 use base::{Error, Result, reason};
 
 /// The longest answer that is read, in bytes.

@@ -17,7 +17,7 @@ mod payload;
 mod proxy;
 mod schedule;
 
-pub use crate::model::Site;
+pub(crate) use crate::model::Site;
 pub use check::{Violation, violations};
 pub use client::Client;
 pub use outcome::{Exchange, Outcome};

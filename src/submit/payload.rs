@@ -17,7 +17,7 @@ pub struct Payload {
     /// The document: that of the C tool, and `results_summary`. What the run lacks is not in it.
     pub json: Json,
     /// The fields in which 0 stands for what is no number, and in how many tests.
-    pub zeros: Vec<(Field, usize)>,
+    pub(crate) zeros: Vec<(Field, usize)>,
 }
 
 impl Payload {

@@ -8,7 +8,7 @@ use crate::model::{Field, HeaderField, Piece, Run, Test, Text, Value};
 /// Writes the document of a run, as the C tool's `json_printer`; no newline at the end.
 ///
 /// What the run does not know reads null: the C tool always knows.
-pub fn write(out: &mut dyn Write, run: &Run) -> io::Result<()> {
+pub(crate) fn write(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     out.write_all(b"{\n")?;
     for (name, fields) in HeaderField::OBJECTS {
         writeln!(out, "  \"{name}\": {{")?;
