@@ -296,54 +296,24 @@ impl<'a> Lexer<'a> {
         Err(self.flaw(format!("expected a value, found {}", self.found())))
     }
 
-    /// Passes over a value of any kind, without recursion.
-    pub(super) fn skip(&mut self) -> Result<(), Flaw> {
-        let mut closers: Vec<u8> = Vec::new();
-        loop {
-            match self.next()? {
-                Next::Object | Next::Array => {
-                    let object = self.peek() == Some(b'{');
-                    self.pos += 1;
-                    closers.push(if object { b'}' } else { b']' });
-                    if closers.len() > MAX_DEPTH {
-                        return Err(self.flaw(format!("nested more than {MAX_DEPTH} deep")));
-                    }
-                    if self.peek() != closers.last().copied() {
-                        if object {
-                            self.string()?;
-                            self.expect(b':')?;
-                        }
-                        continue;
-                    }
-                }
-                Next::String => drop(self.string()?),
-                Next::Number => drop(self.number()?),
-                Next::Null => self.null()?,
-                Next::Bool => {
-                    let word: &[u8] = if self.peek() == Some(b't') {
-                        b"true"
-                    } else {
-                        b"false"
-                    };
-                    self.word(word)?;
-                }
+    /// Passes over a value of any kind.
+    pub fn skip(&mut self) -> Result<(), Flaw> {
+        self.skip_within(MAX_DEPTH)
+    }
+
+    fn skip_within(&mut self, depth: usize) -> Result<(), Flaw> {
+        match self.next()? {
+            Next::Object | Next::Array if depth == 0 => {
+                self.pos += 1;
+                Err(self.flaw(format!("nested more than {MAX_DEPTH} deep")))
             }
-            // After a value: on to the next one of the innermost container, or out of it.
-            loop {
-                match closers.last() {
-                    None => return Ok(()),
-                    Some(b'}') if self.take(b',') => {
-                        self.string()?;
-                        self.expect(b':')?;
-                        break;
-                    }
-                    Some(b']') if self.take(b',') => break,
-                    Some(&closer) => {
-                        self.expect(closer)?;
-                        closers.pop();
-                    }
-                }
-            }
+            Next::Object => self.object(|lexer, _| lexer.skip_within(depth - 1)),
+            Next::Array => self.array(|lexer| lexer.skip_within(depth - 1)),
+            Next::String => self.string().map(drop),
+            Next::Number => self.number().map(drop),
+            Next::Null => self.null(),
+            Next::Bool if self.peek() == Some(b't') => self.word(b"true"),
+            Next::Bool => self.word(b"false"),
         }
     }
 }
