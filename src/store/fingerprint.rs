@@ -4,7 +4,7 @@ use std::io::Write;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::model::{Environment, Field, Piece, Run, Value};
+use crate::model::{Field, Piece, Run, Value};
 
 /// What a run is found again by.
 pub struct Keys {
@@ -29,24 +29,13 @@ impl Keys {
 pub fn fingerprint(run: &Run) -> [u8; 16] {
     let mut bytes = Vec::with_capacity(512 * run.tests.len());
     for test in &run.tests {
-        for field in Field::IDENTITY {
+        for &field in Field::IDENTITY {
             feed(&mut bytes, field.get(test));
         }
     }
     if run.tests.is_empty() {
-        for text in run.environment.texts() {
-            feed(
-                &mut bytes,
-                text.as_ref().map_or(Value::Missing, Value::Text),
-            );
-        }
-        let Environment {
-            system,
-            accelerator,
-            ..
-        } = &run.environment;
-        for number in [system.ram_gb, accelerator.memory_gb] {
-            feed(&mut bytes, number.map_or(Value::Missing, Value::Number));
+        for value in run.environment.identity() {
+            feed(&mut bytes, value);
         }
     }
     xxh3_128(&bytes).to_be_bytes()
