@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 
+use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, FromArgMatches};
 
-use crate::Cli;
+use crate::cmd::{Cli, command};
 use base::Error;
 
 /// Why there is no command to run.
-pub enum Stop {
+pub(crate) enum Stop {
     /// Help or the version was asked for: text for standard output.
     Help(String),
     /// An argument is wrong.
@@ -20,28 +20,33 @@ pub enum Stop {
 const PUNCTUATION: [char; 5] = ['<', '>', '.', '[', ']'];
 
 /// Parses the arguments, the first of which is the program's name.
-pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Stop> {
+pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Stop> {
     let arguments: Vec<OsString> = arguments.collect();
     let mut command = command();
-    command
-        .try_get_matches_from_mut(&arguments)
+    let mut parsed = command.try_get_matches_from_mut(&arguments);
+    // The other spellings take their time, so they are not there from the beginning.
+    if parsed.is_err() && arguments.iter().any(is_with_underscore) {
+        command = with_spellings(crate::cmd::command());
+        parsed = command.try_get_matches_from_mut(&arguments);
+    }
+    parsed
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .map_err(|error| stop(&error, &arguments, &command))
 }
 
-/// The command line as clap knows it, in which the last of a repeated option counts, and `_` in the
-/// name of one as `-`.
-pub fn command() -> clap::Command {
-    fn like_the_c_tool(command: clap::Command) -> clap::Command {
-        command
-            .args_override_self(true)
-            .mut_args(|argument| {
-                let spellings = with_underscores(argument.get_long().unwrap_or_default());
-                argument.aliases(spellings)
-            })
-            .mut_subcommands(like_the_c_tool)
-    }
-    like_the_c_tool(Cli::command())
+fn is_with_underscore(argument: &OsString) -> bool {
+    let bytes = argument.as_encoded_bytes();
+    bytes.starts_with(b"--") && bytes.contains(&b'_')
+}
+
+/// The command, in which `_` in the name of an option is as good as `-`.
+fn with_spellings(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| {
+            let spellings = with_underscores(argument.get_long().unwrap_or_default());
+            argument.aliases(spellings)
+        })
+        .mut_subcommands(with_spellings)
 }
 
 /// The other spellings of an option: `dry_run`, of two hyphens three.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::store::{Finding, Store, Totals, Watch};
-use base::{Error, Result};
+use base::{ExitStatus, Result};
 use base::{Progress, Stdout, note, printable};
 
 /// Look whether everything in the store is right
@@ -38,7 +38,7 @@ enum Output {
     Json,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_as_is(&context.location)?;
     let progress = Progress::new("checking", store.count_runs()?);
     let mut printer = Printer {
@@ -135,15 +135,14 @@ impl Printer<'_> {
         }
     }
 
-    fn finish(self, totals: Totals) -> Result<()> {
+    fn finish(self, totals: Totals) -> Result<ExitStatus> {
         let Totals {
             runs,
             tests,
             scores,
             inserted,
         } = totals;
-        let stdout = |error: std::io::Error| Error::stdout(&error);
-        self.printed.map_err(stdout)?;
+        self.printed?;
         let out = self.out;
         match self.output {
             Output::Text => {
@@ -153,7 +152,7 @@ impl Printer<'_> {
                         "{inserted} {runs} inserted by the LocalScore site: \
                          the next command that writes takes them up"
                     );
-                    writeln!(out, "{line}").map_err(stdout)?;
+                    writeln!(out, "{line}")?;
                 }
                 let verdict = match self.left {
                     0 => "nothing is wrong".to_owned(),
@@ -163,8 +162,7 @@ impl Printer<'_> {
                 writeln!(
                     out,
                     "{runs} runs, {tests} tests, {scores} scores: {verdict}"
-                )
-                .map_err(stdout)?;
+                )?;
             }
             Output::Json => {
                 let document = Document {
@@ -175,21 +173,20 @@ impl Printer<'_> {
                     wrong: self.left,
                     findings: self.findings,
                 };
-                serde_json::to_writer_pretty(&mut *out, &document)
-                    .map_err(|error| stdout(error.into()))?;
-                out.write_all(b"\n").map_err(stdout)?;
+                serde_json::to_writer_pretty(&mut *out, &document)?;
+                out.write_all(b"\n")?;
             }
         }
         if self.mendable > 0 {
-            out.flush().map_err(stdout)?;
+            out.flush()?;
             let mendable = self.mendable;
             note(&format!(
                 "'localstore check --repair' can mend {mendable} of them"
             ));
         }
         if self.left > 0 {
-            return Err(Error::reported());
+            return Ok(ExitStatus::Failure);
         }
-        Ok(())
+        Ok(ExitStatus::Success)
     }
 }

@@ -222,7 +222,7 @@ pub fn gone(id: i64) -> Error {
 /// Prints an error, and notes that there was one.
 pub fn complain(error: &Error, failed: &mut bool) {
     *failed = true;
-    Stderr::print(&error.lines().unwrap_or_default());
+    Stderr::print(&error.lines());
 }
 
 /// What the C tool tells while it works, where a person is watching.
@@ -234,9 +234,8 @@ pub fn progress(lines: &str) {
 
 /// As the C tool ends; at once, for the next run may take its time.
 fn print_link(out: &mut Stdout, link: &str) -> Result<()> {
-    writeln!(out, "Result Link: {link}")
-        .and_then(|()| out.flush())
-        .map_err(|error| Error::stdout(&error))
+    writeln!(out, "Result Link: {link}")?;
+    Ok(out.flush()?)
 }
 
 /// A time that a site asks for, which may be any.

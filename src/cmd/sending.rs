@@ -10,7 +10,7 @@ use super::submission::{in_flight, open, queued, remark, variable};
 use crate::model::{Run, Source, SubmissionState};
 use crate::store::Store;
 use crate::submit::{Client, Payload, Site, Timeouts, Violation, violations};
-use base::{Error, Result};
+use base::{Error, ExitStatus, Result};
 use base::{Stderr, note};
 
 /// What the C tool says where nobody agrees.
@@ -129,7 +129,12 @@ pub struct Orders {
 }
 
 /// Sends runs. What keeps one of them from being sent is told, and the others are sent.
-pub fn send(ids: &[i64], orders: &Orders, target: &Target, context: &mut Context) -> Result<()> {
+pub fn send(
+    ids: &[i64],
+    orders: &Orders,
+    target: &Target,
+    context: &mut Context,
+) -> Result<ExitStatus> {
     let mut store = if target.is_forbidden() {
         Store::open_readonly(&context.location)?
     } else {
@@ -174,9 +179,9 @@ pub fn send(ids: &[i64], orders: &Orders, target: &Target, context: &mut Context
         Stderr::print(NOT_SUBMITTED);
     }
     if failed {
-        return Err(Error::reported());
+        return Ok(ExitStatus::Failure);
     }
-    heard
+    heard.map(|()| ExitStatus::Success)
 }
 
 /// Makes the runs wait, and leaves out those of which that cannot be.
@@ -226,7 +231,7 @@ fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Resu
     };
     let what = format!("run {id} cannot be sent");
     for violation in others {
-        Stderr::print(&Error::new(&what, violation).lines().unwrap_or_default());
+        Stderr::print(&Error::new(&what, violation).lines());
     }
     if !target.is_forbidden() {
         let reason = match others.split_first() {

@@ -4,7 +4,7 @@ use super::Context;
 use super::sending::{Orders, Sending, last_violation, remark_zeros, send};
 use crate::store::Store;
 use crate::submit::{Payload, Site, violations};
-use base::{Error, Result};
+use base::{ExitStatus, Result};
 use base::{Stderr, Stdout, note};
 
 /// Send runs to LocalScore, where they are public
@@ -38,7 +38,7 @@ pub struct Args {
     sending: Sending,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_readonly(&context.location)?;
     let ids = if args.pending {
         waiting(&args.sending.site()?, &store)?
@@ -48,10 +48,11 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         super::each_once(&store, &args.runs)?
     };
     if args.dry_run {
-        return print_payloads(&ids, &store, &mut context.out);
+        print_payloads(&ids, &store, &mut context.out)?;
+        return Ok(ExitStatus::Success);
     }
     if ids.is_empty() {
-        return Ok(());
+        return Ok(ExitStatus::Success);
     }
     drop(store);
     let target = args.sending.target()?;
@@ -99,7 +100,7 @@ fn print_payloads(ids: &[i64], store: &Store, out: &mut Stdout) -> Result<()> {
         let payload = Payload::of(&run);
         // As the C tool sends it: without a newline at its end.
         let before = if index > 0 { "\n" } else { "" };
-        write!(out, "{before}{}", payload.text()).map_err(|error| Error::stdout(&error))?;
+        write!(out, "{before}{}", payload.text())?;
         remark_zeros(id, &payload);
         let found = violations(&payload.json);
         let what = format!("run {id} would not be sent");
@@ -108,12 +109,11 @@ fn print_payloads(ids: &[i64], store: &Store, out: &mut Stdout) -> Result<()> {
                 note(&format!("{what}: {violation}"));
             }
             let last = last_violation(&what, last, run.source);
-            Stderr::print(&last.lines().unwrap_or_default());
+            Stderr::print(&last.lines());
         }
     }
     if out.is_terminal() && !ids.is_empty() {
-        out.write_all(b"\n")
-            .map_err(|error| Error::stdout(&error))?;
+        out.write_all(b"\n")?;
     }
     Ok(())
 }

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use clap::CommandFactory;
-
 use crate::bench::{Bench, store};
 use crate::sandbox::{Sandbox, fixture};
 
@@ -98,7 +96,7 @@ fn help_and_version_go_to_stdout() {
 #[test]
 fn every_command_has_an_example() {
     let sandbox = Sandbox::new();
-    for command in localstore::Cli::command().get_subcommands() {
+    for command in localstore::command().get_subcommands() {
         let help = sandbox.run([command.get_name(), "--help"]).text();
         assert!(help.contains("Example"), "{}", command.get_name());
         assert!(
@@ -126,7 +124,7 @@ fn the_reference_of_commands_is_what_help_says() {
         );
     };
     section("localstore", &["--help"]);
-    for command in localstore::Cli::command().get_subcommands() {
+    for command in localstore::command().get_subcommands() {
         let name = command.get_name();
         section(&format!("localstore {name}"), &[name, "--help"]);
         for inner in command.get_subcommands() {

@@ -1,8 +1,12 @@
-//! The ground that every room stands on: errors, the two streams, tables, files, processes.
+//! The ground that every room stands on: errors, the two streams, tables and rows, numbers and
+//! times, files, processes.
 
 #![forbid(unsafe_code)]
 
+pub mod number;
 pub mod process;
+pub mod rows;
+pub mod time;
 
 mod error;
 mod file;
@@ -12,12 +16,13 @@ mod table;
 mod tee;
 mod text;
 
-pub use error::{Error, Result, reason};
+pub use error::{Error, ExitStatus, Result, reason};
 pub use file::{Existing, replace_atomically, write_atomically};
 pub use progress::Progress;
+pub use rows::RowFormat;
 #[cfg(unix)]
 pub use streams::look_whether_stdout_is_closed;
 pub use streams::{Stderr, Stdout, color_wanted, note};
-pub use table::{Column, Table, WIDEST, markdown, shortened};
+pub use table::{Column, ColumnOf, Table, WIDEST, markdown, shortened};
 pub use tee::{Spool, Tee};
 pub use text::{printable, printable_bytes};

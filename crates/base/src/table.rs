@@ -18,6 +18,9 @@ pub enum Column {
     Number,
 }
 
+/// The head of a column, how it is laid out, and the cell of an item.
+pub type ColumnOf<T> = (&'static str, Column, fn(&T) -> String);
+
 /// A table of text.
 pub struct Table {
     inner: comfy_table::Table,
@@ -43,6 +46,21 @@ impl Table {
             inner,
             columns: columns.iter().map(|&(_, column)| column).collect(),
         }
+    }
+
+    /// A table with a row for each item.
+    #[must_use]
+    pub fn of<T>(items: &[T], columns: &[ColumnOf<T>]) -> Self {
+        let heads: Vec<_> = columns
+            .iter()
+            .map(|&(name, kind, _)| (name, kind))
+            .collect();
+        let mut table = Self::new(&heads);
+        for item in items {
+            let cells: Vec<String> = columns.iter().map(|(_, _, cell)| cell(item)).collect();
+            table.row(&cells);
+        }
+        table
     }
 
     /// Adds a row; control characters in it are escaped, and what is very long is cut.

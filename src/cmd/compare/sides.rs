@@ -16,15 +16,15 @@ const MAX_HISTORY: usize = 20;
 
 /// A run in the store.
 #[derive(Debug, Clone)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// As a list shows it.
-    pub listed: Listed,
+    pub(crate) listed: Listed,
     /// What it measured.
-    pub run: Run,
+    pub(crate) run: Run,
 }
 
 impl Stored {
-    pub fn read(store: &Store, id: i64) -> Result<Self> {
+    pub(crate) fn read(store: &Store, id: i64) -> Result<Self> {
         Ok(Self {
             listed: store.listed(id)?,
             run: store.run(id)?,
@@ -39,7 +39,7 @@ impl Stored {
 
 /// What a run is compared with, if it is not named.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Baseline {
+pub(crate) enum Baseline {
     /// The run measured before it, of the same configuration on the same machine.
     Last,
     /// The median of that many such runs.
@@ -69,7 +69,7 @@ impl FromStr for Baseline {
 /// The runs that `baseline` means for this run, in the order in which they were measured.
 ///
 /// `median-of-N` reaches back to the last change of level by `min_change` percent.
-pub fn baseline(
+pub(crate) fn baseline(
     store: &Store,
     baseline: &Baseline,
     new: &Stored,
@@ -133,7 +133,12 @@ fn named(store: &Store, name: &str, new: &Stored) -> Result<Stored> {
 /// later one of base and new run: what is known of the noise between runs.
 ///
 /// The level reaches from one change of the score by `min_change` percent to the next.
-pub fn history(store: &Store, base: &[Stored], new: &Stored, min_change: f64) -> Result<Vec<Run>> {
+pub(crate) fn history(
+    store: &Store,
+    base: &[Stored],
+    new: &Stored,
+    min_change: f64,
+) -> Result<Vec<Run>> {
     let Some(of) = base.last() else {
         return Ok(Vec::new());
     };

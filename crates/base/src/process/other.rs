@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 
 use super::{Event, Source, Stream, wait};
 
-/// Nothing has a size here.
+/// Nothing to resize: the streams are pipes.
 pub struct Windows;
 
 /// Gives the program a pipe for each stream.
@@ -23,38 +23,38 @@ pub fn supervise(child: Child, _: Windows, sender: SyncSender<Event>) {
     std::thread::spawn(move || wait(child, &sender));
 }
 
-/// Nobody can tell.
+/// Always false: this system has no readiness check.
 pub fn is_readable<T>(_: T) -> bool {
     false
 }
 
-/// There are no signals.
+/// Always `None`: this system has no signals.
 pub fn signal(_: ExitStatus) -> Option<i32> {
     None
 }
 
-/// Does nothing: what was read so far is in a file with a name.
+/// No-op: what was read so far is in a file with a name.
 pub fn outlive_interrupt() {}
 
-/// They have ended us all the time.
+/// No-op: the default handlers terminate.
 pub fn end_on_interrupt() {}
 
 /// No signal is caught.
 pub struct Interrupt;
 
 impl Interrupt {
-    /// Catches nothing.
+    /// Returns at once.
     #[must_use]
     pub fn catch() -> Self {
         Self
     }
 
-    /// None ever comes.
+    /// Always false.
     #[must_use]
     pub fn came(&self) -> bool {
         false
     }
 
-    /// Does nothing.
+    /// No-op.
     pub fn obey(&self) {}
 }
