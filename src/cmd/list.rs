@@ -4,8 +4,7 @@ use super::filters::Filters;
 use super::{Context, words};
 use crate::model::{Source, SubmissionState, Text};
 use crate::store::{Listed, Sort, Store};
-use base::number::two_decimals;
-use base::time::{date, rfc3339, utc};
+use base::time::{rfc3339, utc};
 use base::{Column, ColumnOf, Result, RowFormat, Stdout, rows};
 
 /// List runs, the one added last first
@@ -92,35 +91,22 @@ pub(crate) fn print(runs: &[Listed], format: RowFormat, out: &mut Stdout) -> Res
 const WIDE: u16 = 110;
 
 const COLUMNS: [ColumnOf<Listed>; 10] = [
-    ("id", Column::Number, |run| run.id.to_string()),
-    ("measured", Column::Whole, |run| date(run.measured_at)),
-    ("model", Column::Text, model_cell),
+    words::ID,
+    words::MEASURED,
+    ("model", Column::Text, |run| {
+        let quant = run.quant.as_ref().filter(|_| run.model.is_some());
+        words::with_quant(&words::cell(&run.model), quant)
+    }),
     ("accelerator", Column::Text, |run| {
-        or_unknown(&run.accelerator)
+        words::cell(&run.accelerator)
     }),
-    ("score", Column::Number, words::score),
-    ("pp t/s", Column::Number, |run| {
-        two_decimals(run.summary.avg_prompt_tps)
-    }),
-    ("tg t/s", Column::Number, |run| {
-        two_decimals(run.summary.avg_gen_tps)
-    }),
-    ("ttft ms", Column::Number, |run| {
-        two_decimals(run.summary.avg_ttft_ms)
-    }),
+    words::SCORE,
+    words::PROMPT_TPS,
+    words::GEN_TPS,
+    words::TTFT_MS,
     ("submission", Column::Whole, submission_cell),
     ("tags", Column::Text, |run| run.tags.join(" ")),
 ];
-
-fn or_unknown(text: &Option<Text>) -> String {
-    text.as_ref()
-        .map_or_else(|| "?".to_owned(), Text::to_string)
-}
-
-fn model_cell(run: &Listed) -> String {
-    let quant = run.quant.as_ref().filter(|_| run.model.is_some());
-    words::with_quant(&or_unknown(&run.model), quant)
-}
 
 /// How far the submission of a run has come, with the time if that is unknown.
 fn submission_cell(run: &Listed) -> String {

@@ -86,8 +86,8 @@ fn describe(run: &Listed) -> String {
     format!(
         "run {}: {}, {}, score {}{}",
         run.id,
-        words::known(run.model.as_ref(), "model"),
-        words::known(run.accelerator.as_ref(), "accelerator"),
+        words::known(&run.model, "model"),
+        words::known(&run.accelerator, "accelerator"),
         run.summary.listed_score(),
         if run.partial { ", partial" } else { "" }
     )

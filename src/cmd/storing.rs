@@ -284,10 +284,10 @@ pub(crate) fn check_store(location: &Location) -> Result<()> {
 /// The run in a line: model, accelerator, score.
 pub(crate) fn describe(run: &Run) -> String {
     let model = run.model();
-    let name = known(model.and_then(|model| model.model_name.as_ref()), "model");
+    let name = model.and_then(|model| model.model_name.clone());
     let quant = model.and_then(|model| model.model_quant_str.as_ref());
-    let model = with_quant(&name, quant);
-    let accelerator = known(run.environment.accelerator.name.as_ref(), "accelerator");
+    let model = with_quant(&known(&name, "model"), quant);
+    let accelerator = known(&run.environment.accelerator.name, "accelerator");
     let score = run.summary().listed_score();
     let rounded = if run.source == Source::Console {
         ", rounded values"

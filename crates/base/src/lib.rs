@@ -2,6 +2,7 @@
 //! times, files, processes.
 
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
 pub mod number;
 pub mod process;
@@ -23,6 +24,6 @@ pub use rows::RowFormat;
 #[cfg(unix)]
 pub use streams::look_whether_stdout_is_closed;
 pub use streams::{Stderr, Stdout, color_wanted, note};
-pub use table::{Column, ColumnOf, Table, WIDEST, markdown, shortened};
+pub use table::{Column, ColumnOf, Markup, Table, WIDEST, markdown, shortened};
 pub use tee::{Spool, Tee};
-pub use text::{printable, printable_bytes};
+pub use text::printable;

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
-use crate::text::{printable, printable_bytes};
+use crate::text::printable;
 
 /// Whether colour is wanted, by the C tool's rule: unless `NO_COLOR` is set to something that is
 /// neither empty nor begins with `0`.
@@ -119,7 +119,8 @@ impl Stdout {
     fn end_line(&mut self) -> io::Result<()> {
         if !self.line.is_empty() {
             let line = std::mem::take(&mut self.line);
-            self.inner.write_all(printable_bytes(&line).as_bytes())?;
+            self.inner
+                .write_all(printable(&String::from_utf8_lossy(&line)).as_bytes())?;
         }
         Ok(())
     }
@@ -152,7 +153,7 @@ impl Stderr {
     }
 
     /// As [`Stdout::pass`].
-    pub fn pass(bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn pass(bytes: &[u8]) -> io::Result<()> {
         io::stderr().lock().write_all(bytes)
     }
 }

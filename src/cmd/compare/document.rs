@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::words::{in_words, test_names};
-use super::{Column, Report, Stored};
+use super::{NewRun, Report, StoredRun};
 use crate::model::{Difference, Text};
 use crate::stats::{self, Change, Direction, Method};
 use base::time::utc;
@@ -86,7 +86,7 @@ pub(crate) fn rows(report: &Report) -> Vec<Row> {
     columns.flat_map(|column| rows_of(report, column)).collect()
 }
 
-fn rows_of(report: &Report, column: &Column) -> Vec<Row> {
+fn rows_of(report: &Report, column: &NewRun) -> Vec<Row> {
     let base_id = match report.base.as_slice() {
         [base] => Some(base.listed.id),
         _ => None,
@@ -118,7 +118,7 @@ pub(crate) struct Document {
     min_change_percent: f64,
     alpha: f64,
     gate_alpha: f64,
-    comparisons: Vec<Compared>,
+    comparisons: Vec<NewSide>,
     /// Null unless the gate was asked.
     gate: Option<&'static str>,
 }
@@ -145,7 +145,7 @@ struct Differs {
 }
 
 #[derive(Debug, Serialize)]
-struct Compared {
+struct NewSide {
     new: Side,
     rows: Vec<Row>,
     only_base: Vec<String>,
@@ -158,10 +158,10 @@ struct Compared {
 
 impl Document {
     pub(crate) fn new(report: &Report) -> Self {
-        let compared = |column: &Column| {
+        let compared = |column: &NewRun| {
             let comparison = &column.comparison;
             let gate = &comparison.gate;
-            Compared {
+            NewSide {
                 new: Side::new(&column.run),
                 rows: rows_of(report, column),
                 only_base: test_names(&comparison.only_base),
@@ -195,7 +195,7 @@ impl Document {
 }
 
 impl Side {
-    fn new(stored: &Stored) -> Self {
+    fn new(stored: &StoredRun) -> Self {
         let run = &stored.listed;
         let text = |text: &Option<Text>| text.as_ref().map(|text| text.display().into_owned());
         Self {

@@ -9,10 +9,10 @@ use super::{Context, unique};
 use crate::model::{Difference, Run, differences};
 use crate::stats::{self, Comparison, Metric, Outcome, Row, TestKey};
 use crate::store::Store;
-use base::{Error, ExitStatus, Result, RowFormat, Stdout, rows};
+use base::{Error, ExitStatus, Markup, Result, RowFormat, Stdout, rows};
 
 pub(crate) use base::number::{change, compared as value};
-pub(crate) use sides::{Baseline, Stored};
+pub(crate) use sides::{Baseline, StoredRun};
 pub(crate) use words::{
     difference, interval, method, not_comparable, remarks, test_name, title, what,
 };
@@ -89,9 +89,9 @@ pub(crate) struct Args {
 /// One run or the median of several, and what it is compared with.
 pub(crate) struct Report {
     /// The base: usually one run.
-    pub(crate) base: Vec<Stored>,
+    pub(crate) base: Vec<StoredRun>,
     /// The runs that are compared with it, one by one.
-    pub(crate) new: Vec<Column>,
+    pub(crate) new: Vec<NewRun>,
     /// In what they differ: base first, then each new run.
     pub(crate) differences: Vec<Difference>,
     /// What counted.
@@ -101,8 +101,8 @@ pub(crate) struct Report {
 }
 
 /// A new run and its comparison with the base.
-pub(crate) struct Column {
-    pub(crate) run: Stored,
+pub(crate) struct NewRun {
+    pub(crate) run: StoredRun,
     pub(crate) comparison: Comparison,
 }
 
@@ -144,8 +144,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
 /// Prints all of it: the report comes before the verdict, also where both go to one terminal.
 fn print(report: &Report, format: RowFormat, out: &mut Stdout) -> Result<()> {
     match format {
-        RowFormat::Table => text::table(report, out),
-        RowFormat::Md => text::markdown(report, out),
+        RowFormat::Table => text::print(report, Markup::Text(out.width()), out),
+        RowFormat::Md => text::print(report, Markup::Markdown, out),
         RowFormat::Csv => rows::csv(&document::rows(report), out),
         RowFormat::Json => rows::json(&document::Document::new(report), out),
         RowFormat::Jsonl => rows::jsonl(&document::rows(report), out),
@@ -177,11 +177,11 @@ pub(crate) fn choose(
     baseline: Option<&Baseline>,
     min_change: f64,
     store: &Store,
-) -> Result<(Vec<Stored>, Vec<Stored>)> {
-    let read = |name: &String| Stored::read(store, store.resolve(name)?);
+) -> Result<(Vec<StoredRun>, Vec<StoredRun>)> {
+    let read = |name: &String| StoredRun::read(store, store.resolve(name)?);
     let (base, new) = if let Some(baseline) = baseline {
         let new = match runs {
-            [] => Stored::read(store, store.resolve("last")?)?,
+            [] => StoredRun::read(store, store.resolve("last")?)?,
             [name] => read(name)?,
             [_, second, ..] => {
                 return Err(Error::invalid_parameter(second)
@@ -199,7 +199,7 @@ pub(crate) fn choose(
         }
         let base = vec![read(base)?];
         let new = super::each_once(store, new)?;
-        let new = new.into_iter().map(|id| Stored::read(store, id));
+        let new = new.into_iter().map(|id| StoredRun::read(store, id));
         (base, new.collect::<Result<_>>()?)
     };
     for run in &new {
@@ -222,8 +222,8 @@ fn missing(name: &str) -> Error {
 /// Compares each of the new runs with the base, on the noise that earlier runs tell.
 pub(crate) fn compare(
     store: &Store,
-    base: Vec<Stored>,
-    new: Vec<Stored>,
+    base: Vec<StoredRun>,
+    new: Vec<StoredRun>,
     options: stats::Options,
 ) -> Result<Report> {
     let base_runs: Vec<&Run> = base.iter().map(|stored| &stored.run).collect();
@@ -232,7 +232,7 @@ pub(crate) fn compare(
         let history = sides::history(store, &base, &run, options.min_change)?;
         let history: Vec<&Run> = history.iter().collect();
         let comparison = stats::compare(&base_runs, &[&run.run], &history, &options);
-        columns.push(Column { run, comparison });
+        columns.push(NewRun { run, comparison });
     }
     let all: Vec<&Run> = base_runs
         .iter()
@@ -259,7 +259,7 @@ pub(crate) struct Compared<'a> {
     pub(crate) rows: Vec<Option<&'a Row>>,
 }
 
-impl Column {
+impl NewRun {
     /// The rows of the tests, then the geometric means.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
         self.comparison.rows.iter().chain(&self.comparison.means)
@@ -269,7 +269,7 @@ impl Column {
 impl Report {
     /// All that is compared of this metric: each test that a new run has, then the mean.
     pub(crate) fn compared(&self, metric: Metric) -> Vec<Compared<'_>> {
-        let all = self.new.iter().flat_map(Column::rows);
+        let all = self.new.iter().flat_map(NewRun::rows);
         let mut keys = unique(all.filter(|row| row.metric == metric).map(|row| row.test));
         keys.sort_by_key(Option::is_none);
         if !self.have_same_tests() {
@@ -293,7 +293,7 @@ impl Report {
 
     /// Whether each new run has the same tests: else their means are of different things.
     fn have_same_tests(&self) -> bool {
-        let tests = |column: &Column| -> Vec<Option<TestKey>> {
+        let tests = |column: &NewRun| -> Vec<Option<TestKey>> {
             column.comparison.rows.iter().map(|row| row.test).collect()
         };
         self.new

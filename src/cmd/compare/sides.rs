@@ -16,14 +16,14 @@ const MAX_HISTORY: usize = 20;
 
 /// A run in the store.
 #[derive(Debug, Clone)]
-pub(crate) struct Stored {
+pub(crate) struct StoredRun {
     /// As a list shows it.
     pub(crate) listed: Listed,
     /// What it measured.
     pub(crate) run: Run,
 }
 
-impl Stored {
+impl StoredRun {
     pub(crate) fn read(store: &Store, id: i64) -> Result<Self> {
         Ok(Self {
             listed: store.listed(id)?,
@@ -72,9 +72,9 @@ impl FromStr for Baseline {
 pub(crate) fn baseline(
     store: &Store,
     baseline: &Baseline,
-    new: &Stored,
+    new: &StoredRun,
     min_change: f64,
-) -> Result<Vec<Stored>> {
+) -> Result<Vec<StoredRun>> {
     let count = match baseline {
         Baseline::Last => 1,
         Baseline::MedianOf(count) => *count,
@@ -99,20 +99,20 @@ pub(crate) fn baseline(
     }
     level
         .iter()
-        .map(|run| Stored::read(store, run.id))
+        .map(|run| StoredRun::read(store, run.id))
         .collect()
 }
 
 /// Of the runs with this tag the best fit: of the configuration of `new`, then of its machine,
 /// then whole, then measured before it; the last of several.
-fn named(store: &Store, name: &str, new: &Stored) -> Result<Stored> {
+fn named(store: &Store, name: &str, new: &StoredRun) -> Result<StoredRun> {
     let configuration = store.configuration_of(new.listed.id)?;
     let mut best = None;
     for id in store.tagged(name)? {
         if id == new.listed.id || store.configuration_of(id)? != configuration {
             continue;
         }
-        let run = Stored::read(store, id)?;
+        let run = StoredRun::read(store, id)?;
         let fit = (
             is_same_machine(&run.run.environment, &new.run.environment),
             !run.listed.partial,
@@ -125,7 +125,7 @@ fn named(store: &Store, name: &str, new: &Stored) -> Result<Stored> {
     }
     match best {
         Some((_, run)) => Ok(run),
-        None => Stored::read(store, store.resolve(name)?),
+        None => StoredRun::read(store, store.resolve(name)?),
     }
 }
 
@@ -135,8 +135,8 @@ fn named(store: &Store, name: &str, new: &Stored) -> Result<Stored> {
 /// The level reaches from one change of the score by `min_change` percent to the next.
 pub(crate) fn history(
     store: &Store,
-    base: &[Stored],
-    new: &Stored,
+    base: &[StoredRun],
+    new: &StoredRun,
     min_change: f64,
 ) -> Result<Vec<Run>> {
     let Some(of) = base.last() else {
@@ -163,7 +163,7 @@ struct Series {
 
 impl Series {
     /// Those of the configuration and machine of `of` that were measured before `before`.
-    fn before(store: &Store, of: &Stored, before: &Stored, min_change: f64) -> Result<Self> {
+    fn before(store: &Store, of: &StoredRun, before: &StoredRun, min_change: f64) -> Result<Self> {
         let configuration = store.configuration_of(of.listed.id)?;
         let machine = &of.run.environment;
         let environments: Vec<i64> = store

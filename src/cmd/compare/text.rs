@@ -1,97 +1,75 @@
 //! A comparison for people: a table for a terminal, Markdown for a pull request.
 
-use std::io::Write;
-
 use super::words::{difference, gate_lines, interval, method, remarks, title, what};
-use super::{Column, Compared, Report, Stored, change, value};
+use super::{Compared, NewRun, Report, StoredRun, change, value};
 use crate::stats::{Metric, Score, Verdict};
 use base::Column::{Number, Whole};
-use base::{Result, Stdout, Table, color_wanted, printable, time};
+use base::{Markup, Result, Stdout, Table, color_wanted, time};
 
 const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";
 const RESET: &str = "\x1b[0m";
 
-pub(crate) fn table(report: &Report, out: &mut Stdout) -> Result<()> {
-    let color = out.is_terminal() && color_wanted();
-    let mut text = head(report, "");
-    text.push('\n');
-    text += &body(report, out.width(), color);
-    text += &foot(report, "");
+pub(crate) fn print(report: &Report, markup: Markup, out: &mut Stdout) -> Result<()> {
+    let (verdicts, table) = rows(report, markup == Markup::Markdown);
+    let mut table = markup.table(table);
+    if out.is_terminal() && color_wanted() && markup != Markup::Markdown {
+        table = colored(&table, &verdicts);
+    }
+    let mut text = head(report, markup) + "\n" + &table;
+    let foot = foot(report);
+    if !foot.is_empty() {
+        text.push('\n');
+    }
+    for line in foot {
+        text += &markup.item(&line);
+    }
     out.styled(text.as_bytes())
 }
 
-pub(crate) fn markdown(report: &Report, out: &mut Stdout) -> Result<()> {
-    let mut text = head(report, "- ");
-    text.push('\n');
-    let (_, table) = rows(report, true);
-    text += &table.markdown();
-    let foot = foot(report, "- ");
-    if !foot.is_empty() {
-        text.push('\n');
-        text += &foot;
-    }
-    Ok(out.write_all(text.as_bytes())?)
-}
-
-/// A line for a terminal, or behind a bullet in Markdown, of which a name may hold signs.
-fn shown(text: &str, bullet: &str) -> String {
-    if bullet.is_empty() {
-        printable(text).into_owned()
-    } else {
-        [bullet, &base::markdown(text)].concat()
-    }
-}
-
 /// The runs, and in what they differ.
-fn head(report: &Report, bullet: &str) -> String {
-    let shown = |text: &str| shown(text, bullet);
-    let mut text = what(report).map_or_else(String::new, |what| shown(&what) + "\n");
-    if report.base.len() > 1 {
-        let ids = report.base.iter().map(|run| run.listed.id.to_string());
-        let ids = ids.collect::<Vec<_>>().join(", ");
-        text += &[bullet, "base median of runs ", &ids, "\n"].concat();
-    }
-    let mut line = |role: &str, stored: &Stored| {
-        let run = &stored.listed;
-        let measured = time::utc(run.measured_at).unwrap_or_default();
-        let score = run.summary.listed_score();
-        let partial = if run.partial { " partial" } else { "" };
-        let mut line = format!(
-            "{role} run {}, measured {measured}, score {score}{partial}",
-            run.id
-        );
-        if !run.tags.is_empty() {
-            line += &[", tagged ", &run.tags.join(" ")].concat();
-        }
-        text += &shown(&line);
-        text.push('\n');
-    };
+fn head(report: &Report, markup: Markup) -> String {
+    let mut lines: Vec<String> = what(report).into_iter().collect();
     if let [base] = report.base.as_slice() {
-        line("base", base);
+        lines.push(run_line("base", base));
+    } else {
+        let ids = report.base.iter().map(|run| run.listed.id.to_string());
+        let ids: Vec<String> = ids.collect();
+        lines.push(format!("base median of runs {}", ids.join(", ")));
     }
-    for column in &report.new {
-        line("new", &column.run);
-    }
-    let differences: Vec<String> = report
-        .differences
-        .iter()
-        .map(|d| shown(&difference(d, report.base.len())) + "\n")
+    let new = report.new.iter();
+    lines.extend(new.map(|column| run_line("new", &column.run)));
+    let differences = report.differences.iter();
+    let mut differences: Vec<String> = differences
+        .map(|one| difference(one, report.base.len()))
         .collect();
-    text + "\n"
-        + &if differences.is_empty() {
-            format!("{bullet}No difference between the runs is known but the measurements.\n")
-        } else {
-            differences.concat()
-        }
+    if differences.is_empty() {
+        differences
+            .push("No difference between the runs is known but the measurements.".to_owned());
+    }
+    let items =
+        |lines: &[String]| -> String { lines.iter().map(|line| markup.item(line)).collect() };
+    items(&lines) + "\n" + &items(&differences)
+}
+
+fn run_line(role: &str, stored: &StoredRun) -> String {
+    let run = &stored.listed;
+    let measured = time::utc(run.measured_at).unwrap_or_default();
+    let score = run.summary.listed_score();
+    let partial = if run.partial { " partial" } else { "" };
+    let tags = match run.tags.as_slice() {
+        [] => String::new(),
+        tags => format!(", tagged {}", tags.join(" ")),
+    };
+    let id = run.id;
+    format!("{role} run {id}, measured {measured}, score {score}{partial}{tags}")
 }
 
 /// The table, a line for each element of the first list, which tells how to colour it.
 fn rows(report: &Report, markdown: bool) -> (Vec<Option<Verdict>>, Table) {
-    let heads = heads(report);
-    let mut heads: Vec<_> = heads.iter().map(|(name, kind)| (&**name, *kind)).collect();
+    let mut heads = heads(report);
     if markdown {
-        heads.insert(0, ("metric", Whole));
+        heads.insert(0, ("metric".to_owned(), Whole));
     }
     let mut table = Table::new(&heads);
     let mut verdicts = Vec::new();
@@ -186,7 +164,7 @@ fn columns(compared: &Compared, metric: Metric) -> Vec<String> {
 /// The scores, if they are comparable.
 fn score(report: &Report) -> Option<Vec<String>> {
     let is_same = report.have_same_tests();
-    let score = |column: &Column| column.comparison.score.filter(|_| is_same);
+    let score = |column: &NewRun| column.comparison.score.filter(|_| is_same);
     let scores: Vec<Option<Score>> = report.new.iter().map(score).collect();
     let first = scores.iter().flatten().next()?;
     let values = scores.iter().flatten().map(|score| score.new);
@@ -210,45 +188,34 @@ fn marked(number: f64, best: f64) -> String {
     value(number) + if number == best { "*" } else { " " }
 }
 
-fn body(report: &Report, width: Option<u16>, color: bool) -> String {
-    let (verdicts, table) = rows(report, false);
-    let text = table.render(width);
-    if !color {
-        return text;
-    }
-    let mut colored = String::with_capacity(text.len() * 2);
+/// The table with its verdicts in colour.
+fn colored(table: &str, verdicts: &[Option<Verdict>]) -> String {
     // The first line is the header.
-    let verdicts = std::iter::once(&None).chain(&verdicts);
-    for (line, verdict) in text.lines().zip(verdicts.chain(std::iter::repeat(&None))) {
-        let start = match verdict {
-            Some(Verdict::Better) => GREEN,
-            Some(Verdict::Worse) => RED,
-            _ => "",
-        };
-        let end = if start.is_empty() { "" } else { RESET };
-        colored += &[start, line, end, "\n"].concat();
-    }
-    colored
+    let verdicts = std::iter::once(&None).chain(verdicts);
+    let lines = table.lines().zip(verdicts);
+    let colored = lines.map(|(line, verdict)| match verdict {
+        Some(Verdict::Better) => format!("{GREEN}{line}{RESET}\n"),
+        Some(Verdict::Worse) => format!("{RED}{line}{RESET}\n"),
+        _ => format!("{line}\n"),
+    });
+    colored.collect()
 }
 
-/// What the table does not tell: tests of one side, why rows are unverified, the gate.
-fn foot(report: &Report, bullet: &str) -> String {
+/// What the table does not show: tests of one side, why rows are unverified, the gate.
+fn foot(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     let several = report.new.len() > 1;
     for column in &report.new {
-        let comparison = &column.comparison;
-        let of = if several {
+        let run = if several {
             format!("run {}: ", column.run.listed.id)
         } else {
             String::new()
         };
-        let remarks = remarks(comparison).into_iter();
-        lines.extend(remarks.map(|remark| of.clone() + &remark));
+        let mut of_run = remarks(&column.comparison);
         if report.gate.is_some() {
-            for line in gate_lines(report, comparison) {
-                lines.push(format!("{of}{line}"));
-            }
+            of_run.extend(gate_lines(report, &column.comparison));
         }
+        lines.extend(of_run.into_iter().map(|line| run.clone() + &line));
     }
     if several && !report.have_same_tests() {
         lines.push("no means over all: the runs have different tests".to_owned());
@@ -258,16 +225,5 @@ fn foot(report: &Report, bullet: &str) -> String {
     {
         lines.push(format!("gate over all: {gate}"));
     }
-    if lines.is_empty() {
-        return String::new();
-    }
-    let lines: String = lines
-        .iter()
-        .map(|line| shown(line, bullet) + "\n")
-        .collect();
-    if bullet.is_empty() {
-        "\n".to_owned() + &lines
-    } else {
-        lines
-    }
+    lines
 }

@@ -3,8 +3,6 @@
 mod chart;
 mod document;
 
-use std::io::Write;
-
 use super::compare::percent;
 use super::filters::Filters;
 use super::list::Limit;
@@ -12,10 +10,10 @@ use super::{Context, words};
 use crate::model::{Difference, Text, differences};
 use crate::stats::{self, ChangePoint};
 use crate::store::{Configuration, Filter, Listed, Store};
-use base::number::{self, two_decimals};
+use base::number;
 use base::{
-    Column, ColumnOf, Error, Result, RowFormat, Stdout, Table, color_wanted, markdown, note,
-    printable, rows, time,
+    Column, ColumnOf, Error, Markup, Result, RowFormat, Stdout, Table, color_wanted, markdown,
+    note, printable, rows,
 };
 
 /// Show one configuration over time
@@ -208,8 +206,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     trend.find_changes(&store, args.metric, args.min_change)?;
     let out = &mut context.out;
     match args.output {
-        RowFormat::Table => print_table(&trend, args.metric, out)?,
-        RowFormat::Md => print_markdown(&trend, args.metric, out)?,
+        RowFormat::Table => print(&trend, args.metric, Markup::Text(out.width()), out)?,
+        RowFormat::Md => print(&trend, args.metric, Markup::Markdown, out)?,
         RowFormat::Csv => rows::csv(&document::rows(&trend), out)?,
         RowFormat::Json => document::json(&trend, args, out)?,
         RowFormat::Jsonl => rows::jsonl(&document::rows(&trend), out)?,
@@ -274,98 +272,59 @@ impl Trend {
     /// Model, accelerator and runtime.
     pub(crate) fn title(&self) -> String {
         let of = &self.configuration;
-        let model = words::known(of.model.as_ref(), "model");
-        let model = words::with_quant(&model, of.quant.as_ref());
-        let accelerator = words::known(of.accelerator.as_ref(), "accelerator");
-        let runtime = words::known(of.runtime.as_ref(), "runtime");
+        let model = words::with_quant(&words::known(&of.model, "model"), of.quant.as_ref());
+        let accelerator = words::known(&of.accelerator, "accelerator");
+        let runtime = words::known(&of.runtime, "runtime");
         format!("{model}, {accelerator}, {runtime}")
     }
 }
 
-/// A run, and the change of level that begins with it.
-type Step<'a> = (&'a Listed, Option<&'a LevelChange>);
+const COLUMNS: [ColumnOf<Listed>; 7] = [
+    words::ID,
+    words::MEASURED,
+    ("version", Column::Text, |run| {
+        words::cell(&run.runtime_version)
+    }),
+    words::SCORE,
+    words::PROMPT_TPS,
+    words::GEN_TPS,
+    words::TTFT_MS,
+];
 
-/// The table of the runs; with the changes if there are any.
-fn table(trend: &Trend) -> Table {
-    let columns: [ColumnOf<Step>; 8] = [
-        ("id", Column::Number, |(run, _)| run.id.to_string()),
-        ("measured", Column::Whole, |(run, _)| {
-            time::date(run.measured_at)
-        }),
-        ("version", Column::Text, |(run, _)| {
-            let version = run.runtime_version.as_ref();
-            version.map_or_else(|| "?".to_owned(), Text::to_string)
-        }),
-        ("score", Column::Number, |(run, _)| words::score(run)),
-        ("pp t/s", Column::Number, |(run, _)| {
-            two_decimals(run.summary.avg_prompt_tps)
-        }),
-        ("tg t/s", Column::Number, |(run, _)| {
-            two_decimals(run.summary.avg_gen_tps)
-        }),
-        ("ttft ms", Column::Number, |(run, _)| {
-            two_decimals(run.summary.avg_ttft_ms)
-        }),
-        ("change", Column::Whole, |(_, change)| {
-            change.map_or_else(String::new, |change| {
-                number::change(change.point.change_percent)
-            })
-        }),
-    ];
-    let shown = if trend.changes.is_empty() { 7 } else { 8 };
-    let steps = trend.runs.iter().enumerate();
-    let steps: Vec<Step> = steps
-        .map(|(index, run)| (run, trend.change_at(index)))
-        .collect();
-    Table::of(&steps, &columns[..shown])
-}
-
-/// A line for each change of level, made safe for a terminal or for Markdown by `shown`.
-fn change_lines(trend: &Trend, metric: Metric, shown: impl Fn(&str) -> String) -> String {
-    let lines = trend.changes.iter().map(|change| {
+/// The trend for people, with charts in plain text alone.
+fn print(trend: &Trend, metric: Metric, markup: Markup, out: &mut Stdout) -> Result<()> {
+    let mut text = match markup {
+        Markup::Markdown => markdown(&trend.title()) + "\n\n",
+        Markup::Text(width) => {
+            let mut text = format!("{}\n\n", printable(&trend.title()));
+            for one in Metric::ALL {
+                text += &chart::sparkline(one.title(), &trend.values(one), width);
+            }
+            text.push('\n');
+            if out.is_terminal() {
+                let changes: Vec<usize> = trend.changes.iter().map(|c| c.point.index).collect();
+                let (title, values) = (metric.title(), trend.values(metric));
+                text += &chart::chart(title, &values, &changes, width, color_wanted());
+                text.push('\n');
+            }
+            text
+        }
+    };
+    let mut table = Table::of(&trend.runs, &COLUMNS);
+    if !trend.changes.is_empty() {
+        let changes = (0..trend.runs.len()).map(|index| trend.change_at(index));
+        let percent = |change: &LevelChange| number::change(change.point.change_percent);
+        let cells = changes.map(|change| change.map_or_else(String::new, percent));
+        table.column("change", Column::Whole, cells);
+    }
+    text += &markup.table(table);
+    if !trend.changes.is_empty() {
+        text.push('\n');
+    }
+    for change in &trend.changes {
         let id = trend.runs[change.point.index].id;
         let title = metric.title();
-        shown(&format!("{title} from run {id} on {}", change.in_words())) + "\n"
-    });
-    lines.collect()
-}
-
-fn print_table(trend: &Trend, metric: Metric, out: &mut Stdout) -> Result<()> {
-    let width = out.width();
-    let on_terminal = out.is_terminal();
-    let mut text = printable(&trend.title()).into_owned() + "\n\n";
-    for one in Metric::ALL {
-        text += &chart::sparkline(one.title(), &trend.values(one), width);
-    }
-    if on_terminal {
-        let changes: Vec<usize> = trend.changes.iter().map(|c| c.point.index).collect();
-        let color = color_wanted();
-        text += "\n";
-        text += &chart::chart(
-            metric.title(),
-            &trend.values(metric),
-            &changes,
-            width,
-            color,
-        );
-    }
-    text += "\n";
-    let rows = table(trend).render(width);
-    text += &rows;
-    if !trend.changes.is_empty() {
-        text += "\n";
-        text += &change_lines(trend, metric, |line| printable(line).into_owned());
+        text += &markup.item(&format!("{title} from run {id} on {}", change.in_words()));
     }
     out.styled(text.as_bytes())
-}
-
-fn print_markdown(trend: &Trend, metric: Metric, out: &mut Stdout) -> Result<()> {
-    let mut text = markdown(&trend.title()) + "\n\n";
-    text += &table(trend).markdown();
-    let changes = change_lines(trend, metric, |line| "- ".to_owned() + &markdown(line));
-    if !changes.is_empty() {
-        text += "\n";
-        text += &changes;
-    }
-    Ok(out.write_all(text.as_bytes())?)
 }

@@ -1,5 +1,5 @@
 use super::{Context, Target, check_number, nothing, series};
-use crate::cmd::compare::Stored;
+use crate::cmd::compare::StoredRun;
 use crate::model::{Run, Test};
 use crate::picture::{LinePoint, Lines, LinesPanel};
 use crate::stats::Metric;
@@ -26,7 +26,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     check_number(args.runs.len())?;
     let store = Store::open_readonly(&context.location)?;
-    let read = |name: &String| Stored::read(&store, store.resolve(name)?);
+    let read = |name: &String| StoredRun::read(&store, store.resolve(name)?);
     let runs = args.runs.iter().map(read).collect::<Result<Vec<_>>>()?;
     let picture = lines(&runs)
         .draw()
@@ -34,7 +34,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     args.target.write(&picture, context)
 }
 
-fn lines(runs: &[Stored]) -> Lines {
+fn lines(runs: &[StoredRun]) -> Lines {
     let prompt = |test: &Test| test.n_prompt;
     let context = |test: &Test| test.n_prompt.saturating_add(test.n_gen);
     let panel = |metric: Metric, unit: &str, tokens: &str, count: &dyn Fn(&Test) -> i64| {

@@ -7,10 +7,10 @@ use std::sync::mpsc::SyncSender;
 use super::{Event, Source, Stream, wait};
 
 /// Nothing to resize: the streams are pipes.
-pub struct Windows;
+pub(crate) struct Windows;
 
 /// Gives the program a pipe for each stream.
-pub fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows)> {
+pub(crate) fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows)> {
     let (out, to_out) = io::pipe()?;
     let (err, to_err) = io::pipe()?;
     command.stdout(to_out).stderr(to_err);
@@ -19,7 +19,7 @@ pub fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows)> {
 }
 
 /// Waits for the program.
-pub fn supervise(child: Child, _: Windows, sender: SyncSender<Event>) {
+pub(crate) fn supervise(child: Child, _: Windows, sender: SyncSender<Event>) {
     std::thread::spawn(move || wait(child, &sender));
 }
 
@@ -29,7 +29,7 @@ pub fn is_readable<T>(_: T) -> bool {
 }
 
 /// Always `None`: this system has no signals.
-pub fn signal(_: ExitStatus) -> Option<i32> {
+pub(crate) fn signal(_: ExitStatus) -> Option<i32> {
     None
 }
 

@@ -28,7 +28,7 @@ pub fn is_readable(input: impl AsFd) -> bool {
 }
 
 /// The terminals that the program prints to, to be as large as ours.
-pub struct Windows(Vec<OwnedFd>);
+pub(crate) struct Windows(Vec<OwnedFd>);
 
 impl Windows {
     fn resize(&self) {
@@ -43,7 +43,7 @@ impl Windows {
 
 /// Gives the program a terminal or a pipe for each stream, as we have them; one for both if ours
 /// lead to the same place, for then even their order is what it was.
-pub fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows)> {
+pub(crate) fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows)> {
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let mut sources: Vec<Source> = Vec::new();
     let mut windows = Windows(Vec::new());
@@ -97,7 +97,7 @@ fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
 ///
 /// To be called after the start, so that the program inherits which signals we ignore, as under
 /// nohup.
-pub fn supervise(child: Child, windows: Windows, sender: SyncSender<Event>) {
+pub(crate) fn supervise(child: Child, windows: Windows, sender: SyncSender<Event>) {
     match Signals::new([SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH]) {
         Ok(signals) => {
             std::thread::spawn(move || {
@@ -142,7 +142,7 @@ fn attend(mut child: Child, mut signals: Signals, windows: &Windows) -> io::Resu
 }
 
 /// The signal that ended the program.
-pub fn signal(status: ExitStatus) -> Option<i32> {
+pub(crate) fn signal(status: ExitStatus) -> Option<i32> {
     status.signal()
 }
 
