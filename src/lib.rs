@@ -56,7 +56,7 @@ fn exit_code(ended: Result<ExitStatus, Error>) -> ExitCode {
         Ok(status) => status.into(),
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(error) => {
-            Stderr::print(&error.lines());
+            Stderr::error(&error);
             ExitCode::FAILURE
         }
     }

@@ -25,7 +25,7 @@ use base::{Error, ExitStatus, Result, Spool, Tee, process};
       --accelerator-type GPU --memory-gb 24")]
 pub(crate) struct Args {
     /// Captures; '-' or nothing for standard input
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
     files: Vec<PathBuf>,
     /// Label the runs, new or not
     #[arg(long)]
@@ -66,13 +66,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     }
     let messages = Messages::Stdout(&mut context.out);
     let mut adder = Adder::new(&context.location, messages, args.options());
-    let stdin = [PathBuf::from("-")];
-    let files = if args.files.is_empty() {
-        &stdin[..]
-    } else {
-        &args.files[..]
-    };
-    for file in files {
+    for file in &args.files {
         if file.as_os_str() == "-" {
             check_store(&context.location)?;
             let ready = || process::is_readable(io::stdin());

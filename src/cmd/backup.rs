@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
             Err(Error::plain("interrupted"))
         }
     });
-    // The temporary file is gone by now.
+    // The temporary file is removed by now.
     interrupt.obey();
     copied
 }

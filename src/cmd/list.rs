@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     Ok(())
 }
 
-/// At most so many rows; 0 for all.
+/// The most rows that are shown; 0 for all.
 pub(crate) struct Limit(pub(super) u32);
 
 impl Limit {
@@ -87,7 +87,7 @@ pub(crate) fn print(runs: &[Listed], format: RowFormat, out: &mut Stdout) -> Res
     rows::write(runs, format, &columns, row, out)
 }
 
-/// In a terminal narrower than this, the score speaks for the three speeds.
+/// A terminal narrower than this has no room for the speeds beside the score.
 const WIDE: u16 = 110;
 
 const COLUMNS: [ColumnOf<Listed>; 10] = [

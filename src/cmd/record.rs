@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         && let Err(error) = submit(&found, &target, code, context)
     {
         // The runs are stored, and the exit code is that of the program.
-        Stderr::print(&error.lines());
+        Stderr::error(&error);
     }
     Ok(match code {
         0 => stored,

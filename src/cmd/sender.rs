@@ -222,7 +222,7 @@ pub fn gone(id: i64) -> Error {
 /// Prints an error, and notes that there was one.
 pub fn complain(error: &Error, failed: &mut bool) {
     *failed = true;
-    Stderr::print(&error.lines());
+    Stderr::error(error);
 }
 
 /// What the C tool tells while it works, where a person is watching.

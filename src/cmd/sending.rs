@@ -231,7 +231,7 @@ fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Resu
     };
     let what = format!("run {id} cannot be sent");
     for violation in others {
-        Stderr::print(&Error::new(&what, violation).lines());
+        Stderr::error(&Error::new(&what, violation));
     }
     if !target.is_forbidden() {
         let reason = match others.split_first() {

@@ -15,7 +15,7 @@ use base::{Error, ExitStatus, Result, Spool, Stderr, Stdout, note, printable};
 const BATCH: usize = 2048;
 const BATCH_BYTES: usize = 16 << 20;
 
-/// With which every SQLite file begins.
+/// The beginning of every SQLite file.
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
 /// Where the lines about runs are printed.
@@ -78,8 +78,8 @@ impl<'a> Adder<'a> {
         })
     }
 
-    /// Stores the runs of what was spooled. If anything of it does not get into the store, the text
-    /// stays as a file, and an error names it.
+    /// Stores the runs in the spooled text. If any of it cannot be stored, the text is kept as a
+    /// file, and an error names it.
     pub(crate) fn finish_with(&mut self, mut spool: Spool, name: &str) -> ExitStatus {
         let stored = spool
             .read()
@@ -103,8 +103,8 @@ impl<'a> Adder<'a> {
         ExitStatus::Failure
     }
 
-    /// Adds what the capture holds. One that is still growing tells whether there is more to be read
-    /// at once: if not, what was found is stored before it is waited for.
+    /// Adds the runs in a capture. For one that is still growing, `growing` returns whether more can
+    /// be read without waiting: if not, what was found is stored first.
     pub(crate) fn add_capture(
         &mut self,
         name: &str,
@@ -156,7 +156,7 @@ impl<'a> Adder<'a> {
         }
     }
 
-    /// Notes where the result of the run before is shown.
+    /// Records the link to the result of the previous run.
     fn link(&mut self, link: &Link) -> Result<()> {
         self.flush()?;
         match (self.found.last(), &mut self.store) {
@@ -192,9 +192,7 @@ impl<'a> Adder<'a> {
     /// Prints an error; the other runs are stored.
     pub(crate) fn print_error(&mut self, error: &Error) {
         self.failed = true;
-        if !error.is_closed_pipe() {
-            Stderr::print(&error.lines());
-        }
+        Stderr::error(error);
     }
 
     /// Stores what was found, then prints it.
@@ -223,7 +221,7 @@ impl<'a> Adder<'a> {
             self.found.push(id);
             lines.push(match stored {
                 Stored::New => format!("run {id}: {}", describe(run)),
-                // The store may know more of it than this capture.
+                // The store may have more of it than this capture.
                 Stored::Completed => format!("run {id}, completed: {}", describe(&store.run(id)?)),
                 Stored::Already => {
                     format!("already stored as run {id}: {}", describe(&store.run(id)?))
@@ -253,7 +251,7 @@ impl<'a> Adder<'a> {
         runs.iter().map(line).collect()
     }
 
-    /// Prints the lines at once. If nobody reads them any more, storing goes on.
+    /// Prints the lines and flushes them. After a closed pipe, storing goes on.
     fn flush_messages(&mut self, lines: &[String]) -> Result<()> {
         match &mut self.messages {
             Messages::Stderr => lines.iter().for_each(|line| note(line)),

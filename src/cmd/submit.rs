@@ -109,7 +109,7 @@ fn print_payloads(ids: &[i64], store: &Store, out: &mut Stdout) -> Result<()> {
                 note(&format!("{what}: {violation}"));
             }
             let last = last_violation(&what, last, run.source);
-            Stderr::print(&last.lines());
+            Stderr::error(&last);
         }
     }
     if out.is_terminal() && !ids.is_empty() {

@@ -8,7 +8,7 @@ use crate::sandbox::{Sandbox, fixture};
 #[test]
 fn a_wrong_argument_is_named_as_by_the_c_tool() {
     let sandbox = Sandbox::new();
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["--frob"], "invalid parameter for: --frob"),
         (&["frob"], "invalid parameter for: frob"),
         (&["list", "--fr_ob"], "invalid parameter for: --fr-ob"),
@@ -25,6 +25,7 @@ fn a_wrong_argument_is_named_as_by_the_c_tool() {
             "invalid parameter for: --since",
         ),
         (&["show", "1", "2"], "invalid parameter for: 2"),
+        (&["show", "1", "a_b"], "invalid parameter for: a_b"),
         (&["rm"], "missing parameter: RUN"),
         (&[], "missing command"),
     ];

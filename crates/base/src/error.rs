@@ -21,12 +21,12 @@ pub struct Error {
     kind: Kind,
 }
 
-/// What the caller may want to tell apart.
+/// What the caller may have to distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// Anything that ends the command with exit code 1.
     Failure,
-    /// The reader of our output has closed it: there is nobody to print anything for.
+    /// The reader of our output has closed the pipe.
     ClosedPipe,
 }
 

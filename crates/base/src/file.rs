@@ -16,7 +16,7 @@ pub fn write_atomically(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
-    let failed = |error: &io::Error| Error::file(path, error);
+    let failed = |error: io::Error| Error::file(path, &error);
     // A link stays, and what it points to is replaced.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let old = std::fs::metadata(&target).ok();
@@ -31,15 +31,15 @@ pub fn write_atomically(
     }
     let mut builder = builder();
     permissions_of_a_new_file(&mut builder);
-    let mut file = beside(&target, &builder).map_err(|e| failed(&e))?;
+    let mut file = builder.tempfile_in(folder_of(&target)).map_err(failed)?;
     if let Some(old) = old {
         file.as_file()
             .set_permissions(old.permissions())
-            .map_err(|e| failed(&e))?;
+            .map_err(failed)?;
     }
 
     fill_buffered(path, file.as_file_mut(), fill)?;
-    persist(file, &target, Existing::Replace).map_err(|e| failed(&e))
+    persist(file, &target, Existing::Replace).map_err(failed)
 }
 
 /// What becomes of a file that is there already.
@@ -58,19 +58,19 @@ pub fn replace_atomically(
     existing: Existing,
     fill: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<()> {
-    let failed = |error: &io::Error| Error::file(path, error);
+    let failed = |error: io::Error| Error::file(path, &error);
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     match std::fs::metadata(&target) {
         Ok(old) if old.is_dir() => return Err(Error::new(path.display(), "is a directory")),
         Ok(old) if !old.is_file() => return Err(Error::new(path.display(), "is not a file")),
         Ok(_) if existing == Existing::Keep => {
-            return Err(failed(&io::ErrorKind::AlreadyExists.into()));
+            return Err(failed(io::ErrorKind::AlreadyExists.into()));
         }
         _ => {}
     }
-    let file = beside(&target, &builder()).map_err(|e| failed(&e))?;
+    let file = builder().tempfile_in(folder_of(&target)).map_err(failed)?;
     fill(file.path())?;
-    persist(file, &target, existing).map_err(|e| failed(&e))
+    persist(file, &target, existing).map_err(failed)
 }
 
 fn builder() -> tempfile::Builder<'static, 'static> {
@@ -84,10 +84,6 @@ fn folder_of(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
-}
-
-fn beside(path: &Path, builder: &tempfile::Builder<'_, '_>) -> io::Result<NamedTempFile> {
-    builder.tempfile_in(folder_of(path))
 }
 
 /// Renames the file once it is on the disk, and makes the rename durable.

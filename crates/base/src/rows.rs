@@ -1,6 +1,6 @@
-//! Rows in every format: a struct per row, whose fields serde tells.
+//! Rows in every format, from a serializable struct per row.
 //!
-//! In csv and the like a field that is missing is empty, and a list is joined by spaces.
+//! In csv a missing field is empty, and a list is joined by spaces.
 
 use std::fmt::{self, Display};
 use std::io::Write;
@@ -86,7 +86,7 @@ struct Fields {
 impl Fields {
     fn of(row: &impl Serialize) -> Self {
         let mut fields = Self::default();
-        // A field that is no plain value has no cell, which the csv writer refuses.
+        // A nested field has no cell; the csv writer then refuses the row.
         let _ = row.serialize(&mut fields);
         fields
     }

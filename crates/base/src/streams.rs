@@ -152,6 +152,13 @@ impl Stderr {
         let _ = io::stderr().lock().write_all(lines.as_bytes());
     }
 
+    /// Prints an error; not that a reader has closed our output.
+    pub fn error(error: &Error) {
+        if !error.is_closed_pipe() {
+            Self::print(&error.lines());
+        }
+    }
+
     /// As [`Stdout::pass`].
     pub(crate) fn pass(bytes: &[u8]) -> io::Result<()> {
         io::stderr().lock().write_all(bytes)

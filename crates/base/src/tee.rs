@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use crate::error::{Error, Result};
 use crate::streams::{Stderr, Stdout};
 
-/// What is held back for the spool beyond this is written where it stands.
+/// More than this is not held back, but spooled where it is.
 const MAX_HELD: usize = 1 << 20;
 
 /// A text on disk, which goes away unless it is kept. It has a name all the while, so that even a
@@ -44,17 +44,12 @@ impl Spool {
     /// Keeps the file and returns its path; `None` if it was empty, and is removed.
     pub fn keep(self) -> Result<Option<PathBuf>> {
         let path = self.file.path().to_owned();
-        let failed = |error: &io::Error| Error::file(&path, error);
-        let length = self
-            .file
-            .as_file()
-            .metadata()
-            .map_err(|e| failed(&e))?
-            .len();
+        let failed = |error: io::Error| Error::file(&path, &error);
+        let length = self.file.as_file().metadata().map_err(failed)?.len();
         if length == 0 {
             return Ok(None);
         }
-        let (file, path) = self.file.keep().map_err(|e| failed(&e.error))?;
+        let (file, path) = self.file.keep().map_err(|e| failed(e.error))?;
         // If it cannot be synced, it is there all the same.
         let _ = file.sync_all();
         Ok(Some(path))

@@ -88,7 +88,7 @@ mod tests {
         }
     }
 
-    /// Whatever the titles are made of, the time begins in the same column of the terminal.
+    /// The time begins in the same column of the terminal, however wide the titles' characters are.
     #[test]
     fn wide_and_combining_characters_keep_the_table_aligned() {
         let chats = [

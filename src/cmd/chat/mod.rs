@@ -103,7 +103,7 @@ pub(crate) fn id(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| format!("invalid id '{text}'"))
 }
 
-/// The chat of that id, or the error that there is none.
+/// The chat with this id, or an error.
 pub(crate) fn find(store: &Store, id: i64) -> Result<Chat> {
     store.chat(id)?.ok_or_else(|| store.no_chat(id))
 }

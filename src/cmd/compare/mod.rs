@@ -92,11 +92,11 @@ pub(crate) struct Report {
     pub(crate) base: Vec<StoredRun>,
     /// The runs that are compared with it, one by one.
     pub(crate) new: Vec<NewRun>,
-    /// In what they differ: base first, then each new run.
+    /// How they differ: base first, then each new run.
     pub(crate) differences: Vec<Difference>,
-    /// What counted.
+    /// The metrics and limits.
     pub(crate) options: stats::Options,
-    /// What the gate says, if it was asked.
+    /// The outcome of the gate, if it was asked for.
     pub(crate) gate: Option<Outcome>,
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     })
 }
 
-/// Prints all of it: the report comes before the verdict, also where both go to one terminal.
+/// Prints all of it: the report comes before the verdict, even if both go to one terminal.
 fn print(report: &Report, format: RowFormat, out: &mut Stdout) -> Result<()> {
     match format {
         RowFormat::Table => text::print(report, Markup::Text(out.width()), out),
@@ -219,7 +219,7 @@ fn missing(name: &str) -> Error {
         .hint("compare takes BASE and NEW, or --baseline; see 'localstore compare --help'")
 }
 
-/// Compares each of the new runs with the base, on the noise that earlier runs tell.
+/// Compares each of the new runs with the base, by the noise of earlier runs.
 pub(crate) fn compare(
     store: &Store,
     base: Vec<StoredRun>,
@@ -291,7 +291,7 @@ impl Report {
         keys.into_iter().filter_map(compared).collect()
     }
 
-    /// Whether each new run has the same tests: else their means are of different things.
+    /// Whether all new runs have the same tests, so that their means are comparable.
     fn have_same_tests(&self) -> bool {
         let tests = |column: &NewRun| -> Vec<Option<TestKey>> {
             column.comparison.rows.iter().map(|row| row.test).collect()
@@ -306,7 +306,7 @@ impl Report {
         self.new.iter().any(|new| new.comparison.gate.asked == 0)
     }
 
-    /// What the gate says, if it was asked: that nothing could be decided is no failure.
+    /// The verdict of the gate, if it was asked for. Undecided is not a failure.
     fn verdict(&self) -> Option<&'static str> {
         Some(match self.gate? {
             Outcome::Regression => "regression",

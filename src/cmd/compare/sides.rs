@@ -1,4 +1,4 @@
-//! Which runs are compared, and which earlier runs tell the noise between runs.
+//! Which runs are compared, and which earlier runs measure the noise between runs.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use base::{Error, Result};
 /// Runs of a series that are looked at for the level that the base belongs to.
 const MAX_SERIES: u32 = 100;
 
-/// Earlier runs that speak: more say little more of the noise.
+/// Earlier runs that measure the noise: more would add little.
 const MAX_HISTORY: usize = 20;
 
 /// A run in the store.
@@ -31,13 +31,13 @@ impl StoredRun {
         })
     }
 
-    /// Its place in time.
+    /// Its position in the order of measurement.
     fn moment(&self) -> (i64, i64) {
         (self.listed.measured_at, self.listed.id)
     }
 }
 
-/// What a run is compared with, if it is not named.
+/// What a run is compared with, if that is not named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Baseline {
     /// The run measured before it, of the same configuration on the same machine.
@@ -193,8 +193,8 @@ impl Series {
     }
 }
 
-/// Whether nothing tells that these are two machines. The kernel may be a newer one, and what
-/// kernel and driver leave of the memory varies a little.
+/// Whether these may be the same machine: what both captures name agrees. The kernel may be newer,
+/// and the memory that kernel and driver leave varies a little.
 fn is_same_machine(one: &Environment, other: &Environment) -> bool {
     fn agree<T: PartialEq>(one: &Option<T>, other: &Option<T>) -> bool {
         one.is_none() || other.is_none() || one == other

@@ -65,7 +65,7 @@ fn run_line(role: &str, stored: &StoredRun) -> String {
     format!("{role} run {id}, measured {measured}, score {score}{partial}{tags}")
 }
 
-/// The table, a line for each element of the first list, which tells how to colour it.
+/// The table, and the verdict of each of its lines, for its colour.
 fn rows(report: &Report, markdown: bool) -> (Vec<Option<Verdict>>, Table) {
     let mut heads = heads(report);
     if markdown {

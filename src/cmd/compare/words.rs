@@ -86,7 +86,7 @@ pub(crate) fn difference(difference: &Difference, base: usize) -> String {
     format!("{}: {values}", difference.name)
 }
 
-/// What the rows do not tell: tests of one side, why rows are unverified or the runs not comparable.
+/// Remarks beside the rows: tests of one side, why rows are unverified or the runs not comparable.
 pub(crate) fn remarks(comparison: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
     for (side, tests) in [

@@ -9,7 +9,7 @@ const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█
 /// Lines of a chart.
 const LINES: u8 = 8;
 
-/// Where there is no terminal whose width is known.
+/// The width if there is no terminal.
 const WIDTH: u16 = 80;
 
 /// Columns of the labels in front of a chart or sparkline, and of the numbers behind a sparkline.
@@ -105,7 +105,7 @@ fn range(values: &[f64]) -> Option<(f64, f64)> {
     Some((low, finite().reduce(f64::max)?))
 }
 
-/// At most so many points: each the mean of its share of the values.
+/// The values, reduced to this many points: each the mean of its share of them.
 fn squeezed(values: &[f64], points: usize) -> Vec<f64> {
     if values.len() <= points {
         return values.to_vec();

@@ -50,7 +50,7 @@ pub(crate) struct Args {
     filters: Filters,
 }
 
-/// What a trend is of.
+/// The value that a trend follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Metric {
     /// The score
@@ -95,9 +95,9 @@ impl Metric {
 
 /// One configuration over time.
 pub(crate) struct Trend {
-    /// What it is of.
+    /// Its model, accelerator and runtime.
     pub(crate) configuration: Configuration,
-    /// The run before those that are shown: with it the level at their beginning is known better.
+    /// The run before those that are shown, which makes the level at their beginning more certain.
     before: Option<Listed>,
     /// Its runs in the order in which they were measured.
     pub(crate) runs: Vec<Listed>,
@@ -109,13 +109,13 @@ pub(crate) struct Trend {
 pub(crate) struct LevelChange {
     /// Where, and by how much.
     pub(crate) point: ChangePoint,
-    /// In what the first run at the new level differs from the last full one before it.
+    /// How the first run at the new level differs from the last complete one before it.
     pub(crate) differences: Vec<Difference>,
 }
 
 impl Trend {
-    /// The last `limit` runs that match, 0 for all; and whether there are more. Changes are still to
-    /// be found.
+    /// The last `limit` runs that match, 0 for all; and whether there are more. Its changes are
+    /// empty until [`Self::find_changes`].
     pub(crate) fn last(
         store: &Store,
         configuration: Configuration,
@@ -158,7 +158,7 @@ impl Trend {
                 None => Vec::new(),
             };
             point.index -= usize::from(self.before.is_some());
-            // The first run that is shown begins the trend, whatever was before it.
+            // The first run that is shown has nothing before it.
             if point.index > 0 {
                 self.changes.push(LevelChange { point, differences });
             }
@@ -240,8 +240,8 @@ pub(crate) fn tell_others(others: usize) {
     note(&(matches + "; '--model' and the other filters choose"));
 }
 
-/// The configuration of the run, else the one measured last that the filters choose, and how many
-/// more they choose.
+/// The configuration of the run, or the one measured last that matches the filters, and how many
+/// more match.
 pub(crate) fn choose(
     run: Option<&str>,
     store: &Store,

@@ -45,7 +45,7 @@ impl Args {
     }
 }
 
-/// The message of that id, or the error that there is none.
+/// The message with this id, or an error.
 fn find(store: &Store, id: i64) -> Result<Message> {
     store.message(id)?.ok_or_else(|| store.no_message(id))
 }
