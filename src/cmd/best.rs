@@ -1,7 +1,8 @@
 use super::Context;
 use super::filters::Filters;
-use super::list::{self, Limit};
+use super::list;
 use crate::store::Store;
+use base::rows::Limit;
 use base::{Result, RowFormat};
 
 /// Rank the best run of each model on each accelerator

@@ -4,8 +4,9 @@ use super::filters::Filters;
 use super::{Context, words};
 use crate::model::{Source, SubmissionState, Text};
 use crate::store::{Listed, Sort, Store};
+use base::rows::{self, Limit};
 use base::time::{rfc3339, utc};
-use base::{Column, ColumnOf, Result, RowFormat, Stdout, rows};
+use base::{Column, ColumnOf, Result, RowFormat, Stdout};
 
 /// List runs, the one added last first
 ///
@@ -49,25 +50,6 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
         context.note(&format!("{}: no run matches", store.path().display()));
     }
     Ok(())
-}
-
-/// The most rows that are shown; 0 for all.
-pub(crate) struct Limit(pub(super) u32);
-
-impl Limit {
-    /// How many rows to read: one more than is shown tells whether there are more.
-    pub(crate) fn asked(&self) -> Option<u32> {
-        (self.0 > 0).then(|| self.0.saturating_add(1))
-    }
-
-    /// The rows that are shown, and whether there are more.
-    pub(crate) fn cut<T>(&self, mut rows: Vec<T>) -> (Vec<T>, bool) {
-        let more = self.0 > 0 && rows.len() > self.0 as usize;
-        if more {
-            rows.truncate(self.0 as usize);
-        }
-        (rows, more)
-    }
 }
 
 /// Prints runs, in this order.

@@ -28,6 +28,27 @@ pub enum RowFormat {
     Md,
 }
 
+/// The most rows that are shown; 0 for all.
+pub struct Limit(pub u32);
+
+impl Limit {
+    /// How many rows to read: one more than is shown tells whether there are more.
+    #[must_use]
+    pub fn asked(&self) -> Option<u32> {
+        (self.0 > 0).then(|| self.0.saturating_add(1))
+    }
+
+    /// The rows that are shown, and whether there are more.
+    #[must_use]
+    pub fn cut<T>(&self, mut rows: Vec<T>) -> (Vec<T>, bool) {
+        let more = self.0 > 0 && rows.len() > self.0 as usize;
+        if more {
+            rows.truncate(self.0 as usize);
+        }
+        (rows, more)
+    }
+}
+
 /// Prints the items: for people a table of the columns, for programs a row for each.
 pub fn write<T, R: Serialize + Default>(
     items: &[T],
@@ -36,7 +57,7 @@ pub fn write<T, R: Serialize + Default>(
     row: impl Fn(&T) -> R,
     out: &mut Stdout,
 ) -> Result<()> {
-    let rows = || -> Vec<R> { items.iter().map(row).collect() };
+    let rows = items.iter().map(row);
     match format {
         RowFormat::Table if items.is_empty() => {}
         RowFormat::Table => {
@@ -44,19 +65,22 @@ pub fn write<T, R: Serialize + Default>(
             out.write_all(text.as_bytes())?;
         }
         RowFormat::Md => out.write_all(Table::of(items, columns).markdown().as_bytes())?,
-        RowFormat::Csv => csv(&rows(), out)?,
-        RowFormat::Json => json(&rows(), out)?,
-        RowFormat::Jsonl => jsonl(&rows(), out)?,
+        RowFormat::Csv => csv(rows, out)?,
+        RowFormat::Json => json(&rows.collect::<Vec<R>>(), out)?,
+        RowFormat::Jsonl => jsonl(rows, out)?,
     }
     Ok(())
 }
 
 /// The rows under a header, which is there even if they are not.
-pub fn csv<R: Serialize + Default>(rows: &[R], out: &mut Stdout) -> Result<()> {
+pub fn csv<R: Serialize + Default>(
+    rows: impl IntoIterator<Item = R>,
+    out: &mut Stdout,
+) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(Fields::of(&R::default()).names)?;
     for row in rows {
-        writer.write_record(Fields::of(row).cells)?;
+        writer.write_record(Fields::of(&row).cells)?;
     }
     Ok(writer.flush()?)
 }
@@ -68,9 +92,9 @@ pub fn json<D: Serialize + ?Sized>(document: &D, out: &mut Stdout) -> Result<()>
 }
 
 /// An object a line.
-pub fn jsonl<R: Serialize>(rows: &[R], out: &mut Stdout) -> Result<()> {
+pub fn jsonl<R: Serialize>(rows: impl IntoIterator<Item = R>, out: &mut Stdout) -> Result<()> {
     for row in rows {
-        serde_json::to_writer(&mut *out, row)?;
+        serde_json::to_writer(&mut *out, &row)?;
         out.write_all(b"\n")?;
     }
     Ok(())

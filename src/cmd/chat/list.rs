@@ -1,9 +1,9 @@
 use super::super::Context;
-use super::super::list::Limit;
 use super::{Format, cell};
 use crate::formats::chat_json;
 use crate::model::ChatActivity;
 use crate::store::Store;
+use base::rows::Limit;
 use base::{Column, ColumnOf, Result};
 
 /// List chats, the one begun last first

@@ -146,9 +146,9 @@ fn print(report: &Report, format: RowFormat, out: &mut Stdout) -> Result<()> {
     match format {
         RowFormat::Table => text::print(report, Markup::Text(out.width()), out),
         RowFormat::Md => text::print(report, Markup::Markdown, out),
-        RowFormat::Csv => rows::csv(&document::rows(report), out),
+        RowFormat::Csv => rows::csv(document::rows(report), out),
         RowFormat::Json => rows::json(&document::Document::new(report), out),
-        RowFormat::Jsonl => rows::jsonl(&document::rows(report), out),
+        RowFormat::Jsonl => rows::jsonl(document::rows(report), out),
     }?;
     out.finish()
 }

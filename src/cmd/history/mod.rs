@@ -5,15 +5,15 @@ mod document;
 
 use super::compare::percent;
 use super::filters::Filters;
-use super::list::Limit;
 use super::{Context, words};
 use crate::model::{Difference, Text, differences};
 use crate::stats::{self, ChangePoint};
 use crate::store::{Configuration, Filter, Listed, Store};
 use base::number;
+use base::rows::{self, Limit};
 use base::{
     Column, ColumnOf, Error, Markup, Result, RowFormat, Stdout, Table, color_wanted, markdown,
-    note, printable, rows,
+    note, printable,
 };
 
 /// Show one configuration over time
@@ -208,9 +208,9 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     match args.output {
         RowFormat::Table => print(&trend, args.metric, Markup::Text(out.width()), out)?,
         RowFormat::Md => print(&trend, args.metric, Markup::Markdown, out)?,
-        RowFormat::Csv => rows::csv(&document::rows(&trend), out)?,
+        RowFormat::Csv => rows::csv(document::rows(&trend), out)?,
         RowFormat::Json => document::json(&trend, args, out)?,
-        RowFormat::Jsonl => rows::jsonl(&document::rows(&trend), out)?,
+        RowFormat::Jsonl => rows::jsonl(document::rows(&trend), out)?,
     }
     if cut {
         let shown = trend.runs.len();
