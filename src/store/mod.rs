@@ -4,7 +4,6 @@ mod backup;
 mod chats;
 mod check;
 mod distrust;
-mod exact_sum;
 mod fingerprint;
 mod merge;
 mod merge_chats;
@@ -30,7 +29,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use base::{Error, Result};
-pub use check::{Finding, Totals, Watch};
+pub(crate) use check::{Finding, Totals, Watch};
 pub use merge::{Batch, Foreign, ForeignFile, Refused};
 pub use merge_chats::{ForeignChat, MergedChat};
 pub use migrations::CURRENT as SCHEMA_VERSION;

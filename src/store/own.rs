@@ -290,14 +290,6 @@ pub const TEST_COLUMNS: &str = "t.name, t.n_prompt, t.n_gen, t.test_time, t.avg_
     m.build_number, m.model_name, m.model_quant_str, m.model_params_str, m.model_filename,
     m.model_type, m.model_size, m.model_n_params, m.main_gpu, t.reps";
 
-/// The environment of that id.
-pub fn environment(db: &Connection, id: i64) -> rusqlite::Result<Environment> {
-    db.prepare_cached(&format!(
-        "SELECT e.id, {ENVIRONMENT_COLUMNS} FROM localstore_environments e WHERE e.id = ?1"
-    ))?
-    .query_row([id], |row| read_environment(Cells::of(row)))
-}
-
 fn read_environment(cells: Cells<'_, '_>) -> rusqlite::Result<Environment> {
     let text = |index| cells.text(index);
     let number = |index| cells.number(index);

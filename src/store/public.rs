@@ -43,13 +43,13 @@ impl Public {
 
     /// Which of these rows are not those that a run of this environment and model refers to. What
     /// the run does not know may be anything.
-    pub fn strangers(
+    pub(crate) fn mismatched_rows(
         &self,
         db: &Connection,
         environment: &Environment,
         model: Option<&Model>,
     ) -> rusqlite::Result<Vec<&'static str>> {
-        let mut strangers = Vec::new();
+        let mut mismatched = Vec::new();
         if let Some(row) = system_row(&environment.system)
             && !db
                 .prepare_cached(
@@ -59,7 +59,7 @@ impl Public {
                 )?
                 .exists((row.0, row.1, row.2, row.3, row.4, row.5, self.system_id))?
         {
-            strangers.push("system");
+            mismatched.push("system");
         }
         if let Some(row) = accelerator_row(&environment.accelerator)
             && !db
@@ -69,7 +69,7 @@ impl Public {
                 )?
                 .exists((row.0, row.1, row.2, self.accelerator_id))?
         {
-            strangers.push("accelerator");
+            mismatched.push("accelerator");
         }
         if let Some(row) = runtime_row(&environment.runtime)
             && !db
@@ -79,7 +79,7 @@ impl Public {
                 )?
                 .exists((row.0, row.1, row.2, self.runtime_id))?
         {
-            strangers.push("runtime");
+            mismatched.push("runtime");
         }
         if let Some(Model {
             model_name: Some(name),
@@ -94,13 +94,16 @@ impl Public {
                 )?
                 .exists((public_text(name), public_text(quant), self.model_variant_id))?
         {
-            strangers.push("model variant");
+            mismatched.push("model variant");
         }
-        Ok(strangers)
+        Ok(mismatched)
     }
 
     pub fn score_key(&self) -> Option<ScoreKey> {
-        ScoreKey::new(self.accelerator_id, self.model_variant_id)
+        Some(ScoreKey {
+            accelerator_id: self.accelerator_id?,
+            model_variant_id: self.model_variant_id?,
+        })
     }
 }
 

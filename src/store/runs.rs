@@ -1,14 +1,14 @@
 //! Runs: add, complete, read, remove.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::fingerprint::Keys;
 use super::own::{configuration_id, environment_id, insert_tests, model_ids, read};
 use super::public::{Known, Public, public_text};
 use super::rows::{self, Bind};
-use super::scores::{Change, Ledger, SCORED, ScoreKey, storable};
+use super::scores::{Scores, storable};
 use super::{Store, failure, site};
-use crate::model::{Run, Summary, Test};
+use crate::model::{Run, Test};
 use base::{Error, Result};
 
 /// What became of a run that was added.
@@ -42,7 +42,7 @@ impl Added {
 /// What the writes of one transaction share, and write at its end.
 #[derive(Default)]
 pub struct Shared {
-    pub scores: Ledger,
+    pub scores: Scores,
     known: Known,
 }
 
@@ -234,7 +234,7 @@ pub fn add(
 
     insert_own(db, id, run, &keys, &test_result_ids, measured_at)?;
     if let Some(key) = public.score_key() {
-        shared.scores.count(db, key, &summary, Change::Add)?;
+        shared.scores.add(db, key, &summary)?;
     }
     Ok(Added {
         id,
@@ -279,13 +279,10 @@ pub fn insert_own(
 
 /// Puts a run that is known better in the place of the one that is there.
 fn complete(db: &Connection, shared: &mut Shared, id: i64, run: &Run) -> rusqlite::Result<()> {
-    let before = summary(db, id)?;
-    if let (Some(key), Some(before)) = (score_key(db, id)?, before) {
-        shared.scores.count(db, key, &before, Change::Remove)?;
-    }
+    shared.scores.remove_stored(db, id)?;
     let public = replace(db, &mut shared.known, id, run)?;
     if let Some(key) = public.score_key() {
-        shared.scores.count(db, key, &run.summary(), Change::Add)?;
+        shared.scores.add(db, key, &run.summary())?;
     }
     Ok(())
 }
@@ -359,12 +356,8 @@ pub fn replace(db: &Connection, known: &mut Known, id: i64, run: &Run) -> rusqli
 }
 
 fn remove(db: &Connection, shared: &mut Shared, id: i64) -> rusqlite::Result<bool> {
-    let Some(summary) = summary(db, id)? else {
-        return Ok(false);
-    };
-    if let Some(key) = score_key(db, id)? {
-        shared.scores.count(db, key, &summary, Change::Remove)?;
-    }
+    shared.scores.remove_stored(db, id)?;
+    let mut rows = 0;
     for sql in [
         "DELETE FROM test_results WHERE id IN
              (SELECT test_result_id FROM localstore_tests WHERE run_id = ?1)",
@@ -374,9 +367,9 @@ fn remove(db: &Connection, shared: &mut Shared, id: i64) -> rusqlite::Result<boo
         "DELETE FROM localstore_runs WHERE run_id = ?1",
         "DELETE FROM benchmark_runs WHERE id = ?1",
     ] {
-        db.prepare_cached(sql)?.execute([id])?;
+        rows += db.prepare_cached(sql)?.execute([id])?;
     }
-    Ok(true)
+    Ok(rows > 0)
 }
 
 /// Hands over the values of a row of the public table, after an id.
@@ -394,33 +387,6 @@ fn public_test(id: i64, test: &Test, bind: Bind<'_>) -> rusqlite::Result<()> {
         &test.gen_tps_watt,
         &test.ttft_ms,
     ])
-}
-
-/// The averages of a run as the public table has them.
-pub fn summary(db: &Connection, id: i64) -> rusqlite::Result<Option<Summary>> {
-    db.prepare_cached(
-        "SELECT CAST(avg_prompt_tps AS REAL), CAST(avg_gen_tps AS REAL),
-                CAST(avg_ttft_ms AS REAL), CAST(performance_score AS REAL)
-         FROM benchmark_runs WHERE id = ?1",
-    )?
-    .query_row([id], |row| {
-        Ok(Summary {
-            avg_prompt_tps: row.get(0)?,
-            avg_gen_tps: row.get(1)?,
-            avg_ttft_ms: row.get(2)?,
-            performance_score: row.get(3)?,
-        })
-    })
-    .optional()
-}
-
-/// The row of the score table that a run counts in, if what it refers to is there.
-pub fn score_key(db: &Connection, id: i64) -> rusqlite::Result<Option<ScoreKey>> {
-    let key = db
-        .prepare_cached(&format!("SELECT a.id, v.id FROM {SCORED} WHERE b.id = ?1"))?
-        .query_row([id], |row| Ok(ScoreKey::new(row.get(0)?, row.get(1)?)))
-        .optional()?;
-    Ok(key.flatten())
 }
 
 /// When the run began, as its first test tells: seconds since 1970.
