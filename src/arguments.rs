@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 
+use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, FromArgMatches};
 
-use crate::Cli;
+use crate::cmd::{Cli, command};
 use base::Error;
 
 /// Why there is no command to run.
-pub enum Stop {
+pub(crate) enum Stop {
     /// Help or the version was asked for: text for standard output.
     Help(String),
     /// An argument is wrong.
@@ -20,47 +20,37 @@ pub enum Stop {
 const PUNCTUATION: [char; 5] = ['<', '>', '.', '[', ']'];
 
 /// Parses the arguments, the first of which is the program's name.
-pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Stop> {
-    let arguments: Vec<OsString> = arguments.collect();
+pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Stop> {
+    let mut arguments: Vec<OsString> = arguments.collect();
     let mut command = command();
-    command
-        .try_get_matches_from_mut(&arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches))
-        .map_err(|error| stop(&error, &arguments, &command))
+    loop {
+        let matches = command.try_get_matches_from_mut(&arguments);
+        let error = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+            Ok(cli) => return Ok(cli),
+            Err(error) => error,
+        };
+        match with_hyphens(&error, &arguments) {
+            Some((index, argument)) => arguments[index] = argument,
+            None => return Err(stop(&error, &arguments, &command)),
+        }
+    }
 }
 
-/// The command line as clap knows it, in which the last of a repeated option counts, and `_` in the
-/// name of one as `-`.
-pub fn command() -> clap::Command {
-    fn like_the_c_tool(command: clap::Command) -> clap::Command {
-        command
-            .args_override_self(true)
-            .mut_args(|argument| {
-                let spellings = with_underscores(argument.get_long().unwrap_or_default());
-                argument.aliases(spellings)
-            })
-            .mut_subcommands(like_the_c_tool)
+/// The option that is unknown, with `-` for each `_` of its name, and its place: either is right, as
+/// in the C tool.
+fn with_hyphens(error: &clap::Error, arguments: &[OsString]) -> Option<(usize, OsString)> {
+    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let is_option = name.starts_with("--") && name.contains('_');
+    if error.kind() != ErrorKind::UnknownArgument || !is_option {
+        return None;
     }
-    like_the_c_tool(Cli::command())
-}
-
-/// The other spellings of an option: `dry_run`, of two hyphens three.
-fn with_underscores(name: &str) -> Vec<String> {
-    let mut spellings = vec![String::new()];
-    for (index, part) in name.split('-').enumerate() {
-        let joints: &[&str] = if index == 0 { &[""] } else { &["_", "-"] };
-        spellings = joints
-            .iter()
-            .flat_map(|joint| {
-                spellings
-                    .iter()
-                    .map(move |start| [start, *joint, part].concat())
-            })
-            .collect();
-    }
-    // The last is the name itself.
-    spellings.pop();
-    spellings
+    arguments.iter().enumerate().find_map(|(index, argument)| {
+        let rest = argument.to_str()?.strip_prefix(name.as_str())?;
+        let is_whole = rest.is_empty() || rest.starts_with('=');
+        is_whole.then(|| (index, OsString::from(name.replace('_', "-") + rest)))
+    })
 }
 
 fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) -> Stop {
@@ -101,7 +91,6 @@ fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) ->
         }
     };
     let suggested = context(ContextKind::SuggestedArg)
-        .map(|name| name.replace('_', "-"))
         .or_else(|| context(ContextKind::SuggestedSubcommand))
         .or_else(|| context(ContextKind::SuggestedValue))
         .map(|name| format!("did you mean '{name}'? "));
@@ -116,8 +105,8 @@ fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) ->
     Stop::Wrong(wrong.hint(hint.into_iter().flatten().collect::<String>()))
 }
 
-/// clap names an option by all that it takes (`--output <FORMAT>`); the C tool repeats what was
-/// typed.
+/// The option as it was typed, as the C tool repeats it: clap names it with its value (`--output
+/// <FORMAT>`).
 fn as_typed(name: &str, arguments: &[OsString], command: &clap::Command) -> String {
     let name = name.split([' ', '=']).next().unwrap_or_default();
     let name = name.trim_matches(PUNCTUATION);
@@ -129,7 +118,7 @@ fn as_typed(name: &str, arguments: &[OsString], command: &clap::Command) -> Stri
         .flat_map(clap::Command::get_arguments)
         .find(|argument| argument.get_long() == Some(long))
         .and_then(clap::Arg::get_short);
-    let typed = arguments
+    arguments
         .iter()
         .rev()
         .filter_map(|argument| argument.to_str())
@@ -143,15 +132,11 @@ fn as_typed(name: &str, arguments: &[OsString], command: &clap::Command) -> Stri
             is_long || is_short
         })
         .and_then(|argument| argument.split('=').next())
-        .unwrap_or(name);
-    if typed.starts_with("--") {
-        typed.replace('_', "-")
-    } else {
-        typed.to_owned()
-    }
+        .unwrap_or(name)
+        .to_owned()
 }
 
-/// Where to read on: the help of the command that was typed, as far as there is one.
+/// The help of the command that was typed, as far as it is known.
 fn help_of(arguments: &[OsString], command: &clap::Command) -> String {
     let mut help = String::from("localstore");
     let mut command = command;

@@ -4,20 +4,18 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::machine::Machine;
-use super::storing::{Adder, Messages, check_store};
-use crate::store::{Location, check_tag};
-use base::process;
-use base::{Error, Result};
-use base::{Spool, Tee};
+use super::storing::{Adder, Adding, Messages, check_store};
+use crate::store::check_tag;
+use base::{Error, ExitStatus, Result, Spool, Tee, process};
 
-/// Store the runs of captures
+/// Store the runs in captures
 ///
-/// A capture is any text with results of LocalScore in it: a terminal log, a json document, a csv,
-/// a table, as many of them as there are. Prints a line a run. A run that is there already is not stored again; if
-/// this capture knows more of it (the json of a run that came as csv), it is completed.
+/// A capture is any text that contains results of LocalScore: a terminal log, json documents, csv,
+/// tables, or several of them. Prints a line per run. A run that is already stored is not stored
+/// again; if this capture has more of it (the json of a run that came as csv), it is completed.
 ///
-/// A file that cannot be read, or a document that is wrong, is reported; all others are stored, and
-/// the exit code is 1.
+/// A file that cannot be read, or an invalid document, is reported; all others are stored, and the
+/// exit code is 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore add result.json
@@ -25,23 +23,23 @@ use base::{Spool, Tee};
   localscore -m model.gguf -o csv | localstore add --tee > result.csv
   localstore add result.csv --accelerator 'NVIDIA GeForce RTX 4090' \\
       --accelerator-type GPU --memory-gb 24")]
-pub struct Args {
-    /// Captures; '-' or nothing: standard input
-    #[arg(value_name = "FILE")]
+pub(crate) struct Args {
+    /// Captures; '-' or nothing for standard input
+    #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
     files: Vec<PathBuf>,
     /// Label the runs, new or not
     #[arg(long)]
     tag: Option<String>,
-    /// Say what would be stored, store nothing
+    /// Print what would be stored, store nothing
     #[arg(long)]
     dry_run: bool,
-    /// Store the whole tests of a document that is cut off
+    /// Store the complete tests of a document that is cut off
     #[arg(long)]
     partial: bool,
     /// Copy standard input to standard output as it comes, and store its runs at its end
     ///
-    /// What is said about them goes to standard error. If anything of the input cannot be stored,
-    /// the input is saved to a file.
+    /// The lines about runs go to standard error. If part of the input cannot be stored, the whole
+    /// input is saved to a file.
     #[arg(long, conflicts_with = "files")]
     tee: bool,
     #[command(flatten)]
@@ -49,32 +47,26 @@ pub struct Args {
 }
 
 impl Args {
-    fn adder<'a>(&'a self, location: &'a Location, out: Messages<'a>) -> Adder<'a> {
-        let mut adder = Adder::new(location, out);
-        adder.tag = self.tag.as_deref();
-        adder.dry_run = self.dry_run;
-        adder.partial = self.partial;
-        adder.machine = (&self.machine).into();
-        adder
+    fn options(&self) -> Adding<'_> {
+        Adding {
+            tag: self.tag.as_deref(),
+            dry_run: self.dry_run,
+            partial: self.partial,
+            machine: (&self.machine).into(),
+        }
     }
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     if let Some(tag) = &args.tag {
         check_tag(tag)?;
     }
     if args.tee {
         return tee(args, context);
     }
-    let out = Messages::Stdout(&mut context.out);
-    let mut adder = args.adder(&context.location, out);
-    let stdin = [PathBuf::from("-")];
-    let files = if args.files.is_empty() {
-        &stdin[..]
-    } else {
-        &args.files[..]
-    };
-    for file in files {
+    let messages = Messages::Stdout(&mut context.out);
+    let mut adder = Adder::new(&context.location, messages, args.options());
+    for file in &args.files {
         if file.as_os_str() == "-" {
             check_store(&context.location)?;
             let ready = || process::is_readable(io::stdin());
@@ -88,7 +80,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
                 let ready = || process::is_readable(&input);
                 adder.add_capture(&name, &input, Some(&ready))?;
             }
-            Err(error) => adder.complain(&error),
+            Err(error) => adder.print_error(&error),
         }
     }
     adder.finish()
@@ -96,7 +88,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
 
 /// Copies the input while it comes; what is in it is stored afterwards, so that the copy never
 /// waits for a busy store.
-fn tee(args: &Args, context: &mut Context) -> Result<()> {
+fn tee(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     check_store(&context.location)?;
     let mut spool = Spool::create()?;
     let mut input = io::stdin().lock();
@@ -114,14 +106,14 @@ fn tee(args: &Args, context: &mut Context) -> Result<()> {
         }
     };
     let copied = tee.finish();
-    let mut adder = args.adder(&context.location, Messages::Stderr);
+    let mut adder = Adder::new(&context.location, Messages::Stderr, args.options());
     for error in [read, copied].into_iter().filter_map(Result::err) {
-        adder.complain(&error);
+        adder.print_error(&error);
     }
-    adder.finish_with(spool, "stdin")
+    Ok(adder.finish_with(spool, "stdin"))
 }
 
-/// Opens a capture; tells whether it is an ordinary file, which never lets one wait.
+/// Opens a capture; returns whether it is an ordinary file, which is always ready to be read.
 fn open(path: &Path) -> Result<(File, bool)> {
     let failed = |error: io::Error| Error::file(path, &error);
     let file = File::open(path).map_err(failed)?;

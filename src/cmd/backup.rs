@@ -3,26 +3,25 @@ use std::path::PathBuf;
 use super::Context;
 use crate::store::{Store, refuse_logs_beside};
 use base::process::Interrupt;
-use base::{Error, Result};
-use base::{Existing, Progress, replace_atomically};
+use base::{Error, Existing, Progress, Result, replace_atomically};
 
-/// Copy the store to a file, also while others write to it
+/// Copy the store to a file, even while others write to it
 ///
-/// The copy is the store of one moment, runs and chats, in one file. It gets its name when it is
-/// whole and safe on the disk. Only its user can read it.
+/// The copy is a snapshot of the store, runs and chats, in one file. It gets its name once it is
+/// complete and safe on the disk. Only its user can read it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore backup runs-2025-06.sqlite3
   localstore backup --force ~/backup/localstore.sqlite3   # every night")]
-pub struct Args {
-    /// Where the copy is put
+pub(crate) struct Args {
+    /// The file to write
     file: PathBuf,
-    /// Replace the file if it is there
+    /// Replace an existing file
     #[arg(long)]
     force: bool,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_as_is(&context.location)?;
     context.location.refuse(&args.file)?;
     refuse_logs_beside(&args.file)?;
@@ -44,10 +43,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         if whole {
             Ok(())
         } else {
-            Err(Error::reported())
+            Err(Error::plain("interrupted"))
         }
     });
-    // The temporary file is gone by now.
+    // The temporary file is removed by now.
     interrupt.obey();
     copied
 }

@@ -1,45 +1,42 @@
 use super::Context;
 use super::filters::Filters;
-use super::list::{self, Output};
+use super::list;
 use crate::store::Store;
-use base::Result;
-use base::note;
+use base::rows::Limit;
+use base::{Result, RowFormat};
 
 /// Rank the best run of each model on each accelerator
 ///
 /// By score, the highest first. Partial runs do not count, since their score is not comparable. A
-/// score with ~ is of the rounded values of a console table.
+/// score with ~ was computed from the rounded values of a console table.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore best --model llama
   localstore best --accelerator 4090 --limit 10 -o md")]
-pub struct Args {
-    /// How it is printed
+pub(crate) struct Args {
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Output,
-    /// At most so many runs; 0: all
+    output: RowFormat,
+    /// Print at most this many runs; 0 for all
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: u32,
     #[command(flatten)]
     filters: Filters,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    // One more than is shown tells whether there are more.
-    let limit = Some(args.limit).filter(|&limit| limit > 0);
-    let asked = limit.map(|limit| limit.saturating_add(1));
-    let mut runs = store.best(&(&args.filters).into(), asked)?;
-    let shown = limit.map_or(usize::MAX, |limit| limit as usize);
-    let more = runs.len() > shown;
-    runs.truncate(shown);
+    let limit = Limit(args.limit);
+    let runs = store.best(&(&args.filters).into(), limit.asked())?;
+    let (runs, more) = limit.cut(runs);
     list::print(&runs, args.output, &mut context.out)?;
     if more {
-        note(&format!("the first {shown} runs; '--limit 0' ranks all"));
+        let shown = runs.len();
+        context.note(&format!("the first {shown} runs; '--limit 0' ranks all"));
     }
-    if runs.is_empty() && args.output == Output::Table {
+    if runs.is_empty() && args.output == RowFormat::Table {
         let path = store.path().display();
-        note(&format!("{path}: no run matches that has all nine tests"));
+        context.note(&format!("{path}: no run matches that has all nine tests"));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::store::{Finding, Store, Totals, Watch};
-use base::{Error, Result};
+use base::{ExitStatus, Result};
 use base::{Progress, Stdout, note, printable};
 
 /// Check that everything in the store is right
@@ -37,7 +37,7 @@ enum Output {
     Json,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_as_is(&context.location)?;
     let bar = Progress::new("checking", store.count_runs()?);
     let progress = &mut |runs| bar.set(runs);
@@ -121,7 +121,7 @@ impl Printer<'_> {
         }
     }
 
-    fn finish(self, totals: Totals) -> Result<()> {
+    fn finish(self, totals: Totals) -> Result<ExitStatus> {
         let wrong = self.document.wrong;
         self.printed
             .and_then(|()| match self.output {
@@ -135,8 +135,7 @@ impl Printer<'_> {
                     self.out.write_all(b"\n")
                 }
             })
-            .and_then(|()| self.out.flush())
-            .map_err(|error| Error::stdout(&error))?;
+            .and_then(|()| self.out.flush())?;
         if self.mendable > 0 {
             note(&format!(
                 "'localstore check --repair' can mend {} of them",
@@ -144,9 +143,9 @@ impl Printer<'_> {
             ));
         }
         if wrong > 0 {
-            return Err(Error::reported());
+            return Ok(ExitStatus::Failure);
         }
-        Ok(())
+        Ok(ExitStatus::Success)
     }
 }
 

@@ -5,14 +5,14 @@ use base::Result;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore completions bash > \
     ~/.local/share/bash-completion/completions/localstore")]
-pub struct Args {
+pub(crate) struct Args {
     /// The shell
     shell: clap_complete::Shell,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let mut script = Vec::new();
-    let mut command = crate::arguments::command();
+    let mut command = super::command();
     clap_complete::generate(args.shell, &mut command, "localstore", &mut script);
     context.out.styled(&script)
 }

@@ -1,56 +1,51 @@
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use super::Context;
 use super::filters::Filters;
 use crate::formats::{Format, console, csv, json, jsonl};
 use crate::store::{Filter, Store};
-use base::write_atomically;
-use base::{Error, Result};
+use base::time::rfc3339;
+use base::{Error, Result, write_atomically};
 
 /// Print runs as LocalScore printed them
 ///
-/// Without RUN: the run added last, or with filters or --all every run that they choose, in the
-/// order in which they were added. Of several runs, csv has one header, and json documents follow
-/// one another, a newline between.
+/// Without RUN, prints the run added last, or with filters or --all every run that matches, in the
+/// order in which they were added. For several runs, csv has one header, and json documents are
+/// separated by a newline.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore export -o json 3 > run3.json
   localstore export -o csv --all --out runs.csv")]
-pub struct Args {
+pub(crate) struct Args {
     /// Ids, 'last', 'last~N' or tags
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
-    /// How it is printed; md is another name of console
+    /// The output format; md is another name of console
     #[arg(short, long, value_name = "FORMAT", default_value = "console")]
     output: Format,
     /// Write to this file, whole or not at all
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// All runs
+    /// Print all runs
     #[arg(long)]
     all: bool,
     #[command(flatten)]
     filters: Filters,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let ids = choose(args, &store)?;
     if let Some(path) = &args.out {
         context.location.refuse(path)?;
-        return write_atomically(path, |out| {
-            write(out, args.output, &store, &ids, &|error| {
-                Error::file(path, error)
-            })
-        });
+        return write_atomically(path, |out| write(out, args.output, &store, &ids));
     }
     let out = &mut context.out;
-    write(out, args.output, &store, &ids, &Error::stdout)?;
+    write(out, args.output, &store, &ids)?;
     // The C tool's json ends without a newline; a prompt should not follow it.
     if args.output == Format::Json && out.is_terminal() {
-        out.write_all(b"\n")
-            .map_err(|error| Error::stdout(&error))?;
+        out.write_all(b"\n")?;
     }
     Ok(())
 }
@@ -74,41 +69,31 @@ fn choose(args: &Args, store: &Store) -> Result<Vec<i64>> {
     Ok(ids)
 }
 
-fn write(
-    out: &mut dyn Write,
-    format: Format,
-    store: &Store,
-    ids: &[i64],
-    failed: &dyn Fn(&io::Error) -> Error,
-) -> Result<()> {
+fn write(out: &mut dyn Write, format: Format, store: &Store, ids: &[i64]) -> Result<()> {
     if format == Format::Csv {
-        csv::write_header(out).map_err(|error| failed(&error))?;
+        csv::write_header(out)?;
     }
     for (index, &id) in ids.iter().enumerate() {
         if index > 0 && matches!(format, Format::Json | Format::Console) {
-            out.write_all(b"\n").map_err(|error| failed(&error))?;
+            out.write_all(b"\n")?;
         }
         let run = store.run(id)?;
         match format {
-            Format::Csv => csv::write_tests(out, &run),
-            Format::Json => json::write(out, &run),
-            Format::Console => console::write(out, &run),
+            Format::Csv => csv::write_tests(out, &run)?,
+            Format::Json => json::write(out, &run)?,
+            Format::Console => console::write(out, &run)?,
             Format::Jsonl => {
                 let listed = store.listed(id)?;
+                let added_at = listed.added_at.as_deref().map(rfc3339);
                 let label = jsonl::Label {
                     id,
                     tags: &listed.tags,
-                    added_at: listed
-                        .added_at
-                        .as_deref()
-                        .map(super::rfc3339)
-                        .unwrap_or_default(),
+                    added_at: added_at.unwrap_or_default(),
                     link: listed.link.as_deref(),
                 };
-                jsonl::write(out, &label, &run)
+                jsonl::write(out, &label, &run)?;
             }
         }
-        .map_err(|error| failed(&error))?;
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
-//! The options that tell what a capture lacks.
+//! The options for what a capture lacks.
 
 use crate::model::{AcceleratorInfo, Environment, RuntimeInfo, SystemInfo, Text};
 
-/// What fills in what a capture does not tell, such as a csv of its machine.
+/// What a capture may lack: a csv does not name its machine.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "What the captures lack (what they tell stays)")]
-pub struct Machine {
+#[command(next_help_heading = "Machine, where the captures do not name it")]
+pub(crate) struct Machine {
     /// The accelerator's name
     #[arg(long, value_name = "NAME")]
     accelerator: Option<String>,
@@ -59,5 +59,5 @@ fn gib(text: &str) -> Result<f64, String> {
         .parse::<f64>()
         .ok()
         .filter(|gib| gib.is_finite() && *gib >= 0.0);
-    gib.ok_or_else(|| format!("'{text}' is no number of GiB"))
+    gib.ok_or_else(|| format!("invalid number of GiB '{text}'"))
 }

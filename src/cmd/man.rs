@@ -4,13 +4,13 @@ use base::{Error, Result};
 /// Print the manual page
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore man | man -l -")]
-pub struct Args {
-    /// The page of this command, not of the program
+pub(crate) struct Args {
+    /// The command to describe [default: the program]
     command: Option<String>,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
-    let root = crate::arguments::command().disable_help_subcommand(true);
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let root = super::command().disable_help_subcommand(true);
     let command = match &args.command {
         None => root,
         Some(name) => root
@@ -20,8 +20,6 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
             .ok_or_else(|| Error::invalid_parameter(name).hint("see 'localstore --help'"))?,
     };
     let mut page = Vec::new();
-    clap_mangen::Man::new(command)
-        .render(&mut page)
-        .map_err(|error| Error::stdout(&error))?;
+    clap_mangen::Man::new(command).render(&mut page)?;
     context.out.styled(&page)
 }

@@ -5,7 +5,7 @@ use super::Context;
 use super::storing::describe;
 use crate::model::Run;
 use crate::store::{Foreign, ForeignChat, ForeignFile, MergedChat, Refused, Store, Stored};
-use base::{Error, Result};
+use base::{ExitStatus, Result};
 use base::{Progress, note, printable};
 
 /// Take over the runs and chats of another store, or of a LocalScore database
@@ -25,7 +25,7 @@ pub struct Args {
     dry_run: bool,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     context.location.refuse(&args.file)?;
     let mut file = ForeignFile::open(&args.file)?;
     let mut target = Target::open(args, context)?;
@@ -53,14 +53,14 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         for (foreign, (id, stored)) in batch.runs.iter().zip(&merged) {
             counts[*stored as usize] += 1;
             if let Some(line) = line(&foreign.run, *id, *stored, args.dry_run) {
-                writeln!(context.out, "{}", printable(&line)).map_err(|e| Error::stdout(&e))?;
+                writeln!(context.out, "{}", printable(&line))?;
             }
         }
         if let Some(progress) = &progress {
             progress.set(counts.iter().sum::<u64>() + refused);
         }
         // What was stored has been said, whatever comes next.
-        context.out.flush().map_err(|e| Error::stdout(&e))?;
+        context.out.flush()?;
     }
     drop(progress);
     let chats = file.chats()?;
@@ -76,12 +76,11 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     writeln!(
         context.out,
         "{all} runs: {new} new, {completed} completed, {known} known{end}"
-    )
-    .map_err(|error| Error::stdout(&error))?;
+    )?;
     if !is_whole {
-        return Err(Error::reported());
+        return Ok(ExitStatus::Failure);
     }
-    Ok(())
+    Ok(ExitStatus::Success)
 }
 
 fn merge_chats(
@@ -119,12 +118,11 @@ fn merge_chats(
         lines.push('\n');
     }
     let [new, completed, known] = counts;
-    writeln!(
+    Ok(writeln!(
         context.out,
         "{lines}{} chats: {new} new, {completed} completed, {known} known",
         chats.len()
-    )
-    .map_err(|error| Error::stdout(&error))
+    )?)
 }
 
 /// What takes the runs: a store, or with `--dry-run` what tells what it would do.

@@ -1,4 +1,5 @@
-//! The commands, one file each: help text, arguments, run.
+//! The command line: the options of all commands, and the commands, one file each with help text,
+//! arguments and run.
 //!
 //! To add a command: write its file, list it here, and give it a line in [`Command`] and one in
 //! [`Command::run`].
@@ -32,26 +33,80 @@ mod submission;
 mod submit;
 mod tag;
 mod untag;
+mod words;
 
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, BufRead, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{ArgAction, CommandFactory, Parser};
 
 use crate::store::{Location, Store};
-use base::{Error, Result};
-use base::{Stdout, write_atomically};
+// The times of the commands that are not in this file.
+use base::time::{rfc3339, utc as time};
+use base::{Error, ExitStatus, Result, Stdout, write_atomically};
+
+/// Keeps LocalScore benchmark runs, and gives them back byte for byte
+///
+/// localstore stores what the localscore benchmark prints, so that a closed terminal or a failed
+/// submission loses nothing, and exports it as csv, json or md, as the benchmark printed it. The
+/// store is one SQLite file, the one that llamafile keeps its chats in.
+#[derive(Debug, Parser)]
+#[command(
+    name = "localstore",
+    version,
+    term_width = 80,
+    disable_help_subcommand = true,
+    args_override_self = true,
+    after_help = "Example: localscore -m model.gguf -o json | localstore add"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The store [default: $LOCALSTORE_DB, else ~/.llamafile/llamafile.sqlite3]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) db: Option<PathBuf>,
+    /// SQL to run when the store is opened for writing [default: WAL, synchronous=NORMAL]
+    #[arg(long, value_name = "CODE", global = true)]
+    pub(crate) db_startup_sql: Option<String>,
+    /// Print more on stderr; twice for even more
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+}
+
+/// The command line as clap knows it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
 
 /// What a command works with.
-pub struct Context {
+pub(crate) struct Context {
     /// The store.
-    pub location: Location,
+    pub(crate) location: Location,
     /// Standard output.
-    pub out: Stdout,
+    pub(crate) out: Stdout,
+}
+
+impl Context {
+    /// Prints a note for people on stderr, after all that was printed so far.
+    pub(crate) fn note(&mut self, text: &str) {
+        // A failure is reported when the command has ended.
+        let _ = self.out.flush();
+        base::note(text);
+    }
 }
 
 /// The commands.
 #[derive(Debug, clap::Subcommand)]
-#[allow(missing_docs, reason = "each is documented by its arguments")]
-pub enum Command {
+pub(crate) enum Command {
     Add(add::Args),
     Record(record::Args),
     Merge(merge::Args),
@@ -79,71 +134,72 @@ pub enum Command {
 
 impl Command {
     /// Runs the command.
-    pub fn run(&self, context: &mut Context) -> Result<()> {
+    pub(crate) fn run(&self, context: &mut Context) -> Result<ExitStatus> {
         match self {
-            Self::Add(args) => add::run(args, context),
-            Self::Record(args) => record::run(args, context),
-            Self::Merge(args) => merge::run(args, context),
-            Self::List(args) => list::run(args, context),
-            Self::Show(args) => show::run(args, context),
-            Self::Export(args) => export::run(args, context),
-            Self::Score(args) => score::run(args, context),
-            Self::Compare(args) => compare::run(args, context),
-            Self::History(args) => history::run(args, context),
-            Self::Best(args) => best::run(args, context),
-            Self::Plot(args) => args.run(context),
-            Self::Report(args) => report::run(args, context),
-            Self::Submit(args) => submit::run(args, context),
-            Self::Tag(args) => tag::run(args, context),
-            Self::Untag(args) => untag::run(args, context),
-            Self::Rm(args) => rm::run(args, context),
-            Self::Chat(args) => args.run(context),
-            Self::Message(args) => args.run(context),
-            Self::Check(args) => check::run(args, context),
-            Self::Backup(args) => backup::run(args, context),
-            Self::Path(args) => path::run(args, context),
-            Self::Completions(args) => completions::run(args, context),
-            Self::Man(args) => man::run(args, context),
+            // These may fail in part, or end with another program's exit code.
+            Self::Add(args) => return add::run(args, context),
+            Self::Record(args) => return record::run(args, context),
+            Self::Merge(args) => return merge::run(args, context),
+            Self::Compare(args) => return compare::run(args, context),
+            Self::Submit(args) => return submit::run(args, context),
+            Self::Rm(args) => return rm::run(args, context),
+            Self::Chat(args) => return args.run(context),
+            Self::Message(args) => return args.run(context),
+            Self::Check(args) => return check::run(args, context),
+            // These succeed or return an error.
+            Self::List(args) => list::run(args, context)?,
+            Self::Show(args) => show::run(args, context)?,
+            Self::Export(args) => export::run(args, context)?,
+            Self::Score(args) => score::run(args, context)?,
+            Self::History(args) => history::run(args, context)?,
+            Self::Best(args) => best::run(args, context)?,
+            Self::Plot(args) => args.run(context)?,
+            Self::Report(args) => report::run(args, context)?,
+            Self::Tag(args) => tag::run(args, context)?,
+            Self::Untag(args) => untag::run(args, context)?,
+            Self::Backup(args) => backup::run(args, context)?,
+            Self::Path(args) => path::run(args, context)?,
+            Self::Completions(args) => completions::run(args, context)?,
+            Self::Man(args) => man::run(args, context)?,
         }
+        Ok(ExitStatus::Success)
     }
 }
 
 /// Writes a document to the file, whole or not at all, else to standard output.
-fn deliver(document: &str, path: Option<&Path>, context: &mut Context) -> Result<()> {
-    match path {
-        Some(path) => {
-            context.location.refuse(path)?;
-            write_atomically(path, |file| {
-                file.write_all(document.as_bytes())
-                    .map_err(|error| Error::file(path, &error))
-            })
-        }
-        None => context
-            .out
-            .write_all(document.as_bytes())
-            .map_err(|error| Error::stdout(&error)),
-    }
+fn deliver(
+    document: &(impl AsRef<[u8]> + ?Sized),
+    path: Option<&Path>,
+    context: &mut Context,
+) -> Result<()> {
+    let Some(path) = path else {
+        return Ok(context.out.write_all(document.as_ref())?);
+    };
+    context.location.refuse(path)?;
+    write_atomically(path, |file| Ok(file.write_all(document.as_ref())?))
 }
 
-/// SQLite's `YYYY-MM-DD HH:MM:SS` as RFC 3339.
-fn rfc3339(time: &str) -> String {
-    format!("{}Z", time.replacen(' ', "T", 1))
-}
-
-/// Seconds since 1970 as RFC 3339; `None` for a time that no calendar has.
-fn time(seconds: i64) -> Option<String> {
-    let time = jiff::Timestamp::from_second(seconds).ok()?;
-    Some(time.to_string())
+/// Reads the answer to a question.
+fn answered_yes() -> Result<bool> {
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    read.map_err(|error| Error::new("standard input", error))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 /// The ids of runs, each once, in the order in which they were named.
 fn each_once(store: &Store, names: &[String]) -> Result<Vec<i64>> {
-    let mut ids = Vec::new();
-    for name in names {
-        let id = store.resolve(name)?;
-        if !ids.contains(&id) {
-            ids.push(id);
+    let ids = names.iter().map(|name| store.resolve(name));
+    Ok(unique(ids.collect::<Result<Vec<_>>>()?))
+}
+
+/// Each of the items once, in their order.
+fn unique<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut unique = Vec::new();
+    for item in items {
+        if !unique.contains(&item) {
+            unique.push(item);
         }
     }
-    Ok(ids)
+    unique
 }

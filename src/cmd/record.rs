@@ -5,25 +5,24 @@ use std::path::Path;
 use super::Context;
 use super::sending::{Orders, Sending, Target, send};
 use super::show::partial_remark;
-use super::storing::{Adder, Messages, check_store};
+use super::storing::{Adder, Adding, Messages, check_store};
 use super::submission::url_option;
 use crate::model::SubmissionState;
 use crate::store::{Store, check_tag};
 use base::process::{self, Stream, Watched, exit_code};
-use base::{Error, Result};
-use base::{Spool, Stderr, Tee, note};
+use base::{Error, ExitStatus, Result, Spool, Stderr, Tee, note};
 
 /// Run a benchmark and store what it prints
 ///
 /// Shows the output of the program as it comes and lets it ask its questions; on a terminal it
-/// behaves as if it ran alone. When it has ended, the runs in its output are stored, also those
-/// that were finished before Ctrl-C. What is said about them goes to standard error.
+/// behaves as if it ran alone. When it has ended, the runs in its output are stored, including those
+/// that were finished before Ctrl-C. The lines about runs go to standard error.
 ///
-/// If anything of the output cannot be stored, the whole output is saved to a file in the current
-/// folder (else in that for temporary files), and its name is printed: 'add' reads it.
+/// If part of the output cannot be stored, the whole output is saved to a file in the current
+/// folder (or in the folder for temporary files), and its name is printed: 'add' reads it.
 ///
-/// The exit code is that of the program, or 128 and the number of the signal that killed it. If
-/// the program succeeded and storing failed, or if there is no such program, it is 1.
+/// The exit code is that of the program, or 128 plus the number of the signal that killed it. If
+/// the program succeeded but storing failed, or if there is no such program, it is 1.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "localstore record [OPTIONS] [--] <CMD>...",
@@ -32,19 +31,19 @@ use base::{Spool, Stderr, Tee, note};
   localstore record --tag baseline -- localscore -m model.gguf -o json -n
   localstore record --submit -- localscore -m model.gguf -n"
 )]
-pub struct Args {
+pub(crate) struct Args {
     /// Label the runs, new or not
     #[arg(long)]
     tag: Option<String>,
-    /// Store the whole tests of a run that is cut off, also where the program succeeded; where it
-    /// failed or was interrupted, they are stored in any case
+    /// Store the complete tests of a run that is cut off, even if the program succeeded; if it
+    /// failed or was interrupted, they are always stored
     #[arg(long)]
     partial: bool,
-    /// Send the whole runs to LocalScore when the program has ended, as 'submit' does
+    /// Send the complete runs to LocalScore when the program has ended, as 'submit' does
     ///
-    /// Asks first, also if the program failed after it had printed them. Where there is no terminal
-    /// to ask on, and where the site cannot take them, they stay queued for 'submit --pending'. If
-    /// the program was interrupted, nothing is asked or sent.
+    /// Asks first, even if the program failed after it had printed them. If there is no terminal to
+    /// ask on, or if the site cannot take them, they stay queued for 'submit --pending'. If the
+    /// program was interrupted, nothing is asked or sent.
     #[arg(long)]
     submit: bool,
     #[command(flatten)]
@@ -57,7 +56,7 @@ pub struct Args {
 /// The exit codes of a program that a signal ended.
 const SIGNALS: RangeInclusive<u8> = 129..=192;
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     if let Some(tag) = &args.tag {
         check_tag(tag)?;
     }
@@ -81,33 +80,29 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let copied = tee.finish();
     let code = status.as_ref().map_or(1, |status| exit_code(*status));
 
-    let mut adder = Adder::new(&context.location, Messages::Stderr);
-    adder.tag = args.tag.as_deref();
-    // What was finished before it was cut off is kept.
-    adder.partial = args.partial || code != 0 || copied.is_err();
-    for error in [status.map(drop).map_err(failed), copied]
-        .into_iter()
-        .filter_map(Result::err)
-    {
-        adder.complain(&error);
+    let options = Adding {
+        tag: args.tag.as_deref(),
+        // What was finished before it was cut off is kept.
+        partial: args.partial || code != 0 || copied.is_err(),
+        ..Adding::default()
+    };
+    let mut adder = Adder::new(&context.location, Messages::Stderr, options);
+    let ended = [status.map(drop).map_err(failed), copied];
+    for error in ended.into_iter().filter_map(Result::err) {
+        adder.print_error(&error);
     }
     let stored = adder.finish_with(spool, &format!("output of {}", program.display()));
-    let found = adder.found().to_vec();
-    drop(adder);
-    if let Err(error) = &stored {
-        Stderr::print(&error.lines().unwrap_or_default());
-    }
+    let found = adder.found;
     if let Some(target) = target
         && let Err(error) = submit(&found, &target, code, context)
     {
         // The runs are stored, and the exit code is that of the program.
-        Stderr::print(&error.lines().unwrap_or_default());
+        Stderr::error(&error);
     }
-    match (code, stored) {
-        (0, Ok(())) => Ok(()),
-        (0, Err(_)) => Err(Error::reported()),
-        (code, _) => Err(Error::exit(code)),
-    }
+    Ok(match code {
+        0 => stored,
+        code => ExitStatus::Code(code),
+    })
 }
 
 /// Sends the runs of which no test is missing. Where the program has failed, they are whole all the
@@ -123,7 +118,7 @@ fn submit(found: &[i64], target: &Target, code: u8, context: &mut Context) -> Re
         }
     }
     if SIGNALS.contains(&code) {
-        return tell_unsent(&whole, target, context);
+        return remark_unsent(&whole, target, context);
     }
     if whole.is_empty() {
         return Ok(());
@@ -133,11 +128,12 @@ fn submit(found: &[i64], target: &Target, code: u8, context: &mut Context) -> Re
         again: false,
         recorded: true,
     };
-    send(&whole, &orders, target, context)
+    send(&whole, &orders, target, context)?;
+    Ok(())
 }
 
-/// Who interrupts the program wants to be left alone: says what was not sent, and how to send it.
-fn tell_unsent(whole: &[i64], target: &Target, context: &Context) -> Result<()> {
+/// After an interrupt nothing is asked: prints which runs were not sent, and how to send them.
+fn remark_unsent(whole: &[i64], target: &Target, context: &Context) -> Result<()> {
     if target.is_forbidden() || whole.is_empty() {
         return Ok(());
     }

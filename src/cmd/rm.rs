@@ -1,80 +1,100 @@
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
-use super::{Context, submission};
-use crate::model::{SubmissionState, Text};
+use super::{Context, answered_yes, submission, words};
+use crate::model::SubmissionState;
 use crate::store::{Listed, Store};
-use base::{Error, Result};
-use base::{Stderr, note, printable};
+use base::{ExitStatus, Result, Stderr, printable};
 
 /// Remove runs from the store
 ///
-/// Says what it will remove and, on a terminal, asks. What a run shares with others (the names of
-/// models, machines and runtimes) stays. That it was submitted is forgotten with it, and said so.
+/// Prints what it will remove and, on a terminal, asks. What a run shares with others (the names of
+/// models, machines and runtimes) stays. The record of its submission is removed with it, after a
+/// note.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore rm last --dry-run")]
-pub struct Args {
+pub(crate) struct Args {
     /// Ids, 'last', 'last~N' or tags
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<String>,
+    #[command(flatten)]
+    removal: Removal,
+}
+
+/// How things are removed: runs, chats or messages.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Removal {
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
-    /// Say what would be removed, remove nothing
+    /// Print what would be removed, remove nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
-    let (ids, runs) = choose(args, context)?;
-    let verb = if args.dry_run {
-        "would remove"
-    } else {
-        "removed"
-    };
-    let lines: Vec<String> = runs.iter().map(describe).collect();
-    for remark in runs.iter().filter_map(forgotten) {
-        note(&remark);
-    }
-    if !args.dry_run {
-        if !args.yes && io::stdin().is_terminal() && !confirmed(&lines)? {
-            note("nothing was removed");
-            return Err(Error::reported());
+impl Removal {
+    /// Removes what these lines describe, once it is confirmed, and prints them.
+    pub(crate) fn run(
+        &self,
+        lines: &[String],
+        context: &mut Context,
+        remove: impl FnOnce(&mut Store) -> Result<usize>,
+    ) -> Result<ExitStatus> {
+        let verb = if self.dry_run {
+            "would remove"
+        } else {
+            if !self.yes && io::stdin().is_terminal() && !is_confirmed(lines)? {
+                context.note("nothing was removed");
+                return Ok(ExitStatus::Failure);
+            }
+            remove(&mut Store::open(&context.location)?)?;
+            "removed"
+        };
+        for line in lines {
+            writeln!(context.out, "{verb} {}", printable(line))?;
         }
-        Store::open(&context.location)?.remove(&ids)?;
+        Ok(ExitStatus::Success)
     }
-    for line in lines {
-        writeln!(context.out, "{verb} {}", printable(&line)).map_err(|e| Error::stdout(&e))?;
-    }
-    Ok(())
 }
 
-/// The runs, and what they are.
-fn choose(args: &Args, context: &Context) -> Result<(Vec<i64>, Vec<Listed>)> {
+/// Whether a person agrees to remove what these lines describe.
+fn is_confirmed(lines: &[String]) -> Result<bool> {
+    for line in lines {
+        Stderr::print(&format!("{}\n", printable(line)));
+    }
+    let them = if lines.len() == 1 { "it" } else { "them" };
+    Stderr::print(&format!("Remove {them} (y/n)? "));
+    answered_yes()
+}
+
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_readonly(&context.location)?;
     let ids = super::each_once(&store, &args.runs)?;
-    let runs = ids
+    let runs: Vec<Listed> = ids
         .iter()
         .map(|&id| store.listed(id))
         .collect::<Result<_>>()?;
-    Ok((ids, runs))
+    drop(store);
+    for remark in runs.iter().filter_map(forgotten) {
+        context.note(&remark);
+    }
+    let lines: Vec<String> = runs.iter().map(describe).collect();
+    args.removal
+        .run(&lines, context, |store| store.remove(&ids))
 }
 
 fn describe(run: &Listed) -> String {
-    let text = |text: &Option<Text>, what: &str| {
-        text.as_ref()
-            .map_or_else(|| format!("unknown {what}"), Text::to_string)
-    };
     format!(
         "run {}: {}, {}, score {}{}",
         run.id,
-        text(&run.model, "model"),
-        text(&run.accelerator, "accelerator"),
+        words::known(&run.model, "model"),
+        words::known(&run.accelerator, "accelerator"),
         run.summary.listed_score(),
         if run.partial { ", partial" } else { "" }
     )
 }
 
-/// What nothing will keep from being sent a second time, if it is added again.
+/// The remark on a run that was submitted: once removed and added again, nothing keeps it from being
+/// sent a second time.
 fn forgotten(run: &Listed) -> Option<String> {
     let submission = run.submission.as_ref()?;
     let sent = matches!(
@@ -83,26 +103,4 @@ fn forgotten(run: &Listed) -> Option<String> {
     );
     let remark = submission::remark(run.id, submission);
     sent.then(|| format!("{remark}; this is forgotten with it"))
-}
-
-/// Whether a person wants what these lines say to be removed.
-pub fn confirmed(lines: &[String]) -> Result<bool> {
-    let mut question = String::new();
-    for line in lines {
-        question.push_str(&printable(line));
-        question.push('\n');
-    }
-    question.push_str(if lines.len() == 1 {
-        "Remove it"
-    } else {
-        "Remove them"
-    });
-    question.push_str(" (y/n)? ");
-    Stderr::print(&question);
-    let mut answer = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|error| Error::new("standard input", error))?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

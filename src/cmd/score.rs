@@ -1,9 +1,8 @@
 use super::Context;
 use super::show::partial_remark;
-use crate::formats::score_display as score;
+use crate::formats::score_display;
 use crate::store::Store;
-use base::{Error, Result};
-use base::{color_wanted, note};
+use base::{Result, color_wanted};
 
 /// Print the score display of LocalScore
 ///
@@ -11,29 +10,28 @@ use base::{color_wanted, note};
 /// neither empty nor begins with 0.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: NO_COLOR=1 localstore score last --plaintext")]
-pub struct Args {
+pub(crate) struct Args {
     /// An id, 'last', 'last~N' or a tag
     #[arg(default_value = "last")]
     run: String,
-    /// A line of text in place of the logo and the large digits
+    /// Print a line of text instead of the logo and the large digits
     #[arg(long)]
     plaintext: bool,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let id = store.resolve(&args.run)?;
     let run = store.run(id)?;
-    let style = score::Style {
+    let style = score_display::Style {
         color: color_wanted(),
         plaintext: args.plaintext,
     };
     let mut display = Vec::new();
-    score::write(&mut display, &run.summary(), style).map_err(|error| Error::stdout(&error))?;
+    score_display::write(&mut display, &run.summary(), style)?;
     context.out.styled(&display)?;
     if let Some(remark) = partial_remark(id, &run) {
-        context.out.finish()?;
-        note(&remark);
+        context.note(&remark);
     }
     Ok(())
 }

@@ -91,7 +91,7 @@ impl Sender<'_> {
     /// Prints an error, and remembers that there was one.
     pub(crate) fn complain(&mut self, error: &Error) {
         self.failed = true;
-        Stderr::print(&error.lines().unwrap_or_default());
+        Stderr::error(error);
     }
 
     /// Says how many runs are not tried.
@@ -244,9 +244,8 @@ pub(crate) fn progress(lines: &str) {
 
 /// Prints the link as the C tool does, at once: the next run may take a while.
 fn print_link(out: &mut Stdout, link: &str) -> Result<()> {
-    writeln!(out, "Result Link: {link}")
-        .and_then(|()| out.flush())
-        .map_err(|error| Error::stdout(&error))
+    writeln!(out, "Result Link: {link}")?;
+    Ok(out.flush()?)
 }
 
 /// A time that a site asks for, which may be absurd.

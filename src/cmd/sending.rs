@@ -10,7 +10,7 @@ use super::submission::{in_flight, maybe_submitted, queued, remark, variable};
 use crate::model::{Source, SubmissionState};
 use crate::store::Store;
 use crate::submit::{Client, Payload, Site, violations};
-use base::{Error, Result};
+use base::{Error, ExitStatus, Result};
 use base::{Stderr, note};
 
 /// What the C tool says without consent.
@@ -131,7 +131,7 @@ pub(crate) fn send(
     orders: &Orders,
     target: &Target,
     context: &mut Context,
-) -> Result<()> {
+) -> Result<ExitStatus> {
     let store = if target.is_forbidden() {
         Store::open_readonly(&context.location)?
     } else {
@@ -168,9 +168,9 @@ pub(crate) fn send(
         }
     }
     if sender.failed {
-        return Err(Error::reported());
+        return Ok(ExitStatus::Failure);
     }
-    sent
+    sent.map(|()| ExitStatus::Success)
 }
 
 /// The error if nobody can be asked. Runs that were just recorded are queued.

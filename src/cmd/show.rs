@@ -1,52 +1,47 @@
-use std::io::Write;
-
 use super::{Context, submission};
-use crate::formats::console;
-use crate::formats::score_display as score;
+use crate::formats::{console, score_display};
+use crate::model::Run;
 use crate::store::Store;
-use base::{Error, Result};
-use base::{color_wanted, note};
+use base::{Result, color_wanted};
 
-/// Show a run as LocalScore ends: the table and the score
+/// Show the table and the score of a run, as LocalScore prints them at its end
 ///
 /// Colour only on a terminal, and not with NO_COLOR.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore show last~1")]
-pub struct Args {
+pub(crate) struct Args {
     /// An id, 'last', 'last~N' or a tag
     #[arg(default_value = "last")]
     run: String,
-    /// A line of text in place of the logo and the large digits
+    /// Print a line of text instead of the logo and the large digits
     #[arg(long)]
     plaintext: bool,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let id = store.resolve(&args.run)?;
     let run = store.run(id)?;
     let out = &mut context.out;
-    console::write(out, &run).map_err(|error| Error::stdout(&error))?;
-    let style = score::Style {
+    console::write(out, &run)?;
+    let style = score_display::Style {
         color: out.is_terminal() && color_wanted(),
         plaintext: args.plaintext,
     };
     let mut display = Vec::new();
-    score::write(&mut display, &run.summary(), style).map_err(|error| Error::stdout(&error))?;
+    score_display::write(&mut display, &run.summary(), style)?;
     out.styled(&display)?;
     if let Some(remark) = partial_remark(id, &run) {
-        out.flush().map_err(|error| Error::stdout(&error))?;
-        note(&remark);
+        context.note(&remark);
     }
     if let Some(found) = store.submission(id)? {
-        out.flush().map_err(|error| Error::stdout(&error))?;
-        note(&submission::remark(id, &found));
+        context.note(&submission::remark(id, &found));
     }
     Ok(())
 }
 
-/// What is to be said beside the score of a partial run.
-pub fn partial_remark(id: i64, run: &crate::model::Run) -> Option<String> {
+/// The remark on the score of a partial run.
+pub(crate) fn partial_remark(id: i64, run: &Run) -> Option<String> {
     run.is_partial().then(|| {
         format!(
             "run {id} is partial, it has {} of the {} tests: its score is not comparable",

@@ -1,113 +1,111 @@
 //! From captures into the store: what `add` and `record` share.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 
+use super::words::{known, with_quant};
 use crate::capture::{Capture, Found, Link, Options};
 use crate::formats::Document;
-use crate::model::{Environment, Run, Source, Text};
+use crate::model::{Environment, Run, Source};
 use crate::store::{Added, Location, Store, Stored};
 use crate::submit::Site;
-use base::{Error, Result};
-use base::{Spool, Stderr, Stdout, note, printable};
+use base::{Error, ExitStatus, Result, Spool, Stderr, Stdout, note, printable};
 
 /// The most runs that one transaction stores, and the most bytes of their captures.
 const BATCH: usize = 2048;
 const BATCH_BYTES: usize = 16 << 20;
 
-/// With which every SQLite file begins.
+/// The beginning of every SQLite file.
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
-/// Where it is told what was stored.
-pub enum Messages<'a> {
-    /// It is what the command prints.
+/// Where the lines about runs are printed.
+pub(crate) enum Messages<'a> {
+    /// They are what the command prints.
     Stdout(&'a mut Stdout),
-    /// Standard output belongs to somebody else.
+    /// Standard output has the output of a program.
     Stderr,
 }
 
-/// Stores the runs of captures, and tells what became of each.
-#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub struct Adder<'a> {
-    /// Labels the runs, new or not.
-    pub tag: Option<&'a str>,
-    /// Says what would be stored, and stores nothing.
-    pub dry_run: bool,
-    /// Takes the finished tests of a run that is cut off.
-    pub partial: bool,
+/// What is done with the runs.
+#[derive(Default)]
+pub(crate) struct Adding<'a> {
+    /// A label for the runs, new or not.
+    pub(crate) tag: Option<&'a str>,
+    /// Whether to print what would be stored, and store nothing.
+    pub(crate) dry_run: bool,
+    /// Whether to take the finished tests of a run that is cut off.
+    pub(crate) partial: bool,
     /// What is filled in where a capture lacks it.
-    pub machine: Environment,
+    pub(crate) machine: Environment,
+}
+
+/// Stores the runs of captures, and prints a line for each.
+pub(crate) struct Adder<'a> {
+    /// The runs that were found and are in the store now, new or not.
+    pub(crate) found: Vec<i64>,
     location: &'a Location,
-    out: Messages<'a>,
+    messages: Messages<'a>,
+    options: Adding<'a>,
     store: Option<Store>,
     batch: Vec<Run>,
     batch_bytes: usize,
-    /// The runs that were found, new or not.
-    found: Vec<i64>,
     failed: bool,
-    /// Whether somebody still reads what we print.
-    heard: bool,
+    is_pipe_closed: bool,
 }
 
 impl<'a> Adder<'a> {
-    pub fn new(location: &'a Location, out: Messages<'a>) -> Self {
+    pub(crate) fn new(location: &'a Location, messages: Messages<'a>, options: Adding<'a>) -> Self {
         Self {
-            tag: None,
-            dry_run: false,
-            partial: false,
-            machine: Environment::default(),
+            found: Vec::new(),
             location,
-            out,
+            messages,
+            options,
             store: None,
             batch: Vec::new(),
             batch_bytes: 0,
-            found: Vec::new(),
             failed: false,
-            heard: true,
+            is_pipe_closed: false,
         }
     }
 
-    /// The runs that are in the store now, new or not.
-    pub fn found(&self) -> &[i64] {
-        &self.found
-    }
-
-    /// Stores what is left. An error if anything was complained of.
-    pub fn finish(mut self) -> Result<()> {
+    /// Stores what is left. A failure if an error was printed.
+    pub(crate) fn finish(&mut self) -> Result<ExitStatus> {
         self.flush()?;
-        if self.failed {
-            Err(Error::reported())
+        Ok(if self.failed {
+            ExitStatus::Failure
         } else {
-            Ok(())
-        }
+            ExitStatus::Success
+        })
     }
 
-    /// Stores the runs of what was spooled. Where anything of it does not get into the store, the
-    /// text stays as a file, and the error names it.
-    pub fn finish_with(&mut self, mut spool: Spool, name: &str) -> Result<()> {
-        let stored = match spool.read() {
-            Ok(text) => self.add_capture(name, text, None),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = stored.and_then(|()| self.flush()) {
-            self.complain(&error);
+    /// Stores the runs in the spooled text. If any of it cannot be stored, the text is kept as a
+    /// file, and an error names it.
+    pub(crate) fn finish_with(&mut self, mut spool: Spool, name: &str) -> ExitStatus {
+        let stored = spool
+            .read()
+            .and_then(|text| self.add_capture(name, text, None))
+            .and_then(|()| self.finish());
+        match stored {
+            Ok(ExitStatus::Success) => return ExitStatus::Success,
+            Ok(_) => {}
+            Err(error) => self.print_error(&error),
         }
-        if !self.failed {
-            return Ok(());
-        }
-        match spool.keep()? {
-            None => Err(Error::reported()),
-            Some(path) => {
+        match spool.keep() {
+            Ok(None) => {}
+            Ok(Some(path)) => {
                 let path = path.display();
-                Err(Error::new("the output was saved", &path)
-                    .hint(format!("'localstore add {path}' reads it again")))
+                let error = Error::new("the output was saved", &path)
+                    .hint(format!("'localstore add {path}' reads it again"));
+                self.print_error(&error);
             }
+            Err(error) => self.print_error(&error),
         }
+        ExitStatus::Failure
     }
 
-    /// Adds what the capture holds. One that is still growing tells whether there is more to be read
-    /// at once: if not, what was found is stored before it is waited for.
-    pub fn add_capture(
+    /// Adds the runs in a capture. For one that is still growing, `growing` returns whether more can
+    /// be read without waiting: if not, what was found is stored first.
+    pub(crate) fn add_capture(
         &mut self,
         name: &str,
         mut input: impl Read,
@@ -116,19 +114,19 @@ impl<'a> Adder<'a> {
         let mut head = Vec::new();
         let limit = SQLITE.len() as u64;
         if let Err(error) = input.by_ref().take(limit).read_to_end(&mut head) {
-            self.complain(&Error::file(Path::new(name), &error));
+            self.print_error(&Error::file(Path::new(name), &error));
             return Ok(());
         }
         if head == SQLITE {
             let why = "this is a SQLite database, not a capture";
             let hint = "'localstore merge FILE' takes over the runs of another store";
-            self.complain(&Error::new(name, why).hint(hint));
+            self.print_error(&Error::new(name, why).hint(hint));
             return Ok(());
         }
         let input = head.as_slice().chain(input);
         let options = Options {
             live: growing.is_some(),
-            partial: self.partial,
+            partial: self.options.partial,
         };
         let mut capture = Capture::new(input, options);
         let mut linked = false;
@@ -148,21 +146,21 @@ impl<'a> Adder<'a> {
                 }
                 Some(Ok(Found::Bad { line, why })) => {
                     linked = false;
-                    self.complain(&Error::new(format_args!("{name}:{line}"), why));
+                    self.print_error(&Error::new(format_args!("{name}:{line}"), why));
                 }
                 Some(Err(error)) => {
-                    self.complain(&Error::file(Path::new(name), &error));
+                    self.print_error(&Error::file(Path::new(name), &error));
                     return Ok(());
                 }
             }
         }
     }
 
-    /// Notes where the result of the run before is shown.
+    /// Records the link to the result of the previous run.
     fn link(&mut self, link: &Link) -> Result<()> {
         self.flush()?;
         match (self.found.last(), &mut self.store) {
-            (Some(&run), Some(store)) if !self.dry_run => {
+            (Some(&run), Some(store)) if !self.options.dry_run => {
                 let site = Site::of_link(&link.url, link.id);
                 let site = site.as_ref().map(Site::as_str);
                 store.set_submitted(run, link.id, &link.url, site).map(drop)
@@ -173,20 +171,16 @@ impl<'a> Adder<'a> {
 
     fn take(&mut self, name: &str, document: Document) -> Result<()> {
         if !document.unknown.is_empty() {
+            let count = document.unknown.len();
             let mut names = document.unknown;
-            let count = names.len();
             names.sort_unstable();
             names.dedup();
             let names = names.join(", ");
-            tracing::info!(
-                "{}",
-                printable(&format!(
-                    "{name}: passed over {count} unknown fields: {names}"
-                ))
-            );
+            let line = format!("{name}: passed over {count} unknown fields: {names}");
+            tracing::info!("{}", printable(&line));
         }
         let mut run = document.run;
-        run.environment.complete(&self.machine);
+        run.environment.complete(&self.options.machine);
         self.batch.push(run);
         self.batch_bytes += document.length;
         if self.batch.len() >= BATCH || self.batch_bytes >= BATCH_BYTES {
@@ -195,99 +189,90 @@ impl<'a> Adder<'a> {
         Ok(())
     }
 
-    pub fn complain(&mut self, error: &Error) {
+    /// Prints an error; the other runs are stored.
+    pub(crate) fn print_error(&mut self, error: &Error) {
         self.failed = true;
-        if let Some(lines) = error.lines() {
-            Stderr::print(&lines);
-        }
+        Stderr::error(error);
     }
 
-    /// Stores what was found, then says so.
+    /// Stores what was found, then prints it.
     fn flush(&mut self) -> Result<()> {
         let runs = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
         if runs.is_empty() {
             return Ok(());
         }
-        if self.dry_run {
-            return self.preview(&runs);
-        }
+        let lines = if self.options.dry_run {
+            self.preview(&runs)?
+        } else {
+            self.add(&runs)?
+        };
+        self.flush_messages(&lines)
+    }
+
+    fn add(&mut self, runs: &[Run]) -> Result<Vec<String>> {
         let store = match &mut self.store {
             Some(store) => store,
             none => none.insert(Store::open(self.location)?),
         };
-        let added = store.add(&runs, self.tag)?;
+        let added = store.add(runs, self.options.tag)?;
+        let mut lines = Vec::with_capacity(runs.len());
         for (run, Added { id, stored }) in runs.iter().zip(added) {
-            let what = match (&self.store, stored) {
-                // The store knows it better than this capture may.
-                (Some(store), Stored::Completed | Stored::Already) => describe(&store.run(id)?),
-                _ => describe(run),
-            };
             self.found.push(id);
-            self.say(&match stored {
-                Stored::New => format!("run {id}: {what}"),
-                Stored::Completed => format!("run {id}, completed: {what}"),
-                Stored::Already => format!("already stored as run {id}: {what}"),
-            })?;
+            lines.push(match stored {
+                Stored::New => format!("run {id}: {}", describe(run)),
+                // The store may have more of it than this capture.
+                Stored::Completed => format!("run {id}, completed: {}", describe(&store.run(id)?)),
+                Stored::Already => {
+                    format!("already stored as run {id}: {}", describe(&store.run(id)?))
+                }
+            });
         }
-        self.say_all()
+        Ok(lines)
     }
 
-    fn preview(&mut self, runs: &[Run]) -> Result<()> {
+    fn preview(&mut self, runs: &[Run]) -> Result<Vec<String>> {
         if self.store.is_none() && self.location.path.exists() {
             self.store = Some(Store::open_readonly(self.location)?);
         }
-        for run in runs {
+        let line = |run: &Run| {
             let (id, stored) = match &self.store {
                 Some(store) => store.lookup(run)?,
                 None => (None, Stored::New),
             };
             let id = id.unwrap_or_default();
-            let what = describe(run);
-            self.say(&match stored {
-                Stored::New => format!("would store: {what}"),
-                Stored::Completed => format!("would complete run {id}: {what}"),
-                Stored::Already => format!("already stored as run {id}: {what}"),
-            })?;
-        }
-        self.say_all()
+            let run = describe(run);
+            Ok(match stored {
+                Stored::New => format!("would store: {run}"),
+                Stored::Completed => format!("would complete run {id}: {run}"),
+                Stored::Already => format!("already stored as run {id}: {run}"),
+            })
+        };
+        runs.iter().map(line).collect()
     }
 
-    /// Prints a line. Where nobody listens any more, storing goes on.
-    fn say(&mut self, line: &str) -> Result<()> {
-        if !self.heard {
-            return Ok(());
-        }
-        let said = match &mut self.out {
-            Messages::Stdout(out) => out.write_all(format!("{}\n", printable(line)).as_bytes()),
-            Messages::Stderr => {
-                note(line);
-                Ok(())
+    /// Prints the lines and flushes them. After a closed pipe, storing goes on.
+    fn flush_messages(&mut self, lines: &[String]) -> Result<()> {
+        match &mut self.messages {
+            Messages::Stderr => lines.iter().for_each(|line| note(line)),
+            Messages::Stdout(_) if self.is_pipe_closed => {}
+            Messages::Stdout(out) => {
+                let mut lines = lines.iter().map(|line| printable(line));
+                let printed = lines
+                    .try_for_each(|line| writeln!(out, "{line}"))
+                    .and_then(|()| out.flush());
+                match printed.map_err(Error::from) {
+                    Err(error) if error.is_closed_pipe() => self.is_pipe_closed = true,
+                    printed => return printed,
+                }
             }
-        };
-        self.listen(said)
-    }
-
-    fn say_all(&mut self) -> Result<()> {
-        let said = match &mut self.out {
-            Messages::Stdout(out) => out.flush(),
-            Messages::Stderr => Ok(()),
-        };
-        self.listen(said)
-    }
-
-    fn listen(&mut self, said: io::Result<()>) -> Result<()> {
-        match said.map_err(|error| Error::stdout(&error)) {
-            Err(error) if error.is_closed_pipe() => self.heard = false,
-            Err(error) => return Err(error),
-            Ok(()) => {}
         }
         Ok(())
     }
 }
 
 /// A store that cannot be opened is better found before the benchmark than after it.
-pub fn check_store(location: &Location) -> Result<()> {
+pub(crate) fn check_store(location: &Location) -> Result<()> {
     if location.path.exists() {
         Store::open_readonly(location)?;
     }
@@ -295,16 +280,12 @@ pub fn check_store(location: &Location) -> Result<()> {
 }
 
 /// The run in a line: model, accelerator, score.
-pub fn describe(run: &Run) -> String {
-    let or_unknown = |text: Option<&Text>, what: &str| {
-        text.map_or_else(|| format!("unknown {what}"), Text::to_string)
-    };
+pub(crate) fn describe(run: &Run) -> String {
     let model = run.model();
-    let name = or_unknown(model.and_then(|model| model.model_name.as_ref()), "model");
-    let quant = model
-        .and_then(|model| model.model_quant_str.as_ref())
-        .map_or_else(String::new, |quant| format!(" - {quant}"));
-    let accelerator = or_unknown(run.environment.accelerator.name.as_ref(), "accelerator");
+    let name = model.and_then(|model| model.model_name.clone());
+    let quant = model.and_then(|model| model.model_quant_str.as_ref());
+    let model = with_quant(&known(&name, "model"), quant);
+    let accelerator = known(&run.environment.accelerator.name, "accelerator");
     let score = run.summary().listed_score();
     let rounded = if run.source == Source::Console {
         ", rounded values"
@@ -317,5 +298,5 @@ pub fn describe(run: &Run) -> String {
     } else {
         String::new()
     };
-    format!("{name}{quant}, {accelerator}, score {score}{rounded}{partial}")
+    format!("{model}, {accelerator}, score {score}{rounded}{partial}")
 }

@@ -4,7 +4,7 @@ use super::Context;
 use super::sending::{Orders, Sending, refusal, remark_zeros, send};
 use crate::store::Store;
 use crate::submit::{Payload, Site, violations};
-use base::{Error, Result};
+use base::{ExitStatus, Result};
 use base::{Stderr, Stdout, note};
 
 /// Send runs to LocalScore, where they are public
@@ -39,7 +39,7 @@ pub struct Args {
     sending: Sending,
 }
 
-pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_readonly(&context.location)?;
     let ids = if args.pending {
         waiting(&args.sending.site()?, &store)?
@@ -49,10 +49,11 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
         super::each_once(&store, &args.runs)?
     };
     if args.dry_run {
-        return print_payloads(&ids, &store, &mut context.out);
+        print_payloads(&ids, &store, &mut context.out)?;
+        return Ok(ExitStatus::Success);
     }
     if ids.is_empty() {
-        return Ok(());
+        return Ok(ExitStatus::Success);
     }
     drop(store);
     let target = args.sending.target()?;
@@ -95,15 +96,15 @@ fn print_payloads(ids: &[i64], store: &Store, out: &mut Stdout) -> Result<()> {
         let payload = Payload::of(&run);
         // As the C tool sends it: without a newline at its end.
         let before = if index > 0 { "\n" } else { "" };
-        write!(out, "{before}{}", payload.text()).map_err(|error| Error::stdout(&error))?;
+        write!(out, "{before}{}", payload.text())?;
         remark_zeros(id, &payload);
         let what = format!("run {id} would not be sent");
         if let Some(error) = refusal(&what, &violations(&payload.json), run.source) {
-            Stderr::print(&error.lines().unwrap_or_default());
+            Stderr::error(&error);
         }
     }
     if out.is_terminal() && !ids.is_empty() {
-        writeln!(out).map_err(|error| Error::stdout(&error))?;
+        writeln!(out)?;
     }
     Ok(())
 }

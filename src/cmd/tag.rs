@@ -2,18 +2,17 @@ use std::io::Write;
 
 use super::Context;
 use crate::store::Store;
-use base::printable;
-use base::{Error, Result};
+use base::{Result, printable};
 
 /// Label runs
 ///
-/// A tag can be on many runs. Where a run is asked for, it means the one added last of those that
-/// have it.
+/// Many runs can have the same tag. As the name of a run, a tag means the run added last that has
+/// it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore tag baseline
   localstore tag driver-580 12 13 14")]
-pub struct Args {
+pub(crate) struct Args {
     /// The label
     tag: String,
     /// Ids, 'last', 'last~N' or tags
@@ -21,36 +20,36 @@ pub struct Args {
     runs: Vec<String>,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
-    let names = Names::of(&args.tag, &args.runs);
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let Names { tag, runs } = Names::of(&args.tag, &args.runs);
     // A wrong name is found before anything is opened for writing.
     let store = Store::open_readonly(&context.location)?;
-    let ids = names
-        .runs
-        .iter()
-        .map(|name| store.resolve(name))
-        .collect::<Result<Vec<_>>>()?;
+    let ids = resolve_all(&store, &runs)?;
     drop(store);
-    Store::open(&context.location)?.tag(names.tag, &ids)?;
+    Store::open(&context.location)?.tag(tag, &ids)?;
     for id in ids {
-        let tag = printable(names.tag);
-        writeln!(context.out, "run {id}: {tag}").map_err(|e| Error::stdout(&e))?;
+        writeln!(context.out, "run {id}: {}", printable(tag))?;
     }
     Ok(())
 }
 
-/// Which of the names is the tag. It comes first; but `last` or a number can be no tag, so who
-/// writes `tag RUN TAG` is understood as well.
-pub struct Names<'a> {
+/// The ids of these runs.
+pub(crate) fn resolve_all(store: &Store, names: &[&str]) -> Result<Vec<i64>> {
+    names.iter().map(|name| store.resolve(name)).collect()
+}
+
+/// A tag and runs. The tag comes first; but since `last` or a number cannot be a tag, `tag RUN TAG`
+/// is understood as well.
+pub(crate) struct Names<'a> {
     /// The tag.
-    pub tag: &'a str,
+    pub(crate) tag: &'a str,
     /// The runs.
-    pub runs: Vec<&'a str>,
+    pub(crate) runs: Vec<&'a str>,
 }
 
 impl<'a> Names<'a> {
-    /// Sorts the names out.
-    pub fn of(first: &'a str, rest: &'a [String]) -> Self {
+    /// Finds the tag among the names.
+    pub(crate) fn of(first: &'a str, rest: &'a [String]) -> Self {
         let mut runs: Vec<&str> = rest.iter().map(String::as_str).collect();
         if is_run(first)
             && let Some(&last) = runs.last()

@@ -1,17 +1,16 @@
 use std::io::Write;
 
 use super::Context;
-use super::tag::Names;
+use super::tag::{Names, resolve_all};
 use crate::store::Store;
-use base::printable;
-use base::{Error, Result};
+use base::{Error, Result, printable};
 
-/// Take a label off runs
+/// Remove a label from runs
 ///
-/// Without RUN, off every run that has it.
+/// Without RUN, from every run that has it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore untag baseline 12")]
-pub struct Args {
+pub(crate) struct Args {
     /// The label
     tag: String,
     /// Ids, 'last', 'last~N' or tags
@@ -19,29 +18,23 @@ pub struct Args {
     runs: Vec<String>,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let Names { tag, runs } = Names::of(&args.tag, &args.runs);
     let store = Store::open_readonly(&context.location)?;
-    let tagged = store.tagged(tag)?;
-    let ids = if runs.is_empty() {
-        tagged.clone()
-    } else {
-        runs.iter()
-            .map(|name| store.resolve(name))
-            .collect::<Result<Vec<_>>>()?
-    };
+    let mut ids = store.tagged(tag)?;
+    if !runs.is_empty() {
+        let mut named = resolve_all(&store, &runs)?;
+        named.retain(|id| ids.contains(id));
+        ids = named;
+    }
     drop(store);
-    let ids: Vec<i64> = ids.into_iter().filter(|id| tagged.contains(id)).collect();
     if ids.is_empty() {
-        return Err(Error::new(
-            format_args!("tag '{tag}'"),
-            "no such run has it",
-        ));
+        let what = format_args!("tag '{tag}'");
+        return Err(Error::new(what, "no such run has it"));
     }
     Store::open(&context.location)?.untag(tag, &ids)?;
-    let tag = printable(tag);
     for id in ids {
-        writeln!(context.out, "run {id}: no longer {tag}").map_err(|e| Error::stdout(&e))?;
+        writeln!(context.out, "run {id}: no longer {}", printable(tag))?;
     }
     Ok(())
 }

@@ -2,15 +2,13 @@
 
 use std::fmt::Write as _;
 
-use clap::CommandFactory;
-
 use crate::bench::{Bench, store};
 use crate::sandbox::{Sandbox, fixture};
 
 #[test]
 fn a_wrong_argument_is_named_as_by_the_c_tool() {
     let sandbox = Sandbox::new();
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["--frob"], "invalid parameter for: --frob"),
         (&["frob"], "invalid parameter for: frob"),
         (&["list", "--fr_ob"], "invalid parameter for: --fr-ob"),
@@ -27,6 +25,7 @@ fn a_wrong_argument_is_named_as_by_the_c_tool() {
             "invalid parameter for: --since",
         ),
         (&["show", "1", "2"], "invalid parameter for: 2"),
+        (&["show", "1", "a_b"], "invalid parameter for: a_b"),
         (&["rm"], "missing parameter: RUN"),
         (&[], "missing command"),
     ];
@@ -98,7 +97,7 @@ fn help_and_version_go_to_stdout() {
 #[test]
 fn every_command_has_an_example() {
     let sandbox = Sandbox::new();
-    for command in localstore::Cli::command().get_subcommands() {
+    for command in localstore::command().get_subcommands() {
         let help = sandbox.run([command.get_name(), "--help"]).text();
         assert!(help.contains("Example"), "{}", command.get_name());
         assert!(
@@ -126,7 +125,7 @@ fn the_reference_of_commands_is_what_help_says() {
         );
     };
     section("localstore", &["--help"]);
-    for command in localstore::Cli::command().get_subcommands() {
+    for command in localstore::command().get_subcommands() {
         let name = command.get_name();
         section(&format!("localstore {name}"), &[name, "--help"]);
         for inner in command.get_subcommands() {

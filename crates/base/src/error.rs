@@ -1,10 +1,13 @@
-//! The error type, the exit codes and the one printer of errors.
+//! The error type, the exit status of commands and the texts of I/O errors.
 //!
 //! An error is one line, `WHAT: WHY`, and where there is something to do, a hint.
 
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::process::ExitCode;
+
+use crate::text::printable;
 
 /// Result of everything that can fail here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -18,17 +21,34 @@ pub struct Error {
     kind: Kind,
 }
 
-/// What the caller may want to tell apart.
+/// What the caller may have to distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// Anything that ends the command with exit code 1.
     Failure,
-    /// The same, but all that there is to say has been said.
-    Reported,
-    /// A program that we ran failed with this exit code, and has said so itself.
-    Exit(u8),
-    /// The reader of our output has gone: nobody is left to tell.
+    /// The reader of our output has closed the pipe.
     ClosedPipe,
+}
+
+/// How a command ended that had no error, or has printed each of them itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// All went well.
+    Success,
+    /// Something did not, and has been printed.
+    Failure,
+    /// This exit code, such as that of a program that we ran.
+    Code(u8),
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        match status {
+            ExitStatus::Success => Self::SUCCESS,
+            ExitStatus::Failure => Self::FAILURE,
+            ExitStatus::Code(code) => code.into(),
+        }
+    }
 }
 
 impl Error {
@@ -46,24 +66,6 @@ impl Error {
         }
     }
 
-    /// An error whose parts have each been printed already.
-    #[must_use]
-    pub fn reported() -> Self {
-        Self {
-            kind: Kind::Reported,
-            ..Self::plain("")
-        }
-    }
-
-    /// The failure of a program that we ran, whose exit code becomes ours.
-    #[must_use]
-    pub fn exit(code: u8) -> Self {
-        Self {
-            kind: Kind::Exit(code),
-            ..Self::plain("")
-        }
-    }
-
     /// A wrong argument, in the words of the C tool.
     pub fn invalid_parameter(argument: impl fmt::Display) -> Self {
         Self::new("invalid parameter for", argument)
@@ -72,28 +74,17 @@ impl Error {
     /// A failure to read or write the file at `path`.
     #[must_use]
     pub fn file(path: &Path, error: &io::Error) -> Self {
-        Self::new(path.display(), Reason(error))
+        Self::new(path.display(), reason(error))
     }
 
     /// A failure to write to standard output.
-    #[must_use]
-    pub fn stdout(error: &io::Error) -> Self {
+    pub(crate) fn stdout(error: &io::Error) -> Self {
         Self {
-            kind: if error.kind() == io::ErrorKind::BrokenPipe {
-                Kind::ClosedPipe
-            } else {
-                Kind::Failure
+            kind: match error.kind() {
+                io::ErrorKind::BrokenPipe => Kind::ClosedPipe,
+                _ => Kind::Failure,
             },
-            ..Self::new("standard output", Reason(error))
-        }
-    }
-
-    /// A failure of the csv writer on standard output: a closed pipe is hidden in it.
-    #[must_use]
-    pub fn csv(error: csv::Error) -> Self {
-        match error.into_kind() {
-            csv::ErrorKind::Io(error) => Self::stdout(&error),
-            kind => Self::new("standard output", format!("{kind:?}")),
+            ..Self::new("standard output", reason(error))
         }
     }
 
@@ -104,63 +95,57 @@ impl Error {
         self
     }
 
-    /// Whether the reader of our output has gone.
+    /// Whether the reader of our output has closed it.
     #[must_use]
     pub fn is_closed_pipe(&self) -> bool {
         self.kind == Kind::ClosedPipe
     }
 
-    /// The exit code: 1 for any failure, as in the C tool; that of a program that we ran; 0 if only
-    /// the reader has gone.
+    /// The lines for stderr.
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self.kind {
-            Kind::Failure | Kind::Reported => 1,
-            Kind::Exit(code) => code,
-            Kind::ClosedPipe => 0,
+    pub fn lines(&self) -> String {
+        let message = printable(&self.message);
+        match &self.hint {
+            None => format!("localstore: {message}\n"),
+            Some(hint) => format!("localstore: {message}\nhint: {}\n", printable(hint)),
         }
     }
+}
 
-    /// The lines for stderr; `None` if there is nothing to say.
-    #[must_use]
-    pub fn lines(&self) -> Option<String> {
-        if self.kind != Kind::Failure {
-            return None;
+/// The errors of [`Stdout`](crate::Stdout) and of the files that we write hold ours, which comes out
+/// as it was, also from behind the writers of csv and JSON.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        error
+            .downcast::<Self>()
+            .unwrap_or_else(|error| Self::plain(reason(&error)))
+    }
+}
+
+impl From<csv::Error> for Error {
+    fn from(error: csv::Error) -> Self {
+        match error.into_kind() {
+            csv::ErrorKind::Io(error) => error.into(),
+            kind => Self::plain(format!("{kind:?}")),
         }
-        let mut lines = format!("localstore: {}\n", one_line(&self.message));
-        if let Some(hint) = &self.hint {
-            lines.push_str("hint: ");
-            lines.push_str(&one_line(hint));
-            lines.push('\n');
-        }
-        Some(lines)
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        io::Error::from(error).into()
     }
 }
 
 /// An I/O error in plain words, without the number of the system's error.
-struct Reason<'a>(&'a io::Error);
-
-impl fmt::Display for Reason<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.to_string();
-        let text = text.split(" (os error").next().unwrap_or_default();
-        let mut chars = text.chars();
-        if let Some(first) = chars.next() {
-            write!(f, "{}{}", first.to_lowercase(), chars.as_str())?;
-        }
-        Ok(())
-    }
-}
-
-/// An I/O error in plain words, for a longer message.
 #[must_use]
 pub fn reason(error: &io::Error) -> String {
-    Reason(error).to_string()
-}
-
-/// The text with every control character escaped: an error quotes names that came from outside.
-fn one_line(text: &str) -> String {
-    crate::text::printable(text).into_owned()
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(chars).collect()
+    })
 }
 
 #[cfg(test)]
@@ -171,7 +156,7 @@ mod tests {
     fn an_io_error_reads_without_its_number() {
         let error = Error::file(Path::new("x.json"), &io::Error::from_raw_os_error(2));
         assert_eq!(
-            error.lines().unwrap(),
+            error.lines(),
             "localstore: x.json: no such file or directory\n"
         );
     }
@@ -179,6 +164,18 @@ mod tests {
     #[test]
     fn control_characters_of_a_name_are_shown_not_sent() {
         let error = Error::new("a\x1b[2J\nb", "bad");
-        assert_eq!(error.lines().unwrap(), "localstore: a\\x1b[2J\\nb: bad\n");
+        assert_eq!(error.lines(), "localstore: a\\x1b[2J\\nb: bad\n");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_found_behind_the_writers() {
+        let closed = || {
+            let error = io::Error::from(io::ErrorKind::BrokenPipe);
+            io::Error::new(error.kind(), Error::stdout(&error))
+        };
+        assert!(Error::from(closed()).is_closed_pipe());
+        assert!(Error::from(csv::Error::from(closed())).is_closed_pipe());
+        assert!(Error::from(serde_json::Error::io(closed())).is_closed_pipe());
+        assert!(!Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).is_closed_pipe());
     }
 }

@@ -16,7 +16,7 @@ pub fn write_atomically(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
-    let failed = |error: &io::Error| Error::file(path, error);
+    let failed = |error: io::Error| Error::file(path, &error);
     // A link stays, and what it points to is replaced.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let old = std::fs::metadata(&target).ok();
@@ -31,18 +31,15 @@ pub fn write_atomically(
     }
     let mut builder = builder();
     permissions_of_a_new_file(&mut builder);
-    let mut file = beside(&target, &builder).map_err(|e| failed(&e))?;
+    let mut file = builder.tempfile_in(folder_of(&target)).map_err(failed)?;
     if let Some(old) = old {
         file.as_file()
             .set_permissions(old.permissions())
-            .map_err(|e| failed(&e))?;
+            .map_err(failed)?;
     }
 
-    let mut writer = BufWriter::with_capacity(64 * 1024, file.as_file_mut());
-    fill(&mut writer)?;
-    writer.flush().map_err(|e| failed(&e))?;
-    drop(writer);
-    persist(file, &target, Existing::Replace).map_err(|e| failed(&e))
+    fill_buffered(path, file.as_file_mut(), fill)?;
+    persist(file, &target, Existing::Replace).map_err(failed)
 }
 
 /// What becomes of a file that is there already.
@@ -54,26 +51,26 @@ pub enum Existing {
     Replace,
 }
 
-/// As [`write_atomically`], for who needs a file by its name: `fill` gets the path of the temporary
-/// one, which only its user may read, and so it stays.
+/// As [`write_atomically`], where the file is needed by name: `fill` gets the path of the temporary
+/// file, which only its user may read, also after it has its name.
 pub fn replace_atomically(
     path: &Path,
     existing: Existing,
     fill: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<()> {
-    let failed = |error: &io::Error| Error::file(path, error);
+    let failed = |error: io::Error| Error::file(path, &error);
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     match std::fs::metadata(&target) {
         Ok(old) if old.is_dir() => return Err(Error::new(path.display(), "is a directory")),
-        Ok(old) if !old.is_file() => return Err(Error::new(path.display(), "is no file")),
+        Ok(old) if !old.is_file() => return Err(Error::new(path.display(), "is not a file")),
         Ok(_) if existing == Existing::Keep => {
-            return Err(failed(&io::ErrorKind::AlreadyExists.into()));
+            return Err(failed(io::ErrorKind::AlreadyExists.into()));
         }
         _ => {}
     }
-    let file = beside(&target, &builder()).map_err(|e| failed(&e))?;
+    let file = builder().tempfile_in(folder_of(&target)).map_err(failed)?;
     fill(file.path())?;
-    persist(file, &target, existing).map_err(|e| failed(&e))
+    persist(file, &target, existing).map_err(failed)
 }
 
 fn builder() -> tempfile::Builder<'static, 'static> {
@@ -89,11 +86,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn beside(path: &Path, builder: &tempfile::Builder<'_, '_>) -> io::Result<NamedTempFile> {
-    builder.tempfile_in(folder_of(path))
-}
-
-/// Gives the file its name once it is safe, and makes the name safe.
+/// Renames the file once it is on the disk, and makes the rename durable.
 fn persist(file: NamedTempFile, path: &Path, existing: Existing) -> io::Result<()> {
     file.as_file().sync_all()?;
     match existing {
@@ -104,11 +97,37 @@ fn persist(file: NamedTempFile, path: &Path, existing: Existing) -> io::Result<(
 }
 
 fn write_through(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let failed = |error: &io::Error| Error::file(path, error);
     let file = std::fs::OpenOptions::new().write(true).open(path);
-    let mut writer = BufWriter::new(file.map_err(|e| failed(&e))?);
+    let mut file = file.map_err(|error| Error::file(path, &error))?;
+    fill_buffered(path, &mut file, fill)
+}
+
+fn fill_buffered(
+    path: &Path,
+    file: &mut std::fs::File,
+    fill: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
+    let mut writer = BufWriter::with_capacity(64 * 1024, Named { file, path });
     fill(&mut writer)?;
-    writer.flush().map_err(|e| failed(&e))
+    Ok(writer.flush()?)
+}
+
+/// A file whose errors name it.
+struct Named<'a> {
+    file: &'a mut std::fs::File,
+    path: &'a Path,
+}
+
+impl Write for Named<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes);
+        written.map_err(|error| io::Error::new(error.kind(), Error::file(self.path, &error)))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        // A file has no buffer of its own.
+        Ok(())
+    }
 }
 
 /// A temporary file is private; this one becomes an ordinary one, less the umask.

@@ -1,8 +1,13 @@
-//! The ground that every room stands on: errors, the two streams, tables, files, processes.
+//! The ground that every room stands on: errors, the two streams, tables and rows, numbers and
+//! times, files, processes.
 
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
+pub mod number;
 pub mod process;
+pub mod rows;
+pub mod time;
 
 mod error;
 mod file;
@@ -12,12 +17,13 @@ mod table;
 mod tee;
 mod text;
 
-pub use error::{Error, Result, reason};
+pub use error::{Error, ExitStatus, Result, reason};
 pub use file::{Existing, replace_atomically, write_atomically};
 pub use progress::Progress;
+pub use rows::RowFormat;
 #[cfg(unix)]
 pub use streams::look_whether_stdout_is_closed;
 pub use streams::{Stderr, Stdout, color_wanted, note};
-pub use table::{Column, Table, WIDEST, markdown, shortened};
+pub use table::{Column, ColumnOf, Markup, Table, WIDEST, markdown, shortened};
 pub use tee::{Spool, Tee};
-pub use text::{printable, printable_bytes};
+pub use text::printable;

@@ -1,4 +1,4 @@
-//! A bar that shows how far long work has come: on stderr, and only where that is a terminal.
+//! A progress bar on stderr, only where that is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -18,12 +18,12 @@ impl Progress {
         Self(bar)
     }
 
-    /// So many steps are done.
+    /// Sets how many steps are done.
     pub fn set(&self, done: u64) {
         self.0.set_position(done);
     }
 
-    /// So many steps are done, of so many.
+    /// Sets how many steps are done, and of how many.
     pub fn set_of(&self, done: u64, total: u64) {
         self.0.set_length(total);
         self.set(done);

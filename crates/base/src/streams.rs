@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
-use crate::text::{printable, printable_bytes};
+use crate::text::printable;
 
 /// Whether colour is wanted, by the C tool's rule: unless `NO_COLOR` is set to something that is
 /// neither empty nor begins with `0`.
@@ -19,7 +19,7 @@ pub fn color_wanted() -> bool {
 /// Whether the program was started without a standard output.
 static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Looks whether there is a standard output; to be called before Rust opens another file in its
+/// Checks whether there is a standard output; to be called before Rust opens another file in its
 /// place.
 #[cfg(unix)]
 pub extern "C" fn look_whether_stdout_is_closed() {
@@ -40,12 +40,12 @@ pub struct Stdout {
     inner: io::BufWriter<io::StdoutLock<'static>>,
     is_terminal: bool,
     line: Vec<u8>,
-    /// Whether passing output on has failed, of which the caller knows.
+    /// Whether passing output on has failed; the caller has the error.
     lost: bool,
 }
 
 impl Stdout {
-    /// Takes standard output.
+    /// Locks standard output.
     #[must_use]
     pub fn lock() -> Self {
         let stdout = io::stdout();
@@ -82,12 +82,12 @@ impl Stdout {
     }
 
     /// Passes on what another program prints: every byte as it is, and at once.
-    pub fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub fn pass(&mut self, bytes: &[u8]) -> Result<()> {
         let passed = check_open()
             .and_then(|()| self.inner.write_all(bytes))
             .and_then(|()| self.inner.flush());
         self.lost = passed.is_err();
-        passed
+        passed.map_err(|error| Error::stdout(&error))
     }
 
     /// Writes everything out; to be called at the end, for a drop cannot report an error.
@@ -95,20 +95,10 @@ impl Stdout {
         if self.lost {
             return Ok(());
         }
-        self.flush().map_err(|error| Error::stdout(&error))
+        Ok(self.flush()?)
     }
 
-    fn end_line(&mut self) -> io::Result<()> {
-        if !self.line.is_empty() {
-            let line = std::mem::take(&mut self.line);
-            self.inner.write_all(printable_bytes(&line).as_bytes())?;
-        }
-        Ok(())
-    }
-}
-
-impl Write for Stdout {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn write_printable(&mut self, bytes: &[u8]) -> io::Result<usize> {
         check_open()?;
         if !self.is_terminal {
             return self.inner.write(bytes);
@@ -126,9 +116,30 @@ impl Write for Stdout {
         Ok(bytes.len())
     }
 
+    fn end_line(&mut self) -> io::Result<()> {
+        if !self.line.is_empty() {
+            let line = std::mem::take(&mut self.line);
+            self.inner
+                .write_all(printable(&String::from_utf8_lossy(&line)).as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// The error that `?` turns into ours.
+fn named(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), Error::stdout(error))
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_printable(bytes).map_err(|error| named(&error))
+    }
+
     fn flush(&mut self) -> io::Result<()> {
-        self.end_line()?;
-        self.inner.flush()
+        self.end_line()
+            .and_then(|()| self.inner.flush())
+            .map_err(|error| named(&error))
     }
 }
 
@@ -136,18 +147,25 @@ impl Write for Stdout {
 pub struct Stderr;
 
 impl Stderr {
-    /// Prints the lines; where even that fails, nobody can be told.
+    /// Prints the lines; a failure is ignored, since there is nowhere to report it.
     pub fn print(lines: &str) {
         let _ = io::stderr().lock().write_all(lines.as_bytes());
     }
 
+    /// Prints an error; not that a reader has closed our output.
+    pub fn error(error: &Error) {
+        if !error.is_closed_pipe() {
+            Self::print(&error.lines());
+        }
+    }
+
     /// As [`Stdout::pass`].
-    pub fn pass(bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn pass(bytes: &[u8]) -> io::Result<()> {
         io::stderr().lock().write_all(bytes)
     }
 }
 
-/// Prints a remark for people on stderr: `localstore: TEXT`.
+/// Prints a note for people on stderr: `localstore: TEXT`.
 pub fn note(text: &str) {
     Stderr::print(&format!("localstore: {}\n", printable(text)));
 }

@@ -18,6 +18,38 @@ pub enum Column {
     Number,
 }
 
+/// What a document for people is written in: plain text for a terminal, or Markdown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Markup {
+    /// Plain text, for a terminal of that width, if there is one.
+    Text(Option<u16>),
+    /// Markdown.
+    Markdown,
+}
+
+impl Markup {
+    /// A line of a list, in which nothing is taken for control characters or markup.
+    #[must_use]
+    pub fn item(self, text: &str) -> String {
+        match self {
+            Self::Text(_) => format!("{}\n", printable(text)),
+            Self::Markdown => format!("- {}\n", markdown(text)),
+        }
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn table(self, table: Table) -> String {
+        match self {
+            Self::Text(width) => table.render(width),
+            Self::Markdown => table.markdown(),
+        }
+    }
+}
+
+/// The head of a column, how it is laid out, and the cell of an item.
+pub type ColumnOf<T> = (&'static str, Column, fn(&T) -> String);
+
 /// A table of text.
 pub struct Table {
     inner: comfy_table::Table,
@@ -36,13 +68,41 @@ const MARKS: usize = 8;
 impl Table {
     /// A table with these columns.
     #[must_use]
-    pub fn new(columns: &[(&str, Column)]) -> Self {
+    pub fn new<S: AsRef<str>>(columns: &[(S, Column)]) -> Self {
         let mut inner = comfy_table::Table::new();
-        inner.set_header(columns.iter().map(|(name, _)| name));
+        inner.set_header(columns.iter().map(|(name, _)| name.as_ref()));
         Self {
             inner,
-            columns: columns.iter().map(|&(_, column)| column).collect(),
+            columns: columns.iter().map(|(_, column)| *column).collect(),
         }
+    }
+
+    /// A table with a row for each item.
+    #[must_use]
+    pub fn of<T>(items: &[T], columns: &[ColumnOf<T>]) -> Self {
+        let heads: Vec<_> = columns
+            .iter()
+            .map(|&(name, kind, _)| (name, kind))
+            .collect();
+        let mut table = Self::new(&heads);
+        for item in items {
+            let cells: Vec<String> = columns.iter().map(|(_, _, cell)| cell(item)).collect();
+            table.row(&cells);
+        }
+        table
+    }
+
+    /// Adds a column behind the others.
+    pub fn column(&mut self, name: &str, kind: Column, cells: impl Iterator<Item = String>) {
+        if let Some(heads) = self.inner.header() {
+            let mut heads = heads.clone();
+            heads.add_cell(name.into());
+            self.inner.set_header(heads);
+        }
+        for (row, cell) in self.inner.row_iter_mut().zip(cells) {
+            row.add_cell(cell.into());
+        }
+        self.columns.push(kind);
     }
 
     /// Adds a row; control characters in it are escaped, and what is very long is cut.

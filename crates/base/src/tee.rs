@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use crate::error::{Error, Result};
 use crate::streams::{Stderr, Stdout};
 
-/// What is held back for the spool beyond this is written where it stands.
+/// More than this is not held back, but spooled where it is.
 const MAX_HELD: usize = 1 << 20;
 
 /// A text on disk, which goes away unless it is kept. It has a name all the while, so that even a
@@ -19,8 +19,8 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Makes the file: in the current folder, where it is found again, else in that for temporary
-    /// files.
+    /// Creates the file in the current folder, where it is easily found, else in the folder for
+    /// temporary files.
     pub fn create() -> Result<Self> {
         let mut builder = tempfile::Builder::new();
         builder.prefix("localstore-output-").suffix(".log");
@@ -41,21 +41,16 @@ impl Spool {
         Ok(self.file.as_file())
     }
 
-    /// Leaves the file where it is, and tells where; `None` if it is empty and was removed.
+    /// Keeps the file and returns its path; `None` if it was empty, and is removed.
     pub fn keep(self) -> Result<Option<PathBuf>> {
         let path = self.file.path().to_owned();
-        let failed = |error: &io::Error| Error::file(&path, error);
-        let length = self
-            .file
-            .as_file()
-            .metadata()
-            .map_err(|e| failed(&e))?
-            .len();
+        let failed = |error: io::Error| Error::file(&path, &error);
+        let length = self.file.as_file().metadata().map_err(failed)?.len();
         if length == 0 {
             return Ok(None);
         }
-        let (file, path) = self.file.keep().map_err(|e| failed(&e.error))?;
-        // As safe as it can be; what cannot be synced is there all the same.
+        let (file, path) = self.file.keep().map_err(|e| failed(e.error))?;
+        // If it cannot be synced, it is there all the same.
         let _ = file.sync_all();
         Ok(Some(path))
     }
@@ -73,18 +68,16 @@ pub struct Tee<'a> {
     line: Vec<u8>,
     /// Whether standard output is at its beginning or after an empty line.
     between: bool,
-    /// What waits of standard error.
+    /// Standard error that waits for an empty line.
     held: Vec<u8>,
-    failures: [Option<io::Error>; 3],
+    /// Why a stream takes nothing more.
+    out_failed: Option<Error>,
+    err_failed: bool,
+    spool_failed: Option<Error>,
 }
 
-/// The places in [`Tee::failures`].
-const STDOUT: usize = 0;
-const STDERR: usize = 1;
-const SPOOL: usize = 2;
-
 impl<'a> Tee<'a> {
-    /// Between these.
+    /// Passes to `out` and to stderr, and into the spool.
     pub fn new(out: &'a mut Stdout, spool: &'a mut Spool) -> Self {
         Self {
             out,
@@ -92,22 +85,24 @@ impl<'a> Tee<'a> {
             line: Vec::new(),
             between: true,
             held: Vec::new(),
-            failures: [None, None, None],
+            out_failed: None,
+            err_failed: false,
+            spool_failed: None,
         }
     }
 
-    /// Takes what came on standard output.
+    /// Passes on a piece of standard output.
     pub fn stdout(&mut self, bytes: &[u8]) {
-        if self.failures[STDOUT].is_none() {
-            self.failures[STDOUT] = self.out.pass(bytes).err();
+        if self.out_failed.is_none() {
+            self.out_failed = self.out.pass(bytes).err();
         }
         self.keep_lines(bytes);
     }
 
-    /// Takes what came on standard error.
+    /// Passes on a piece of standard error.
     pub fn stderr(&mut self, bytes: &[u8]) {
-        if self.failures[STDERR].is_none() {
-            self.failures[STDERR] = Stderr::pass(bytes).err();
+        if !self.err_failed {
+            self.err_failed = Stderr::pass(bytes).is_err();
         }
         self.held.extend_from_slice(bytes);
         if self.line.is_empty() && self.between {
@@ -119,8 +114,8 @@ impl<'a> Tee<'a> {
         }
     }
 
-    /// Ends both streams. The error is that of the spool, else that of standard output; a reader
-    /// that has gone, or a terminal that was closed, is none.
+    /// Ends both streams. Returns the error of the spool, else that of standard output; a closed
+    /// pipe or terminal is not an error.
     pub fn finish(mut self) -> Result<()> {
         for rest in [
             std::mem::take(&mut self.line),
@@ -128,11 +123,10 @@ impl<'a> Tee<'a> {
         ] {
             self.keep(&rest);
         }
-        let [out, _, spool] = self.failures;
-        if let Some(error) = spool {
-            return Err(Error::file(self.spool.file.path(), &error));
+        if let Some(error) = self.spool_failed {
+            return Err(error);
         }
-        match out.map(|error| Error::stdout(&error)) {
+        match self.out_failed {
             Some(error) if !error.is_closed_pipe() && !self.out.is_terminal() => Err(error),
             _ => Ok(()),
         }
@@ -173,8 +167,10 @@ impl<'a> Tee<'a> {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        if self.failures[SPOOL].is_none() {
-            self.failures[SPOOL] = self.spool.file.write_all(bytes).err();
+        if self.spool_failed.is_none() {
+            let kept = self.spool.file.write_all(bytes);
+            let path = self.spool.file.path();
+            self.spool_failed = kept.err().map(|error| Error::file(path, &error));
         }
     }
 }
@@ -210,9 +206,9 @@ mod tests {
             file: NamedTempFile::new().unwrap(),
         };
         let mut tee = Tee::new(&mut out, &mut spool);
-        // Nothing is to be seen of it.
-        tee.failures[STDOUT] = Some(io::ErrorKind::BrokenPipe.into());
-        tee.failures[STDERR] = Some(io::ErrorKind::BrokenPipe.into());
+        // Prints nothing.
+        tee.out_failed = Some(Error::stdout(&io::ErrorKind::BrokenPipe.into()));
+        tee.err_failed = true;
         for piece in pieces {
             match piece.strip_prefix('!') {
                 Some(piece) => tee.stderr(piece.as_bytes()),

@@ -28,12 +28,6 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// As [`printable`], for bytes that may be no UTF-8, whose bad parts read U+FFFD.
-#[must_use]
-pub fn printable_bytes(bytes: &[u8]) -> String {
-    printable(&String::from_utf8_lossy(bytes)).into_owned()
-}
-
 /// Control characters, those that reorder the text around them, and noncharacters, which XML and
 /// HTML forbid.
 fn is_unprintable(c: char) -> bool {

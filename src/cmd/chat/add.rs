@@ -1,35 +1,29 @@
-use std::io::Write;
-
 use super::super::Context;
-use super::Output;
+use super::{Format, describe, find};
 use crate::formats::chat_json;
 use crate::store::Store;
-use base::{Error, Result};
+use base::Result;
 
 /// Begin a chat
 ///
 /// Prints the new chat.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore chat add 'Why is the sky blue?' --model m.gguf")]
-pub struct Args {
+pub(crate) struct Args {
     /// Its title
     title: String,
-    /// The model file that the chat is with
+    /// The model file of the chat
     #[arg(long, default_value = "", hide_default_value = true)]
     model: String,
-    /// How it is printed
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: Output,
+    output: Format,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let mut store = Store::open(&context.location)?;
     let id = store.add_chat(&args.model, &args.title)?;
-    let chat = store.chat(id)?.ok_or_else(|| store.no_chat(id))?;
-    let out = &mut context.out;
-    match args.output {
-        Output::Text => writeln!(out, "{}", super::describe(&chat)),
-        Output::Json => chat_json::chat(&chat).write_answer(out),
-    }
-    .map_err(|error| Error::stdout(&error))
+    let chat = find(&store, id)?;
+    args.output
+        .print(&describe(&chat), &chat_json::chat(&chat), &mut context.out)
 }

@@ -1,13 +1,11 @@
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
-use super::super::Context;
-use super::id;
+use super::super::{Context, deliver};
+use super::{find, id};
 use crate::formats::chat_markdown;
-use crate::model::{Chat, Message};
 use crate::store::Store;
-use base::write_atomically;
-use base::{Error, Result};
+use base::Result;
 
 /// Print chats as a Markdown document
 ///
@@ -15,48 +13,35 @@ use base::{Error, Result};
 /// in it reaches beyond its message.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore chat export 3 -o md --out chat.md")]
-pub struct Args {
+pub(crate) struct Args {
     /// The chats' ids
     #[arg(value_name = "CHAT", required = true, value_parser = id)]
     chats: Vec<i64>,
-    /// How they are printed
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "md")]
-    output: Format,
+    output: Document,
     /// Write to this file, whole or not at all
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
+enum Document {
     /// A Markdown document
     #[value(alias = "markdown")]
     Md,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let Document::Md = args.output;
     let store = Store::open_readonly(&context.location)?;
-    let mut chats = Vec::with_capacity(args.chats.len());
-    for &id in &args.chats {
-        let chat = store.chat(id)?.ok_or_else(|| store.no_chat(id))?;
-        chats.push((chat, store.conversation(id)?));
-    }
-    match &args.out {
-        Some(path) => write_atomically(path, |out| {
-            write(out, args.output, &chats).map_err(|error| Error::file(path, &error))
-        }),
-        None => write(&mut context.out, args.output, &chats).map_err(|error| Error::stdout(&error)),
-    }
-}
-
-fn write(out: &mut dyn Write, format: Format, chats: &[(Chat, Vec<Message>)]) -> io::Result<()> {
-    for (index, (chat, messages)) in chats.iter().enumerate() {
+    let mut document = Vec::new();
+    for (index, &id) in args.chats.iter().enumerate() {
         if index > 0 {
-            out.write_all(b"\n")?;
+            document.write_all(b"\n")?;
         }
-        match format {
-            Format::Md => chat_markdown::write(out, chat, messages)?,
-        }
+        let chat = find(&store, id)?;
+        chat_markdown::write(&mut document, &chat, &store.conversation(id)?)?;
     }
-    Ok(())
+    deliver(&document, args.out.as_deref(), context)
 }

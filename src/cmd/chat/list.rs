@@ -1,13 +1,10 @@
-use std::io::Write;
-
 use super::super::Context;
-use super::{Output, TITLE};
+use super::{Format, cell};
 use crate::formats::chat_json;
-use crate::formats::llamafile_json::Json;
-use crate::model::{ChatActivity, Text};
+use crate::model::ChatActivity;
 use crate::store::Store;
-use base::{Column, Table, note, shortened};
-use base::{Error, Result};
+use base::rows::Limit;
+use base::{Column, ColumnOf, Result};
 
 /// List chats, the one begun last first
 ///
@@ -16,79 +13,66 @@ use base::{Error, Result};
 #[command(after_help = "Examples:
   localstore chat list
   localstore chat list -o json | jq '.[].title'")]
-pub struct Args {
-    /// How it is printed
+pub(crate) struct Args {
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: Output,
-    /// At most so many chats; 0: all [default: 1000 as text, all as json]
+    output: Format,
+    /// Print at most this many chats; 0 for all [default: 1000 as text, all as json]
     #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    limit: Option<u32>,
 }
 
-/// The most chats that are shown to people who did not say how many.
-const LIMIT: usize = 1000;
-
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let out = &mut context.out;
-    if args.output == Output::Json {
-        let mut chats = store.chats()?;
-        if let Some(limit) = args.limit.filter(|&limit| limit > 0) {
-            chats.truncate(limit);
-        }
-        return Json::Array(chats.iter().map(chat_json::chat).collect())
-            .write_answer(out)
-            .map_err(|error| Error::stdout(&error));
-    }
-    let chats = store.chat_activity()?;
-    let shown = match args.limit.unwrap_or(LIMIT) {
-        0 => chats.len(),
-        limit => limit.min(chats.len()),
+    let is_text = args.output == Format::Text;
+    let limit = Limit(args.limit.unwrap_or(if is_text { 1000 } else { 0 }));
+    let chats = if is_text {
+        store.chat_activity()?
+    } else {
+        let plain = |chat| ChatActivity {
+            chat,
+            ..ChatActivity::default()
+        };
+        store.chats()?.into_iter().map(plain).collect()
     };
-    if chats.is_empty() {
-        note(&format!("{}: no chats", store.path().display()));
-        return Ok(());
+    let count = chats.len();
+    let (chats, more) = limit.cut(chats);
+    let json = |listed: &ChatActivity| chat_json::chat(&listed.chat);
+    args.output
+        .print_list(&chats, &COLUMNS, json, &mut context.out)?;
+    if is_text && chats.is_empty() {
+        context.note(&format!("{}: no chats", store.path().display()));
     }
-    let text = table(&chats[..shown]).render(out.width());
-    out.write_all(text.as_bytes())
-        .map_err(|error| Error::stdout(&error))?;
-    if shown < chats.len() {
-        let count = chats.len();
-        note(&format!(
+    if is_text && more {
+        let shown = chats.len();
+        context.note(&format!(
             "the first {shown} of {count} chats; '--limit 0' lists all"
         ));
     }
     Ok(())
 }
 
-fn table(chats: &[ChatActivity]) -> Table {
-    let text = |text: Option<&Text>| {
-        let text = text.map(Text::display).unwrap_or_default();
-        shortened(&text, TITLE).into_owned()
-    };
-    let mut table = Table::new(&[
-        ("id", Column::Number),
-        ("title", Column::Text),
-        ("model", Column::Text),
-        ("messages", Column::Number),
-        ("last activity", Column::Whole),
-    ]);
-    for listed in chats {
-        table.row(&[
-            listed.chat.id.to_string(),
-            text(listed.chat.title.as_ref()),
-            text(listed.chat.model.as_ref()),
-            listed.messages.to_string(),
-            text(listed.last_at.as_ref()),
-        ]);
-    }
-    table
-}
+const COLUMNS: [ColumnOf<ChatActivity>; 5] = [
+    ("id", Column::Number, |listed| listed.chat.id.to_string()),
+    ("title", Column::Text, |listed| {
+        cell(listed.chat.title.as_ref())
+    }),
+    ("model", Column::Text, |listed| {
+        cell(listed.chat.model.as_ref())
+    }),
+    ("messages", Column::Number, |listed| {
+        listed.messages.to_string()
+    }),
+    ("last activity", Column::Whole, |listed| {
+        cell(listed.last_at.as_ref())
+    }),
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::Chat;
+    use base::Table;
     use unicode_width::UnicodeWidthStr;
 
     fn listed(id: i64, title: &str, model: &str) -> ChatActivity {
@@ -104,7 +88,7 @@ mod tests {
         }
     }
 
-    /// Whatever the titles are made of, the time begins in the same column of the terminal.
+    /// The time begins in the same column of the terminal, however wide the titles' characters are.
     #[test]
     fn wide_and_combining_characters_keep_the_table_aligned() {
         let chats = [
@@ -122,7 +106,7 @@ mod tests {
                 ..ChatActivity::default()
             },
         ];
-        let text = table(&chats).render(Some(80));
+        let text = Table::of(&chats, &COLUMNS).render(Some(80));
         let columns: Vec<usize> = text
             .lines()
             .skip(1)
@@ -144,7 +128,7 @@ mod tests {
                 "Qwen2.5-14B-Instruct-Q4_K_M.gguf",
             ),
         ];
-        insta::assert_snapshot!(table(&chats).render(Some(80)), @r"
+        insta::assert_snapshot!(Table::of(&chats, &COLUMNS).render(Some(80)), @r"
          id  title                 model                 messages  last activity
         128  How can it be that…   Meta-Llama-3.1-8B-I…         2  2025-04-02 11:03:00
           7  天空为什么是蓝色的    Qwen2.5-14B-Instruc…         2  2025-04-02 11:03:00

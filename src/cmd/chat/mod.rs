@@ -8,12 +8,15 @@ mod rm;
 mod search;
 mod show;
 
-pub use show::write_message;
+pub(crate) use show::write_message;
+
+use std::io::Write;
 
 use super::Context;
+use crate::formats::llamafile_json::Json;
 use crate::model::{Chat, Text};
-use base::Result;
-use base::shortened;
+use crate::store::Store;
+use base::{ColumnOf, ExitStatus, Result, Stdout, Table, shortened};
 
 /// Chats that llamafile keeps in the same file
 ///
@@ -23,7 +26,7 @@ use base::shortened;
     disable_help_subcommand = true,
     after_help = "Example: localstore chat search 'rayleigh scattering'"
 )]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -41,22 +44,23 @@ enum Command {
 
 impl Args {
     /// Runs the command.
-    pub fn run(&self, context: &mut Context) -> Result<()> {
+    pub(crate) fn run(&self, context: &mut Context) -> Result<ExitStatus> {
         match &self.command {
-            Command::List(args) => list::run(args, context),
-            Command::Show(args) => show::run(args, context),
-            Command::Add(args) => add::run(args, context),
-            Command::Rename(args) => rename::run(args, context),
-            Command::Rm(args) => rm::run(args, context),
-            Command::Export(args) => export::run(args, context),
-            Command::Search(args) => search::run(args, context),
+            Command::List(args) => list::run(args, context)?,
+            Command::Show(args) => show::run(args, context)?,
+            Command::Add(args) => add::run(args, context)?,
+            Command::Rename(args) => rename::run(args, context)?,
+            Command::Rm(args) => return rm::run(args, context),
+            Command::Export(args) => export::run(args, context)?,
+            Command::Search(args) => search::run(args, context)?,
         }
+        Ok(ExitStatus::Success)
     }
 }
 
 /// How chats and messages are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Output {
+pub(crate) enum Format {
     /// For people
     #[value(alias = "table", alias = "console")]
     Text,
@@ -64,19 +68,67 @@ pub enum Output {
     Json,
 }
 
+impl Format {
+    /// Prints a chat or a message: its description, or its object.
+    pub(crate) fn print(self, description: &str, json: &Json, out: &mut Stdout) -> Result<()> {
+        match self {
+            Self::Text => writeln!(out, "{description}")?,
+            Self::Json => json.write_answer(out)?,
+        }
+        Ok(())
+    }
+
+    /// Prints a list: a table of the columns, or an array.
+    pub(crate) fn print_list<T>(
+        self,
+        items: &[T],
+        columns: &[ColumnOf<T>],
+        json: impl Fn(&T) -> Json,
+        out: &mut Stdout,
+    ) -> Result<()> {
+        match self {
+            Self::Json => Json::Array(items.iter().map(json).collect()).write_answer(out)?,
+            Self::Text if items.is_empty() => {}
+            Self::Text => {
+                let text = Table::of(items, columns).render(out.width());
+                out.write_all(text.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Reads the id of a chat or a message.
-pub fn id(text: &str) -> Result<i64, String> {
-    text.parse().map_err(|_| format!("'{text}' is no id"))
+pub(crate) fn id(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| format!("invalid id '{text}'"))
+}
+
+/// The chat with this id, or an error.
+pub(crate) fn find(store: &Store, id: i64) -> Result<Chat> {
+    store.chat(id)?.ok_or_else(|| store.no_chat(id))
 }
 
 /// A chat in one line.
 fn describe(chat: &Chat) -> String {
-    let title = chat.title.as_ref().map(Text::display).unwrap_or_default();
-    match &*title {
-        "" => format!("chat {}, without a title", chat.id),
-        title => format!("chat {}: {}", chat.id, shortened(title, TITLE)),
+    match cell(chat.title.as_ref()) {
+        title if title.is_empty() => format!("chat {}, without a title", chat.id),
+        title => format!("chat {}: {title}", chat.id),
     }
 }
 
+fn count_of_messages(count: u64) -> String {
+    match count {
+        0 => "no messages".to_owned(),
+        1 => "1 message".to_owned(),
+        count => format!("{count} messages"),
+    }
+}
+
+/// A text in a table or a line.
+pub(crate) fn cell(text: Option<&Text>) -> String {
+    let text = text.map(Text::display).unwrap_or_default();
+    shortened(&text, TITLE).into_owned()
+}
+
 /// How many columns of a title or a line are shown in a table.
-pub const TITLE: usize = 100;
+pub(crate) const TITLE: usize = 100;

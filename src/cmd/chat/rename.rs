@@ -1,43 +1,31 @@
-use std::io::Write;
-
 use super::super::Context;
-use super::{Output, id};
+use super::{Format, describe, find, id};
 use crate::formats::chat_json;
 use crate::store::Store;
-use base::{Error, Result};
+use base::Result;
 
 /// Give a chat another title
 ///
 /// Prints the chat.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore chat rename 3 'Rayleigh scattering'")]
-pub struct Args {
+pub(crate) struct Args {
     /// The chat's id
     #[arg(value_parser = id)]
     chat: i64,
     /// The new title
     title: String,
-    /// How it is printed
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: Output,
+    output: Format,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     // A wrong id is found before anything is opened for writing.
-    let store = Store::open_readonly(&context.location)?;
-    store
-        .chat(args.chat)?
-        .ok_or_else(|| store.no_chat(args.chat))?;
-    drop(store);
+    find(&Store::open_readonly(&context.location)?, args.chat)?;
     let mut store = Store::open(&context.location)?;
     store.rename_chat(args.chat, &args.title)?;
-    let chat = store
-        .chat(args.chat)?
-        .ok_or_else(|| store.no_chat(args.chat))?;
-    let out = &mut context.out;
-    match args.output {
-        Output::Text => writeln!(out, "{}", super::describe(&chat)),
-        Output::Json => chat_json::chat(&chat).write_answer(out),
-    }
-    .map_err(|error| Error::stdout(&error))
+    let chat = find(&store, args.chat)?;
+    args.output
+        .print(&describe(&chat), &chat_json::chat(&chat), &mut context.out)
 }

@@ -1,13 +1,12 @@
-use std::io::{self, Write};
+use std::io::Write;
 
 use super::super::Context;
-use super::{Output, id};
+use super::{Format, count_of_messages, id};
 use crate::formats::chat_json;
 use crate::formats::llamafile_json::Json;
 use crate::model::{Chat, Message, Text};
 use crate::store::Store;
-use base::{Error, Result};
-use base::{Stdout, color_wanted, printable};
+use base::{Result, Stdout, color_wanted, printable};
 
 /// Show a chat as a conversation, the first message first
 ///
@@ -15,35 +14,37 @@ use base::{Stdout, color_wanted, printable};
 /// answers; 'message list' has the messages, with each content as it is. Times are in UTC.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore chat show 3 | less")]
-pub struct Args {
+pub(crate) struct Args {
     /// The chat's id
     #[arg(value_parser = id)]
     chat: i64,
-    /// How it is printed
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: Output,
+    output: Format,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let out = &mut context.out;
     let chat = store.chat(args.chat)?;
-    if args.output == Output::Json {
-        chat.as_ref()
-            .map_or_else(|| Json::object([]), chat_json::chat)
-            .write_answer(out)
-            .map_err(|error| Error::stdout(&error))?;
-        return chat.map(drop).ok_or_else(|| store.no_chat(args.chat));
+    if args.output == Format::Json {
+        let answer = chat.as_ref().map(chat_json::chat);
+        answer
+            .unwrap_or_else(|| Json::object([]))
+            .write_answer(out)?;
     }
     let chat = chat.ok_or_else(|| store.no_chat(args.chat))?;
-    let messages = store.conversation(chat.id)?;
-    write_head(out, &chat, messages.len()).map_err(|error| Error::stdout(&error))?;
-    messages
-        .iter()
-        .try_for_each(|message| write_message(out, message))
+    if args.output == Format::Text {
+        let messages = store.conversation(chat.id)?;
+        write_head(out, &chat, messages.len())?;
+        for message in &messages {
+            write_message(out, message)?;
+        }
+    }
+    Ok(())
 }
 
-fn write_head(out: &mut Stdout, chat: &Chat, messages: usize) -> io::Result<()> {
+fn write_head(out: &mut Stdout, chat: &Chat, messages: usize) -> Result<()> {
     let title = chat.title.as_ref().map(Text::display).unwrap_or_default();
     if !title.is_empty() {
         writeln!(out, "{}", printable(&title))?;
@@ -54,25 +55,21 @@ fn write_head(out: &mut Stdout, chat: &Chat, messages: usize) -> io::Result<()> 
             facts.push(format!("{}{unit}", printable(&fact.display())));
         }
     }
-    facts.push(match messages {
-        0 => "no messages".to_owned(),
-        1 => "1 message".to_owned(),
-        count => format!("{count} messages"),
-    });
-    writeln!(out, "{}", facts.join(", "))
+    facts.push(count_of_messages(messages as u64));
+    Ok(writeln!(out, "{}", facts.join(", "))?)
 }
 
 /// Writes a message under a line that says whose it is. On a terminal that line is bold.
-pub fn write_message(out: &mut Stdout, message: &Message) -> Result<()> {
-    let text = |text: &Option<Text>| {
-        let text = text.as_ref().map(Text::display).unwrap_or_default();
+pub(crate) fn write_message(out: &mut Stdout, message: &Message) -> Result<()> {
+    let text = |text: Option<&Text>| {
+        let text = text.map(Text::display).unwrap_or_default();
         printable(&text).into_owned()
     };
-    let role = match text(&message.role) {
+    let role = match text(message.role.as_ref()) {
         role if role.is_empty() => "unknown".to_owned(),
         role => role,
     };
-    let time = text(&message.created_at);
+    let time = text(message.created_at.as_ref());
     let head = format!("--- {role}, message {}, {time}", message.id);
     let head = if out.is_terminal() && color_wanted() {
         format!("\n\x1b[1m{head}\x1b[0m\n")

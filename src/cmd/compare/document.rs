@@ -1,18 +1,16 @@
 //! A comparison for programs.
 
-use std::io::Write;
-
 use serde::Serialize;
 
-use super::{Column, Report, Stored, in_words, printed};
-use crate::model::Text;
-use crate::stats::{Direction, Method, Row, TestKey};
-use base::Stdout;
-use base::{Error, Result};
+use super::words::{in_words, test_names};
+use super::{NewRun, Report, StoredRun};
+use crate::model::{Difference, Text};
+use crate::stats::{self, Direction, Interval, Method};
+use base::time::utc;
 
 /// A row of a comparison. Numbers that are none (the end of an interval may be infinite) are null.
 #[derive(Debug, Default, Serialize)]
-struct Line {
+pub(crate) struct Row {
     /// Null where the base is the median of several runs.
     base_id: Option<i64>,
     new_id: i64,
@@ -41,34 +39,9 @@ struct Line {
     regression: bool,
 }
 
-const NAMES: [&str; 22] = [
-    "base_id",
-    "new_id",
-    "kind",
-    "test",
-    "n_prompt",
-    "n_gen",
-    "metric",
-    "base",
-    "new",
-    "change_percent",
-    "direction",
-    "estimate_percent",
-    "low_percent",
-    "high_percent",
-    "p",
-    "method",
-    "n_base",
-    "n_new",
-    "earlier_runs",
-    "verdict",
-    "gate_p",
-    "regression",
-];
-
-impl Line {
-    fn new(base_id: Option<i64>, new_id: i64, row: &Row) -> Self {
-        let estimate = |value: fn(&crate::stats::Interval) -> f64| {
+impl Row {
+    fn new(base_id: Option<i64>, new_id: i64, row: &stats::Row) -> Self {
+        let estimate = |value: fn(&Interval) -> f64| {
             row.estimate.as_ref().map(value).filter(|v| v.is_finite())
         };
         let counts = match row.method {
@@ -79,7 +52,7 @@ impl Line {
             base_id,
             new_id,
             kind: row.test.map_or("geometric_mean", |_| "test"),
-            test: row.test.map(|_| printed(&row.name)),
+            test: row.test.map(|_| row.name.display().into_owned()),
             n_prompt: row.test.map(|test| test.n_prompt),
             n_gen: row.test.map(|test| test.n_gen),
             metric: row.metric.name(),
@@ -106,103 +79,47 @@ impl Line {
             regression: row.regression,
         }
     }
-
-    fn cells(&self) -> [String; 22] {
-        fn text(value: Option<impl ToString>) -> String {
-            value.map(|value| value.to_string()).unwrap_or_default()
-        }
-        [
-            text(self.base_id),
-            self.new_id.to_string(),
-            self.kind.to_owned(),
-            text(self.test.as_ref()),
-            text(self.n_prompt),
-            text(self.n_gen),
-            self.metric.to_owned(),
-            self.base.to_string(),
-            self.new.to_string(),
-            self.change_percent.to_string(),
-            text(self.direction),
-            text(self.estimate_percent),
-            text(self.low_percent),
-            text(self.high_percent),
-            text(self.p),
-            text(self.method),
-            text(self.n_base),
-            text(self.n_new),
-            text(self.earlier_runs),
-            text(self.verdict),
-            text(self.gate_p),
-            self.regression.to_string(),
-        ]
-    }
 }
 
-/// The rows of one column: tests, geometric means, score.
-fn lines(report: &Report, column: &Column) -> Vec<Line> {
+/// All rows: of each new run the tests, the geometric means, the score.
+pub(crate) fn rows(report: &Report) -> Vec<Row> {
+    let columns = report.new.iter();
+    columns.flat_map(|column| rows_of(report, column)).collect()
+}
+
+fn rows_of(report: &Report, column: &NewRun) -> Vec<Row> {
     let base_id = match report.base.as_slice() {
         [base] => Some(base.listed.id),
         _ => None,
     };
     let new_id = column.run.listed.id;
-    let comparison = &column.comparison;
-    let rows = comparison.rows.iter().chain(&comparison.means);
-    let mut lines: Vec<Line> = rows.map(|row| Line::new(base_id, new_id, row)).collect();
-    if let Some(score) = comparison.score {
-        lines.push(Line {
-            base_id,
-            new_id,
-            kind: "score",
-            metric: "score",
-            base: score.base,
-            new: score.new,
-            change_percent: score.change_percent,
-            direction: match score.change_percent {
-                change if change > 0.0 => Some("better"),
-                change if change < 0.0 => Some("worse"),
-                _ => None,
-            },
-            ..Line::default()
-        });
-    }
-    lines
-}
-
-pub fn csv(report: &Report, out: &mut Stdout) -> Result<()> {
-    let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(NAMES).map_err(Error::csv)?;
-    for column in &report.new {
-        for line in lines(report, column) {
-            writer.write_record(line.cells()).map_err(Error::csv)?;
-        }
-    }
-    writer.flush().map_err(|error| Error::stdout(&error))
-}
-
-pub fn jsonl(report: &Report, out: &mut Stdout) -> Result<()> {
-    for column in &report.new {
-        for line in lines(report, column) {
-            serde_json::to_writer(&mut *out, &line).map_err(|e| Error::stdout(&e.into()))?;
-            out.write_all(b"\n").map_err(|e| Error::stdout(&e))?;
-        }
-    }
-    Ok(())
-}
-
-pub fn json(report: &Report, out: &mut Stdout) -> Result<()> {
-    serde_json::to_writer_pretty(&mut *out, &Document::new(report))
-        .map_err(|e| Error::stdout(&e.into()))?;
-    out.write_all(b"\n").map_err(|e| Error::stdout(&e))
+    let rows = column.rows().map(|row| Row::new(base_id, new_id, row));
+    let score = column.comparison.score.map(|score| Row {
+        base_id,
+        new_id,
+        kind: "score",
+        metric: "score",
+        base: score.base,
+        new: score.new,
+        change_percent: score.change_percent,
+        direction: match score.change_percent {
+            change if change > 0.0 => Some("better"),
+            change if change < 0.0 => Some("worse"),
+            _ => None,
+        },
+        ..Row::default()
+    });
+    rows.chain(score).collect()
 }
 
 #[derive(Debug, Serialize)]
-struct Document {
+pub(crate) struct Document {
     base: Vec<Side>,
     differences: Vec<Differs>,
     min_change_percent: f64,
     alpha: f64,
     gate_alpha: f64,
-    comparisons: Vec<One>,
+    comparisons: Vec<NewSide>,
     /// Null unless the gate was asked.
     gate: Option<&'static str>,
 }
@@ -229,9 +146,9 @@ struct Differs {
 }
 
 #[derive(Debug, Serialize)]
-struct One {
+struct NewSide {
     new: Side,
-    rows: Vec<Line>,
+    rows: Vec<Row>,
     only_base: Vec<String>,
     only_new: Vec<String>,
     comparable: bool,
@@ -241,22 +158,22 @@ struct One {
 }
 
 impl Document {
-    fn new(report: &Report) -> Self {
-        let one = |column: &Column| {
+    pub(crate) fn new(report: &Report) -> Self {
+        let compared = |column: &NewRun| {
             let comparison = &column.comparison;
             let gate = &comparison.gate;
-            One {
+            NewSide {
                 new: Side::new(&column.run),
-                rows: lines(report, column),
-                only_base: names(&comparison.only_base),
-                only_new: names(&comparison.only_new),
+                rows: rows_of(report, column),
+                only_base: test_names(&comparison.only_base),
+                only_new: test_names(&comparison.only_new),
                 comparable: gate.reasons.is_empty(),
                 reasons: gate.reasons.iter().map(in_words).collect(),
                 rows_asked: gate.asked,
                 regression: gate.regression,
             }
         };
-        let differs = |difference: &crate::model::Difference| {
+        let differs = |difference: &Difference| {
             let (base, new) = difference
                 .values
                 .split_at(report.base.len().min(difference.values.len()));
@@ -272,19 +189,19 @@ impl Document {
             min_change_percent: report.options.min_change,
             alpha: report.options.alpha,
             gate_alpha: report.options.gate_alpha,
-            comparisons: report.new.iter().map(one).collect(),
-            gate: report.gate_in_a_word(),
+            comparisons: report.new.iter().map(compared).collect(),
+            gate: report.verdict(),
         }
     }
 }
 
 impl Side {
-    fn new(stored: &Stored) -> Self {
+    fn new(stored: &StoredRun) -> Self {
         let run = &stored.listed;
-        let text = |text: &Option<Text>| text.as_ref().map(printed);
+        let text = |text: &Option<Text>| text.as_ref().map(|text| text.display().into_owned());
         Self {
             id: run.id,
-            measured_at: super::super::time(run.measured_at),
+            measured_at: utc(run.measured_at),
             model: text(&run.model),
             quant: text(&run.quant),
             accelerator: text(&run.accelerator),
@@ -295,18 +212,4 @@ impl Side {
             tags: run.tags.clone(),
         }
     }
-}
-
-/// Tests by their tokens, as the C tool names them.
-pub fn names(tests: &[TestKey]) -> Vec<String> {
-    let name = |test: &TestKey| match (test.n_prompt, test.n_gen) {
-        (prompt, 0) => format!("pp{prompt}"),
-        (0, generated) => format!("tg{generated}"),
-        (prompt, generated) => format!("pp{prompt}+tg{generated}"),
-    };
-    let again = |test: &TestKey| match test.repeated {
-        0 => String::new(),
-        before => format!(" (time {})", before + 1),
-    };
-    tests.iter().map(|test| name(test) + &again(test)).collect()
 }

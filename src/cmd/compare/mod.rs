@@ -5,15 +5,17 @@ mod sides;
 mod text;
 mod words;
 
-use super::Context;
-use crate::model::{Difference, Mismatch, Run, Text, differences};
-use crate::stats::{self, Comparison, Metric, Outcome, Reason};
+use super::{Context, unique};
+use crate::model::{Difference, Run, differences};
+use crate::stats::{self, Comparison, Metric, Outcome, Row, TestKey};
 use crate::store::Store;
-use base::{Error, Result};
-use base::{Stdout, note};
-pub use sides::{Baseline, Stored, history};
-pub use text::keys;
-pub use words::{change, difference, interval, method, remarks, test_name, title, value, what};
+use base::{Error, ExitStatus, Markup, Result, RowFormat, Stdout, rows};
+
+pub(crate) use base::number::{change, compared as value};
+pub(crate) use sides::{Baseline, StoredRun};
+pub(crate) use words::{
+    difference, interval, method, not_comparable, remarks, test_name, title, what,
+};
 
 /// Compare runs test by test, and say how sure each change is
 ///
@@ -24,14 +26,14 @@ pub use words::{change, difference, interval, method, remarks, test_name, title,
 ///   same           the whole interval is within --min-change
 ///   ~              large enough, but not significant
 ///   unclear        small, but the interval does not rule out a large change
-///   unverified     nothing tells how sure it is
+///   unverified     there is no measure of the noise
 ///
-/// The method tells how:
+/// The method is one of:
 ///
-///   rank 4,4       Mann-Whitney test and Hodges-Lehmann interval, of so many
-///                  values a side
+///   rank 4,4       Mann-Whitney test and Hodges-Lehmann interval, with
+///                  this many values on each side
 ///   welch 4,4      Welch's t test on logarithms
-///   history 10     prediction interval from so many earlier runs of the same
+///   history 10     prediction interval from this many earlier runs of the same
 ///                  configuration and machine; the change is from their level
 ///
 /// With several NEW runs each has a column, and * marks the best. A median of
@@ -41,9 +43,9 @@ pub use words::{change, difference, interval, method, remarks, test_name, title,
 /// With --fail-on-regression the exit code is 2 if something got worse: by at
 /// least --min-change, and significantly over all rows together; 3 if the runs
 /// cannot be compared: another model, quantisation or test set, a GPU against a
-/// CPU, a partial run; 1 for any failure. The report is printed before. The
-/// repetitions of a run do not tell the noise between runs: keep earlier runs
-/// in the store. A change that lasts for three runs is the new level.
+/// CPU, a partial run; 1 for any failure. The report is always printed. The
+/// repetitions of a run do not measure the noise between runs: keep earlier
+/// runs in the store. A change that lasts for three runs is the new level.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -54,17 +56,17 @@ pub use words::{change, difference, interval, method, remarks, test_name, title,
   localstore compare -o md release last > comparison.md
   localstore compare --baseline median-of-5 --fail-on-regression --min-change 3"
 )]
-pub struct Args {
+pub(crate) struct Args {
     /// Ids, 'last', 'last~N' or tags: the base first
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
-    /// What NEW (or the last run) is compared with: last, the run measured before it of the same
-    /// configuration and machine; 'median-of-N' of them, since the last change of level; or a tag,
-    /// of whose runs the last one of the same configuration and machine
+    /// The base for NEW (or for the last run): 'last' is the previous run of the same configuration
+    /// and machine, 'median-of-N' the median of N such runs since the last change of level, a tag
+    /// the last such run that has it
     #[arg(long, value_name = "BASELINE")]
     baseline: Option<Baseline>,
-    /// What is compared, separated by commas: pp, tg, ttft, time (of the whole test), or the names
-    /// of the fields
+    /// The metrics to compare, separated by commas: pp, tg, ttft, time (of the whole test), or the
+    /// names of the fields
     #[arg(long, value_name = "METRIC", value_delimiter = ',', value_parser = metric)]
     metric: Vec<Metric>,
     /// The smallest change that matters, in percent
@@ -73,53 +75,38 @@ pub struct Args {
     /// The probability of a false verdict [default: 0.05, for the gate 0.01]
     #[arg(long, value_name = "P", value_parser = probability)]
     alpha: Option<f64>,
-    /// How it is printed
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Output,
+    output: RowFormat,
     /// Exit with 2 if something got worse, with 3 if the runs cannot be compared
     #[arg(long)]
     fail_on_regression: bool,
-    /// Compare what cannot be compared all the same
+    /// Compare runs that are not comparable
     #[arg(long)]
     force: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// A table for a terminal
-    #[value(alias = "console")]
-    Table,
-    /// A header, and a line a row
-    Csv,
-    /// One object with everything
-    Json,
-    /// An object a row
-    Jsonl,
-    /// Markdown, for a pull request
-    Md,
-}
-
 /// One run or the median of several, and what it is compared with.
-pub struct Report {
+pub(crate) struct Report {
     /// The base: usually one run.
-    pub base: Vec<Stored>,
+    pub(crate) base: Vec<StoredRun>,
     /// The runs that are compared with it, one by one.
-    pub new: Vec<Column>,
-    /// In what they differ: base first, then each new run.
-    pub differences: Vec<Difference>,
-    /// What counted.
-    pub options: stats::Options,
-    /// What the gate says, if it was asked.
-    pub gate: Option<Outcome>,
+    pub(crate) new: Vec<NewRun>,
+    /// How they differ: base first, then each new run.
+    pub(crate) differences: Vec<Difference>,
+    /// The metrics and limits.
+    pub(crate) options: stats::Options,
+    /// The outcome of the gate, if it was asked for.
+    pub(crate) gate: Option<Outcome>,
 }
 
 /// A new run and its comparison with the base.
-pub struct Column {
-    pub run: Stored,
-    pub comparison: Comparison,
+pub(crate) struct NewRun {
+    pub(crate) run: StoredRun,
+    pub(crate) comparison: Comparison,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_readonly(&context.location)?;
     let (base, new) = choose(&args.runs, args.baseline.as_ref(), args.min_change, &store)?;
     let count = new.len();
@@ -129,37 +116,39 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     }
     let printed = print(&report, args.output, &mut context.out);
     let Some(outcome) = report.gate else {
-        return printed;
+        return printed.map(|()| ExitStatus::Success);
     };
-    match printed {
-        // The verdict stands, whether or not somebody reads the report to its end.
-        Err(error) if !error.is_closed_pipe() => return Err(error),
-        _ => {}
+    // The verdict stands, whether or not somebody reads the report to its end.
+    if let Err(error) = printed
+        && !error.is_closed_pipe()
+    {
+        return Err(error);
     }
-    if report.new.iter().any(|new| new.comparison.gate.asked == 0) {
-        note("the gate could not decide: nothing tells a change from noise");
+    if report.is_undecided() {
+        context.note("the gate could not decide: nothing tells a change from noise");
     }
-    match outcome {
-        Outcome::Ok => Ok(()),
+    Ok(match outcome {
+        Outcome::Ok => ExitStatus::Success,
         Outcome::Regression => {
-            note("regression");
-            Err(Error::exit(2))
+            context.note("regression");
+            ExitStatus::Code(2)
         }
         Outcome::NotComparable => {
-            note("the runs cannot be compared; '--force' compares what they have in common");
-            Err(Error::exit(3))
+            context
+                .note("the runs cannot be compared; '--force' compares what they have in common");
+            ExitStatus::Code(3)
         }
-    }
+    })
 }
 
-/// Prints all of it: the report first, the verdict after it, also where both go to one terminal.
-fn print(report: &Report, output: Output, out: &mut Stdout) -> Result<()> {
-    match output {
-        Output::Table => text::table(report, out),
-        Output::Md => text::markdown(report, out),
-        Output::Csv => document::csv(report, out),
-        Output::Json => document::json(report, out),
-        Output::Jsonl => document::jsonl(report, out),
+/// Prints all of it: the report comes before the verdict, even if both go to one terminal.
+fn print(report: &Report, format: RowFormat, out: &mut Stdout) -> Result<()> {
+    match format {
+        RowFormat::Table => text::print(report, Markup::Text(out.width()), out),
+        RowFormat::Md => text::print(report, Markup::Markdown, out),
+        RowFormat::Csv => rows::csv(document::rows(report), out),
+        RowFormat::Json => rows::json(&document::Document::new(report), out),
+        RowFormat::Jsonl => rows::jsonl(document::rows(report), out),
     }?;
     out.finish()
 }
@@ -173,13 +162,7 @@ fn options(args: &Args, new: usize) -> stats::Options {
         metrics: if args.metric.is_empty() {
             default.metrics
         } else {
-            let mut metrics = Vec::new();
-            for &metric in &args.metric {
-                if !metrics.contains(&metric) {
-                    metrics.push(metric);
-                }
-            }
-            metrics
+            unique(args.metric.iter().copied())
         },
         min_change: args.min_change,
         alpha: args.alpha.unwrap_or(default.alpha),
@@ -189,16 +172,16 @@ fn options(args: &Args, new: usize) -> stats::Options {
 }
 
 /// The runs of the base and those that are compared with it.
-pub fn choose(
+pub(crate) fn choose(
     runs: &[String],
     baseline: Option<&Baseline>,
     min_change: f64,
     store: &Store,
-) -> Result<(Vec<Stored>, Vec<Stored>)> {
-    let read = |name: &String| Stored::read(store, store.resolve(name)?);
+) -> Result<(Vec<StoredRun>, Vec<StoredRun>)> {
+    let read = |name: &String| StoredRun::read(store, store.resolve(name)?);
     let (base, new) = if let Some(baseline) = baseline {
         let new = match runs {
-            [] => Stored::read(store, store.resolve("last")?)?,
+            [] => StoredRun::read(store, store.resolve("last")?)?,
             [name] => read(name)?,
             [_, second, ..] => {
                 return Err(Error::invalid_parameter(second)
@@ -215,8 +198,8 @@ pub fn choose(
             return Err(missing("NEW"));
         }
         let base = vec![read(base)?];
-        let ids = super::each_once(store, new)?;
-        let new = ids.into_iter().map(|id| Stored::read(store, id));
+        let new = super::each_once(store, new)?;
+        let new = new.into_iter().map(|id| StoredRun::read(store, id));
         (base, new.collect::<Result<_>>()?)
     };
     for run in &new {
@@ -236,20 +219,20 @@ fn missing(name: &str) -> Error {
         .hint("compare takes BASE and NEW, or --baseline; see 'localstore compare --help'")
 }
 
-/// Compares each of the new runs with the base, on the noise that earlier runs tell.
-pub fn compare(
+/// Compares each of the new runs with the base, by the noise of earlier runs.
+pub(crate) fn compare(
     store: &Store,
-    base: Vec<Stored>,
-    new: Vec<Stored>,
+    base: Vec<StoredRun>,
+    new: Vec<StoredRun>,
     options: stats::Options,
 ) -> Result<Report> {
     let base_runs: Vec<&Run> = base.iter().map(|stored| &stored.run).collect();
     let mut columns = Vec::with_capacity(new.len());
     for run in new {
-        let history = history(store, &base, &run, options.min_change)?;
+        let history = sides::history(store, &base, &run, options.min_change)?;
         let history: Vec<&Run> = history.iter().collect();
         let comparison = stats::compare(&base_runs, &[&run.run], &history, &options);
-        columns.push(Column { run, comparison });
+        columns.push(NewRun { run, comparison });
     }
     let all: Vec<&Run> = base_runs
         .iter()
@@ -266,58 +249,86 @@ pub fn compare(
     })
 }
 
+/// What is compared in a line of the report: a test, or the geometric mean over the tests.
+pub(crate) struct Compared<'a> {
+    /// The name of the test.
+    pub(crate) name: String,
+    /// The value of the base.
+    pub(crate) base: f64,
+    /// The row of each new run; `None` where it lacks the test.
+    pub(crate) rows: Vec<Option<&'a Row>>,
+}
+
+impl NewRun {
+    /// The rows of the tests, then the geometric means.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.comparison.rows.iter().chain(&self.comparison.means)
+    }
+}
+
 impl Report {
-    /// What the gate says, if it was asked: that nothing could be decided is no failure.
-    fn gate_in_a_word(&self) -> Option<&'static str> {
-        let undecided = || self.new.iter().any(|new| new.comparison.gate.asked == 0);
+    /// All that is compared of this metric: each test that a new run has, then the mean.
+    pub(crate) fn compared(&self, metric: Metric) -> Vec<Compared<'_>> {
+        let all = self.new.iter().flat_map(NewRun::rows);
+        let mut keys = unique(all.filter(|row| row.metric == metric).map(|row| row.test));
+        keys.sort_by_key(Option::is_none);
+        if !self.have_same_tests() {
+            keys.retain(Option::is_some);
+        }
+        let compared = |key: Option<TestKey>| {
+            let mut rows = Vec::new();
+            for column in &self.new {
+                let mut of_column = column.rows();
+                rows.push(of_column.find(|row| row.metric == metric && row.test == key));
+            }
+            let first = rows.iter().flatten().next()?;
+            Some(Compared {
+                name: test_name(first),
+                base: first.base,
+                rows,
+            })
+        };
+        keys.into_iter().filter_map(compared).collect()
+    }
+
+    /// Whether all new runs have the same tests, so that their means are comparable.
+    fn have_same_tests(&self) -> bool {
+        let tests = |column: &NewRun| -> Vec<Option<TestKey>> {
+            column.comparison.rows.iter().map(|row| row.test).collect()
+        };
+        self.new
+            .windows(2)
+            .all(|pair| tests(&pair[0]) == tests(&pair[1]))
+    }
+
+    /// Whether no row of a new run could decide about a regression.
+    fn is_undecided(&self) -> bool {
+        self.new.iter().any(|new| new.comparison.gate.asked == 0)
+    }
+
+    /// The verdict of the gate, if it was asked for. Undecided is not a failure.
+    fn verdict(&self) -> Option<&'static str> {
         Some(match self.gate? {
             Outcome::Regression => "regression",
             Outcome::NotComparable => "not comparable",
-            Outcome::Ok if undecided() => "undecided",
+            Outcome::Ok if self.is_undecided() => "undecided",
             Outcome::Ok => "ok",
         })
     }
 
-    /// The outcome over all columns: a regression in one is one.
+    /// The outcome over all new runs: a regression of one is a regression.
     fn outcome(&self, force: bool) -> Outcome {
-        let outcomes = || {
-            self.new
-                .iter()
-                .map(|new| new.comparison.gate.outcome(force))
-        };
-        for worst in [Outcome::Regression, Outcome::NotComparable] {
-            if outcomes().any(|outcome| outcome == worst) {
-                return worst;
-            }
-        }
-        Outcome::Ok
+        let gates = self.new.iter().map(|new| &new.comparison.gate);
+        let outcomes: Vec<Outcome> = gates.map(|gate| gate.outcome(force)).collect();
+        [Outcome::Regression, Outcome::NotComparable]
+            .into_iter()
+            .find(|worst| outcomes.contains(worst))
+            .unwrap_or(Outcome::Ok)
     }
-}
-
-/// Why runs cannot be compared, in words.
-fn in_words(reason: &Reason) -> String {
-    match reason {
-        Reason::NothingInCommon => "no test in common".to_owned(),
-        Reason::Mismatch(mismatch) => match mismatch {
-            Mismatch::Model => "another model",
-            Mismatch::Quant => "another quantisation",
-            Mismatch::TestSet => "other tests",
-            Mismatch::Accelerator => "another kind of accelerator",
-            Mismatch::Partial => "a partial run",
-        }
-        .to_owned(),
-        Reason::MissingValue { test, metric } => {
-            format!("{} of {} on one side only", metric.name(), printed(test))
-        }
-    }
-}
-
-fn printed(name: &Text) -> String {
-    name.display().into_owned()
 }
 
 /// A metric by its name or its short one.
-pub fn metric(text: &str) -> std::result::Result<Metric, String> {
+pub(crate) fn metric(text: &str) -> std::result::Result<Metric, String> {
     match text.trim().to_lowercase().as_str() {
         "pp" => Some(Metric::PromptTps),
         "tg" => Some(Metric::GenTps),
@@ -329,7 +340,7 @@ pub fn metric(text: &str) -> std::result::Result<Metric, String> {
 }
 
 /// A percentage of 0 or more.
-pub fn percent(text: &str) -> std::result::Result<f64, String> {
+pub(crate) fn percent(text: &str) -> std::result::Result<f64, String> {
     match text.strip_suffix('%').unwrap_or(text).parse::<f64>() {
         Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
         _ => Err("it is a percentage, such as 5".to_owned()),

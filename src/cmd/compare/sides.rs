@@ -1,4 +1,4 @@
-//! Which runs are compared, and which earlier runs tell the noise between runs.
+//! Which runs are compared, and which earlier runs measure the noise between runs.
 
 use std::str::FromStr;
 
@@ -11,35 +11,35 @@ use base::{Error, Result};
 /// Runs of a series that are looked at for the level that the base belongs to.
 const MAX_SERIES: u32 = 100;
 
-/// Earlier runs that speak: more say little more of the noise.
+/// Earlier runs that measure the noise: more would add little.
 const MAX_HISTORY: usize = 20;
 
 /// A run in the store.
 #[derive(Debug, Clone)]
-pub struct Stored {
+pub(crate) struct StoredRun {
     /// As a list shows it.
-    pub listed: Listed,
+    pub(crate) listed: Listed,
     /// What it measured.
-    pub run: Run,
+    pub(crate) run: Run,
 }
 
-impl Stored {
-    pub fn read(store: &Store, id: i64) -> Result<Self> {
+impl StoredRun {
+    pub(crate) fn read(store: &Store, id: i64) -> Result<Self> {
         Ok(Self {
             listed: store.listed(id)?,
             run: store.run(id)?,
         })
     }
 
-    /// Its place in time.
+    /// Its position in the order of measurement.
     fn moment(&self) -> (i64, i64) {
         (self.listed.measured_at, self.listed.id)
     }
 }
 
-/// What a run is compared with, if it is not named.
+/// What a run is compared with, if that is not named.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Baseline {
+pub(crate) enum Baseline {
     /// The run measured before it, of the same configuration on the same machine.
     Last,
     /// The median of that many such runs.
@@ -69,12 +69,12 @@ impl FromStr for Baseline {
 /// The runs that `baseline` means for this run, in the order in which they were measured.
 ///
 /// `median-of-N` reaches back to the last change of level by `min_change` percent.
-pub fn baseline(
+pub(crate) fn baseline(
     store: &Store,
     baseline: &Baseline,
-    new: &Stored,
+    new: &StoredRun,
     min_change: f64,
-) -> Result<Vec<Stored>> {
+) -> Result<Vec<StoredRun>> {
     let count = match baseline {
         Baseline::Last => 1,
         Baseline::MedianOf(count) => *count,
@@ -99,20 +99,20 @@ pub fn baseline(
     }
     level
         .iter()
-        .map(|run| Stored::read(store, run.id))
+        .map(|run| StoredRun::read(store, run.id))
         .collect()
 }
 
 /// Of the runs with this tag the best fit: of the configuration of `new`, then of its machine,
 /// then whole, then measured before it; the last of several.
-fn named(store: &Store, name: &str, new: &Stored) -> Result<Stored> {
+fn named(store: &Store, name: &str, new: &StoredRun) -> Result<StoredRun> {
     let configuration = store.configuration_of(new.listed.id)?;
     let mut best = None;
     for id in store.tagged(name)? {
         if id == new.listed.id || store.configuration_of(id)? != configuration {
             continue;
         }
-        let run = Stored::read(store, id)?;
+        let run = StoredRun::read(store, id)?;
         let fit = (
             run.run.environment.is_same_machine(&new.run.environment),
             !run.listed.partial,
@@ -125,7 +125,7 @@ fn named(store: &Store, name: &str, new: &Stored) -> Result<Stored> {
     }
     match best {
         Some((_, run)) => Ok(run),
-        None => Stored::read(store, store.resolve(name)?),
+        None => StoredRun::read(store, store.resolve(name)?),
     }
 }
 
@@ -133,7 +133,12 @@ fn named(store: &Store, name: &str, new: &Stored) -> Result<Stored> {
 /// later one of base and new run: what is known of the noise between runs.
 ///
 /// The level reaches from one change of the score by `min_change` percent to the next.
-pub fn history(store: &Store, base: &[Stored], new: &Stored, min_change: f64) -> Result<Vec<Run>> {
+pub(crate) fn history(
+    store: &Store,
+    base: &[StoredRun],
+    new: &StoredRun,
+    min_change: f64,
+) -> Result<Vec<Run>> {
     let Some(of) = base.last() else {
         return Ok(Vec::new());
     };
@@ -158,7 +163,7 @@ struct Series {
 
 impl Series {
     /// Those of the configuration and machine of `of` that were measured before `before`.
-    fn before(store: &Store, of: &Stored, before: &Stored, min_change: f64) -> Result<Self> {
+    fn before(store: &Store, of: &StoredRun, before: &StoredRun, min_change: f64) -> Result<Self> {
         let configuration = store.configuration_of(of.listed.id)?;
         let machine = &of.run.environment;
         let environments: Vec<i64> = store

@@ -1,15 +1,15 @@
 //! A comparison in words, for the table, Markdown, pictures and the report.
 
-use super::document::names;
-use super::{Report, in_words, printed};
-use crate::model::Difference;
-use crate::stats::{Comparison, Method, Metric, Row, Unit, Why};
+use super::{Report, change};
+use crate::model::{Difference, Mismatch, Text};
+use crate::stats::{Comparison, Method, Metric, Reason, Row, TestKey, Unit, Why};
+use base::number;
 
 /// Rows that the line of the gate names; the table has them all.
 const MOST_NAMED: usize = 6;
 
 /// The name of a metric with its unit, for people.
-pub fn title(metric: Metric) -> &'static str {
+pub(crate) fn title(metric: Metric) -> &'static str {
     match metric {
         Metric::PromptTps => "pp t/s",
         Metric::GenTps => "tg t/s",
@@ -18,45 +18,15 @@ pub fn title(metric: Metric) -> &'static str {
     }
 }
 
-/// A value in as many digits as people compare.
-pub fn value(value: f64) -> String {
-    match value.abs() {
-        huge if huge >= 1e9 => format!("{value:.3e}"),
-        large if large >= 10_000.0 => format!("{value:.0}"),
-        large if large >= 1000.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
-}
-
-/// A change in percent with its sign.
-pub fn change(percent: f64) -> String {
-    if percent.is_finite() {
-        // No sign where there is nothing but zeros.
-        let percent = if percent.abs() < 0.05 { 0.0 } else { percent };
-        format!("{percent:+.1}%")
-    } else {
-        "?".to_owned()
-    }
-}
-
 /// The interval of a change in percent; empty if none is known.
-pub fn interval(row: &Row) -> String {
-    let end = |value: f64| {
-        if value.is_finite() {
-            format!("{value:+.1}")
-        } else if value > 0.0 {
-            "+inf".to_owned()
-        } else {
-            "-inf".to_owned()
-        }
-    };
-    row.estimate
-        .map(|estimate| format!("{}…{}", end(estimate.low), end(estimate.high)))
-        .unwrap_or_default()
+pub(crate) fn interval(row: &Row) -> String {
+    row.estimate.map_or_else(String::new, |estimate| {
+        number::interval(estimate.low, estimate.high)
+    })
 }
 
 /// The method and how many values it saw; empty if there is none.
-pub fn method(method: Method) -> String {
+pub(crate) fn method(method: Method) -> String {
     let name = method.name();
     match method {
         Method::Rank(counts) | Method::Welch(counts) => {
@@ -72,16 +42,16 @@ pub fn method(method: Method) -> String {
 }
 
 /// The name of the test, or that it is the mean.
-pub fn test_name(row: &Row) -> String {
+pub(crate) fn test_name(row: &Row) -> String {
     match row.test {
         None => "geo. mean".to_owned(),
-        Some(key) if row.name.as_bytes().is_empty() => names(&[key]).concat(),
+        Some(key) if row.name.as_bytes().is_empty() => name_by_tokens(&key),
         Some(_) => printed(&row.name),
     }
 }
 
 /// Model, accelerator and runtime, as far as they are the same for all.
-pub fn what(report: &Report) -> Option<String> {
+pub(crate) fn what(report: &Report) -> Option<String> {
     let mut all = report
         .base
         .iter()
@@ -101,7 +71,7 @@ pub fn what(report: &Report) -> Option<String> {
 
 /// `name: base → new`, with several new runs `name: base | new | new`. Of several runs of the base
 /// each value is named once.
-pub fn difference(difference: &Difference, base: usize) -> String {
+pub(crate) fn difference(difference: &Difference, base: usize) -> String {
     let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".to_owned());
     let mut values: Vec<String> = difference.values.iter().map(shown).collect();
     let new = values.split_off(base.min(values.len()));
@@ -116,15 +86,18 @@ pub fn difference(difference: &Difference, base: usize) -> String {
     format!("{}: {values}", difference.name)
 }
 
-/// What the rows do not tell: tests of one side, why rows are unverified or the runs not comparable.
-pub fn remarks(comparison: &Comparison) -> Vec<String> {
+/// Remarks beside the rows: tests of one side, why rows are unverified or the runs not comparable.
+pub(crate) fn remarks(comparison: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
     for (side, tests) in [
         ("base", &comparison.only_base),
         ("new run", &comparison.only_new),
     ] {
         if !tests.is_empty() {
-            lines.push(format!("only the {side} has {}", names(tests).join(", ")));
+            lines.push(format!(
+                "only the {side} has {}",
+                test_names(tests).join(", ")
+            ));
         }
     }
     if let Some(why) = why_unverified(comparison) {
@@ -135,15 +108,56 @@ pub fn remarks(comparison: &Comparison) -> Vec<String> {
             "history: intervals are from the level of {earlier} earlier runs, base included"
         ));
     }
-    let reasons = &comparison.gate.reasons;
-    if !reasons.is_empty() {
-        let reasons: Vec<String> = reasons.iter().map(in_words).collect();
-        lines.push(format!("not comparable: {}", reasons.join(", ")));
-    }
+    lines.extend(not_comparable(comparison));
     lines
 }
 
-pub fn gate_lines(report: &Report, comparison: &Comparison) -> Vec<String> {
+/// Why the runs are not comparable; `None` if they are.
+pub(crate) fn not_comparable(comparison: &Comparison) -> Option<String> {
+    let reasons: Vec<String> = comparison.gate.reasons.iter().map(in_words).collect();
+    (!reasons.is_empty()).then(|| format!("not comparable: {}", reasons.join(", ")))
+}
+
+/// Why runs cannot be compared, in words.
+pub(crate) fn in_words(reason: &Reason) -> String {
+    match reason {
+        Reason::NothingInCommon => "no test in common".to_owned(),
+        Reason::Mismatch(mismatch) => match mismatch {
+            Mismatch::Model => "another model",
+            Mismatch::Quant => "another quantisation",
+            Mismatch::TestSet => "other tests",
+            Mismatch::Accelerator => "another kind of accelerator",
+            Mismatch::Partial => "a partial run",
+        }
+        .to_owned(),
+        Reason::MissingValue { test, metric } => {
+            format!("{} of {} on one side only", metric.name(), printed(test))
+        }
+    }
+}
+
+fn printed(name: &Text) -> String {
+    name.display().into_owned()
+}
+
+/// Tests by their tokens, as the C tool names them.
+pub(crate) fn test_names(tests: &[TestKey]) -> Vec<String> {
+    tests.iter().map(name_by_tokens).collect()
+}
+
+fn name_by_tokens(test: &TestKey) -> String {
+    let name = match (test.n_prompt, test.n_gen) {
+        (prompt, 0) => format!("pp{prompt}"),
+        (0, generated) => format!("tg{generated}"),
+        (prompt, generated) => format!("pp{prompt}+tg{generated}"),
+    };
+    match test.repeated {
+        0 => name,
+        before => format!("{name} (time {})", before + 1),
+    }
+}
+
+pub(crate) fn gate_lines(report: &Report, comparison: &Comparison) -> Vec<String> {
     let gate = &comparison.gate;
     // The means sum up, so they come first.
     let rows = comparison.means.iter().chain(&comparison.rows);

@@ -1,6 +1,7 @@
 //! A trend in text: a line of blocks, and a chart of several.
 
 use crate::stats::heights;
+use base::number::label;
 
 /// From one eighth of a cell to all of it.
 const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
@@ -8,7 +9,7 @@ const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█
 /// Lines of a chart.
 const LINES: u8 = 8;
 
-/// Where there is no terminal whose width is known.
+/// The width if there is no terminal.
 const WIDTH: u16 = 80;
 
 /// Columns of the labels in front of a chart or sparkline, and of the numbers behind a sparkline.
@@ -16,7 +17,7 @@ const LABEL: usize = 9;
 const RANGE: usize = 22;
 
 /// `name  ▁▂▄█  lowest to highest`, a line; empty if there is no value.
-pub fn sparkline(name: &str, values: &[f64], width: Option<u16>) -> String {
+pub(crate) fn sparkline(name: &str, values: &[f64], width: Option<u16>) -> String {
     let Some((low, high)) = range(values) else {
         return String::new();
     };
@@ -26,7 +27,7 @@ pub fn sparkline(name: &str, values: &[f64], width: Option<u16>) -> String {
         .iter()
         .map(|height| height.map_or(" ", |height| BLOCKS[usize::from(height.min(7))]))
         .collect();
-    let range = match (number(low), number(high)) {
+    let range = match (label(low), label(high)) {
         (low, high) if low == high => low,
         (low, high) => format!("{low} to {high}"),
     };
@@ -35,7 +36,7 @@ pub fn sparkline(name: &str, values: &[f64], width: Option<u16>) -> String {
 
 /// The values as bars above their lowest, a change of level marked below; empty if there are not
 /// two values.
-pub fn chart(
+pub(crate) fn chart(
     name: &str,
     values: &[f64],
     changes: &[usize],
@@ -55,9 +56,9 @@ pub fn chart(
     let heights = heights(&points, LINES * 8);
     let mut text = String::new();
     for line in (0..LINES).rev() {
-        let label = match line {
-            0 => number(low),
-            line if line == LINES - 1 => number(high),
+        let mark = match line {
+            0 => label(low),
+            line if line == LINES - 1 => label(high),
             line if line == LINES / 2 => name.to_owned(),
             _ => String::new(),
         };
@@ -73,7 +74,7 @@ pub fn chart(
                 block.repeat(wide)
             })
             .collect();
-        text += format!("{label:>LABEL$} {cells}").trim_end();
+        text += format!("{mark:>LABEL$} {cells}").trim_end();
         text.push('\n');
     }
     let mut marks = vec![" ".repeat(wide); points.len()];
@@ -104,7 +105,7 @@ fn range(values: &[f64]) -> Option<(f64, f64)> {
     Some((low, finite().reduce(f64::max)?))
 }
 
-/// At most so many points: each the mean of its share of the values.
+/// The values, reduced to this many points: each the mean of its share of them.
 fn squeezed(values: &[f64], points: usize) -> Vec<f64> {
     if values.len() <= points {
         return values.to_vec();
@@ -117,16 +118,6 @@ fn squeezed(values: &[f64], points: usize) -> Vec<f64> {
             crate::stats::mean(&known).unwrap_or(f64::NAN)
         })
         .collect()
-}
-
-fn number(value: f64) -> String {
-    if value.abs() >= 1e9 {
-        format!("{value:.2e}")
-    } else if value.abs() >= 1000.0 {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.2}")
-    }
 }
 
 #[cfg(test)]

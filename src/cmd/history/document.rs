@@ -1,17 +1,16 @@
 //! A trend for programs.
 
-use std::io::Write;
-
+use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{Args, Change, Metric, Trend};
+use super::{Args, LevelChange, Trend};
 use crate::model::{Difference, Text};
-use base::Stdout;
-use base::{Error, Result};
+use base::time::utc;
+use base::{Result, Stdout, rows};
 
-/// A run of a trend for programs.
-#[derive(Debug, Serialize)]
-struct Line {
+/// A run of a trend.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Row {
     id: i64,
     measured_at: String,
     runtime_version: Option<String>,
@@ -26,25 +25,12 @@ struct Line {
     changed: Option<String>,
 }
 
-const NAMES: [&str; 10] = [
-    "id",
-    "measured_at",
-    "runtime_version",
-    "score",
-    "avg_prompt_tps",
-    "avg_gen_tps",
-    "avg_ttft_ms",
-    "partial",
-    "change_percent",
-    "changed",
-];
-
-fn lines(trend: &Trend) -> impl Iterator<Item = Line> + '_ {
-    trend.runs.iter().enumerate().map(|(index, run)| {
+pub(crate) fn rows(trend: &Trend) -> Vec<Row> {
+    let row = |(index, run): (usize, &crate::store::Listed)| {
         let change = trend.change_at(index);
-        Line {
+        Row {
             id: run.id,
-            measured_at: super::super::time(run.measured_at).unwrap_or_default(),
+            measured_at: utc(run.measured_at).unwrap_or_default(),
             runtime_version: run.runtime_version.as_ref().map(Text::to_string),
             score: run.summary.performance_score,
             avg_prompt_tps: run.summary.avg_prompt_tps,
@@ -52,40 +38,10 @@ fn lines(trend: &Trend) -> impl Iterator<Item = Line> + '_ {
             avg_ttft_ms: run.summary.avg_ttft_ms,
             partial: run.partial,
             change_percent: change.map(|change| change.point.change_percent),
-            changed: change.map(Change::in_words),
+            changed: change.map(LevelChange::in_words),
         }
-    })
-}
-
-pub fn csv(trend: &Trend, out: &mut Stdout) -> Result<()> {
-    let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(NAMES).map_err(Error::csv)?;
-    for line in lines(trend) {
-        let percent = line.change_percent.map(|percent| percent.to_string());
-        writer
-            .write_record([
-                line.id.to_string(),
-                line.measured_at,
-                line.runtime_version.unwrap_or_default(),
-                line.score.to_string(),
-                line.avg_prompt_tps.to_string(),
-                line.avg_gen_tps.to_string(),
-                line.avg_ttft_ms.to_string(),
-                line.partial.to_string(),
-                percent.unwrap_or_default(),
-                line.changed.unwrap_or_default(),
-            ])
-            .map_err(Error::csv)?;
-    }
-    writer.flush().map_err(|error| Error::stdout(&error))
-}
-
-pub fn jsonl(trend: &Trend, out: &mut Stdout) -> Result<()> {
-    for line in lines(trend) {
-        serde_json::to_writer(&mut *out, &line).map_err(|e| Error::stdout(&e.into()))?;
-        out.write_all(b"\n").map_err(|e| Error::stdout(&e))?;
-    }
-    Ok(())
+    };
+    trend.runs.iter().enumerate().map(row).collect()
 }
 
 #[derive(Debug, Serialize)]
@@ -94,9 +50,9 @@ struct Document {
     quant: Option<String>,
     accelerator: Option<String>,
     runtime: Option<String>,
-    metric: &'static str,
+    metric: Option<String>,
     min_change_percent: f64,
-    runs: Vec<Line>,
+    runs: Vec<Row>,
     changes: Vec<Changed>,
 }
 
@@ -116,36 +72,31 @@ struct Differs {
     after: Option<String>,
 }
 
-pub fn json(trend: &Trend, args: &Args, out: &mut Stdout) -> Result<()> {
+pub(crate) fn json(trend: &Trend, args: &Args, out: &mut Stdout) -> Result<()> {
     let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
     let differs = |difference: &Difference| Differs {
         name: difference.name,
         before: difference.values.first().cloned().flatten(),
         after: difference.values.get(1).cloned().flatten(),
     };
-    let changed = |change: &Change| Changed {
+    let changed = |change: &LevelChange| Changed {
         run_id: trend.runs[change.point.index].id,
         before: change.point.before,
         after: change.point.after,
         change_percent: change.point.change_percent,
         differences: change.differences.iter().map(differs).collect(),
     };
-    let of = &trend.configuration;
+    let metric = args.metric.to_possible_value();
+    let configuration = &trend.configuration;
     let document = Document {
-        model: text(&of.model),
-        quant: text(&of.quant),
-        accelerator: text(&of.accelerator),
-        runtime: text(&of.runtime),
-        metric: match args.metric {
-            Metric::Score => "score",
-            Metric::PromptTps => "prompt_tps",
-            Metric::GenTps => "gen_tps",
-            Metric::TtftMs => "ttft_ms",
-        },
+        model: text(&configuration.model),
+        quant: text(&configuration.quant),
+        accelerator: text(&configuration.accelerator),
+        runtime: text(&configuration.runtime),
+        metric: metric.map(|value| value.get_name().to_owned()),
         min_change_percent: args.min_change,
-        runs: lines(trend).collect(),
+        runs: rows(trend),
         changes: trend.changes.iter().map(changed).collect(),
     };
-    serde_json::to_writer_pretty(&mut *out, &document).map_err(|e| Error::stdout(&e.into()))?;
-    out.write_all(b"\n").map_err(|e| Error::stdout(&e))
+    rows::json(&document, out)
 }

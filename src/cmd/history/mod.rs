@@ -3,69 +3,56 @@
 mod chart;
 mod document;
 
-use std::io::Write;
-
-use super::Context;
 use super::compare::percent;
 use super::filters::Filters;
-use crate::model::{Difference, Source, Text, differences};
+use super::{Context, words};
+use crate::model::{Difference, Text, differences};
 use crate::stats::{self, ChangePoint};
 use crate::store::{Configuration, Filter, Listed, Store};
-use base::{Column, Stdout, Table, color_wanted, markdown, note, printable};
-use base::{Error, Result};
+use base::number;
+use base::rows::{self, Limit};
+use base::{
+    Column, ColumnOf, Error, Markup, Result, RowFormat, Stdout, Table, color_wanted, markdown,
+    note, printable,
+};
 
 /// Show one configuration over time
 ///
 /// A configuration is a model with its quantisation on one accelerator under one runtime, whatever
-/// its version. It is that of RUN, else of the run measured last that the filters choose. Its runs
-/// are listed as they were measured, and where the level changed (by at least --min-change, and for
-/// three runs or more) what changed there: the runtime's version, the kernel, the machine.
+/// its version. It is that of RUN, or of the last measured run that matches the filters. Its runs
+/// are listed in the order of measurement, and where the level changed (by at least --min-change,
+/// for three runs or more), what else changed: the runtime's version, the kernel, the machine.
 ///
-/// Partial runs are listed, but count in no trend, and of more than 1000 runs changes are looked
-/// for in the last 1000.
+/// Partial runs are listed, but do not count for changes. Of more than 1000 runs, changes are
+/// looked for in the last 1000.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore history --model llama --accelerator 4090
   localstore history last --metric gen_tps --since 90d
   localstore history -o csv > trend.csv")]
-pub struct Args {
+pub(crate) struct Args {
     /// An id, 'last', 'last~N' or a tag: a run of the configuration
     #[arg(value_name = "RUN")]
     run: Option<String>,
-    /// Whose changes of level are looked for
+    /// The metric whose changes of level are shown
     #[arg(long, value_name = "METRIC", default_value = "score")]
     metric: Metric,
     /// The smallest change of level that matters, in percent
     #[arg(long, value_name = "PCT", default_value = "5", value_parser = percent)]
     min_change: f64,
-    /// The last so many runs; 0: all
+    /// Show the last N runs; 0 for all
     #[arg(long, value_name = "N", default_value_t = 200)]
     limit: u32,
-    /// How it is printed
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Output,
+    output: RowFormat,
     #[command(flatten)]
     filters: Filters,
 }
 
+/// The value that a trend follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// A table for a terminal, with a chart there
-    #[value(alias = "console")]
-    Table,
-    /// A header, and a line a run
-    Csv,
-    /// One object with everything
-    Json,
-    /// An object a run
-    Jsonl,
-    /// Markdown
-    Md,
-}
-
-/// What a trend is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Metric {
+pub(crate) enum Metric {
     /// The score
     Score,
     /// Prompt processing, tokens per second, mean over the tests
@@ -81,10 +68,10 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, in the order of the columns.
-    pub const ALL: [Self; 4] = [Self::Score, Self::PromptTps, Self::GenTps, Self::TtftMs];
+    pub(crate) const ALL: [Self; 4] = [Self::Score, Self::PromptTps, Self::GenTps, Self::TtftMs];
 
     /// Its name with its unit, for people.
-    pub fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Score => "score",
             Self::PromptTps => "pp t/s",
@@ -94,7 +81,7 @@ impl Metric {
     }
 
     /// The value of a run; nan for a partial run, whose averages are of other tests.
-    pub fn value(self, run: &Listed) -> f64 {
+    pub(crate) fn value(self, run: &Listed) -> f64 {
         let summary = &run.summary;
         match self {
             _ if run.partial => f64::NAN,
@@ -107,39 +94,36 @@ impl Metric {
 }
 
 /// One configuration over time.
-pub struct Trend {
-    /// What it is of.
-    pub configuration: Configuration,
-    /// The run before those that are shown: with it the level at their beginning is known better.
+pub(crate) struct Trend {
+    /// Its model, accelerator and runtime.
+    pub(crate) configuration: Configuration,
+    /// The run before those that are shown, which makes the level at their beginning more certain.
     before: Option<Listed>,
     /// Its runs in the order in which they were measured.
-    pub runs: Vec<Listed>,
+    pub(crate) runs: Vec<Listed>,
     /// Where the level of the metric changed.
-    pub changes: Vec<Change>,
+    pub(crate) changes: Vec<LevelChange>,
 }
 
 /// A change of level, and what else changed there.
-pub struct Change {
+pub(crate) struct LevelChange {
     /// Where, and by how much.
-    pub point: ChangePoint,
-    /// In what the first run at the new level differs from the last full one before it.
-    pub differences: Vec<Difference>,
+    pub(crate) point: ChangePoint,
+    /// How the first run at the new level differs from the last complete one before it.
+    pub(crate) differences: Vec<Difference>,
 }
 
 impl Trend {
-    /// The last `limit` runs that match, 0 for all; and whether there are more. Changes are still to
-    /// be found.
-    pub fn last(
+    /// The last `limit` runs that match, 0 for all; and whether there are more. Its changes are
+    /// empty until [`Self::find_changes`].
+    pub(crate) fn last(
         store: &Store,
         configuration: Configuration,
         filter: &Filter,
         limit: u32,
     ) -> Result<(Self, bool)> {
-        let limit = Some(limit).filter(|&limit| limit > 0);
-        // One more than is shown tells whether there are more.
-        let asked = limit.map(|limit| limit.saturating_add(1));
-        let mut runs = store.series(configuration.id, filter, asked)?;
-        let cut = limit.is_some_and(|limit| runs.len() > limit as usize);
+        let mut runs = store.series(configuration.id, filter, Limit(limit).asked())?;
+        let cut = limit > 0 && runs.len() > limit as usize;
         let before = cut.then(|| runs.remove(0));
         if runs.is_empty() {
             let why = "no run of this configuration matches";
@@ -155,7 +139,12 @@ impl Trend {
     }
 
     /// Finds where the level of the metric changed, and what else changed there.
-    pub fn find_changes(&mut self, store: &Store, metric: Metric, min_change: f64) -> Result<()> {
+    pub(crate) fn find_changes(
+        &mut self,
+        store: &Store,
+        metric: Metric,
+        min_change: f64,
+    ) -> Result<()> {
         self.changes.clear();
         let runs: Vec<&Listed> = self.before.iter().chain(&self.runs).collect();
         let values: Vec<f64> = runs.iter().map(|run| metric.value(run)).collect();
@@ -169,24 +158,24 @@ impl Trend {
                 None => Vec::new(),
             };
             point.index -= usize::from(self.before.is_some());
-            // The first run that is shown begins the trend, whatever was before it.
+            // The first run that is shown has nothing before it.
             if point.index > 0 {
-                self.changes.push(Change { point, differences });
+                self.changes.push(LevelChange { point, differences });
             }
         }
         Ok(())
     }
 
     /// The values of the metric, run by run.
-    pub fn values(&self, metric: Metric) -> Vec<f64> {
+    pub(crate) fn values(&self, metric: Metric) -> Vec<f64> {
         self.runs.iter().map(|run| metric.value(run)).collect()
     }
 }
 
-impl Change {
+impl LevelChange {
     /// `+12.3%: runtime version 0.9.2 → 0.9.3, …`
-    pub fn in_words(&self) -> String {
-        let percent = format!("{:+.1}%", self.point.change_percent);
+    pub(crate) fn in_words(&self) -> String {
+        let percent = number::change(self.point.change_percent);
         if self.differences.is_empty() {
             return percent + ", nothing else is known to have changed";
         }
@@ -194,7 +183,7 @@ impl Change {
     }
 
     /// `runtime version 0.9.2 → 0.9.3, …`; empty if nothing else is known to have changed.
-    pub fn causes(&self) -> String {
+    pub(crate) fn causes(&self) -> String {
         let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".to_owned());
         let differences: Vec<String> = self
             .differences
@@ -208,7 +197,7 @@ impl Change {
     }
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let filter = Filter::from(&args.filters);
     let (configuration, others) = choose(args.run.as_deref(), &store, &filter)?;
@@ -217,21 +206,21 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     trend.find_changes(&store, args.metric, args.min_change)?;
     let out = &mut context.out;
     match args.output {
-        Output::Table => print_table(&trend, args.metric, out)?,
-        Output::Md => print_markdown(&trend, args.metric, out)?,
-        Output::Csv => document::csv(&trend, out)?,
-        Output::Json => document::json(&trend, args, out)?,
-        Output::Jsonl => document::jsonl(&trend, out)?,
+        RowFormat::Table => print(&trend, args.metric, Markup::Text(out.width()), out)?,
+        RowFormat::Md => print(&trend, args.metric, Markup::Markdown, out)?,
+        RowFormat::Csv => rows::csv(document::rows(&trend), out)?,
+        RowFormat::Json => document::json(&trend, args, out)?,
+        RowFormat::Jsonl => rows::jsonl(document::rows(&trend), out)?,
     }
     if cut {
         let shown = trend.runs.len();
-        note(&format!(
+        context.note(&format!(
             "runs shown: the last {shown}; '--limit 0' shows all"
         ));
     }
     if machines.len() > 1 {
         let names: Vec<String> = machines.iter().map(Text::to_string).collect();
-        note(&format!(
+        context.note(&format!(
             "these runs are of {} machines ({}): a change between two of them is no trend",
             names.len(),
             names.join(", ")
@@ -241,20 +230,23 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     Ok(())
 }
 
-/// Says on stderr that more configurations match than the one that is shown.
-pub fn tell_others(others: usize) {
-    match others {
-        0 => {}
-        1 => note("1 more configuration matches; '--model' and the other filters choose"),
-        n => note(&format!(
-            "{n} more configurations match; '--model' and the other filters choose"
-        )),
-    }
+/// Prints that more configurations match than the one that is shown.
+pub(crate) fn tell_others(others: usize) {
+    let matches = match others {
+        0 => return,
+        1 => "1 more configuration matches".to_owned(),
+        n => format!("{n} more configurations match"),
+    };
+    note(&(matches + "; '--model' and the other filters choose"));
 }
 
-/// The configuration of the run, else the one measured last that the filters choose, and how many
-/// more they choose.
-pub fn choose(run: Option<&str>, store: &Store, filter: &Filter) -> Result<(Configuration, usize)> {
+/// The configuration of the run, or the one measured last that matches the filters, and how many
+/// more match.
+pub(crate) fn choose(
+    run: Option<&str>,
+    store: &Store,
+    filter: &Filter,
+) -> Result<(Configuration, usize)> {
     if let Some(name) = run {
         if filter.is_on_configurations() {
             return Err(Error::invalid_parameter(name)
@@ -271,131 +263,68 @@ pub fn choose(run: Option<&str>, store: &Store, filter: &Filter) -> Result<(Conf
 
 impl Trend {
     /// The change at which the run of that index is the first.
-    fn change_at(&self, index: usize) -> Option<&Change> {
+    fn change_at(&self, index: usize) -> Option<&LevelChange> {
         self.changes
             .iter()
             .find(|change| change.point.index == index)
     }
 
     /// Model, accelerator and runtime.
-    pub fn title(&self) -> String {
-        let known = |text: &Option<Text>| text.as_ref().map(Text::to_string);
+    pub(crate) fn title(&self) -> String {
         let of = &self.configuration;
-        let model = known(&of.model).unwrap_or_else(|| "unknown model".to_owned());
-        let quant = known(&of.quant).map_or_else(String::new, |quant| format!(" - {quant}"));
-        let accelerator =
-            known(&of.accelerator).unwrap_or_else(|| "unknown accelerator".to_owned());
-        let runtime = known(&of.runtime).unwrap_or_else(|| "unknown runtime".to_owned());
-        format!("{model}{quant}, {accelerator}, {runtime}")
+        let model = words::with_quant(&words::known(&of.model, "model"), of.quant.as_ref());
+        let accelerator = words::known(&of.accelerator, "accelerator");
+        let runtime = words::known(&of.runtime, "runtime");
+        format!("{model}, {accelerator}, {runtime}")
     }
 }
 
-/// The columns of runs; with the changes if there are any.
-fn table(trend: &Trend) -> Table {
-    let mut columns = vec![
-        ("id", Column::Number),
-        ("measured", Column::Whole),
-        ("version", Column::Text),
-        ("score", Column::Number),
-        ("pp t/s", Column::Number),
-        ("tg t/s", Column::Number),
-        ("ttft ms", Column::Number),
-    ];
-    if !trend.changes.is_empty() {
-        columns.push(("change", Column::Whole));
-    }
-    let mut table = Table::new(&columns);
-    for (index, run) in trend.runs.iter().enumerate() {
-        let measured = super::time(run.measured_at).unwrap_or_default();
-        let version = run.runtime_version.as_ref().map(Text::to_string);
-        let rounded = if run.source == Source::Console {
-            "~"
-        } else {
-            ""
-        };
-        let partial = if run.partial { " partial" } else { "" };
-        let summary = &run.summary;
-        let mut cells = vec![
-            run.id.to_string(),
-            measured.get(..10).unwrap_or_default().to_owned(),
-            version.unwrap_or_else(|| "?".to_owned()),
-            format!("{rounded}{}{partial}", summary.listed_score()),
-            two_decimals(summary.avg_prompt_tps),
-            two_decimals(summary.avg_gen_tps),
-            two_decimals(summary.avg_ttft_ms),
-        ];
-        if let Some(change) = trend.change_at(index) {
-            cells.push(format!("{:+.1}%", change.point.change_percent));
+const COLUMNS: [ColumnOf<Listed>; 7] = [
+    words::ID,
+    words::MEASURED,
+    ("version", Column::Text, |run| {
+        words::cell(&run.runtime_version)
+    }),
+    words::SCORE,
+    words::PROMPT_TPS,
+    words::GEN_TPS,
+    words::TTFT_MS,
+];
+
+/// The trend for people, with charts in plain text alone.
+fn print(trend: &Trend, metric: Metric, markup: Markup, out: &mut Stdout) -> Result<()> {
+    let mut text = match markup {
+        Markup::Markdown => markdown(&trend.title()) + "\n\n",
+        Markup::Text(width) => {
+            let mut text = format!("{}\n\n", printable(&trend.title()));
+            for one in Metric::ALL {
+                text += &chart::sparkline(one.title(), &trend.values(one), width);
+            }
+            text.push('\n');
+            if out.is_terminal() {
+                let changes: Vec<usize> = trend.changes.iter().map(|c| c.point.index).collect();
+                let (title, values) = (metric.title(), trend.values(metric));
+                text += &chart::chart(title, &values, &changes, width, color_wanted());
+                text.push('\n');
+            }
+            text
         }
-        table.row(&cells);
-    }
-    table
-}
-
-/// As the C tool prints a value; what no test measures is kept short.
-fn two_decimals(value: f64) -> String {
-    if value.abs() < 1e9 {
-        format!("{value:.2}")
-    } else {
-        format!("{value:.3e}")
-    }
-}
-
-fn change_lines(trend: &Trend, metric: Metric, bullet: &str) -> String {
-    let lines: Vec<String> = trend
-        .changes
-        .iter()
-        .map(|change| {
-            let id = trend.runs[change.point.index].id;
-            let line = format!("{} from run {id} on {}", metric.title(), change.in_words());
-            let line = if bullet.is_empty() {
-                printable(&line).into_owned()
-            } else {
-                markdown(&line)
-            };
-            [bullet, &line, "\n"].concat()
-        })
-        .collect();
-    lines.concat()
-}
-
-fn print_table(trend: &Trend, metric: Metric, out: &mut Stdout) -> Result<()> {
-    let width = out.width();
-    let on_terminal = out.is_terminal();
-    let mut text = printable(&trend.title()).into_owned() + "\n\n";
-    for one in Metric::ALL {
-        text += &chart::sparkline(one.title(), &trend.values(one), width);
-    }
-    if on_terminal {
-        let changes: Vec<usize> = trend.changes.iter().map(|c| c.point.index).collect();
-        let color = color_wanted();
-        text += "\n";
-        text += &chart::chart(
-            metric.title(),
-            &trend.values(metric),
-            &changes,
-            width,
-            color,
-        );
-    }
-    text += "\n";
-    let rows = table(trend).render(width);
-    text += &rows;
+    };
+    let mut table = Table::of(&trend.runs, &COLUMNS);
     if !trend.changes.is_empty() {
-        text += "\n";
-        text += &change_lines(trend, metric, "");
+        let changes = (0..trend.runs.len()).map(|index| trend.change_at(index));
+        let percent = |change: &LevelChange| number::change(change.point.change_percent);
+        let cells = changes.map(|change| change.map_or_else(String::new, percent));
+        table.column("change", Column::Whole, cells);
+    }
+    text += &markup.table(table);
+    if !trend.changes.is_empty() {
+        text.push('\n');
+    }
+    for change in &trend.changes {
+        let id = trend.runs[change.point.index].id;
+        let title = metric.title();
+        text += &markup.item(&format!("{title} from run {id} on {}", change.in_words()));
     }
     out.styled(text.as_bytes())
-}
-
-fn print_markdown(trend: &Trend, metric: Metric, out: &mut Stdout) -> Result<()> {
-    let mut text = markdown(&trend.title()) + "\n\n";
-    text += &table(trend).markdown();
-    let changes = change_lines(trend, metric, "- ");
-    if !changes.is_empty() {
-        text += "\n";
-        text += &changes;
-    }
-    out.write_all(text.as_bytes())
-        .map_err(|error| Error::stdout(&error))
 }

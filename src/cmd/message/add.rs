@@ -1,8 +1,8 @@
 use std::borrow::Cow;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
-use super::super::Context;
-use super::{Output, id};
+use super::super::{Context, chat};
+use super::{Format, describe, find, id};
 use crate::formats::chat_json;
 use crate::model::{NewMessage, Role, Sampling};
 use crate::store::Store;
@@ -10,24 +10,24 @@ use base::{Error, Result};
 
 /// Add a message to a chat
 ///
-/// Prints the new message. Its content is stored as it comes, the last newline included. The
-/// sampling options are those that the answer was made with; without them, llamafile's defaults.
+/// Prints the new message. Its content is stored unchanged, including the last newline. The
+/// sampling options are those that generated the answer, by default llamafile's.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore message add 3 user 'Why is the sky blue?'
   llamafile -p \"$question\" | localstore message add 3 assistant")]
-pub struct Args {
+pub(crate) struct Args {
     /// The chat's id
     #[arg(value_parser = id)]
     chat: i64,
-    /// Who wrote it
+    /// The role of its author
     role: Role,
-    /// What was written; '-' or nothing: standard input
+    /// The text; '-' or nothing for standard input
     #[arg(default_value = "-", hide_default_value = true)]
     content: String,
-    /// How it is printed
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: Output,
+    output: Format,
     #[command(flatten)]
     sampling: SamplingArgs,
 }
@@ -35,19 +35,19 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Sampling")]
 struct SamplingArgs {
-    /// How freely the model chose its words
+    /// Temperature
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = finite)]
     #[arg(default_value_t = Sampling::default().temperature)]
     temperature: f64,
-    /// Among how much of the probability
+    /// Nucleus sampling: the share of probability to choose from
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = finite)]
     #[arg(default_value_t = Sampling::default().top_p)]
     top_p: f64,
-    /// How much a word cost that was used before
+    /// Penalty for a token that was used before
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = finite)]
     #[arg(default_value_t = Sampling::default().presence_penalty)]
     presence_penalty: f64,
-    /// How much it cost for each time it was used
+    /// Penalty for each time that a token was used before
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = finite)]
     #[arg(default_value_t = Sampling::default().frequency_penalty)]
     frequency_penalty: f64,
@@ -64,13 +64,9 @@ impl From<&SamplingArgs> for Sampling {
     }
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     // A wrong id is found before anything is read or opened for writing.
-    let store = Store::open_readonly(&context.location)?;
-    store
-        .chat(args.chat)?
-        .ok_or_else(|| store.no_chat(args.chat))?;
-    drop(store);
+    chat::find(&Store::open_readonly(&context.location)?, args.chat)?;
     let content = content(&args.content)?;
     let mut store = Store::open(&context.location)?;
     let message = NewMessage {
@@ -79,13 +75,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         sampling: (&args.sampling).into(),
     };
     let id = store.add_message(args.chat, &message)?;
-    let message = store.message(id)?.ok_or_else(|| store.no_message(id))?;
-    let out = &mut context.out;
-    match args.output {
-        Output::Text => writeln!(out, "{}", super::describe(&message)),
-        Output::Json => chat_json::message(&message).write_answer(out),
-    }
-    .map_err(|error| Error::stdout(&error))
+    let message = find(&store, id)?;
+    let json = chat_json::message(&message);
+    args.output
+        .print(&describe(&message), &json, &mut context.out)
 }
 
 fn content(argument: &str) -> Result<Cow<'_, str>> {
@@ -98,7 +91,7 @@ fn content(argument: &str) -> Result<Cow<'_, str>> {
         .lock()
         .read_to_end(&mut bytes)
         .map_err(|error| wrong(&error.to_string()))?;
-    let content = String::from_utf8(bytes).map_err(|_| wrong("this is no UTF-8 text"))?;
+    let content = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text"))?;
     if content.contains('\0') {
         return Err(wrong("there is a NUL in it, where llamafile would end it"));
     }
@@ -109,5 +102,5 @@ fn finite(text: &str) -> Result<f64, String> {
     let number: Option<f64> = text.parse().ok();
     number
         .filter(|number| number.is_finite())
-        .ok_or_else(|| format!("'{text}' is no number"))
+        .ok_or_else(|| format!("invalid number '{text}'"))
 }

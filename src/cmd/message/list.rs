@@ -1,70 +1,45 @@
-use std::io::Write;
-
-use super::super::Context;
-use super::{Output, TITLE, first_line, id};
+use super::super::{Context, chat};
+use super::{Format, cell, first_line, id};
 use crate::formats::chat_json;
-use crate::formats::llamafile_json::Json;
-use crate::model::{Message, Text};
+use crate::model::Message;
 use crate::store::Store;
-use base::{Column, Table, note, shortened};
-use base::{Error, Result};
+use base::{Column, ColumnOf, Result};
 
 /// List the messages of a chat, the one written last first
 ///
-/// Of each content the first line is shown; 'chat show' shows all. Times are in UTC.
+/// Shows the first line of each content; 'chat show' shows all of it. Times are in UTC.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore message list 3 -o json")]
-pub struct Args {
+pub(crate) struct Args {
     /// The chat's id
     #[arg(value_parser = id)]
     chat: i64,
-    /// How it is printed
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: Output,
+    output: Format,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let messages = store.messages(args.chat)?;
-    let out = &mut context.out;
-    match args.output {
-        Output::Text if messages.is_empty() => Ok(()),
-        Output::Text => out.write_all(table(&messages).render(out.width()).as_bytes()),
-        Output::Json => {
-            Json::Array(messages.iter().map(chat_json::listed_message).collect()).write_answer(out)
-        }
-    }
-    .map_err(|error| Error::stdout(&error))?;
-    // Messages of a chat that is gone are shown, since llamafile shows them.
+    let json = chat_json::listed_message;
+    args.output
+        .print_list(&messages, &COLUMNS, json, &mut context.out)?;
+    // Messages of a removed chat are shown, since llamafile shows them.
     if messages.is_empty() {
-        if store.chat(args.chat)?.is_none() {
-            return Err(store.no_chat(args.chat));
-        }
-        if args.output == Output::Text {
-            note(&format!("chat {} has no messages", args.chat));
+        chat::find(&store, args.chat)?;
+        if args.output == Format::Text {
+            context.note(&format!("chat {} has no messages", args.chat));
         }
     }
     Ok(())
 }
 
-fn table(messages: &[Message]) -> Table {
-    let text = |text: Option<&Text>| {
-        let text = text.map(Text::display).unwrap_or_default();
-        shortened(&text, TITLE).into_owned()
-    };
-    let mut table = Table::new(&[
-        ("id", Column::Number),
-        ("written", Column::Whole),
-        ("role", Column::Whole),
-        ("content", Column::Text),
-    ]);
-    for message in messages {
-        table.row(&[
-            message.id.to_string(),
-            text(message.created_at.as_ref()),
-            text(message.role.as_ref()),
-            first_line(message),
-        ]);
-    }
-    table
-}
+const COLUMNS: [ColumnOf<Message>; 4] = [
+    ("id", Column::Number, |message| message.id.to_string()),
+    ("written", Column::Whole, |message| {
+        cell(message.created_at.as_ref())
+    }),
+    ("role", Column::Whole, |message| cell(message.role.as_ref())),
+    ("content", Column::Text, first_line),
+];

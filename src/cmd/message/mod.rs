@@ -6,10 +6,10 @@ mod rm;
 mod show;
 
 use super::Context;
-use super::chat::{Output, TITLE, id, write_message};
+use super::chat::{Format, TITLE, cell, id, write_message};
 use crate::model::{Message, Text};
-use base::Result;
-use base::shortened;
+use crate::store::Store;
+use base::{ExitStatus, Result, shortened};
 
 /// Messages of the chats that llamafile keeps in the same file
 ///
@@ -19,7 +19,7 @@ use base::shortened;
     disable_help_subcommand = true,
     after_help = "Example: localstore message list 3"
 )]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -34,24 +34,29 @@ enum Command {
 
 impl Args {
     /// Runs the command.
-    pub fn run(&self, context: &mut Context) -> Result<()> {
+    pub(crate) fn run(&self, context: &mut Context) -> Result<ExitStatus> {
         match &self.command {
-            Command::List(args) => list::run(args, context),
-            Command::Show(args) => show::run(args, context),
-            Command::Add(args) => add::run(args, context),
-            Command::Rm(args) => rm::run(args, context),
+            Command::List(args) => list::run(args, context)?,
+            Command::Show(args) => show::run(args, context)?,
+            Command::Add(args) => add::run(args, context)?,
+            Command::Rm(args) => return rm::run(args, context),
         }
+        Ok(ExitStatus::Success)
     }
+}
+
+/// The message with this id, or an error.
+fn find(store: &Store, id: i64) -> Result<Message> {
+    store.message(id)?.ok_or_else(|| store.no_message(id))
 }
 
 /// A message in one line.
 fn describe(message: &Message) -> String {
-    let role = message.role.as_ref().map(Text::display).unwrap_or_default();
     format!(
         "message {} of chat {}, {}: {}",
         message.id,
         message.chat_id,
-        shortened(&role, TITLE),
+        cell(message.role.as_ref()),
         first_line(message)
     )
 }

@@ -1,60 +1,30 @@
-use std::io::{self, IsTerminal, Write};
-
-use super::super::{Context, rm};
-use super::id;
+use super::super::rm::Removal;
+use super::super::{Context, unique};
+use super::{describe, find, id};
 use crate::store::Store;
-use base::{Error, Result};
-use base::{note, printable};
+use base::{ExitStatus, Result};
 
 /// Remove messages
 ///
-/// Says what it will remove and, on a terminal, asks.
+/// Prints what it will remove and, on a terminal, asks.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore message rm 12 --dry-run")]
-pub struct Args {
+pub(crate) struct Args {
     /// The messages' ids
     #[arg(value_name = "MESSAGE", required = true, value_parser = id)]
     messages: Vec<i64>,
-    /// Do not ask
-    #[arg(short, long)]
-    yes: bool,
-    /// Say what would be removed, remove nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    removal: Removal,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
-    let (ids, lines) = choose(args, context)?;
-    let verb = if args.dry_run {
-        "would remove"
-    } else {
-        "removed"
-    };
-    if !args.dry_run {
-        if !args.yes && io::stdin().is_terminal() && !rm::confirmed(&lines)? {
-            note("nothing was removed");
-            return Err(Error::reported());
-        }
-        Store::open(&context.location)?.remove_messages(&ids)?;
-    }
-    for line in lines {
-        writeln!(context.out, "{verb} {}", printable(&line)).map_err(|e| Error::stdout(&e))?;
-    }
-    Ok(())
-}
-
-/// The messages, each once, in the order in which they were named, and a line for each.
-fn choose(args: &Args, context: &Context) -> Result<(Vec<i64>, Vec<String>)> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_readonly(&context.location)?;
-    let mut ids = Vec::new();
-    let mut lines = Vec::new();
-    for &id in &args.messages {
-        if ids.contains(&id) {
-            continue;
-        }
-        let message = store.message(id)?.ok_or_else(|| store.no_message(id))?;
-        ids.push(id);
-        lines.push(super::describe(&message));
-    }
-    Ok((ids, lines))
+    let ids = unique(args.messages.iter().copied());
+    let messages = ids.iter().map(|&id| find(&store, id));
+    let lines = messages
+        .map(|message| Ok(describe(&message?)))
+        .collect::<Result<Vec<_>>>()?;
+    drop(store);
+    args.removal
+        .run(&lines, context, |store| store.remove_messages(&ids))
 }

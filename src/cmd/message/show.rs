@@ -1,49 +1,47 @@
 use std::io::Write;
 
 use super::super::Context;
-use super::{Output, id, write_message};
+use super::{Format, id, write_message};
 use crate::formats::chat_json;
 use crate::formats::llamafile_json::Json;
 use crate::store::Store;
-use base::{Error, Result};
+use base::Result;
 
 /// Show a message and how it was sampled
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore message show 12 -o json")]
-pub struct Args {
+pub(crate) struct Args {
     /// The message's id
     #[arg(value_parser = id)]
     message: i64,
-    /// How it is printed
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: Output,
+    output: Format,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let out = &mut context.out;
     let message = store.message(args.message)?;
-    if args.output == Output::Json {
-        message
-            .as_ref()
-            .map_or_else(|| Json::object([]), chat_json::message)
-            .write_answer(out)
-            .map_err(|error| Error::stdout(&error))?;
-        return message
-            .map(drop)
-            .ok_or_else(|| store.no_message(args.message));
+    if args.output == Format::Json {
+        let answer = message.as_ref().map(chat_json::message);
+        answer
+            .unwrap_or_else(|| Json::object([]))
+            .write_answer(out)?;
     }
     let message = message.ok_or_else(|| store.no_message(args.message))?;
-    let sampling = &message.sampling;
-    writeln!(
-        out,
-        "chat {}, temperature {}, top_p {}, presence_penalty {}, frequency_penalty {}",
-        message.chat_id,
-        sampling.temperature,
-        sampling.top_p,
-        sampling.presence_penalty,
-        sampling.frequency_penalty
-    )
-    .map_err(|error| Error::stdout(&error))?;
-    write_message(out, &message)
+    if args.output == Format::Text {
+        let sampling = &message.sampling;
+        writeln!(
+            out,
+            "chat {}, temperature {}, top_p {}, presence_penalty {}, frequency_penalty {}",
+            message.chat_id,
+            sampling.temperature,
+            sampling.top_p,
+            sampling.presence_penalty,
+            sampling.frequency_penalty
+        )?;
+        write_message(out, &message)?;
+    }
+    Ok(())
 }

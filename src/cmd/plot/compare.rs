@@ -1,6 +1,6 @@
 use super::{Context, Target, check_number, nothing, series};
-use crate::cmd::compare::{self, Baseline, Column, Report};
-use crate::stats::{self, Direction, Metric, Row, TestKey, Verdict};
+use crate::cmd::compare::{self, Baseline, Compared, Report};
+use crate::stats::{self, Direction, Metric, Row, Verdict};
 use crate::store::Store;
 use base::Result;
 use picture::{Bar, Bars, BarsPanel, Group, Series, Tone};
@@ -75,43 +75,31 @@ fn bars(report: &Report) -> Bars {
     Bars {
         title: compare::what(report).unwrap_or_else(|| "Comparison".to_owned()),
         runs: std::iter::once(base).chain(new).collect(),
-        panels: panels.map(|&metric| panel(&report.new, metric)).collect(),
+        panels: panels.map(|&metric| panel(report, metric)).collect(),
         note: note(report),
     }
 }
 
-fn panel(columns: &[Column], metric: Metric) -> BarsPanel {
-    let keys = compare::keys(columns, metric);
+fn panel(report: &Report, metric: Metric) -> BarsPanel {
     BarsPanel {
         unit: unit(metric).to_owned(),
         higher_is_better: metric.higher_is_better(),
-        groups: keys
-            .into_iter()
-            .map(|key| group(columns, metric, key))
-            .collect(),
+        groups: report.compared(metric).iter().map(group).collect(),
     }
 }
 
 /// A test, or the mean over the tests.
-fn group(columns: &[Column], metric: Metric, key: Option<TestKey>) -> Group {
-    let rows: Vec<Option<&Row>> = columns
-        .iter()
-        .map(|Column { comparison, .. }| {
-            let mut rows = comparison.rows.iter().chain(&comparison.means);
-            rows.find(|row| row.metric == metric && row.test == key)
-        })
-        .collect();
-    let first = rows.iter().flatten().next();
-    let base = first.map(|row| Bar {
-        value: row.base,
+fn group(compared: &Compared) -> Group {
+    let base = Bar {
+        value: compared.base,
         interval: None,
         verdict: String::new(),
         tone: Tone::Neutral,
-    });
-    let new = rows.iter().map(|row| row.map(bar));
+    };
+    let new = compared.rows.iter().map(|row| row.map(bar));
     Group {
-        name: first.map(|row| compare::test_name(row)).unwrap_or_default(),
-        bars: std::iter::once(base).chain(new).collect(),
+        name: compared.name.clone(),
+        bars: std::iter::once(Some(base)).chain(new).collect(),
     }
 }
 
@@ -161,10 +149,10 @@ fn note(report: &Report) -> String {
         remarks.push("whiskers: the 95% interval of the change".to_owned());
     }
     for column in &report.new {
-        for remark in compare::remarks(&column.comparison) {
-            if remark.starts_with("not comparable") && !remarks.contains(&remark) {
-                remarks.push(remark);
-            }
+        if let Some(remark) = compare::not_comparable(&column.comparison)
+            && !remarks.contains(&remark)
+        {
+            remarks.push(remark);
         }
     }
     remarks.join("; ")

@@ -1,6 +1,6 @@
 use super::compare::unit;
 use super::{Context, Target, check_number, nothing, series};
-use crate::cmd::compare::Stored;
+use crate::cmd::compare::StoredRun;
 use crate::model::{Run, Test};
 use crate::stats::Metric;
 use crate::store::Store;
@@ -27,7 +27,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     check_number(args.runs.len())?;
     let store = Store::open_readonly(&context.location)?;
-    let read = |name: &String| Stored::read(&store, store.resolve(name)?);
+    let read = |name: &String| StoredRun::read(&store, store.resolve(name)?);
     let runs = args.runs.iter().map(read).collect::<Result<Vec<_>>>()?;
     let picture = lines(&runs)
         .draw()
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     args.target.write(&picture, context)
 }
 
-fn lines(runs: &[Stored]) -> Lines {
+fn lines(runs: &[StoredRun]) -> Lines {
     let panel = |metric: Metric, tokens: &str, count: fn(&Test) -> i64| LinesPanel {
         unit: unit(metric).to_owned(),
         higher_is_better: metric.higher_is_better(),

@@ -10,7 +10,7 @@ pub(crate) use history::draw as draw_trend;
 use std::path::PathBuf;
 
 use super::Context;
-use super::compare::Stored;
+use super::compare::StoredRun;
 use crate::model::Text;
 use crate::store::Listed;
 use base::{Error, Result};
@@ -77,7 +77,7 @@ fn check_number(runs: usize) -> Result<()> {
 }
 
 /// A run as a picture names it.
-fn series(stored: &Stored) -> Series {
+fn series(stored: &StoredRun) -> Series {
     let run = &stored.listed;
     let known = |text: &Option<Text>, what: &str| match text {
         Some(text) => text.to_string(),

@@ -5,7 +5,7 @@ mod tables;
 use std::path::PathBuf;
 
 use super::Context;
-use super::compare::{self, Stored};
+use super::compare::{self, StoredRun};
 use super::filters::Filters;
 use super::history::{Metric, Trend};
 use super::plot::draw_trend;
@@ -165,7 +165,7 @@ fn part(
             min_change: args.min_change,
             ..stats::Options::default()
         };
-        let read = |run: &Listed| Stored::read(store, run.id).map(|stored| vec![stored]);
+        let read = |run: &Listed| StoredRun::read(store, run.id).map(|stored| vec![stored]);
         let report = compare::compare(store, read(base)?, read(new)?, options)?;
         part.tables.extend(tables::comparison(&report));
     }

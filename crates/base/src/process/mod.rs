@@ -25,7 +25,7 @@ pub use system::{Interrupt, end_on_interrupt, is_readable, outlive_interrupt};
 /// behind still holds it open.
 const SILENCE: Duration = Duration::from_millis(500);
 
-/// How many pieces of output may wait for us.
+/// How many pieces of output are buffered.
 const QUEUE: usize = 16;
 
 /// The streams of a program's output.
@@ -37,7 +37,7 @@ pub enum Stream {
     Err,
 }
 
-/// What happens to a program.
+/// What a program does.
 enum Event {
     Output(Stream, Vec<u8>),
     /// A stream has ended.
@@ -62,7 +62,7 @@ impl Watched {
         command.args(args);
         let (sources, windows) = system::connect(&mut command)?;
         let child = command.spawn()?;
-        // It holds the other ends of what we read.
+        // The command holds the other ends of what we read.
         drop(command);
         let (sender, events) = sync_channel(QUEUE);
         let open = sources.len();
@@ -74,7 +74,7 @@ impl Watched {
         Ok(Self { events, open })
     }
 
-    /// Hands over what is printed, as it comes, until the program has ended.
+    /// Passes the output to `output` as it comes, until the program has ended.
     pub fn follow(mut self, mut output: impl FnMut(Stream, &[u8])) -> io::Result<ExitStatus> {
         let mut ended = None;
         loop {
@@ -90,7 +90,7 @@ impl Watched {
                 None => break,
             }
         }
-        ended.unwrap_or_else(|| Err(io::Error::other("nobody waited for it")))
+        ended.unwrap_or_else(|| Err(io::Error::other("its exit status was lost")))
     }
 }
 
@@ -108,7 +108,7 @@ fn pump((stream, mut source): Source, sender: &SyncSender<Event>) {
     loop {
         match source.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // A terminal that nobody holds any more ends in an error.
+            // A terminal whose other end is closed ends in an error.
             Ok(0) | Err(_) => break,
             Ok(length) => {
                 let event = Event::Output(stream, buffer[..length].to_vec());
@@ -121,7 +121,7 @@ fn pump((stream, mut source): Source, sender: &SyncSender<Event>) {
     let _ = sender.send(Event::Closed);
 }
 
-/// Waits for the program, and tells.
+/// Waits for the program, and reports its end.
 fn wait(mut child: Child, sender: &SyncSender<Event>) {
     let _ = sender.send(Event::Ended(child.wait()));
 }

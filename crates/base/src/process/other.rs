@@ -6,11 +6,11 @@ use std::sync::mpsc::SyncSender;
 
 use super::{Event, Source, Stream, wait};
 
-/// Nothing has a size here.
-pub struct Windows;
+/// Nothing to resize: the streams are pipes.
+pub(crate) struct Windows;
 
 /// Gives the program a pipe for each stream.
-pub fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows)> {
+pub(crate) fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows)> {
     let (out, to_out) = io::pipe()?;
     let (err, to_err) = io::pipe()?;
     command.stdout(to_out).stderr(to_err);
@@ -19,42 +19,42 @@ pub fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows)> {
 }
 
 /// Waits for the program.
-pub fn supervise(child: Child, _: Windows, sender: SyncSender<Event>) {
+pub(crate) fn supervise(child: Child, _: Windows, sender: SyncSender<Event>) {
     std::thread::spawn(move || wait(child, &sender));
 }
 
-/// Nobody can tell.
+/// Always false: this system has no readiness check.
 pub fn is_readable<T>(_: T) -> bool {
     false
 }
 
-/// There are no signals.
-pub fn signal(_: ExitStatus) -> Option<i32> {
+/// Always `None`: this system has no signals.
+pub(crate) fn signal(_: ExitStatus) -> Option<i32> {
     None
 }
 
-/// Does nothing: what was read so far is in a file with a name.
+/// No-op: what was read so far is in a file with a name.
 pub fn outlive_interrupt() {}
 
-/// They have ended us all the time.
+/// No-op: the default handlers terminate.
 pub fn end_on_interrupt() {}
 
 /// No signal is caught.
 pub struct Interrupt;
 
 impl Interrupt {
-    /// Catches nothing.
+    /// Returns at once.
     #[must_use]
     pub fn catch() -> Self {
         Self
     }
 
-    /// None ever comes.
+    /// Always false.
     #[must_use]
     pub fn came(&self) -> bool {
         false
     }
 
-    /// Does nothing.
+    /// No-op.
     pub fn obey(&self) {}
 }

@@ -21,14 +21,14 @@ use signal_hook::iterator::Signals;
 
 use super::{Event, Source, Stream, wait};
 
-/// Whether a read would not wait: something is there, or the end.
+/// Whether a read would return at once, with data or at the end.
 pub fn is_readable(input: impl AsFd) -> bool {
     let mut inputs = [PollFd::new(&input, PollFlags::IN)];
     poll(&mut inputs, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 /// The terminals that the program prints to, to be as large as ours.
-pub struct Windows(Vec<OwnedFd>);
+pub(crate) struct Windows(Vec<OwnedFd>);
 
 impl Windows {
     fn resize(&self) {
@@ -43,7 +43,7 @@ impl Windows {
 
 /// Gives the program a terminal or a pipe for each stream, as we have them; one for both if ours
 /// lead to the same place, for then even their order is what it was.
-pub fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows)> {
+pub(crate) fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows)> {
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let mut sources: Vec<Source> = Vec::new();
     let mut windows = Windows(Vec::new());
@@ -70,7 +70,7 @@ pub fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows)> {
     Ok((sources, windows))
 }
 
-/// What tells whether two streams are one.
+/// What identifies a stream: device and inode.
 fn place(stream: BorrowedFd) -> io::Result<[u64; 3]> {
     let file = File::from(stream.try_clone_to_owned()?).metadata()?;
     Ok([file.dev(), file.ino(), file.rdev()])
@@ -92,12 +92,12 @@ fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((reader, writer))
 }
 
-/// Waits for the program. What a terminal sends to all that run in it (Ctrl-C, Ctrl-\) is only
-/// outlived; what is sent to us alone is passed on.
+/// Waits for the program. Signals that the terminal sends to the whole group (Ctrl-C, Ctrl-\) are
+/// ignored; those sent to us alone are passed on.
 ///
-/// To be called after the start: so the program keeps the signals that we were told to ignore, as
-/// by nohup.
-pub fn supervise(child: Child, windows: Windows, sender: SyncSender<Event>) {
+/// To be called after the start, so that the program inherits which signals we ignore, as under
+/// nohup.
+pub(crate) fn supervise(child: Child, windows: Windows, sender: SyncSender<Event>) {
     match Signals::new([SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH]) {
         Ok(signals) => {
             std::thread::spawn(move || {
@@ -116,7 +116,7 @@ fn attend(mut child: Child, mut signals: Signals, windows: &Windows) -> io::Resu
         return Ok(status);
     }
     let pass_on = |child: &Child, signal| {
-        // Until it is waited for, which happens here alone, the number is its own.
+        // The process id is its own until it is waited for, which only happens here.
         if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, signal);
         }
@@ -132,7 +132,7 @@ fn attend(mut child: Child, mut signals: Signals, windows: &Windows) -> io::Resu
             SIGHUP => pass_on(&child, Signal::HUP),
             SIGWINCH => {
                 windows.resize();
-                // It heard of this from our terminal, perhaps before its own had the size.
+                // It got the signal from our terminal, perhaps before its own had the size.
                 pass_on(&child, Signal::WINCH);
             }
             _ => {}
@@ -142,36 +142,36 @@ fn attend(mut child: Child, mut signals: Signals, windows: &Windows) -> io::Resu
 }
 
 /// The signal that ended the program.
-pub fn signal(status: ExitStatus) -> Option<i32> {
+pub(crate) fn signal(status: ExitStatus) -> Option<i32> {
     status.signal()
 }
 
-/// From here on, one Ctrl-C does not end us, nor does a terminal that is closed: the program before
-/// us in a pipe ends, and what it has printed is still to be stored. The second Ctrl-C ends us.
+/// From here on, the first Ctrl-C and a closed terminal do not end us: they end the program before
+/// us in the pipe, and its output is still to be stored. The second Ctrl-C ends us.
 pub fn outlive_interrupt() {
     let interrupted = Arc::new(AtomicBool::new(false));
-    // The order counts: the first Ctrl-C finds the flag not yet set. Where this fails, the signals
-    // do what they always did.
+    // The order counts: the first Ctrl-C finds the flag not yet set. If this fails, the default
+    // handlers stay.
     let _ = signal_hook::flag::register_conditional_default(SIGINT, Arc::clone(&interrupted));
     let _ = signal_hook::flag::register(SIGINT, interrupted);
     let _ = signal_hook::flag::register(SIGHUP, Arc::new(AtomicBool::new(false)));
 }
 
-/// After a program has been watched: Ctrl-C and a request to end concern us again, and end us.
+/// After a program has ended: Ctrl-C and a request to end terminate us again.
 pub fn end_on_interrupt() {
     for signal in [SIGINT, SIGTERM] {
         let always = Arc::new(AtomicBool::new(true));
-        // Where this fails, they are still outlived.
+        // If this fails, they are still ignored.
         let _ = signal_hook::flag::register_conditional_default(signal, always);
     }
 }
 
-/// Ctrl-C or a request to end that is not obeyed at once, so that something can be cleared away.
+/// Ctrl-C or a request to end, deferred until something is cleaned up.
 pub struct Interrupt(Arc<AtomicUsize>);
 
 impl Interrupt {
-    /// From here on, the first signal is only noted; the second ends us. Where this fails, the
-    /// signals do what they always did.
+    /// From here on, the first signal is only noted; the second ends us. If this fails, the
+    /// default handlers stay.
     #[must_use]
     pub fn catch() -> Self {
         let came = Arc::new(AtomicUsize::new(0));
@@ -191,7 +191,7 @@ impl Interrupt {
         self.0.load(Ordering::Relaxed) != 0
     }
 
-    /// Ends us by the signal that came, if one did, so that a shell sees what happened.
+    /// Ends us by the signal that came, if one did, so that a shell sees it.
     pub fn obey(&self) {
         if let Ok(signal @ 1..) = i32::try_from(self.0.load(Ordering::Relaxed)) {
             let _ = signal_hook::low_level::emulate_default_handler(signal);

@@ -1,0 +1,103 @@
+//! Times, all of them in UTC.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+/// Seconds since 1970 as RFC 3339; `None` for a time that no calendar has.
+#[must_use]
+pub fn utc(seconds: i64) -> Option<String> {
+    let time = Timestamp::from_second(seconds).ok()?;
+    Some(time.to_string())
+}
+
+/// The day of that time: `2025-06-15`; empty for a time that no calendar has.
+#[must_use]
+pub fn date(seconds: i64) -> String {
+    let mut time = utc(seconds).unwrap_or_default();
+    time.truncate(10);
+    time
+}
+
+/// SQLite's `YYYY-MM-DD HH:MM:SS` as RFC 3339.
+#[must_use]
+pub fn rfc3339(time: &str) -> String {
+    format!("{}Z", time.replacen(' ', "T", 1))
+}
+
+/// The first and the last second that the text means: a date, a time or an age such as `7d`.
+pub fn moment(text: &str) -> Result<(i64, i64), String> {
+    moment_at(text, Timestamp::now())
+}
+
+fn moment_at(text: &str, now: Timestamp) -> Result<(i64, i64), String> {
+    if let Some(age) = age(text) {
+        let second = now
+            .checked_sub(age)
+            .map_err(|_| format!("'{text}' is too long ago"))?
+            .as_second();
+        return Ok((second, second));
+    }
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok((time.as_second(), time.as_second()));
+    }
+    let time = text.parse::<DateTime>().ok();
+    let time = time.and_then(|time| time.to_zoned(TimeZone::UTC).ok());
+    let first = time.map(|time| time.timestamp().as_second());
+    let is_date = text.len() <= "2025-06-15".len();
+    let length = if is_date { 24 * 60 * 60 - 1 } else { 0 };
+    first.map(|first| (first, first + length)).ok_or_else(|| {
+        format!(
+            "'{text}' is not a date (2025-06-15), time (2025-06-15T15:06) or age (7d, 12h, 30m)"
+        )
+    })
+}
+
+/// A number and a unit: s, m (minutes), h, d, w or y (365 days).
+fn age(text: &str) -> Option<SignedDuration> {
+    let unit = text.chars().last()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        'w' => 7 * 24 * 60 * 60,
+        'y' => 365 * 24 * 60 * 60,
+        _ => return None,
+    };
+    let number: i64 = text[..text.len() - unit.len_utf8()].parse().ok()?;
+    (number >= 0).then(|| SignedDuration::from_secs(number.saturating_mul(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Result<(i64, i64), String> {
+        moment_at(text, "2025-06-15T12:00:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn dates_times_and_ages_are_understood() {
+        let noon = 1_749_988_800;
+        let midnight = noon - 12 * 3600;
+        assert_eq!(at("2025-06-15"), Ok((midnight, midnight + 86_399)));
+        assert_eq!(at("2025-06-15T12:00:00Z"), Ok((noon, noon)));
+        assert_eq!(at("2025-06-15 12:00"), Ok((noon, noon)));
+        assert_eq!(at("2025-06-15T14:00+02:00"), Ok((noon, noon)));
+        assert_eq!(at("12h"), Ok((midnight, midnight)));
+        assert_eq!(at("0s"), Ok((noon, noon)));
+        for bad in [
+            "",
+            "yesterday",
+            "2025-13-01",
+            "7x",
+            "-3d",
+            "d",
+            "é",
+            "99999999999999y",
+        ] {
+            assert!(at(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What several commands print of a run, in words and in columns.
+
+use crate::model::{Source, Text};
+use crate::store::Listed;
+use base::number::two_decimals;
+use base::time::date;
+use base::{Column, ColumnOf};
+
+/// The columns of tables of runs.
+pub(crate) const ID: ColumnOf<Listed> = ("id", Column::Number, |run| run.id.to_string());
+pub(crate) const MEASURED: ColumnOf<Listed> =
+    ("measured", Column::Whole, |run| date(run.measured_at));
+pub(crate) const SCORE: ColumnOf<Listed> = ("score", Column::Number, score);
+pub(crate) const PROMPT_TPS: ColumnOf<Listed> = ("pp t/s", Column::Number, |run| {
+    two_decimals(run.summary.avg_prompt_tps)
+});
+pub(crate) const GEN_TPS: ColumnOf<Listed> = ("tg t/s", Column::Number, |run| {
+    two_decimals(run.summary.avg_gen_tps)
+});
+pub(crate) const TTFT_MS: ColumnOf<Listed> = ("ttft ms", Column::Number, |run| {
+    two_decimals(run.summary.avg_ttft_ms)
+});
+
+/// The score in a table: `~` marks one of rounded values.
+fn score(run: &Listed) -> String {
+    let rounded = if run.source == Source::Console {
+        "~"
+    } else {
+        ""
+    };
+    let partial = if run.partial { " partial" } else { "" };
+    format!("{rounded}{}{partial}", run.summary.listed_score())
+}
+
+/// The text, or `unknown model`.
+pub(crate) fn known(text: &Option<Text>, name: &str) -> String {
+    text.as_ref()
+        .map_or_else(|| format!("unknown {name}"), Text::to_string)
+}
+
+/// The text in a table, or `?`.
+pub(crate) fn cell(text: &Option<Text>) -> String {
+    text.as_ref()
+        .map_or_else(|| "?".to_owned(), Text::to_string)
+}
+
+/// `Llama 3.2 1B Instruct - Q4_K`.
+pub(crate) fn with_quant(model: &str, quant: Option<&Text>) -> String {
+    quant.map_or_else(|| model.to_owned(), |quant| format!("{model} - {quant}"))
+}
