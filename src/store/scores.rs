@@ -291,7 +291,7 @@ pub(crate) fn is_near(one: f64, other: f64, tolerance: f64) -> bool {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Sum {
     count: i64,
-    total: f64,
+    sum: f64,
     rest: f64,
 }
 
