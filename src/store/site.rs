@@ -7,13 +7,11 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::fingerprint::Keys;
-use super::own::{MOST_BYTES, of_test, too_large};
+use super::own::{MOST_BYTES, of_test, read_environment, too_large};
 use super::rows::{CREATED_AT, Cells, Odd, refused};
 use super::runs::insert_own;
 use super::scores::Scores;
-use crate::model::{
-    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test,
-};
+use crate::model::{Model, Run, Source, Test};
 
 /// A run that the site keeps.
 pub struct SiteRun {
@@ -171,15 +169,15 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
     let strict = odd == Odd::Refused;
     let (mut site, model) = db
         .prepare_cached(&format!(
-            "SELECT {CREATED_AT}, unixepoch({CREATED_AT}),
+            "SELECT {CREATED_AT}, r.name, r.version, r.commit_hash, s.cpu_name, s.cpu_arch,
+                    s.ram_gb, s.kernel_type, s.kernel_release, s.system_version, a.name,
+                    a.manufacturer, a.memory_gb, a.type, unixepoch({CREATED_AT}),
                     CASE WHEN r.id IS NOT b.runtime_id THEN 'runtime'
                          WHEN s.id IS NOT b.system_id THEN 'system'
                          WHEN a.id IS NOT b.accelerator_id THEN 'accelerator'
                          WHEN v.id IS NOT b.model_variant_id OR m.id IS NOT v.model_id
                          THEN 'model' END,
-                    r.name, r.version, r.commit_hash, s.cpu_name, s.cpu_arch, s.ram_gb,
-                    s.kernel_type, s.kernel_release, s.system_version, a.name, a.manufacturer,
-                    a.memory_gb, a.type, m.name, v.quantization, m.params
+                    m.name, v.quantization, m.params
              FROM benchmark_runs b
              LEFT JOIN runtimes r ON r.id = b.runtime_id
              LEFT JOIN benchmark_systems s ON s.id = b.system_id
@@ -190,7 +188,7 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
         ))?
         .query_row([id], |row| {
             let cells = Cells { row, odd };
-            let lost: Option<String> = row.get(2)?;
+            let lost: Option<String> = row.get(15)?;
             if strict && let Some(lost) = lost {
                 return Err(refused(format!("the row of its {lost} is missing")));
             }
@@ -198,10 +196,10 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
                 run: Run {
                     source: Source::Site,
                     tests: Vec::with_capacity(tests.len()),
-                    environment: environment(cells)?,
+                    environment: read_environment(cells)?,
                 },
                 created_at: row.get(0)?,
-                measured_at: row.get(1)?,
+                measured_at: row.get(14)?,
             };
             let model = Model {
                 model_name: cells.text(16)?,
@@ -233,30 +231,6 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
         site.run.tests.push(test);
     }
     Ok(site)
-}
-
-fn environment(cells: Cells<'_, '_>) -> rusqlite::Result<Environment> {
-    Ok(Environment {
-        runtime: RuntimeInfo {
-            name: cells.text(3)?,
-            version: cells.text(4)?,
-            commit: cells.text(5)?,
-        },
-        system: SystemInfo {
-            cpu_name: cells.text(6)?,
-            cpu_arch: cells.text(7)?,
-            ram_gb: cells.number(8)?,
-            kernel_type: cells.text(9)?,
-            kernel_release: cells.text(10)?,
-            version: cells.text(11)?,
-        },
-        accelerator: AcceleratorInfo {
-            name: cells.text(12)?,
-            manufacturer: cells.text(13)?,
-            memory_gb: cells.number(14)?,
-            kind: cells.text(15)?,
-        },
-    })
 }
 
 /// The columns that [`read_test`] reads of `test_results p`.
