@@ -162,9 +162,15 @@ fn mend(db: &Connection, fix: Fix) -> rusqlite::Result<()> {
 
 fn check(db: &Connection, has_runs: bool, watch: &mut Watch<'_>) -> rusqlite::Result<Totals> {
     database::check(db, watch)?;
-    if !has_runs {
-        return Ok(Totals::default());
+    if has_runs {
+        results(db, watch)
+    } else {
+        Ok(Totals::default())
     }
+}
+
+/// Checks the tables of results.
+pub(crate) fn results(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<Totals> {
     let totals = runs::check(db, watch)?;
     Ok(Totals {
         scores: scores::check(db, watch)?,

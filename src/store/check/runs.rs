@@ -49,6 +49,9 @@ const PUBLISHED: [Field; 10] = [
     Field::TtftMs,
 ];
 
+/// The column behind [`TEST_COLUMNS`].
+const IS_THERE: usize = 12;
+
 /// How many runs lie between two reports of progress.
 const STEP: u64 = 1000;
 
@@ -168,8 +171,6 @@ impl Checker<'_> {
              WHERE t.run_id = ?1 ORDER BY t.position"
         ))?;
         let mut rows = statement.query([id])?;
-        // By number: a name is looked up anew in each row.
-        const IS_THERE: usize = 12;
         let unknown = Model::default();
         let mut found = 0;
         for (position, test) in tests.iter().enumerate() {
