@@ -30,8 +30,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use base::{Error, Result};
 pub(crate) use check::{Finding, Totals, Watch};
-pub use merge::{Batch, Foreign, ForeignFile, Refused};
-pub use merge_chats::{ForeignChat, MergedChat};
+pub(crate) use merge::{ForeignFile, ForeignRun, Refused};
+pub(crate) use merge_chats::{ChatRows, MergedChat};
 pub use migrations::CURRENT as SCHEMA_VERSION;
 use migrations::Schema;
 pub use runs::{Added, Stored};

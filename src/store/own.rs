@@ -290,7 +290,8 @@ pub const TEST_COLUMNS: &str = "t.name, t.n_prompt, t.n_gen, t.test_time, t.avg_
     m.build_number, m.model_name, m.model_quant_str, m.model_params_str, m.model_filename,
     m.model_type, m.model_size, m.model_n_params, m.main_gpu, t.reps";
 
-fn read_environment(cells: Cells<'_, '_>) -> rusqlite::Result<Environment> {
+/// Reads the columns of an environment, behind a first column.
+pub(crate) fn read_environment(cells: Cells<'_, '_>) -> rusqlite::Result<Environment> {
     let text = |index| cells.text(index);
     let number = |index| cells.number(index);
     Ok(Environment {

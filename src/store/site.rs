@@ -1,5 +1,5 @@
-//! Runs of the public tables alone: those that the LocalScore web site has inserted into this file,
-//! which have no rows of ours before the next write, and those of a LocalScore database.
+//! Runs that only the public tables have: those that the LocalScore web site has inserted into this
+//! file, until the next write makes rows of ours for them, and those of a LocalScore database.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +7,26 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::fingerprint::Keys;
-use super::own::{MOST_BYTES, of_test, too_large};
+use super::own::{MOST_BYTES, of_test, read_environment, too_large};
 use super::rows::{CREATED_AT, Cells, Odd, refused};
 use super::runs::insert_own;
 use super::scores::Scores;
-use crate::model::{
-    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test,
-};
+use crate::model::{Model, Run, Source, Test};
 
-/// A run that the site keeps.
-pub struct SiteRun {
-    pub run: Run,
-    /// `None` if what the site keeps is not a date; likewise `measured_at`, in seconds since 1970.
-    pub created_at: Option<String>,
-    pub measured_at: Option<i64>,
+/// A run as the public tables tell it.
+pub(crate) struct SiteRun {
+    pub(crate) run: Run,
+    /// `None` if the value there is not a date; likewise `measured_at`, in seconds since 1970.
+    pub(crate) created_at: Option<String>,
+    pub(crate) measured_at: Option<i64>,
 }
 
 /// The ids of runs, each with those of its tests.
-pub type Ids = BTreeMap<i64, Vec<i64>>;
+pub(crate) type Ids = BTreeMap<i64, Vec<i64>>;
 
-/// Whether the site has inserted the run `b` since our last write. A run whose row of ours is lost
-/// still has our tests: that is damage, for `check` to name.
-pub const INSERTED: &str = "b.id > (SELECT coalesce(max(run_id), 0) FROM localstore_runs)
+/// The condition that the site has inserted the run `b` since our last write. A run that has lost its
+/// row of ours still has our tests: `check` names that damage.
+pub(crate) const INSERTED: &str = "b.id > (SELECT coalesce(max(run_id), 0) FROM localstore_runs)
     AND NOT EXISTS (SELECT 1 FROM localstore_tests t WHERE t.run_id = b.id)";
 
 /// The runs that the site has inserted since our last write. Where there is none, as before nearly
@@ -53,7 +51,7 @@ pub(crate) fn inserted(db: &Connection) -> rusqlite::Result<Ids> {
 }
 
 /// The runs `b` of this condition, with those tests whose ids are not below `first_test`.
-pub fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Result<Ids> {
+pub(crate) fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Result<Ids> {
     let mut ids: Ids = db
         .prepare_cached(&format!(
             "SELECT b.id FROM benchmark_runs b WHERE {condition}"
@@ -63,7 +61,7 @@ pub fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Resul
     if ids.is_empty() {
         return Ok(ids);
     }
-    // There is no index on the run of a test: all are gone over once.
+    // All tests in one pass: there is no index on the run of a test.
     let mut query =
         db.prepare("SELECT benchmark_run_id, id FROM test_results WHERE id >= ?1 ORDER BY id")?;
     let mut rows = query.query([first_test])?;
@@ -77,9 +75,9 @@ pub fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Resul
     Ok(ids)
 }
 
-/// Makes our rows for the runs that the site has inserted, and counts them. One without a date
-/// gets this moment's.
-pub fn adopt(db: &Connection) -> rusqlite::Result<()> {
+/// Makes our rows for the runs that the site has inserted, and adds them to the scores. A run
+/// without a date gets the present one.
+pub(crate) fn adopt(db: &Connection) -> rusqlite::Result<()> {
     let ids = inserted(db)?;
     if ids.is_empty() {
         return Ok(());
@@ -116,17 +114,17 @@ fn insert(db: &Connection, ids: &Ids) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The tables that each combination is in once: there are few rows in them.
+/// The tables that hold each combination once, so they are small.
 const SMALL: [&str; 3] = [
     "localstore_environments",
     "localstore_models",
     "localstore_configurations",
 ];
 
-/// Shows the runs that the site has inserted to all that this connection reads, as the next write
-/// will take them up. Nothing is written to the file: on this connection, temporary tables and
-/// views of the same names stand before ours, with the rows of both.
-pub fn show(db: &Connection) -> rusqlite::Result<()> {
+/// Makes this connection read the runs that the site has inserted as the next write will store
+/// them. Nothing is written to the file: temporary tables and views of the same names hide ours, and
+/// have the rows of both.
+pub(crate) fn show(db: &Connection) -> rusqlite::Result<()> {
     let ids = inserted(db)?;
     if ids.is_empty() {
         return Ok(());
@@ -167,19 +165,19 @@ pub fn show(db: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Reads a run and these tests of it.
-pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Result<SiteRun> {
+pub(crate) fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Result<SiteRun> {
     let strict = odd == Odd::Refused;
     let (mut site, model) = db
         .prepare_cached(&format!(
-            "SELECT {CREATED_AT}, unixepoch({CREATED_AT}),
+            "SELECT {CREATED_AT}, r.name, r.version, r.commit_hash, s.cpu_name, s.cpu_arch,
+                    s.ram_gb, s.kernel_type, s.kernel_release, s.system_version, a.name,
+                    a.manufacturer, a.memory_gb, a.type, unixepoch({CREATED_AT}),
                     CASE WHEN r.id IS NOT b.runtime_id THEN 'runtime'
                          WHEN s.id IS NOT b.system_id THEN 'system'
                          WHEN a.id IS NOT b.accelerator_id THEN 'accelerator'
                          WHEN v.id IS NOT b.model_variant_id OR m.id IS NOT v.model_id
                          THEN 'model' END,
-                    r.name, r.version, r.commit_hash, s.cpu_name, s.cpu_arch, s.ram_gb,
-                    s.kernel_type, s.kernel_release, s.system_version, a.name, a.manufacturer,
-                    a.memory_gb, a.type, m.name, v.quantization, m.params
+                    m.name, v.quantization, m.params
              FROM benchmark_runs b
              LEFT JOIN runtimes r ON r.id = b.runtime_id
              LEFT JOIN benchmark_systems s ON s.id = b.system_id
@@ -190,7 +188,7 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
         ))?
         .query_row([id], |row| {
             let cells = Cells { row, odd };
-            let lost: Option<String> = row.get(2)?;
+            let lost: Option<String> = row.get(15)?;
             if strict && let Some(lost) = lost {
                 return Err(refused(format!("the row of its {lost} is missing")));
             }
@@ -198,10 +196,10 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
                 run: Run {
                     source: Source::Site,
                     tests: Vec::with_capacity(tests.len()),
-                    environment: environment(cells)?,
+                    environment: read_environment(cells)?,
                 },
                 created_at: row.get(0)?,
-                measured_at: row.get(1)?,
+                measured_at: row.get(14)?,
             };
             let model = Model {
                 model_name: cells.text(16)?,
@@ -233,30 +231,6 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
         site.run.tests.push(test);
     }
     Ok(site)
-}
-
-fn environment(cells: Cells<'_, '_>) -> rusqlite::Result<Environment> {
-    Ok(Environment {
-        runtime: RuntimeInfo {
-            name: cells.text(3)?,
-            version: cells.text(4)?,
-            commit: cells.text(5)?,
-        },
-        system: SystemInfo {
-            cpu_name: cells.text(6)?,
-            cpu_arch: cells.text(7)?,
-            ram_gb: cells.number(8)?,
-            kernel_type: cells.text(9)?,
-            kernel_release: cells.text(10)?,
-            version: cells.text(11)?,
-        },
-        accelerator: AcceleratorInfo {
-            name: cells.text(12)?,
-            manufacturer: cells.text(13)?,
-            memory_gb: cells.number(14)?,
-            kind: cells.text(15)?,
-        },
-    })
 }
 
 /// The columns that [`read_test`] reads of `test_results p`.
