@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Context;
 use super::machine::Machine;
 use super::storing::{Adder, Messages, check_store};
-use crate::store::{Location, check_tag};
+use crate::store::{Location, tags};
 use base::process;
 use base::{Error, Result};
 use base::{Spool, Tee};
@@ -61,7 +61,7 @@ impl Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     if let Some(tag) = &args.tag {
-        check_tag(tag)?;
+        tags::check_tag(tag)?;
     }
     if args.tee {
         return tee(args, context);

@@ -1,7 +1,7 @@
 use super::Context;
 use super::filters::Filters;
 use super::list::{self, Output};
-use crate::store::Store;
+use crate::store::{Store, trends};
 use base::Result;
 use base::note;
 
@@ -29,7 +29,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     // One more than is shown tells whether there are more.
     let limit = Some(args.limit).filter(|&limit| limit > 0);
     let asked = limit.map(|limit| limit.saturating_add(1));
-    let mut runs = store.best(&(&args.filters).into(), asked)?;
+    let mut runs = store.read(|db| trends::best(db, &(&args.filters).into(), asked))?;
     let shown = limit.map_or(usize::MAX, |limit| limit as usize);
     let more = runs.len() > shown;
     runs.truncate(shown);

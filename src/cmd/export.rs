@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use super::Context;
 use super::filters::Filters;
 use crate::formats::{Format, console, csv, json, jsonl};
-use crate::store::{Filter, Store};
+use crate::store::{Filter, Store, runs, select};
 use base::write_atomically;
 use base::{Error, Result};
 
@@ -62,12 +62,16 @@ fn choose(args: &Args, store: &Store) -> Result<Vec<i64>> {
             return Err(Error::invalid_parameter(&args.runs[0])
                 .hint("name runs, or choose them by filters or --all, not both"));
         }
-        return args.runs.iter().map(|name| store.resolve(name)).collect();
+        return args
+            .runs
+            .iter()
+            .map(|name| store.read(|db| select::resolve(db, name)))
+            .collect();
     }
     if !args.all && filter.is_empty() {
-        return Ok(vec![store.resolve("last")?]);
+        return Ok(vec![store.read(|db| select::resolve(db, "last"))?]);
     }
-    let ids = store.ids(&filter)?;
+    let ids = store.read(|db| select::ids(db, &filter))?;
     if ids.is_empty() {
         return Err(Error::new(store.path().display(), "no run matches"));
     }
@@ -88,13 +92,13 @@ fn write(
         if index > 0 && matches!(format, Format::Json | Format::Console) {
             out.write_all(b"\n").map_err(|error| failed(&error))?;
         }
-        let run = store.run(id)?;
+        let run = store.read(|db| runs::read(db, id))?;
         match format {
             Format::Csv => csv::write_tests(out, &run),
             Format::Json => json::write(out, &run),
             Format::Console => console::write(out, &run),
             Format::Jsonl => {
-                let listed = store.listed(id)?;
+                let listed = store.read(|db| select::listed(db, id))?;
                 let label = jsonl::Label {
                     id,
                     tags: &listed.tags,

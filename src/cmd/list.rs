@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Context;
 use super::filters::Filters;
 use crate::model::{Source, Submission, SubmissionState, Text};
-use crate::store::{Listed, Sort, Store};
+use crate::store::{Listed, Sort, Store, select};
 use base::{Column, Stdout, Table, note};
 use base::{Error, Result};
 
@@ -57,7 +57,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let limit = Some(args.limit.unwrap_or(default)).filter(|&limit| limit > 0);
     // One more than is shown tells whether there are more.
     let asked = limit.map(|limit| limit.saturating_add(1));
-    let mut runs = store.list(&(&args.filters).into(), args.sort, asked)?;
+    let mut runs = store.read(|db| select::list(db, &(&args.filters).into(), args.sort, asked))?;
     let shown = limit.map_or(usize::MAX, |limit| limit as usize);
     let more = runs.len() > shown;
     runs.truncate(shown);

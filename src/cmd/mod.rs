@@ -36,7 +36,7 @@ mod untag;
 use std::io::Write;
 use std::path::Path;
 
-use crate::store::{Location, Store};
+use crate::store::{Location, Store, select};
 use base::{Error, Result};
 use base::{Stdout, write_atomically};
 
@@ -140,7 +140,7 @@ fn time(seconds: i64) -> Option<String> {
 fn each_once(store: &Store, names: &[String]) -> Result<Vec<i64>> {
     let mut ids = Vec::new();
     for name in names {
-        let id = store.resolve(name)?;
+        let id = store.read(|db| select::resolve(db, name))?;
         if !ids.contains(&id) {
             ids.push(id);
         }

@@ -2,7 +2,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use super::{Context, submission};
 use crate::model::{SubmissionState, Text};
-use crate::store::{Listed, Store};
+use crate::store::{Listed, Store, runs, select};
 use base::{Error, Result};
 use base::{Stderr, note, printable};
 
@@ -40,7 +40,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
             note("nothing was removed");
             return Err(Error::reported());
         }
-        Store::open(&context.location)?.remove(&ids)?;
+        runs::remove(&mut Store::open(&context.location)?, &ids)?;
     }
     for line in lines {
         writeln!(context.out, "{verb} {}", printable(&line)).map_err(|e| Error::stdout(&e))?;
@@ -54,7 +54,7 @@ fn choose(args: &Args, context: &Context) -> Result<(Vec<i64>, Vec<Listed>)> {
     let ids = super::each_once(&store, &args.runs)?;
     let runs = ids
         .iter()
-        .map(|&id| store.listed(id))
+        .map(|&id| store.read(|db| select::listed(db, id)))
         .collect::<Result<_>>()?;
     Ok((ids, runs))
 }

@@ -3,7 +3,7 @@ use std::io::Write;
 use super::{Context, submission};
 use crate::formats::console;
 use crate::formats::score_display as score;
-use crate::store::Store;
+use crate::store::{Store, runs, select, submissions};
 use base::{Error, Result};
 use base::{color_wanted, note};
 
@@ -23,8 +23,8 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let id = store.resolve(&args.run)?;
-    let run = store.run(id)?;
+    let id = store.read(|db| select::resolve(db, &args.run))?;
+    let run = store.read(|db| runs::read(db, id))?;
     let out = &mut context.out;
     console::write(out, &run).map_err(|error| Error::stdout(&error))?;
     let style = score::Style {
@@ -38,7 +38,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         out.flush().map_err(|error| Error::stdout(&error))?;
         note(&remark);
     }
-    if let Some(found) = store.submission(id)? {
+    if let Some(found) = store.read(|db| submissions::submission(db, id))? {
         out.flush().map_err(|error| Error::stdout(&error))?;
         note(&submission::remark(id, &found));
     }

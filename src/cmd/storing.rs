@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::capture::{Capture, Found, Link, Options};
 use crate::formats::Document;
 use crate::model::{Environment, Run, Source, Text};
-use crate::store::{Added, Location, Store, Stored};
+use crate::store::{Added, Location, Store, Stored, runs, submissions};
 use crate::submit::Site;
 use base::{Error, Result};
 use base::{Spool, Stderr, Stdout, note, printable};
@@ -165,7 +165,9 @@ impl<'a> Adder<'a> {
             (Some(&run), Some(store)) if !self.dry_run => {
                 let site = Site::of_link(&link.url, link.id);
                 let site = site.as_ref().map(Site::as_str);
-                store.set_submitted(run, link.id, &link.url, site).map(drop)
+                store
+                    .write(|db| submissions::set_submitted(db, run, link.id, &link.url, site))
+                    .map(drop)
             }
             _ => Ok(()),
         }
@@ -216,11 +218,13 @@ impl<'a> Adder<'a> {
             Some(store) => store,
             none => none.insert(Store::open(self.location)?),
         };
-        let added = store.add(&runs, self.tag)?;
+        let added = store.write(|db| runs::add_all(db, &runs, self.tag))?;
         for (run, Added { id, stored }) in runs.iter().zip(added) {
             let what = match (&self.store, stored) {
                 // The store knows it better than this capture may.
-                (Some(store), Stored::Completed | Stored::Already) => describe(&store.run(id)?),
+                (Some(store), Stored::Completed | Stored::Already) => {
+                    describe(&store.read(|db| runs::read(db, id))?)
+                }
                 _ => describe(run),
             };
             self.found.push(id);
@@ -239,7 +243,7 @@ impl<'a> Adder<'a> {
         }
         for run in runs {
             let (id, stored) = match &self.store {
-                Some(store) => store.lookup(run)?,
+                Some(store) => store.read(|db| runs::lookup(db, run))?,
                 None => (None, Stored::New),
             };
             let id = id.unwrap_or_default();

@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use super::Context;
-use crate::store::Store;
+use crate::store::{Store, select, tags};
 use base::printable;
 use base::{Error, Result};
 
@@ -28,10 +28,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let ids = names
         .runs
         .iter()
-        .map(|name| store.resolve(name))
+        .map(|name| store.read(|db| select::resolve(db, name)))
         .collect::<Result<Vec<_>>>()?;
     drop(store);
-    Store::open(&context.location)?.tag(names.tag, &ids)?;
+    Store::open(&context.location)?.write(|db| tags::tag(db, names.tag, &ids))?;
     for id in ids {
         let tag = printable(names.tag);
         writeln!(context.out, "run {id}: {tag}").map_err(|e| Error::stdout(&e))?;

@@ -2,7 +2,7 @@ use std::io::Write;
 
 use super::Context;
 use super::tag::Names;
-use crate::store::Store;
+use crate::store::{Store, select, tags};
 use base::printable;
 use base::{Error, Result};
 
@@ -22,12 +22,12 @@ pub struct Args {
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let Names { tag, runs } = Names::of(&args.tag, &args.runs);
     let store = Store::open_readonly(&context.location)?;
-    let tagged = store.tagged(tag)?;
+    let tagged = store.read(|db| tags::tagged(db, tag))?;
     let ids = if runs.is_empty() {
         tagged.clone()
     } else {
         runs.iter()
-            .map(|name| store.resolve(name))
+            .map(|name| store.read(|db| select::resolve(db, name)))
             .collect::<Result<Vec<_>>>()?
     };
     drop(store);
@@ -38,7 +38,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
             "no such run has it",
         ));
     }
-    Store::open(&context.location)?.untag(tag, &ids)?;
+    Store::open(&context.location)?.write(|db| tags::untag(db, tag, &ids))?;
     let tag = printable(tag);
     for id in ids {
         writeln!(context.out, "run {id}: no longer {tag}").map_err(|e| Error::stdout(&e))?;

@@ -3,7 +3,7 @@ use std::io::Write;
 use super::super::Context;
 use super::Output;
 use crate::formats::chat_json;
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::{Error, Result};
 
 /// Begin a chat
@@ -24,8 +24,8 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let mut store = Store::open(&context.location)?;
-    let id = store.add_chat(&args.model, &args.title)?;
-    let chat = store.chat(id)?.ok_or_else(|| store.no_chat(id))?;
+    let id = store.write(|db| chats::add(db, &args.model, &args.title))?;
+    let chat = store.read(|db| chats::chat(db, id))?;
     let out = &mut context.out;
     match args.output {
         Output::Text => writeln!(out, "{}", super::describe(&chat)),

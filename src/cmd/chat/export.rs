@@ -5,7 +5,7 @@ use super::super::Context;
 use super::id;
 use crate::formats::chat_markdown;
 use crate::model::{Chat, Message};
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::write_atomically;
 use base::{Error, Result};
 
@@ -38,8 +38,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let mut chats = Vec::with_capacity(args.chats.len());
     for &id in &args.chats {
-        let chat = store.chat(id)?.ok_or_else(|| store.no_chat(id))?;
-        chats.push((chat, store.conversation(id)?));
+        let chat = store.read(|db| chats::chat(db, id))?;
+        chats.push((chat, store.read(|db| chats::conversation(db, id))?));
     }
     match &args.out {
         Some(path) => write_atomically(path, |out| {

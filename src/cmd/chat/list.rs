@@ -5,7 +5,7 @@ use super::{Output, TITLE};
 use crate::formats::chat_json;
 use crate::formats::llamafile_json::Json;
 use crate::model::{ChatActivity, Text};
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::{Column, Table, note, shortened};
 use base::{Error, Result};
 
@@ -32,7 +32,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let out = &mut context.out;
     if args.output == Output::Json {
-        let mut chats = store.chats()?;
+        let mut chats = store.read(chats::all)?;
         if let Some(limit) = args.limit.filter(|&limit| limit > 0) {
             chats.truncate(limit);
         }
@@ -40,7 +40,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
             .write_answer(out)
             .map_err(|error| Error::stdout(&error));
     }
-    let chats = store.chat_activity()?;
+    let chats = store.read(chats::activity)?;
     let shown = match args.limit.unwrap_or(LIMIT) {
         0 => chats.len(),
         limit => limit.min(chats.len()),

@@ -3,7 +3,7 @@ use std::io::Write;
 use super::super::Context;
 use super::{Output, id};
 use crate::formats::chat_json;
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::{Error, Result};
 
 /// Give a chat another title
@@ -25,15 +25,11 @@ pub struct Args {
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     // A wrong id is found before anything is opened for writing.
     let store = Store::open_readonly(&context.location)?;
-    store
-        .chat(args.chat)?
-        .ok_or_else(|| store.no_chat(args.chat))?;
+    store.read(|db| chats::chat(db, args.chat))?;
     drop(store);
     let mut store = Store::open(&context.location)?;
-    store.rename_chat(args.chat, &args.title)?;
-    let chat = store
-        .chat(args.chat)?
-        .ok_or_else(|| store.no_chat(args.chat))?;
+    store.write(|db| chats::rename(db, args.chat, &args.title))?;
+    let chat = store.read(|db| chats::chat(db, args.chat))?;
     let out = &mut context.out;
     match args.output {
         Output::Text => writeln!(out, "{}", super::describe(&chat)),

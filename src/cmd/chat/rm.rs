@@ -2,7 +2,7 @@ use std::io::{self, IsTerminal, Write};
 
 use super::super::{Context, rm};
 use super::id;
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::{Error, Result};
 use base::{note, printable};
 
@@ -35,7 +35,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
             note("nothing was removed");
             return Err(Error::reported());
         }
-        Store::open(&context.location)?.remove_chats(&ids)?;
+        chats::remove(&mut Store::open(&context.location)?, &ids)?;
     }
     for line in lines {
         writeln!(context.out, "{verb} {}", printable(&line)).map_err(|e| Error::stdout(&e))?;
@@ -52,8 +52,8 @@ fn choose(args: &Args, context: &Context) -> Result<(Vec<i64>, Vec<String>)> {
         if ids.contains(&id) {
             continue;
         }
-        let chat = store.chat(id)?.ok_or_else(|| store.no_chat(id))?;
-        let messages = match store.count_messages(id)? {
+        let chat = store.read(|db| chats::chat(db, id))?;
+        let messages = match store.read(|db| chats::count_messages(db, id))? {
             0 => "no messages".to_owned(),
             1 => "1 message".to_owned(),
             count => format!("{count} messages"),

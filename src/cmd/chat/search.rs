@@ -5,7 +5,7 @@ use super::{Output, TITLE};
 use crate::formats::chat_json;
 use crate::formats::llamafile_json::Json;
 use crate::model::{Hit, Needle, Text};
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::{Column, Table, note, shortened};
 use base::{Error, Result};
 
@@ -30,7 +30,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     // One more than is shown tells whether there are more.
     let asked = (args.limit > 0).then(|| args.limit.saturating_add(1));
-    let mut hits = store.search(&Needle::new(&args.text), asked)?;
+    let mut hits = store.read(|db| chats::search(db, &Needle::new(&args.text), asked))?;
     let more = args.limit > 0 && hits.len() > args.limit;
     if more {
         hits.truncate(args.limit);

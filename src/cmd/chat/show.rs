@@ -5,7 +5,7 @@ use super::{Output, id};
 use crate::formats::chat_json;
 use crate::formats::llamafile_json::Json;
 use crate::model::{Chat, Message, Text};
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::{Error, Result};
 use base::{Stdout, color_wanted, printable};
 
@@ -27,16 +27,18 @@ pub struct Args {
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let out = &mut context.out;
-    let chat = store.chat(args.chat)?;
     if args.output == Output::Json {
+        let chat = store.read(|db| chats::find(db, args.chat))?;
         chat.as_ref()
             .map_or_else(|| Json::object([]), chat_json::chat)
             .write_answer(out)
             .map_err(|error| Error::stdout(&error))?;
-        return chat.map(drop).ok_or_else(|| store.no_chat(args.chat));
     }
-    let chat = chat.ok_or_else(|| store.no_chat(args.chat))?;
-    let messages = store.conversation(chat.id)?;
+    let chat = store.read(|db| chats::chat(db, args.chat))?;
+    if args.output == Output::Json {
+        return Ok(());
+    }
+    let messages = store.read(|db| chats::conversation(db, chat.id))?;
     write_head(out, &chat, messages.len()).map_err(|error| Error::stdout(&error))?;
     messages
         .iter()

@@ -8,7 +8,7 @@ mod words;
 use super::Context;
 use crate::model::{Difference, Run, Text, differences};
 use crate::stats::{self, Comparison, Metric, Outcome, Reason};
-use crate::store::Store;
+use crate::store::{Store, select};
 use base::{Error, Result};
 use base::{Stdout, note};
 pub use sides::{Baseline, Stored, history};
@@ -195,10 +195,10 @@ pub fn choose(
     min_change: f64,
     store: &Store,
 ) -> Result<(Vec<Stored>, Vec<Stored>)> {
-    let read = |name: &String| Stored::read(store, store.resolve(name)?);
+    let read = |name: &String| Stored::read(store, store.read(|db| select::resolve(db, name))?);
     let (base, new) = if let Some(baseline) = baseline {
         let new = match runs {
-            [] => Stored::read(store, store.resolve("last")?)?,
+            [] => Stored::read(store, store.read(|db| select::resolve(db, "last"))?)?,
             [name] => read(name)?,
             [_, second, ..] => {
                 return Err(Error::invalid_parameter(second)

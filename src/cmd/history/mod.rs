@@ -10,7 +10,7 @@ use super::compare::percent;
 use super::filters::Filters;
 use crate::model::{Difference, Source, Text, differences};
 use crate::stats::{self, ChangePoint};
-use crate::store::{Configuration, Filter, Listed, Store};
+use crate::store::{Configuration, Filter, Listed, Store, runs, select, trends};
 use base::{Column, Stdout, Table, color_wanted, markdown, note, printable};
 use base::{Error, Result};
 
@@ -138,7 +138,7 @@ impl Trend {
         let limit = Some(limit).filter(|&limit| limit > 0);
         // One more than is shown tells whether there are more.
         let asked = limit.map(|limit| limit.saturating_add(1));
-        let mut runs = store.series(configuration.id, filter, asked)?;
+        let mut runs = store.read(|db| trends::series(db, configuration.id, filter, asked))?;
         let cut = limit.is_some_and(|limit| runs.len() > limit as usize);
         let before = cut.then(|| runs.remove(0));
         if runs.is_empty() {
@@ -163,7 +163,10 @@ impl Trend {
             let before = runs[..point.index].iter().rev().find(|run| !run.partial);
             let differences = match before {
                 Some(before) => {
-                    let [before, after] = [store.run(before.id)?, store.run(runs[point.index].id)?];
+                    let [before, after] = [
+                        store.read(|db| runs::read(db, before.id))?,
+                        store.read(|db| runs::read(db, runs[point.index].id))?,
+                    ];
                     differences(&[&before, &after])
                 }
                 None => Vec::new(),
@@ -212,7 +215,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let filter = Filter::from(&args.filters);
     let (configuration, others) = choose(args.run.as_deref(), &store, &filter)?;
-    let machines = store.machines(configuration.id)?;
+    let machines = store.read(|db| trends::machines(db, configuration.id))?;
     let (mut trend, cut) = Trend::last(&store, configuration, &filter, args.limit)?;
     trend.find_changes(&store, args.metric, args.min_change)?;
     let out = &mut context.out;
@@ -260,9 +263,14 @@ pub fn choose(run: Option<&str>, store: &Store, filter: &Filter) -> Result<(Conf
             return Err(Error::invalid_parameter(name)
                 .hint("name a run, or choose a configuration by filters, not both"));
         }
-        return Ok((store.configuration_of(store.resolve(name)?)?, 0));
+        return Ok((
+            store.read(|db| trends::configuration_of(db, select::resolve(db, name)?))?,
+            0,
+        ));
     }
-    let mut matching = store.configurations(filter)?.into_iter();
+    let mut matching = store
+        .read(|db| trends::configurations(db, filter))?
+        .into_iter();
     let Some(first) = matching.next() else {
         return Err(Error::new(store.path().display(), "no run matches"));
     };

@@ -5,7 +5,7 @@ use super::super::Context;
 use super::{Output, id};
 use crate::formats::chat_json;
 use crate::model::{NewMessage, Role, Sampling};
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::{Error, Result};
 
 /// Add a message to a chat
@@ -67,9 +67,7 @@ impl From<&SamplingArgs> for Sampling {
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     // A wrong id is found before anything is read or opened for writing.
     let store = Store::open_readonly(&context.location)?;
-    store
-        .chat(args.chat)?
-        .ok_or_else(|| store.no_chat(args.chat))?;
+    store.read(|db| chats::chat(db, args.chat))?;
     drop(store);
     let content = content(&args.content)?;
     let mut store = Store::open(&context.location)?;
@@ -78,8 +76,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         content: &content,
         sampling: (&args.sampling).into(),
     };
-    let id = store.add_message(args.chat, &message)?;
-    let message = store.message(id)?.ok_or_else(|| store.no_message(id))?;
+    let id = store.write(|db| chats::add_message(db, args.chat, &message))?;
+    let message = store.read(|db| chats::message(db, id))?;
     let out = &mut context.out;
     match args.output {
         Output::Text => writeln!(out, "{}", super::describe(&message)),

@@ -5,7 +5,7 @@ use super::{Output, TITLE, first_line, id};
 use crate::formats::chat_json;
 use crate::formats::llamafile_json::Json;
 use crate::model::{Message, Text};
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::{Column, Table, note, shortened};
 use base::{Error, Result};
 
@@ -25,7 +25,7 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let messages = store.messages(args.chat)?;
+    let messages = store.read(|db| chats::messages(db, args.chat))?;
     let out = &mut context.out;
     match args.output {
         Output::Text if messages.is_empty() => Ok(()),
@@ -37,9 +37,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     .map_err(|error| Error::stdout(&error))?;
     // Messages of a chat that is gone are shown, since llamafile shows them.
     if messages.is_empty() {
-        if store.chat(args.chat)?.is_none() {
-            return Err(store.no_chat(args.chat));
-        }
+        store.read(|db| chats::chat(db, args.chat))?;
         if args.output == Output::Text {
             note(&format!("chat {} has no messages", args.chat));
         }

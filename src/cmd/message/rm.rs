@@ -2,7 +2,7 @@ use std::io::{self, IsTerminal, Write};
 
 use super::super::{Context, rm};
 use super::id;
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::{Error, Result};
 use base::{note, printable};
 
@@ -35,7 +35,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
             note("nothing was removed");
             return Err(Error::reported());
         }
-        Store::open(&context.location)?.remove_messages(&ids)?;
+        Store::open(&context.location)?.write(|db| chats::remove_messages(db, &ids))?;
     }
     for line in lines {
         writeln!(context.out, "{verb} {}", printable(&line)).map_err(|e| Error::stdout(&e))?;
@@ -52,7 +52,7 @@ fn choose(args: &Args, context: &Context) -> Result<(Vec<i64>, Vec<String>)> {
         if ids.contains(&id) {
             continue;
         }
-        let message = store.message(id)?.ok_or_else(|| store.no_message(id))?;
+        let message = store.read(|db| chats::message(db, id))?;
         ids.push(id);
         lines.push(super::describe(&message));
     }

@@ -4,7 +4,7 @@ use super::super::Context;
 use super::{Output, id, write_message};
 use crate::formats::chat_json;
 use crate::formats::llamafile_json::Json;
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::{Error, Result};
 
 /// Show a message and how it was sampled
@@ -22,18 +22,18 @@ pub struct Args {
 pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let out = &mut context.out;
-    let message = store.message(args.message)?;
     if args.output == Output::Json {
+        let message = store.read(|db| chats::find_message(db, args.message))?;
         message
             .as_ref()
             .map_or_else(|| Json::object([]), chat_json::message)
             .write_answer(out)
             .map_err(|error| Error::stdout(&error))?;
-        return message
-            .map(drop)
-            .ok_or_else(|| store.no_message(args.message));
     }
-    let message = message.ok_or_else(|| store.no_message(args.message))?;
+    let message = store.read(|db| chats::message(db, args.message))?;
+    if args.output == Output::Json {
+        return Ok(());
+    }
     let sampling = &message.sampling;
     writeln!(
         out,

@@ -1,29 +1,22 @@
 //! What SQLite itself finds, and what no single run can be blamed for.
 
+use db::integrity::used_up;
 use rusqlite::Connection;
 
 use super::mend::Fix;
 use super::{Finding, Watch};
 
-/// At most so many complaints of SQLite: those behind the first tell nothing new.
-const MOST: u32 = 100;
-
 pub fn check(db: &Connection, watch: &mut dyn Watch) -> rusqlite::Result<()> {
-    let mut statement = db.prepare(&format!("PRAGMA integrity_check({MOST})"))?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let said: String = row.get(0)?;
-        for line in said.lines().filter(|line| *line != "ok") {
-            let finding = Finding::new("database", line);
-            let is_index = line.contains(" missing from index ")
-                || line.starts_with("wrong # of entries in index ");
-            watch.found(if is_index {
-                finding.fix(Fix::Indexes)
-            } else {
-                finding
-            });
-        }
-    }
+    db::integrity::check(db, |line| {
+        let finding = Finding::new("database", line);
+        let is_index = line.contains(" missing from index ")
+            || line.starts_with("wrong # of entries in index ");
+        watch.found(if is_index {
+            finding.fix(Fix::Indexes)
+        } else {
+            finding
+        });
+    })?;
     foreign_keys(db, watch)?;
     sequences(db, watch)
 }
@@ -60,14 +53,4 @@ fn sequences(db: &Connection, watch: &mut dyn Watch) -> rusqlite::Result<()> {
         watch.found(Finding::new(format!("table {name}"), what).fix(Fix::Sequences));
     }
     Ok(())
-}
-
-/// The tables that have given out their last id.
-pub fn used_up(db: &Connection) -> rusqlite::Result<Vec<String>> {
-    if !db.table_exists(None, "sqlite_sequence")? {
-        return Ok(Vec::new());
-    }
-    db.prepare("SELECT name FROM sqlite_sequence WHERE seq = ?1")?
-        .query_map([i64::MAX], |row| row.get(0))?
-        .collect()
 }

@@ -29,7 +29,7 @@ impl Headers {
         if self.0.contains(&key) {
             return Ok(Vec::new());
         }
-        let strangers = public.strangers(db, &environment(db, environment_id)?, model)?;
+        let strangers = public.mismatched_rows(db, &environment(db, environment_id)?, model)?;
         if strangers.is_empty() && self.0.len() < MOST_HEADERS {
             self.0.insert(key);
         }

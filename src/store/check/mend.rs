@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use db::integrity::used_up;
 use rusqlite::Connection;
 
-use super::database::used_up;
 use crate::model::{Run, Source, Test};
 use crate::store::fingerprint::{core, fingerprint};
 use crate::store::own::read;

@@ -16,7 +16,6 @@ use rusqlite::Connection;
 
 use super::{Store, site};
 use base::Result;
-pub use database::used_up;
 use mend::Fix;
 
 /// Something that is not as it should be.
@@ -74,28 +73,21 @@ pub trait Watch {
 impl Store {
     /// How many runs there are.
     pub fn count_runs(&self) -> Result<u64> {
-        if !self.has_runs {
-            return Ok(0);
-        }
-        let count = || {
-            self.db
-                .query_row("SELECT count(*) FROM localstore_runs", [], |row| row.get(0))
-        };
-        count().map_err(|error| self.failure(&error))
+        let sql = "SELECT count(*) FROM localstore_runs";
+        self.read(|db| Ok(db.query_row(sql, [], |row| row.get(0))?))
     }
 
     /// Goes through the whole store. An error means that the file could not be read to its end.
     pub fn check(&self, watch: &mut dyn Watch) -> Result<Totals> {
-        check(&self.db, self.has_runs, watch).map_err(|error| self.failure(&error))
+        self.read(|db| Ok(check(db, watch)?))
     }
 
     /// Makes right what can be computed, in one transaction, and checks again in it. Gives what was
     /// found, each with whether it is mended now.
     pub fn repair(&mut self, watch: &mut dyn Watch) -> Result<(Totals, Vec<(Finding, bool)>)> {
-        self.enforce_foreign_keys(false)?;
-        let result = self.write(|db| {
+        self.write_without_foreign_keys(|db| {
             let mut before = Collector::new(watch);
-            let totals = check(db, true, &mut before)?;
+            let totals = check(db, &mut before)?;
             let before = before.findings;
             let fixes: Vec<Fix> = before.iter().filter_map(|finding| finding.fix).collect();
             if fixes.is_empty() {
@@ -103,7 +95,7 @@ impl Store {
             }
             mend::mend(db, &fixes)?;
             let mut after = Collector::new(watch);
-            let totals = check(db, true, &mut after)?;
+            let totals = check(db, &mut after)?;
             let mut left: HashSet<Finding> = after.findings.into_iter().collect();
             let mut results: Vec<(Finding, bool)> = before
                 .into_iter()
@@ -115,17 +107,12 @@ impl Store {
             // What only the mending has brought to light.
             results.extend(left.into_iter().map(|finding| (finding, false)));
             Ok((totals, results))
-        });
-        self.enforce_foreign_keys(true)?;
-        result
+        })
     }
 }
 
-fn check(db: &Connection, has_runs: bool, watch: &mut dyn Watch) -> rusqlite::Result<Totals> {
+fn check(db: &Connection, watch: &mut dyn Watch) -> rusqlite::Result<Totals> {
     database::check(db, watch)?;
-    if !has_runs {
-        return Ok(Totals::default());
-    }
     let mut totals = runs::check(db, watch)?;
     totals.scores = scores::check(db, watch)?;
     totals.inserted = site::inserted(db)?.len() as u64;

@@ -1,5 +1,6 @@
 //! Each run: its tests, what is computed from them, and its rows in the public tables.
 
+use db::reason;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Row, Rows};
 
@@ -10,8 +11,7 @@ use crate::model::{Run, Source, Test};
 use crate::store::fingerprint::{core, fingerprint};
 use crate::store::own::{self, TEST_COLUMNS, read_test};
 use crate::store::public::{Public, public_text};
-use crate::store::reason;
-use crate::store::rows::{self, CREATED_AT, Cells};
+use crate::store::rows::{self, CREATED_AT, Cells, Columns, Odd};
 use crate::store::scores::storable;
 
 const RUNS: &str =
@@ -51,14 +51,15 @@ pub fn check(db: &Connection, watch: &mut dyn Watch) -> rusqlite::Result<Totals>
     let mut totals = Totals::default();
     let mut runs = db.prepare(RUNS)?;
     let mut runs = runs.query([])?;
-    let mut tests = db.prepare(&format!(
+    let mut statement = db.prepare(&format!(
         "SELECT {TEST_COLUMNS}, {MORE_COLUMNS}
          FROM localstore_tests t
          LEFT JOIN localstore_models m ON m.id = t.model_id
          LEFT JOIN test_results p ON p.id = t.test_result_id
          ORDER BY t.run_id, t.position"
     ))?;
-    let mut tests = Tests::new(tests.query([])?)?;
+    let columns = Columns::of(&statement, Odd::Unknown);
+    let mut tests = Tests::new(&columns, statement.query([])?)?;
     let mut headers = Headers::default();
     let mut last = 0;
     let mut published = 0;
@@ -88,6 +89,7 @@ pub fn check(db: &Connection, watch: &mut dyn Watch) -> rusqlite::Result<Totals>
 
 /// The tests in their order, of which the next one is at hand.
 struct Tests<'a> {
+    columns: &'a Columns,
     rows: Rows<'a>,
     next: Option<Stored>,
 }
@@ -107,14 +109,21 @@ struct Stored {
 }
 
 impl<'a> Tests<'a> {
-    fn new(rows: Rows<'a>) -> rusqlite::Result<Self> {
-        let mut tests = Self { rows, next: None };
+    fn new(columns: &'a Columns, rows: Rows<'a>) -> rusqlite::Result<Self> {
+        let mut tests = Self {
+            columns,
+            rows,
+            next: None,
+        };
         tests.advance()?;
         Ok(tests)
     }
 
     fn advance(&mut self) -> rusqlite::Result<Option<Stored>> {
-        let next = self.rows.next()?.map(Stored::read).transpose()?;
+        let next = self.rows.next()?;
+        let next = next
+            .map(|row| Stored::read(self.columns, row))
+            .transpose()?;
         Ok(std::mem::replace(&mut self.next, next))
     }
 
@@ -144,8 +153,8 @@ impl<'a> Tests<'a> {
 }
 
 impl Stored {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let test = match read_test(Cells::of(row)) {
+    fn read(columns: &Columns, row: &Row<'_>) -> rusqlite::Result<Self> {
+        let test = match read_test(Cells::new(columns, row)) {
             Ok(test) => Ok(test),
             Err(error @ Error::SqliteFailure(..)) => return Err(error),
             Err(error) => Err(reason(&error)),
