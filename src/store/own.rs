@@ -1,7 +1,5 @@
 //! Our own tables: what a run came with, value by value.
 
-use std::sync::LazyLock;
-
 use db::{is_about_a_value, reason, refused};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
@@ -11,105 +9,40 @@ use crate::model::{
     Value,
 };
 
-/// A table that has each combination of values once.
-struct Combinations {
-    find: String,
-    insert: String,
-}
+const ENVIRONMENT: &str = "runtime_name, runtime_version, runtime_commit, cpu_name, cpu_arch, ram_gb, \
+    kernel_type, kernel_release, system_version, accelerator_name, manufacturer, memory_gb, \
+    accelerator_type";
 
-impl Combinations {
-    fn new<'c>(table: &str, columns: impl IntoIterator<Item = &'c str>) -> Self {
-        let columns: Vec<&str> = columns.into_iter().collect();
-        let values = vec!["?"; columns.len()].join(", ");
-        Self {
-            find: format!(
-                "SELECT id FROM {table} WHERE {} IS ?",
-                columns.join(" IS ? AND ")
-            ),
-            insert: format!(
-                "INSERT INTO {table} ({}) VALUES ({values})",
-                columns.join(", ")
-            ),
-        }
+/// The fields of a test that `localstore_models` has.
+const MODEL: &str = "build_commit, build_number, model_name, model_quant_str, model_params_str, \
+    model_filename, model_type, model_size, model_n_params, main_gpu";
+
+const CONFIGURATION: &str = "model_name, model_quant_str, accelerator_name, runtime_name";
+
+/// The fields of a test that `localstore_tests` has.
+const TEST: &str = "name, n_prompt, n_gen, test_time, avg_time_ms, stddev_time_ms, prompt_tps, \
+    prompt_tps_watt, prompt_tps_stddev, gen_tps, gen_tps_watt, gen_tps_stddev, power_watts, ttft_ms";
+
+/// The row of a table that has each combination of values once, made where there is none. Called
+/// under the write lock.
+fn combination(
+    db: &Connection,
+    table: &str,
+    columns: &str,
+    values: &[Sql<'_>],
+) -> rusqlite::Result<i64> {
+    let marks = rows::marks(values.len());
+    let find = format!("SELECT id FROM {table} WHERE ({columns}) IS ({marks})");
+    let known = db
+        .prepare_cached(&find)?
+        .query_row(params_from_iter(values), |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
     }
-
-    /// The row with these values, made where there is none. Called under the write lock.
-    fn id(&self, db: &Connection, values: &[Sql<'_>]) -> rusqlite::Result<i64> {
-        let known = db
-            .prepare_cached(&self.find)?
-            .query_row(params_from_iter(values), |row| row.get(0))
-            .optional()?;
-        if let Some(id) = known {
-            return Ok(id);
-        }
-        db.prepare_cached(&self.insert)?
-            .insert(params_from_iter(values))
-    }
+    let insert = format!("INSERT INTO {table} ({columns}) VALUES ({marks})");
+    db.prepare_cached(&insert)?.insert(params_from_iter(values))
 }
-
-static ENVIRONMENTS: LazyLock<Combinations> = LazyLock::new(|| {
-    let columns = [
-        "runtime_name",
-        "runtime_version",
-        "runtime_commit",
-        "cpu_name",
-        "cpu_arch",
-        "ram_gb",
-        "kernel_type",
-        "kernel_release",
-        "system_version",
-        "accelerator_name",
-        "manufacturer",
-        "memory_gb",
-        "accelerator_type",
-    ];
-    Combinations::new("localstore_environments", columns)
-});
-
-static MODELS: LazyLock<Combinations> = LazyLock::new(|| {
-    let columns = MODEL_FIELDS.map(Field::name);
-    Combinations::new("localstore_models", columns)
-});
-
-static CONFIGURATIONS: LazyLock<Combinations> = LazyLock::new(|| {
-    let columns = [
-        "model_name",
-        "model_quant_str",
-        "accelerator_name",
-        "runtime_name",
-    ];
-    Combinations::new("localstore_configurations", columns)
-});
-
-const MODEL_FIELDS: [Field; 10] = [
-    Field::BuildCommit,
-    Field::BuildNumber,
-    Field::ModelName,
-    Field::ModelQuantStr,
-    Field::ModelParamsStr,
-    Field::ModelFilename,
-    Field::ModelType,
-    Field::ModelSize,
-    Field::ModelNParams,
-    Field::MainGpu,
-];
-
-const TEST_FIELDS: [Field; 14] = [
-    Field::Name,
-    Field::NPrompt,
-    Field::NGen,
-    Field::TestTime,
-    Field::AvgTimeMs,
-    Field::StddevTimeMs,
-    Field::PromptTps,
-    Field::PromptTpsWatt,
-    Field::PromptTpsStddev,
-    Field::GenTps,
-    Field::GenTpsWatt,
-    Field::GenTpsStddev,
-    Field::PowerWatts,
-    Field::TtftMs,
-];
 
 /// The row of this environment, made where there is none.
 pub(super) fn environment_id(db: &Connection, environment: &Environment) -> rusqlite::Result<i64> {
@@ -133,18 +66,20 @@ pub(super) fn environment_id(db: &Connection, environment: &Environment) -> rusq
         accelerator.memory_gb.into(),
         (&accelerator.kind).into(),
     ];
-    ENVIRONMENTS.id(db, &values)
+    combination(db, "localstore_environments", ENVIRONMENT, &values)
 }
 
 /// The rows of the tests' models, made where there are none; one look-up where they are all the
 /// same, as they always are in what the C tool prints.
 pub(super) fn model_ids(db: &Connection, run: &Run) -> rusqlite::Result<Vec<i64>> {
+    let fields = Field::named(MODEL);
     let mut ids: Vec<i64> = Vec::with_capacity(run.tests.len());
     for (index, test) in run.tests.iter().enumerate() {
         let id = if index > 0 && run.tests[index - 1].model == test.model {
             ids[index - 1]
         } else {
-            MODELS.id(db, &MODEL_FIELDS.map(|field| Sql(field.get(test))))?
+            let values: Vec<Sql<'_>> = fields.iter().map(|field| Sql(field.get(test))).collect();
+            combination(db, "localstore_models", MODEL, &values)?
         };
         ids.push(id);
     }
@@ -161,7 +96,7 @@ pub(super) fn configuration_id(db: &Connection, run: &Run) -> rusqlite::Result<i
         (&run.environment.accelerator.name).into(),
         (&run.environment.runtime.name).into(),
     ];
-    CONFIGURATIONS.id(db, &values)
+    combination(db, "localstore_configurations", CONFIGURATION, &values)
 }
 
 /// Inserts the tests of a run; the ids are those of the models and of the public rows.
@@ -172,29 +107,28 @@ pub(super) fn insert_tests(
     model_ids: &[i64],
     test_result_ids: &[i64],
 ) -> rusqlite::Result<()> {
-    static INSERT: LazyLock<String> = LazyLock::new(|| {
-        format!(
-            "INSERT INTO localstore_tests (run_id, position, test_result_id, model_id, {},
-                 samples_ns, reps)",
-            TEST_FIELDS.map(Field::name).join(", ")
-        )
-    });
-    rows::insert_rows(db, &INSERT, "", run.tests.len(), |position, bind| {
-        let test = &run.tests[position];
-        let ids = [
-            run_id,
-            position.cast_signed() as i64,
-            test_result_ids[position],
-            model_ids[position],
-        ];
-        ids.iter().try_for_each(|id| bind(id))?;
-        for field in TEST_FIELDS {
-            bind(&Sql(field.get(test)))?;
-        }
-        let samples = test.samples_ns.as_ref();
-        bind(&samples.map(|samples| serde_json::to_string(samples).unwrap_or_default()))?;
-        bind(&Sql(test.reps.map_or(Value::Missing, Value::Unsigned)))
-    })
+    let fields = Field::named(TEST);
+    let columns = format!("run_id, position, test_result_id, model_id, {TEST}, samples_ns, reps");
+    rows::insert_rows(
+        db,
+        "localstore_tests",
+        &columns,
+        "",
+        run.tests.len(),
+        |position, bind| {
+            let test = &run.tests[position];
+            bind(&run_id)?;
+            bind(&(position.cast_signed() as i64))?;
+            bind(&test_result_ids[position])?;
+            bind(&model_ids[position])?;
+            for field in &fields {
+                bind(&Sql(field.get(test)))?;
+            }
+            let samples = test.samples_ns.as_ref();
+            bind(&samples.map(|samples| serde_json::to_string(samples).unwrap_or_default()))?;
+            bind(&Sql(test.reps.map_or(Value::Missing, Value::Unsigned)))
+        },
+    )
 }
 
 /// The environments with this accelerator, and their ids.
@@ -253,7 +187,7 @@ fn read_as(db: &Connection, id: i64, odd: Odd) -> rusqlite::Result<Run> {
         })
     })?;
     let mut statement = db.prepare_cached(&format!(
-        "SELECT {TEST_COLUMNS}, t.position, m.id IS NOT NULL AS has_model
+        "SELECT {TEST_COLUMNS}, m.id IS NOT NULL AS has_model
          FROM localstore_tests t LEFT JOIN localstore_models m ON m.id = t.model_id
          WHERE t.run_id = ?1 ORDER BY t.position"
     ))?;
@@ -326,11 +260,7 @@ pub(super) fn read_environment(cells: Cells<'_>) -> rusqlite::Result<Environment
 }
 
 /// What [`read_test`] reads of `localstore_tests t` and `localstore_models m`.
-pub(super) const TEST_COLUMNS: &str = "t.name, t.n_prompt, t.n_gen, t.test_time, t.avg_time_ms,
-    t.stddev_time_ms, t.prompt_tps, t.prompt_tps_watt, t.prompt_tps_stddev, t.gen_tps,
-    t.gen_tps_watt, t.gen_tps_stddev, t.power_watts, t.ttft_ms, t.samples_ns, m.build_commit,
-    m.build_number, m.model_name, m.model_quant_str, m.model_params_str, m.model_filename,
-    m.model_type, m.model_size, m.model_n_params, m.main_gpu, t.reps";
+pub(super) const TEST_COLUMNS: &str = "t.*, m.*";
 
 /// Reads a test from [`TEST_COLUMNS`]. What was measured must not be left out without a word.
 pub(super) fn read_test(cells: Cells<'_>) -> rusqlite::Result<Test> {
@@ -356,6 +286,7 @@ pub(super) fn read_test(cells: Cells<'_>) -> rusqlite::Result<Test> {
             .map(|samples| serde_json::from_str(&samples))
             .transpose()
             .map_err(|_| refused("samples_ns is no list of integers"))?,
+        reps: cells.unsigned("reps")?,
         model: Model {
             build_commit: text("build_commit")?,
             build_number: cells.get("build_number")?,
@@ -368,6 +299,5 @@ pub(super) fn read_test(cells: Cells<'_>) -> rusqlite::Result<Test> {
             model_n_params: cells.unsigned("model_n_params")?,
             main_gpu: cells.get("main_gpu")?,
         },
-        reps: cells.unsigned("reps")?,
     })
 }

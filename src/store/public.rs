@@ -1,11 +1,11 @@
 //! The public LocalScore tables: the rows that a run refers to, as the site would make them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::LazyLock;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
+use super::rows::marks;
 use super::scores::{ScoreKey, storable};
 use crate::model::{AcceleratorInfo, Environment, Model, Run, RuntimeInfo, SystemInfo, Text};
 
@@ -28,7 +28,7 @@ impl Public {
             system,
             accelerator,
         } = &run.environment;
-        let mut id = |table: &'static LazyLock<Lookup>, row: Option<Vec<Value>>| {
+        let mut id = |table: &Lookup, row: Option<Vec<Value>>| {
             row.map(|row| table.id(db, known, &row)).transpose()
         };
         Ok(Self {
@@ -91,94 +91,69 @@ impl Public {
     }
 }
 
-/// A public table in which some columns together are unique.
-struct Lookup {
-    table: &'static str,
-    unique: usize,
-    find: String,
-    upsert: String,
-}
+/// A public table: its name, the columns that are unique together, and those that it has besides.
+struct Lookup(&'static str, &'static str, &'static str);
 
-static SYSTEMS: LazyLock<Lookup> = LazyLock::new(|| {
-    let unique = [
-        "cpu_name",
-        "cpu_arch",
-        "ram_gb",
-        "kernel_type",
-        "kernel_release",
-        "system_version",
-    ];
-    Lookup::new("benchmark_systems", &unique, None)
-});
-
-static ACCELERATORS: LazyLock<Lookup> = LazyLock::new(|| {
-    let unique = ["name", "type", "memory_gb"];
-    Lookup::new("accelerators", &unique, Some("manufacturer"))
-});
-
-static RUNTIMES: LazyLock<Lookup> =
-    LazyLock::new(|| Lookup::new("runtimes", &["name", "version", "commit_hash"], None));
-
-static MODELS: LazyLock<Lookup> =
-    LazyLock::new(|| Lookup::new("models", &["name"], Some("params")));
-
-static VARIANTS: LazyLock<Lookup> =
-    LazyLock::new(|| Lookup::new("model_variants", &["model_id", "quantization"], None));
+const SYSTEMS: Lookup = Lookup(
+    "benchmark_systems",
+    "cpu_name, cpu_arch, ram_gb, kernel_type, kernel_release, system_version",
+    "",
+);
+const ACCELERATORS: Lookup = Lookup("accelerators", "name, type, memory_gb", ", manufacturer");
+const RUNTIMES: Lookup = Lookup("runtimes", "name, version, commit_hash", "");
+const MODELS: Lookup = Lookup("models", "name", ", params");
+const VARIANTS: Lookup = Lookup("model_variants", "model_id, quantization", "");
 
 impl Lookup {
-    fn new(table: &'static str, unique: &[&str], more: Option<&str>) -> Self {
-        let columns: Vec<&str> = unique.iter().copied().chain(more).collect();
-        let last = unique[unique.len() - 1];
-        Self {
-            table,
-            unique: unique.len(),
-            find: format!(
-                "SELECT id FROM {table} WHERE {} IS ?",
-                unique.join(" IS ? AND ")
-            ),
-            // Like the site's, it takes an id of the sequence even where the row is there. The site
-            // sets the id to itself; with foreign keys on, that makes SQLite search all runs for
-            // children.
-            upsert: format!(
-                "INSERT INTO {table} ({}) VALUES ({})
-                 ON CONFLICT ({}) DO UPDATE SET {last} = {last} RETURNING id",
-                columns.join(", "),
-                vec!["?"; columns.len()].join(", "),
-                unique.join(", ")
-            ),
-        }
+    /// The unique values of a row.
+    fn unique<'r>(&self, row: &'r [Value]) -> &'r [Value] {
+        &row[..self.1.split(',').count()]
     }
 
     /// The first row with the unique values of this one.
     fn find(&self, db: &Connection, row: &[Value]) -> rusqlite::Result<Option<i64>> {
-        db.prepare_cached(&self.find)?
-            .query_row(params_from_iter(&row[..self.unique]), |row| row.get(0))
+        let Self(table, columns, _) = self;
+        let values = self.unique(row);
+        let marks = marks(values.len());
+        let sql = format!("SELECT id FROM {table} WHERE ({columns}) IS ({marks})");
+        db.prepare_cached(&sql)?
+            .query_row(params_from_iter(values), |row| row.get(0))
             .optional()
     }
 
     /// Whether the row of that id has the unique values of this one.
     fn has(&self, db: &Connection, id: Option<i64>, row: &[Value]) -> rusqlite::Result<bool> {
-        let sql = format!("{} AND id = ?", self.find);
-        let mut values = row[..self.unique].to_vec();
+        let Self(table, columns, _) = self;
+        let mut values = self.unique(row).to_vec();
         values.push(id.into());
+        let marks = marks(values.len());
+        let sql = format!("SELECT 1 FROM {table} WHERE ({columns}, id) IS ({marks})");
         db.prepare_cached(&sql)?.exists(params_from_iter(values))
     }
 
     /// The id of the row with the unique values of this one, which is found or made.
     fn id(&self, db: &Connection, known: &mut Known, row: &[Value]) -> rusqlite::Result<i64> {
-        let unique = &row[..self.unique];
+        let unique = self.unique(row);
         // Null differs from null in a unique index: the site makes a new row each time.
         if unique.contains(&Value::Null) {
-            return match self.find(db, row)? {
-                Some(id) => Ok(id),
-                None => self.upsert(db, row),
-            };
+            let found = self.find(db, row)?;
+            return found.map_or_else(|| self.upsert(db, row), Ok);
         }
-        known.id(db, self.table, unique, || self.upsert(db, row))
+        known.id(db, self.0, unique, || self.upsert(db, row))
     }
 
+    /// Like the site's statement, it takes an id of the sequence even where the row is there. The
+    /// site sets the id to itself; with foreign keys on, that makes SQLite search all runs for
+    /// children.
     fn upsert(&self, db: &Connection, row: &[Value]) -> rusqlite::Result<i64> {
-        db.prepare_cached(&self.upsert)?
+        let Self(table, columns, more) = self;
+        let last = columns.rsplit(' ').next().unwrap_or_default();
+        let sql = format!(
+            "INSERT INTO {table} ({columns}{more}) VALUES ({})
+             ON CONFLICT ({columns}) DO UPDATE SET {last} = {last} RETURNING id",
+            marks(row.len())
+        );
+        db.prepare_cached(&sql)?
             .query_row(params_from_iter(row), |row| row.get(0))
     }
 }

@@ -64,25 +64,31 @@ impl From<Option<f64>> for Sql<'_> {
 /// Rows that one statement inserts: the nine tests of a run.
 const ROWS: usize = 9;
 
+/// The places of so many values in a statement.
+pub(super) fn marks(count: usize) -> String {
+    vec!["?"; count].join(",")
+}
+
 /// Takes the next value of a row.
 pub(super) type Bind<'b> = &'b mut dyn FnMut(&dyn ToSql) -> rusqlite::Result<()>;
 
-/// Inserts `count` rows, several in a statement, which costs as much as a row. `into` is
-/// `INSERT INTO table (columns)`, `end` stands behind the values, and `row` hands over the values of
-/// the row of an index. The ids of the rows follow one another.
+/// Inserts `count` rows, several in a statement, which costs as much as a row. `row` hands over the
+/// values of the row of an index; `end` stands behind all of them. The ids of the rows follow one
+/// another.
 pub(super) fn insert_rows(
     db: &Connection,
-    into: &str,
+    table: &str,
+    columns: &str,
     end: &str,
     count: usize,
     row: impl Fn(usize, Bind<'_>) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
-    let columns = into.matches(',').count() + 1;
-    let one = ["(", &vec!["?"; columns].join(","), ")"].concat();
+    let marks = marks(columns.split(',').count());
     for first in (0..count).step_by(ROWS) {
         let rows = first..count.min(first + ROWS);
-        let values = vec![one.as_str(); rows.len()].join(",");
-        let mut insert = db.prepare_cached(&[into, " VALUES ", &values, end].concat())?;
+        let values = vec![format!("({marks})"); rows.len()].join(",");
+        let insert = format!("INSERT INTO {table} ({columns}) VALUES {values} {end}");
+        let mut insert = db.prepare_cached(&insert)?;
         let mut place = 0;
         for index in rows {
             row(index, &mut |value| {

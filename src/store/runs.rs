@@ -1,8 +1,7 @@
 //! Runs: add, complete, read, remove.
 
-use std::sync::LazyLock;
-
 use base::Error;
+use rusqlite::types::Null;
 use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::fingerprint::Keys;
@@ -239,18 +238,8 @@ fn write_public(
 }
 
 /// The fields of a test that `test_results` has too.
-pub(super) const PUBLIC_FIELDS: [Field; 10] = [
-    Field::Name,
-    Field::NPrompt,
-    Field::NGen,
-    Field::AvgTimeMs,
-    Field::PowerWatts,
-    Field::PromptTps,
-    Field::GenTps,
-    Field::PromptTpsWatt,
-    Field::GenTpsWatt,
-    Field::TtftMs,
-];
+const PUBLIC: &str = "name, n_prompt, n_gen, avg_time_ms, power_watts, prompt_tps, gen_tps, \
+    prompt_tps_watt, gen_tps_watt, ttft_ms";
 
 /// Writes the rows of `test_results`, new ones without ids.
 fn write_tests(
@@ -259,31 +248,34 @@ fn write_tests(
     run: &Run,
     ids: Option<&[i64]>,
 ) -> rusqlite::Result<()> {
-    static INSERT: LazyLock<[String; 2]> = LazyLock::new(|| {
-        let fields = PUBLIC_FIELDS.map(Field::name);
-        let updates = fields.map(|name| format!("{name} = excluded.{name}"));
-        [
-            format!(
-                "INSERT INTO test_results (id, benchmark_run_id, {})",
-                fields.join(", ")
-            ),
-            format!(" ON CONFLICT (id) DO UPDATE SET {}", updates.join(", ")),
-        ]
-    });
-    let [into, end] = &*INSERT;
-    rows::insert_rows(db, into, end, run.tests.len(), |position, bind| {
-        bind(&ids.map(|ids| ids[position]))?;
-        bind(&run_id)?;
-        for field in PUBLIC_FIELDS {
-            match field.get(&run.tests[position]) {
-                Value::Text(text) => bind(&public_text(text))?,
-                Value::Integer(value) => bind(&value)?,
-                Value::Number(value) => bind(&value)?,
-                Value::Unsigned(_) | Value::Missing => bind(&rusqlite::types::Null)?,
+    let fields = Field::named(PUBLIC);
+    let columns = format!("id, benchmark_run_id, {PUBLIC}");
+    let updates = fields
+        .iter()
+        .map(|field| format!("{0} = excluded.{0}", field.name()));
+    let updates: Vec<String> = updates.collect();
+    let end = format!("ON CONFLICT (id) DO UPDATE SET {}", updates.join(", "));
+    let end = if ids.is_some() { &*end } else { "" };
+    rows::insert_rows(
+        db,
+        "test_results",
+        &columns,
+        end,
+        run.tests.len(),
+        |position, bind| {
+            bind(&ids.map(|ids| ids[position]))?;
+            bind(&run_id)?;
+            for field in &fields {
+                match field.get(&run.tests[position]) {
+                    Value::Text(text) => bind(&public_text(text))?,
+                    Value::Integer(value) => bind(&value)?,
+                    Value::Number(value) => bind(&value)?,
+                    Value::Unsigned(_) | Value::Missing => bind(&Null)?,
+                }
             }
-        }
-        Ok(())
-    })
+            Ok(())
+        },
+    )
 }
 
 /// Writes our own rows of a run whose public ones are there and which has none of our tests. A new

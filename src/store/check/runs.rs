@@ -34,7 +34,7 @@ const RUNS: &str =
 const MORE_COLUMNS: &str = "t.run_id, t.position, t.model_id, m.id IS NOT NULL, p.benchmark_run_id,
     p.name, CAST(p.n_prompt AS INTEGER), CAST(p.n_gen AS INTEGER), p.avg_time_ms, p.power_watts,
     p.prompt_tps, p.gen_tps, p.prompt_tps_watt, p.gen_tps_watt, p.ttft_ms";
-const MORE: usize = 26;
+const MORE: usize = 31;
 
 /// The averages of `benchmark_runs`, in the order of [`RUNS`].
 const AVERAGES: [&str; 4] = [
@@ -165,7 +165,7 @@ impl Stored {
             _ => Vec::new(),
         };
         let samples_are_lost = |test: &Test| {
-            let stored = row.get_ref(14).is_ok_and(|v| v != ValueRef::Null);
+            let stored = row.get_ref(18).is_ok_and(|v| v != ValueRef::Null);
             stored && test.samples_ns.is_none()
         };
         Ok(Self {
