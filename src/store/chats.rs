@@ -9,7 +9,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params};
 
 use super::Store;
-use super::rows::{self, Cells, Columns, Odd};
+use super::rows::{self, Cells, Columns};
 use crate::model::{Chat, ChatActivity, Hit, Message, Needle, NewMessage, Sampling, Text};
 use db::{Error, Result};
 
@@ -103,7 +103,7 @@ pub(crate) fn search(db: &Connection, needle: &Needle, limit: Option<usize>) -> 
          FROM messages ORDER BY id DESC",
     ] {
         let mut statement = db.prepare(sql)?;
-        let columns = Columns::of(&statement, Odd::Unknown);
+        let columns = Columns::of(&statement);
         let mut rows = statement.query([])?;
         while hits.len() < limit
             && let Some(row) = rows.next()?

@@ -1,5 +1,7 @@
 //! Our own tables: what a run came with, value by value.
 
+use std::sync::OnceLock;
+
 use db::{is_about_a_value, reason, refused};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
@@ -169,12 +171,17 @@ pub(super) fn read_foreign(db: &Connection, id: i64) -> rusqlite::Result<Run> {
 }
 
 fn read_as(db: &Connection, id: i64, odd: Odd) -> rusqlite::Result<Run> {
-    let mut statement = db.prepare_cached(
-        "SELECT r.source, e.*
+    // These are read most: their columns are looked for once, and not with each run.
+    static HEADER: OnceLock<Columns> = OnceLock::new();
+    static TESTS: OnceLock<Columns> = OnceLock::new();
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT r.source, {ENVIRONMENT}
          FROM localstore_runs r JOIN localstore_environments e ON e.id = r.environment_id
-         WHERE r.run_id = ?1",
-    )?;
-    let mut run = rows::query_one(&mut statement, [id], odd, |cells| {
+         WHERE r.run_id = ?1"
+    ))?;
+    let columns = HEADER.get_or_init(|| Columns::of(&statement));
+    let mut run = statement.query_row([id], |row| {
+        let cells = Cells::of_any(columns, row, odd);
         let name: String = cells.get("source")?;
         let source = match Source::from_name(&name) {
             None if cells.is_strict() => return Err(refused(format!("source is '{name}'"))),
@@ -187,15 +194,15 @@ fn read_as(db: &Connection, id: i64, odd: Odd) -> rusqlite::Result<Run> {
         })
     })?;
     let mut statement = db.prepare_cached(&format!(
-        "SELECT {TEST_COLUMNS}, m.id IS NOT NULL AS has_model
+        "SELECT t.position, m.id IS NOT NULL AS has_model, {TEST}, samples_ns, reps, {MODEL}
          FROM localstore_tests t LEFT JOIN localstore_models m ON m.id = t.model_id
          WHERE t.run_id = ?1 ORDER BY t.position"
     ))?;
-    let columns = Columns::of(&statement, odd);
+    let columns = TESTS.get_or_init(|| Columns::of(&statement));
     let mut tests = statement.query([id])?;
     let mut bytes = run.bytes();
     while let Some(row) = tests.next()? {
-        let cells = Cells::new(&columns, row);
+        let cells = Cells::of_any(columns, row, odd);
         let expected = run.tests.len();
         let has_model: bool = cells.get("has_model")?;
         if cells.is_strict() {
@@ -259,10 +266,7 @@ pub(super) fn read_environment(cells: Cells<'_>) -> rusqlite::Result<Environment
     })
 }
 
-/// What [`read_test`] reads of `localstore_tests t` and `localstore_models m`.
-pub(super) const TEST_COLUMNS: &str = "t.*, m.*";
-
-/// Reads a test from [`TEST_COLUMNS`]. What was measured must not be left out without a word.
+/// Reads a test from the columns of `localstore_tests` and `localstore_models`. What was measured must not be left out without a word.
 pub(super) fn read_test(cells: Cells<'_>) -> rusqlite::Result<Test> {
     let text = |column| cells.text(column);
     let number = |column| cells.number(column);

@@ -197,7 +197,7 @@ impl Known {
 
 /// The values, each with its end.
 fn key(values: &[Value]) -> Vec<u8> {
-    let mut key = Vec::new();
+    let mut key = Vec::with_capacity(256);
     for value in values {
         let number;
         let bytes = match value {

@@ -1,6 +1,6 @@
 //! Values between Rust and SQLite, without loss.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rusqlite::types::{FromSql, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Params, Row, Statement};
@@ -66,7 +66,8 @@ const ROWS: usize = 9;
 
 /// The places of so many values in a statement.
 pub(super) fn marks(count: usize) -> String {
-    vec!["?"; count].join(",")
+    let marks = "?,".repeat(count);
+    marks.trim_end_matches(',').to_owned()
 }
 
 /// Takes the next value of a row.
@@ -86,7 +87,8 @@ pub(super) fn insert_rows(
     let marks = marks(columns.split(',').count());
     for first in (0..count).step_by(ROWS) {
         let rows = first..count.min(first + ROWS);
-        let values = vec![format!("({marks})"); rows.len()].join(",");
+        let values = format!("({marks}),").repeat(rows.len());
+        let values = values.trim_end_matches(',');
         let insert = format!("INSERT INTO {table} ({columns}) VALUES {values} {end}");
         let mut insert = db.prepare_cached(&insert)?;
         let mut place = 0;
@@ -114,27 +116,25 @@ pub(super) enum Odd {
 /// behind the last one first.
 pub(super) struct Columns {
     names: Vec<String>,
-    next: Cell<usize>,
-    odd: Odd,
+    next: AtomicUsize,
 }
 
 impl Columns {
-    pub fn of(statement: &Statement<'_>, odd: Odd) -> Self {
+    pub fn of(statement: &Statement<'_>) -> Self {
         let names = statement.column_names();
         Self {
             names: names.into_iter().map(str::to_owned).collect(),
-            next: Cell::new(0),
-            odd,
+            next: AtomicUsize::new(0),
         }
     }
 
     fn index(&self, name: &str) -> rusqlite::Result<usize> {
-        let mut index = self.next.get();
+        let mut index = self.next.load(Ordering::Relaxed);
         if self.names.get(index).is_none_or(|next| next != name) {
             let found = self.names.iter().position(|column| column == name);
             index = found.ok_or_else(|| rusqlite::Error::InvalidColumnName(name.to_owned()))?;
         }
-        self.next.set(index + 1);
+        self.next.store(index + 1, Ordering::Relaxed);
         Ok(index)
     }
 }
@@ -144,16 +144,23 @@ impl Columns {
 pub(super) struct Cells<'r> {
     columns: &'r Columns,
     row: &'r Row<'r>,
+    odd: Odd,
 }
 
 impl<'r> Cells<'r> {
+    /// A row of this store.
     pub fn new(columns: &'r Columns, row: &'r Row<'_>) -> Self {
-        Self { columns, row }
+        Self::of_any(columns, row, Odd::Unknown)
+    }
+
+    /// A row that anybody may have written.
+    pub fn of_any(columns: &'r Columns, row: &'r Row<'_>, odd: Odd) -> Self {
+        Self { columns, row, odd }
     }
 
     /// Whether what none of the writers here has written is an error.
     pub fn is_strict(self) -> bool {
-        self.columns.odd == Odd::Refused
+        self.odd == Odd::Refused
     }
 
     pub fn raw(self, name: &str) -> rusqlite::Result<ValueRef<'r>> {
@@ -202,7 +209,7 @@ pub(super) fn query<T>(
     params: impl Params,
     mut read: impl FnMut(Cells<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Vec<T>> {
-    let columns = Columns::of(statement, Odd::Unknown);
+    let columns = Columns::of(statement);
     statement
         .query_map(params, |row| read(Cells::new(&columns, row)))?
         .collect()
@@ -215,8 +222,8 @@ pub(super) fn query_one<T>(
     odd: Odd,
     read: impl FnOnce(Cells<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
-    let columns = Columns::of(statement, odd);
-    statement.query_row(params, |row| read(Cells::new(&columns, row)))
+    let columns = Columns::of(statement);
+    statement.query_row(params, |row| read(Cells::of_any(&columns, row, odd)))
 }
 
 /// Reads a string as [`Sql`] stores it.

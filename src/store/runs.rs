@@ -250,17 +250,16 @@ fn write_tests(
 ) -> rusqlite::Result<()> {
     let fields = Field::named(PUBLIC);
     let columns = format!("id, benchmark_run_id, {PUBLIC}");
-    let updates = fields
-        .iter()
-        .map(|field| format!("{0} = excluded.{0}", field.name()));
-    let updates: Vec<String> = updates.collect();
-    let end = format!("ON CONFLICT (id) DO UPDATE SET {}", updates.join(", "));
-    let end = if ids.is_some() { &*end } else { "" };
+    let update = |_: &[i64]| {
+        let values = PUBLIC.replace(", ", ", excluded.");
+        format!("ON CONFLICT (id) DO UPDATE SET ({PUBLIC}) = (excluded.{values})")
+    };
+    let end = ids.map(update).unwrap_or_default();
     rows::insert_rows(
         db,
         "test_results",
         &columns,
-        end,
+        &end,
         run.tests.len(),
         |position, bind| {
             bind(&ids.map(|ids| ids[position]))?;

@@ -9,9 +9,9 @@ use super::mend::Fix;
 use super::{Finding, Totals, Watch};
 use crate::model::{Run, Source, Test};
 use crate::store::fingerprint::{core, fingerprint};
-use crate::store::own::{self, TEST_COLUMNS, read_test};
+use crate::store::own::{self, read_test};
 use crate::store::public::{Public, public_text};
-use crate::store::rows::{self, CREATED_AT, Cells, Columns, Odd};
+use crate::store::rows::{self, CREATED_AT, Cells, Columns};
 use crate::store::scores::storable;
 
 const RUNS: &str =
@@ -30,7 +30,7 @@ const RUNS: &str =
     LEFT JOIN localstore_configurations c ON c.id = r.configuration_id
     ORDER BY r.run_id";
 
-/// Behind [`TEST_COLUMNS`].
+/// Behind those of `localstore_tests t` and `localstore_models m`.
 const MORE_COLUMNS: &str = "t.run_id, t.position, t.model_id, m.id IS NOT NULL, p.benchmark_run_id,
     p.name, CAST(p.n_prompt AS INTEGER), CAST(p.n_gen AS INTEGER), p.avg_time_ms, p.power_watts,
     p.prompt_tps, p.gen_tps, p.prompt_tps_watt, p.gen_tps_watt, p.ttft_ms";
@@ -52,13 +52,13 @@ pub fn check(db: &Connection, watch: &mut dyn Watch) -> rusqlite::Result<Totals>
     let mut runs = db.prepare(RUNS)?;
     let mut runs = runs.query([])?;
     let mut statement = db.prepare(&format!(
-        "SELECT {TEST_COLUMNS}, {MORE_COLUMNS}
+        "SELECT t.*, m.*, {MORE_COLUMNS}
          FROM localstore_tests t
          LEFT JOIN localstore_models m ON m.id = t.model_id
          LEFT JOIN test_results p ON p.id = t.test_result_id
          ORDER BY t.run_id, t.position"
     ))?;
-    let columns = Columns::of(&statement, Odd::Unknown);
+    let columns = Columns::of(&statement);
     let mut tests = Tests::new(&columns, statement.query([])?)?;
     let mut headers = Headers::default();
     let mut last = 0;
