@@ -231,7 +231,7 @@ fn own_run(db: &Connection, id: i64) -> rusqlite::Result<Foreign> {
 }
 
 fn no_date() -> rusqlite::Error {
-    refused("created_at is no date")
+    refused("created_at is not a date")
 }
 
 /// What no command here would have noted of sending a run.

@@ -12,7 +12,6 @@ pub(crate) mod tags;
 pub(crate) mod trends;
 
 mod check;
-mod exact_sum;
 mod fingerprint;
 mod merge;
 mod merge_chats;
@@ -28,7 +27,7 @@ use base::Result;
 use db::{Database, Room};
 use rusqlite::{Connection, Transaction};
 
-pub use check::{Finding, Totals, Watch};
+pub(crate) use check::{Finding, Totals, Watch};
 pub use db::Location;
 pub use merge::{Batch, Foreign, ForeignFile, Refused};
 pub use merge_chats::{ForeignChat, MergedChat};

@@ -145,13 +145,6 @@ pub(super) fn environments(
     })
 }
 
-/// The environment of that id.
-pub(super) fn environment(db: &Connection, id: i64) -> rusqlite::Result<Environment> {
-    let sql = "SELECT * FROM localstore_environments WHERE id = ?1";
-    let mut statement = db.prepare_cached(sql)?;
-    rows::query_one(&mut statement, [id], Odd::Unknown, read_environment)
-}
-
 /// Reads the run of that id.
 pub(super) fn read(db: &Connection, id: i64) -> rusqlite::Result<Run> {
     read_as(db, id, Odd::Unknown)

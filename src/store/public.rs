@@ -87,7 +87,10 @@ impl Public {
     }
 
     pub fn score_key(&self) -> Option<ScoreKey> {
-        ScoreKey::new(self.accelerator_id, self.model_variant_id)
+        Some(ScoreKey {
+            accelerator_id: self.accelerator_id?,
+            model_variant_id: self.model_variant_id?,
+        })
     }
 }
 

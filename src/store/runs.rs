@@ -2,13 +2,13 @@
 
 use base::Error;
 use rusqlite::types::Null;
-use rusqlite::{Connection, OptionalExtension, Params};
+use rusqlite::{Connection, Params};
 
 use super::fingerprint::Keys;
 use super::own::{self, configuration_id, environment_id, insert_tests, model_ids};
 use super::public::{Known, Public, public_text};
-use super::rows::{self, Odd};
-use super::scores::{Change, Ledger, SCORED, ScoreKey, storable};
+use super::rows;
+use super::scores::{Scores, storable};
 use super::{Store, tags};
 use crate::model::{Field, Run, Summary, Value};
 
@@ -43,7 +43,7 @@ impl Added {
 /// What the writes of one transaction share, and write at its end.
 #[derive(Default)]
 pub(super) struct Shared {
-    pub scores: Ledger,
+    scores: Scores,
     known: Known,
 }
 
@@ -166,7 +166,7 @@ pub(super) fn add(
     let test_result_ids: Vec<i64> = (last - count + 1..=last).collect();
     write_own(db, id, run, &keys, &test_result_ids, measured_at)?;
     if let Some(key) = public.score_key() {
-        shared.scores.count(db, key, &run.summary(), Change::Add)?;
+        shared.scores.add(db, key, &run.summary())?;
     }
     Ok(Added {
         id,
@@ -176,13 +176,10 @@ pub(super) fn add(
 
 /// Puts a run that is known better in the place of the one that is there.
 fn complete(db: &Connection, shared: &mut Shared, id: i64, run: &Run) -> rusqlite::Result<()> {
-    let before = summary(db, id)?;
-    if let (Some(key), Some(before)) = (score_key(db, id)?, before) {
-        shared.scores.count(db, key, &before, Change::Remove)?;
-    }
+    shared.scores.remove_stored(db, id)?;
     let public = replace(db, &mut shared.known, id, run)?;
     if let Some(key) = public.score_key() {
-        shared.scores.count(db, key, &run.summary(), Change::Add)?;
+        shared.scores.add(db, key, &run.summary())?;
     }
     Ok(())
 }
@@ -238,7 +235,7 @@ fn write_public(
 }
 
 /// The fields of a test that `test_results` has too.
-const PUBLIC: &str = "name, n_prompt, n_gen, avg_time_ms, power_watts, prompt_tps, gen_tps, \
+pub(super) const PUBLIC: &str = "name, n_prompt, n_gen, avg_time_ms, power_watts, prompt_tps, gen_tps, \
     prompt_tps_watt, gen_tps_watt, ttft_ms";
 
 /// Writes the rows of `test_results`, new ones without ids.
@@ -320,12 +317,8 @@ pub(super) fn write_own(
 }
 
 fn remove_one(db: &Connection, shared: &mut Shared, id: i64) -> rusqlite::Result<bool> {
-    let Some(summary) = summary(db, id)? else {
-        return Ok(false);
-    };
-    if let Some(key) = score_key(db, id)? {
-        shared.scores.count(db, key, &summary, Change::Remove)?;
-    }
+    shared.scores.remove_stored(db, id)?;
+    let mut rows = 0;
     for sql in [
         "DELETE FROM test_results WHERE id IN
              (SELECT test_result_id FROM localstore_tests WHERE run_id = ?1)",
@@ -335,16 +328,9 @@ fn remove_one(db: &Connection, shared: &mut Shared, id: i64) -> rusqlite::Result
         "DELETE FROM localstore_runs WHERE run_id = ?1",
         "DELETE FROM benchmark_runs WHERE id = ?1",
     ] {
-        db.prepare_cached(sql)?.execute([id])?;
+        rows += db.prepare_cached(sql)?.execute([id])?;
     }
-    Ok(true)
-}
-
-/// The averages of a run as the public table has them.
-pub(super) fn summary(db: &Connection, id: i64) -> rusqlite::Result<Option<Summary>> {
-    let sql = format!("SELECT {AVERAGES} FROM benchmark_runs b WHERE b.id = ?1");
-    let mut statement = db.prepare_cached(&sql)?;
-    rows::query_one(&mut statement, [id], Odd::Unknown, read_summary).optional()
+    Ok(rows > 0)
 }
 
 /// What [`read_summary`] reads of `benchmark_runs b`.
@@ -359,15 +345,6 @@ pub(super) fn read_summary(cells: rows::Cells<'_>) -> rusqlite::Result<Summary> 
         avg_ttft_ms: cells.get("avg_ttft_ms")?,
         performance_score: cells.get("performance_score")?,
     })
-}
-
-/// The row of the score table that a run counts in, if what it refers to is there.
-pub(super) fn score_key(db: &Connection, id: i64) -> rusqlite::Result<Option<ScoreKey>> {
-    let key = db
-        .prepare_cached(&format!("SELECT a.id, v.id FROM {SCORED} WHERE b.id = ?1"))?
-        .query_row([id], |row| Ok(ScoreKey::new(row.get(0)?, row.get(1)?)))
-        .optional()?;
-    Ok(key.flatten())
 }
 
 /// When the run began, as its first test tells: seconds since 1970.

@@ -10,8 +10,8 @@ use rusqlite::types::ValueRef;
 use super::fingerprint::Keys;
 use super::own::{MOST_BYTES, of_test, read_environment, too_large};
 use super::rows::{CREATED_AT, Cells, Odd, query_one};
-use super::runs::{score_key, summary, write_own};
-use super::scores::{Change, Ledger};
+use super::runs::write_own;
+use super::scores::Scores;
 use crate::model::{Model, Run, Source, Test};
 
 /// A run that the site keeps.
@@ -30,8 +30,18 @@ pub type Ids = BTreeMap<i64, Vec<i64>>;
 pub const INSERTED: &str = "b.id > (SELECT coalesce(max(run_id), 0) FROM localstore_runs)
     AND NOT EXISTS (SELECT 1 FROM localstore_tests t WHERE t.run_id = b.id)";
 
-/// The runs that the site has inserted since our last write.
-pub fn inserted(db: &Connection) -> rusqlite::Result<Ids> {
+/// The runs that the site has inserted since our last write. Where there is none, as before nearly
+/// every write, two look-ups tell.
+pub(super) fn inserted(db: &Connection) -> rusqlite::Result<Ids> {
+    let newer: bool = db
+        .prepare_cached(
+            "SELECT coalesce((SELECT max(id) FROM benchmark_runs), 0)
+                  > coalesce((SELECT max(run_id) FROM localstore_runs), 0)",
+        )?
+        .query_row([], |row| row.get(0))?;
+    if !newer {
+        return Ok(Ids::new());
+    }
     let last_test: i64 = db
         .prepare_cached(
             "SELECT coalesce(max(test_result_id), 0) FROM localstore_tests
@@ -70,6 +80,9 @@ pub fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Resul
 /// gets this moment's.
 pub fn adopt(db: &Connection) -> rusqlite::Result<()> {
     let ids = inserted(db)?;
+    if ids.is_empty() {
+        return Ok(());
+    }
     for id in ids.keys() {
         db.prepare_cached(&format!(
             "UPDATE benchmark_runs AS b SET created_at = CURRENT_TIMESTAMP
@@ -78,11 +91,9 @@ pub fn adopt(db: &Connection) -> rusqlite::Result<()> {
         .execute([id])?;
     }
     insert(db, &ids)?;
-    let mut scores = Ledger::default();
+    let mut scores = Scores::default();
     for &id in ids.keys() {
-        if let (Some(key), Some(summary)) = (score_key(db, id)?, summary(db, id)?) {
-            scores.count(db, key, &summary, Change::Add)?;
-        }
+        scores.add_stored(db, id)?;
     }
     scores.write(db)
 }
@@ -207,11 +218,9 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
     }
     let mut bytes = site.run.bytes();
     for (position, id) in tests.iter().enumerate() {
-        let mut statement = db.prepare_cached(
-            "SELECT *, CAST(n_prompt AS INTEGER) AS prompt, CAST(n_gen AS INTEGER) AS gen
-             FROM test_results WHERE id = ?1",
-        )?;
-        let test = query_one(&mut statement, [id], odd, |cells| test(cells, &model))
+        let sql = format!("SELECT {TEST_COLUMNS} FROM test_results p WHERE p.id = ?1");
+        let mut statement = db.prepare_cached(&sql)?;
+        let test = query_one(&mut statement, [id], odd, |cells| read_test(cells, &model))
             .map_err(|error| of_test(position, error))?;
         bytes += test.bytes();
         if strict && bytes > MOST_BYTES {
@@ -222,7 +231,13 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
     Ok(site)
 }
 
-fn test(cells: Cells<'_>, model: &Model) -> rusqlite::Result<Test> {
+/// The columns that [`read_test`] reads of `test_results p`.
+pub(super) const TEST_COLUMNS: &str = "p.name, CAST(p.n_prompt AS INTEGER) AS prompt,
+    CAST(p.n_gen AS INTEGER) AS gen, p.avg_time_ms, p.power_watts, p.prompt_tps, p.gen_tps,
+    p.prompt_tps_watt, p.gen_tps_watt, p.ttft_ms, p.n_prompt, p.n_gen";
+
+/// A test as the public table tells it.
+pub(super) fn read_test(cells: Cells<'_>, model: &Model) -> rusqlite::Result<Test> {
     let name = cells.text("name")?;
     let tokens = |cast, stored| {
         if cells.is_strict() {
