@@ -3,6 +3,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::Context;
+use crate::rooms::ROOMS;
 use crate::store::{Finding, Store, Totals, Watch};
 use base::{Error, Result};
 use base::{Progress, Stdout, note, printable};
@@ -50,14 +51,14 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     };
     let totals = if args.repair {
         drop(store);
-        let (totals, findings) = Store::open(&context.location)?.repair(progress)?;
+        let (totals, findings) = Store::open(&context.location)?.repair(ROOMS, progress)?;
         for (finding, mended) in findings {
             printer.report(finding, Some(mended));
         }
         totals
     } else {
         let found = &mut |finding| printer.report(finding, None);
-        store.check(&mut Watch { found, progress })?
+        store.check(ROOMS, &mut Watch { found, progress })?
     };
     drop(bar);
     printer.finish(totals)

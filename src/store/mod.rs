@@ -27,7 +27,7 @@ use base::Result;
 use db::{Database, Room};
 use rusqlite::{Connection, Transaction};
 
-pub(crate) use check::{Finding, Totals, Watch};
+pub(crate) use check::{CheckedRoom, Finding, Totals, Watch, check_results};
 pub use db::Location;
 pub use merge::{Batch, Foreign, ForeignFile, Refused};
 pub use merge_chats::{ForeignChat, MergedChat};

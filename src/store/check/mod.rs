@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::{Store, site};
 use base::Result;
+use db::{Room, Schema};
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -81,6 +82,12 @@ pub(crate) struct Watch<'a> {
     pub(crate) progress: &'a mut dyn FnMut(u64),
 }
 
+/// A room, and what checks its rows and counts them.
+pub(crate) type CheckedRoom = (
+    &'static Room,
+    fn(&Connection, &mut Watch<'_>, &mut Totals) -> rusqlite::Result<()>,
+);
+
 impl Store {
     /// How many runs there are.
     pub(crate) fn count_runs(&self) -> Result<u64> {
@@ -89,28 +96,30 @@ impl Store {
     }
 
     /// Checks the whole store. An error means that the file could not be read to its end.
-    pub(crate) fn check(&self, watch: &mut Watch<'_>) -> Result<Totals> {
-        self.read(|db| Ok(check(db, watch)?))
+    pub(crate) fn check(&self, rooms: &[CheckedRoom], watch: &mut Watch<'_>) -> Result<Totals> {
+        self.read(|db| Ok(check(db, rooms, watch)?))
     }
 
     /// Derives again what can be derived, in one transaction, and checks again in it. Gives what
     /// was found, each with whether it is mended now.
     pub(crate) fn repair(
         &mut self,
+        rooms: &[CheckedRoom],
         progress: &mut dyn FnMut(u64),
     ) -> Result<(Totals, Vec<(Finding, bool)>)> {
-        self.write_without_foreign_keys(|db| Ok(repair(db, progress)?))
+        self.write_without_foreign_keys(|db| Ok(repair(db, rooms, progress)?))
     }
 }
 
 fn repair(
     db: &Connection,
+    rooms: &[CheckedRoom],
     progress: &mut dyn FnMut(u64),
 ) -> rusqlite::Result<(Totals, Vec<(Finding, bool)>)> {
     let mut check = || {
         let mut findings = Vec::new();
         let found = &mut |finding| findings.push(finding);
-        let totals = check(db, &mut Watch { found, progress })?;
+        let totals = check(db, rooms, &mut Watch { found, progress })?;
         Ok::<_, rusqlite::Error>((totals, findings))
     };
     let (mut totals, before) = check()?;
@@ -151,12 +160,28 @@ fn mend(db: &Connection, fix: Fix) -> rusqlite::Result<()> {
     }
 }
 
-fn check(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<Totals> {
+fn check(
+    db: &Connection,
+    rooms: &[CheckedRoom],
+    watch: &mut Watch<'_>,
+) -> rusqlite::Result<Totals> {
     database::check(db, watch)?;
-    let totals = runs::check(db, watch)?;
-    Ok(Totals {
-        scores: scores::check(db, watch)?,
-        inserted: site::inserted(db)?.len() as u64,
-        ..totals
-    })
+    let mut totals = Totals::default();
+    for (room, check) in rooms {
+        if db::inspect(db, room)? == Schema::Version(room.current()) {
+            check(db, watch, &mut totals)?;
+        }
+    }
+    Ok(totals)
+}
+
+pub(crate) fn check_results(
+    db: &Connection,
+    watch: &mut Watch<'_>,
+    totals: &mut Totals,
+) -> rusqlite::Result<()> {
+    runs::check(db, watch, totals)?;
+    totals.scores = scores::check(db, watch)?;
+    totals.inserted = site::inserted(db)?.len() as u64;
+    Ok(())
 }

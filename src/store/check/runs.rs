@@ -39,8 +39,11 @@ const RUNS: &str = "SELECT r.run_id, r.fingerprint, r.core, r.poor, r.partial, r
 /// How many runs lie between two reports of progress.
 const STEP: u64 = 1000;
 
-pub(super) fn check(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<Totals> {
-    let mut totals = Totals::default();
+pub(super) fn check(
+    db: &Connection,
+    watch: &mut Watch<'_>,
+    totals: &mut Totals,
+) -> rusqlite::Result<()> {
     let mut statement = db.prepare(RUNS)?;
     let mut rows = statement.query([])?;
     let mut checker = Checker {
@@ -66,8 +69,7 @@ pub(super) fn check(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<
             (watch.progress)(totals.runs);
         }
     }
-    public_rows(db, last, published, watch)?;
-    Ok(totals)
+    public_rows(db, last, published, watch)
 }
 
 /// What was found in a run.
