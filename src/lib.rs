@@ -16,6 +16,7 @@ pub mod store;
 pub mod submit;
 
 mod arguments;
+mod rooms;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -3,29 +3,29 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::Context;
+use crate::rooms::ROOMS;
 use crate::store::{Finding, Store, Totals, Watch};
 use base::{ExitStatus, Result};
 use base::{Progress, Stdout, note, printable};
 
-/// Look whether everything in the store is right
+/// Check that everything in the store is right
 ///
-/// SQLite's own checks, and ours: each test has its run, fingerprints and scores are those that the
-/// tests give, the public tables hold what ours do, nothing refers to what is not there. Prints a
-/// line for each thing that is wrong. Exit code 1 if there is any.
+/// Runs SQLite's own checks and ours: each test has its run, fingerprints and scores match the tests,
+/// the public tables hold what ours do, and no row refers to one that is missing. Prints a line for
+/// each thing that is wrong. Exit code 1 if there is any.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore check
   localstore check --repair
   localstore check --db backup.sqlite3 -o json")]
 pub struct Args {
-    /// Make right what can be computed from the rest
+    /// Derive the public tables, fingerprints and scores from the tests again
     ///
-    /// In one transaction, and checked again before it counts. What our tables hold of a test is
-    /// taken for true, unless its fingerprint fits the values of the public table instead. Exit
-    /// code 0 if nothing wrong is left.
+    /// All in one transaction, which checks the store again before it commits. A run whose tests
+    /// were changed is named and left as it is. Exit code 0 if nothing wrong is left.
     #[arg(long)]
     repair: bool,
-    /// How it is printed
+    /// The form of what is printed
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
 }
@@ -40,86 +40,74 @@ enum Output {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_as_is(&context.location)?;
-    let progress = Progress::new("checking", store.count_runs()?);
+    let bar = Progress::new("checking", store.count_runs()?);
+    let progress = &mut |runs| bar.set(runs);
     let mut printer = Printer {
         out: &mut context.out,
         output: args.output,
-        progress,
-        findings: Vec::new(),
-        left: 0,
+        document: Document::default(),
         mendable: 0,
         printed: Ok(()),
     };
     let totals = if args.repair {
         drop(store);
-        let (totals, findings) = Store::open(&context.location)?.repair(&mut printer)?;
+        let (totals, findings) = Store::open(&context.location)?.repair(ROOMS, progress)?;
         for (finding, mended) in findings {
-            printer.report(&finding, Some(mended));
+            printer.report(finding, Some(mended));
         }
         totals
     } else {
-        store.check(&mut printer)?
+        let found = &mut |finding| printer.report(finding, None);
+        store.check(ROOMS, &mut Watch { found, progress })?
     };
+    drop(bar);
     printer.finish(totals)
 }
 
-/// A finding for programs.
+/// All of it, for programs.
+#[derive(Debug, Default, Serialize)]
+struct Document {
+    #[serde(flatten)]
+    totals: Totals,
+    /// What is wrong still.
+    wrong: u64,
+    findings: Vec<PrintedFinding>,
+}
+
 #[derive(Debug, Serialize)]
-struct Line {
+struct PrintedFinding {
     place: String,
     what: String,
-    /// Whether `--repair` can do something about it.
+    /// Whether `--repair` can mend it.
     mendable: bool,
     /// Whether it has.
     mended: bool,
 }
 
-/// The whole for programs.
-#[derive(Debug, Serialize)]
-struct Document {
-    runs: u64,
-    tests: u64,
-    scores: u64,
-    /// Runs that the LocalScore site has inserted, and that are not taken up yet.
-    inserted: u64,
-    /// What is wrong still.
-    wrong: u64,
-    findings: Vec<Line>,
-}
-
 struct Printer<'a> {
     out: &'a mut Stdout,
     output: Output,
-    progress: Progress,
-    findings: Vec<Line>,
-    /// What is wrong still.
-    left: u64,
-    /// What `--repair`, which was not asked for, can do something about.
+    /// Its list of findings is kept for json alone.
+    document: Document,
+    /// How many findings `--repair`, which was not asked for, can mend.
     mendable: u64,
     printed: std::io::Result<()>,
 }
 
-impl Watch for Printer<'_> {
-    fn found(&mut self, finding: Finding) {
-        self.report(&finding, None);
-    }
-
-    fn progress(&mut self, runs: u64) {
-        self.progress.set(runs);
-    }
-}
-
 impl Printer<'_> {
-    /// Prints it; `mended` is none where nobody tried.
-    fn report(&mut self, finding: &Finding, mended: Option<bool>) {
-        self.left += u64::from(mended != Some(true));
-        self.mendable += u64::from(mended.is_none() && finding.is_mendable());
+    /// Prints a finding; `mended` is none without `--repair`.
+    fn report(&mut self, finding: Finding, mended: Option<bool>) {
+        let mendable = finding.is_mendable();
+        let Finding { place, what, .. } = finding;
+        self.document.wrong += u64::from(mended != Some(true));
+        self.mendable += u64::from(mended.is_none() && mendable);
         if self.output == Output::Json {
-            self.findings.push(Line {
-                place: finding.place.clone(),
-                what: finding.what.clone(),
-                mendable: finding.is_mendable(),
-                mended: mended == Some(true),
+            let mended = mended == Some(true);
+            self.document.findings.push(PrintedFinding {
+                place,
+                what,
+                mendable,
+                mended,
             });
             return;
         }
@@ -128,65 +116,62 @@ impl Printer<'_> {
             Some(true) => " (mended)",
             Some(false) => " (cannot be mended)",
         };
-        let line = format!("{}: {}{done}", finding.place, finding.what);
-        let printed = writeln!(self.out, "{}", printable(&line));
         if self.printed.is_ok() {
-            self.printed = printed;
+            let line = format!("{place}: {what}{done}");
+            self.printed = writeln!(self.out, "{}", printable(&line));
         }
     }
 
     fn finish(self, totals: Totals) -> Result<ExitStatus> {
-        let Totals {
-            runs,
-            tests,
-            scores,
-            inserted,
-        } = totals;
-        self.printed?;
-        let out = self.out;
-        match self.output {
-            Output::Text => {
-                if inserted > 0 {
-                    let runs = if inserted == 1 { "run" } else { "runs" };
-                    let line = format!(
-                        "{inserted} {runs} inserted by the LocalScore site: \
-                         the next command that writes takes them up"
-                    );
-                    writeln!(out, "{line}")?;
+        let wrong = self.document.wrong;
+        self.printed
+            .and_then(|()| match self.output {
+                Output::Text => summarize(self.out, totals, wrong),
+                Output::Json => {
+                    let document = Document {
+                        totals,
+                        ..self.document
+                    };
+                    serde_json::to_writer_pretty(&mut *self.out, &document)?;
+                    self.out.write_all(b"\n")
                 }
-                let verdict = match self.left {
-                    0 => "nothing is wrong".to_owned(),
-                    1 => "1 thing is wrong".to_owned(),
-                    left => format!("{left} things are wrong"),
-                };
-                writeln!(
-                    out,
-                    "{runs} runs, {tests} tests, {scores} scores: {verdict}"
-                )?;
-            }
-            Output::Json => {
-                let document = Document {
-                    runs,
-                    tests,
-                    scores,
-                    inserted,
-                    wrong: self.left,
-                    findings: self.findings,
-                };
-                serde_json::to_writer_pretty(&mut *out, &document)?;
-                out.write_all(b"\n")?;
-            }
-        }
+            })
+            .and_then(|()| self.out.flush())?;
         if self.mendable > 0 {
-            out.flush()?;
-            let mendable = self.mendable;
             note(&format!(
-                "'localstore check --repair' can mend {mendable} of them"
+                "'localstore check --repair' can mend {} of them",
+                self.mendable
             ));
         }
-        if self.left > 0 {
+        if wrong > 0 {
             return Ok(ExitStatus::Failure);
         }
         Ok(ExitStatus::Success)
     }
+}
+
+fn summarize(out: &mut Stdout, totals: Totals, wrong: u64) -> std::io::Result<()> {
+    let Totals {
+        runs,
+        tests,
+        scores,
+        inserted,
+    } = totals;
+    if inserted > 0 {
+        let runs = if inserted == 1 { "run" } else { "runs" };
+        writeln!(
+            out,
+            "{inserted} {runs} inserted by the LocalScore site: \
+             the next command that writes takes them up"
+        )?;
+    }
+    let verdict = match wrong {
+        0 => "nothing is wrong".to_owned(),
+        1 => "1 thing is wrong".to_owned(),
+        wrong => format!("{wrong} things are wrong"),
+    };
+    writeln!(
+        out,
+        "{runs} runs, {tests} tests, {scores} scores: {verdict}"
+    )
 }

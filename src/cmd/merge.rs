@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use super::Context;
 use super::storing::describe;
 use crate::model::Run;
-use crate::store::{Foreign, ForeignChat, ForeignFile, MergedChat, Refused, Store, Stored};
+use crate::store::{Foreign, ForeignChat, ForeignFile, MergedChat, Refused, Store, Stored, runs};
 use base::{ExitStatus, Result};
 use base::{Progress, note, printable};
 
@@ -149,7 +149,9 @@ impl Target {
                 added.map(|added| (Some(added.id), added.stored)).collect()
             }
             Self::DryRun(Some(store)) => {
-                let looked_up = runs.iter().map(|foreign| store.lookup(&foreign.run));
+                let looked_up = runs
+                    .iter()
+                    .map(|foreign| store.read(|db| runs::lookup(db, &foreign.run)));
                 looked_up.collect::<Result<_>>()?
             }
             Self::DryRun(None) => vec![(None, Stored::New); runs.len()],

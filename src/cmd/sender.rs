@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::submission::{look_first, open, queued, remark};
 use crate::model::{Submission, SubmissionState};
-use crate::store::{End, Store, Taken};
+use crate::store::{End, Store, Taken, submissions};
 use crate::submit::{ATTEMPTS, Client, Outcome, Site, persist};
 use base::{Error, Result};
 use base::{Stderr, Stdout, note};
@@ -78,7 +78,11 @@ impl Sender<'_> {
     /// Tells of the runs that are not tried.
     fn leave(&self, rest: &[Ready], how: Others) {
         let waits = |run: &&Ready| {
-            let now = self.store.submission(run.id).ok().flatten();
+            let now = self
+                .store
+                .read(|db| submissions::submission(db, run.id))
+                .ok()
+                .flatten();
             now.is_some_and(|now| now.state == SubmissionState::Pending)
         };
         let queued = rest.iter().filter(waits).count();
@@ -138,7 +142,7 @@ impl Sender<'_> {
         Stderr::print(&format!(
             "Failed to submit results after {attempts} attempts\n"
         ));
-        let submission = match self.store.submission(id) {
+        let submission = match self.store.read(|db| submissions::submission(db, id)) {
             Ok(submission) => submission,
             Err(error) => return Sent::Not(error, others),
         };
@@ -157,7 +161,9 @@ impl Sender<'_> {
     /// becomes what this attempt leaves.
     fn attempt(&mut self, run: &Ready, again: &mut Option<Submission>) -> Result<Outcome, Sent> {
         let id = run.id;
-        let taken = self.store.take(id, self.site.as_str(), again.as_ref());
+        let taken = self
+            .store
+            .write(|db| submissions::take(db, id, self.site.as_str(), again.as_ref()));
         let attempt = match taken.map_err(not)? {
             Taken::Attempt(attempt) => attempt,
             Taken::Submitted(submission) => return Err(Sent::Already(remark(id, &submission))),
@@ -182,11 +188,15 @@ impl Sender<'_> {
             Outcome::Refused { why } => End::Failed(why.clone()),
             Outcome::Unknown { why } => End::Unknown(why.clone()),
         };
-        let settled = self.store.settle(&attempt, &end).or_else(|error| {
-            // It has waited for a busy store already; much depends on it.
-            note(&format!("run {id}: {error}; trying once more"));
-            self.store.settle(&attempt, &end)
-        });
+        let settled = self
+            .store
+            .write(|db| submissions::settle(db, &attempt, &end))
+            .or_else(|error| {
+                // It has waited for a busy store already; much depends on it.
+                note(&format!("run {id}: {error}; trying once more"));
+                self.store
+                    .write(|db| submissions::settle(db, &attempt, &end))
+            });
         match (settled, end) {
             (Ok(true), _) => Ok(exchange.outcome),
             (Ok(false), End::Submitted { .. }) => {
@@ -253,7 +263,7 @@ mod tests {
 
     use super::*;
     use crate::model::Run;
-    use crate::store::Location;
+    use crate::store::{Location, runs};
     use crate::submit::Timeouts;
 
     #[test]
@@ -261,7 +271,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let location = Location::resolve(Some(folder.path().join("store")), None);
         let mut store = Store::open(&location).unwrap();
-        store.add(&[Run::default()], None).unwrap();
+        store
+            .write(|db| runs::add_all(db, &[Run::default()], None))
+            .unwrap();
         // Nobody listens there.
         let site: Site = "http://127.0.0.1:9".parse().unwrap();
         let client = Client::new(&site, Timeouts::default(), |_| None).unwrap();
@@ -272,7 +284,10 @@ mod tests {
             site: &site,
             wait: &|pause| {
                 let store = Store::open_readonly(&location).unwrap();
-                let now = store.submission(1).unwrap().unwrap();
+                let now = store
+                    .read(|db| submissions::submission(db, 1))
+                    .unwrap()
+                    .unwrap();
                 let seconds = pause.as_secs();
                 seen.borrow_mut().push((seconds, now.state, now.attempts));
             },

@@ -8,7 +8,7 @@ use super::show::partial_remark;
 use super::storing::describe;
 use super::submission::{in_flight, open, queued, remark, variable};
 use crate::model::{Run, Source, SubmissionState};
-use crate::store::Store;
+use crate::store::{Store, runs, submissions};
 use crate::submit::{Client, Payload, Site, Timeouts, Violation, violations};
 use base::{Error, ExitStatus, Result};
 use base::{Stderr, note};
@@ -186,22 +186,24 @@ pub fn send(
 
 /// Makes the runs wait, and leaves out those of which that cannot be.
 fn queue(ready: &mut Vec<Ready>, store: &mut Store, site: &Site, failed: &mut bool) {
-    ready.retain(|run| match store.queue(run.id, site.as_str()) {
-        Ok(true) => true,
-        Ok(false) => {
-            complain(&gone(run.id), failed);
-            false
-        }
-        Err(error) => {
-            complain(&error, failed);
-            false
-        }
-    });
+    ready.retain(
+        |run| match store.write(|db| submissions::queue(db, run.id, site.as_str())) {
+            Ok(true) => true,
+            Ok(false) => {
+                complain(&gone(run.id), failed);
+                false
+            }
+            Err(error) => {
+                complain(&error, failed);
+                false
+            }
+        },
+    );
 }
 
 /// A run that can be sent, which is told of; `None` if it was submitted before.
 fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Result<Option<Ready>> {
-    let before = store.submission(id)?;
+    let before = store.read(|db| submissions::submission(db, id))?;
     if let Some(before) = &before {
         match before.state {
             SubmissionState::Submitted => {
@@ -215,7 +217,7 @@ fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Resu
             return Err(error);
         }
     }
-    let run = store.run(id)?;
+    let run = store.read(|db| runs::read(db, id))?;
     let payload = Payload::of(&run);
     let found = violations(&payload.json);
     let Some((last, others)) = found.split_last() else {
@@ -238,7 +240,7 @@ fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Resu
             Some((first, _)) => format!("{first} (and {} more)", others.len()),
             None => last.to_string(),
         };
-        store.set_unsendable(id, target.site.as_str(), &reason)?;
+        store.write(|db| submissions::set_unsendable(db, id, target.site.as_str(), &reason))?;
     }
     Err(last_violation(&what, last, run.source))
 }

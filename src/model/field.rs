@@ -132,6 +132,17 @@ impl Field {
     ];
 }
 
+impl Field {
+    /// The fields of these names, which stand between commas.
+    #[must_use]
+    pub fn named(names: &str) -> Vec<Self> {
+        let names = names.split(", ");
+        names
+            .filter_map(|name| Self::from_name(name.as_bytes()))
+            .collect()
+    }
+}
+
 fn text(value: &Option<Text>) -> Value<'_> {
     value.as_ref().map_or(Value::Missing, Value::Text)
 }

@@ -7,10 +7,11 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::rows::{self, refused};
-use super::{Store, Stored};
+use super::runs::Stored;
+use super::{Store, rows};
 use crate::model::Text;
 use base::Result;
+use db::refused;
 
 /// A value as it lies there: SQLite keeps a text that is not UTF-8 too.
 #[derive(Debug, PartialEq)]
@@ -164,13 +165,13 @@ impl Store {
         self.write(|db| {
             let mut known = outlines(db)?;
             let merged = foreign.iter().map(|chat| merge(db, &mut known, chat));
-            merged.collect()
+            Ok(merged.collect::<rusqlite::Result<_>>()?)
         })
     }
 
     /// What merging them would do.
     pub fn lookup_chats(&self, foreign: &[ForeignChat]) -> Result<Vec<MergedChat>> {
-        let known = outlines(&self.db).map_err(|error| self.failure(&error))?;
+        let known = self.read(|db| Ok(outlines(db)?))?;
         Ok(foreign.iter().map(|chat| compare(&known, chat)).collect())
     }
 }

@@ -430,7 +430,7 @@ fn a_bad_run_is_named_and_the_others_come_over() {
         ),
         (
             "UPDATE benchmark_runs SET created_at = 'soon' WHERE id = 2",
-            "run 2: created_at is no date",
+            "run 2: created_at is not a date",
         ),
         (
             "INSERT INTO localstore_tags VALUES (x'00', 2)",
@@ -510,7 +510,7 @@ fn a_bad_run_of_the_site_is_named() {
         ),
         (
             "UPDATE benchmark_runs SET created_at = 'soon' WHERE id = 2",
-            "run 2: created_at is no date",
+            "run 2: created_at is not a date",
         ),
         (
             "DELETE FROM test_results WHERE benchmark_run_id = 2",

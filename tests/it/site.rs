@@ -331,7 +331,7 @@ fn a_date_that_is_none_stops_nothing() {
         let said = sandbox.run(["check"]).text();
         for id in [1, 9] {
             assert!(
-                said.contains(&format!("run {id}: created_at is no date\n")),
+                said.contains(&format!("run {id}: created_at is not a date\n")),
                 "{date}: {said}"
             );
         }

@@ -8,7 +8,7 @@ use super::filters::Filters;
 use super::{Context, words};
 use crate::model::{Difference, Text, differences};
 use crate::stats::{self, ChangePoint};
-use crate::store::{Configuration, Filter, Listed, Store};
+use crate::store::{Configuration, Filter, Listed, Store, runs, select, trends};
 use base::number;
 use base::rows::{self, Limit};
 use base::{
@@ -122,7 +122,8 @@ impl Trend {
         filter: &Filter,
         limit: u32,
     ) -> Result<(Self, bool)> {
-        let mut runs = store.series(configuration.id, filter, Limit(limit).asked())?;
+        let mut runs =
+            store.read(|db| trends::series(db, configuration.id, filter, Limit(limit).asked()))?;
         let cut = limit > 0 && runs.len() > limit as usize;
         let before = cut.then(|| runs.remove(0));
         if runs.is_empty() {
@@ -152,7 +153,10 @@ impl Trend {
             let before = runs[..point.index].iter().rev().find(|run| !run.partial);
             let differences = match before {
                 Some(before) => {
-                    let [before, after] = [store.run(before.id)?, store.run(runs[point.index].id)?];
+                    let [before, after] = [
+                        store.read(|db| runs::read(db, before.id))?,
+                        store.read(|db| runs::read(db, runs[point.index].id))?,
+                    ];
                     differences(&[&before, &after])
                 }
                 None => Vec::new(),
@@ -201,7 +205,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let filter = Filter::from(&args.filters);
     let (configuration, others) = choose(args.run.as_deref(), &store, &filter)?;
-    let machines = store.machines(configuration.id)?;
+    let machines = store.read(|db| trends::machines(db, configuration.id))?;
     let (mut trend, cut) = Trend::last(&store, configuration, &filter, args.limit)?;
     trend.find_changes(&store, args.metric, args.min_change)?;
     let out = &mut context.out;
@@ -252,9 +256,16 @@ pub(crate) fn choose(
             return Err(Error::invalid_parameter(name)
                 .hint("name a run, or choose a configuration by filters, not both"));
         }
-        return Ok((store.configuration_of(store.resolve(name)?)?, 0));
+        return Ok((
+            store.read(|db| {
+                trends::configuration_of(db, store.read(|db| select::resolve(db, name))?)
+            })?,
+            0,
+        ));
     }
-    let mut matching = store.configurations(filter)?.into_iter();
+    let mut matching = store
+        .read(|db| trends::configurations(db, filter))?
+        .into_iter();
     let Some(first) = matching.next() else {
         return Err(Error::new(store.path().display(), "no run matches"));
     };

@@ -1,31 +1,29 @@
-//! Whether everything in the store is as it should be, and making right what can be computed.
+//! Whether everything in the store is right, and deriving again what is not.
 //!
-//! Our tables are what an export is made from, so they are taken for true; the public tables, the
-//! fingerprints and the scores are compared with what they give. Everything is read in the order in
-//! which it lies in the file, and only one run at a time is in memory.
+//! Our own tables (`localstore_*`) are true; the rows of the public tables, the fingerprints and the
+//! scores are derived from them. A check derives all of it again and compares, one run at a time, in
+//! the order of the file; a repair writes what was derived.
 
 mod database;
-mod headers;
-mod mend;
 mod runs;
 mod scores;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::Connection;
+use serde::Serialize;
 
 use super::{Store, site};
 use base::Result;
-pub use database::used_up;
-use mend::Fix;
+use db::{Room, Schema};
 
-/// Something that is not as it should be.
+/// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// Where, with the id: `run 12`.
-    pub place: String,
+    pub(crate) place: String,
     /// What is wrong there.
-    pub what: String,
+    pub(crate) what: String,
     fix: Option<Fix>,
 }
 
@@ -43,116 +41,147 @@ impl Finding {
         self
     }
 
-    /// Whether what is right here can be computed from the rest.
-    #[must_use]
-    pub fn is_mendable(&self) -> bool {
+    /// Whether what is right can be derived from the rest.
+    pub(crate) fn is_mendable(&self) -> bool {
         self.fix.is_some()
     }
 }
 
-/// What was gone through.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Runs.
-    pub runs: u64,
-    /// Their tests.
-    pub tests: u64,
-    /// Rows of the score table.
-    pub scores: u64,
-    /// Runs that the site has inserted, and that the next write takes up.
-    pub inserted: u64,
+/// What a repair does about a finding, in an order in which each step finds what it builds on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Fix {
+    /// Makes the indexes again from their tables.
+    Indexes,
+    /// Lets the ids go on behind the highest one.
+    Sequences,
+    /// Removes tags and submissions of runs that are not there.
+    Orphans,
+    /// Derives all other rows of this run from its tests.
+    Run(i64),
+    /// Gives the runs without a date the one of their measurement.
+    Dates,
+    /// Derives the score table, as every repair does at its end.
+    Scores,
 }
 
-/// Who is told of what a check comes across.
-pub trait Watch {
-    /// Something is wrong.
-    fn found(&mut self, finding: Finding);
-    /// So many runs have been gone through.
-    fn progress(&mut self, runs: u64);
+/// How much was checked.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct Totals {
+    pub(crate) runs: u64,
+    /// The tests of the runs.
+    pub(crate) tests: u64,
+    /// Rows of the score table.
+    pub(crate) scores: u64,
+    /// Runs that the site has inserted since our last write, which the next one takes up.
+    pub(crate) inserted: u64,
 }
+
+/// Callbacks for findings, and for the number of runs that have been checked.
+pub(crate) struct Watch<'a> {
+    pub(crate) found: &'a mut dyn FnMut(Finding),
+    pub(crate) progress: &'a mut dyn FnMut(u64),
+}
+
+/// A room, and what checks its rows and counts them.
+pub(crate) type CheckedRoom = (
+    &'static Room,
+    fn(&Connection, &mut Watch<'_>, &mut Totals) -> rusqlite::Result<()>,
+);
 
 impl Store {
     /// How many runs there are.
-    pub fn count_runs(&self) -> Result<u64> {
-        if !self.has_runs {
-            return Ok(0);
-        }
-        let count = || {
-            self.db
-                .query_row("SELECT count(*) FROM localstore_runs", [], |row| row.get(0))
-        };
-        count().map_err(|error| self.failure(&error))
+    pub(crate) fn count_runs(&self) -> Result<u64> {
+        let sql = "SELECT count(*) FROM localstore_runs";
+        self.read(|db| Ok(db.query_row(sql, [], |row| row.get(0))?))
     }
 
-    /// Goes through the whole store. An error means that the file could not be read to its end.
-    pub fn check(&self, watch: &mut dyn Watch) -> Result<Totals> {
-        check(&self.db, self.has_runs, watch).map_err(|error| self.failure(&error))
+    /// Checks the whole store. An error means that the file could not be read to its end.
+    pub(crate) fn check(&self, rooms: &[CheckedRoom], watch: &mut Watch<'_>) -> Result<Totals> {
+        self.read(|db| Ok(check(db, rooms, watch)?))
     }
 
-    /// Makes right what can be computed, in one transaction, and checks again in it. Gives what was
-    /// found, each with whether it is mended now.
-    pub fn repair(&mut self, watch: &mut dyn Watch) -> Result<(Totals, Vec<(Finding, bool)>)> {
-        self.enforce_foreign_keys(false)?;
-        let result = self.write(|db| {
-            let mut before = Collector::new(watch);
-            let totals = check(db, true, &mut before)?;
-            let before = before.findings;
-            let fixes: Vec<Fix> = before.iter().filter_map(|finding| finding.fix).collect();
-            if fixes.is_empty() {
-                return Ok((totals, before.into_iter().map(|f| (f, false)).collect()));
-            }
-            mend::mend(db, &fixes)?;
-            let mut after = Collector::new(watch);
-            let totals = check(db, true, &mut after)?;
-            let mut left: HashSet<Finding> = after.findings.into_iter().collect();
-            let mut results: Vec<(Finding, bool)> = before
-                .into_iter()
-                .map(|finding| {
-                    let mended = !left.remove(&finding);
-                    (finding, mended)
-                })
-                .collect();
-            // What only the mending has brought to light.
-            results.extend(left.into_iter().map(|finding| (finding, false)));
-            Ok((totals, results))
-        });
-        self.enforce_foreign_keys(true)?;
-        result
+    /// Derives again what can be derived, in one transaction, and checks again in it. Gives what
+    /// was found, each with whether it is mended now.
+    pub(crate) fn repair(
+        &mut self,
+        rooms: &[CheckedRoom],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(Totals, Vec<(Finding, bool)>)> {
+        self.write_without_foreign_keys(|db| Ok(repair(db, rooms, progress)?))
     }
 }
 
-fn check(db: &Connection, has_runs: bool, watch: &mut dyn Watch) -> rusqlite::Result<Totals> {
-    database::check(db, watch)?;
-    if !has_runs {
-        return Ok(Totals::default());
+fn repair(
+    db: &Connection,
+    rooms: &[CheckedRoom],
+    progress: &mut dyn FnMut(u64),
+) -> rusqlite::Result<(Totals, Vec<(Finding, bool)>)> {
+    let mut check = || {
+        let mut findings = Vec::new();
+        let found = &mut |finding| findings.push(finding);
+        let totals = check(db, rooms, &mut Watch { found, progress })?;
+        Ok::<_, rusqlite::Error>((totals, findings))
+    };
+    let (mut totals, before) = check()?;
+    let fixes: BTreeSet<Fix> = before.iter().filter_map(|finding| finding.fix).collect();
+    let mut left: HashSet<Finding> = before.iter().cloned().collect();
+    if !fixes.is_empty() {
+        for fix in fixes {
+            mend(db, fix)?;
+        }
+        super::scores::rebuild(db)?;
+        let after;
+        (totals, after) = check()?;
+        left = after.into_iter().collect();
     }
-    let mut totals = runs::check(db, watch)?;
-    totals.scores = scores::check(db, watch)?;
-    totals.inserted = site::inserted(db)?.len() as u64;
+    let mut results = Vec::with_capacity(before.len());
+    for finding in before {
+        let mended = !left.remove(&finding);
+        results.push((finding, mended));
+    }
+    // What only the mending has brought to light.
+    results.extend(left.into_iter().map(|finding| (finding, false)));
+    Ok((totals, results))
+}
+
+fn mend(db: &Connection, fix: Fix) -> rusqlite::Result<()> {
+    match fix {
+        Fix::Indexes => db.execute_batch("REINDEX"),
+        Fix::Sequences => database::reset_sequences(db),
+        Fix::Orphans => db.execute_batch(
+            "DELETE FROM localstore_tags
+             WHERE run_id NOT IN (SELECT run_id FROM localstore_runs);
+             DELETE FROM localstore_submissions
+             WHERE run_id NOT IN (SELECT run_id FROM localstore_runs)",
+        ),
+        Fix::Run(id) => runs::derive(db, id),
+        Fix::Dates => runs::derive_dates(db),
+        Fix::Scores => Ok(()),
+    }
+}
+
+fn check(
+    db: &Connection,
+    rooms: &[CheckedRoom],
+    watch: &mut Watch<'_>,
+) -> rusqlite::Result<Totals> {
+    database::check(db, watch)?;
+    let mut totals = Totals::default();
+    for (room, check) in rooms {
+        if db::inspect(db, room)? == Schema::Version(room.current()) {
+            check(db, watch, &mut totals)?;
+        }
+    }
     Ok(totals)
 }
 
-/// Keeps what is found.
-struct Collector<'a> {
-    findings: Vec<Finding>,
-    watch: &'a mut dyn Watch,
-}
-
-impl<'a> Collector<'a> {
-    fn new(watch: &'a mut dyn Watch) -> Self {
-        Self {
-            findings: Vec::new(),
-            watch,
-        }
-    }
-}
-
-impl Watch for Collector<'_> {
-    fn found(&mut self, finding: Finding) {
-        self.findings.push(finding);
-    }
-
-    fn progress(&mut self, runs: u64) {
-        self.watch.progress(runs);
-    }
+pub(crate) fn check_results(
+    db: &Connection,
+    watch: &mut Watch<'_>,
+    totals: &mut Totals,
+) -> rusqlite::Result<()> {
+    runs::check(db, watch, totals)?;
+    totals.scores = scores::check(db, watch)?;
+    totals.inserted = site::inserted(db)?.len() as u64;
+    Ok(())
 }

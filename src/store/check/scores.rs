@@ -2,63 +2,69 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::mend::Fix;
-use super::{Finding, Watch};
+use super::{Finding, Fix, Watch};
 use crate::store::rows;
-use crate::store::scores::{Computed, ScoreKey, Stored, Sums, compute_all, stored};
+use crate::store::scores::{Computed, ScoreKey, Sums, compute, is_near, stored};
 
 /// Gives how many rows there should be.
-pub fn check(db: &Connection, watch: &mut dyn Watch) -> rusqlite::Result<u64> {
-    let mut ours = 0;
-    let mut all = 0;
-    compute_all(db, |row| {
-        ours += u64::from(row.sums.runs > 0);
-        all += 1;
-        for what in flaws(db, row)? {
-            watch.found(Finding::new(place(row.key), what).fix(Fix::Scores));
+pub(super) fn check(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<u64> {
+    let computed = compute(db)?;
+    let ours = computed.values().filter(|row| row.ours.runs > 0).count() as u64;
+    for (key, row) in &computed {
+        let place = format!(
+            "score of accelerator {}, model variant {}",
+            key.accelerator_id, key.model_variant_id
+        );
+        let flaws = [sums(db, *key, &row.ours)?, published(db, *key, row)?];
+        for what in flaws.into_iter().flatten() {
+            (watch.found)(Finding::new(&*place, what).fix(Fix::Scores));
         }
-        Ok(())
-    })?;
+    }
     for (table, count) in [
         ("localstore_scores", ours),
-        ("accelerator_model_performance_scores", all),
+        (
+            "accelerator_model_performance_scores",
+            computed.len() as u64,
+        ),
     ] {
         let rows: u64 = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
             row.get(0)
         })?;
         if rows > count {
-            let what = format!("has {rows} rows, by the runs there are {count}");
-            watch.found(Finding::new(format!("table {table}"), what).fix(Fix::Scores));
+            let what = format!("has {rows} rows, but the runs give {count}");
+            (watch.found)(Finding::new(format!("table {table}"), what).fix(Fix::Scores));
         }
     }
     Ok(ours)
 }
 
-fn place(key: ScoreKey) -> String {
-    format!(
-        "score of accelerator {}, model variant {}",
-        key.accelerator_id, key.model_variant_id
-    )
+/// What is wrong with the row in `localstore_scores`.
+fn sums(db: &Connection, key: ScoreKey, ours: &Sums) -> rusqlite::Result<Option<String>> {
+    Ok(match stored(db, key)? {
+        None if is_of_an_older_version(db, key)? => None,
+        None => Some("the sums are damaged".to_owned()),
+        Some(stored) if stored.is_near(ours) => None,
+        Some(stored) if stored.runs == 0 => Some("has no row in localstore_scores".to_owned()),
+        Some(stored) if stored.runs != ours.runs => Some(format!(
+            "localstore_scores counts {} runs, but there are {}",
+            stored.runs, ours.runs
+        )),
+        Some(_) => Some("the sums do not match the runs".to_owned()),
+    })
 }
 
-fn flaws(db: &Connection, row: &Computed) -> rusqlite::Result<Vec<String>> {
-    let Computed {
-        key,
-        sums,
-        with_inserted,
-    } = row;
-    let mut flaws = Vec::new();
-    match stored(db, *key)? {
-        Stored::Sums(stored) if *stored == *sums => {}
-        Stored::Sums(stored) if stored.runs != sums.runs => flaws.push(format!(
-            "of {} runs in localstore_scores, there are {}",
-            stored.runs, sums.runs
-        )),
-        Stored::Sums(_) => flaws.push("the sums are not those of the runs".to_owned()),
-        Stored::Nothing if sums.runs == 0 => {}
-        Stored::Nothing => flaws.push("has no row in localstore_scores".to_owned()),
-        Stored::Damaged => flaws.push("the sums are damaged".to_owned()),
-    }
+/// Whether an older version of this program wrote the sums: 1120 bytes, which nothing reads any
+/// more. The next write to the row computes them.
+fn is_of_an_older_version(db: &Connection, key: ScoreKey) -> rusqlite::Result<bool> {
+    db.prepare_cached(
+        "SELECT 1 FROM localstore_scores WHERE accelerator_id = ?1 AND model_variant_id = ?2
+             AND typeof(sums) = 'blob' AND length(sums) = 1120",
+    )?
+    .exists((key.accelerator_id, key.model_variant_id))
+}
+
+/// What is wrong with the row of the public table.
+fn published(db: &Connection, key: ScoreKey, row: &Computed) -> rusqlite::Result<Option<String>> {
     let published: Option<(bool, [Option<f64>; 4])> = db
         .prepare_cached(
             "SELECT p.accelerator_name = a.name AND p.accelerator_type = a.type
@@ -76,27 +82,27 @@ fn flaws(db: &Connection, row: &Computed) -> rusqlite::Result<Vec<String>> {
             Ok((row.get(0)?, [mean(1)?, mean(2)?, mean(3)?, mean(4)?]))
         })
         .optional()?;
-    match published {
-        Some((true, means)) if means == sums.means() => {}
-        // The site computes the row anew with each run that it inserts.
+    Ok(match published {
         Some((true, means))
-            if with_inserted
-                .as_ref()
-                .is_some_and(|all| is_near(means, all)) => {}
-        Some(_) => flaws.push("is not the mean of its runs".to_owned()),
-        None if sums.runs == 0 => {}
-        None => flaws.push("has no row in accelerator_model_performance_scores".to_owned()),
-    }
-    Ok(flaws)
+            if are_near(means, row.ours.means(), 1e-12)
+                // The site computes the row anew with each run that it inserts, and adds otherwise.
+                || (row.with_inserted.runs > row.ours.runs
+                    && are_near(means, row.with_inserted.means(), 1e-9)) =>
+        {
+            None
+        }
+        Some(_) => Some("is not the mean of its runs".to_owned()),
+        None if row.ours.runs == 0 => None,
+        None => Some("has no row in accelerator_model_performance_scores".to_owned()),
+    })
 }
 
-/// Whether these are the means, as another program adds.
-fn is_near(means: [Option<f64>; 4], sums: &Sums) -> bool {
+fn are_near(means: [Option<f64>; 4], computed: [Option<f64>; 4], tolerance: f64) -> bool {
     means
         .iter()
-        .zip(sums.means())
+        .zip(computed)
         .all(|(&mean, computed)| match (mean, computed) {
-            (Some(mean), Some(computed)) => (mean - computed).abs() <= 1e-9 * computed.abs(),
+            (Some(mean), Some(computed)) => is_near(mean, computed, tolerance),
             (mean, computed) => mean == computed,
         })
 }

@@ -242,7 +242,7 @@ fn a_killed_migration_leaves_the_old_store_or_the_new_one() {
         assert_eq!(ids(&sandbox, "store.db").len() as u64, runs);
         let ran = sandbox.run(args("check --db store.db"));
         // The copies lack an accelerator, and nothing else is wrong.
-        let unexpected = |line: &&str| !line.contains(": benchmark_runs refers to another one");
+        let unexpected = |line: &&str| !line.contains(": benchmark_runs refers to another ");
         assert_eq!(
             ran.text().lines().filter(unexpected).count(),
             1,
