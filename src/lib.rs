@@ -10,7 +10,6 @@ mod cmd;
 pub mod formats;
 pub mod model;
 pub mod page;
-pub mod picture;
 pub mod stats;
 pub mod store;
 pub mod submit;

@@ -21,7 +21,7 @@ trap finish EXIT
 trap 'exit 1' INT TERM
 
 cargo build --release --locked
-cargo test --release --locked --test it --no-run
+cargo test --release --locked --lib --test it --no-run
 
 failed=0
 # part TEST ROUNDS [VARIABLE=VALUE]: runs one test, and keeps the line that it reports.
@@ -29,7 +29,12 @@ part() {
     name=$1 rounds=$2
     shift 2
     printf '%s ...\n' "$name" >&2
-    if env LOCALSTORE_ROUNDS="$rounds" "$@" cargo test --release --locked --quiet --test it -- \
+    case $name in
+        torture::*) binary='--test it' ;;
+        *) binary=--lib ;;
+    esac
+    # shellcheck disable=SC2086
+    if env LOCALSTORE_ROUNDS="$rounds" "$@" cargo test --release --locked --quiet $binary -- \
         --nocapture --exact "$name" >"$folder/log" 2>&1; then
         grep '^|' "$folder/log" >>"$folder/table" || true
     else
@@ -54,7 +59,7 @@ part torture::disk::a_missing_log_leaves_the_store_of_before 300
 part torture::damage::a_damaged_store_is_never_taken_for_a_right_one 2000
 # What grows above this much memory is killed.
 ulimit -v 4194304 2>/dev/null || true
-part fuzz::no_input_stops_a_reader 1 LOCALSTORE_FUZZ="$inputs"
+part capture::tests::fuzz::no_input_stops_a_reader 1 LOCALSTORE_FUZZ="$inputs"
 
 printf '\n| what | how often | what held |\n| --- | --- | --- |\n'
 cat "$folder/table"

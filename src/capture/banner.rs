@@ -1,14 +1,67 @@
-//! What LocalScore prints to stderr before it measures: runtime, system, GPU.
+//! The reader of what LocalScore prints to stderr before it measures: runtime, system, GPU.
 //!
 //! Other programs print `Version:` and `CPU:` too. So a block counts only as LocalScore prints it:
 //! its title, its labels in their order and padded as there, and the line that closes it; and the
 //! blocks count only in their order.
 
-use std::fmt;
+use std::{fmt, io};
 
-use super::signs::begins_something;
-use crate::formats::number;
+use super::reader::{Begun, CaptureReader, Start, interrupts};
+use super::scan::Scan;
+use super::text::trim_end;
+use crate::formats::{console, number};
 use crate::model::{AcceleratorInfo, Environment, Run, Source, Text};
+
+pub(super) struct Reader;
+
+impl CaptureReader for Reader {
+    fn sign(&self) -> &'static [u8] {
+        b"====="
+    }
+
+    fn interrupts(&self, line: &[u8]) -> bool {
+        line.starts_with(b"=====")
+    }
+
+    /// Takes the block, if it is whole.
+    fn begin(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Begun> {
+        let Some(mut block) = Block::begin(&console::plain(&scan.input.unread()[..end])) else {
+            return Ok(Begun::Nothing);
+        };
+        let title = end;
+        let mut end = title;
+        let is_whole = loop {
+            let Some(next) = scan.input.line_end_within(end, MAX_BYTES)? else {
+                break false;
+            };
+            let step = block.push(trim_end(&console::plain(&scan.input.unread()[end..next])));
+            end = next;
+            match step {
+                Step::More if end < MAX_BYTES => {}
+                Step::Whole => break true,
+                _ => break false,
+            }
+        };
+        if is_whole && scan.banner.take(&block) {
+            scan.skip(end);
+        } else {
+            scan.note(scan.input.line(), block.left_out());
+            scan.skip(title);
+        }
+        Ok(Begun::Whole)
+    }
+
+    fn find(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Option<Start>> {
+        let line = trim_end(&scan.input.unread()[..end]);
+        let is_title = |&at: &usize| Title::of(&console::plain(&line[at..])).is_some();
+        let Some(at) = memchr::memmem::find(line, self.sign()).filter(is_title) else {
+            return Ok(None);
+        };
+        let until = scan.next_line(end)?;
+        let goes_on = false;
+        Ok(Some(Start { at, until, goes_on }))
+    }
+}
 
 /// The banners of the benchmark that the text is about.
 #[derive(Debug, Default)]
@@ -22,7 +75,7 @@ pub struct Banner {
 
 /// A block that is being read.
 #[derive(Debug)]
-pub struct Block {
+struct Block {
     title: Title,
     values: Vec<Vec<u8>>,
 }
@@ -36,7 +89,7 @@ enum Title {
 }
 
 /// What becomes of a block with its next line.
-pub enum Step {
+enum Step {
     /// It goes on.
     More,
     /// It is whole.
@@ -46,7 +99,7 @@ pub enum Step {
 }
 
 /// A block is not longer, the lines of other programs between its own included.
-pub const MAX_BYTES: usize = 16 << 10;
+const MAX_BYTES: usize = 16 << 10;
 
 impl Title {
     fn of(line: &[u8]) -> Option<Self> {
@@ -126,14 +179,9 @@ impl fmt::Display for Title {
     }
 }
 
-/// Whether the line, which may have colours in it, is the title of a block.
-pub fn is_title(line: &[u8]) -> bool {
-    Title::of(&crate::formats::console::plain(line)).is_some()
-}
-
 impl Block {
     /// The block of which this line, without escapes, is the title.
-    pub fn begin(line: &[u8]) -> Option<Self> {
+    fn begin(line: &[u8]) -> Option<Self> {
         Some(Self {
             title: Title::of(line)?,
             values: Vec::new(),
@@ -141,14 +189,14 @@ impl Block {
     }
 
     /// Takes the next line, without escapes.
-    pub fn push(&mut self, line: &[u8]) -> Step {
+    fn push(&mut self, line: &[u8]) -> Step {
         let (labels, column) = self.title.labels();
         if line.len() >= 70 && line.iter().all(|&byte| byte == b'=') {
             let is_whole = self.values.len() == labels.len();
             return if is_whole { Step::Whole } else { Step::Broken };
         }
         // Another program may print between two lines, but nothing begins there.
-        if Title::of(line).is_some() || (!line.starts_with(b"=") && begins_something(line)) {
+        if Title::of(line).is_some() || (!line.starts_with(b"=") && interrupts(line)) {
             return Step::Broken;
         }
         let label = labels
@@ -169,7 +217,7 @@ impl Block {
     }
 
     /// What is said of a block that is not taken.
-    pub fn left_out(&self) -> String {
+    fn left_out(&self) -> String {
         format!(
             "'{}' is not as LocalScore prints it, and is left out",
             self.title
@@ -179,7 +227,7 @@ impl Block {
 
 impl Banner {
     /// Takes a whole block; false if it is not in its place.
-    pub fn take(&mut self, block: &Block) -> bool {
+    fn take(&mut self, block: &Block) -> bool {
         if !block.title.follows(self.last) {
             return false;
         }

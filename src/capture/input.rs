@@ -19,8 +19,8 @@ const CHUNK: usize = 64 << 10;
 const LONGEST_PIECE: usize = 1 << 20;
 
 /// What has been read of the text and not been used yet.
-pub struct Input<R> {
-    reader: R,
+pub struct Input<'a> {
+    reader: Box<dyn Read + 'a>,
     buffer: Vec<u8>,
     /// What can be looked at.
     start: usize,
@@ -49,10 +49,10 @@ struct Line {
     had_prefix: bool,
 }
 
-impl<R: Read> Input<R> {
-    pub fn new(reader: R) -> Self {
+impl<'a> Input<'a> {
+    pub fn new(reader: impl Read + 'a) -> Self {
         Self {
-            reader,
+            reader: Box::new(reader),
             buffer: Vec::new(),
             start: 0,
             end: 0,
@@ -282,7 +282,7 @@ mod tests {
         }
     }
 
-    fn next_line<R: Read>(input: &mut Input<R>) -> String {
+    fn next_line(input: &mut Input<'_>) -> String {
         let end = input.line_end(0).unwrap().unwrap_or(0);
         let line = String::from_utf8_lossy(&input.unread()[..end]).into_owned();
         input.consume(end);

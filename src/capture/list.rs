@@ -1,9 +1,9 @@
 //! Tests that stand outside of a document: in an array, or one on each line.
 
-use std::io::{self, Read};
+use std::io;
 
 use super::signs::cut_off;
-use super::{Capture, LONGEST_LINE, Reading};
+use super::{LONGEST_LINE, reader::OpenDocument, scan::Scan};
 use crate::formats::grouping::Grouping;
 use crate::formats::{Document, Flaw};
 use crate::model::{Run, Test};
@@ -19,7 +19,7 @@ pub(super) enum List {
     Broken,
 }
 
-impl<R: Read> Capture<R> {
+impl Scan<'_> {
     /// A test that stands outside of a document, on this line.
     pub(super) fn test(&mut self, test: Result<Test, Flaw>, bytes: usize, line: u64) {
         let (run, result) = self.tests.push(test, bytes);
@@ -63,9 +63,6 @@ impl<R: Read> Capture<R> {
         self.list = Some(list);
         self.test(test, bytes, line);
         self.before = (b'}', false);
-        if list == List::Array {
-            self.reading = Reading::TestList;
-        }
     }
 
     /// Reports, once a list, tests whose document or array is not whole.
@@ -76,34 +73,6 @@ impl<R: Read> Capture<R> {
             self.bad(line, why.to_owned());
         }
         self.before = (b'}', false);
-    }
-
-    /// Reads on behind an element of an array of tests.
-    pub(super) fn test_list(&mut self) -> io::Result<()> {
-        let mut next = [None; 2];
-        loop {
-            let unread = self.input.unread();
-            let mut bytes = unread.iter().filter(|byte| !byte.is_ascii_whitespace());
-            next = next.map(|_| bytes.next().copied());
-            let is_known = match next {
-                [Some(b']'), None] | [None, _] => unread.len() > LONGEST_LINE,
-                _ => true,
-            };
-            if is_known || !self.input.fill()? {
-                break;
-            }
-        }
-        self.reading = Reading::Text;
-        match next {
-            [Some(b','), _] => {}
-            // Else it is the end of a document that was never begun.
-            [Some(b']'), after] if !matches!(after, Some(b'}' | b',')) => self.close_list(),
-            _ => {
-                let line = self.input.line();
-                self.broken_list(line);
-            }
-        }
-        Ok(())
     }
 
     /// Ends the list of tests, if there is one; an array that is still open is cut off.
@@ -130,5 +99,36 @@ impl<R: Read> Capture<R> {
                 ..Document::default()
             });
         }
+    }
+}
+
+/// The place behind an element of an array of tests.
+pub(super) struct TestList;
+
+impl OpenDocument for TestList {
+    fn read(&mut self, scan: &mut Scan<'_>) -> io::Result<bool> {
+        let mut next = [None; 2];
+        loop {
+            let unread = scan.input.unread();
+            let mut bytes = unread.iter().filter(|byte| !byte.is_ascii_whitespace());
+            next = next.map(|_| bytes.next().copied());
+            let is_known = match next {
+                [Some(b']'), None] | [None, _] => unread.len() > LONGEST_LINE,
+                _ => true,
+            };
+            if is_known || !scan.input.fill()? {
+                break;
+            }
+        }
+        match next {
+            [Some(b','), _] => {}
+            // Else it is the end of a document that was never begun.
+            [Some(b']'), after] if !matches!(after, Some(b'}' | b',')) => scan.close_list(),
+            _ => {
+                let line = scan.input.line();
+                scan.broken_list(line);
+            }
+        }
+        Ok(false)
     }
 }

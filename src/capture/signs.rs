@@ -2,74 +2,8 @@
 
 use memchr::memmem::{self, Finder};
 
-use super::LONGEST_LINE;
-use super::banner;
-use super::prefix::LONGEST;
-use super::text::{trim_end, trim_lead, trim_start};
-use crate::formats::{console, csv, json};
-use crate::submit::Site;
-
-/// Where LocalScore shows a submitted result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
-    /// The id of the result there.
-    pub id: i64,
-    /// The whole address.
-    pub url: String,
-}
-
-/// Whether a line begins a document of any kind.
-pub fn begins_something(line: &[u8]) -> bool {
-    match line.first() {
-        Some(b'{') => true,
-        Some(b'+') => console::is_border(line),
-        // A banner of LocalScore.
-        Some(b'=') => line.starts_with(b"====="),
-        _ => csv::is_header(line),
-    }
-}
-
-/// How much of the line stands before something that only begins a line: a table, a banner, the
-/// header of a csv, or a json document, which the lines behind it tell.
-pub fn prefix_length(signs: Signs, line: &[u8], behind: &[u8]) -> Option<usize> {
-    let line = trim_end(line);
-    let find = |sign: &[u8]| memmem::find(line, sign);
-    let border = || find(b"+----------").filter(|&at| console::is_border(&line[at..]));
-    let title = || find(b"=====").filter(|&at| banner::is_title(&line[at..]));
-    let json = || {
-        let open = line.ends_with(b"{").then(|| line.len() - 1);
-        find(b"{\"").or(open).filter(|_| json::is_ours(behind))
-    };
-    let beginnings: [(usize, &dyn Fn() -> Option<usize>); 4] = [
-        (BORDER, &border),
-        (TITLE, &title),
-        (HEADER, &|| header_start(line)),
-        (BRACE, &json),
-    ];
-    let begin = beginnings
-        .iter()
-        .find_map(|(sign, begin)| signs.has(*sign).then(begin).flatten());
-    begin.filter(|&at| (1..=LONGEST).contains(&at))
-}
-
-/// Where the header of a csv begins: behind a space or a colour, and not between two names.
-fn header_start(line: &[u8]) -> Option<usize> {
-    const MOST_TRIES: usize = 16;
-    if line.len() > LONGEST_LINE {
-        return None;
-    }
-    let mut end = memmem::find(line, b"n_prompt")?.min(LONGEST);
-    for _ in 0..MOST_TRIES {
-        let before = csv::last_separator(&line[..end])?;
-        let start = line.len() - trim_lead(&line[before + 1..]).len();
-        if csv::is_header(&line[start..]) {
-            return Some(start);
-        }
-        // All of the spaces before it lead to the same place.
-        end = line[..before].trim_ascii_end().len();
-    }
-    None
-}
+use super::reader::{CaptureReader, READERS};
+use super::text::trim_start;
 
 /// Whether the line looks like a part of a result that could not be read.
 pub fn is_suspicious(line: &[u8]) -> bool {
@@ -90,18 +24,6 @@ pub fn cut_off(what: &str, tests: usize) -> String {
         1 => format!("the {what} is cut off after 1 whole test; --partial stores it"),
         n => format!("the {what} is cut off after {n} whole tests; --partial stores them"),
     }
-}
-
-/// The link to a submitted result: an address on a site as LocalScore prints it.
-pub fn link(line: &[u8]) -> Option<Link> {
-    let url = line.strip_prefix(b"Result Link: ")?.trim_ascii();
-    let url = std::str::from_utf8(url).ok()?;
-    let id = url.rsplit('/').next()?.parse().ok().filter(|&id| id >= 0)?;
-    Site::of_link(url, id)?;
-    Some(Link {
-        id,
-        url: url.to_owned(),
-    })
 }
 
 const LLAMA_BENCH: &str = "this is llama-bench output, not LocalScore's";
@@ -156,22 +78,6 @@ struct Sign {
     searched: u64,
 }
 
-/// What a line that begins something has in it. The link follows a run, all else precedes it.
-const SIGNS: [&[u8]; 5] = [
-    b"{",
-    b"n_prompt",
-    b"+----------------",
-    b"=====",
-    b"Result Link: ",
-];
-
-/// The places of the signs in [`SIGNS`].
-pub const BRACE: usize = 0;
-pub const HEADER: usize = 1;
-pub const BORDER: usize = 2;
-pub const TITLE: usize = 3;
-pub const LINK: usize = 4;
-
 /// What tells another program, or a result that cannot be read: looked for until a run is found.
 const WARNINGS: [&[u8]; 6] = [
     b"avg_ts",
@@ -187,26 +93,25 @@ const WARNINGS: [&[u8]; 6] = [
 pub struct Signs(u16);
 
 impl Signs {
-    /// Whether this one is.
-    pub fn has(self, sign: usize) -> bool {
-        self.0 & (1 << sign) != 0
-    }
-
-    /// Whether one is that a table or a banner begins with.
-    pub fn has_beginning(self) -> bool {
-        self.has(HEADER) || self.has(BORDER) || self.has(TITLE)
+    /// The readers whose sign is.
+    pub fn readers(self) -> impl DoubleEndedIterator<Item = &'static dyn CaptureReader> {
+        let readers = READERS.iter().enumerate();
+        readers
+            .filter(move |(bit, _)| self.0 & (1 << bit) != 0)
+            .map(|(_, reader)| *reader)
     }
 
     /// Whether one is that tells what else the text may be.
     pub fn has_warning(self) -> bool {
-        self.0 >> SIGNS.len() != 0 || self.has(HEADER)
+        self.0 >> READERS.len() != 0
     }
 }
 
 impl Search {
     /// A search that also looks for what a text without runs may be.
     pub fn new() -> Self {
-        let signs = SIGNS.iter().chain(&WARNINGS).map(|sign| Sign {
+        let signs = READERS.iter().map(|reader| reader.sign());
+        let signs = signs.chain(WARNINGS).map(|sign| Sign {
             finder: Finder::new(sign),
             found: None,
             searched: 0,
@@ -226,7 +131,7 @@ impl Search {
 
     /// There is a run: what else the text may be is of no interest any more.
     pub fn found_run(&mut self) {
-        self.signs.truncate(SIGNS.len());
+        self.signs.truncate(READERS.len());
     }
 
     /// Where the first sign is in this text, which begins at `begin` and ends with a line.

@@ -3,15 +3,15 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use super::submission::{look_first, open, queued, remark};
+use super::submission::{look_first, maybe_submitted, queued, remark, removed};
 use crate::model::{Submission, SubmissionState};
 use crate::store::{End, Store, Taken, submissions};
-use crate::submit::{ATTEMPTS, Client, Outcome, Site, persist};
+use crate::submit::{ATTEMPTS, Client, Exchange, Outcome, Site, retry};
 use base::{Error, Result};
 use base::{Stderr, Stdout, note};
 
 /// A run that may be sent.
-pub struct Ready {
+pub(crate) struct Ready {
     pub id: i64,
     pub payload: String,
     /// The submission that may be repeated though it is not known how it ended.
@@ -19,28 +19,32 @@ pub struct Ready {
 }
 
 /// Sends runs to a site.
-pub struct Sender<'a> {
+pub(crate) struct Sender<'a> {
     pub store: Store,
     pub client: &'a Client,
     pub site: &'a Site,
     /// Waits before another attempt.
     pub wait: &'a dyn Fn(Duration),
+    /// Whether an error was printed.
+    pub failed: bool,
 }
 
-/// What became of sending a run.
-enum Sent {
-    /// The site took it and shows it there.
-    Link(String),
-    /// The same, and it could not be noted.
-    Unnoted(String, Error),
-    /// Another process has submitted it: what is to be said.
-    Already(String),
-    /// It is not submitted.
-    Not(Error, Others),
+/// A run that is not submitted.
+#[derive(Debug)]
+struct NotSent {
+    error: Error,
+    others: Others,
+}
+
+impl From<Error> for NotSent {
+    fn from(error: Error) -> Self {
+        let others = Others::Sent;
+        Self { error, others }
+    }
 }
 
 /// What becomes of the runs behind one that was not submitted.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Others {
     /// They are sent.
     Sent,
@@ -51,32 +55,50 @@ enum Others {
 }
 
 impl Sender<'_> {
+    /// Makes the runs wait to be sent, and leaves out those of which that cannot be.
+    pub(crate) fn queue(&mut self, runs: &mut Vec<Ready>) {
+        runs.retain(|run| {
+            let error = match self
+                .store
+                .write(|db| submissions::queue(db, run.id, self.site.as_str()))
+            {
+                Ok(true) => return true,
+                Ok(false) => removed(run.id),
+                Err(error) => error,
+            };
+            self.complain(&error);
+            false
+        });
+    }
+
     /// Sends the runs, and prints the link to each. What keeps one of them from being sent is told.
-    pub fn send_all(mut self, runs: &[Ready], out: &mut Stdout, failed: &mut bool) -> Result<()> {
+    pub(crate) fn send_all(&mut self, runs: &[Ready], out: &mut Stdout) -> Result<()> {
         // Where nobody reads the links any more, sending goes on.
-        let mut heard = Ok(());
+        let mut printed = Ok(());
         for (index, run) in runs.iter().enumerate() {
             match self.send(run) {
-                Sent::Link(link) => heard = heard.and_then(|()| print_link(out, &link)),
-                Sent::Unnoted(link, error) => {
-                    heard = heard.and_then(|()| print_link(out, &link));
-                    complain(&error, failed);
-                }
-                Sent::Already(remark) => note(&remark),
-                Sent::Not(error, others) => {
-                    complain(&error, failed);
+                Ok(Some(link)) => printed = printed.and_then(|()| print_link(out, &link)),
+                Ok(None) => {}
+                Err(NotSent { error, others }) => {
+                    self.complain(&error);
                     if others != Others::Sent {
-                        self.leave(runs.get(index + 1..).unwrap_or_default(), others);
+                        self.tell_left(runs.get(index + 1..).unwrap_or_default(), others);
                         break;
                     }
                 }
             }
         }
-        heard
+        printed
+    }
+
+    /// Prints an error, and notes that there was one.
+    pub(crate) fn complain(&mut self, error: &Error) {
+        self.failed = true;
+        Stderr::error(error);
     }
 
     /// Tells of the runs that are not tried.
-    fn leave(&self, rest: &[Ready], how: Others) {
+    fn tell_left(&self, rest: &[Ready], others: Others) {
         let waits = |run: &&Ready| {
             let now = self
                 .store
@@ -86,24 +108,25 @@ impl Sender<'_> {
             now.is_some_and(|now| now.state == SubmissionState::Pending)
         };
         let queued = rest.iter().filter(waits).count();
-        let others = rest.len() - queued;
-        let why = match how {
+        let why = match others {
             Others::Hopeless => ", they would fare no better",
             Others::Sent | Others::Left => "",
         };
         if queued > 0 {
             note(&format!("{queued} more stay queued{why}"));
         }
-        if others > 0 {
+        if rest.len() > queued {
+            let others = rest.len() - queued;
             note(&format!("{others} more were not sent again{why}"));
         }
     }
 
-    fn send(&mut self, run: &Ready) -> Sent {
+    /// Sends a run, and gives the link to it; none if another process has submitted it.
+    fn send(&mut self, run: &Ready) -> Result<Option<String>, NotSent> {
         let mut attempts = 0;
         let mut again = run.again.clone();
         let wait = self.wait;
-        let outcome = persist(
+        let attempted = retry(
             || {
                 attempts += 1;
                 self.attempt(run, &mut again)
@@ -116,17 +139,16 @@ impl Sender<'_> {
                 wait(pause);
             },
         );
-        match outcome {
-            Ok(outcome) => self.conclude(run.id, attempts, outcome),
-            Err(sent) => sent,
-        }
+        attempted?.map_or(Ok(None), |outcome| {
+            self.conclude(run.id, attempts, outcome).map(Some)
+        })
     }
 
-    /// What is said in the end, in the words of the C tool and then in ours.
-    fn conclude(&self, id: i64, attempts: u32, outcome: Outcome) -> Sent {
-        let is_open = matches!(outcome, Outcome::Unknown { .. });
+    /// The link, or what is said in the end, in the words of the C tool and then in ours.
+    fn conclude(&self, id: i64, attempts: u32, outcome: Outcome) -> Result<String, NotSent> {
+        let is_unknown = matches!(outcome, Outcome::Unknown { .. });
         let (why, others) = match outcome {
-            Outcome::Taken { id } => return Sent::Link(self.site.link(id)),
+            Outcome::Taken { id } => return Ok(self.site.link(id)),
             Outcome::Refused { why } => (why, Others::Sent),
             Outcome::Later { why } => (why, Others::Hopeless),
             Outcome::Again {
@@ -142,43 +164,53 @@ impl Sender<'_> {
         Stderr::print(&format!(
             "Failed to submit results after {attempts} attempts\n"
         ));
-        let submission = match self.store.read(|db| submissions::submission(db, id)) {
-            Ok(submission) => submission,
-            Err(error) => return Sent::Not(error, others),
-        };
         let error = Error::new(format_args!("run {id} was not submitted"), why);
-        let error = match &submission {
-            Some(now) if now.state == SubmissionState::Unknown && is_open => open(id, now),
-            // What an earlier attempt left open.
-            Some(now) if now.state == SubmissionState::Unknown => error.hint(look_first(id, now)),
-            Some(now) if now.state == SubmissionState::Pending => error.hint(queued(1, self.site)),
-            _ => error,
+        let error = match self.store.read(|db| submissions::submission(db, id)) {
+            Err(error) => error,
+            Ok(Some(now)) if now.state == SubmissionState::Unknown && is_unknown => {
+                maybe_submitted(id, &now)
+            }
+            // An earlier attempt is the one whose end is not known.
+            Ok(Some(now)) if now.state == SubmissionState::Unknown => {
+                error.hint(look_first(id, &now))
+            }
+            Ok(Some(now)) if now.state == SubmissionState::Pending => {
+                error.hint(queued(1, self.site))
+            }
+            Ok(_) => error,
         };
-        Sent::Not(error, others)
+        Err(NotSent { error, others })
     }
 
     /// Records an attempt, makes it, and records how it ended. `again` is what may be repeated, and
-    /// becomes what this attempt leaves.
-    fn attempt(&mut self, run: &Ready, again: &mut Option<Submission>) -> Result<Outcome, Sent> {
+    /// becomes what this attempt leaves. No outcome: another process has submitted the run.
+    fn attempt(
+        &mut self,
+        run: &Ready,
+        again: &mut Option<Submission>,
+    ) -> Result<Option<Outcome>, NotSent> {
         let id = run.id;
-        let taken = self
+        let attempt = match self
             .store
-            .write(|db| submissions::take(db, id, self.site.as_str(), again.as_ref()));
-        let attempt = match taken.map_err(not)? {
+            .write(|db| submissions::take(db, id, self.site.as_str(), again.as_ref()))?
+        {
             Taken::Attempt(attempt) => attempt,
-            Taken::Submitted(submission) => return Err(Sent::Already(remark(id, &submission))),
-            Taken::Unknown(submission) => return Err(not(open(id, &submission))),
-            Taken::Gone => return Err(not(gone(id))),
+            Taken::Submitted(submission) => {
+                note(&remark(id, &submission));
+                return Ok(None);
+            }
+            Taken::Unknown(submission) => return Err(maybe_submitted(id, &submission).into()),
+            Taken::Gone => return Err(removed(id).into()),
         };
         let length = run.payload.len();
-        tracing::info!("run {id}: {length} bytes to {}", self.site.endpoint());
-        let exchange = self.client.post(&run.payload);
-        tracing::info!("run {id}: {:?}", exchange.outcome);
-        if let Some(line) = exchange.line {
+        tracing::info!("run {id}: {length} bytes to {}{}", self.site, Site::PATH);
+        let Exchange { outcome, line } = self.client.post(&run.payload);
+        tracing::info!("run {id}: {outcome:?}");
+        if let Some(line) = line {
             Stderr::print(&format!("{line}\n"));
         }
         *again = attempt.left_open();
-        let end = match &exchange.outcome {
+        let end = match &outcome {
             Outcome::Taken { id } => End::Submitted {
                 id: *id,
                 link: self.site.link(*id),
@@ -197,46 +229,28 @@ impl Sender<'_> {
                 self.store
                     .write(|db| submissions::settle(db, &attempt, &end))
             });
-        match (settled, end) {
-            (Ok(true), _) => Ok(exchange.outcome),
-            (Ok(false), End::Submitted { .. }) => {
-                note(&format!(
-                    "run {id} was removed from the store while it was sent; its link is not noted"
-                ));
-                Ok(exchange.outcome)
-            }
-            (Ok(false), _) => Err(not(gone(id))),
+        match (settled, &end) {
+            (Ok(true), _) => {}
+            (Ok(false), End::Submitted { .. }) => note(&format!(
+                "run {id} was removed from the store while it was sent; its link is not noted"
+            )),
+            (Ok(false), _) => return Err(removed(id).into()),
             (Err(error), End::Submitted { link, .. }) => {
                 let what = format_args!("run {id} was submitted, which could not be noted");
-                let error = Error::new(what, error).hint(format!(
+                let hint = format!(
                     "to note it: (localstore export {id} -o json; echo 'Result Link: {link}') | \
                      localstore add"
-                ));
-                Err(Sent::Unnoted(link, error))
+                );
+                self.complain(&Error::new(what, error).hint(hint));
             }
-            (Err(error), _) => Err(not(error)),
+            (Err(error), _) => return Err(error.into()),
         }
+        Ok(Some(outcome))
     }
 }
 
-fn not(error: Error) -> Sent {
-    Sent::Not(error, Others::Sent)
-}
-
-/// The error of a run that another process has removed.
-pub fn gone(id: i64) -> Error {
-    let what = format_args!("run {id} was not submitted");
-    Error::new(what, "it is not in the store any more")
-}
-
-/// Prints an error, and notes that there was one.
-pub fn complain(error: &Error, failed: &mut bool) {
-    *failed = true;
-    Stderr::error(error);
-}
-
 /// What the C tool tells while it works, where a person is watching.
-pub fn progress(lines: &str) {
+pub(crate) fn progress(lines: &str) {
     if io::stderr().is_terminal() {
         Stderr::print(lines);
     }
@@ -257,14 +271,13 @@ fn long(time: Duration) -> String {
     }
 }
 
-#[cfg(all(test, feature = "submit"))]
+#[cfg(all(test, feature = "network"))]
 mod tests {
     use std::cell::RefCell;
 
     use super::*;
     use crate::model::Run;
     use crate::store::{Location, runs};
-    use crate::submit::Timeouts;
 
     #[test]
     fn a_run_is_known_not_to_be_sent_while_another_attempt_is_waited_for() {
@@ -276,12 +289,13 @@ mod tests {
             .unwrap();
         // Nobody listens there.
         let site: Site = "http://127.0.0.1:9".parse().unwrap();
-        let client = Client::new(&site, Timeouts::default(), |_| None).unwrap();
+        let client = Client::new(&site, |_| None).unwrap();
         let seen = RefCell::new(Vec::new());
         let mut sender = Sender {
             store,
             client: &client,
             site: &site,
+            failed: false,
             wait: &|pause| {
                 let store = Store::open_readonly(&location).unwrap();
                 let now = store
@@ -297,8 +311,8 @@ mod tests {
             payload: "{}".to_owned(),
             again: None,
         };
-        let sent = sender.send(&run);
-        assert!(matches!(sent, Sent::Not(_, Others::Left)));
+        let failed = sender.send(&run).unwrap_err();
+        assert_eq!(failed.others, Others::Left);
         let pending = SubmissionState::Pending;
         assert_eq!(*seen.borrow(), [(2, pending, 1), (4, pending, 2)]);
     }

@@ -3,13 +3,13 @@
 use std::io::{self, BufRead, IsTerminal};
 
 use super::Context;
-use super::sender::{Ready, Sender, complain, gone, progress};
+use super::sender::{Ready, Sender, progress};
 use super::show::partial_remark;
 use super::storing::describe;
-use super::submission::{in_flight, open, queued, remark, variable};
-use crate::model::{Run, Source, SubmissionState};
+use super::submission::{in_flight, maybe_submitted, queued, remark, variable};
+use crate::model::{Source, SubmissionState};
 use crate::store::{Store, runs, submissions};
-use crate::submit::{Client, Payload, Site, Timeouts, Violation, violations};
+use crate::submit::{Client, Payload, Site, violations};
 use base::{Error, ExitStatus, Result};
 use base::{Stderr, note};
 
@@ -18,7 +18,7 @@ const NOT_SUBMITTED: &str = "\nResults Not Submitted.\n";
 
 /// Where it is sent, and whether it is asked.
 #[derive(Debug, clap::Args)]
-pub struct Sending {
+pub(crate) struct Sending {
     // The address is no link of the documentation.
     #[arg(
         long,
@@ -41,12 +41,12 @@ pub struct Sending {
 
 impl Sending {
     /// Whether any of the options is there.
-    pub fn is_used(&self) -> bool {
+    pub(crate) fn is_used(&self) -> bool {
         self.url.is_some() || self.send_results || self.no_send_results
     }
 
     /// The site that is meant.
-    pub fn site(&self) -> Result<Site> {
+    pub(crate) fn site(&self) -> Result<Site> {
         match (&self.url, variable("LOCALSCORE_URL")) {
             (Some(site), _) => Ok(site.clone()),
             (None, Some(url)) => url.parse().map_err(|why| Error::new("LOCALSCORE_URL", why)),
@@ -55,9 +55,8 @@ impl Sending {
     }
 
     /// Where it is sent; an error if it cannot be.
-    pub fn target(&self) -> Result<Target> {
+    pub(crate) fn target(&self) -> Result<Target> {
         let site = self.site()?;
-        let timeouts = Timeouts::default();
         let consent = match (self.send_results, self.no_send_results) {
             (true, _) => Consent::Yes,
             (_, true) => Consent::No,
@@ -66,8 +65,7 @@ impl Sending {
             _ => Consent::NobodyToAsk,
         };
         Ok(Target {
-            client: Client::new(&site, timeouts, variable)?,
-            timeouts,
+            client: Client::new(&site, variable)?,
             site,
             consent,
         })
@@ -75,10 +73,9 @@ impl Sending {
 }
 
 /// Where runs are sent.
-pub struct Target {
+pub(crate) struct Target {
     site: Site,
     client: Client,
-    timeouts: Timeouts,
     consent: Consent,
 }
 
@@ -93,12 +90,12 @@ enum Consent {
 
 impl Target {
     /// The site.
-    pub fn site(&self) -> &Site {
+    pub(crate) fn site(&self) -> &Site {
         &self.site
     }
 
     /// Whether it was said beforehand that nothing is to be sent.
-    pub fn is_forbidden(&self) -> bool {
+    pub(crate) fn is_forbidden(&self) -> bool {
         self.consent == Consent::No
     }
 
@@ -121,7 +118,7 @@ impl Target {
 }
 
 /// How runs are sent.
-pub struct Orders {
+pub(crate) struct Orders {
     /// Also those that may be on the site.
     pub again: bool,
     /// They were stored, and so named, just now: where nobody can be asked, they wait.
@@ -129,7 +126,7 @@ pub struct Orders {
 }
 
 /// Sends runs. What keeps one of them from being sent is told, and the others are sent.
-pub fn send(
+pub(crate) fn send(
     ids: &[i64],
     orders: &Orders,
     target: &Target,
@@ -138,67 +135,56 @@ pub fn send(
     let mut store = if target.is_forbidden() {
         Store::open_readonly(&context.location)?
     } else {
-        let mut store = Store::open(&context.location)?;
-        store.survive_power_failure()?;
-        store
+        Store::open(&context.location)?
     };
-    let mut failed = false;
+    if !target.is_forbidden() {
+        store.survive_power_failure()?;
+    }
+    let mut sender = Sender {
+        store,
+        client: &target.client,
+        site: &target.site,
+        wait: &std::thread::sleep,
+        failed: false,
+    };
     let mut ready = Vec::new();
     for &id in ids {
-        match prepare(&mut store, id, orders, target) {
+        match prepare(&mut sender.store, id, orders, target) {
             Ok(run) => ready.extend(run),
-            Err(error) => complain(&error, &mut failed),
+            Err(error) => sender.complain(&error),
         }
     }
-    let mut heard = Ok(());
-    let none = ready.is_empty();
-    if !none && target.consent == Consent::NobodyToAsk {
-        Stderr::print(NOT_SUBMITTED);
-        let error = Error::new("not submitted", "there is no terminal to ask on");
-        if !orders.recorded {
-            return Err(error.hint("'-y' sends without asking"));
+    let mut sent = Ok(());
+    if !ready.is_empty() {
+        if target.is_allowed()? {
+            // From here on they wait, whatever happens.
+            sender.queue(&mut ready);
+            progress("\nSubmitting results...\n");
+            sent = sender.send_all(&ready, &mut context.out);
+        } else {
+            Stderr::print(NOT_SUBMITTED);
+            if target.consent == Consent::NobodyToAsk {
+                return Err(unasked(&mut sender, ready, orders));
+            }
         }
-        queue(&mut ready, &mut store, &target.site, &mut failed);
-        return Err(match ready.len() {
-            0 => error,
-            runs => error.hint(queued(runs, &target.site)),
-        });
     }
-    if !none && target.is_allowed()? {
-        // From here on they wait, whatever happens.
-        queue(&mut ready, &mut store, &target.site, &mut failed);
-        progress("\nSubmitting results...\n");
-        let sender = Sender {
-            store,
-            client: &target.client,
-            site: &target.site,
-            wait: &std::thread::sleep,
-        };
-        heard = sender.send_all(&ready, &mut context.out, &mut failed);
-    } else if !none {
-        Stderr::print(NOT_SUBMITTED);
-    }
-    if failed {
+    if sender.failed {
         return Ok(ExitStatus::Failure);
     }
-    heard.map(|()| ExitStatus::Success)
+    sent.map(|()| ExitStatus::Success)
 }
 
-/// Makes the runs wait, and leaves out those of which that cannot be.
-fn queue(ready: &mut Vec<Ready>, store: &mut Store, site: &Site, failed: &mut bool) {
-    ready.retain(
-        |run| match store.write(|db| submissions::queue(db, run.id, site.as_str())) {
-            Ok(true) => true,
-            Ok(false) => {
-                complain(&gone(run.id), failed);
-                false
-            }
-            Err(error) => {
-                complain(&error, failed);
-                false
-            }
-        },
-    );
+/// The error where nobody can be asked. Runs that were recorded wait.
+fn unasked(sender: &mut Sender, mut ready: Vec<Ready>, orders: &Orders) -> Error {
+    let error = Error::new("not submitted", "there is no terminal to ask on");
+    if !orders.recorded {
+        return error.hint("'-y' sends without asking");
+    }
+    sender.queue(&mut ready);
+    match ready.len() {
+        0 => error,
+        runs => error.hint(queued(runs, sender.site)),
+    }
 }
 
 /// A run that can be sent, which is told of; `None` if it was submitted before.
@@ -210,65 +196,60 @@ fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Resu
                 note(&remark(id, before));
                 return Ok(None);
             }
-            SubmissionState::Unknown if !orders.again => return Err(open(id, before)),
+            SubmissionState::Unknown if !orders.again => return Err(maybe_submitted(id, before)),
             _ => {}
         }
-        if let Some(error) = in_flight(id, before, target.timeouts.total) {
+        if let Some(error) = in_flight(id, before) {
             return Err(error);
         }
     }
     let run = store.read(|db| runs::read(db, id))?;
     let payload = Payload::of(&run);
     let found = violations(&payload.json);
-    let Some((last, others)) = found.split_last() else {
-        if !orders.recorded {
-            introduce(id, &run);
+    if let Some(error) = refusal(&format!("run {id} cannot be sent"), &found, run.source) {
+        if !target.is_forbidden() {
+            let reason = match found.as_slice() {
+                [first, _, rest @ ..] => format!("{first} (and {} more)", 1 + rest.len()),
+                one => one.concat(),
+            };
+            store.write(|db| submissions::set_unsendable(db, id, target.site.as_str(), &reason))?;
         }
-        remark_zeros(id, &payload);
-        return Ok(Some(Ready {
-            id,
-            payload: payload.text(),
-            again: before,
-        }));
-    };
-    let what = format!("run {id} cannot be sent");
+        return Err(error);
+    }
+    if !orders.recorded {
+        note(&format!("run {id}: {}", describe(&run)));
+        if let Some(remark) = partial_remark(id, &run) {
+            note(&remark);
+        }
+    }
+    remark_zeros(id, &payload);
+    Ok(Some(Ready {
+        id,
+        payload: payload.text(),
+        again: before,
+    }))
+}
+
+/// Tells what the site would refuse; the last of it is the error, with what to do where the capture
+/// told too little. `None` if there is nothing.
+pub(crate) fn refusal(what: &str, violations: &[String], source: Source) -> Option<Error> {
+    let (last, others) = violations.split_last()?;
     for violation in others {
-        Stderr::error(&Error::new(&what, violation));
+        note(&format!("{what}: {violation}"));
     }
-    if !target.is_forbidden() {
-        let reason = match others.split_first() {
-            Some((first, _)) => format!("{first} (and {} more)", others.len()),
-            None => last.to_string(),
-        };
-        store.write(|db| submissions::set_unsendable(db, id, target.site.as_str(), &reason))?;
-    }
-    Err(last_violation(&what, last, run.source))
+    let error = Error::new(what, last);
+    Some(match source {
+        Source::Json => error,
+        _ => error.hint("'localstore add' of the json of the same run adds what is missing"),
+    })
 }
 
-/// The error of the last thing that the site would refuse, with what to do where the capture told
-/// too little.
-pub fn last_violation(what: &str, violation: &Violation, source: Source) -> Error {
-    let error = Error::new(what, violation);
-    if source == Source::Json {
-        return error;
-    }
-    error.hint("'localstore add' of the json of the same run adds what is missing")
-}
-
-/// What is about to be made public.
-fn introduce(id: i64, run: &Run) {
-    note(&format!("run {id}: {}", describe(run)));
-    if let Some(remark) = partial_remark(id, run) {
-        note(&remark);
-    }
-}
-
-/// What is told of a payload in which 0 stands for what is no number.
-pub fn remark_zeros(id: i64, payload: &Payload) {
+/// What is told of a payload in which 0 stands for what is not a number.
+pub(crate) fn remark_zeros(id: i64, payload: &Payload) {
     for (field, tests) in &payload.zeros {
         let field = field.name();
         note(&format!(
-            "run {id}: {field} is no number in {tests} tests; the site does not read it, it is sent as 0"
+            "run {id}: {field} is not a number in {tests} tests; the site does not read it, so 0 is sent"
         ));
     }
 }

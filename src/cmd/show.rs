@@ -44,8 +44,9 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
 pub(crate) fn partial_remark(id: i64, run: &Run) -> Option<String> {
     run.is_partial().then(|| {
         format!(
-            "run {id} is partial, it has {} of the 9 tests: its score is not comparable",
-            run.baseline_tests()
+            "run {id} is partial, it has {} of the {} tests: its score is not comparable",
+            run.present_tests(),
+            run.suite().expected().len()
         )
     })
 }

@@ -301,7 +301,8 @@ pub(crate) fn describe(run: &Run) -> String {
         ""
     };
     let partial = if run.is_partial() {
-        format!(", partial: {} of 9 tests", run.baseline_tests())
+        let expected = run.suite().expected().len();
+        format!(", partial: {} of {expected} tests", run.present_tests())
     } else {
         String::new()
     };

@@ -5,11 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::{Submission, SubmissionState};
-use crate::submit::Site;
+use crate::submit::{LONGEST_ATTEMPT, Site};
 use base::Error;
 
 /// The submission of a run in a line.
-pub fn remark(id: i64, submission: &Submission) -> String {
+pub(crate) fn remark(id: i64, submission: &Submission) -> String {
     let at = super::rfc3339(&submission.changed_at);
     let site = Site::stored(submission.site.as_deref());
     let reason = submission.reason.as_ref();
@@ -36,13 +36,19 @@ pub fn remark(id: i64, submission: &Submission) -> String {
     }
 }
 
+/// The error of a run that another process has removed.
+pub(crate) fn removed(id: i64) -> Error {
+    let what = format_args!("run {id} was not submitted");
+    Error::new(what, "it is not in the store any more")
+}
+
 /// The error of a run that may be on the site.
-pub fn open(id: i64, submission: &Submission) -> Error {
+pub(crate) fn maybe_submitted(id: i64, submission: &Submission) -> Error {
     Error::plain(remark(id, submission)).hint(look_first(id, submission))
 }
 
 /// What to do about a run that may be on the site.
-pub fn look_first(id: i64, submission: &Submission) -> String {
+pub(crate) fn look_first(id: i64, submission: &Submission) -> String {
     let site = Site::stored(submission.site.as_deref());
     let url = url_option(&site);
     format!(
@@ -52,18 +58,20 @@ pub fn look_first(id: i64, submission: &Submission) -> String {
 }
 
 /// The error of a run whose attempt may not have ended; `None` if it has, for no attempt takes
-/// longer than `total`.
-pub fn in_flight(id: i64, submission: &Submission, total: Duration) -> Option<Error> {
+/// longer than [`LONGEST_ATTEMPT`].
+pub(crate) fn in_flight(id: i64, submission: &Submission) -> Option<Error> {
     if submission.state != SubmissionState::Unknown || submission.reason.is_some() {
         return None;
     }
     let at = super::rfc3339(&submission.changed_at);
     let began: Timestamp = at.parse().ok()?;
     // The store keeps whole seconds.
-    let ended = began.checked_add(total + Duration::from_secs(1)).ok()?;
+    let ended = began
+        .checked_add(LONGEST_ATTEMPT + Duration::from_secs(1))
+        .ok()?;
     let now = Timestamp::now();
     // A time that is yet to come was noted by a clock that went wrong, and tells nothing.
-    if now >= ended || now.duration_until(began) > total.try_into().ok()? {
+    if now >= ended || now.duration_until(began) > LONGEST_ATTEMPT.try_into().ok()? {
         return None;
     }
     let url = url_option(&Site::stored(submission.site.as_deref()));
@@ -75,7 +83,7 @@ pub fn in_flight(id: i64, submission: &Submission, total: Duration) -> Option<Er
 }
 
 /// What sends the runs that wait for the site.
-pub fn queued(runs: usize, site: &Site) -> String {
+pub(crate) fn queued(runs: usize, site: &Site) -> String {
     let url = url_option(site);
     let (it, sends) = match runs {
         1 => ("it stays queued", "sends it"),
@@ -86,7 +94,7 @@ pub fn queued(runs: usize, site: &Site) -> String {
 
 /// The option that names the site, with a space before it; nothing where that site is meant
 /// without it.
-pub fn url_option(site: &Site) -> String {
+pub(crate) fn url_option(site: &Site) -> String {
     if site.is_public() && variable("LOCALSCORE_URL").is_none() {
         String::new()
     } else {
@@ -95,7 +103,7 @@ pub fn url_option(site: &Site) -> String {
 }
 
 /// A variable of the environment, unless it is empty.
-pub fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
     Some(value.to_string_lossy().into_owned())
 }

@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use super::Context;
-use super::sending::{Orders, Sending, last_violation, remark_zeros, send};
+use super::sending::{Orders, Sending, refusal, remark_zeros, send};
 use crate::store::{Store, runs, select, submissions};
 use crate::submit::{Payload, Site, violations};
 use base::{ExitStatus, Result};
@@ -38,7 +38,7 @@ pub struct Args {
     sending: Sending,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_readonly(&context.location)?;
     let ids = if args.pending {
         waiting(&args.sending.site()?, &store)?
@@ -102,18 +102,13 @@ fn print_payloads(ids: &[i64], store: &Store, out: &mut Stdout) -> Result<()> {
         let before = if index > 0 { "\n" } else { "" };
         write!(out, "{before}{}", payload.text())?;
         remark_zeros(id, &payload);
-        let found = violations(&payload.json);
         let what = format!("run {id} would not be sent");
-        if let Some((last, others)) = found.split_last() {
-            for violation in others {
-                note(&format!("{what}: {violation}"));
-            }
-            let last = last_violation(&what, last, run.source);
-            Stderr::error(&last);
+        if let Some(error) = refusal(&what, &violations(&payload.json), run.source) {
+            Stderr::error(&error);
         }
     }
     if out.is_terminal() && !ids.is_empty() {
-        out.write_all(b"\n")?;
+        writeln!(out)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::grouping::Grouping;
 use super::lexer::quoted;
 use super::number::{self, write_fixed};
 use super::{Document, Flaw, FlawKind};
-use crate::model::{Draft, Field, Kind, Run, Source, Test, Value};
+use crate::model::{Draft, Field, Kind, NewValue, Run, Source, Test, Value};
 
 /// Whether a line names the columns of results: it must have both token counts, and a speed, which
 /// llama-bench calls otherwise.
@@ -297,38 +297,23 @@ fn with_point(number: &mut [u8]) {
 }
 
 fn set(draft: &mut Draft, field: Field, value: Vec<u8>) -> Result<(), Flaw> {
-    if field.kind() == Kind::Text {
+    let kind = field.kind();
+    let value = if kind == Kind::Text {
         // Only a model's strings may be empty; a test without a name has none.
         let missing = field == Field::Name && value.is_empty();
-        draft.set_text(field, (!missing).then(|| value.into()));
-        return Ok(());
-    }
-    let text = value.trim_ascii();
-    if text.is_empty() {
-        return Ok(());
-    }
-    let wrong = |wanted: &str| {
-        Flaw::new(
-            0,
-            format!("\"{}\" is {}, not {wanted}", field.name(), quoted(text)),
-        )
-    };
-    if field.kind() == Kind::Number {
-        draft.set_number(
-            field,
-            Some(number::parse(text).ok_or_else(|| wrong("a number"))?),
-        );
-        return Ok(());
-    }
-    let integer = number::parse_integer(text).ok_or_else(|| wrong("an integer"))?;
-    if draft.set_integer(field, Some(integer)) {
-        Ok(())
+        (!missing).then(|| NewValue::Text(value.into()))
     } else {
-        Err(Flaw::new(
-            0,
-            format!("\"{}\" is out of range: {integer}", field.name()),
-        ))
-    }
+        let text = value.trim_ascii();
+        let wrong = || {
+            let (name, wanted) = (field.name(), number::wanted(kind));
+            Flaw::new(0, format!("\"{name}\" is {}, not {wanted}", quoted(text)))
+        };
+        if text.is_empty() {
+            return Ok(());
+        }
+        Some(number::parse_as(kind, text).ok_or_else(wrong)?)
+    };
+    number::put(draft, field, value).map_err(|why| Flaw::new(0, why))
 }
 
 /// The number of values, if no delimiter is quoted; else there are fewer.

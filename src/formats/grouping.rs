@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Flaw;
-use crate::model::{BASELINE_TESTS, Run, Source, Test, Text};
+use crate::model::{LocalScore, Run, Source, Suite, Test, Text};
 
 /// Longer runs are refused.
 pub const MAX_TESTS: usize = 4096;
@@ -13,15 +13,15 @@ const MAX_BYTES: usize = 16 << 20;
 
 /// Puts the tests of a csv, or of a json that lists nothing but tests, together to runs.
 ///
-/// A run ends where its tests begin again, that is with its first test or, after all nine, with any
+/// A run ends where its tests begin again, that is with its first test or, after all that its suite expects, with any
 /// that it has; and where the model changes.
 #[derive(Debug, Default)]
 pub struct Grouping {
     run: Run,
     /// The bytes that its tests took in the text.
     bytes: usize,
-    /// The tests of the run by their place in the baseline, a bit each, and by name.
-    baseline: u16,
+    /// The tests of the run by their place in the suite, a bit each, and by name.
+    expected: u16,
     seen: HashSet<(i64, i64, Text)>,
     /// The first test of all: what every run is expected to begin with.
     lead: Option<(i64, i64, Text)>,
@@ -46,7 +46,7 @@ impl Grouping {
     /// Takes the next test, which had so many bytes; returns the run before it if this one begins
     /// another.
     ///
-    /// A bad test makes its whole run bad: the rest of that run is passed over. After all nine tests
+    /// A bad test makes its whole run bad: the rest of that run is passed over. After all expected tests
     /// it belongs to the next one.
     pub fn push(
         &mut self,
@@ -82,7 +82,7 @@ impl Grouping {
         let done = if begins_a_run { self.end() } else { None };
         let key = key(&test);
         self.lead.get_or_insert_with(|| key.clone());
-        self.baseline |= place(&test).map_or(0, |place| 1 << place);
+        self.expected |= LocalScore.place(&test).map_or(0, |place| 1 << place);
         if self.poisoned {
             self.run.tests.truncate(1);
         }
@@ -99,7 +99,7 @@ impl Grouping {
         let run = std::mem::take(&mut self.run);
         let good = !std::mem::take(&mut self.poisoned) && !run.tests.is_empty();
         self.bytes = 0;
-        self.baseline = 0;
+        self.expected = 0;
         self.seen.clear();
         self.found_any = true;
         good.then_some(Run {
@@ -109,7 +109,7 @@ impl Grouping {
     }
 
     fn is_complete(&self) -> bool {
-        self.baseline.count_ones() as usize == BASELINE_TESTS.len()
+        self.expected.count_ones() as usize == LocalScore.expected().len()
     }
 
     fn begins_a_run(&self, test: &Test) -> bool {
@@ -122,8 +122,10 @@ impl Grouping {
         }
         if self.poisoned {
             // Its first test may be the bad one, so more is taken for a sign.
-            let highest = u16::BITS - self.baseline.leading_zeros();
-            let starts_over = place(test).is_some_and(|place| place < highest as usize);
+            let highest = u16::BITS - self.expected.leading_zeros();
+            let starts_over = LocalScore
+                .place(test)
+                .is_some_and(|place| place < highest as usize);
             return starts_over || self.lead.as_ref() == Some(&key) || self.seen.contains(&key);
         }
         (first.n_prompt, first.n_gen, &first.name) == (key.0, key.1, &key.2)
@@ -133,14 +135,6 @@ impl Grouping {
 
 fn key(test: &Test) -> (i64, i64, Text) {
     (test.n_prompt, test.n_gen, test.name.clone())
-}
-
-/// The place of the test in the baseline.
-fn place(test: &Test) -> Option<usize> {
-    let tokens = (test.n_prompt, test.n_gen);
-    BASELINE_TESTS
-        .iter()
-        .position(|&baseline| baseline == tokens)
 }
 
 /// What all tests of a run have in common, by the rule of the site.

@@ -9,9 +9,7 @@ use std::io::{self, Write};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::model::{
-    AcceleratorInfo, Field, Run, RuntimeInfo, Source, SystemInfo, Test, Text, Value,
-};
+use crate::model::{Environment, Field, HeaderField, Run, Test, Value};
 
 /// What the store knows of a run besides what was measured.
 #[derive(Debug, Clone)]
@@ -43,80 +41,57 @@ impl Serialize for Line<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &self.label.id)?;
         map.serialize_entry("tags", self.label.tags)?;
-        map.serialize_entry("score", &finite(self.run.summary().performance_score))?;
+        let score = self.run.suite().score(&self.run.tests);
+        map.serialize_entry("score", &score.and_then(finite))?;
         map.serialize_entry("partial", &self.run.is_partial())?;
-        let rounded = self.run.source == Source::Console;
-        map.serialize_entry("rounded", &rounded)?;
+        map.serialize_entry("rounded", &self.run.source.is_rounded())?;
         map.serialize_entry("link", &self.label.link)?;
         map.serialize_entry("added_at", &self.label.added_at)?;
-        map.serialize_entry("runtime_info", &Info::Runtime(&environment.runtime))?;
-        map.serialize_entry("system_info", &Info::System(&environment.system))?;
-        map.serialize_entry(
-            "accelerator_info",
-            &Info::Accelerator(&environment.accelerator),
-        )?;
-        let results: Vec<TestLine<'_>> = self.run.tests.iter().map(TestLine).collect();
+        for (name, fields) in HeaderField::OBJECTS {
+            map.serialize_entry(name, &Header(environment, fields))?;
+        }
+        let results: Vec<TestMembers<'_>> = self.run.tests.iter().map(TestMembers).collect();
         map.serialize_entry("results", &results)?;
         map.end()
     }
 }
 
-enum Info<'a> {
-    Runtime(&'a RuntimeInfo),
-    System(&'a SystemInfo),
-    Accelerator(&'a AcceleratorInfo),
-}
+/// An object of the header, of these fields.
+struct Header<'a>(&'a Environment, &'a [HeaderField]);
 
-impl Serialize for Info<'_> {
+impl Serialize for Header<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        match self {
-            Self::Runtime(info) => {
-                map.serialize_entry("name", &text(info.name.as_ref()))?;
-                map.serialize_entry("version", &text(info.version.as_ref()))?;
-                map.serialize_entry("commit", &text(info.commit.as_ref()))?;
-            }
-            Self::System(info) => {
-                map.serialize_entry("cpu_name", &text(info.cpu_name.as_ref()))?;
-                map.serialize_entry("cpu_arch", &text(info.cpu_arch.as_ref()))?;
-                map.serialize_entry("ram_gb", &info.ram_gb.and_then(finite))?;
-                map.serialize_entry("kernel_type", &text(info.kernel_type.as_ref()))?;
-                map.serialize_entry("kernel_release", &text(info.kernel_release.as_ref()))?;
-                map.serialize_entry("version", &text(info.version.as_ref()))?;
-            }
-            Self::Accelerator(info) => {
-                map.serialize_entry("name", &text(info.name.as_ref()))?;
-                map.serialize_entry("manufacturer", &text(info.manufacturer.as_ref()))?;
-                map.serialize_entry("memory_gb", &info.memory_gb.and_then(finite))?;
-                map.serialize_entry("type", &text(info.kind.as_ref()))?;
-            }
-        }
-        map.end()
+        let members = self.1.iter();
+        serializer.collect_map(members.map(|field| (field.name(), Clean(field.get(self.0)))))
     }
 }
 
-struct TestLine<'a>(&'a Test);
+struct TestMembers<'a>(&'a Test);
 
-impl Serialize for TestLine<'_> {
+impl Serialize for TestMembers<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for field in Field::ALL {
-            let key = field.name();
-            match field.get(self.0) {
-                Value::Missing => map.serialize_entry(key, &())?,
-                Value::Text(value) => map.serialize_entry(key, &value.to_utf8())?,
-                Value::Integer(value) => map.serialize_entry(key, &value)?,
-                Value::Unsigned(value) => map.serialize_entry(key, &value)?,
-                Value::Number(value) => map.serialize_entry(key, &finite(value))?,
-            }
+            map.serialize_entry(field.name(), &Clean(field.get(self.0)))?;
         }
         map.serialize_entry("samples_ns", &self.0.samples_ns)?;
         map.end()
     }
 }
 
-fn text(value: Option<&Text>) -> Option<std::borrow::Cow<'_, str>> {
-    value.map(Text::to_utf8)
+/// A value as any reader of JSON takes it.
+struct Clean<'a>(Value<'a>);
+
+impl Serialize for Clean<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Missing => serializer.serialize_none(),
+            Value::Text(text) => serializer.serialize_str(&text.to_utf8()),
+            Value::Integer(value) => serializer.serialize_i64(value),
+            Value::Unsigned(value) => serializer.serialize_u64(value),
+            Value::Number(value) => finite(value).serialize(serializer),
+        }
+    }
 }
 
 fn finite(value: f64) -> Option<f64> {

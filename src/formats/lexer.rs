@@ -254,41 +254,29 @@ impl<'a> Lexer<'a> {
         u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
     }
 
-    /// The text of a number.
-    fn number_text(&mut self) -> &'a [u8] {
-        self.skip_space();
-        let rest = self.rest();
-        let length = rest
-            .iter()
-            .position(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'-' | b'.' | b'(' | b')'))
-            .unwrap_or(rest.len());
-        self.pos += length;
-        &rest[..length]
-    }
-
     /// Reads a number that may be nan or inf.
     pub fn number(&mut self) -> Result<f64, Flaw> {
-        self.skip_space();
-        let at = self.pos;
-        let text = self.number_text();
-        // A number at the very end may be the beginning of a longer one.
-        if self.pos >= self.text.len() {
-            return Err(self.flaw(""));
-        }
-        number::parse(text)
-            .ok_or_else(|| Flaw::new(at, format!("{} is not a number", quoted(text))))
+        self.parsed(number::parse, "a number")
     }
 
     /// Reads an integer.
     pub fn integer(&mut self) -> Result<i128, Flaw> {
+        self.parsed(number::parse_integer, "an integer")
+    }
+
+    fn parsed<T>(&mut self, parse: fn(&[u8]) -> Option<T>, wanted: &str) -> Result<T, Flaw> {
         self.skip_space();
         let at = self.pos;
-        let text = self.number_text();
+        let rest = self.rest();
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.()".contains(byte);
+        let length = rest.iter().take_while(|byte| is_part(byte)).count();
+        self.pos += length;
+        // A number at the very end may be the beginning of a longer one.
         if self.pos >= self.text.len() {
             return Err(self.flaw(""));
         }
-        number::parse_integer(text)
-            .ok_or_else(|| Flaw::new(at, format!("{} is not an integer", quoted(text))))
+        let text = &rest[..length];
+        parse(text).ok_or_else(|| Flaw::new(at, format!("{} is not {wanted}", quoted(text))))
     }
 
     /// Reads `null`.

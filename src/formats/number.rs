@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use crate::model::{Draft, Field, Kind, NewValue};
+
 /// Writes a number as `%.{decimals}f` of C does, `nan`, `-nan` and `inf` included.
 pub fn write_fixed(out: &mut dyn Write, value: f64, decimals: usize) -> io::Result<()> {
     let sign = if value.is_sign_negative() { "-" } else { "" };
@@ -54,6 +56,37 @@ pub fn parse_integer(text: &[u8]) -> Option<i128> {
     // Beyond 2^53 a decimal no longer tells which integer was meant.
     #[allow(clippy::cast_possible_truncation, reason = "whole and in range")]
     (value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0).then_some(value as i128)
+}
+
+/// Reads the number of a field of this kind, which is not a text.
+#[must_use]
+pub fn parse_as(kind: Kind, text: &[u8]) -> Option<NewValue> {
+    match kind {
+        Kind::Number => parse(text).map(NewValue::Number),
+        _ => parse_integer(text).map(NewValue::Integer),
+    }
+}
+
+/// What a value of this kind is called in a message.
+#[must_use]
+pub fn wanted(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "a string",
+        Kind::Number => "a number",
+        Kind::Integer | Kind::Unsigned => "an integer",
+    }
+}
+
+/// Puts a value of its kind into a field; an error if it is out of range.
+pub fn put(draft: &mut Draft, field: Field, value: Option<NewValue>) -> Result<(), String> {
+    let integer = match value {
+        Some(NewValue::Integer(integer)) => integer,
+        _ => 0,
+    };
+    if draft.set(field, value) {
+        return Ok(());
+    }
+    Err(format!("\"{}\" is out of range: {integer}", field.name()))
 }
 
 #[cfg(test)]

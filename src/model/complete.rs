@@ -1,19 +1,38 @@
 //! One run from two captures: what one lacks, the other may know.
 
-use super::{
-    AcceleratorInfo, Environment, Field, Kind, Model, Run, RuntimeInfo, Source, SystemInfo, Test,
-    Text, Value,
-};
+use super::{Environment, Field, HeaderField, Kind, Run, Source, Test, Value};
 
 impl Run {
+    /// How much of the run this capture tells: a greater value is a better capture.
+    fn completeness(&self) -> (u8, bool) {
+        let detail = match self.source {
+            Source::Console => 0,
+            Source::Site => 1,
+            Source::Csv => 2,
+            Source::Json => 3,
+        };
+        (detail, !self.has_two_decimals_only())
+    }
+
+    /// Whether the capture did not tell all that a csv of LocalScore does, or only rounded: then
+    /// another capture of the same run may know better.
+    #[must_use]
+    pub fn is_poor(&self) -> bool {
+        let missing = |test: &Test| {
+            Field::IDENTITY
+                .iter()
+                .any(|field| field.get(test) == Value::Missing)
+        };
+        matches!(self.source, Source::Console | Source::Site) || self.tests.iter().any(missing)
+    }
+
     /// The run with what another capture of the same run knows besides; `None` if that is nothing.
     ///
-    /// The better source counts; from the other one only what is missing is taken over, and
+    /// The more complete capture counts; from the other one only what is missing is taken over, and
     /// strings of which the C tool lost bytes.
     #[must_use]
     pub fn completed_by(&self, other: &Self) -> Option<Self> {
-        let other_is_better = (other.source, !other.has_two_decimals_only())
-            > (self.source, !self.has_two_decimals_only());
+        let other_is_better = other.completeness() > self.completeness();
         let (better, poorer) = if other_is_better {
             (other, self)
         } else {
@@ -31,19 +50,16 @@ impl Run {
     /// made up. A csv does not tell it; what is known of it there, somebody said.
     #[must_use]
     pub fn is_of_another_machine(&self, other: &Self) -> bool {
-        let differ = |a: &Option<Text>, b: &Option<Text>| a.is_some() && b.is_some() && a != b;
-        let (mine, others) = (&self.environment, &other.environment);
         self.source != Source::Csv
             && other.source != Source::Csv
-            && (differ(&mine.accelerator.name, &others.accelerator.name)
-                || differ(&mine.system.cpu_name, &others.system.cpu_name))
+            && !self.environment.is_same_machine(&other.environment)
     }
 
     /// Whether two captures of which one is poor can be of the same run: whatever both tell is the
     /// same, or the same once it is rounded as in the table of the console.
     #[must_use]
     pub fn may_be(&self, other: &Self) -> bool {
-        let rounded = self.source == Source::Console || other.source == Source::Console;
+        let rounded = self.source.is_rounded() || other.source.is_rounded();
         let same = |a: Value<'_>, b: Value<'_>| match (a, b) {
             (Value::Missing, _) | (_, Value::Missing) => true,
             (Value::Text(a), Value::Text(b)) => a.is_alike(b),
@@ -63,9 +79,7 @@ impl Run {
                     .all(|field| same(field.get(a), field.get(b)))
             })
     }
-}
 
-impl Run {
     /// Whether every number has two decimals at the most, as other clients round.
     fn has_two_decimals_only(&self) -> bool {
         let numbers = Field::ALL
@@ -95,95 +109,29 @@ fn is_rounded_alike(a: f64, b: f64) -> bool {
 impl Environment {
     /// Takes over what is missing here; tells whether that was anything.
     pub fn complete(&mut self, other: &Self) -> bool {
-        let Self {
-            runtime,
-            system,
-            accelerator,
-        } = self;
-        runtime.complete(&other.runtime)
-            | system.complete(&other.system)
-            | accelerator.complete(&other.accelerator)
-    }
-}
-
-impl RuntimeInfo {
-    fn complete(&mut self, other: &Self) -> bool {
-        fill(&mut self.name, &other.name)
-            | fill(&mut self.version, &other.version)
-            | fill(&mut self.commit, &other.commit)
-    }
-}
-
-impl SystemInfo {
-    fn complete(&mut self, other: &Self) -> bool {
-        fill(&mut self.cpu_name, &other.cpu_name)
-            | fill(&mut self.cpu_arch, &other.cpu_arch)
-            | fill(&mut self.ram_gb, &other.ram_gb)
-            | fill(&mut self.kernel_type, &other.kernel_type)
-            | fill(&mut self.kernel_release, &other.kernel_release)
-            | fill(&mut self.version, &other.version)
-    }
-}
-
-impl AcceleratorInfo {
-    fn complete(&mut self, other: &Self) -> bool {
-        fill(&mut self.name, &other.name)
-            | fill(&mut self.manufacturer, &other.manufacturer)
-            | fill(&mut self.memory_gb, &other.memory_gb)
-            | fill(&mut self.kind, &other.kind)
-    }
-}
-
-impl Model {
-    /// Takes over what is missing here; tells whether that was anything.
-    pub fn complete(&mut self, other: &Self) -> bool {
-        fill_text(&mut self.build_commit, &other.build_commit)
-            | fill(&mut self.build_number, &other.build_number)
-            | fill_text(&mut self.model_name, &other.model_name)
-            | fill_text(&mut self.model_quant_str, &other.model_quant_str)
-            | fill_text(&mut self.model_params_str, &other.model_params_str)
-            | fill_text(&mut self.model_filename, &other.model_filename)
-            | fill_text(&mut self.model_type, &other.model_type)
-            | fill(&mut self.model_size, &other.model_size)
-            | fill(&mut self.model_n_params, &other.model_n_params)
-            | fill(&mut self.main_gpu, &other.main_gpu)
+        let mut more = false;
+        for field in HeaderField::ALL {
+            more |= field.complete(self, other);
+        }
+        more
     }
 }
 
 impl Test {
-    fn complete(&mut self, other: &Self) -> bool {
-        self.model.complete(&other.model)
-            | fill_text(&mut self.test_time, &other.test_time)
-            | fill(&mut self.avg_time_ms, &other.avg_time_ms)
-            | fill(&mut self.stddev_time_ms, &other.stddev_time_ms)
-            | fill(&mut self.prompt_tps, &other.prompt_tps)
-            | fill(&mut self.prompt_tps_watt, &other.prompt_tps_watt)
-            | fill(&mut self.prompt_tps_stddev, &other.prompt_tps_stddev)
-            | fill(&mut self.gen_tps, &other.gen_tps)
-            | fill(&mut self.gen_tps_watt, &other.gen_tps_watt)
-            | fill(&mut self.gen_tps_stddev, &other.gen_tps_stddev)
-            | fill(&mut self.power_watts, &other.power_watts)
-            | fill(&mut self.ttft_ms, &other.ttft_ms)
-            | fill(&mut self.samples_ns, &other.samples_ns)
-            | (self.samples_ns.is_none() && fill(&mut self.reps, &other.reps))
+    /// Takes over what is missing here; tells whether that was anything.
+    pub fn complete(&mut self, other: &Self) -> bool {
+        let mut more = false;
+        for field in Field::ALL {
+            more |= field.complete(self, other);
+        }
+        if self.samples_ns.is_none() && other.samples_ns.is_some() {
+            self.samples_ns.clone_from(&other.samples_ns);
+            return true;
+        }
+        if self.samples_ns.is_none() && self.reps.is_none() && other.reps.is_some() {
+            self.reps = other.reps;
+            return true;
+        }
+        more
     }
-}
-
-fn fill<T: Clone>(known: &mut Option<T>, other: &Option<T>) -> bool {
-    let better = known.is_none() && other.is_some();
-    if better {
-        known.clone_from(other);
-    }
-    better
-}
-
-fn fill_text(known: &mut Option<Text>, other: &Option<Text>) -> bool {
-    if let (Some(mine), Some(whole)) = (&known, other)
-        && mine.has_lost_bytes()
-        && !whole.has_lost_bytes()
-    {
-        known.clone_from(other);
-        return true;
-    }
-    fill(known, other)
 }

@@ -1,7 +1,7 @@
-//! The 24 fields of a test by name, in the C tool's order: the one list that every reader, every
-//! writer and the store go by.
+//! The fields of a test and of a document's header by name, in the C tool's order: the two lists
+//! that every reader, every writer and the store go by.
 
-use super::{Model, Test, Text};
+use super::{Environment, Test, Text};
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,73 +31,246 @@ pub enum Value<'a> {
     Number(f64),
 }
 
-macro_rules! fields {
-    ($($variant:ident $name:literal $kind:ident $get:expr;)*) => {
-        /// A field of a test.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[allow(missing_docs, reason = "each is documented where Test holds it")]
-        pub enum Field { $($variant),* }
+/// A value that was read, and is yet to be put into a field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NewValue {
+    /// A string.
+    Text(Text),
+    /// An integer of either kind.
+    Integer(i128),
+    /// A number.
+    Number(f64),
+}
 
-        impl Field {
+/// What a field may hold.
+trait Scalar: Clone + Sized {
+    fn value(&self) -> Value<'_>;
+    /// `None` if the value is of another kind or out of range.
+    fn of(value: NewValue) -> Option<Self>;
+}
+
+impl Scalar for Text {
+    fn value(&self) -> Value<'_> {
+        Value::Text(self)
+    }
+    fn of(value: NewValue) -> Option<Self> {
+        match value {
+            NewValue::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl Scalar for i64 {
+    fn value(&self) -> Value<'_> {
+        Value::Integer(*self)
+    }
+    fn of(value: NewValue) -> Option<Self> {
+        match value {
+            NewValue::Integer(integer) => integer.try_into().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// 2^64 - 1 in JavaScript's digits.
+const SPELLED_BY_JAVASCRIPT: i128 = 18_446_744_073_709_552_000;
+
+impl Scalar for u64 {
+    fn value(&self) -> Value<'_> {
+        Value::Unsigned(*self)
+    }
+    fn of(value: NewValue) -> Option<Self> {
+        match value {
+            // JavaScript, and so a payload, spells 2^64 - 1 as the double next to it.
+            NewValue::Integer(SPELLED_BY_JAVASCRIPT) => Some(Self::MAX),
+            NewValue::Integer(integer) => integer.try_into().ok(),
+            _ => None,
+        }
+    }
+}
+
+impl Scalar for f64 {
+    fn value(&self) -> Value<'_> {
+        Value::Number(*self)
+    }
+    fn of(value: NewValue) -> Option<Self> {
+        match value {
+            NewValue::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+}
+
+/// A field of a test or of a header: one that every test has, or an optional one.
+trait Slot {
+    fn get(&self) -> Value<'_>;
+    /// Puts a value here; false if it does not fit.
+    fn set(&mut self, value: Option<NewValue>) -> bool;
+    /// Takes over what is missing here; tells whether that was anything.
+    fn complete(&mut self, other: &Self) -> bool;
+}
+
+impl<T: Scalar> Slot for Option<T> {
+    fn get(&self) -> Value<'_> {
+        self.as_ref().map_or(Value::Missing, T::value)
+    }
+    fn set(&mut self, value: Option<NewValue>) -> bool {
+        let is_given = value.is_some();
+        let value = value.and_then(T::of);
+        let fits = value.is_some() == is_given;
+        if fits {
+            *self = value;
+        }
+        fits
+    }
+    fn complete(&mut self, other: &Self) -> bool {
+        let lost = |value: &Self| matches!(value.get(), Value::Text(text) if text.has_lost_bytes());
+        let is_better = other.is_some() && (self.is_none() || (lost(self) && !lost(other)));
+        if is_better {
+            self.clone_from(other);
+        }
+        is_better
+    }
+}
+
+impl<T: Scalar> Slot for T {
+    fn get(&self) -> Value<'_> {
+        self.value()
+    }
+    fn set(&mut self, value: Option<NewValue>) -> bool {
+        match value.map(T::of) {
+            Some(Some(value)) => *self = value,
+            Some(None) => return false,
+            None => {}
+        }
+        true
+    }
+    fn complete(&mut self, _: &Self) -> bool {
+        false
+    }
+}
+
+macro_rules! fields {
+    ($(#[$doc:meta])* $list:ident of $owner:ident { $($field:ident $name:literal $kind:ident $($path:ident).+;)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[allow(missing_docs, reason = "each is documented where it is held")]
+        pub enum $list { $($field),* }
+
+        impl $list {
             /// All fields, in the C tool's order.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
+            pub const ALL: &[Self] = &[$(Self::$field),*];
 
             /// The name in csv headers, json keys and SQL columns.
             #[must_use]
             pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name),* }
-            }
-
-            /// The field of that name.
-            #[must_use]
-            pub fn from_name(name: &[u8]) -> Option<Self> {
-                $(if name == $name.as_bytes() { return Some(Self::$variant); })*
-                None
+                match self { $(Self::$field => $name),* }
             }
 
             /// What the field holds.
             #[must_use]
             pub fn kind(self) -> Kind {
-                match self { $(Self::$variant => Kind::$kind),* }
+                match self { $(Self::$field => Kind::$kind),* }
             }
 
-            /// The value that a test has in this field.
+            /// The value of this field.
             #[must_use]
-            pub fn get(self, test: &Test) -> Value<'_> {
-                match self { $(Self::$variant => {
-                    let get: fn(&Test) -> Value<'_> = $get;
-                    get(test)
-                }),* }
+            pub fn get(self, owner: &$owner) -> Value<'_> {
+                match self { $(Self::$field => owner.$($path).+.get()),* }
+            }
+
+            /// Sets this field; false if the value does not fit.
+            pub fn set(self, owner: &mut $owner, value: Option<NewValue>) -> bool {
+                match self { $(Self::$field => owner.$($path).+.set(value)),* }
+            }
+
+            /// Takes over what is missing in this field, or a string of which the C tool lost bytes
+            /// only here; tells whether that was anything.
+            pub fn complete(self, owner: &mut $owner, other: &$owner) -> bool {
+                match self { $(Self::$field => owner.$($path).+.complete(&other.$($path).+)),* }
             }
         }
     };
 }
 
 fields! {
-    BuildCommit "build_commit" Text |t| text(&t.model.build_commit);
-    BuildNumber "build_number" Integer |t| integer(t.model.build_number);
-    ModelName "model_name" Text |t| text(&t.model.model_name);
-    ModelQuantStr "model_quant_str" Text |t| text(&t.model.model_quant_str);
-    ModelParamsStr "model_params_str" Text |t| text(&t.model.model_params_str);
-    ModelFilename "model_filename" Text |t| text(&t.model.model_filename);
-    ModelType "model_type" Text |t| text(&t.model.model_type);
-    ModelSize "model_size" Unsigned |t| unsigned(t.model.model_size);
-    ModelNParams "model_n_params" Unsigned |t| unsigned(t.model.model_n_params);
-    NPrompt "n_prompt" Integer |t| Value::Integer(t.n_prompt);
-    NGen "n_gen" Integer |t| Value::Integer(t.n_gen);
-    TestTime "test_time" Text |t| text(&t.test_time);
-    AvgTimeMs "avg_time_ms" Number |t| number(t.avg_time_ms);
-    StddevTimeMs "stddev_time_ms" Number |t| number(t.stddev_time_ms);
-    PromptTps "prompt_tps" Number |t| number(t.prompt_tps);
-    PromptTpsWatt "prompt_tps_watt" Number |t| number(t.prompt_tps_watt);
-    PromptTpsStddev "prompt_tps_stddev" Number |t| number(t.prompt_tps_stddev);
-    GenTps "gen_tps" Number |t| number(t.gen_tps);
-    GenTpsWatt "gen_tps_watt" Number |t| number(t.gen_tps_watt);
-    GenTpsStddev "gen_tps_stddev" Number |t| number(t.gen_tps_stddev);
-    Name "name" Text |t| Value::Text(&t.name);
-    PowerWatts "power_watts" Number |t| number(t.power_watts);
-    TtftMs "ttft_ms" Number |t| number(t.ttft_ms);
-    MainGpu "main_gpu" Integer |t| integer(t.model.main_gpu);
+    /// A field of a test.
+    Field of Test {
+        BuildCommit "build_commit" Text model.build_commit;
+        BuildNumber "build_number" Integer model.build_number;
+        ModelName "model_name" Text model.model_name;
+        ModelQuantStr "model_quant_str" Text model.model_quant_str;
+        ModelParamsStr "model_params_str" Text model.model_params_str;
+        ModelFilename "model_filename" Text model.model_filename;
+        ModelType "model_type" Text model.model_type;
+        ModelSize "model_size" Unsigned model.model_size;
+        ModelNParams "model_n_params" Unsigned model.model_n_params;
+        NPrompt "n_prompt" Integer n_prompt;
+        NGen "n_gen" Integer n_gen;
+        TestTime "test_time" Text test_time;
+        AvgTimeMs "avg_time_ms" Number avg_time_ms;
+        StddevTimeMs "stddev_time_ms" Number stddev_time_ms;
+        PromptTps "prompt_tps" Number prompt_tps;
+        PromptTpsWatt "prompt_tps_watt" Number prompt_tps_watt;
+        PromptTpsStddev "prompt_tps_stddev" Number prompt_tps_stddev;
+        GenTps "gen_tps" Number gen_tps;
+        GenTpsWatt "gen_tps_watt" Number gen_tps_watt;
+        GenTpsStddev "gen_tps_stddev" Number gen_tps_stddev;
+        Name "name" Text name;
+        PowerWatts "power_watts" Number power_watts;
+        TtftMs "ttft_ms" Number ttft_ms;
+        MainGpu "main_gpu" Integer model.main_gpu;
+    }
+}
+
+fields! {
+    /// A field of a document's header.
+    HeaderField of Environment {
+        RuntimeName "name" Text runtime.name;
+        RuntimeVersion "version" Text runtime.version;
+        RuntimeCommit "commit" Text runtime.commit;
+        CpuName "cpu_name" Text system.cpu_name;
+        CpuArch "cpu_arch" Text system.cpu_arch;
+        RamGb "ram_gb" Number system.ram_gb;
+        KernelType "kernel_type" Text system.kernel_type;
+        KernelRelease "kernel_release" Text system.kernel_release;
+        SystemVersion "version" Text system.version;
+        AcceleratorName "name" Text accelerator.name;
+        Manufacturer "manufacturer" Text accelerator.manufacturer;
+        MemoryGb "memory_gb" Number accelerator.memory_gb;
+        AcceleratorType "type" Text accelerator.kind;
+    }
+}
+
+impl HeaderField {
+    /// The objects of the header, and what is in each.
+    pub const OBJECTS: [(&str, &[Self]); 3] = [
+        (
+            "runtime_info",
+            &[Self::RuntimeName, Self::RuntimeVersion, Self::RuntimeCommit],
+        ),
+        (
+            "system_info",
+            &[
+                Self::CpuName,
+                Self::CpuArch,
+                Self::RamGb,
+                Self::KernelType,
+                Self::KernelRelease,
+                Self::SystemVersion,
+            ],
+        ),
+        (
+            "accelerator_info",
+            &[
+                Self::AcceleratorName,
+                Self::Manufacturer,
+                Self::MemoryGb,
+                Self::AcceleratorType,
+            ],
+        ),
+    ];
 }
 
 impl Field {
@@ -130,9 +303,10 @@ impl Field {
         Self::TtftMs,
         Self::MainGpu,
     ];
-}
 
-impl Field {
+    /// The fields that every test must have.
+    const REQUIRED: [Self; 3] = [Self::Name, Self::NPrompt, Self::NGen];
+
     /// The fields of these names, which stand between commas.
     #[must_use]
     pub fn named(names: &str) -> Vec<Self> {
@@ -141,121 +315,44 @@ impl Field {
             .filter_map(|name| Self::from_name(name.as_bytes()))
             .collect()
     }
-}
 
-fn text(value: &Option<Text>) -> Value<'_> {
-    value.as_ref().map_or(Value::Missing, Value::Text)
+    /// The field of that name.
+    #[must_use]
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|field| field.name().as_bytes() == name)
+    }
 }
-
-fn integer<'a>(value: Option<i64>) -> Value<'a> {
-    value.map_or(Value::Missing, Value::Integer)
-}
-
-fn unsigned<'a>(value: Option<u64>) -> Value<'a> {
-    value.map_or(Value::Missing, Value::Unsigned)
-}
-
-fn number<'a>(value: Option<f64>) -> Value<'a> {
-    value.map_or(Value::Missing, Value::Number)
-}
-
-/// 2^64 - 1 in JavaScript's digits.
-const SPELLED_BY_JAVASCRIPT: i128 = 18_446_744_073_709_552_000;
 
 /// A test that is being read: field by field, in any order.
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
-    texts: [Option<Text>; Field::ALL.len()],
-    integers: [Option<i128>; Field::ALL.len()],
-    numbers: [Option<f64>; Field::ALL.len()],
-    samples_ns: Option<Vec<u64>>,
+    test: Test,
+    /// Which of the fields that every test must have are there.
+    given: [bool; Field::REQUIRED.len()],
 }
 
 impl Draft {
-    /// Sets a field of kind [`Kind::Text`].
-    pub fn set_text(&mut self, field: Field, value: Option<Text>) {
-        debug_assert_eq!(field.kind(), Kind::Text);
-        self.texts[field as usize] = value;
-    }
-
-    /// Sets a field of kind [`Kind::Integer`] or [`Kind::Unsigned`]; false if it does not fit.
-    pub fn set_integer(&mut self, field: Field, value: Option<i128>) -> bool {
-        debug_assert!(matches!(field.kind(), Kind::Integer | Kind::Unsigned));
-        // JavaScript, and so a payload, spells 2^64 - 1 as the double next to it.
-        let value = value.map(|value| {
-            if value == SPELLED_BY_JAVASCRIPT {
-                u64::MAX.into()
-            } else {
-                value
-            }
-        });
-        let fits = value.is_none_or(|value| match field.kind() {
-            Kind::Integer => i64::try_from(value).is_ok(),
-            _ => u64::try_from(value).is_ok(),
-        });
-        if fits {
-            self.integers[field as usize] = value;
+    /// Sets a field; false if the value does not fit.
+    pub fn set(&mut self, field: Field, value: Option<NewValue>) -> bool {
+        if let Some(place) = Field::REQUIRED.iter().position(|&known| known == field) {
+            self.given[place] = value.is_some();
         }
-        fits
-    }
-
-    /// Sets a field of kind [`Kind::Number`].
-    pub fn set_number(&mut self, field: Field, value: Option<f64>) {
-        debug_assert_eq!(field.kind(), Kind::Number);
-        self.numbers[field as usize] = value;
+        field.set(&mut self.test, value)
     }
 
     /// Sets the samples, which are no field.
     pub fn set_samples_ns(&mut self, samples: Option<Vec<u64>>) {
-        self.samples_ns = samples;
+        self.test.samples_ns = samples;
     }
 
     /// The test, or the first field that every test must have and this one has not: its name, its
     /// token counts, and the speed of each phase that it has.
     pub fn build(self) -> Result<Test, Field> {
-        let Self {
-            mut texts,
-            integers,
-            numbers,
-            samples_ns,
-        } = self;
-        let mut text = |field: Field| texts[field as usize].take();
-        let integer =
-            |field: Field| integers[field as usize].and_then(|value| i64::try_from(value).ok());
-        let unsigned =
-            |field: Field| integers[field as usize].and_then(|value| u64::try_from(value).ok());
-        let number = |field: Field| numbers[field as usize];
-
-        let test = Test {
-            name: text(Field::Name).ok_or(Field::Name)?,
-            n_prompt: integer(Field::NPrompt).ok_or(Field::NPrompt)?,
-            n_gen: integer(Field::NGen).ok_or(Field::NGen)?,
-            test_time: text(Field::TestTime),
-            avg_time_ms: number(Field::AvgTimeMs),
-            stddev_time_ms: number(Field::StddevTimeMs),
-            prompt_tps: number(Field::PromptTps),
-            prompt_tps_watt: number(Field::PromptTpsWatt),
-            prompt_tps_stddev: number(Field::PromptTpsStddev),
-            gen_tps: number(Field::GenTps),
-            gen_tps_watt: number(Field::GenTpsWatt),
-            gen_tps_stddev: number(Field::GenTpsStddev),
-            power_watts: number(Field::PowerWatts),
-            ttft_ms: number(Field::TtftMs),
-            samples_ns,
-            reps: None,
-            model: Model {
-                build_commit: text(Field::BuildCommit),
-                build_number: integer(Field::BuildNumber),
-                model_name: text(Field::ModelName),
-                model_quant_str: text(Field::ModelQuantStr),
-                model_params_str: text(Field::ModelParamsStr),
-                model_filename: text(Field::ModelFilename),
-                model_type: text(Field::ModelType),
-                model_size: unsigned(Field::ModelSize),
-                model_n_params: unsigned(Field::ModelNParams),
-                main_gpu: integer(Field::MainGpu),
-            },
-        };
+        if let Some(place) = self.given.iter().position(|given| !given) {
+            return Err(Field::REQUIRED[place]);
+        }
+        let test = self.test;
         if test.prompt_tps.is_none() && test.n_prompt != 0 {
             return Err(Field::PromptTps);
         }

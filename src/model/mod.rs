@@ -7,33 +7,25 @@ mod chat;
 mod complete;
 mod difference;
 mod field;
+mod localscore;
+mod machine;
 mod needle;
+mod site;
 mod submission;
+mod suite;
 mod summary;
 mod text;
 
 pub use chat::{Chat, ChatActivity, Hit, Message, NewMessage, Role, Sampling};
 pub use difference::{Difference, differences};
-pub use field::{Draft, Field, Kind, Value};
+pub use field::{Draft, Field, HeaderField, Kind, NewValue, Value};
+pub use localscore::LocalScore;
 pub use needle::Needle;
+pub(crate) use site::Site;
 pub use submission::{Submission, SubmissionState};
+pub use suite::{Mismatch, Suite};
 pub use summary::Summary;
 pub use text::{Piece, Text};
-
-/// The tests that LocalScore runs, in its order, as `(n_prompt, n_gen)`.
-///
-/// A run that lacks one of them is partial: its score is not comparable with others.
-pub const BASELINE_TESTS: [(i64, i64); 9] = [
-    (1024, 16),
-    (4096, 256),
-    (2048, 256),
-    (2048, 768),
-    (1024, 1024),
-    (1280, 3072),
-    (384, 1152),
-    (64, 1024),
-    (16, 1536),
-];
 
 /// One benchmark of one model on one machine.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -46,8 +38,8 @@ pub struct Run {
     pub source: Source,
 }
 
-/// The kind of capture that a run came from, which tells what it can know: the poorest first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// The kind of capture that a run came from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Source {
     /// A table of the console: rounded values, little of the model.
     Console,
@@ -75,13 +67,14 @@ impl Source {
     /// The source of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "console" => Some(Self::Console),
-            "site" => Some(Self::Site),
-            "csv" => Some(Self::Csv),
-            "json" => Some(Self::Json),
-            _ => None,
-        }
+        let all = [Self::Console, Self::Site, Self::Csv, Self::Json];
+        all.into_iter().find(|source| source.name() == name)
+    }
+
+    /// Whether such a capture rounds what was measured.
+    #[must_use]
+    pub fn is_rounded(self) -> bool {
+        self == Self::Console
     }
 }
 
@@ -235,36 +228,22 @@ impl Run {
         self.tests.first().map(|test| &test.model)
     }
 
-    /// How many of the nine baseline tests there are.
+    /// The suite that its tests belong to.
     #[must_use]
-    pub fn baseline_tests(&self) -> usize {
-        let is_there = |tokens| {
-            self.tests
-                .iter()
-                .any(|test| (test.n_prompt, test.n_gen) == tokens)
-        };
-        BASELINE_TESTS
-            .iter()
-            .filter(|&&tokens| is_there(tokens))
-            .count()
+    pub fn suite(&self) -> &'static dyn Suite {
+        &LocalScore
     }
 
-    /// Whether one of the nine baseline tests is missing: the score is not comparable then.
+    /// How many of the tests that its suite expects there are.
+    #[must_use]
+    pub fn present_tests(&self) -> usize {
+        self.suite().present(&self.tests)
+    }
+
+    /// Whether one of the tests that its suite expects is missing: the score is not comparable then.
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        self.baseline_tests() < BASELINE_TESTS.len()
-    }
-
-    /// Whether the capture did not tell all that a csv of LocalScore does, or only rounded: then
-    /// another capture of the same run may know better.
-    #[must_use]
-    pub fn is_poor(&self) -> bool {
-        let missing = |test: &Test| {
-            Field::IDENTITY
-                .iter()
-                .any(|field| field.get(test) == Value::Missing)
-        };
-        self.source <= Source::Site || self.tests.iter().any(missing)
+        self.present_tests() < self.suite().expected().len()
     }
 
     /// How many bytes it takes in memory, about.

@@ -6,16 +6,16 @@
 
 mod table;
 
-pub use table::{Cell, Table};
+pub(crate) use table::{Cell, Table};
 
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
-use crate::picture::{Picture, STYLE};
 use base::{WIDEST, shortened};
+use picture::{Picture, STYLE};
 
 /// The page.
 #[derive(Debug, Clone)]
-pub struct Page {
+pub(crate) struct Page {
     /// What it is of.
     pub title: String,
     /// Names and values under the title.
@@ -30,7 +30,7 @@ pub struct Page {
 
 /// Parts that belong together: those of a model.
 #[derive(Debug, Clone)]
-pub struct Chapter {
+pub(crate) struct Chapter {
     /// What it is of.
     pub title: String,
     /// Its parts.
@@ -39,7 +39,7 @@ pub struct Chapter {
 
 /// Pictures and tables of one thing.
 #[derive(Debug, Clone, Default)]
-pub struct Part {
+pub(crate) struct Part {
     /// What it is of.
     pub title: String,
     /// What there is to say before them; each a paragraph.
@@ -72,8 +72,7 @@ const PAGE_STYLE: &str = include_str!("page.css");
 
 impl Page {
     /// The page as HTML.
-    #[must_use]
-    pub fn html(&self) -> String {
+    pub(crate) fn html(&self) -> String {
         let page = html! {
             (DOCTYPE)
             html lang="en" {

@@ -3,12 +3,12 @@
 use maud::{Markup, Render, html};
 
 use super::Words;
-use crate::picture::Tone;
 use base::Column;
+use picture::Tone;
 
 /// A table that scrolls in a box of its own where it is too wide.
 #[derive(Debug, Clone, Default)]
-pub struct Table {
+pub(crate) struct Table {
     /// What it shows.
     pub caption: String,
     /// The columns.
@@ -20,7 +20,7 @@ pub struct Table {
 
 /// A cell.
 #[derive(Debug, Clone, Default)]
-pub struct Cell {
+pub(crate) struct Cell {
     /// What it says.
     pub text: String,
     /// What that means, which colour adds to the words.

@@ -13,14 +13,14 @@ const MIN_SEGMENT: usize = 3;
 
 /// Values of a series that are looked at, the last ones: the work grows with the square, and takes
 /// 20 ms for as many.
-pub const MAX_VALUES: usize = 1000;
+pub(crate) const MAX_VALUES: usize = 1000;
 
 /// What a change must gain, in units of the noise, times ln n.
 const PENALTY: f64 = 3.0;
 
 /// A lasting change of level.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ChangePoint {
+pub(crate) struct ChangePoint {
     /// Index of the first value at the new level.
     pub index: usize,
     /// Median of the level before, in the unit of the values.
@@ -36,8 +36,7 @@ pub struct ChangePoint {
 /// Values that are no numbers above zero are passed over, and of a long series only the last
 /// [`MAX_VALUES`] are looked at. The noise is estimated from the differences of neighbours, which
 /// a change of level does not inflate, and is not taken below 0.1%.
-#[must_use]
-pub fn change_points(values: &[f64], min_change: f64) -> Vec<ChangePoint> {
+pub(crate) fn change_points(values: &[f64], min_change: f64) -> Vec<ChangePoint> {
     let mut known: Vec<(usize, f64)> = values
         .iter()
         .enumerate()

@@ -7,7 +7,7 @@ use super::special::{student_upper, student_upper_quantile};
 /// All tests here work on logarithms: a speed and the time that is its inverse then give the same
 /// answer, and a difference is a ratio.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Estimate {
+pub(crate) struct Estimate {
     /// ln(new / base) as the method estimates it.
     pub ln_ratio: f64,
     /// Lower end of its interval; may be negative infinity.
@@ -22,7 +22,7 @@ pub struct Estimate {
 
 /// The probabilities of a difference as large in one direction if there is none.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Tails {
+pub(crate) struct Tails {
     /// Of a rise.
     pub rise: f64,
     /// Of a fall.
@@ -31,24 +31,15 @@ pub struct Tails {
 
 impl Tails {
     /// Of a difference whose error follows Student's t; `None` if anything is no number.
-    #[must_use]
-    pub fn student(ln_ratio: f64, error: f64, df: f64) -> Option<Self> {
+    pub(crate) fn student(ln_ratio: f64, error: f64, df: f64) -> Option<Self> {
         let usable = ln_ratio.is_finite() && error.is_finite() && error > 0.0 && df > 0.0;
         if !usable {
             return None;
         }
         let t = ln_ratio / error;
-        let tail = student_upper(t.abs(), df);
-        Some(if t < 0.0 {
-            Self {
-                rise: 1.0 - tail,
-                fall: tail,
-            }
-        } else {
-            Self {
-                rise: tail,
-                fall: 1.0 - tail,
-            }
+        Some(Self {
+            rise: student_upper(t, df),
+            fall: student_upper(-t, df),
         })
     }
 }
@@ -57,8 +48,7 @@ impl Estimate {
     /// A difference whose error follows Student's t.
     ///
     /// `alpha` is one minus the confidence of the interval. `None` if anything is no number.
-    #[must_use]
-    pub fn student(ln_ratio: f64, error: f64, df: f64, alpha: f64) -> Option<Self> {
+    pub(crate) fn student(ln_ratio: f64, error: f64, df: f64, alpha: f64) -> Option<Self> {
         let tails = Tails::student(ln_ratio, error, df)?;
         let half_width = error * student_upper_quantile(alpha / 2.0, df);
         (!half_width.is_nan()).then_some(Self {

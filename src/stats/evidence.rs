@@ -16,7 +16,7 @@ const GATE_FLOOR: f64 = 1e-4;
 
 /// How sure a change is, by which method.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Method {
+pub(crate) enum Method {
     /// Mann-Whitney test and Hodges-Lehmann interval.
     Rank(Counts),
     /// Welch's t test on logarithms; weak if it has fewer than four values on a side.
@@ -32,7 +32,7 @@ pub enum Method {
 
 /// What a test compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// What was counted.
     pub unit: Unit,
     /// How many of the base; of a mean over tests, the fewest in one of them.
@@ -43,7 +43,7 @@ pub struct Counts {
 
 /// What a sample consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
+pub(crate) enum Unit {
     /// The repetitions of a test inside one run: they share what made the run fast or slow, so
     /// that a difference is significant between any two runs. Only a minimum change tells more.
     Repetitions,
@@ -53,7 +53,7 @@ pub enum Unit {
 
 /// Why nothing says how sure a change is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub(crate) enum Why {
     /// One repetition, or one on a side.
     SingleRepetition,
     /// The captures do not say how many repetitions there were.
@@ -67,8 +67,7 @@ pub enum Why {
 
 impl Method {
     /// The method in a word.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rank(_) => "rank",
             Self::Welch(_) => "welch",
@@ -80,7 +79,7 @@ impl Method {
 
 /// What is known of a difference.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Evidence {
+pub(crate) struct Evidence {
     pub method: Method,
     /// For people.
     pub estimate: Option<Estimate>,
@@ -88,9 +87,19 @@ pub(super) struct Evidence {
     pub gate: Option<Tails>,
 }
 
+impl Evidence {
+    fn welch(counts: Counts, estimate: Estimate) -> Self {
+        Self {
+            method: Method::Welch(counts),
+            estimate: Some(estimate),
+            gate: Some(estimate.tails),
+        }
+    }
+}
+
 /// The logarithms of one value a run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RunValues<'a> {
+pub(crate) struct RunValues<'a> {
     pub base: &'a [f64],
     pub new: &'a [f64],
     /// Earlier runs at the level of the base, those of the base included.
@@ -105,7 +114,7 @@ pub(super) struct RunValues<'a> {
 /// 2. three earlier runs, those of the base included: the prediction interval;
 /// 3. two runs a side: Welch over the runs;
 /// 4. the repetitions inside a run a side (`within`), of which a base of several runs has none.
-pub(super) fn choose(
+pub(crate) fn choose(
     runs: RunValues<'_>,
     alpha: f64,
     within: impl FnOnce() -> Result<Evidence, Why>,
@@ -116,39 +125,33 @@ pub(super) fn choose(
         new: runs.new.len(),
     };
     let fewest = counts.base.min(counts.new);
-    if fewest >= MIN_RANKED
-        && let Some(evidence) = of_samples(runs.base, runs.new, counts, alpha)
-    {
-        return evidence;
-    }
-    if let Some(estimate) = prediction(runs.earlier, runs.new, alpha) {
-        return Evidence {
-            method: Method::Prediction {
-                earlier: runs.earlier.len(),
-            },
-            estimate: Some(estimate),
+    let of_runs = || of_samples(runs.base, runs.new, counts, alpha);
+    let ranked = (fewest >= MIN_RANKED).then(of_runs).flatten();
+    let predicted = || {
+        let earlier = runs.earlier.len();
+        Some(Evidence {
+            method: Method::Prediction { earlier },
+            estimate: Some(prediction(runs.earlier, runs.new, alpha)?),
             gate: prediction_tails(runs.earlier, runs.new, runs.min_deviation),
-        };
-    }
-    if fewest > 1
-        && let Some(evidence) = of_samples(runs.base, runs.new, counts, alpha)
-    {
-        return evidence;
-    }
-    let evidence = if counts.base.max(counts.new) > 1 {
-        Err(Why::FewRuns)
-    } else {
-        within()
+        })
     };
-    evidence.unwrap_or_else(|why| Evidence {
-        method: Method::Unverified(why),
-        estimate: None,
-        gate: None,
-    })
+    let compared = || (fewest > 1).then(of_runs).flatten();
+    let within = || match counts.base.max(counts.new) {
+        0 | 1 => within(),
+        _ => Err(Why::FewRuns),
+    };
+    let evidence = ranked.or_else(predicted).or_else(compared);
+    evidence
+        .map_or_else(within, Ok)
+        .unwrap_or_else(|why| Evidence {
+            method: Method::Unverified(why),
+            estimate: None,
+            gate: None,
+        })
 }
 
 /// Compares the repetitions of a test in one run with those in another.
-pub(super) fn of_tests(
+pub(crate) fn of_tests(
     metric: Metric,
     base: &Test,
     new: &Test,
@@ -162,19 +165,17 @@ pub(super) fn of_tests(
     if let (Some(base), Some(new)) = (metric.samples(base), metric.samples(new)) {
         return of_samples(&base, &new, counts, alpha).ok_or(Why::NoDeviation);
     }
-    let moments = |test| metric.moments(test).ok_or(Why::NoDeviation);
-    let estimate = welch(&moments(base)?, &moments(new)?, alpha).ok_or(Why::NoDeviation)?;
-    Ok(Evidence {
-        method: Method::Welch(counts),
-        estimate: Some(estimate),
-        gate: Some(estimate.tails),
-    })
+    let compared = || {
+        let (base, new) = (metric.moments(base)?, metric.moments(new)?);
+        Some(Evidence::welch(counts, welch(&base, &new, alpha)?))
+    };
+    compared().ok_or(Why::NoDeviation)
 }
 
 /// Compares the means over tests: their errors are known from the repetitions of each test.
 ///
 /// A test whose deviation is unknown is taken to be as noisy as the noisiest that is known.
-pub(super) fn of_means(
+pub(crate) fn of_means(
     metric: Metric,
     tests: &[(&Test, &Test)],
     alpha: f64,
@@ -208,11 +209,7 @@ pub(super) fn of_means(
     }
     let estimate = welch_mean(&pairs, alpha).ok_or(Why::NoDeviation)?;
     let unit = Unit::Repetitions;
-    Ok(Evidence {
-        method: Method::Welch(Counts { unit, base, new }),
-        estimate: Some(estimate),
-        gate: Some(estimate.tails),
-    })
+    Ok(Evidence::welch(Counts { unit, base, new }, estimate))
 }
 
 /// Ranks where there are enough values, else Welch.
@@ -222,22 +219,14 @@ fn of_samples(base: &[f64], new: &[f64], counts: Counts, alpha: f64) -> Option<E
         && let Some(ranks) = rank_test(base, new, alpha)
     {
         let decides = smallest_p(base.len(), new.len()) <= GATE_FLOOR;
+        let gate = if decides { Some(ranks) } else { welch() };
         return Some(Evidence {
             method: Method::Rank(counts),
             estimate: Some(ranks),
-            gate: if decides {
-                Some(ranks.tails)
-            } else {
-                welch().map(|estimate| estimate.tails)
-            },
+            gate: gate.map(|estimate| estimate.tails),
         });
     }
-    let estimate = welch()?;
-    Some(Evidence {
-        method: Method::Welch(counts),
-        estimate: Some(estimate),
-        gate: Some(estimate.tails),
-    })
+    Some(Evidence::welch(counts, welch()?))
 }
 
 fn known_repetitions(test: &Test) -> Result<usize, Why> {
@@ -249,7 +238,7 @@ fn known_repetitions(test: &Test) -> Result<usize, Why> {
 }
 
 /// The mean of logarithms over tests; `None` unless each test has the value.
-pub(super) fn mean_log<'a>(
+pub(crate) fn mean_log<'a>(
     metric: Metric,
     tests: impl Iterator<Item = Option<&'a Test>>,
 ) -> Option<f64> {

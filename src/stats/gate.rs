@@ -11,8 +11,8 @@
 //! single repetition cannot tell a slower test from an outlier.
 
 use super::comparable::Reason;
-use super::compare::{Direction, Options, Row, is_large};
 use super::multiple::{hochberg, holm};
+use super::row::{Direction, Options, Row, is_large};
 
 /// The share of the level that the geometric means have; the rows of single tests have the rest.
 ///
@@ -22,7 +22,7 @@ const SHARE_OF_MEANS: f64 = 0.8;
 
 /// What the gate says.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Gate {
+pub(crate) struct Gate {
     /// Whether a row got worse.
     pub regression: bool,
     /// Why the runs cannot be compared; empty if they can.
@@ -34,7 +34,7 @@ pub struct Gate {
 
 /// The outcome of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Nothing got worse, as far as could be told.
     Ok,
     /// Something got worse.
@@ -45,8 +45,7 @@ pub enum Outcome {
 
 impl Gate {
     /// The outcome; `force` compares what runs of different things have in common.
-    #[must_use]
-    pub fn outcome(&self, force: bool) -> Outcome {
+    pub(crate) fn outcome(&self, force: bool) -> Outcome {
         let cannot = self.reasons.contains(&Reason::NothingInCommon);
         if cannot || (!self.reasons.is_empty() && !force) {
             Outcome::NotComparable
@@ -64,7 +63,7 @@ impl Gate {
 /// matters, and if that is significant in one direction: among the geometric means by Hochberg at
 /// 0.8 of the level, among the rows of single tests by Holm at 0.2 of it, which together keep the
 /// level. A row that no method speaks for is not counted.
-pub(super) fn decide(
+pub(crate) fn decide(
     rows: &mut [Row],
     means: &mut [Row],
     reasons: Vec<Reason>,

@@ -6,7 +6,7 @@ use crate::model::Test;
 
 /// A value of a test that can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Metric {
+pub(crate) enum Metric {
     /// Prompt processing, tokens per second.
     PromptTps,
     /// Generation, tokens per second.
@@ -20,11 +20,11 @@ pub enum Metric {
 
 impl Metric {
     /// All metrics, in the order of their columns.
-    pub const ALL: [Self; 4] = [Self::PromptTps, Self::GenTps, Self::TtftMs, Self::AvgTimeMs];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::PromptTps, Self::GenTps, Self::TtftMs, Self::AvgTimeMs];
 
     /// The name of the field.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::PromptTps => "prompt_tps",
             Self::GenTps => "gen_tps",
@@ -34,20 +34,17 @@ impl Metric {
     }
 
     /// The metric of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|metric| metric.name() == name)
     }
 
     /// Whether more is better, as it is of speeds and not of times.
-    #[must_use]
-    pub fn higher_is_better(self) -> bool {
+    pub(crate) fn higher_is_better(self) -> bool {
         matches!(self, Self::PromptTps | Self::GenTps)
     }
 
     /// Whether a test of these tokens measures it.
-    #[must_use]
-    pub fn applies(self, test: &Test) -> bool {
+    pub(crate) fn applies(self, test: &Test) -> bool {
         match self {
             Self::PromptTps | Self::TtftMs => test.n_prompt > 0,
             Self::GenTps => test.n_gen > 0,
@@ -56,8 +53,7 @@ impl Metric {
     }
 
     /// The value, if it is a finite number above zero.
-    #[must_use]
-    pub fn value(self, test: &Test) -> Option<f64> {
+    pub(crate) fn value(self, test: &Test) -> Option<f64> {
         let value = match self {
             Self::PromptTps => test.prompt_tps,
             Self::GenTps => test.gen_tps,
@@ -70,8 +66,7 @@ impl Metric {
 
     /// The logarithms of the repetitions, where they are known: a run keeps those of the total
     /// time only.
-    #[must_use]
-    pub fn samples(self, test: &Test) -> Option<Vec<f64>> {
+    pub(crate) fn samples(self, test: &Test) -> Option<Vec<f64>> {
         if self != Self::AvgTimeMs {
             return None;
         }
@@ -83,8 +78,7 @@ impl Metric {
     ///
     /// Of the time to first token a run keeps no deviation, and that of the total time overflows
     /// in the C tool: it is computed from the samples instead.
-    #[must_use]
-    pub fn moments(self, test: &Test) -> Option<Moments> {
+    pub(crate) fn moments(self, test: &Test) -> Option<Moments> {
         let deviation = match self {
             Self::PromptTps => test.prompt_tps_stddev?,
             Self::GenTps => test.gen_tps_stddev?,
@@ -109,8 +103,7 @@ fn milliseconds(ns: u64) -> f64 {
 }
 
 /// The change from one value to another in percent.
-#[must_use]
-pub fn change_percent(base: f64, new: f64) -> f64 {
+pub(crate) fn change_percent(base: f64, new: f64) -> f64 {
     100.0 * (new - base) / base
 }
 

@@ -9,14 +9,12 @@
 //! nearly the inverse of the prompt speed, is unverified unless there are earlier runs.
 //!
 //! **The gate** fails if a row got worse by at least the smallest change that matters *and* that
-//! is significant; see [`Gate`] and the simulations beside it. Neither alone is enough: between
+//! is significant; see `gate` and the simulations beside it. Neither alone is enough: between
 //! two runs without a change nearly every difference is significant, since repetitions tell
 //! nothing of the noise between runs, and there only the smallest change that matters holds the
 //! false alarms down. With earlier runs, whose spread is that noise, significance does.
 
-pub mod basic;
-pub mod special;
-
+mod basic;
 mod change_points;
 mod comparable;
 mod compare;
@@ -27,23 +25,22 @@ mod metric;
 mod multiple;
 mod prediction;
 mod rank;
+mod row;
 mod sparkline;
+mod special;
 mod welch;
 
 #[cfg(test)]
-mod compare_tests;
-#[cfg(test)]
-mod simulation;
+mod tests;
 
-pub use change_points::{ChangePoint, MAX_VALUES, change_points};
-pub use comparable::{Reason, reasons};
-pub use compare::{Change, Comparison, Direction, Options, Row, Score, TestKey, Verdict, compare};
-pub use estimate::{Estimate, Tails};
-pub use evidence::{Counts, Method, Unit, Why};
-pub use gate::{Gate, Outcome};
-pub use metric::{Metric, change_percent};
-pub use multiple::{hochberg, holm};
-pub use prediction::{MIN_EARLIER, believed, prediction, prediction_tails};
-pub use rank::{MAX_EXACT, rank_test, smallest_p};
-pub use sparkline::heights;
-pub use welch::{Moments, welch, welch_mean};
+pub(crate) use basic::mean;
+pub(crate) use change_points::{ChangePoint, change_points};
+pub(crate) use comparable::Reason;
+pub(crate) use compare::{Comparison, compare};
+pub(crate) use estimate::{Estimate, Tails};
+pub(crate) use evidence::{Method, Unit, Why};
+pub(crate) use gate::Outcome;
+pub(crate) use metric::Metric;
+pub(crate) use prediction::believed;
+pub(crate) use row::{Direction, Interval, Options, Row, TestKey, Verdict};
+pub(crate) use sparkline::heights;

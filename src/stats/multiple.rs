@@ -7,8 +7,7 @@ use super::basic::number;
 /// less, and so on, never below the one before. Valid whatever the dependence.
 ///
 /// What is no probability (`NaN`) counts as 1.
-#[must_use]
-pub fn holm(p_values: &[f64]) -> Vec<f64> {
+pub(crate) fn holm(p_values: &[f64]) -> Vec<f64> {
     let (order, mut adjusted) = sorted(p_values);
     let mut largest: f64 = 0.0;
     for (rank, &index) in order.iter().enumerate() {
@@ -24,8 +23,7 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
 /// Where all answers move together, as the metrics of a run that was slow as a whole, all of them
 /// being small counts as one small one would. Valid if the questions are independent or depend
 /// positively (Sarkar 1998), as worse speeds and worse times of one run do.
-#[must_use]
-pub fn hochberg(p_values: &[f64]) -> Vec<f64> {
+pub(crate) fn hochberg(p_values: &[f64]) -> Vec<f64> {
     let (order, mut adjusted) = sorted(p_values);
     let mut smallest: f64 = 1.0;
     for (rank, &index) in order.iter().enumerate().rev() {

@@ -6,7 +6,7 @@ use super::basic::{DEVIATION_FLOOR, mean, median, number, robust_deviation, vari
 use super::{Estimate, Tails};
 
 /// Earlier runs that are needed for an interval.
-pub const MIN_EARLIER: usize = 3;
+pub(crate) const MIN_EARLIER: usize = 3;
 
 /// Earlier runs below which a deviation is too uncertain to name outliers by.
 const MIN_FOR_OUTLIERS: usize = 8;
@@ -18,8 +18,7 @@ const MIN_FOR_OUTLIERS: usize = 8;
 /// The slow run that the gate stopped stays in the store, and so does one that was disturbed. Were
 /// they to count, the next slow run would pass. The scale is the median absolute deviation, which
 /// they do not inflate.
-#[must_use]
-pub fn believed(values: &[f64], min_change: f64) -> RangeInclusive<f64> {
+pub(crate) fn believed(values: &[f64], min_change: f64) -> RangeInclusive<f64> {
     let (Some(middle), true) = (median(values), values.len() > MIN_EARLIER) else {
         return f64::NEG_INFINITY..=f64::INFINITY;
     };
@@ -39,16 +38,14 @@ pub fn believed(values: &[f64], min_change: f64) -> RangeInclusive<f64> {
 /// around theirs with an error of s sqrt(1/n + 1/k), k - 1 degrees of freedom. Only the spread of
 /// the earlier runs counts: one new run has none, and repetitions inside a run tell nothing of the
 /// noise between runs (Kalibera and Jones 2013, doi 10.1145/2464157.2464160).
-#[must_use]
-pub fn prediction(earlier: &[f64], new: &[f64], alpha: f64) -> Option<Estimate> {
+pub(crate) fn prediction(earlier: &[f64], new: &[f64], alpha: f64) -> Option<Estimate> {
     let (difference, error, df) = parts(earlier, new, DEVIATION_FLOOR)?;
     Estimate::student(difference, error, df, alpha)
 }
 
 /// The probabilities of [`prediction`], with a deviation between the earlier runs that is not
 /// taken below `min_deviation`.
-#[must_use]
-pub fn prediction_tails(earlier: &[f64], new: &[f64], min_deviation: f64) -> Option<Tails> {
+pub(crate) fn prediction_tails(earlier: &[f64], new: &[f64], min_deviation: f64) -> Option<Tails> {
     let (difference, error, df) = parts(earlier, new, min_deviation)?;
     Tails::student(difference, error, df)
 }

@@ -8,7 +8,7 @@ use super::special::{normal_upper, normal_upper_quantile};
 use super::{Estimate, Tails};
 
 /// Values a side up to which the distribution of U is counted out.
-pub const MAX_EXACT: usize = 20;
+pub(crate) const MAX_EXACT: usize = 20;
 
 /// Pairs up to which all differences are looked at; Welch's test serves for more.
 const MAX_PAIRS: usize = 250_000;
@@ -18,8 +18,7 @@ const MAX_PAIRS: usize = 250_000;
 /// Exact up to [`MAX_EXACT`] values a side without ties, else by the normal approximation with
 /// corrections for ties and continuity. `None` for an empty side, for a value that is no number,
 /// and for more pairs than are worth it.
-#[must_use]
-pub fn rank_test(base: &[f64], new: &[f64], alpha: f64) -> Option<Estimate> {
+pub(crate) fn rank_test(base: &[f64], new: &[f64], alpha: f64) -> Option<Estimate> {
     let pairs = base.len().checked_mul(new.len())?;
     let finite = base.iter().chain(new).all(|value| value.is_finite());
     if pairs == 0 || pairs > MAX_PAIRS || !finite {
@@ -52,8 +51,7 @@ pub fn rank_test(base: &[f64], new: &[f64], alpha: f64) -> Option<Estimate> {
 }
 
 /// The smallest probability in one direction that the exact test can give.
-#[must_use]
-pub fn smallest_p(base: usize, new: usize) -> f64 {
+pub(crate) fn smallest_p(base: usize, new: usize) -> f64 {
     let mut ways = 1.0;
     for step in 1..=base.min(new) {
         ways *= number(base.max(new) + step) / number(step);
@@ -117,14 +115,13 @@ impl Distribution {
             Self::Exact(cumulated) => cumulated.iter().filter(|&&p| p <= alpha / 2.0).count(),
             Self::Normal(mean, deviation) => {
                 let end = mean - deviation * normal_upper_quantile(alpha / 2.0) - 0.5;
-                // A count from a number: NaN and what is below zero give 0.
                 #[allow(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
-                    reason = "below MAX_PAIRS, and `as` saturates"
+                    reason = "below MAX_PAIRS; `as` makes 0 of NaN and of what is below zero"
                 )]
-                let cut = end.floor().max(-1.0) as i64 + 1;
-                usize::try_from(cut).unwrap_or(0)
+                let cut = (end.floor() + 1.0) as usize;
+                cut
             }
         }
     }

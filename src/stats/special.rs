@@ -1,8 +1,9 @@
 //! Tails and quantiles of the normal distribution and of Student's t.
 //!
-//! Own code rather than the crate `statrs` (MIT, four crates more in the tree): two short series
-//! are all that is needed here, and its quantile asserts that it was given a probability, where
-//! these give `NaN`.
+//! The crate `libm` has the gamma and the error function; what Student's t needs beyond them is the
+//! incomplete beta function. A quantile of what is not a probability is `NaN`.
+
+use libm::{erfc, lgamma};
 
 /// Terms after which a continued fraction is given up; it takes about the square root of its
 /// parameters.
@@ -14,58 +15,16 @@ const EPSILON: f64 = 1e-15;
 /// Stands for a zero that would be divided by (Lentz's method).
 const TINY: f64 = 1e-300;
 
-/// Natural logarithm of the gamma function for x > 0, to 15 digits.
-///
-/// Lanczos (1964) with g = 7 and nine coefficients.
-#[must_use]
-pub fn ln_gamma(x: f64) -> f64 {
-    const G: f64 = 7.0;
-    const FIRST: f64 = 0.999_999_999_999_809_9;
-    const COEFFICIENTS: [f64; 8] = [
-        676.520_368_121_885_1,
-        -1_259.139_216_722_402_8,
-        771.323_428_777_653_1,
-        -176.615_029_162_140_6,
-        12.507_343_278_686_905,
-        -0.138_571_095_265_720_12,
-        9.984_369_578_019_572e-6,
-        1.505_632_735_149_311_6e-7,
-    ];
-    if x < 0.5 {
-        // The reflection keeps the series where it converges.
-        let sine = (std::f64::consts::PI * x).sin();
-        return (std::f64::consts::PI / sine).ln() - ln_gamma(1.0 - x);
-    }
-    let x = x - 1.0;
-    let mut sum = FIRST;
-    let mut divisor = x;
-    for coefficient in COEFFICIENTS {
-        divisor += 1.0;
-        sum += coefficient / divisor;
-    }
-    let t = x + G + 0.5;
-    0.5 * (2.0 * std::f64::consts::PI).ln() + (x + 0.5) * t.ln() - t + sum.ln()
-}
-
-/// The regularised incomplete beta function for a, b > 0 and x from 0 to 1, given with 1 - x so
-/// that no digit of either is lost. `NaN` outside.
-///
-/// The usual continued fraction, evaluated by Lentz's method.
-#[must_use]
-pub fn beta_regularized(a: f64, b: f64, x: f64, complement: f64) -> f64 {
-    if !(a > 0.0 && b > 0.0 && (0.0..=1.0).contains(&x)) {
-        return f64::NAN;
-    }
-    beta_with(ln_beta(a, b), a, b, x, complement)
-}
-
 /// Natural logarithm of the complete beta function.
 fn ln_beta(a: f64, b: f64) -> f64 {
-    ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b)
+    lgamma(a) + lgamma(b) - lgamma(a + b)
 }
 
-/// As [`beta_regularized`], when the complete beta function is known.
-fn beta_with(ln_beta: f64, a: f64, b: f64, x: f64, complement: f64) -> f64 {
+/// The regularised incomplete beta function for a, b > 0 and x from 0 to 1, given with 1 - x so that
+/// no digit of either is lost, and with the complete beta function.
+///
+/// The usual continued fraction, evaluated by Lentz's method.
+fn beta_regularized(ln_beta: f64, a: f64, b: f64, x: f64, complement: f64) -> f64 {
     if x == 0.0 || complement <= 0.0 {
         return if x == 0.0 { 0.0 } else { 1.0 };
     }
@@ -85,13 +44,12 @@ fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
     for term in 1..MAX_TERMS {
         let m = f64::from(term);
         let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
-        lower = 1.0 / guard(1.0 + even * lower);
-        upper = guard(1.0 + even / upper);
-        fraction *= lower * upper;
         let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
-        lower = 1.0 / guard(1.0 + odd * lower);
-        upper = guard(1.0 + odd / upper);
-        fraction *= lower * upper;
+        for factor in [even, odd] {
+            lower = 1.0 / guard(1.0 + factor * lower);
+            upper = guard(1.0 + factor / upper);
+            fraction *= lower * upper;
+        }
         if (lower * upper - 1.0).abs() < EPSILON {
             break;
         }
@@ -102,8 +60,7 @@ fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
 /// The probability that Student's t with `df` degrees of freedom exceeds `t`.
 ///
 /// `NaN` unless `df` is above zero and `t` is a number.
-#[must_use]
-pub fn student_upper(t: f64, df: f64) -> f64 {
+pub(crate) fn student_upper(t: f64, df: f64) -> f64 {
     if t.is_nan() || df.is_nan() || df <= 0.0 {
         return f64::NAN;
     }
@@ -120,7 +77,7 @@ fn student_tail(t: f64, df: f64, ln_beta: f64) -> f64 {
         0.0
     } else {
         let x = df / (df + square);
-        0.5 * beta_with(ln_beta, df / 2.0, 0.5, x, square / (df + square))
+        0.5 * beta_regularized(ln_beta, df / 2.0, 0.5, x, square / (df + square))
     };
     if t < 0.0 { 1.0 - tail } else { tail }
 }
@@ -128,8 +85,7 @@ fn student_tail(t: f64, df: f64, ln_beta: f64) -> f64 {
 /// The value that Student's t with `df` degrees of freedom exceeds with probability `p`.
 ///
 /// `NaN` unless `p` is between 0 and 1 (both excluded) and `df` above zero.
-#[must_use]
-pub fn student_upper_quantile(p: f64, df: f64) -> f64 {
+pub(crate) fn student_upper_quantile(p: f64, df: f64) -> f64 {
     if df.is_nan() || df <= 0.0 {
         return f64::NAN;
     }
@@ -145,64 +101,15 @@ pub fn student_upper_quantile(p: f64, df: f64) -> f64 {
 }
 
 /// The probability that a standard normal value exceeds `z`.
-#[must_use]
-pub fn normal_upper(z: f64) -> f64 {
-    if z.is_nan() {
-        return f64::NAN;
-    }
-    let tail = 0.5 * gamma_upper_half(z * z / 2.0);
-    if z < 0.0 { 1.0 - tail } else { tail }
+pub(crate) fn normal_upper(z: f64) -> f64 {
+    0.5 * erfc(z / std::f64::consts::SQRT_2)
 }
 
 /// The value that a standard normal value exceeds with probability `p`; `NaN` unless `p` is
 /// between 0 and 1 (both excluded).
-#[must_use]
-pub fn normal_upper_quantile(p: f64) -> f64 {
+pub(crate) fn normal_upper_quantile(p: f64) -> f64 {
     let density = |z: f64| (-z * z / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
     upper_quantile(p, normal_upper, density)
-}
-
-/// The regularised upper incomplete gamma function Q(1/2, x): its series for a small x, else
-/// Legendre's continued fraction by Lentz's method.
-fn gamma_upper_half(x: f64) -> f64 {
-    const A: f64 = 0.5;
-    if x <= 0.0 {
-        return 1.0;
-    }
-    if x > 745.0 {
-        return 0.0;
-    }
-    let front = (A * x.ln() - x).exp() / std::f64::consts::PI.sqrt();
-    if x < A + 1.0 {
-        let mut term = 1.0 / A;
-        let mut sum = term;
-        let mut divisor = A;
-        for _ in 0..MAX_TERMS {
-            divisor += 1.0;
-            term *= x / divisor;
-            sum += term;
-            if term < sum * EPSILON {
-                break;
-            }
-        }
-        return 1.0 - front * sum;
-    }
-    let mut step = x + 1.0 - A;
-    let mut upper = 1.0 / TINY;
-    let mut lower = 1.0 / step;
-    let mut fraction = lower;
-    for term in 1..MAX_TERMS {
-        let term = f64::from(term);
-        let factor = -term * (term - A);
-        step += 2.0;
-        lower = 1.0 / (factor * lower + step);
-        upper = step + factor / upper;
-        fraction *= lower * upper;
-        if (lower * upper - 1.0).abs() < EPSILON {
-            break;
-        }
-    }
-    front * fraction
 }
 
 /// Solves `tail(x) = p` for a symmetric distribution: Newton's method on logarithms, in which a
@@ -254,17 +161,6 @@ mod tests {
         (left - right).abs() <= 1e-9 * right.abs().max(1e-12)
     }
 
-    #[test]
-    fn ln_gamma_of_integers_is_the_logarithm_of_a_factorial() {
-        let mut factorial = 1.0;
-        for n in 1..20 {
-            assert!((ln_gamma(f64::from(n)) - f64::ln(factorial)).abs() < 1e-12);
-            factorial *= f64::from(n);
-        }
-        let half = std::f64::consts::PI.sqrt().ln();
-        assert!((ln_gamma(0.5) - half).abs() < 1e-14);
-    }
-
     /// With one and with two degrees of freedom there are closed forms; the others are the table
     /// that every textbook has, at more digits.
     #[test]
@@ -309,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_probability_has_no_quantile() {
+    fn what_is_not_a_probability_has_no_quantile() {
         for p in [0.0, 1.0, -1.0, 2.0, f64::NAN, f64::INFINITY] {
             assert!(normal_upper_quantile(p).is_nan());
             assert!(student_upper_quantile(p, 5.0).is_nan());

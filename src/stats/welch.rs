@@ -8,7 +8,7 @@ use super::basic::{DEVIATION_FLOOR, ln, mean, number, variance};
 
 /// Mean, variance and count of logarithms.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Moments {
+pub(crate) struct Moments {
     /// Mean of the logarithms.
     pub mean: f64,
     /// Their variance (divisor n - 1), not below the square of [`DEVIATION_FLOOR`].
@@ -19,8 +19,7 @@ pub struct Moments {
 
 impl Moments {
     /// The moments of logarithms; `None` below two, or if one is no number.
-    #[must_use]
-    pub fn of_logs(logs: &[f64]) -> Option<Self> {
+    pub(crate) fn of_logs(logs: &[f64]) -> Option<Self> {
         Self::new(mean(logs)?, variance(logs)?, logs.len())
     }
 
@@ -29,8 +28,7 @@ impl Moments {
     /// The delta method: the deviation of ln x is that of x divided by the mean. `None` below two
     /// values, or if a number is none: a deviation of `nan` (the C tool's for equal samples) says
     /// nothing.
-    #[must_use]
-    pub fn of_summary(mean: f64, deviation: f64, n: usize) -> Option<Self> {
+    pub(crate) fn of_summary(mean: f64, deviation: f64, n: usize) -> Option<Self> {
         let relative = deviation / mean;
         (relative >= 0.0)
             .then(|| Self::new(ln(mean)?, relative.powi(2), n))
@@ -53,8 +51,7 @@ impl Moments {
 }
 
 /// Compares two samples.
-#[must_use]
-pub fn welch(base: &Moments, new: &Moments, alpha: f64) -> Option<Estimate> {
+pub(crate) fn welch(base: &Moments, new: &Moments, alpha: f64) -> Option<Estimate> {
     welch_mean(&[(*base, *new)], alpha)
 }
 
@@ -63,8 +60,7 @@ pub fn welch(base: &Moments, new: &Moments, alpha: f64) -> Option<Estimate> {
 ///
 /// Degrees of freedom by Welch (1947) and Satterthwaite (1946): the square of the whole variance
 /// over the sum of each part's square divided by its degrees.
-#[must_use]
-pub fn welch_mean(pairs: &[(Moments, Moments)], alpha: f64) -> Option<Estimate> {
+pub(crate) fn welch_mean(pairs: &[(Moments, Moments)], alpha: f64) -> Option<Estimate> {
     let count = number(pairs.len());
     let mut difference = 0.0;
     let mut whole = 0.0;

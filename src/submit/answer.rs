@@ -1,8 +1,7 @@
 //! What an answer of the site means.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
+use net::{Response, is_temporary, retry_after};
 use serde_json::Value;
 
 use super::Outcome;
@@ -11,104 +10,87 @@ use base::printable;
 /// The longest text of an answer that is shown, in characters.
 const SHOWN: usize = 300;
 
-/// An answer of the site.
-#[derive(Debug, Default)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The header Retry-After.
-    pub retry_after: Option<String>,
-    /// The header Location.
-    pub location: Option<String>,
-    /// The body, as far as it came.
-    pub body: Vec<u8>,
-    /// Why the body is not whole.
-    pub broken: Option<String>,
+/// What the answer means. As in the C tool, only status 200 with an `id` is success; ours is one
+/// that the site can have given, an integer from 1 to 2^53.
+pub(crate) fn outcome(answer: &Response, now: Timestamp) -> Outcome {
+    if answer.status == 200
+        && answer.incomplete.is_none()
+        && let Some(id) = id(answer)
+    {
+        return Outcome::Taken { id };
+    }
+    let why = describe(answer);
+    match answer.status {
+        // Taken, it seems, but we were not told the id; or a gateway that lost the answer of the
+        // site behind it.
+        200..=299 | 502 | 504 | 520 | 524 => Outcome::Unknown { why },
+        // What is wrong is the text that was sent.
+        400 | 413 | 415 | 422 => Outcome::Refused { why },
+        status if is_temporary(status) => Outcome::Again {
+            why,
+            after: answer
+                .header("retry-after")
+                .and_then(|text| retry_after(text, now)),
+        },
+        _ => Outcome::Later { why },
+    }
 }
 
-impl Answer {
-    /// What the answer means. As in the C tool, only status 200 with an `id` is success; ours is
-    /// one that the site can have given, an integer from 1 to 2^53.
-    pub fn outcome(&self, now: Timestamp) -> Outcome {
-        if self.status == 200
-            && self.broken.is_none()
-            && let Some(id) = self.id()
-        {
-            return Outcome::Taken { id };
-        }
-        let why = self.describe();
-        match self.status {
-            // Taken, it seems, but we were not told the id; or a gateway that lost the answer of
-            // the site behind it.
-            200..=299 | 502 | 504 | 520 | 524 => Outcome::Unknown { why },
-            // What is wrong is the text that was sent.
-            400 | 413 | 415 | 422 => Outcome::Refused { why },
-            status if passes(status) => Outcome::Again {
-                why,
-                after: self
-                    .retry_after
-                    .as_deref()
-                    .and_then(|text| pause(text, now)),
-            },
-            _ => Outcome::Later { why },
-        }
+/// What the C tool prints at such an answer; nothing where it finds an id, or an object without
+/// one.
+pub(crate) fn line(answer: &Response) -> Option<String> {
+    let status = answer.status;
+    if status != 200 {
+        return Some(format!(
+            "Error submitting results to the public database. Status: {status}"
+        ));
     }
+    if let Some(why) = &answer.incomplete {
+        return Some(format!("Error submitting results: {why}"));
+    }
+    match json(answer) {
+        None => Some("Error parsing response json".to_owned()),
+        Some(Value::Object(_)) => None,
+        Some(_) => Some("Response json is not an object".to_owned()),
+    }
+}
 
-    /// What the C tool prints at such an answer; nothing where it finds an id, or an object
-    /// without one.
-    pub fn line(&self) -> Option<String> {
-        if self.status != 200 {
-            let status = self.status;
-            return Some(format!(
-                "Error submitting results to the public database. Status: {status}"
-            ));
-        }
-        if let Some(broken) = &self.broken {
-            return Some(format!("Error submitting results: {broken}"));
-        }
-        match self.json() {
-            None => Some("Error parsing response json".to_owned()),
-            Some(Value::Object(_)) => None,
-            Some(_) => Some("Response json is not an object".to_owned()),
-        }
-    }
+/// The body, if it is JSON. A name in it that is not UTF-8 does not hide the id.
+fn json(answer: &Response) -> Option<Value> {
+    serde_json::from_str(&String::from_utf8_lossy(&answer.body)).ok()
+}
 
-    /// The body, if it is JSON. A name in it that is not UTF-8 does not hide the id.
-    fn json(&self) -> Option<Value> {
-        serde_json::from_str(&String::from_utf8_lossy(&self.body)).ok()
-    }
+/// The id of the result.
+fn id(answer: &Response) -> Option<i64> {
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    let id = json(answer)?.get("id")?.as_f64()?;
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "it is an integer in that range"
+    )]
+    (id.fract() == 0.0 && (1.0..=MOST).contains(&id)).then_some(id as i64)
+}
 
-    /// The id of the result.
-    fn id(&self) -> Option<i64> {
-        const MOST: f64 = 9_007_199_254_740_992.0;
-        let id = self.json()?.get("id")?.as_f64()?;
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "it is an integer in that range"
-        )]
-        (id.fract() == 0.0 && (1.0..=MOST).contains(&id)).then_some(id as i64)
+fn describe(answer: &Response) -> String {
+    let status = answer.status;
+    if let Some(why) = &answer.incomplete {
+        return format!("the site answered {status}, but {why}");
     }
-
-    fn describe(&self) -> String {
-        let status = self.status;
-        if let Some(broken) = &self.broken {
-            return format!("the site answered {status}, but {broken}");
-        }
-        if let (300..=399, Some(location)) = (status, &self.location) {
-            let location = shown(location);
-            return format!("the site answered {status}, a redirect to {location}");
-        }
-        let text = match self.json().as_ref().and_then(reasons) {
-            Some(reasons) => shown(&reasons),
-            None => shown(&String::from_utf8_lossy(&self.body)),
-        };
-        match (status, text.as_str()) {
-            (200..=299, "") => format!("the site answered {status} without an id"),
-            (200..=299, text) => format!("the site answered {status} without an id: {text}"),
-            (_, "") => format!("the site answered {status}"),
-            (_, text) => format!("the site answered {status}: {text}"),
-        }
+    if let (300..=399, Some(location)) = (status, answer.header("location")) {
+        let location = shown(location);
+        return format!("the site answered {status}, a redirect to {location}");
     }
+    let text = match json(answer).as_ref().and_then(reasons) {
+        Some(reasons) => shown(&reasons),
+        None => shown(&String::from_utf8_lossy(&answer.body)),
+    };
+    let without = if (200..=299).contains(&status) {
+        " without an id"
+    } else {
+        ""
+    };
+    let separator = if text.is_empty() { "" } else { ": " };
+    format!("the site answered {status}{without}{separator}{text}")
 }
 
 /// The reasons of the site's validation, `{"error": {"issues": [{"message", "path"}]}}`, or its
@@ -150,34 +132,22 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// Whether an answer of that status, of a site or a proxy, may be another one in a while.
-pub fn passes(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429 | 500..=599)
-}
-
-/// How long the header Retry-After asks to wait: seconds, or a date.
-fn pause(text: &str, now: Timestamp) -> Option<Duration> {
-    let text = text.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More than any number holds is for ever.
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
-    }
-    let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    let seconds = until.as_second().saturating_sub(now.as_second());
-    Some(Duration::from_secs(seconds.try_into().unwrap_or(0)))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn answer(status: u16, body: &str) -> Outcome {
-        let answer = Answer {
+        outcome(&response(status, body), Timestamp::UNIX_EPOCH)
+    }
+
+    fn response(status: u16, body: impl Into<Vec<u8>>) -> Response {
+        Response {
             status,
             body: body.into(),
-            ..Answer::default()
-        };
-        answer.outcome(Timestamp::UNIX_EPOCH)
+            ..Response::default()
+        }
     }
 
     #[test]
@@ -215,16 +185,11 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_not_utf_8_is_read_all_the_same() {
-        let answer = |status, body: &[u8]| Answer {
-            status,
-            body: body.to_vec(),
-            ..Answer::default()
-        };
-        let outcome = |answer: Answer| answer.outcome(Timestamp::UNIX_EPOCH);
+        let answer = |status, body: &[u8]| outcome(&response(status, body), Timestamp::UNIX_EPOCH);
         let taken = answer(200, b"{\"id\":12,\"name\":\"Ger\xe4t\"}");
-        assert_eq!(outcome(taken), Outcome::Taken { id: 12 });
+        assert_eq!(taken, Outcome::Taken { id: 12 });
         assert_eq!(
-            outcome(answer(400, b"{\"error\":\"Ger\xe4t\"}")),
+            answer(400, b"{\"error\":\"Ger\xe4t\"}"),
             Outcome::Refused {
                 why: "the site answered 400: Ger\u{fffd}t".into()
             }
@@ -233,14 +198,7 @@ mod tests {
 
     #[test]
     fn the_lines_are_those_of_the_c_tool() {
-        let line = |status, body: &str| {
-            let answer = Answer {
-                status,
-                body: body.into(),
-                ..Answer::default()
-            };
-            answer.line()
-        };
+        let line = |status, body: &str| line(&response(status, body));
         let status = "Error submitting results to the public database. Status: 503";
         assert_eq!(line(503, "{}").as_deref(), Some(status));
         assert_eq!(
@@ -274,14 +232,12 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_not_whole_is_no_success() {
-        let answer = Answer {
-            status: 200,
-            body: br#"{"id":12}"#.to_vec(),
-            broken: Some("it is cut off".into()),
-            ..Answer::default()
+        let answer = Response {
+            incomplete: Some("it is cut off".into()),
+            ..response(200, r#"{"id":12}"#)
         };
         assert_eq!(
-            answer.outcome(Timestamp::UNIX_EPOCH),
+            outcome(&answer, Timestamp::UNIX_EPOCH),
             Outcome::Unknown {
                 why: "the site answered 200, but it is cut off".into()
             }
@@ -312,16 +268,22 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        let seconds = |text| pause(text, now).map(|pause| pause.as_secs());
-        assert_eq!(seconds("120"), Some(120));
-        assert_eq!(seconds(" 0 "), Some(0));
-        assert_eq!(seconds("Fri, 02 Jan 2026 03:04:35 GMT"), Some(30));
-        assert_eq!(seconds("Thu, 01 Jan 2026 03:04:35 GMT"), Some(0));
-        assert_eq!(seconds("99999999999999999999999"), Some(u64::MAX));
-        for text in ["", "-1", "soon", "1.5"] {
-            assert_eq!(seconds(text), None, "{text}");
+    fn headers_tell_where_a_redirect_leads_and_how_long_to_wait() {
+        let with = |status, name: &str, value: &str| {
+            let answer = Response {
+                headers: vec![(name.to_owned(), value.to_owned())],
+                ..response(status, "")
+            };
+            outcome(&answer, Timestamp::UNIX_EPOCH)
+        };
+        for status in [301, 302, 307, 308] {
+            let why = format!("the site answered {status}, a redirect to http://a.org/b");
+            let outcome = with(status, "location", "http://a.org/b");
+            assert_eq!(outcome, Outcome::Later { why });
         }
+        let why = "the site answered 429".to_owned();
+        let after = Some(Duration::from_secs(30));
+        let outcome = with(429, "retry-after", "30");
+        assert_eq!(outcome, Outcome::Again { why, after });
     }
 }

@@ -1,25 +1,7 @@
 //! What the site accepts: the schema of `src/pages/api/results.ts` in cjpais/LocalScore, checked
 //! before anything is sent.
 
-use std::fmt;
-
 use crate::formats::llamafile_json::{Json, utf16_len};
-
-/// Something in a payload that the site would refuse.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// Where it is, such as `results[0].ttft_ms`, or `results[0..8].ttft_ms` where the same is
-    /// wrong in several tests.
-    pub field: String,
-    /// What is wrong with it.
-    pub why: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.why)
-    }
-}
 
 /// What a field must be.
 enum Rule {
@@ -39,44 +21,24 @@ enum Rule {
     Integer,
 }
 
-const HEADER: [(&str, &[(&str, Rule)]); 4] = [
-    (
-        "system_info",
-        &[
-            ("cpu_name", Rule::Text),
-            ("cpu_arch", Rule::Text),
-            ("ram_gb", Rule::Number),
-            ("kernel_type", Rule::Text),
-            ("kernel_release", Rule::Text),
-            ("version", Rule::Text),
-        ],
-    ),
-    (
-        "accelerator_info",
-        &[
-            ("name", Rule::Text),
-            ("type", Rule::Type),
-            ("memory_gb", Rule::Number),
-            ("manufacturer", Rule::NullableText),
-        ],
-    ),
-    (
-        "runtime_info",
-        &[
-            ("name", Rule::Text),
-            ("version", Rule::OptionalText),
-            ("commit", Rule::OptionalText),
-        ],
-    ),
-    (
-        "results_summary",
-        &[
-            ("avg_prompt_tps", Rule::Number),
-            ("avg_gen_tps", Rule::Number),
-            ("avg_ttft_ms", Rule::Number),
-            ("performance_score", Rule::Number),
-        ],
-    ),
+const HEADER: [(&str, &str, Rule); 17] = [
+    ("system_info", "cpu_name", Rule::Text),
+    ("system_info", "cpu_arch", Rule::Text),
+    ("system_info", "ram_gb", Rule::Number),
+    ("system_info", "kernel_type", Rule::Text),
+    ("system_info", "kernel_release", Rule::Text),
+    ("system_info", "version", Rule::Text),
+    ("accelerator_info", "name", Rule::Text),
+    ("accelerator_info", "type", Rule::Type),
+    ("accelerator_info", "memory_gb", Rule::Number),
+    ("accelerator_info", "manufacturer", Rule::NullableText),
+    ("runtime_info", "name", Rule::Text),
+    ("runtime_info", "version", Rule::OptionalText),
+    ("runtime_info", "commit", Rule::OptionalText),
+    ("results_summary", "avg_prompt_tps", Rule::Number),
+    ("results_summary", "avg_gen_tps", Rule::Number),
+    ("results_summary", "avg_ttft_ms", Rule::Number),
+    ("results_summary", "performance_score", Rule::Number),
 ];
 
 const RESULT: [(&str, Rule); 14] = [
@@ -102,18 +64,16 @@ const SAME: [&str; 3] = ["model_name", "model_quant_str", "model_n_params"];
 /// The longest body that Next.js takes unless told otherwise, in bytes, and the site does not tell.
 const MAX_BYTES: usize = 1 << 20;
 
-/// What the site would refuse in a payload; nothing, if it would take it.
-#[must_use]
-pub fn violations(payload: &Json) -> Vec<Violation> {
+/// What the site would refuse in a payload, as `FIELD: WHY`; nothing, if it would take it. Where the
+/// same is wrong in several tests, FIELD reads such as `results[0..8].ttft_ms`.
+pub(crate) fn violations(payload: &Json) -> Vec<String> {
     let mut found = Vec::new();
-    let mut check = |field: String, rule: &Rule, value: Option<&Json>| {
-        found.extend(rule.broken_by(value).map(|why| Violation { field, why }));
-    };
-    for (object, rules) in &HEADER {
-        for (key, rule) in *rules {
-            let value = payload.get(object).and_then(|object| object.get(key));
-            check(format!("{object}.{key}"), rule, value);
-        }
+    for (object, key, rule) in &HEADER {
+        let value = payload.get(object).and_then(|object| object.get(key));
+        found.extend(
+            rule.broken_by(value)
+                .map(|why| format!("{object}.{key}: {why}")),
+        );
     }
     let results = match payload.get("results") {
         Some(Json::Array(results)) => results.as_slice(),
@@ -122,32 +82,29 @@ pub fn violations(payload: &Json) -> Vec<Violation> {
     for (key, rule) in &RESULT {
         found.extend(in_results(results, key, rule));
     }
-    let mut add = |field: String, why: String| found.push(Violation { field, why });
     let Some(first) = results.first() else {
-        add("results".to_owned(), "there is no test".to_owned());
+        found.push("results: there is no test".to_owned());
         return found;
     };
     for key in SAME {
-        let other = results
-            .iter()
-            .position(|result| result.get(key) != first.get(key));
-        if let Some(index) = other {
-            add(
-                format!("results[{index}].{key}"),
-                "differs from that of the first test".to_owned(),
-            );
+        let differs = |result: &Json| result.get(key) != first.get(key);
+        if let Some(index) = results.iter().position(differs) {
+            found.push(format!(
+                "results[{index}].{key}: differs from that of the first test"
+            ));
         }
     }
     let length = payload.compact().len();
     if length > MAX_BYTES {
-        let why = format!("has {length} bytes, the site takes {MAX_BYTES}");
-        add("payload".to_owned(), why);
+        found.push(format!(
+            "payload: has {length} bytes, the site takes {MAX_BYTES}"
+        ));
     }
     found
 }
 
 /// What is wrong with a field of the tests: each reason once, with the tests that it is true of.
-fn in_results(results: &[Json], key: &str, rule: &Rule) -> Vec<Violation> {
+fn in_results(results: &[Json], key: &str, rule: &Rule) -> Vec<String> {
     let mut reasons: Vec<(String, Vec<usize>)> = Vec::new();
     for (index, result) in results.iter().enumerate() {
         let Some(why) = rule.broken_by(result.get(key)) else {
@@ -158,11 +115,10 @@ fn in_results(results: &[Json], key: &str, rule: &Rule) -> Vec<Violation> {
             None => reasons.push((why, vec![index])),
         }
     }
-    let violation = |(why, indices): (String, Vec<usize>)| Violation {
-        field: format!("results[{}].{key}", ranges(&indices)),
-        why,
-    };
-    reasons.into_iter().map(violation).collect()
+    let reasons = reasons.into_iter();
+    reasons
+        .map(|(why, indices)| format!("results[{}].{key}: {why}", ranges(&indices)))
+        .collect()
 }
 
 /// Ascending numbers, neighbours put together: `0, 2..8`.
@@ -209,8 +165,8 @@ impl Rule {
                 }
                 format!("has {length} characters, not {least} to {most}")
             }
-            (Self::Number | Self::Integer, _) => "is no number".to_owned(),
-            _ => "is no string".to_owned(),
+            (Self::Number | Self::Integer, _) => "is not a number".to_owned(),
+            _ => "is not a string".to_owned(),
         };
         Some(why)
     }

@@ -1,23 +1,31 @@
-//! In place of the client where the program is built without the feature `submit`.
+//! In place of the client where the program is built without the feature `network`.
 
-use super::{Exchange, Site, Timeouts};
+use std::time::Duration;
+
+use super::{Exchange, Outcome, Site};
 use base::{Error, Result};
 
-/// There is none.
-#[derive(Debug)]
-pub enum Client {}
+/// Uninhabited: this build cannot send.
+pub(crate) enum Client {}
 
 impl Client {
-    /// An error that says that this build cannot send.
-    pub fn new(_: &Site, _: Timeouts, _: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let why = "this program was built without the feature 'submit'";
+    /// Always an error, which names the feature.
+    pub(crate) fn new(_: &Site, _: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let why = "this program was built without the feature 'network'";
         Err(Error::new("cannot send results", why)
             .hint("'localstore submit --dry-run' prints what would be sent"))
     }
 
-    /// Nobody can call it.
-    #[must_use]
-    pub fn post(&self, _: &str) -> Exchange {
+    /// Never called.
+    pub(crate) fn post(&self, _: &str) -> Exchange {
         match *self {}
     }
+}
+
+/// Never called.
+pub(crate) fn retry<E>(
+    mut attempt: impl FnMut() -> Result<Option<Outcome>, E>,
+    _: impl FnMut(u32, Duration),
+) -> Result<Option<Outcome>, E> {
+    attempt()
 }

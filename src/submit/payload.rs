@@ -13,7 +13,7 @@ const NOT_READ: [Field; 3] = [
 
 /// What is sent of a run.
 #[derive(Debug, Clone)]
-pub struct Payload {
+pub(crate) struct Payload {
     /// The document: that of the C tool, and `results_summary`. What the run lacks is not in it.
     pub json: Json,
     /// The fields in which 0 stands for what is no number, and in how many tests.
@@ -22,8 +22,7 @@ pub struct Payload {
 
 impl Payload {
     /// The payload of a run.
-    #[must_use]
-    pub fn of(run: &Run) -> Self {
+    pub(crate) fn of(run: &Run) -> Self {
         let runtime = &run.environment.runtime;
         let system = &run.environment.system;
         let accelerator = &run.environment.accelerator;
@@ -84,8 +83,7 @@ impl Payload {
     }
 
     /// The text in one line, without a newline.
-    #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.json.compact()
     }
 }

@@ -282,43 +282,55 @@ fn a_chat_exports_as_markdown_in_which_no_message_reaches_beyond_itself() {
         .run(["message", "add", "3", "tool", "after\r\nit\r\n"])
         .ok();
     let text = sandbox.run(["chat", "export", "3", "-o", "md"]).text();
-    insta::assert_snapshot!(text.replace("  \n", "··\n"), @r"
+    insta::assert_snapshot!(text, @r"
     # \*Star\* \<b\> \# \[x\](y) \`c\`
 
     2025-04-03 10:00:00 UTC
 
     ## user
 
-    > ### Title
-    >
-    > ### Setext
-    > \<details>\<script>alert(1)\</script> & <https://example.org> but a < b··
-    > `<code>` and ``a ` <b>`` and `a··
-    > <c>` and \<d> �[31mred�··
-    > - list
-    >   ```html
-    >   <p># no heading</p>
-    >   ```
-    > ####### no heading
-    >
-    > | a | b |··
-    > |---|---|··
-    > | 1 | \<i> |
-    >
-    > \<!-- open
-    > ```rust
-    > # fn main() { never closed <T>
+    ````
+    # Title
+
+    Setext
+    ======
+    <details><script>alert(1)</script> & <https://example.org> but a < b
+    `<code>` and ``a ` <b>`` and `a
+    <c>` and \<d> �[31mred�
+    - list
+      ```html
+      <p># no heading</p>
+      ```
+    ####### no heading
+
+    | a | b |
+    |---|---|
+    | 1 | <i> |
+
+    <!-- open
+    ```rust
+    # fn main() { never closed <T>
+    ````
 
     ## tool
 
-    > after··
-    > it
+    ```
+    after
+    it
+
+    ```
     ");
-    // Between the quotes is nothing but what the document says itself.
-    let own: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.starts_with('>') && !line.is_empty())
-        .collect();
+    // Outside of the blocks is nothing but what the document says itself.
+    let mut fence = None;
+    let mut own = Vec::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        match fence {
+            Some(open) if line == open => fence = None,
+            Some(_) => {}
+            None if line.starts_with("```") => fence = Some(line),
+            None => own.push(line),
+        }
+    }
     assert_eq!(
         own,
         [

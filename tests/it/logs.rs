@@ -1,8 +1,4 @@
-//! Terminal logs: what people really have after a benchmark.
-
-use localstore::capture::{Capture, Found, Options};
-use localstore::formats::console;
-use localstore::model::Run;
+//! Logs, pipes and files with results in them: what `add` makes of them.
 
 use crate::sandbox::{Sandbox, fixture, read_fixture};
 
@@ -30,23 +26,6 @@ fn text(name: &str) -> String {
     String::from_utf8(read_fixture(name)).unwrap()
 }
 
-/// The runs of a text, and the remarks.
-fn read(text: &[u8], partial: bool) -> (Vec<Run>, Vec<String>) {
-    let options = Options {
-        partial,
-        ..Options::default()
-    };
-    let (mut runs, mut remarks) = (Vec::new(), Vec::new());
-    for found in Capture::new(text, options) {
-        match found.unwrap() {
-            Found::Run(document) => runs.push(document.run),
-            Found::Bad { why, .. } => remarks.push(why),
-            Found::Link(_) | Found::Note { .. } | Found::Pause => {}
-        }
-    }
-    (runs, remarks)
-}
-
 #[test]
 fn the_table_of_a_console_log_comes_back() {
     for name in ["capture-console", "capture-console-plain-reps4"] {
@@ -54,34 +33,6 @@ fn the_table_of_a_console_log_comes_back() {
         sandbox.add([format!("captures/{name}.stdout.txt").as_str()]);
         let expected = table_in(&text(&format!("captures/{name}.stdout.txt")));
         assert_eq!(sandbox.run(["export"]).text(), expected, "{name}");
-    }
-}
-
-#[test]
-fn a_table_alone_comes_back_however_it_was_pasted() {
-    for case in [
-        "gpu-rtx4090-8b",
-        "gpu-reps4",
-        "reps2-cpu-slow-overflow",
-        "sub-millisecond",
-        "utf8-model",
-        "utf8-accelerator",
-        "prompt-only-and-gen-only",
-        "empty-optional-strings",
-        "long-names",
-    ] {
-        let golden = text(&format!("golden/{case}.md"));
-        let lines: Vec<&str> = golden.lines().collect();
-        let quoted = format!("> {}\r\n", lines.join("\r\n> "));
-        let indented = format!("    {}  \n", lines.join("  \n    "));
-        let fenced = format!("Here it is:\n\n```\n{golden}```\n");
-        for pasted in [&golden, &quoted, &indented, &fenced] {
-            let (runs, remarks) = read(pasted.as_bytes(), false);
-            assert!(remarks.is_empty(), "{case}: {remarks:?}");
-            let mut table = Vec::new();
-            console::write(&mut table, &runs[0]).unwrap();
-            assert_eq!(String::from_utf8_lossy(&table), golden, "{case}");
-        }
     }
 }
 
@@ -109,32 +60,6 @@ fn rounded_values_are_marked_and_the_json_of_the_run_completes_them() {
     }
     let said = sandbox.run(["add".as_ref(), table.as_os_str()]).text();
     assert!(said.starts_with("already stored as run 1: "), "{said}");
-}
-
-#[test]
-fn the_older_layout_with_a_power_column_is_read() {
-    let log = "\
-+--------------------------------------------------------------------------------------------+
-|                             NVIDIA GeForce RTX 3090 - 23.59 GiB                            |
-|                           My - Model 14B Instruct - Q4_K - Medium                          |
-+--------------------------------------------------------------------------------------------+
-|          test | run number | avg time   | power      | tokens processed | pp t/s  | tg t/s  | ttft    |
-| ------------- | ---------- | ---------- | ---------- | ---------------- | ------- | ------- | ------- |
-|   pp1024+tg16 | 1/1        | 688.98 ms  | 312.52 W   | 1040 / 1040      | 2369.70 | 62.29   | 2.11 s  |
-+--------------------------------------------------------------------------------------------+
-Result Link: https://www.localscore.ai/result/2
-";
-    let (runs, remarks) = read(log.as_bytes(), false);
-    assert_eq!((runs.len(), remarks.len()), (1, 0));
-    let test = &runs[0].tests[0];
-    assert_eq!(test.power_watts, Some(312.52));
-    assert_eq!(test.ttft_ms, Some(2110.0));
-    assert_eq!(
-        test.model.model_name,
-        Some("My - Model 14B Instruct".into())
-    );
-    assert_eq!(test.model.model_quant_str, Some("Q4_K - Medium".into()));
-    assert_eq!(runs[0].environment.accelerator.memory_gb, Some(23.59));
 }
 
 #[test]
@@ -167,21 +92,6 @@ fn banners_tell_what_csv_and_table_lack() {
             assert!(mixed.contains(&exported));
         }
     }
-}
-
-#[test]
-fn a_run_on_the_cpu_has_the_cpu_for_its_accelerator() {
-    let banner = text("captures/capture-csv.stderr.txt");
-    let (system, _) = banner.split_once("Active GPU").unwrap();
-    let log = system.to_owned() + &text("golden/cpu-i7-14b.csv");
-    let (runs, _) = read(log.as_bytes(), false);
-    let accelerator = &runs[0].environment.accelerator;
-    assert_eq!(accelerator.kind, Some("CPU".into()));
-    assert_eq!(accelerator.memory_gb, Some(62.5));
-    // A csv of a GPU run does not tell which GPU.
-    let log = system.to_owned() + &text("golden/gpu-reps4.csv");
-    let (runs, _) = read(log.as_bytes(), false);
-    assert_eq!(runs[0].environment.accelerator.name, None);
 }
 
 #[test]
@@ -224,40 +134,6 @@ fn an_interrupted_log_is_stored_only_on_demand() {
         .run(["add".as_ref(), "--partial".as_ref(), log.as_os_str()])
         .text();
     assert!(said.ends_with("partial: 5 of 9 tests\n"), "{said}");
-
-    // Text behind it, and another run behind that.
-    let more = text("captures/capture-json-interrupted.stdout.txt")
-        + "\n^C\n$ localscore\n"
-        + &text("golden/cpu-i7-14b.json");
-    let (runs, remarks) = read(more.as_bytes(), true);
-    assert_eq!((runs.len(), remarks.len()), (2, 0), "{remarks:?}");
-    assert_eq!((runs[0].tests.len(), runs[1].tests.len()), (5, 9));
-}
-
-/// Whatever one run was interrupted by, the next one in the log is found.
-#[test]
-fn an_interrupted_run_takes_nothing_of_the_next_one() {
-    let json = text("captures/capture-json.stdout.txt");
-    let csv = text("captures/capture-csv.stdout.txt");
-    let table = text("captures/capture-console.stdout.txt");
-    let behind = ["", "\n", "^C\n", "\n^C\n$ localscore -m x\n", "\n$ ls\n"];
-    for (first, least) in [(&json, 700), (&csv, 700), (&table, 500)] {
-        for cut in (least..first.len() * 2 / 3).step_by(first.len() / 23) {
-            for behind in behind {
-                for next in [&json, &csv, &table] {
-                    let log = format!(
-                        "{}{behind}\n{next}",
-                        &first[..first.floor_char_boundary(cut)]
-                    );
-                    let (runs, remarks) = read(log.as_bytes(), true);
-                    let last = runs.last().map(|run| run.tests.len());
-                    let shown = format!("cut at {cut} before {behind:?}: {remarks:?}");
-                    assert_eq!(last, Some(9), "{shown}");
-                    assert!(runs.len() + remarks.len() <= 2, "{shown}");
-                }
-            }
-        }
-    }
 }
 
 #[test]
@@ -275,121 +151,6 @@ fn a_link_belongs_to_the_run_right_before_it() {
     );
     let line = sandbox.run(["export", "-o", "jsonl"]).text();
     assert!(line.contains("\"link\":null"), "{line}");
-}
-
-#[test]
-fn a_banner_is_of_the_run_that_follows_and_of_its_machine() {
-    let banner = text("captures/capture-csv.stderr.txt");
-    let csv = text("golden/gpu-reps4.csv");
-    let (runs, _) = read(
-        format!("{banner}\n{csv}\n\n{}", text("golden/second-gpu.csv")).as_bytes(),
-        false,
-    );
-    assert!(runs[0].environment.system.cpu_name.is_some());
-    assert_eq!(runs[1].environment.system.cpu_name, None);
-    let other = text("golden/second-gpu.md");
-    let (runs, _) = read(format!("{banner}\n{other}").as_bytes(), false);
-    assert_eq!(runs[0].environment.system.cpu_name, None);
-}
-
-#[test]
-fn a_message_between_two_rows_costs_nothing() {
-    let csv = text("golden/gpu-reps4.csv");
-    let mut lines: Vec<&str> = csv.lines().collect();
-    lines.insert(4, "ggml_cuda: a warning");
-    let (runs, remarks) = read((lines.join("\n") + "\n").as_bytes(), false);
-    assert_eq!((runs.len(), runs[0].tests.len(), remarks.len()), (1, 9, 0));
-}
-
-#[test]
-fn a_table_that_was_not_closed_is_not_closed_by_the_next_one() {
-    let golden = text("golden/gpu-reps4.md");
-    let open = golden.lines().take(10).collect::<Vec<_>>().join("\n");
-    let (runs, remarks) = read(format!("{open}\n{golden}").as_bytes(), false);
-    assert_eq!((runs.len(), runs[0].tests.len()), (1, 9));
-    assert!(remarks[0].contains("cut off after"), "{remarks:?}");
-    // A row that was not finished is no test, whatever follows.
-    let unfinished = golden.replace("17408 / 17408", "2048 / 17408");
-    let (runs, remarks) = read(unfinished.as_bytes(), false);
-    assert!(runs.is_empty());
-    assert!(
-        remarks[0].contains("cut off after 7 whole tests"),
-        "{remarks:?}"
-    );
-}
-
-/// Cut anywhere, a log gives the tests of the whole one, from the first on, or none.
-#[test]
-fn what_is_stored_of_a_log_that_is_cut_anywhere_is_a_beginning_of_it() {
-    for name in [
-        "capture-console",
-        "capture-console-plain-reps4",
-        "capture-csv",
-        "capture-json-nan-submit",
-    ] {
-        let log = read_fixture(&format!("captures/{name}.stdout.txt"));
-        let whole = read(&log, true).0.remove(0);
-        let shown = |run: &Run| format!("{:?}", run.tests);
-        let mut lengths = std::collections::BTreeSet::new();
-        for end in (0..log.len()).chain([log.len()]) {
-            let (runs, _) = read(&log[..end], true);
-            assert!(runs.len() <= 1, "{name} at {end}");
-            for run in runs {
-                let count = run.tests.len();
-                let mut beginning = whole.clone();
-                beginning.tests.truncate(count);
-                assert_eq!(shown(&run), shown(&beginning), "{name} at {end}");
-                lengths.insert(count);
-            }
-            // Without the option, only what is whole is taken: a csv tells by its rows alone.
-            if !name.contains("csv") {
-                let (runs, remarks) = read(&log[..end], false);
-                assert!(
-                    runs.iter().all(|run| run.tests.len() == 9),
-                    "{name} at {end}"
-                );
-                assert_eq!(runs.len() + remarks.len(), 1, "{name} at {end}");
-            }
-        }
-        assert!(lengths.len() >= 8, "{name}: {lengths:?}");
-    }
-}
-
-#[test]
-fn powershells_utf16_and_a_tail_of_zeros_are_read() {
-    for name in [
-        "captures/capture-json.stdout.txt",
-        "captures/capture-csv.stdout.txt",
-        "captures/capture-console.stdout.txt",
-        "golden/utf8-accelerator.json",
-    ] {
-        let plain = text(name);
-        let expected = read(plain.as_bytes(), false).0;
-        let crlf = plain.replace('\n', "\r\n");
-        let utf16: Vec<u8> = std::iter::once(0xfeff)
-            .chain(crlf.encode_utf16())
-            .flat_map(u16::to_le_bytes)
-            .collect();
-        let big_endian: Vec<u8> = std::iter::once(0xfeff)
-            .chain(plain.encode_utf16())
-            .flat_map(u16::to_be_bytes)
-            .collect();
-        // As iconv writes it: without a byte order mark.
-        let bare = utf16[2..].to_vec();
-        let bare_big = big_endian[2..].to_vec();
-        let zeros = [plain.as_bytes(), &[0; 4096]].concat();
-        for other in [utf16, big_endian, bare, bare_big, zeros, crlf.into_bytes()] {
-            let (runs, remarks) = read(&other, false);
-            assert!(remarks.is_empty(), "{name}: {remarks:?}");
-            assert_eq!(runs, expected, "{name}");
-        }
-    }
-    // Cut in the middle and padded: as good as cut.
-    let json = text("golden/gpu-reps4.json");
-    let padded = [&json.as_bytes()[..5000], &[0; 3192]].concat();
-    let (runs, remarks) = read(&padded, false);
-    assert!(runs.is_empty());
-    assert!(remarks[0].contains("cut off after"), "{remarks:?}");
 }
 
 #[test]
@@ -452,76 +213,6 @@ fn what_a_csv_lacks_can_be_told_and_what_it_tells_stays() {
     );
 }
 
-#[test]
-fn other_clients_are_stored_under_the_name_that_they_give() {
-    let (runs, remarks) = read(
-        br#"{"runtime_info": {"name": "other-client", "version": null}, "accelerator_info": {"name": "X", "memory_gb": ""},
-        "results": [{"name": "pp8+tg8", "n_prompt": "8", "n_gen": 8.0, "prompt_tps": "1.5e3", "gen_tps": 20,
-                     "ttft_ms": null, "model_name": "", "power_watts": ""}]}"#,
-        false,
-    );
-    assert!(remarks.is_empty(), "{remarks:?}");
-    assert_eq!(
-        runs[0].environment.runtime.name,
-        Some("other-client".into())
-    );
-    let test = &runs[0].tests[0];
-    assert_eq!(
-        (
-            test.n_prompt,
-            test.prompt_tps,
-            test.ttft_ms,
-            test.power_watts
-        ),
-        (8, Some(1500.0), None, None)
-    );
-
-    let csv = "test,n_prompt,n_gen,prompt_tps,gen_tps,ttft_ms\npp8+tg8,8,8,1500,20,\n\n# Summary\n# avg_prompt_tps,1500\n";
-    let (runs, remarks) = read(csv.as_bytes(), false);
-    assert!(remarks.is_empty(), "{remarks:?}");
-    assert_eq!(runs[0].tests[0].name, "pp8+tg8".into());
-}
-
-#[test]
-fn output_of_other_programs_is_refused_by_name() {
-    let bench = "this is llama-bench output, not LocalScore's";
-    let cases = [
-        (
-            "ggml_init: 1 device\n[\n  {\n    \"build_commit\": \"d0d5b223\",\n    \"cpu_info\": \"x\",\n    \"avg_ts\": 1.0\n  }\n]\n",
-            bench,
-        ),
-        (
-            "[\n  {\n    \"build_commit\": \"d0d5b223\",\n    \"cpu_info\": \"x\",\n    \"backe",
-            bench,
-        ),
-        (
-            "build_commit,n_prompt,n_gen,test_time,avg_ns,stddev_ns,avg_ts,stddev_ts\n\"a\",\"1\",\"2\",\"t\",\"1\",\"1\",\"1\",\"1\"\n",
-            bench,
-        ),
-        (
-            "| model | size | params | backend | test | t/s |\n| --- | --- | --- | --- | --- | --- |\n",
-            bench,
-        ),
-        (
-            "{\"build_commit\": \"x\", \"n_prompt\": 512, \"n_gen\": 0, \"avg_ts\": 5.5}\n",
-            bench,
-        ),
-        (
-            "+-----------------------------------------------------------------------------------------+\n| NVIDIA-SMI 550.54   Driver Version: 550.54 |\n",
-            "this is nvidia-smi output, not LocalScore's",
-        ),
-        (
-            "timestamp, name, utilization.gpu [%], memory.used [MiB]\n2025/06/15, NVIDIA GeForce RTX 4090, 3 %, 1 MiB\n",
-            "this is nvidia-smi output, not LocalScore's",
-        ),
-    ];
-    for (text, why) in cases {
-        let (runs, remarks) = read(text.as_bytes(), false);
-        assert!(runs.is_empty());
-        assert_eq!(remarks, [why], "{text}");
-    }
-}
-
 /// The script for people who have a LocalScore binary, with a stand-in that prints what one did.
 #[cfg(unix)]
 #[test]
@@ -582,5 +273,155 @@ fn a_result_link_is_an_address_on_a_site() {
         sandbox.run_with_input(["add"], log.as_bytes()).ok();
         let list = sandbox.run(["list", "-o", "jsonl"]).text();
         assert!(list.contains("\"submission\":\"never\""), "{link}: {list}");
+    }
+}
+
+/// Puts what `prefix` gives for its number before each line.
+fn behind(text: &str, prefix: impl Fn(usize) -> String) -> String {
+    let lines = text.lines().enumerate();
+    lines
+        .map(|(number, line)| prefix(number) + line + "\n")
+        .collect()
+}
+
+#[test]
+fn an_indented_csv_is_the_same_run_as_without_its_indentation() {
+    let indented = text("bad/h4-indented.csv");
+    let flat: String = indented
+        .lines()
+        .map(|line| line.trim_start().to_owned() + "\n")
+        .collect();
+    let sandbox = Sandbox::new();
+    sandbox.add(["bad/h4-indented.csv"]);
+    let said = sandbox.run_with_input(["add"], flat.as_bytes()).text();
+    assert!(said.starts_with("already stored as run 1"), "{said}");
+}
+
+#[test]
+fn a_banner_that_is_left_out_is_said() {
+    let banner = text("captures/capture-csv.stderr.txt");
+    let csv = text("captures/capture-csv.stdout.txt");
+    let sandbox = Sandbox::new();
+    let log = banner.replace("CPU:                 ", "CPU: ") + &csv;
+    let said = sandbox.run_with_input(["add", "-v"], log.as_bytes());
+    assert!(said.stderr.contains("is left out"), "{}", said.stderr);
+}
+
+#[test]
+fn a_csv_of_two_decimals_is_completed_by_the_json_of_its_run() {
+    let golden: serde_json::Value =
+        serde_json::from_slice(&read_fixture("golden/cpu-i7-14b.json")).unwrap();
+    let rows = golden["results"].as_array().unwrap().iter().map(|test| {
+        let number = |key: &str| test[key].as_f64().unwrap();
+        let (pp, tg) = (number("prompt_tps"), number("gen_tps"));
+        let ttft = number("ttft_ms");
+        format!(
+            "{},{},{},{pp:.2},{tg:.2},{ttft:.2}\n",
+            test["name"].as_str().unwrap(),
+            test["n_prompt"],
+            test["n_gen"]
+        )
+    });
+    let csv =
+        "test,n_prompt,n_gen,prompt_tps,gen_tps,ttft_ms\n".to_owned() + &rows.collect::<String>();
+    let sandbox = Sandbox::new();
+    sandbox.run_with_input(["add"], csv.as_bytes()).ok();
+    let json = fixture("golden/cpu-i7-14b.json");
+    let said = sandbox.run(["add".as_ref(), json.as_os_str()]).text();
+    assert!(said.starts_with("run 1, completed: "), "{said}");
+    assert_eq!(
+        sandbox.run(["export", "-o", "json"]).ok(),
+        read_fixture("golden/cpu-i7-14b.json")
+    );
+    let said = sandbox.run_with_input(["add"], csv.as_bytes()).text();
+    assert!(said.starts_with("already stored as run 1: "), "{said}");
+}
+
+#[test]
+fn a_csv_of_six_decimals_takes_the_place_of_one_of_two() {
+    let six = "test,n_prompt,n_gen,prompt_tps,gen_tps\npp8+tg8,8,8,1500.123456,20.654321\n";
+    let two = "test,n_prompt,n_gen,prompt_tps,gen_tps\npp8+tg8,8,8,1500.12,20.65\n";
+    let sandbox = Sandbox::new();
+    sandbox.run_with_input(["add"], two.as_bytes()).ok();
+    let said = sandbox.run_with_input(["add"], six.as_bytes()).text();
+    assert!(said.starts_with("run 1, completed: "), "{said}");
+    assert!(
+        sandbox
+            .run(["export", "-o", "csv"])
+            .text()
+            .contains("\"1500.123456\"")
+    );
+    let said = sandbox.run_with_input(["add"], two.as_bytes()).text();
+    assert!(said.starts_with("already stored as run 1: "), "{said}");
+}
+
+#[test]
+fn a_link_behind_a_prefix_belongs_to_its_run() {
+    let sandbox = Sandbox::new();
+    let log = behind(&text("captures/capture-json-submitted.stdout.txt"), |_| {
+        "> ".into()
+    });
+    sandbox.run_with_input(["add"], log.as_bytes()).ok();
+    let line = sandbox.run(["export", "-o", "jsonl"]).text();
+    assert!(line.contains("\"link\":\"http"), "{line}");
+}
+
+#[test]
+fn the_link_of_an_indented_log_belongs_to_its_run() {
+    let sandbox = Sandbox::new();
+    let log = text("captures/capture-json-submitted.stdout.txt");
+    let log = behind(&log, |_| "  ".into());
+    sandbox.run_with_input(["add"], log.as_bytes()).ok();
+    let line = sandbox.run(["export", "-o", "jsonl"]).text();
+    assert!(line.contains("\"link\":\"http"), "{line}");
+}
+
+/// Stretches without a newline, such as those of a file that was sparse when the power went, and
+/// small pieces without an end: with little memory, through a pipe. (A reader that keeps what it
+/// passes over is killed; one that looks at it again and again does not end.)
+#[cfg(target_os = "linux")]
+#[test]
+fn stretches_of_anything_take_little_memory() {
+    use std::io::Write;
+    const LENGTH: usize = 96 << 20;
+    let shapes: [(&str, &str); 14] = [
+        ("", "\0"),
+        ("", " "),
+        ("", "["),
+        ("", ","),
+        ("", "\n"),
+        ("", "a"),
+        ("", "\u{1b}["),
+        ("{\"results\":[", "{\"n_gen\":1},"),
+        ("{\"results\":[],", "\"a\":1,"),
+        ("{\"results\":[{\"samples_ns\":[", "1,"),
+        ("{\"runtime_info\":{", "\"a\":1,"),
+        ("name,n_prompt,n_gen,prompt_tps,gen_tps\n", "x\n"),
+        ("{\"log\":\"", "a"),
+        ("> {\n> \"results\": [\n", "> \"\n"),
+    ];
+    for (head, unit) in shapes {
+        let sandbox = Sandbox::new();
+        // All of the text would not fit.
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "ulimit -v 90000; exec \"$@\"", "sh"])
+            .arg(assert_cmd::cargo::cargo_bin!("localstore"))
+            .arg("add")
+            .env_clear()
+            .env("HOME", sandbox.path())
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(head.as_bytes()).unwrap();
+        let block = unit.repeat((64 << 10) / unit.len());
+        for _ in 0..LENGTH / block.len() {
+            stdin.write_all(block.as_bytes()).unwrap();
+        }
+        drop(stdin);
+        let code = child.wait().unwrap().code();
+        assert_eq!(code, Some(1), "{head:?} and {unit:?}");
     }
 }

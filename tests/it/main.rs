@@ -2,11 +2,11 @@
 
 mod random;
 mod sandbox;
-#[cfg(feature = "submit")]
+#[cfg(feature = "network")]
 mod server;
 
 mod add;
-#[cfg(feature = "submit")]
+#[cfg(feature = "network")]
 mod again;
 mod backup;
 mod bench;
@@ -14,36 +14,31 @@ mod browser;
 mod chat;
 mod check;
 mod cli;
-#[cfg(feature = "submit")]
-mod client;
 mod compare;
 mod export;
-mod fuzz;
 mod goldens;
 mod history;
 mod list;
 mod logs;
 mod merge;
 mod message;
-#[cfg(feature = "submit")]
+#[cfg(feature = "network")]
 mod network;
 mod plot;
-#[cfg(feature = "submit")]
+#[cfg(feature = "network")]
 mod queue;
-mod reading;
 mod record;
-#[cfg(all(unix, feature = "submit"))]
+#[cfg(all(unix, feature = "network"))]
 mod record_submit;
 mod report;
 mod rm;
-#[cfg(feature = "submit")]
+#[cfg(feature = "network")]
 mod sending;
 mod site;
 mod store;
 mod submit;
 mod tag;
 mod torture;
-mod wrapped;
 
 /// Prints what a long test has done, for `--nocapture`.
 #[allow(clippy::print_stdout, reason = "the result of a measurement")]

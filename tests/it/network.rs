@@ -1,6 +1,7 @@
 //! `submit` over TLS and through proxies.
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 
 use crate::sandbox::{Ran, Sandbox};
 use crate::sending::sandbox;
@@ -8,6 +9,11 @@ use crate::server::{Certificate, Proxy, Reply, Server};
 use crate::submit::states;
 
 const RUN: &str = "golden/gpu-reps4.json";
+
+/// Writes the certificate of the authority to a file.
+fn write_authority(certificate: &Certificate, sandbox: &Sandbox) -> PathBuf {
+    sandbox.file("authority.pem", &certificate.authority)
+}
 
 /// Runs `submit -y` with variables in its environment.
 fn with(sandbox: &Sandbox, url: &str, variables: &[(&str, &OsStr)]) -> Ran {
@@ -22,7 +28,7 @@ fn https_needs_a_certificate_that_is_trusted_and_of_that_host() {
     let [ours, others] = ["localhost", "example.org"].map(Certificate::of);
     for (certificate, trusted) in [(&ours, false), (&others, true)] {
         let server = Server::start_tls([Reply::taken(1)], certificate);
-        let authority = certificate.authority(&sandbox);
+        let authority = write_authority(certificate, &sandbox);
         let variables = [("SSL_CERT_FILE", authority.as_os_str())];
         let variables = if trusted { &variables[..] } else { &[] };
         let ran = with(&sandbox, &server.url(), variables);
@@ -34,7 +40,7 @@ fn https_needs_a_certificate_that_is_trusted_and_of_that_host() {
         assert_eq!(states(&sandbox), ["pending"]);
     }
     let server = Server::start_tls([Reply::taken(77)], &ours);
-    let authority = ours.authority(&sandbox);
+    let authority = write_authority(&ours, &sandbox);
     let ran = with(
         &sandbox,
         &server.url(),
@@ -50,7 +56,7 @@ fn https_needs_a_certificate_that_is_trusted_and_of_that_host() {
 fn an_https_connection_that_is_cut_off_is_unknown() {
     let sandbox = sandbox(&[RUN]);
     let certificate = Certificate::of("localhost");
-    let authority = certificate.authority(&sandbox);
+    let authority = write_authority(&certificate, &sandbox);
     let server = Server::start_tls([Reply::Reset], &certificate);
     with(
         &sandbox,
@@ -64,7 +70,7 @@ fn an_https_connection_that_is_cut_off_is_unknown() {
 fn the_proxy_of_the_environment_is_used() {
     let sandbox = sandbox(&[RUN, "golden/second-gpu.json", "golden/cpu-i7-14b.json"]);
     let certificate = Certificate::of("localhost");
-    let authority = certificate.authority(&sandbox);
+    let authority = write_authority(&certificate, &sandbox);
     let server = Server::start_tls((1..4).map(Reply::taken), &certificate);
     let proxy = Proxy::start();
     let proxy_url = proxy.url();
@@ -92,7 +98,7 @@ fn a_proxy_that_is_no_address_is_an_error_that_hides_its_password() {
     let server = Server::start([Reply::taken(1)]);
     let proxy = OsStr::new("ftp://user:secret@host");
     let ran = with(&sandbox, &server.url(), &[("HTTP_PROXY", proxy)]);
-    assert_eq!(ran.failed(), "HTTP_PROXY: this is no address of a proxy");
+    assert_eq!(ran.failed(), "HTTP_PROXY: invalid address of a proxy");
     assert!(!ran.stderr.contains("secret"));
     assert!(server.requests().is_empty());
     assert_eq!(states(&sandbox), ["never"]);

@@ -61,7 +61,7 @@ fn without_a_connection_the_run_waits_in_the_queue() {
     let mut child = sandbox
         .command(["submit", "-y", "--url", &deaf.url()])
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     // While it waits for the second attempt, the run is known not to have been sent.
@@ -77,7 +77,9 @@ fn without_a_connection_the_run_waits_in_the_queue() {
         assert_eq!(child.try_wait().unwrap(), None);
     }
     child.kill().unwrap();
-    child.wait().unwrap();
+    let told = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    let line = "Error submitting results: 127.0.0.1: connection refused\n";
+    assert!(told.contains(line), "{told}");
     assert_eq!(states(&sandbox), ["pending"]);
     let server = Server::start([Reply::taken(1)]);
     submit(&sandbox, &server, &["1"]).ok();

@@ -28,11 +28,6 @@ impl Random {
     pub fn byte(&mut self) -> u8 {
         self.next().to_le_bytes()[0]
     }
-
-    /// One of these.
-    pub fn one_of<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
-        choices[self.below(choices.len())]
-    }
 }
 
 /// The seed: `LOCALSTORE_SEED`, else 1. It is printed where it is used.

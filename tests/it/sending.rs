@@ -103,7 +103,7 @@ fn the_site_comes_from_the_option_else_from_the_environment() {
     let ran = Ran::from(command.output().unwrap());
     assert!(
         ran.failed()
-            .starts_with("LOCALSCORE_URL: 'nowhere' is no address")
+            .starts_with("LOCALSCORE_URL: 'nowhere' is not an address")
     );
 }
 

@@ -1,8 +1,12 @@
 //! A site on this machine: a real HTTP server, with TLS or without, and a proxy.
 
+#![allow(
+    dead_code,
+    reason = "shared with the tests of crates/net: neither needs all of it"
+)]
+
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -11,8 +15,6 @@ use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-
-use crate::sandbox::Sandbox;
 
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -243,7 +245,8 @@ impl Deaf {
 
 /// A throwaway authority and a certificate of its making.
 pub struct Certificate {
-    authority: String,
+    /// The authority's own certificate, as PEM.
+    pub authority: String,
     chain: Vec<CertificateDer<'static>>,
     key: Vec<u8>,
 }
@@ -265,11 +268,6 @@ impl Certificate {
             chain: vec![certificate.der().clone()],
             key: key.serialize_der(),
         }
-    }
-
-    /// Writes the authority's own certificate to a file.
-    pub fn authority(&self, sandbox: &Sandbox) -> PathBuf {
-        sandbox.file("authority.pem", &self.authority)
     }
 
     fn config(&self) -> Arc<ServerConfig> {

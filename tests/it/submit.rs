@@ -1,6 +1,6 @@
 //! `submit` as far as it needs no site: the payload, and what it refuses. See `sending`.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use crate::sandbox::{Sandbox, fixture, read_fixture};
 
@@ -55,7 +55,7 @@ fn a_deviation_that_is_no_number_is_sent_as_0_and_said_so() {
     assert!(payload["results"][0]["prompt_tps"].as_f64().unwrap() > 0.0);
     assert!(
         ran.stderr
-            .contains("run 1: prompt_tps_stddev is no number in 9 tests;"),
+            .contains("run 1: prompt_tps_stddev is not a number in 9 tests;"),
         "{}",
         ran.stderr
     );
@@ -67,33 +67,36 @@ fn a_deviation_that_is_no_number_is_sent_as_0_and_said_so() {
 fn connections_are_opened_in_one_place() {
     let with = |words: &[&str]| {
         let mut found = Vec::new();
-        let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        let mut folders = ["src", "crates"].map(PathBuf::from).to_vec();
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
-                    folders.push(path);
+                    // Tests are no part of the program.
+                    folders.extend((path.file_name().unwrap() != "tests").then_some(path));
                     continue;
                 }
                 let text = std::fs::read_to_string(&path).unwrap();
-                // Tests inside of the program are no part of it.
                 let text = text.split("#[cfg(all(test").next().unwrap();
                 if words.iter().any(|word| text.contains(word)) {
-                    found.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+                    found.push(path.to_str().unwrap().to_owned());
                 }
             }
         }
+        found.sort();
         found
     };
     assert_eq!(
         with(&["ureq::", "rustls::", "std::net", "TcpStream"]),
-        ["client.rs"]
+        ["crates/net/src/client.rs"]
     );
-    assert_eq!(with(&["Client::new("]), ["sending.rs"]);
-    assert_eq!(with(&["use super::sender"]), ["sending.rs"]);
-    let mut commands = with(&["use super::sending"]);
-    commands.sort();
-    assert_eq!(commands, ["record.rs", "submit.rs"]);
+    assert_eq!(with(&["net::Client::new("]), ["src/submit/client.rs"]);
+    assert_eq!(with(&[" Client::new("]), ["src/cmd/sending.rs"]);
+    assert_eq!(with(&["use super::sender"]), ["src/cmd/sending.rs"]);
+    assert_eq!(
+        with(&["use super::sending"]),
+        ["src/cmd/record.rs", "src/cmd/submit.rs"]
+    );
 }
 
 /// How far the submission of each run has come, that of run 1 first.
@@ -138,7 +141,7 @@ fn what_cannot_be_is_one_line() {
     assert_eq!(states(&sandbox), ["never"]);
 }
 
-#[cfg(not(feature = "submit"))]
+#[cfg(not(feature = "network"))]
 #[test]
 fn a_build_without_the_feature_says_so() {
     let sandbox = Sandbox::new();
@@ -150,7 +153,7 @@ fn a_build_without_the_feature_says_so() {
         let ran = sandbox.run(args);
         assert_eq!(
             ran.failed(),
-            "cannot send results: this program was built without the feature 'submit'"
+            "cannot send results: this program was built without the feature 'network'"
         );
         assert!(ran.stdout.is_empty());
     }

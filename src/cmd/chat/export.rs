@@ -9,8 +9,8 @@ use base::Result;
 
 /// Print chats as a Markdown document
 ///
-/// Each message is a block quote, in the order of writing, so that nothing in it affects the text
-/// around it; code stays as it is.
+/// Each message stands as it was written in a block of code, the first one first, so that nothing
+/// in it reaches beyond its message.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore chat export 3 -o md --out chat.md")]
 pub(crate) struct Args {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::words::{in_words, test_names};
 use super::{NewRun, Report, StoredRun};
 use crate::model::{Difference, Text};
-use crate::stats::{self, Change, Direction, Method};
+use crate::stats::{self, Direction, Interval, Method};
 use base::time::utc;
 
 /// A row of a comparison. Numbers that are none (the end of an interval may be infinite) are null.
@@ -41,8 +41,9 @@ pub(crate) struct Row {
 
 impl Row {
     fn new(base_id: Option<i64>, new_id: i64, row: &stats::Row) -> Self {
-        let estimate =
-            |value: fn(&Change) -> f64| row.estimate.as_ref().map(value).filter(|v| v.is_finite());
+        let estimate = |value: fn(&Interval) -> f64| {
+            row.estimate.as_ref().map(value).filter(|v| v.is_finite())
+        };
         let counts = match row.method {
             Method::Rank(counts) | Method::Welch(counts) => Some(counts),
             Method::Prediction { .. } | Method::Unverified(_) => None,

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::model::{Environment, Run};
+use crate::model::Run;
 use crate::stats;
 use crate::store::{Level, Listed, Store, runs, select, tags, trends};
 use base::note;
@@ -116,7 +116,7 @@ fn named(store: &Store, name: &str, new: &StoredRun) -> Result<StoredRun> {
         }
         let run = StoredRun::read(store, id)?;
         let fit = (
-            is_same_machine(&run.run.environment, &new.run.environment),
+            run.run.environment.is_same_machine(&new.run.environment),
             !run.listed.partial,
             run.moment() < new.moment(),
             run.moment(),
@@ -171,7 +171,7 @@ impl Series {
         let environments: Vec<i64> = store
             .read(|db| trends::environments(db, &machine.accelerator.name))?
             .into_iter()
-            .filter(|(_, environment)| is_same_machine(environment, machine))
+            .filter(|(_, environment)| environment.is_same_machine(machine))
             .map(|(id, _)| id)
             .collect();
         let until = before.listed.measured_at;
@@ -194,19 +194,6 @@ impl Series {
         let end = self.starts.get(level).copied().unwrap_or(self.runs.len());
         self.runs[start..end].iter()
     }
-}
-
-/// Whether these may be the same machine: what both captures name agrees. The kernel may be newer,
-/// and the memory that kernel and driver leave varies a little.
-fn is_same_machine(one: &Environment, other: &Environment) -> bool {
-    fn agree<T: PartialEq>(one: &Option<T>, other: &Option<T>) -> bool {
-        one.is_none() || other.is_none() || one == other
-    }
-    let memory = [one.accelerator.memory_gb, other.accelerator.memory_gb];
-    agree(&one.system.cpu_name, &other.system.cpu_name)
-        && agree(&one.system.kernel_type, &other.system.kernel_type)
-        && agree(&one.accelerator.kind, &other.accelerator.kind)
-        && !matches!(memory, [Some(one), Some(other)] if (one - other).abs() > 0.1 * one.max(other))
 }
 
 #[cfg(test)]

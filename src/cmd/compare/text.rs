@@ -2,7 +2,7 @@
 
 use super::words::{difference, gate_lines, interval, method, remarks, title, what};
 use super::{Compared, NewRun, Report, StoredRun, change, value};
-use crate::stats::{Metric, Score, Verdict};
+use crate::stats::{Metric, Verdict};
 use base::Column::{Number, Whole};
 use base::{Markup, Result, Stdout, Table, color_wanted, time};
 
@@ -165,7 +165,7 @@ fn columns(compared: &Compared, metric: Metric) -> Vec<String> {
 fn score(report: &Report) -> Option<Vec<String>> {
     let is_same = report.have_same_tests();
     let score = |column: &NewRun| column.comparison.score.filter(|_| is_same);
-    let scores: Vec<Option<Score>> = report.new.iter().map(score).collect();
+    let scores: Vec<_> = report.new.iter().map(score).collect();
     let first = scores.iter().flatten().next()?;
     let values = scores.iter().flatten().map(|score| score.new);
     let best = values.fold(first.base, f64::max);

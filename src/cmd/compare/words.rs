@@ -1,7 +1,7 @@
 //! A comparison in words, for the table, Markdown, pictures and the report.
 
 use super::{Report, change};
-use crate::model::{Difference, Text};
+use crate::model::{Difference, Mismatch, Text};
 use crate::stats::{Comparison, Method, Metric, Reason, Row, TestKey, Unit, Why};
 use base::number;
 
@@ -122,11 +122,14 @@ pub(crate) fn not_comparable(comparison: &Comparison) -> Option<String> {
 pub(crate) fn in_words(reason: &Reason) -> String {
     match reason {
         Reason::NothingInCommon => "no test in common".to_owned(),
-        Reason::Model => "another model".to_owned(),
-        Reason::Quant => "another quantisation".to_owned(),
-        Reason::TestSet => "other tests".to_owned(),
-        Reason::Accelerator => "another kind of accelerator".to_owned(),
-        Reason::Partial => "a partial run".to_owned(),
+        Reason::Mismatch(mismatch) => match mismatch {
+            Mismatch::Model => "another model",
+            Mismatch::Quant => "another quantisation",
+            Mismatch::TestSet => "other tests",
+            Mismatch::Accelerator => "another kind of accelerator",
+            Mismatch::Partial => "a partial run",
+        }
+        .to_owned(),
         Reason::MissingValue { test, metric } => {
             format!("{} of {} on one side only", metric.name(), printed(test))
         }

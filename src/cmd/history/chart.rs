@@ -115,7 +115,7 @@ fn squeezed(values: &[f64], points: usize) -> Vec<f64> {
         .map(|point| {
             let share = &values[start(point)..start(point + 1)];
             let known: Vec<f64> = share.iter().copied().filter(|v| v.is_finite()).collect();
-            crate::stats::basic::mean(&known).unwrap_or(f64::NAN)
+            crate::stats::mean(&known).unwrap_or(f64::NAN)
         })
         .collect()
 }

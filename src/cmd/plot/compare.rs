@@ -1,9 +1,9 @@
 use super::{Context, Target, check_number, nothing, series};
 use crate::cmd::compare::{self, Baseline, Compared, Report};
-use crate::picture::{Bar, Bars, BarsPanel, Group, Series, Tone};
 use crate::stats::{self, Direction, Metric, Row, Verdict};
 use crate::store::Store;
 use base::Result;
+use picture::{Bar, Bars, BarsPanel, Group, Series, Tone};
 
 /// Draw a comparison as bars: a group a test, a bar a run, with verdicts
 ///
@@ -17,7 +17,7 @@ use base::Result;
   localstore plot compare last~1 last --out comparison.svg
   localstore plot compare --baseline median-of-5 --metric tg > tg.svg"
 )]
-pub struct Args {
+pub(crate) struct Args {
     /// Ids, 'last', 'last~N' or tags: the base first
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
@@ -35,7 +35,7 @@ pub struct Args {
     target: Target,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let (base, new) = compare::choose(&args.runs, args.baseline.as_ref(), args.min_change, &store)?;
     check_number(1 + new.len())?;
@@ -123,7 +123,7 @@ fn bar(row: &Row) -> Bar {
 }
 
 /// Whether the verdict is good news.
-pub fn tone(row: &Row) -> Tone {
+pub(crate) fn tone(row: &Row) -> Tone {
     match (row.verdict, row.direction) {
         (Verdict::Better, _) => Tone::Better,
         (Verdict::Worse, _) => Tone::Worse,

@@ -1,10 +1,10 @@
 use super::{Context, Target, check_number, nothing, series};
 use crate::cmd::compare::StoredRun;
 use crate::model::{Run, Test};
-use crate::picture::{LinePoint, Lines, LinesPanel};
 use crate::stats::Metric;
 use crate::store::{Store, select};
 use base::Result;
+use picture::{LinePoint, Lines, LinesPanel};
 
 /// Draw speed against the length of the context
 ///
@@ -15,7 +15,7 @@ use base::Result;
 #[command(after_help = "Examples:
   localstore plot context --out context.svg
   localstore plot context before after > context.svg")]
-pub struct Args {
+pub(crate) struct Args {
     /// Ids, 'last', 'last~N' or tags
     #[arg(value_name = "RUN", default_value = "last")]
     runs: Vec<String>,
@@ -23,7 +23,7 @@ pub struct Args {
     target: Target,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     check_number(args.runs.len())?;
     let store = Store::open_readonly(&context.location)?;
     let read = |name: &String| StoredRun::read(&store, store.read(|db| select::resolve(db, name))?);

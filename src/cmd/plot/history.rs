@@ -2,10 +2,10 @@ use super::{Context, Target, nothing};
 use crate::cmd::compare::percent;
 use crate::cmd::filters::Filters;
 use crate::cmd::history::{self, Metric, Trend};
-use crate::picture::{self, Picture, Point};
 use crate::store::{Filter, Store};
 use base::Result;
 use base::note;
+use picture::{self, Picture, Point};
 
 /// Draw one configuration over time, with its changes of level
 ///
@@ -17,7 +17,7 @@ use base::note;
 #[command(after_help = "Examples:
   localstore plot history --model llama --accelerator 4090 --out trend.svg
   localstore plot history last --metric ttft_ms --since 90d > trend.svg")]
-pub struct Args {
+pub(crate) struct Args {
     /// An id, 'last', 'last~N' or a tag: a run of the configuration
     #[arg(value_name = "RUN")]
     run: Option<String>,
@@ -37,7 +37,7 @@ pub struct Args {
     filters: Filters,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let filter = Filter::from(&args.filters);
     let (configuration, others) = history::choose(args.run.as_deref(), &store, &filter)?;
@@ -58,7 +58,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
 
 /// Draws a trend, whose changes are those of the metric; `None` if there is nothing to draw.
 /// Without a title it is one of several in a page that tells what they are of.
-pub fn draw(trend: &Trend, metric: Metric, title: Option<String>) -> Option<Picture> {
+pub(crate) fn draw(trend: &Trend, metric: Metric, title: Option<String>) -> Option<Picture> {
     let (name, of) = match metric {
         Metric::Score => ("LocalScore", "score of all nine tests"),
         Metric::PromptTps => ("Prompt processing, tokens/s", "mean of the nine tests"),
@@ -92,7 +92,7 @@ pub fn draw(trend: &Trend, metric: Metric, title: Option<String>) -> Option<Pict
         .changes
         .iter()
         .filter_map(|change| {
-            Some(picture::Change {
+            Some(picture::LevelChange {
                 index: whole.binary_search(&change.point.index).ok()?,
                 before: change.point.before,
                 after: change.point.after,

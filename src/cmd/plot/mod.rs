@@ -4,16 +4,16 @@ mod compare;
 mod context;
 mod history;
 
-pub use compare::tone;
-pub use history::draw as draw_trend;
+pub(crate) use compare::tone;
+pub(crate) use history::draw as draw_trend;
 
 use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::compare::StoredRun;
 use crate::model::Text;
-use crate::picture::{MAX_SERIES, Picture, Series};
 use base::{Error, Result};
+use picture::{MAX_SERIES, Picture, Series};
 
 /// Draw runs as SVG: a trend, a comparison, speed against context length
 ///
@@ -38,7 +38,7 @@ enum Command {
 
 impl Args {
     /// Runs the command.
-    pub fn run(&self, context: &mut Context) -> Result<()> {
+    pub(crate) fn run(&self, context: &mut Context) -> Result<()> {
         match &self.command {
             Command::History(args) => history::run(args, context),
             Command::Compare(args) => compare::run(args, context),

@@ -49,7 +49,7 @@ const MAX_CONFIGURATIONS: usize = 20;
 /// Runs in the table of a configuration.
 const MAX_RECENT: usize = 10;
 
-pub fn run(args: &Args, context: &mut Context) -> Result<()> {
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let page = page(args, &store)?.html();
     super::deliver(&page, args.out.as_deref(), context)

@@ -10,7 +10,7 @@ use crate::store::Listed;
 use base::Column;
 
 /// The best runs, ranked.
-pub fn best(runs: &[Listed]) -> Table {
+pub(crate) fn best(runs: &[Listed]) -> Table {
     let mut heads = vec![
         ("rank", Column::Number),
         ("model", Column::Text),
@@ -36,7 +36,7 @@ pub fn best(runs: &[Listed]) -> Table {
 }
 
 /// The last runs of a configuration.
-pub fn recent<'a>(runs: impl Iterator<Item = &'a Listed>) -> Table {
+pub(crate) fn recent<'a>(runs: impl Iterator<Item = &'a Listed>) -> Table {
     let mut heads = MEASURED.to_vec();
     heads.insert(2, ("version", Column::Whole));
     heads.push(("tags", Column::Text));
@@ -101,7 +101,7 @@ fn runtime(run: &Listed) -> String {
 }
 
 /// The comparison of two runs; none if they have no test in common.
-pub fn comparison(report: &Report) -> Option<Table> {
+pub(crate) fn comparison(report: &Report) -> Option<Table> {
     let (base, column) = (report.base.first()?, report.new.first()?);
     let comparison = &column.comparison;
     let groups: Vec<_> = report

@@ -3,7 +3,7 @@
 use super::MAX_NAMES;
 use crate::formats::lexer::{Lexer, Next, Str};
 use crate::formats::{Document, Flaw, number};
-use crate::model::{AcceleratorInfo, Environment, Model, RuntimeInfo, Source, SystemInfo, Text};
+use crate::model::{HeaderField, Kind, Model, NewValue, Source, Test, Text};
 
 /// The strings and numbers of one header object, by key.
 type Members<'a> = Vec<Member<'a>>;
@@ -31,14 +31,13 @@ pub(super) struct Header<'a> {
     site: Parts<'a>,
     is_own: bool,
     /// The site's keys that are there.
-    site_keys: Vec<&'static str>,
+    site_keys: Vec<Vec<u8>>,
 }
 
 #[derive(Default)]
 struct Parts<'a> {
-    runtime: Members<'a>,
-    system: Members<'a>,
-    accelerator: Members<'a>,
+    /// Those of [`HeaderField::OBJECTS`].
+    objects: [Members<'a>; 3],
     model: Members<'a>,
 }
 
@@ -50,56 +49,37 @@ impl<'a> Header<'a> {
         key: &[u8],
         layout: &Layout,
     ) -> Result<bool, Flaw> {
-        let part = match key {
-            b"runtime_info" => &mut self.own.runtime,
-            b"system_info" => &mut self.own.system,
-            b"accelerator_info" => &mut self.own.accelerator,
-            _ => return self.read_site(lexer, key),
+        let mut objects = HeaderField::OBJECTS.iter();
+        let Some(place) = objects.position(|(name, _)| name.as_bytes() == key) else {
+            return self.read_site(lexer, key);
         };
-        *part = header(lexer, layout)?;
+        self.own.objects[place] = header(lexer, layout)?;
         self.is_own = true;
         Ok(true)
     }
 
     fn read_site(&mut self, lexer: &mut Lexer<'a>, key: &[u8]) -> Result<bool, Flaw> {
         let is_object = lexer.next()? == Next::Object;
-        let site = &mut self.site;
-        let name = match key {
-            b"runtime" if is_object => {
-                site.runtime = header_as_json(lexer)?;
-                "runtime"
-            }
-            b"system" if is_object => {
-                site.system = header_as_json(lexer)?;
-                "system"
-            }
-            b"model" if is_object => {
-                site.model = header_as_json(lexer)?;
-                "model"
-            }
-            b"accelerator" if is_object => {
-                site.accelerator.extend(header_as_json(lexer)?);
-                "accelerator"
-            }
-            b"accelerator" => {
-                site.accelerator.push(member(lexer, b"name")?);
-                "accelerator"
-            }
-            b"accelerator_type" => {
-                site.accelerator.push(member(lexer, b"type")?);
-                "accelerator_type"
-            }
-            b"accelerator_memory_gb" => {
-                site.accelerator.push(member(lexer, b"memory_gb")?);
-                "accelerator_memory_gb"
-            }
+        let [runtime, system, accelerator] = &mut self.site.objects;
+        // Where the value belongs, and the name of one that is no object.
+        let (part, name): (_, &[u8]) = match key {
+            b"runtime" if is_object => (runtime, b""),
+            b"system" if is_object => (system, b""),
+            b"model" if is_object => (&mut self.site.model, b""),
+            b"accelerator" if is_object => (accelerator, b""),
+            b"accelerator" => (accelerator, b"name"),
+            b"accelerator_type" => (accelerator, b"type"),
+            b"accelerator_memory_gb" => (accelerator, b"memory_gb"),
             _ => return Ok(false),
         };
-        if self.site_keys.len() < MAX_NAMES {
-            self.site_keys.push(name);
+        if name.is_empty() {
+            part.extend(header_as_json(lexer)?);
+        } else {
+            part.push(member(lexer, name)?);
         }
-        if site.accelerator.len() > MAX_NAMES {
-            site.accelerator.truncate(MAX_NAMES);
+        part.truncate(MAX_NAMES);
+        if self.site_keys.len() < MAX_NAMES {
+            self.site_keys.push(key.to_vec());
         }
         Ok(true)
     }
@@ -108,32 +88,86 @@ impl<'a> Header<'a> {
     pub(super) fn complete(self, layout: &Layout, document: &mut Document) -> Result<(), Flaw> {
         let is_site = !self.is_own && !self.site_keys.is_empty();
         let parts = if is_site { self.site } else { self.own };
+        let Document { run, unknown, .. } = document;
         if self.is_own {
-            for key in self.site_keys {
-                note_unknown(&mut document.unknown, key.as_bytes());
+            for key in &self.site_keys {
+                note_unknown(unknown, key);
             }
         }
-        let mut reader = HeaderReader {
-            layout: layout.is_c_tool(),
-            is_jsonl: layout.is_jsonl || is_site,
-            unknown: &mut document.unknown,
+        let strings = match layout {
+            _ if layout.is_c_tool() => Strings::AsTheyStand,
+            _ if layout.is_jsonl || is_site => Strings::Json,
+            _ => Strings::Escaped,
         };
-        let environment = Environment {
-            runtime: reader.runtime(parts.runtime)?,
-            system: reader.system(parts.system)?,
-            accelerator: reader.accelerator(parts.accelerator)?,
+        for ((_, fields), members) in HeaderField::OBJECTS.iter().zip(parts.objects) {
+            for member in members {
+                match fields.iter().find(|field| is_key(**field, &member.key)) {
+                    Some(field) => {
+                        let value = match field.kind() {
+                            Kind::Text => member.text(strings)?.map(NewValue::Text),
+                            _ => member.number()?.map(NewValue::Number),
+                        };
+                        field.set(&mut run.environment, value);
+                    }
+                    None => note_unknown(unknown, &member.key),
+                }
+            }
+        }
+        let like = Test {
+            model: model(parts.model, strings, unknown)?,
+            ..Test::default()
         };
-        let model = reader.model(parts.model)?;
-        let run = &mut document.run;
-        run.environment = environment;
         for test in &mut run.tests {
-            test.model.complete(&model);
+            test.complete(&like);
         }
         if is_site && run.source == Source::Json {
             run.source = Source::Site;
         }
         Ok(())
     }
+}
+
+/// Whether the field has this key; the site's API calls two of them otherwise.
+fn is_key(field: HeaderField, key: &[u8]) -> bool {
+    match (field, key) {
+        (HeaderField::RuntimeCommit, b"commit_hash")
+        | (HeaderField::SystemVersion, b"system_version") => true,
+        _ => field.name().as_bytes() == key,
+    }
+}
+
+/// What the site tells of the model, once for all tests.
+fn model(members: Members<'_>, strings: Strings, unknown: &mut Vec<String>) -> Result<Model, Flaw> {
+    let mut model = Model::default();
+    for member in members {
+        match &*member.key {
+            b"name" => model.model_name = member.text(strings)?,
+            b"quant" | b"quantization" => model.model_quant_str = member.text(strings)?,
+            b"params" => {
+                let params = member.number()?.filter(|params| *params >= 0.0);
+                #[allow(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a count"
+                )]
+                let params = params.map(|params| params as u64);
+                model.model_n_params = params;
+            }
+            _ => note_unknown(unknown, &member.key),
+        }
+    }
+    Ok(model)
+}
+
+/// What the strings of a header are.
+#[derive(Clone, Copy)]
+enum Strings {
+    /// What stands between the quotes, as the C tool prints them.
+    AsTheyStand,
+    /// JSON, of which the C tool would have printed the value.
+    Json,
+    /// JSON that stands for a header of the C tool: what JSON must escape is kept escaped.
+    Escaped,
 }
 
 /// Whether the text is laid out as the C tool prints it. If so, header strings are what stands
@@ -276,97 +310,6 @@ fn unescape(raw: &[u8]) -> Option<Vec<u8>> {
     lexer.rest().is_empty().then(|| string.value.into_owned())
 }
 
-/// Turns the members of header objects into what they mean.
-struct HeaderReader<'d> {
-    layout: bool,
-    is_jsonl: bool,
-    unknown: &'d mut Vec<String>,
-}
-
-impl HeaderReader<'_> {
-    fn runtime(&mut self, members: Members<'_>) -> Result<RuntimeInfo, Flaw> {
-        let mut info = RuntimeInfo::default();
-        for member in members {
-            match &*member.key {
-                b"name" => info.name = self.text(member)?,
-                b"version" => info.version = self.text(member)?,
-                b"commit" | b"commit_hash" => info.commit = self.text(member)?,
-                _ => self.pass_over(&member),
-            }
-        }
-        Ok(info)
-    }
-
-    fn system(&mut self, members: Members<'_>) -> Result<SystemInfo, Flaw> {
-        let mut info = SystemInfo::default();
-        for member in members {
-            match &*member.key {
-                b"cpu_name" => info.cpu_name = self.text(member)?,
-                b"cpu_arch" => info.cpu_arch = self.text(member)?,
-                b"ram_gb" => info.ram_gb = number(&member)?,
-                b"kernel_type" => info.kernel_type = self.text(member)?,
-                b"kernel_release" => info.kernel_release = self.text(member)?,
-                b"version" | b"system_version" => info.version = self.text(member)?,
-                _ => self.pass_over(&member),
-            }
-        }
-        Ok(info)
-    }
-
-    /// What the site tells of the model, once for all tests.
-    fn model(&mut self, members: Members<'_>) -> Result<Model, Flaw> {
-        let mut model = Model::default();
-        for member in members {
-            match &*member.key {
-                b"name" => model.model_name = self.text(member)?,
-                b"quant" | b"quantization" => model.model_quant_str = self.text(member)?,
-                b"params" => {
-                    let params = number(&member)?.filter(|params| *params >= 0.0);
-                    #[allow(
-                        clippy::cast_possible_truncation,
-                        clippy::cast_sign_loss,
-                        reason = "a count"
-                    )]
-                    let params = params.map(|params| params as u64);
-                    model.model_n_params = params;
-                }
-                _ => self.pass_over(&member),
-            }
-        }
-        Ok(model)
-    }
-
-    fn accelerator(&mut self, members: Members<'_>) -> Result<AcceleratorInfo, Flaw> {
-        let mut info = AcceleratorInfo::default();
-        for member in members {
-            match &*member.key {
-                b"name" => info.name = self.text(member)?,
-                b"manufacturer" => info.manufacturer = self.text(member)?,
-                b"memory_gb" => info.memory_gb = number(&member)?,
-                b"type" => info.kind = self.text(member)?,
-                _ => self.pass_over(&member),
-            }
-        }
-        Ok(info)
-    }
-
-    fn text(&self, member: Member<'_>) -> Result<Option<Text>, Flaw> {
-        match member.value {
-            HeaderValue::String(string) if self.layout => Ok(Some(string.raw.to_vec().into())),
-            HeaderValue::String(string) if self.is_jsonl => {
-                Ok(Some(string.value.into_owned().into()))
-            }
-            HeaderValue::String(string) => Ok(Some(as_header(string.value.into_owned()))),
-            HeaderValue::Null => Ok(None),
-            _ => Err(member.wrong("a string")),
-        }
-    }
-
-    fn pass_over(&mut self, member: &Member<'_>) {
-        note_unknown(self.unknown, &member.key);
-    }
-}
-
 /// Notes the name of a key that means nothing to us.
 pub(super) fn note_unknown(unknown: &mut Vec<String>, key: &[u8]) {
     if unknown.len() < MAX_NAMES {
@@ -374,23 +317,33 @@ pub(super) fn note_unknown(unknown: &mut Vec<String>, key: &[u8]) {
     }
 }
 
-fn number(member: &Member<'_>) -> Result<Option<f64>, Flaw> {
-    match &member.value {
-        HeaderValue::Number(value) => Ok(Some(*value)),
-        HeaderValue::Null => Ok(None),
-        HeaderValue::String(string) => {
-            let text = string.value.trim_ascii();
-            let number = number::parse(text);
-            if number.is_none() && !text.is_empty() {
-                return Err(member.wrong("a number"));
-            }
-            Ok(number)
-        }
-        HeaderValue::Other => Err(member.wrong("a number")),
-    }
-}
-
 impl Member<'_> {
+    fn text(self, strings: Strings) -> Result<Option<Text>, Flaw> {
+        Ok(match self.value {
+            HeaderValue::Null => None,
+            HeaderValue::String(string) => Some(match strings {
+                Strings::AsTheyStand => string.raw.to_vec().into(),
+                Strings::Json => string.value.into_owned().into(),
+                Strings::Escaped => as_header(string.value.into_owned()),
+            }),
+            _ => return Err(self.wrong("a string")),
+        })
+    }
+
+    fn number(&self) -> Result<Option<f64>, Flaw> {
+        match &self.value {
+            HeaderValue::Number(value) => Ok(Some(*value)),
+            HeaderValue::Null => Ok(None),
+            HeaderValue::String(string) => match string.value.trim_ascii() {
+                b"" => Ok(None),
+                text => number::parse(text)
+                    .map(Some)
+                    .ok_or_else(|| self.wrong("a number")),
+            },
+            HeaderValue::Other => Err(self.wrong("a number")),
+        }
+    }
+
     fn wrong(&self, wanted: &str) -> Flaw {
         let key = String::from_utf8_lossy(&self.key);
         Flaw::new(self.offset, format!("\"{key}\" is not {wanted}"))

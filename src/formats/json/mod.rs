@@ -14,8 +14,8 @@ use memchr::memmem::Finder;
 
 use super::grouping::MAX_TESTS;
 use super::lexer::{Lexer, Next};
-use super::{Document, Flaw, FlawKind};
-use crate::model::{Draft, Field, Kind, Run, Source, Test};
+use super::{Document, Flaw, FlawKind, number};
+use crate::model::{Draft, Field, Kind, NewValue, Run, Source, Test};
 use header::{Header, Layout, note_unknown};
 pub use inner::{Inner, find_inner};
 pub use write::write;
@@ -205,7 +205,7 @@ impl Tests {
             if let Some(field) = Field::from_name(&key.value) {
                 let is_speed = matches!(field, Field::PromptTps | Field::GenTps);
                 if self.layout.is_jsonl && is_speed && lexer.next()? == Next::Null {
-                    draft.set_number(field, Some(f64::NAN));
+                    draft.set(field, Some(NewValue::Number(f64::NAN)));
                     return lexer.null();
                 }
                 return value(lexer, field, &mut draft);
@@ -226,65 +226,35 @@ impl Tests {
     }
 }
 
+/// Reads the value of a field.
 fn value(lexer: &mut Lexer<'_>, field: Field, draft: &mut Draft) -> Result<(), Flaw> {
-    let next = lexer.next()?;
-    let wrong = |lexer: &Lexer<'_>, wanted: &str| {
-        let name = field.name();
-        lexer.flaw(format!("\"{name}\" is {}, not {wanted}", next.name()))
+    let (kind, next) = (field.kind(), lexer.next()?);
+    let name = field.name();
+    let at = lexer.pos();
+    let wrong = || {
+        let wanted = number::wanted(kind);
+        Flaw::new(at, format!("\"{name}\" is {}, not {wanted}", next.name()))
     };
-    match (field.kind(), next) {
-        (Kind::Text, Next::Null) => {
+    let value = match (kind, next) {
+        (_, Next::Null) => {
             lexer.null()?;
-            draft.set_text(field, None);
+            None
         }
         (Kind::Text, Next::String) => {
-            let string = lexer.string()?;
-            draft.set_text(field, Some(string.value.into_owned().into()));
+            Some(NewValue::Text(lexer.string()?.value.into_owned().into()))
         }
-        (Kind::Text, _) => return Err(wrong(lexer, "a string")),
-        (Kind::Number, Next::Null) => {
-            lexer.null()?;
-            draft.set_number(field, None);
-        }
-        (Kind::Number, Next::Number) => draft.set_number(field, Some(lexer.number()?)),
+        (Kind::Number, Next::Number) => Some(NewValue::Number(lexer.number()?)),
+        (Kind::Integer | Kind::Unsigned, Next::Number) => Some(NewValue::Integer(lexer.integer()?)),
         // Other clients write numbers as strings, and leave them empty.
-        (Kind::Number, Next::String) => {
-            let wrong = wrong(lexer, "a number");
-            let string = lexer.string()?;
-            let text = string.value.trim_ascii();
-            let number = super::number::parse(text);
-            if number.is_none() && !text.is_empty() {
-                return Err(wrong);
-            }
-            draft.set_number(field, number);
-        }
-        (Kind::Number, _) => return Err(wrong(lexer, "a number")),
-        (Kind::Integer | Kind::Unsigned, Next::Null) => {
-            lexer.null()?;
-            draft.set_integer(field, None);
-        }
-        (Kind::Integer | Kind::Unsigned, Next::Number | Next::String) => {
-            let wrong = wrong(lexer, "an integer");
-            let integer = if next == Next::Number {
-                Some(lexer.integer()?)
-            } else {
-                let string = lexer.string()?;
-                let text = string.value.trim_ascii();
-                let integer = super::number::parse_integer(text);
-                if integer.is_none() && !text.is_empty() {
-                    return Err(wrong);
-                }
-                integer
-            };
-            if !draft.set_integer(field, integer) {
-                let integer = integer.unwrap_or_default();
-                let why = format!("\"{}\" is out of range: {integer}", field.name());
-                return Err(Flaw::new(wrong.offset, why));
+        (Kind::Number | Kind::Integer | Kind::Unsigned, Next::String) => {
+            match lexer.string()?.value.trim_ascii() {
+                b"" => None,
+                text => Some(number::parse_as(kind, text).ok_or_else(wrong)?),
             }
         }
-        (Kind::Integer | Kind::Unsigned, _) => return Err(wrong(lexer, "an integer")),
-    }
-    Ok(())
+        _ => return Err(wrong()),
+    };
+    number::put(draft, field, value).map_err(|why| Flaw::new(at, why))
 }
 
 fn samples(lexer: &mut Lexer<'_>, most: usize) -> Result<Option<Vec<u64>>, Flaw> {

@@ -1,0 +1,318 @@
+//! The HTTP client.
+
+use std::io::{self, Read};
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::http::request::Builder;
+use ureq::http::{self, Request, Uri, header};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, AsSendBody, Proxy, SendBody, Timeout};
+
+use base::{Error, Result, reason};
+
+use crate::is_temporary;
+
+/// How long the client waits, and how much it reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For the connection, TLS included.
+    pub connect: Duration,
+    /// For everything, up to the last byte of the answer.
+    pub total: Duration,
+    /// The longest body of an answer that is read.
+    pub max_body_mib: u64,
+}
+
+/// The answer of a server.
+#[derive(Debug, Default)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers, their names in small letters.
+    pub headers: Vec<(String, String)>,
+    /// The body, as far as it came.
+    pub body: Vec<u8>,
+    /// Why the body is incomplete, if it is.
+    pub incomplete: Option<String>,
+}
+
+impl Response {
+    /// The first header of that name, which is in small letters.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers.find_map(|(key, value)| (key == name).then_some(value.as_str()))
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub struct Failure {
+    /// What it means for the request.
+    pub kind: FailureKind,
+    /// What happened, in plain words.
+    pub why: String,
+}
+
+/// What a failure means for the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The server did not get it; another attempt may help.
+    NotSent,
+    /// The server did not get it, and another attempt would end the same: no trusted connection, or
+    /// a proxy that refuses to connect.
+    Rejected,
+    /// The server may have got it, and acted on it.
+    MaybeSent,
+}
+
+/// Sends requests to one server, each over a connection of its own.
+pub struct Client {
+    agent: Agent,
+    address: String,
+    host: String,
+    proxy: Option<Proxy>,
+    limits: Limits,
+}
+
+impl Client {
+    /// A client for the server at `address`, which may have a path but no slash at its end, with
+    /// the proxy that the environment asks for, whose variables `variable` looks up. Trusted are
+    /// the certificates of Mozilla's list and those of the system.
+    pub fn new(
+        address: &str,
+        limits: Limits,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
+        let uri: Uri = address.parse().map_err(|why| Error::new(address, why))?;
+        let proxy = proxy_for(&uri, variable)?;
+        let mut config = Agent::config_builder()
+            .timeout_resolve(Some(limits.connect))
+            .timeout_connect(Some(limits.connect))
+            .timeout_global(Some(limits.total))
+            .http_status_as_error(false)
+            // A redirect is an answer like any other.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .max_idle_connections(0)
+            .proxy(proxy.clone())
+            .user_agent(concat!("localstore/", env!("CARGO_PKG_VERSION")))
+            .accept_encoding("identity");
+        if uri.scheme_str() == Some("https") {
+            config = config.tls_config(tls());
+        }
+        Ok(Self {
+            agent: config.build().new_agent(),
+            address: address.to_owned(),
+            host: uri.host().unwrap_or_default().to_owned(),
+            proxy,
+            limits,
+        })
+    }
+
+    /// Sends a request, once; `path` follows the address of the server. With an empty body none is
+    /// sent.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Response, Failure> {
+        let mut reader = Handed {
+            rest: body,
+            any: false,
+        };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.address))
+            .header(header::CONNECTION, "close");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let sent = if body.is_empty() {
+            self.run(request, ())
+        } else {
+            let request = request.header(header::CONTENT_LENGTH, body.len());
+            self.run(request, SendBody::from_reader(&mut reader))
+        };
+        sent.map(|response| self.read(response)).map_err(|error| {
+            // Without a body it is not known how far the request came.
+            let sent = reader.any || (body.is_empty() && !is_before_sending(&error));
+            Failure {
+                kind: match sent {
+                    true => FailureKind::MaybeSent,
+                    false if is_permanent(&error) => FailureKind::Rejected,
+                    false => FailureKind::NotSent,
+                },
+                why: self.describe(&error),
+            }
+        })
+    }
+
+    fn run(
+        &self,
+        request: Builder,
+        body: impl AsSendBody,
+    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
+        self.agent.run(request.body(body)?)
+    }
+
+    fn read(&self, mut response: http::Response<ureq::Body>) -> Response {
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let headers = response.headers().iter();
+        let headers = headers.map(|(name, value)| (name.to_string(), text(value.as_bytes())));
+        let mut answer = Response {
+            status: response.status().as_u16(),
+            headers: headers.collect(),
+            ..Response::default()
+        };
+        let mib = self.limits.max_body_mib;
+        let mut body = response.body_mut().as_reader().take((mib << 20) + 1);
+        if let Err(error) = body.read_to_end(&mut answer.body) {
+            let why = self.describe(&error.into());
+            answer.incomplete = Some(format!("the answer is cut off: {why}"));
+        } else if answer.body.len() as u64 > mib << 20 {
+            answer.incomplete = Some(format!("the answer is larger than {mib} MiB"));
+        }
+        answer
+    }
+
+    /// What happened, in plain words.
+    fn describe(&self, error: &ureq::Error) -> String {
+        let mut host = self.host.clone();
+        if let Some(proxy) = &self.proxy {
+            let address = format!("{}:{}", proxy.host(), proxy.port());
+            match error {
+                ureq::Error::ConnectProxyFailed(reason) => {
+                    return match connect_status(error) {
+                        Some(status) => format!("the proxy {address} answered {status}"),
+                        None => format!("the proxy {address}: {reason}"),
+                    };
+                }
+                // Such a proxy looks for the server itself.
+                ureq::Error::HostNotFound if !proxy.resolve_target() => {
+                    return format!("the host {} of the proxy was not found", proxy.host());
+                }
+                _ => host = format!("{host} through the proxy {address}"),
+            }
+        }
+        let within = |time: Duration| format!("within {} s", time.as_secs_f32());
+        if let Some(error) = tls_error(error) {
+            return format!("no trusted connection to {host}: {error}");
+        }
+        match error {
+            ureq::Error::HostNotFound => format!("the host {host} was not found"),
+            ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+                format!("no connection to {host} {}", within(self.limits.connect))
+            }
+            ureq::Error::Timeout(_) => {
+                format!("no answer from {host} {}", within(self.limits.total))
+            }
+            ureq::Error::Io(error) => format!("{host}: {}", reason(error)),
+            other => format!("{host}: {other}"),
+        }
+    }
+}
+
+/// A body, and whether any of it was handed over to be sent. As long as none was, the server cannot
+/// have got the request.
+struct Handed<'a> {
+    rest: &'a [u8],
+    any: bool,
+}
+
+impl Read for Handed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.any = true;
+        self.rest.read(buffer)
+    }
+}
+
+fn proxy_for(server: &Uri, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>> {
+    let scheme = server.scheme_str().unwrap_or_default();
+    let host = server.host().unwrap_or_default();
+    let default = if scheme == "https" { 443 } else { 80 };
+    let port = server.port_u16().unwrap_or(default);
+    let Some((name, value)) = crate::proxy::choose(scheme, host, port, variable) else {
+        return Ok(None);
+    };
+    let proxy = Proxy::new(&value).ok().filter(has_valid_address);
+    // The value may hold a password: it is not shown.
+    let invalid = || {
+        Error::new(name, "invalid address of a proxy")
+            .hint("it looks like http://proxy.example.org:3128 or socks5://localhost:1080")
+    };
+    proxy.ok_or_else(invalid).map(Some)
+}
+
+/// Whether there is a host, and a port that is one: ureq takes the scheme's for any other text.
+fn has_valid_address(proxy: &Proxy) -> bool {
+    let authority = proxy.uri().authority().map_or("", |found| found.as_str());
+    let address = authority.rsplit('@').next().unwrap_or_default();
+    match address.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => {
+            !host.is_empty() && port.parse::<NonZeroU16>().is_ok()
+        }
+        _ => !address.is_empty(),
+    }
+}
+
+fn tls() -> TlsConfig {
+    let system = rustls_native_certs::load_native_certs();
+    for error in &system.errors {
+        tracing::info!("certificates of the system: {error}");
+    }
+    let mozilla = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    let roots: Vec<Certificate<'static>> = mozilla
+        .chain(&system.certs)
+        .map(|certificate| Certificate::from_der(certificate).to_owned())
+        .collect();
+    TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&roots))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build()
+}
+
+/// The failure of TLS, which may stand inside that of the connection.
+fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
+    match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref()?.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// The status with which a proxy refused to connect, which ureq tells in words only.
+fn connect_status(error: &ureq::Error) -> Option<u16> {
+    match error {
+        ureq::Error::ConnectProxyFailed(reason) => reason.rsplit('/').next()?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Whether the request had no connection yet to go over.
+fn is_before_sending(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Http(_)
+        | ureq::Error::HostNotFound
+        | ureq::Error::ConnectionFailed
+        | ureq::Error::ConnectProxyFailed(_)
+        | ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => true,
+        _ => is_permanent(error),
+    }
+}
+
+/// Whether another attempt would end the same.
+fn is_permanent(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::ConnectProxyFailed(_) => {
+            connect_status(error).is_some_and(|status| !is_temporary(status))
+        }
+        ureq::Error::Http(_) | ureq::Error::Tls(_) => true,
+        _ => tls_error(error).is_some(),
+    }
+}

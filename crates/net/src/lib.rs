@@ -1,0 +1,12 @@
+//! The one HTTP client: proxies, certificates, limits of time and size, retries.
+//!
+//! It knows nothing of what is sent. No error holds a header, a body or the password of a proxy.
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod proxy;
+mod retry;
+
+pub use client::{Client, Failure, FailureKind, Limits, Response};
+pub use retry::{backoff, is_temporary, retry, retry_after};

@@ -1,0 +1,189 @@
+//! A comparison of runs: for each metric a panel, for each test a group, for each run a bar.
+//!
+//! The bars lie on their sides, so that the names of tests and the verdicts have room. They begin
+//! at zero: their lengths are what is compared.
+
+use maud::{Markup, html};
+
+use crate::WIDTH;
+use crate::axis::{Scale, is_drawable};
+use crate::series::{Sample, Series, class, stacked};
+use crate::svg::{Anchor, Picture, Px, better, count, label, line, text};
+use crate::text::{BOLD, SIZE, TITLE_SIZE, fit, number, width};
+
+/// A comparison of runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bars {
+    /// What is compared.
+    pub title: String,
+    /// The runs, the base first.
+    pub runs: Vec<Series>,
+    /// What is compared of them.
+    pub panels: Vec<BarsPanel>,
+    /// What the whiskers show, and what else there is to know; may be empty.
+    pub note: String,
+}
+
+/// A metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BarsPanel {
+    /// What is shown, with its unit.
+    pub unit: String,
+    /// Whether more is better.
+    pub higher_is_better: bool,
+    /// The tests.
+    pub groups: Vec<Group>,
+}
+
+/// A test.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// A bar a run, in the order of the runs; `None` for one that lacks the value.
+    pub bars: Vec<Option<Bar>>,
+}
+
+/// A value of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bar {
+    /// The value.
+    pub value: f64,
+    /// The interval that it lies in, where one is known.
+    pub interval: Option<(f64, f64)>,
+    /// The verdict in words; may be empty.
+    pub verdict: String,
+    /// What the verdict means.
+    pub tone: Tone,
+}
+
+/// Whether something is good news.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tone {
+    /// Better than the base.
+    Better,
+    /// Worse.
+    Worse,
+    /// Neither.
+    #[default]
+    Neutral,
+}
+
+/// How thick a bar is.
+const BAR: f64 = 14.0;
+/// From one bar to the next.
+const STEP: f64 = 16.0;
+/// From one group to the next.
+const GAP: f64 = 10.0;
+
+impl Bars {
+    /// Draws it; `None` if there is no value to draw.
+    #[must_use]
+    pub fn draw(&self) -> Option<Picture> {
+        let (title, runs, note) = (&self.title, &self.runs, &self.note);
+        let draw = |panel: &BarsPanel, top| panel.draw(runs, top);
+        stacked(title, runs, Sample::Bar, &self.panels, note, draw)
+    }
+}
+
+impl BarsPanel {
+    /// The panel and where it ends.
+    fn draw(&self, runs: &[Series], top: f64) -> Option<(Markup, f64)> {
+        let bars = || {
+            self.groups
+                .iter()
+                .flat_map(|group| group.bars.iter().flatten())
+        };
+        let drawn = || bars().filter(|bar| is_drawable(bar.value));
+        let names =
+            widest(self.groups.iter().map(|group| width(&group.name, SIZE))).min(WIDTH * 0.3);
+        let keys = widest(runs.iter().map(|run| width(&run.key, SIZE))).min(90.0);
+        let left = 16.0 + names + 12.0 + keys + 8.0;
+        let words = widest(bars().map(|bar| width(&words(bar), BOLD))).min(WIDTH * 0.35);
+        let right = WIDTH - 24.0 - words;
+        let ends = drawn().map(|bar| bar.interval.map_or(bar.value, |(_, high)| high));
+        // An endless whisker must not make the bars vanish.
+        let longest = widest(drawn().map(|bar| bar.value));
+        let x = Scale::from_zero(ends.map(|end| end.min(1.5 * longest)), (left, right))?;
+        let first = top + 36.0;
+        let group = STEP * count(runs.len()) + GAP;
+        let bottom = first + group * count(self.groups.len());
+        let title = format!("{}, {}", self.unit, better(self.higher_is_better));
+        let markup = html! {
+            (text(16.0, top + 20.0, Anchor::Start, "title", &fit(&title, WIDTH - 32.0, TITLE_SIZE)))
+            @for tick in &x.ticks {
+                @let at = x.at(tick.value);
+                (line((at, first - 4.0), (at, bottom), "grid"))
+                (label(at, bottom + 15.0, WIDTH, &tick.label))
+            }
+            @for (index, test) in self.groups.iter().enumerate() {
+                @let y = first + group * count(index);
+                (text(16.0, y + 11.0, Anchor::Start, "", &fit(&test.name, names, SIZE)))
+                @for (series, (bar, run)) in test.bars.iter().zip(runs).enumerate() {
+                    @let y = y + STEP * count(series);
+                    (text(left - 8.0, y + 11.0, Anchor::End, "soft", &fit(&run.key, 90.0, SIZE)))
+                    (draw_bar(bar.as_ref(), series, &x, y, &test.name, run))
+                }
+            }
+            (line((left, first - 4.0), (left, bottom), "axis"))
+        };
+        Some((markup, bottom + 24.0))
+    }
+}
+
+/// The largest of these lengths.
+fn widest(lengths: impl Iterator<Item = f64>) -> f64 {
+    lengths.fold(0.0, f64::max)
+}
+
+fn draw_bar(
+    bar: Option<&Bar>,
+    series: usize,
+    x: &Scale,
+    y: f64,
+    test: &str,
+    run: &Series,
+) -> Markup {
+    let zero = x.at(0.0);
+    let Some(bar) = bar.filter(|bar| is_drawable(bar.value)) else {
+        return text(zero + 6.0, y + 11.0, Anchor::Start, "soft", "no value");
+    };
+    let length = (x.at(bar.value) - zero).max(0.0);
+    let (low, high) = bar.interval.unwrap_or((bar.value, bar.value));
+    let (low, high) = (x.at(low.max(0.0)), x.at(high));
+    let tone = match bar.tone {
+        Tone::Better => "better",
+        Tone::Worse => "worse",
+        Tone::Neutral => "soft",
+    };
+    let words = words(bar);
+    let middle = y + BAR / 2.0;
+    html! {
+        g class=(class(series)) {
+            rect class="bar" x=(Px(zero)) y=(Px(y)) width=(Px(length)) height=(Px(BAR)) {
+                title {
+                    (fit(test, 400.0, SIZE)) ", " (fit(&run.key, 200.0, SIZE)) ": " (words)
+                }
+            }
+        }
+        @if bar.interval.is_some() {
+            @for class in ["halo", "whisker"] {
+                (line((low, middle), (high, middle), class))
+                @for end in [low, high] {
+                    (line((end, middle - 4.0), (end, middle + 4.0), class))
+                }
+            }
+        }
+        (text(high.max(zero + length) + 6.0, y + 11.0, Anchor::Start, tone, &words))
+    }
+}
+
+/// The value and the verdict.
+fn words(bar: &Bar) -> String {
+    let value = number(bar.value);
+    if bar.verdict.is_empty() {
+        value
+    } else {
+        fit(&format!("{value}, {}", bar.verdict), WIDTH * 0.35, BOLD)
+    }
+}

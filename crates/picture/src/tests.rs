@@ -1,0 +1,219 @@
+//! Whatever the data, a picture is well-formed and its text stays inside.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Names that mean something to SVG, HTML, terminals or readers of right-to-left text.
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "[ -~]{0,200}",
+        Just("</text><script>alert(1)</script>".to_owned()),
+        Just("\" onload=\"x\" a='&amp;&#0;]]>".to_owned()),
+        Just("\u{0}\u{1b}[2J\u{202e}\u{fffe}\u{ffff}\u{7f}".to_owned()),
+        Just("W".repeat(300)),
+        Just("模型".repeat(90)),
+    ]
+}
+
+fn value() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<f64>(),
+        0.001..1e6_f64,
+        Just(0.0),
+        Just(f64::NAN),
+        Just(1e-300)
+    ]
+}
+
+/// Parses the picture; every place and length must be a number within the frame.
+fn check(picture: &Picture) {
+    let text = picture.document();
+    let document = roxmltree::Document::parse(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+    let root = document.root_element();
+    let frame: Vec<f64> = root
+        .attribute("viewBox")
+        .unwrap()
+        .split(' ')
+        .map(|number| number.parse().unwrap())
+        .collect();
+    for node in root.descendants().filter(roxmltree::Node::is_element) {
+        assert!(!matches!(
+            node.tag_name().name(),
+            "script" | "image" | "a" | "foreignObject"
+        ));
+        for attribute in node.attributes() {
+            assert!(!attribute.name().starts_with("on"));
+            let value = attribute.value();
+            // A name may well be such a word.
+            let is_drawn = attribute.name() != "aria-label";
+            assert!(
+                !is_drawn || !(value.contains("NaN") || value.contains("inf")),
+                "{}={value}",
+                attribute.name()
+            );
+            let limit = match attribute.name() {
+                "x" | "x1" | "x2" | "cx" => frame[2],
+                "y" | "y1" | "y2" | "cy" => frame[3],
+                _ => continue,
+            };
+            let place: f64 = attribute.value().parse().unwrap();
+            assert!(
+                (0.0..=limit).contains(&place),
+                "{}={place}: {text}",
+                attribute.name()
+            );
+        }
+        if node.tag_name().name() == "text" {
+            let words = node.text().unwrap_or_default();
+            let size = match node.attribute("class") {
+                Some("title") => crate::text::TITLE_SIZE,
+                Some("better" | "worse") => crate::text::BOLD,
+                _ => crate::text::SIZE,
+            };
+            let wide = crate::text::width(words, size);
+            let x: f64 = node.attribute("x").unwrap().parse().unwrap();
+            let (from, to) = match node.attribute("text-anchor") {
+                None => (x, x + wide),
+                Some("middle") => (x - wide / 2.0, x + wide / 2.0),
+                _ => (x - wide, x),
+            };
+            assert!(
+                from >= -1.0 && to <= frame[2] + 1.0,
+                "{words} from {from} to {to}"
+            );
+        }
+    }
+}
+
+fn point() -> impl Strategy<Value = Point> {
+    (0..i64::from(u32::MAX), any::<i64>(), value(), name()).prop_map(|(run, time, value, label)| {
+        Point {
+            run,
+            time,
+            value,
+            label,
+        }
+    })
+}
+
+fn change() -> impl Strategy<Value = LevelChange> {
+    (0..40_usize, value(), value(), value(), name()).prop_map(
+        |(index, before, after, percent, cause)| LevelChange {
+            index,
+            before,
+            after,
+            percent,
+            cause,
+        },
+    )
+}
+
+fn series() -> impl Strategy<Value = Series> {
+    (name(), name()).prop_map(|(key, name)| Series { key, name })
+}
+
+fn bar() -> impl Strategy<Value = Option<Bar>> {
+    let interval = prop::option::of((value(), value()));
+    let bar = (value(), interval, name()).prop_map(|(value, interval, verdict)| Bar {
+        value,
+        interval,
+        verdict,
+        tone: Tone::Better,
+    });
+    prop::option::of(bar)
+}
+
+proptest! {
+    #[test]
+    fn a_trend(
+        title in name(),
+        points in prop::collection::vec(point(), 0..30),
+        changes in prop::collection::vec(change(), 0..9),
+        width in prop_oneof![Just(WIDTH), Just(COLUMN)],
+    ) {
+        let unit = "score".to_owned();
+        let any = points.iter().any(|point| point.value.is_finite() && point.value.abs() < 1e99);
+        let picture = Trend { title, unit, higher_is_better: true, points, changes, width }.draw();
+        prop_assert!(picture.is_some() || !any);
+        picture.iter().for_each(check);
+    }
+
+    #[test]
+    fn bars(
+        title in name(),
+        runs in prop::collection::vec(series(), 1..9),
+        groups in prop::collection::vec((name(), prop::collection::vec(bar(), 0..9)), 0..6),
+        note in name(),
+    ) {
+        let groups = groups.into_iter().map(|(name, bars)| Group { name, bars }).collect();
+        let panel = BarsPanel { unit: "t/s".to_owned(), higher_is_better: true, groups };
+        let panels = vec![panel.clone(), panel];
+        Bars { title, runs, panels, note }.draw().iter().for_each(check);
+    }
+
+    #[test]
+    fn lines(
+        title in name(),
+        runs in prop::collection::vec(series(), 1..9),
+        points in prop::collection::vec((value(), value(), name()), 0..20),
+        is_log in any::<bool>(),
+    ) {
+        let points = points.into_iter().map(|(tokens, value, test)| LinePoint { tokens, value, test });
+        let panel = LinesPanel {
+            unit: "ms".to_owned(),
+            higher_is_better: false,
+            tokens: "tokens".to_owned(),
+            is_log,
+            series: vec![points.collect()],
+        };
+        Lines { title, runs, panels: vec![panel] }.draw().iter().for_each(check);
+    }
+}
+
+#[test]
+fn nothing_to_draw_is_no_picture() {
+    let mut trend = Trend {
+        title: String::new(),
+        unit: String::new(),
+        higher_is_better: true,
+        points: Vec::new(),
+        changes: Vec::new(),
+        width: WIDTH,
+    };
+    assert!(trend.draw().is_none());
+    trend.points.push(Point {
+        run: 1,
+        time: 0,
+        value: f64::NAN,
+        label: String::new(),
+    });
+    assert!(trend.draw().is_none());
+}
+
+#[test]
+fn the_same_data_give_the_same_bytes_and_say_what_they_are() {
+    let trend = Trend {
+        title: "A <b> & C".to_owned(),
+        unit: "score".to_owned(),
+        higher_is_better: true,
+        points: (0..3_i32)
+            .map(|n| Point {
+                run: n.into(),
+                time: 86_400 * i64::from(n),
+                value: 100.0 + f64::from(n),
+                label: String::new(),
+            })
+            .collect(),
+        changes: Vec::new(),
+        width: WIDTH,
+    };
+    let text = trend.draw().unwrap().document();
+    assert_eq!(text, trend.draw().unwrap().document());
+    assert!(text.contains("<title>A &lt;b&gt; &amp; C: score; 3 runs, no lasting change</title>"));
+    assert!(
+        text.contains("<title>run 2, 1970-01-03 00:00: 102.0</title>"),
+        "{text}"
+    );
+}

@@ -1,0 +1,161 @@
+//! Text of a known room, and numbers as labels.
+
+use unicode_width::UnicodeWidthChar;
+
+use base::{WIDEST, shortened};
+
+/// The size of ordinary text in pixels.
+pub(crate) const SIZE: f64 = 12.0;
+/// The same where it is bold, which is wider.
+pub(crate) const BOLD: f64 = 1.12 * SIZE;
+/// The size of a title, which is bold, of 14 pixels.
+pub(crate) const TITLE_SIZE: f64 = 1.12 * 14.0;
+
+/// About how wide the text is in pixels, never much less: fonts differ, and nothing here can
+/// measure the reader's.
+pub(crate) fn width(text: &str, size: f64) -> f64 {
+    text.chars().map(em).sum::<f64>() * size
+}
+
+/// The width of a character in the widest usual font, in units of the font size.
+fn em(c: char) -> f64 {
+    match c {
+        'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' => 0.35,
+        'f' | 't' | 'r' | '(' | ')' | '[' | ']' | '-' | '/' => 0.42,
+        'm' | 'w' | 'M' | 'W' | '@' | '%' | '…' => 1.0,
+        '<' | '>' | '=' | '+' | '~' | '^' | '#' | '&' | '\u{2212}' => 0.84,
+        c if c.is_ascii_uppercase() => 0.75,
+        c if c.is_ascii() => 0.64,
+        c => match c.width() {
+            Some(0) | None => 0.0,
+            Some(1) => 0.8,
+            Some(_) => 1.05,
+        },
+    }
+}
+
+/// The text made printable and cut to fit into so many pixels.
+pub(crate) fn fit(text: &str, room: f64, size: f64) -> String {
+    // No picture has room for more.
+    let whole = shortened(text, WIDEST);
+    if width(&whole, size) <= room {
+        return whole.into_owned();
+    }
+    let mut left = room / size - em('…');
+    let kept = whole.chars().take_while(|&c| {
+        left -= em(c);
+        left >= 0.0
+    });
+    let columns: usize = kept.map(|c| c.width().unwrap_or(0)).sum();
+    shortened(&whole, columns + 1).into_owned()
+}
+
+/// A number to four digits or more, such as `1,234.5`, `12.34` or `0.0012`.
+pub(crate) fn number(value: f64) -> String {
+    let size = value.abs();
+    if !value.is_finite() {
+        return "no value".to_owned();
+    }
+    if size == 0.0 {
+        return "0".to_owned();
+    }
+    if !(1e-4..1e7).contains(&size) {
+        return format!("{value:.3e}");
+    }
+    let decimals = match size {
+        100_000.0.. => 0,
+        100.0.. => 1,
+        10.0.. => 2,
+        1.0.. => 3,
+        _ => 5,
+    };
+    let text = fixed(value, decimals);
+    if decimals == 5 {
+        text.trim_end_matches('0').to_owned()
+    } else {
+        text
+    }
+}
+
+/// A change in percent with its sign: `+3.2%`.
+pub(crate) fn percent(value: f64) -> String {
+    if !value.is_finite() || value.abs() >= 1e6 {
+        return "more than a millionfold".to_owned();
+    }
+    let decimals = usize::from(value.abs() < 100.0);
+    let text = format!("{value:+.decimals$}%");
+    match text.as_str() {
+        "-0.0%" | "+0.0%" => "0.0%".to_owned(),
+        // The minus sign is as wide as the plus.
+        _ => text.replace('-', "\u{2212}"),
+    }
+}
+
+/// The number with that many decimals and its thousands apart.
+pub(crate) fn fixed(value: f64, decimals: usize) -> String {
+    let text = format!("{:.decimals$}", value.abs());
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let mut out = String::with_capacity(text.len() + 4);
+    let is_zero = text.chars().all(|c| matches!(c, '0' | '.'));
+    if value < 0.0 && !is_zero {
+        out.push('\u{2212}');
+    }
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    if !fraction.is_empty() {
+        out.push('.');
+        out.push_str(fraction);
+    }
+    out
+}
+
+/// The format of a date.
+pub(crate) const DATE: &str = "%Y-%m-%d";
+
+/// A moment in seconds since 1970, UTC; `?` for one that no calendar has.
+pub(crate) fn moment(time: i64, format: &str) -> String {
+    jiff::Timestamp::from_second(time)
+        .map_or_else(|_| "?".to_owned(), |time| time.strftime(format).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_exact_enough() {
+        let cases = [
+            (0.0, "0"),
+            (0.001, "0.001"),
+            (0.012_345, "0.01235"),
+            (1.5, "1.500"),
+            (12.345, "12.35"),
+            (133.333, "133.3"),
+            (8305.28, "8,305.3"),
+            (1_234_567.0, "1,234,567"),
+            (-123_456.0, "\u{2212}123,456"),
+            (1e9, "1.000e9"),
+            (1e-9, "1.000e-9"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(number(value), text);
+        }
+        assert_eq!(percent(3.21), "+3.2%");
+        assert_eq!(percent(-10.04), "\u{2212}10.0%");
+        assert_eq!(percent(-0.04), "0.0%");
+        assert_eq!(percent(250.4), "+250%");
+    }
+
+    #[test]
+    fn long_names_are_cut_with_an_ellipsis() {
+        assert_eq!(fit("short", 100.0, SIZE), "short");
+        let cut = fit(&"Mixtral ".repeat(40), 100.0, SIZE);
+        assert!(cut.ends_with('…') && width(&cut, SIZE) <= 100.0, "{cut}");
+        assert!(width(&fit(&"W".repeat(99), 100.0, SIZE), SIZE) <= 100.0);
+        assert_eq!(fit("a\u{1b}[2J", 100.0, SIZE), "a\\x1b[2J");
+    }
+}

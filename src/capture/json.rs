@@ -1,0 +1,459 @@
+//! The reader of json documents: finds where one ends, and reads it.
+
+use std::io;
+
+use memchr::memmem;
+
+use super::LONGEST_LINE;
+use super::input::{MAX_DOCUMENT, newlines};
+use super::list::{List, TestList};
+use super::reader::{Begun, CaptureReader, Start, interrupts};
+use super::scan::Scan;
+use super::signs::{cut_off, foreign_json};
+use super::text::{indentation, trailing_spaces, trim_end, trim_nuls, trim_start};
+use crate::formats::json::Inner;
+use crate::formats::{Document, Flaw, FlawKind, json};
+use crate::model::Test;
+
+/// How often the same bytes may be looked at, where one document after the other is wrong.
+const MAX_SCANS: u64 = 8;
+
+/// A document that wraps another one tells so many lines first.
+const MAX_WRAPPER: usize = 8;
+
+/// What is said of a json document that does not come from LocalScore.
+const NO_RESULTS: &str = "no \"results\" in this json document";
+
+pub(super) struct Reader;
+
+impl CaptureReader for Reader {
+    fn sign(&self) -> &'static [u8] {
+        b"{"
+    }
+
+    fn interrupts(&self, line: &[u8]) -> bool {
+        line.first() == Some(&b'{')
+    }
+
+    fn begin(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Begun> {
+        let line = &scan.input.unread()[..end];
+        let content = trim_start(line);
+        if content.first() != Some(&b'{') {
+            return Ok(Begun::Nothing);
+        }
+        let before = end - content.len();
+        let next = content[1..].trim_ascii_start().first();
+        // Such as that of a block of code.
+        let is_object = next.is_none_or(|byte| matches!(byte, b'"' | b'}'));
+        if !is_object {
+            scan.skip(end);
+            return Ok(Begun::Whole);
+        }
+        // Logs may hold any number of other documents, most of them on one line.
+        if is_complete_object(content) && !may_be_ours(content) {
+            let is_first = scan.foreign.is_none() && !scan.found_any;
+            let why = is_first.then(|| foreign_json(line)).flatten();
+            scan.note_foreign(why.unwrap_or(NO_RESULTS));
+            scan.skip(end);
+            return Ok(Begun::Whole);
+        }
+        let indent = trailing_spaces(&line[..before]);
+        scan.skip(before);
+        scan.json(indent)
+    }
+
+    /// A document that tells something else first is known by the lines behind it.
+    fn find(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Option<Start>> {
+        let line = trim_end(&scan.input.unread()[..end]);
+        let open = line.ends_with(b"{").then(|| line.len() - 1);
+        let Some(at) = memmem::find(line, b"{\"").or(open) else {
+            return Ok(None);
+        };
+        let mut until = end;
+        for number in 0..MAX_WRAPPER {
+            let Some(next) = scan.input.line_end_within(until, LONGEST_LINE)? else {
+                break;
+            };
+            let line = &scan.input.unread()[std::mem::replace(&mut until, next)..next];
+            let is_code = number == 0 && memchr::memchr(b'"', line).is_none();
+            if is_code || json::is_ours(line) {
+                break;
+            }
+        }
+        let behind = &scan.input.unread()[end..until];
+        let goes_on = behind.starts_with(b" ") && behind.trim_ascii_start().starts_with(b"\"");
+        Ok(json::is_ours(behind).then_some(Start { at, until, goes_on }))
+    }
+
+    /// A document on one line needs nothing of the others.
+    fn find_whole(&self, line: &[u8]) -> Option<usize> {
+        let is_ours = |at: &usize| {
+            let text = &line[*at..];
+            is_complete_object(text) && may_be_ours(text) && json::find_inner(text).is_ok()
+        };
+        let mut objects = memmem::find_iter(line, b"{\"").take(8);
+        objects.find(is_ours)
+    }
+}
+
+/// Whether a json text may hold a result of ours.
+fn may_be_ours(text: &[u8]) -> bool {
+    json::is_ours(text) || json::may_list_tests(text)
+}
+
+/// Whether the line holds as many closing braces as opening ones, and ends with one.
+fn is_complete_object(line: &[u8]) -> bool {
+    let line = trim_end(line);
+    let line = line.strip_suffix(b",").unwrap_or(line);
+    let count = |brace| memchr::memchr_iter(brace, line).count();
+    line.ends_with(b"}") && count(b'{') == count(b'}')
+}
+
+impl Scan<'_> {
+    /// Reads the json document that begins here, `indent` spaces into its line.
+    fn json(&mut self, indent: usize) -> io::Result<Begun> {
+        let Some(mut end) = self.json_end(indent)? else {
+            // An opening brace of some other text.
+            let end = self.input.line_end(0)?.unwrap_or(1);
+            self.skip(end);
+            return Ok(Begun::Whole);
+        };
+        let mut begun = Begun::Whole;
+        let whole = end;
+        self.scanned += whole as u64;
+        let first = self.input.line();
+        let text = trim_nuls(&self.input.unread()[..end]);
+        let (document, length, flaw) = if end > MAX_DOCUMENT {
+            let why = "a json document of more than 16 MiB";
+            (Document::default(), end, Some(Flaw::new(0, why)))
+        } else {
+            read_json(text)
+        };
+        let inner = match &flaw {
+            Some(flaw) if flaw.kind != FlawKind::Cut && end <= MAX_DOCUMENT => {
+                read_inner(text, first, flaw.kind)
+            }
+            _ => None,
+        };
+        end = length.max(1);
+        match (flaw, inner) {
+            (Some(_), Some((inner, length))) => {
+                end = length.max(1);
+                begun = self.take_all(inner, end)?;
+            }
+            (None, _) => {
+                self.end_tests();
+                self.run(document);
+            }
+            // Other programs have tests of this kind too, but theirs are whole.
+            (Some(flaw), None)
+                if flaw.kind == FlawKind::Foreign
+                    && (json::may_list_tests(text) || self.list.is_some())
+                    && json::find_inner(text).is_err() =>
+            {
+                let why = "a test that is cut off or damaged";
+                let flaw = Flaw::new(flaw.offset, why);
+                self.test(Err(flaw), end, first);
+            }
+            (Some(flaw), None) if flaw.kind == FlawKind::Foreign => {
+                let why = foreign_json(text).map_or(flaw.why, str::to_owned);
+                if self.list != Some(List::Lines) {
+                    self.end_tests();
+                }
+                self.note_foreign(&why);
+            }
+            (Some(flaw), None) => {
+                let before = &text[..flaw.offset.min(trim_end(text).len())];
+                let line = first + newlines(before);
+                let tests = document.run.tests.len();
+                self.end_tests();
+                match flaw.kind {
+                    FlawKind::Cut if self.options.partial && tests > 0 => self.run(document),
+                    FlawKind::Cut => self.bad(line, cut_off("document", tests)),
+                    _ => self.bad(line, flaw.why),
+                }
+                if self.scanned > MAX_SCANS * (self.input.consumed() + MAX_DOCUMENT as u64) {
+                    end = whole;
+                }
+            }
+        }
+        self.input.consume(end);
+        self.before = (b'}', false);
+        Ok(begun)
+    }
+
+    /// Takes what was found in a document of this length.
+    fn take_all(&mut self, inner: Vec<InnerRead>, length: usize) -> io::Result<Begun> {
+        let line = self.input.line();
+        if let [InnerRead::Test(..)] = inner[..] {
+            let list = self.list_at(length)?;
+            for one in inner {
+                if let InnerRead::Test(test, bytes, _) = one {
+                    self.test_of_a_list(list, test, bytes, line);
+                }
+            }
+            return Ok(match self.list {
+                Some(List::Array) => Begun::Open(Box::new(TestList)),
+                _ => Begun::Whole,
+            });
+        }
+        self.end_tests();
+        for one in inner {
+            match one {
+                InnerRead::Test(test, bytes, line) => self.test(test, bytes, line),
+                InnerRead::End => self.end_tests(),
+                InnerRead::Document(document) => {
+                    self.end_tests();
+                    self.run(document);
+                }
+                InnerRead::Bad(line, why) => {
+                    self.end_tests();
+                    self.bad(line, why);
+                }
+            }
+        }
+        self.end_tests();
+        Ok(Begun::Whole)
+    }
+
+    /// Where the json text that begins here ends; `None` if it is not json.
+    fn json_end(&mut self, indent: usize) -> io::Result<Option<usize>> {
+        // Whether the brace is alone on its line.
+        let mut first = 1;
+        loop {
+            match self.input.unread().get(first).copied() {
+                Some(b' ' | b'\t' | b'\r') => first += 1,
+                Some(b'\n') => break,
+                None if first < MAX_DOCUMENT && self.input.fill()? => {}
+                _ => return self.balanced_end(),
+            }
+        }
+        first += 1;
+        let second = self.input.line_end(first)?.unwrap_or(first);
+        if indentation(&self.input.unread()[first..second]) > indent {
+            self.indented_end(first, indent).map(Some)
+        } else {
+            self.balanced_end()
+        }
+    }
+
+    /// The end of a text that is laid out in lines: the brace that stands below the first one.
+    /// Quotes do not count here, since the C tool leaves those in its header as they are.
+    fn indented_end(&mut self, first: usize, indent: usize) -> io::Result<usize> {
+        let mut end = first;
+        loop {
+            // The brace is the end, whether or not its line has ended.
+            let rest = &self.input.unread()[end..];
+            let spaces = indentation(rest);
+            if spaces <= indent && rest.get(spaces) == Some(&b'}') {
+                return Ok(end + spaces + 1);
+            }
+            let Some(next) = self.input.line_end(end)? else {
+                return Ok(end);
+            };
+            let line = &self.input.unread()[end..next];
+            let spaces = indentation(line);
+            let inner = trim_start(line).first() == Some(&b'{') && spaces > indent;
+            // Something else begins before this one has ended.
+            if !inner && interrupts(trim_start(line)) {
+                return Ok(end);
+            }
+            if spaces <= indent && line.get(spaces) == Some(&b'}') {
+                return Ok(end + spaces + 1);
+            }
+            end = next;
+            if end > MAX_DOCUMENT {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// The end of any other text: its closing brace.
+    fn balanced_end(&mut self) -> io::Result<Option<usize>> {
+        let mut pos = 0;
+        let mut depth = 0_usize;
+        let mut in_string = false;
+        let mut first = true;
+        loop {
+            while pos < self.input.unread().len() {
+                // Most of a document is strings, and numbers between them.
+                let rest = &self.input.unread()[pos..];
+                let next = if in_string {
+                    memchr::memchr3(b'\\', b'"', b'\n', rest)
+                } else if first {
+                    Some(0)
+                } else {
+                    let matters = |byte: &u8| matches!(byte, b'"' | b'{' | b'}' | b'\n');
+                    rest.iter().position(matters)
+                };
+                let Some(next) = next else {
+                    pos += rest.len();
+                    break;
+                };
+                pos += next;
+                let byte = self.input.unread()[pos];
+                pos += 1;
+                if in_string {
+                    match byte {
+                        b'\\' => pos += 1,
+                        b'"' => in_string = false,
+                        b'\n' => return Ok(Some(pos)),
+                        _ => {}
+                    }
+                    continue;
+                }
+                match byte {
+                    b'\n' if self.begins_document(pos)? => return Ok(Some(pos)),
+                    b'"' => in_string = true,
+                    b'{' => depth += 1,
+                    b'}' => depth -= 1,
+                    _ => {}
+                }
+                if depth == 0 {
+                    return Ok(Some(pos));
+                }
+                if pos > 1 && first && !byte.is_ascii_whitespace() {
+                    if byte != b'"' {
+                        return Ok(None);
+                    }
+                    first = false;
+                }
+            }
+            if pos > MAX_DOCUMENT || !self.input.fill()? {
+                return Ok(Some(pos.min(self.input.unread().len())));
+            }
+        }
+    }
+
+    /// Whether the line at `from` begins something of its own: the document before was cut off. The
+    /// lines of one document may begin with a brace too, but those are tests.
+    fn begins_document(&mut self, from: usize) -> io::Result<bool> {
+        let Some(end) = self.input.line_end(from)? else {
+            return Ok(false);
+        };
+        if self.input.unread()[from] != b'{' {
+            return Ok(interrupts(&self.input.unread()[from..end]));
+        }
+        // A brace that is alone on its line is told by the next one.
+        let is_alone = self.input.unread()[from + 1..end].trim_ascii().is_empty();
+        let end = if is_alone {
+            self.input.line_end(end)?.unwrap_or(end)
+        } else {
+            end
+        };
+        Ok(json::is_ours(&self.input.unread()[from..end]))
+    }
+}
+
+/// A result inside of a document that does not come from LocalScore.
+enum InnerRead {
+    Document(Document),
+    /// A test, its bytes and its line.
+    Test(Result<Test, Flaw>, usize, u64),
+    /// The end of a list of tests.
+    End,
+    /// What is wrong on this line.
+    Bad(u64, String),
+}
+
+/// The tests of all documents inside of another one.
+const MAX_INNER_TESTS: usize = 20_000;
+
+/// Reads the results inside of a document that begins on the line `first` and does not come from
+/// LocalScore, or is not right, and tells how long it is; `None` if there are none.
+fn read_inner(text: &[u8], first: u64, kind: FlawKind) -> Option<(Vec<InnerRead>, usize)> {
+    if !may_be_ours(text) {
+        return None;
+    }
+    let line_of = |offset: usize| first + newlines(&text[..offset]);
+    let (inner, length) = match json::find_inner(text) {
+        Ok(found) => found,
+        Err(flaw) if kind == FlawKind::Foreign && json::has_header(text) => {
+            let why = format!("a document inside of another one: {}", flaw.why);
+            return Some((vec![InnerRead::Bad(line_of(flaw.offset), why)], text.len()));
+        }
+        Err(_) => return None,
+    };
+    // A document of ours that is not right may hold others, but not be its own inner one.
+    let is_inner = |one: &Inner| matches!(one, Inner::Document(at) if at.start > 0);
+    if inner.is_empty() || (kind == FlawKind::Bad && !inner.iter().any(is_inner)) {
+        return None;
+    }
+    let mut tests = 0;
+    let mut read = Vec::new();
+    for one in inner {
+        read.push(match one {
+            Inner::End => InnerRead::End,
+            Inner::Test(at) => {
+                tests += 1;
+                let test = json::read_test(&text[at.clone()]);
+                InnerRead::Test(test, at.len(), line_of(at.start))
+            }
+            Inner::Document(at) => match json::read(&text[at.clone()]) {
+                Ok((document, _)) => {
+                    tests += document.run.tests.len();
+                    InnerRead::Document(document)
+                }
+                Err(flaw) => InnerRead::Bad(line_of(at.start + flaw.offset), flaw.why),
+            },
+        });
+        if tests > MAX_INNER_TESTS {
+            let why = format!("more than {MAX_INNER_TESTS} tests in one json document");
+            read = vec![InnerRead::Bad(first, why)];
+            break;
+        }
+    }
+    Some((read, length))
+}
+
+/// Reads a json text: what there is, how long it is, and what is wrong with it.
+///
+/// Behind a document that was interrupted there may be other text: a `^C`, or a line that begins
+/// at the margin, such as a shell's prompt. Where the flaw is there, the document is cut off.
+fn read_json(text: &[u8]) -> (Document, usize, Option<Flaw>) {
+    // Logs may hold any number of other documents.
+    if !json::is_ours(text) {
+        let flaw = Flaw {
+            kind: FlawKind::Foreign,
+            ..Flaw::new(0, NO_RESULTS)
+        };
+        return (Document::default(), text.len(), Some(flaw));
+    }
+    let (document, flaw) = match json::read_what_there_is(text) {
+        Ok((document, length, None)) => return (document, length, None),
+        Ok((document, _, Some(flaw))) => (document, flaw),
+        Err(flaw) => (Document::default(), flaw),
+    };
+    if flaw.kind != FlawKind::Bad {
+        return (document, text.len(), Some(flaw));
+    }
+    let at = flaw.offset.min(text.len());
+    let line = memchr::memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1);
+    let interrupt = memchr::memmem::find(&text[line..], b"^C").map(|step| line + step);
+    let margin = margin(text, line);
+    for end in [interrupt, margin, Some(text.len())].into_iter().flatten() {
+        match json::read_what_there_is(trim_end(&text[..end])) {
+            Ok((document, _, Some(cut))) if cut.kind == FlawKind::Cut => {
+                return (document, end, Some(cut));
+            }
+            Err(cut) if cut.kind == FlawKind::Cut => {
+                return (Document::default(), end, Some(cut));
+            }
+            _ => {}
+        }
+    }
+    (document, margin.unwrap_or(text.len()), Some(flaw))
+}
+
+/// The first line from `from` on that begins at the margin and not as a line of a document does.
+fn margin(text: &[u8], from: usize) -> Option<usize> {
+    let mut begin = from;
+    for line in text[from..].split_inclusive(|&byte| byte == b'\n') {
+        let inner = b" \t\r\n{}]\"";
+        if begin > 0 && line.first().is_some_and(|byte| !inner.contains(byte)) {
+            return Some(begin);
+        }
+        begin += line.len();
+    }
+    None
+}

@@ -1,0 +1,163 @@
+//! What is compared, and a line of the result.
+
+use super::Metric;
+use super::evidence::Method;
+use crate::model::Text;
+
+/// What is compared, and what counts.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Options {
+    /// What is compared of each test, in this order.
+    pub metrics: Vec<Metric>,
+    /// The smallest change that matters, in percent.
+    pub min_change: f64,
+    /// The probability of being wrong that people are shown: intervals and verdicts.
+    pub alpha: f64,
+    /// The probability of a false alarm of the gate, over all rows.
+    pub gate_alpha: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            metrics: Metric::ALL.to_vec(),
+            min_change: 5.0,
+            alpha: 0.05,
+            gate_alpha: 0.01,
+        }
+    }
+}
+
+/// What tells a test from the others of its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct TestKey {
+    /// Tokens of the prompt.
+    pub n_prompt: i64,
+    /// Tokens generated.
+    pub n_gen: i64,
+    /// How many tests of the same tokens came before it in the run.
+    pub repeated: usize,
+}
+
+/// A metric of a test, or its geometric mean over the tests, on both sides.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    /// The test; `None` for the geometric mean over the tests.
+    pub test: Option<TestKey>,
+    /// Name of the test; empty for the mean.
+    pub name: Text,
+    /// What was measured, which tells the unit of the values.
+    pub metric: Metric,
+    /// Value of the base, the median if it is several runs.
+    pub base: f64,
+    /// Value of the new side.
+    pub new: f64,
+    /// From the base to the new value, in percent: positive is more, which of a time is worse.
+    pub change_percent: f64,
+    /// What that means; `None` if there is no change.
+    pub direction: Option<Direction>,
+    /// What says how sure it is.
+    pub method: Method,
+    /// The change as the method sees it, with its interval. With [`Method::Prediction`] it is the
+    /// change from the level of all earlier runs, not from that of the base alone.
+    pub estimate: Option<Interval>,
+    /// What people are told.
+    pub verdict: Verdict,
+    /// The probability of a change for the worse as large by chance, adjusted for the number of
+    /// rows; `None` if the row does not decide in the gate.
+    pub gate_p: Option<f64>,
+    /// Whether it makes the gate fail: `gate_p` within the level and the change for the worse at
+    /// least the smallest that matters.
+    pub regression: bool,
+}
+
+/// A change with its interval, in percent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Interval {
+    /// The change.
+    pub percent: f64,
+    /// Lower end of the interval.
+    pub low: f64,
+    /// Upper end; may be infinite.
+    pub high: f64,
+    /// The probability of a change as large, in either direction, by chance.
+    pub p: f64,
+}
+
+/// What a change means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Faster.
+    Better,
+    /// Slower.
+    Worse,
+}
+
+/// What people are told of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Verdict {
+    /// Significantly faster, by at least the smallest change that matters.
+    Better,
+    /// Significantly slower, likewise.
+    Worse,
+    /// The whole interval is within what does not matter.
+    Same,
+    /// `~`: large, but not significant.
+    Noise,
+    /// Small as it stands, but it may be large as far as the interval tells.
+    Unclear,
+    /// Nothing tells how sure it is.
+    Unverified,
+}
+
+impl Verdict {
+    /// The verdict as it is printed.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Better => "better",
+            Self::Worse => "worse",
+            Self::Same => "same",
+            Self::Noise => "~",
+            Self::Unclear => "unclear",
+            Self::Unverified => "unverified",
+        }
+    }
+}
+
+pub(crate) fn direction(metric: Metric, change_percent: f64) -> Option<Direction> {
+    let better = (change_percent > 0.0) == metric.higher_is_better();
+    (change_percent != 0.0).then_some(if better {
+        Direction::Better
+    } else {
+        Direction::Worse
+    })
+}
+
+/// Whether a change is at least the smallest that matters; 100 to 95 is a change of 5%, whatever
+/// the last binary digit says.
+pub(crate) fn is_large(change_percent: f64, options: &Options) -> bool {
+    change_percent.abs() >= options.min_change - 1e-9
+}
+
+pub(crate) fn verdict(
+    change_percent: f64,
+    direction: Option<Direction>,
+    estimate: Option<Interval>,
+    options: &Options,
+) -> Verdict {
+    let Some(estimate) = estimate else {
+        return Verdict::Unverified;
+    };
+    let agrees = (estimate.percent > 0.0) == (change_percent > 0.0);
+    let sure = estimate.p < options.alpha && agrees;
+    let inside = estimate.low > -options.min_change && estimate.high < options.min_change;
+    match direction {
+        Some(direction) if is_large(change_percent, options) => match direction {
+            Direction::Better if sure => Verdict::Better,
+            Direction::Worse if sure => Verdict::Worse,
+            _ => Verdict::Noise,
+        },
+        _ if inside => Verdict::Same,
+        _ => Verdict::Unclear,
+    }
+}
