@@ -29,8 +29,8 @@ use rusqlite::{Connection, Transaction};
 
 pub(crate) use check::{CheckedRoom, Finding, Totals, Watch, check_results};
 pub use db::Location;
-pub use merge::{Batch, Foreign, ForeignFile, Refused};
-pub use merge_chats::{ForeignChat, MergedChat};
+pub(crate) use merge::{ForeignFile, ForeignRun, Refused};
+pub(crate) use merge_chats::{ChatRows, MergedChat};
 pub use runs::{Added, Stored};
 pub use select::{Filter, Listed, Sort};
 pub use submissions::{Attempt, End, Taken};
