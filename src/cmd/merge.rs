@@ -5,7 +5,7 @@ use super::Context;
 use super::storing::describe;
 use crate::store::{ChatRows, ForeignFile, ForeignRun, MergedChat, Refused, Store, Stored, runs};
 use base::{Error, Result};
-use base::{Progress, note, printable};
+use base::{Progress, Stdout, note, printable};
 
 /// Take over the runs and chats of another store, or of a LocalScore database
 ///
@@ -48,7 +48,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
         }
         for (foreign, (id, stored)) in batch.runs.iter().zip(merged) {
             if let Some(line) = runs.count(id, stored, || describe(&foreign.run)) {
-                writeln!(out, "{line}").map_err(|error| Error::stdout(&error))?;
+                print(out, &line)?;
             }
         }
         if let Some(progress) = &progress {
@@ -60,28 +60,32 @@ pub fn run(args: &Args, context: &mut Context) -> Result<()> {
     drop(progress);
     let foreign = file.chats()?;
     let mut chats = Tally::new("chat", args.dry_run);
-    let mut lines = String::new();
     for (chat, merged) in foreign.iter().zip(target.take_chats(&foreign)?) {
         let what = || match merged.messages {
             1 => format!("{}, 1 message", chat.title()),
             n => format!("{}, {n} messages", chat.title()),
         };
         if let Some(line) = chats.count(Some(merged.id), merged.stored, what) {
-            lines += &(line + "\n");
+            print(out, &line)?;
         }
     }
     if !foreign.is_empty() {
-        lines += &format!("{} chats: {}\n", chats.all(), chats.sum());
+        print(out, &format!("{} chats: {}", chats.all(), chats.sum()))?;
     }
-    lines += &format!("{} runs: {}", runs.all() + refused, runs.sum());
-    if refused > 0 {
-        lines += &format!(", {refused} refused");
-    }
-    writeln!(out, "{lines}").map_err(|error| Error::stdout(&error))?;
+    let end = match refused {
+        0 => String::new(),
+        refused => format!(", {refused} refused"),
+    };
+    let all = runs.all() + refused;
+    print(out, &format!("{all} runs: {}{end}", runs.sum()))?;
     if !is_whole {
         return Err(Error::reported());
     }
     Ok(())
+}
+
+fn print(out: &mut Stdout, line: &str) -> Result<()> {
+    writeln!(out, "{line}").map_err(|error| Error::stdout(&error))
 }
 
 /// How many runs or chats were new, completed and known.

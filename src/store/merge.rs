@@ -261,7 +261,7 @@ impl Store {
 
 /// Adds runs with their dates, tags and submissions; one that waits to be sent there does not wait
 /// here too. What is known of a run here stays.
-fn merge(db: &Connection, foreign: &[ForeignRun]) -> rusqlite::Result<Vec<Added>> {
+pub(crate) fn merge(db: &Connection, foreign: &[ForeignRun]) -> rusqlite::Result<Vec<Added>> {
     let mut shared = Shared::default();
     let merged = foreign.iter().map(|run| merge_run(db, &mut shared, run));
     let merged = merged.collect::<rusqlite::Result<_>>()?;

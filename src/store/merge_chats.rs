@@ -193,7 +193,7 @@ fn compare(known: Option<&ChatRows>, chat: &ChatRows) -> MergedChat {
     }
 }
 
-fn lookup(db: &Connection, foreign: &[ChatRows]) -> rusqlite::Result<Vec<MergedChat>> {
+pub(crate) fn lookup(db: &Connection, foreign: &[ChatRows]) -> rusqlite::Result<Vec<MergedChat>> {
     let mut known = known(db)?;
     let merged = foreign
         .iter()
@@ -201,7 +201,7 @@ fn lookup(db: &Connection, foreign: &[ChatRows]) -> rusqlite::Result<Vec<MergedC
     Ok(merged.collect())
 }
 
-fn merge(db: &Connection, foreign: &[ChatRows]) -> rusqlite::Result<Vec<MergedChat>> {
+pub(crate) fn merge(db: &Connection, foreign: &[ChatRows]) -> rusqlite::Result<Vec<MergedChat>> {
     let mut all = known(db)?;
     let mut merged_chats = Vec::with_capacity(foreign.len());
     for chat in foreign {

@@ -27,7 +27,7 @@ use base::Result;
 use db::{Database, Room};
 use rusqlite::{Connection, Transaction};
 
-pub(crate) use check::{CheckedRoom, Finding, Totals, Watch, check_results};
+pub(crate) use check::{CheckedRoom, Finding, Totals, Watch, results};
 pub use db::Location;
 pub(crate) use merge::{ForeignFile, ForeignRun, Refused};
 pub(crate) use merge_chats::{ChatRows, MergedChat};

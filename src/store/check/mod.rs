@@ -174,7 +174,8 @@ fn check(
     Ok(totals)
 }
 
-pub(crate) fn check_results(
+/// Checks the tables of results.
+pub(crate) fn results(
     db: &Connection,
     watch: &mut Watch<'_>,
     totals: &mut Totals,
