@@ -3,4 +3,4 @@
 
 use crate::store::{self, CheckedRoom};
 
-pub(crate) const ROOMS: &[CheckedRoom] = &[(&store::RESULTS, store::check_results)];
+pub(crate) const ROOMS: &[CheckedRoom] = &[(&store::RESULTS, store::results)];

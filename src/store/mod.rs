@@ -27,10 +27,10 @@ use base::Result;
 use db::{Database, Room};
 use rusqlite::{Connection, Transaction};
 
-pub(crate) use check::{CheckedRoom, Finding, Totals, Watch, check_results};
+pub(crate) use check::{CheckedRoom, Finding, Totals, Watch, results};
 pub use db::Location;
-pub use merge::{Batch, Foreign, ForeignFile, Refused};
-pub use merge_chats::{ForeignChat, MergedChat};
+pub(crate) use merge::{ForeignFile, ForeignRun, Refused};
+pub(crate) use merge_chats::{ChatRows, MergedChat};
 pub use runs::{Added, Stored};
 pub use select::{Filter, Listed, Sort};
 pub use submissions::{Attempt, End, Taken};

@@ -187,7 +187,7 @@ fn read_as(db: &Connection, id: i64, odd: Odd) -> rusqlite::Result<Run> {
         })
     })?;
     let mut statement = db.prepare_cached(&format!(
-        "SELECT t.position, m.id IS NOT NULL AS has_model, {TEST}, t.samples_ns, t.reps, {MODEL}
+        "SELECT m.id IS NOT NULL AS has_model, {TEST}, t.samples_ns, t.reps, {MODEL}, t.position
          FROM localstore_tests t LEFT JOIN localstore_models m ON m.id = t.model_id
          WHERE t.run_id = ?1 ORDER BY t.position"
     ))?;

@@ -23,25 +23,23 @@ pub(super) struct Public {
 impl Public {
     /// Finds or makes the rows, in the site's order, so that the same runs get the same ids.
     pub fn of(db: &Connection, known: &mut Known, run: &Run) -> rusqlite::Result<Self> {
-        let Environment {
-            runtime,
-            system,
-            accelerator,
-        } = &run.environment;
-        let mut id = |table: &Lookup, row: Option<Vec<Value>>| {
-            row.map(|row| table.id(db, known, &row)).transpose()
-        };
+        let mut ids = [None; 3];
+        for (id, (_, table, row)) in ids.iter_mut().zip(header_rows(&run.environment)) {
+            if let Some(row) = row {
+                *id = Some(table.id(db, known, &row)?);
+            }
+        }
+        let [system_id, accelerator_id, runtime_id] = ids;
+        let mut model_variant_id = None;
+        if let Some((model, quant)) = run.model().and_then(model_row) {
+            let model_id = MODELS.id(db, known, &model)?;
+            model_variant_id = Some(VARIANTS.id(db, known, &[model_id.into(), quant])?);
+        }
         Ok(Self {
-            system_id: id(&SYSTEMS, system_row(system))?,
-            accelerator_id: id(&ACCELERATORS, accelerator_row(accelerator))?,
-            runtime_id: id(&RUNTIMES, runtime_row(runtime))?,
-            model_variant_id: match run.model().and_then(model_row) {
-                Some((model, quant)) => {
-                    let model_id = MODELS.id(db, known, &model)?;
-                    Some(VARIANTS.id(db, known, &[model_id.into(), quant])?)
-                }
-                None => None,
-            },
+            system_id,
+            accelerator_id,
+            model_variant_id,
+            runtime_id,
         })
     }
 
@@ -53,22 +51,9 @@ impl Public {
         environment: &Environment,
         model: Option<&Model>,
     ) -> rusqlite::Result<Vec<&'static str>> {
-        let Environment {
-            runtime,
-            system,
-            accelerator,
-        } = environment;
         let mut mismatched = Vec::new();
-        for (what, table, id, row) in [
-            ("system", &SYSTEMS, self.system_id, system_row(system)),
-            (
-                "accelerator",
-                &ACCELERATORS,
-                self.accelerator_id,
-                accelerator_row(accelerator),
-            ),
-            ("runtime", &RUNTIMES, self.runtime_id, runtime_row(runtime)),
-        ] {
+        let ids = [self.system_id, self.accelerator_id, self.runtime_id];
+        for (id, (what, table, row)) in ids.into_iter().zip(header_rows(environment)) {
             if let Some(row) = row
                 && !table.has(db, id, &row)?
             {
@@ -229,6 +214,21 @@ fn take_ids(db: &Connection, table: &str, count: i64) -> rusqlite::Result<()> {
     )?
     .execute((table, count))
     .map(drop)
+}
+
+/// The rows that a header gives, in the site's order; none where it does not know what the row must
+/// have.
+fn header_rows(environment: &Environment) -> [(&'static str, Lookup, Option<Vec<Value>>); 3] {
+    let Environment {
+        runtime,
+        system,
+        accelerator,
+    } = environment;
+    [
+        ("system", SYSTEMS, system_row(system)),
+        ("accelerator", ACCELERATORS, accelerator_row(accelerator)),
+        ("runtime", RUNTIMES, runtime_row(runtime)),
+    ]
 }
 
 /// The columns of a row of `benchmark_systems`; none if the run does not know one of them.

@@ -128,14 +128,20 @@ impl Columns {
         }
     }
 
+    #[inline]
     fn index(&self, name: &str) -> rusqlite::Result<usize> {
-        let mut index = self.next.load(Ordering::Relaxed);
-        if self.names.get(index).is_none_or(|next| next != name) {
-            let found = self.names.iter().position(|column| column == name);
-            index = found.ok_or_else(|| rusqlite::Error::InvalidColumnName(name.to_owned()))?;
-        }
+        let next = self.next.load(Ordering::Relaxed);
+        let index = match self.names.get(next) {
+            Some(column) if column == name => next,
+            _ => self.find(name)?,
+        };
         self.next.store(index + 1, Ordering::Relaxed);
         Ok(index)
+    }
+
+    fn find(&self, name: &str) -> rusqlite::Result<usize> {
+        let found = self.names.iter().position(|column| column == name);
+        found.ok_or_else(|| rusqlite::Error::InvalidColumnName(name.to_owned()))
     }
 }
 

@@ -1,5 +1,5 @@
-//! Runs of the public tables alone: those that the LocalScore web site has inserted into this file,
-//! which have no rows of ours before the next write, and those of a LocalScore database.
+//! Runs that only the public tables have: those that the LocalScore web site has inserted into this
+//! file, until the next write makes rows of ours for them, and those of a LocalScore database.
 
 use std::collections::BTreeMap;
 
@@ -14,20 +14,20 @@ use super::runs::write_own;
 use super::scores::Scores;
 use crate::model::{Model, Run, Source, Test};
 
-/// A run that the site keeps.
-pub struct SiteRun {
-    pub run: Run,
-    /// `None` if what the site keeps is not a date; likewise `measured_at`, in seconds since 1970.
-    pub created_at: Option<String>,
-    pub measured_at: Option<i64>,
+/// A run as the public tables tell it.
+pub(crate) struct SiteRun {
+    pub(crate) run: Run,
+    /// `None` if the value there is not a date; likewise `measured_at`, in seconds since 1970.
+    pub(crate) created_at: Option<String>,
+    pub(crate) measured_at: Option<i64>,
 }
 
 /// The ids of runs, each with those of its tests.
-pub type Ids = BTreeMap<i64, Vec<i64>>;
+pub(crate) type Ids = BTreeMap<i64, Vec<i64>>;
 
-/// Whether the site has inserted the run `b` since our last write. A run whose row of ours is lost
-/// still has our tests: that is damage, for `check` to name.
-pub const INSERTED: &str = "b.id > (SELECT coalesce(max(run_id), 0) FROM localstore_runs)
+/// The condition that the site has inserted the run `b` since our last write. A run that has lost its
+/// row of ours still has our tests: `check` names that damage.
+pub(crate) const INSERTED: &str = "b.id > (SELECT coalesce(max(run_id), 0) FROM localstore_runs)
     AND NOT EXISTS (SELECT 1 FROM localstore_tests t WHERE t.run_id = b.id)";
 
 /// The runs that the site has inserted since our last write. Where there is none, as before nearly
@@ -52,7 +52,7 @@ pub(super) fn inserted(db: &Connection) -> rusqlite::Result<Ids> {
 }
 
 /// The runs `b` of this condition, with those tests whose ids are not below `first_test`.
-pub fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Result<Ids> {
+pub(crate) fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Result<Ids> {
     let mut ids: Ids = db
         .prepare_cached(&format!(
             "SELECT b.id FROM benchmark_runs b WHERE {condition}"
@@ -62,7 +62,7 @@ pub fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Resul
     if ids.is_empty() {
         return Ok(ids);
     }
-    // There is no index on the run of a test: all are gone over once.
+    // All tests in one pass: there is no index on the run of a test.
     let mut query =
         db.prepare("SELECT benchmark_run_id, id FROM test_results WHERE id >= ?1 ORDER BY id")?;
     let mut rows = query.query([first_test])?;
@@ -76,9 +76,9 @@ pub fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Resul
     Ok(ids)
 }
 
-/// Makes our rows for the runs that the site has inserted, and counts them. One without a date
-/// gets this moment's.
-pub fn adopt(db: &Connection) -> rusqlite::Result<()> {
+/// Makes our rows for the runs that the site has inserted, and adds them to the scores. A run
+/// without a date gets the present one.
+pub(crate) fn adopt(db: &Connection) -> rusqlite::Result<()> {
     let ids = inserted(db)?;
     if ids.is_empty() {
         return Ok(());
@@ -115,17 +115,17 @@ fn insert(db: &Connection, ids: &Ids) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The tables that each combination is in once: there are few rows in them.
+/// The tables that hold each combination once, so they are small.
 const SMALL: [&str; 3] = [
     "localstore_environments",
     "localstore_models",
     "localstore_configurations",
 ];
 
-/// Shows the runs that the site has inserted to all that this connection reads, as the next write
-/// will take them up. Nothing is written to the file: on this connection, temporary tables and
-/// views of the same names stand before ours, with the rows of both.
-pub fn show(db: &Connection) -> rusqlite::Result<()> {
+/// Makes this connection read the runs that the site has inserted as the next write will store
+/// them. Nothing is written to the file: temporary tables and views of the same names hide ours, and
+/// have the rows of both.
+pub(crate) fn show(db: &Connection) -> rusqlite::Result<()> {
     let ids = inserted(db)?;
     if ids.is_empty() {
         return Ok(());
@@ -166,7 +166,7 @@ pub fn show(db: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Reads a run and these tests of it.
-pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Result<SiteRun> {
+pub(crate) fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Result<SiteRun> {
     let strict = odd == Odd::Refused;
     let mut statement = db.prepare_cached(&format!(
         "SELECT {CREATED_AT} AS created_at, unixepoch({CREATED_AT}) AS measured_at,

@@ -18,12 +18,17 @@ use base::Result;
 use db::{Room, Schema};
 
 /// Something that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub(crate) struct Finding {
     /// Where, with the id: `run 12`.
     pub(crate) place: String,
     /// What is wrong there.
     pub(crate) what: String,
+    /// Whether a repair can mend it.
+    pub(crate) mendable: bool,
+    /// Whether one has.
+    pub(crate) mended: bool,
+    #[serde(skip)]
     fix: Option<Fix>,
 }
 
@@ -32,18 +37,16 @@ impl Finding {
         Self {
             place: place.into(),
             what: what.into(),
+            mendable: false,
+            mended: false,
             fix: None,
         }
     }
 
     fn fix(mut self, fix: Fix) -> Self {
+        self.mendable = true;
         self.fix = Some(fix);
         self
-    }
-
-    /// Whether what is right can be derived from the rest.
-    pub(crate) fn is_mendable(&self) -> bool {
-        self.fix.is_some()
     }
 }
 
@@ -100,13 +103,12 @@ impl Store {
         self.read(|db| Ok(check(db, rooms, watch)?))
     }
 
-    /// Derives again what can be derived, in one transaction, and checks again in it. Gives what
-    /// was found, each with whether it is mended now.
+    /// Derives again what can be derived, in one transaction, and checks again in it.
     pub(crate) fn repair(
         &mut self,
         rooms: &[CheckedRoom],
         progress: &mut dyn FnMut(u64),
-    ) -> Result<(Totals, Vec<(Finding, bool)>)> {
+    ) -> Result<(Totals, Vec<Finding>)> {
         self.write_without_foreign_keys(|db| Ok(repair(db, rooms, progress)?))
     }
 }
@@ -115,33 +117,30 @@ fn repair(
     db: &Connection,
     rooms: &[CheckedRoom],
     progress: &mut dyn FnMut(u64),
-) -> rusqlite::Result<(Totals, Vec<(Finding, bool)>)> {
+) -> rusqlite::Result<(Totals, Vec<Finding>)> {
     let mut check = || {
         let mut findings = Vec::new();
         let found = &mut |finding| findings.push(finding);
         let totals = check(db, rooms, &mut Watch { found, progress })?;
         Ok::<_, rusqlite::Error>((totals, findings))
     };
-    let (mut totals, before) = check()?;
-    let fixes: BTreeSet<Fix> = before.iter().filter_map(|finding| finding.fix).collect();
-    let mut left: HashSet<Finding> = before.iter().cloned().collect();
-    if !fixes.is_empty() {
-        for fix in fixes {
-            mend(db, fix)?;
-        }
-        super::scores::rebuild(db)?;
-        let after;
-        (totals, after) = check()?;
-        left = after.into_iter().collect();
+    let (totals, mut findings) = check()?;
+    let fixes: BTreeSet<Fix> = findings.iter().filter_map(|finding| finding.fix).collect();
+    if fixes.is_empty() {
+        return Ok((totals, findings));
     }
-    let mut results = Vec::with_capacity(before.len());
-    for finding in before {
-        let mended = !left.remove(&finding);
-        results.push((finding, mended));
+    for fix in fixes {
+        mend(db, fix)?;
+    }
+    super::scores::rebuild(db)?;
+    let (totals, after) = check()?;
+    let mut left: HashSet<Finding> = after.into_iter().collect();
+    for finding in &mut findings {
+        finding.mended = !left.remove(finding);
     }
     // What only the mending has brought to light.
-    results.extend(left.into_iter().map(|finding| (finding, false)));
-    Ok((totals, results))
+    findings.extend(left);
+    Ok((totals, findings))
 }
 
 fn mend(db: &Connection, fix: Fix) -> rusqlite::Result<()> {
@@ -175,7 +174,8 @@ fn check(
     Ok(totals)
 }
 
-pub(crate) fn check_results(
+/// Checks the tables of results.
+pub(crate) fn results(
     db: &Connection,
     watch: &mut Watch<'_>,
     totals: &mut Totals,
