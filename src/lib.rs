@@ -5,10 +5,10 @@
 
 #![forbid(unsafe_code)]
 
-pub mod capture;
+mod capture;
 mod cmd;
-pub mod formats;
-pub mod model;
+mod formats;
+mod model;
 pub mod page;
 pub mod stats;
 pub mod store;

@@ -10,7 +10,7 @@ use super::reader::{Begun, CaptureReader, Start, interrupts};
 use super::scan::Scan;
 use super::text::trim_end;
 use crate::formats::{console, number};
-use crate::model::{AcceleratorInfo, Environment, Run, Source, Text};
+use crate::model::{AcceleratorInfo, Environment, HeaderField, Kind, NewValue, Run, Source, Text};
 
 pub(super) struct Reader;
 
@@ -24,11 +24,10 @@ impl CaptureReader for Reader {
     }
 
     /// Takes the block, if it is whole.
-    fn begin(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Begun> {
-        let Some(mut block) = Block::begin(&console::plain(&scan.input.unread()[..end])) else {
+    fn begin(&self, scan: &mut Scan<'_>, title: usize) -> io::Result<Begun> {
+        let Some(mut block) = Block::begin(&console::plain(&scan.input.unread()[..title])) else {
             return Ok(Begun::Nothing);
         };
-        let title = end;
         let mut end = title;
         let is_whole = loop {
             let Some(next) = scan.input.line_end_within(end, MAX_BYTES)? else {
@@ -51,7 +50,7 @@ impl CaptureReader for Reader {
         Ok(Begun::Whole)
     }
 
-    fn find(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Option<Start>> {
+    fn find(&self, scan: &mut Scan<'_>, end: usize, _: bool) -> io::Result<Option<Start>> {
         let line = trim_end(&scan.input.unread()[..end]);
         let is_title = |&at: &usize| Title::of(&console::plain(&line[at..])).is_some();
         let Some(at) = memchr::memmem::find(line, self.sign()).filter(is_title) else {
@@ -65,7 +64,7 @@ impl CaptureReader for Reader {
 
 /// The banners of the benchmark that the text is about.
 #[derive(Debug, Default)]
-pub struct Banner {
+pub(super) struct Banner {
     environment: Environment,
     /// The GPU that is used, or the first one of Apple.
     gpu: Option<AcceleratorInfo>,
@@ -120,41 +119,45 @@ impl Title {
         }
     }
 
-    /// The labels, and the column at which their values begin.
-    fn labels(self) -> (&'static [&'static str], usize) {
+    /// The labels, each with the field that it tells.
+    fn labels(self) -> &'static [(&'static str, Option<HeaderField>)] {
+        use HeaderField as Tells;
         match self {
-            Self::Runtime => (&["llamafile version:", "llama.cpp commit:"], 21),
-            Self::System => (
-                &[
-                    "Kernel Type:",
-                    "Kernel Release:",
-                    "Version:",
-                    "System Architecture:",
-                    "CPU:",
-                    "RAM:",
-                ],
-                21,
-            ),
-            Self::Gpu => (
-                &[
-                    "GPU Name:",
-                    "VRAM:",
-                    "Streaming Multiprocessors:",
-                    "CUDA Capability:",
-                ],
-                27,
-            ),
-            Self::Metal => (
-                &[
-                    "GPU Name:",
-                    "VRAM:",
-                    "Core Count:",
-                    "Metal Version:",
-                    "GPU Family:",
-                    "Common GPU Family:",
-                ],
-                27,
-            ),
+            Self::Runtime => &[
+                ("llamafile version:", Some(Tells::RuntimeVersion)),
+                ("llama.cpp commit:", Some(Tells::RuntimeCommit)),
+            ],
+            Self::System => &[
+                ("Kernel Type:", Some(Tells::KernelType)),
+                ("Kernel Release:", Some(Tells::KernelRelease)),
+                ("Version:", Some(Tells::SystemVersion)),
+                ("System Architecture:", Some(Tells::CpuArch)),
+                ("CPU:", Some(Tells::CpuName)),
+                ("RAM:", Some(Tells::RamGb)),
+            ],
+            Self::Gpu => &[
+                ("GPU Name:", Some(Tells::AcceleratorName)),
+                ("VRAM:", Some(Tells::MemoryGb)),
+                ("Streaming Multiprocessors:", None),
+                ("CUDA Capability:", None),
+            ],
+            // On Apple the accelerator is the processor with the number of its GPU cores.
+            Self::Metal => &[
+                ("GPU Name:", None),
+                ("VRAM:", Some(Tells::MemoryGb)),
+                ("Core Count:", Some(Tells::AcceleratorName)),
+                ("Metal Version:", None),
+                ("GPU Family:", None),
+                ("Common GPU Family:", None),
+            ],
+        }
+    }
+
+    /// The column at which the values begin.
+    fn column(self) -> usize {
+        match self {
+            Self::Runtime | Self::System => 21,
+            Self::Gpu | Self::Metal => 27,
         }
     }
 
@@ -190,7 +193,7 @@ impl Block {
 
     /// Takes the next line, without escapes.
     fn push(&mut self, line: &[u8]) -> Step {
-        let (labels, column) = self.title.labels();
+        let labels = self.title.labels();
         if line.len() >= 70 && line.iter().all(|&byte| byte == b'=') {
             let is_whole = self.values.len() == labels.len();
             return if is_whole { Step::Whole } else { Step::Broken };
@@ -201,13 +204,14 @@ impl Block {
         }
         let label = labels
             .iter()
-            .position(|label| line.starts_with(label.as_bytes()));
+            .position(|(label, _)| line.starts_with(label.as_bytes()));
         let Some(label) = label else {
             return Step::More;
         };
-        let (padding, value) = match line.split_at_checked(column) {
-            Some((head, value)) => (&head[labels[label].len()..], value),
-            None => (&line[labels[label].len()..], &[][..]),
+        let length = labels[label].0.len();
+        let (padding, value) = match line.split_at_checked(self.title.column()) {
+            Some((head, value)) => (&head[length..], value),
+            None => (&line[length..], &[][..]),
         };
         if label != self.values.len() || !padding.iter().all(|&byte| byte == b' ') {
             return Step::Broken;
@@ -231,45 +235,34 @@ impl Banner {
         if !block.title.follows(self.last) {
             return false;
         }
-        let mut values = block.values.iter();
-        let mut value = || values.next().cloned().unwrap_or_default();
+        let mut told = Environment::default();
+        for ((_, field), value) in block.title.labels().iter().zip(&block.values) {
+            if let Some(field) = field {
+                let value = match field.kind() {
+                    Kind::Text => Some(NewValue::Text(value.clone().into())),
+                    _ => gib(value).map(NewValue::Number),
+                };
+                field.set(&mut told, value);
+            }
+        }
+        let gpu = &mut told.accelerator;
+        gpu.kind = Some("GPU".into());
         match block.title {
             Title::Runtime => {
                 // LocalScore prints the banner anew for each run.
                 *self = Self::default();
-                let runtime = &mut self.environment.runtime;
-                runtime.name = Some("llamafile".into());
-                runtime.version = Some(value().into());
-                runtime.commit = Some(value().into());
+                told.runtime.name = Some("llamafile".into());
+                self.environment.runtime = told.runtime;
             }
-            Title::System => {
-                let system = &mut self.environment.system;
-                system.kernel_type = Some(value().into());
-                system.kernel_release = Some(value().into());
-                system.version = Some(value().into());
-                system.cpu_arch = Some(value().into());
-                system.cpu_name = Some(value().into());
-                system.ram_gb = gib(&value());
-            }
-            Title::Gpu => {
-                self.gpu = Some(AcceleratorInfo {
-                    name: Some(value().into()),
-                    memory_gb: gib(&value()),
-                    kind: Some("GPU".into()),
-                    manufacturer: None,
-                });
-            }
+            Title::System => self.environment.system = told.system,
+            Title::Gpu => self.gpu = Some(told.accelerator),
             Title::Metal => {
-                let cpu = self.environment.system.cpu_name.as_ref();
-                let cpu = cpu.map(Text::as_bytes).unwrap_or_default();
-                let (_, memory, cores) = (value(), value(), value());
-                // On Apple the accelerator is the processor with the number of its GPU cores.
-                self.gpu = Some(AcceleratorInfo {
-                    name: Some([cpu, b"+", &cores, b"GPU"].concat().into()),
-                    memory_gb: gib(&memory),
-                    kind: Some("GPU".into()),
-                    manufacturer: Some("Apple".into()),
-                });
+                let text = |text: &Option<Text>| text.clone().unwrap_or_default();
+                let (cpu, cores) = (text(&self.environment.system.cpu_name), text(&gpu.name));
+                let name = [cpu.as_bytes(), b"+", cores.as_bytes(), b"GPU"].concat();
+                gpu.name = Some(name.into());
+                gpu.manufacturer = Some("Apple".into());
+                self.gpu = Some(told.accelerator);
             }
         }
         self.last = Some(block.title);
@@ -277,7 +270,7 @@ impl Banner {
     }
 
     /// Fills in what the run lacks.
-    pub fn complete(&self, run: &mut Run) {
+    pub(super) fn complete(&self, run: &mut Run) {
         // A json document knows it all.
         if run.source == Source::Json || self.environment == Environment::default() {
             return;

@@ -31,7 +31,7 @@ impl CaptureReader for Reader {
         Ok(Begun::Open(Box::new(table)))
     }
 
-    fn find(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Option<Start>> {
+    fn find(&self, scan: &mut Scan<'_>, end: usize, _: bool) -> io::Result<Option<Start>> {
         let line = trim_end(&scan.input.unread()[..end]);
         let border = memchr::memmem::find(line, b"+----------");
         let Some(at) = border.filter(|&at| console::is_border(&line[at..])) else {

@@ -21,7 +21,7 @@ impl CaptureReader for Reader {
     }
 
     fn interrupts(&self, line: &[u8]) -> bool {
-        csv::is_header(line)
+        !line.first().copied().is_none_or(begins_otherwise) && csv::is_header(line)
     }
 
     fn begin(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Begun> {
@@ -49,14 +49,20 @@ impl CaptureReader for Reader {
         Ok(Begun::Open(Box::new(rows)))
     }
 
-    fn find(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Option<Start>> {
+    fn find(&self, scan: &mut Scan<'_>, end: usize, _: bool) -> io::Result<Option<Start>> {
         let Some(at) = header_start(trim_end(&scan.input.unread()[..end])) else {
             return Ok(None);
         };
         let until = scan.next_line(end)?;
-        let goes_on = scan.input.unread()[end..until].starts_with(b"\"");
+        let text = scan.input.unread();
+        let goes_on = !begins_otherwise(text[at]) && text[end..until].starts_with(b"\"");
         Ok(Some(Start { at, until, goes_on }))
     }
+}
+
+/// Whether what begins with this byte is for the other readers.
+fn begins_otherwise(first: u8) -> bool {
+    b"{+=".contains(&first)
 }
 
 /// A csv that is being read.

@@ -12,7 +12,7 @@ const LONGEST_LINE: usize = 1 << 20;
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Reads a text; if it begins as UTF-16 does, with or without a byte order mark, as UTF-8.
-pub struct Decoder<R> {
+pub(super) struct Decoder<R> {
     inner: R,
     encoding: Encoding,
     /// Bytes that have been read and not been decoded.
@@ -32,7 +32,7 @@ enum Encoding {
 }
 
 impl<R: Read> Decoder<R> {
-    pub fn new(inner: R) -> Self {
+    pub(super) fn new(inner: R) -> Self {
         Self {
             inner,
             encoding: Encoding::Unknown,

@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use super::prefix::Prefix;
 
 /// Larger documents are refused.
-pub const MAX_DOCUMENT: usize = 16 << 20;
+pub(super) const MAX_DOCUMENT: usize = 16 << 20;
 
 /// The least room that a read is given; the buffer grows with the documents.
 const CHUNK: usize = 64 << 10;
@@ -19,7 +19,7 @@ const CHUNK: usize = 64 << 10;
 const LONGEST_PIECE: usize = 1 << 20;
 
 /// What has been read of the text and not been used yet.
-pub struct Input<'a> {
+pub(super) struct Input<'a> {
     reader: Box<dyn Read + 'a>,
     buffer: Vec<u8>,
     /// What can be looked at.
@@ -50,7 +50,7 @@ struct Line {
 }
 
 impl<'a> Input<'a> {
-    pub fn new(reader: impl Read + 'a) -> Self {
+    pub(super) fn new(reader: impl Read + 'a) -> Self {
         Self {
             reader: Box::new(reader),
             buffer: Vec::new(),
@@ -69,47 +69,47 @@ impl<'a> Input<'a> {
     }
 
     /// What can be looked at.
-    pub fn unread(&self) -> &[u8] {
+    pub(super) fn unread(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
     /// The line on which the unread part begins, from 1.
-    pub fn line(&self) -> u64 {
+    pub(super) fn line(&self) -> u64 {
         self.line
     }
 
     /// How many bytes have been consumed, prefixes included.
-    pub fn consumed(&self) -> u64 {
+    pub(super) fn consumed(&self) -> u64 {
         self.consumed
     }
 
     /// Whether the text is empty.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.length == 0
     }
 
     /// Makes the next read fail once with [`io::ErrorKind::WouldBlock`] before it waits for more.
-    pub fn pause_before_reading(&mut self) {
+    pub(super) fn pause_before_reading(&mut self) {
         self.pause = true;
     }
 
     /// Whether a prefix is taken off.
-    pub fn has_prefix(&self) -> bool {
+    pub(super) fn has_prefix(&self) -> bool {
         self.prefix.is_some()
     }
 
     /// Whether one was taken off the line with which the unread part begins.
-    pub fn is_stripped(&self) -> bool {
+    pub(super) fn is_stripped(&self) -> bool {
         self.lines.front().is_some_and(|line| line.had_prefix)
     }
 
     /// What was taken off that line.
-    pub fn stripped(&self) -> &[u8] {
+    pub(super) fn stripped(&self) -> &[u8] {
         self.lines.front().map_or(&[], |line| &line.prefix)
     }
 
     /// From here on, lines come without this prefix.
-    pub fn set_prefix(&mut self, prefix: Option<Prefix>) {
+    pub(super) fn set_prefix(&mut self, prefix: Option<Prefix>) {
         self.restore();
         self.prefix = prefix;
         if self.prefix.is_none() {
@@ -145,12 +145,16 @@ impl<'a> Input<'a> {
 
     /// The end of the line at `from`, its newline included; the end of the text ends it too, and so
     /// does the size of a document.
-    pub fn line_end(&mut self, from: usize) -> io::Result<Option<usize>> {
+    pub(super) fn line_end(&mut self, from: usize) -> io::Result<Option<usize>> {
         self.line_end_within(from, MAX_DOCUMENT)
     }
 
     /// As [`Self::line_end`], with another size.
-    pub fn line_end_within(&mut self, from: usize, most: usize) -> io::Result<Option<usize>> {
+    pub(super) fn line_end_within(
+        &mut self,
+        from: usize,
+        most: usize,
+    ) -> io::Result<Option<usize>> {
         let mut searched = from;
         loop {
             let unread = self.unread();
@@ -165,7 +169,7 @@ impl<'a> Input<'a> {
     }
 
     /// Is done with the first `length` bytes.
-    pub fn consume(&mut self, length: usize) {
+    pub(super) fn consume(&mut self, length: usize) {
         self.line += newlines(&self.unread()[..length]);
         self.start += length;
         self.consumed += length as u64;
@@ -184,7 +188,7 @@ impl<'a> Input<'a> {
     }
 
     /// Makes more to look at; false at the end.
-    pub fn fill(&mut self) -> io::Result<bool> {
+    pub(super) fn fill(&mut self) -> io::Result<bool> {
         if self.prefix.is_none() {
             let more = self.read()?;
             self.end = self.filled;
@@ -264,7 +268,7 @@ impl<'a> Input<'a> {
 }
 
 /// The number of newlines.
-pub fn newlines(bytes: &[u8]) -> u64 {
+pub(super) fn newlines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 

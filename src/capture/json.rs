@@ -63,14 +63,14 @@ impl CaptureReader for Reader {
     }
 
     /// A document that tells something else first is known by the lines behind it.
-    fn find(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Option<Start>> {
+    fn find(&self, scan: &mut Scan<'_>, end: usize, alone: bool) -> io::Result<Option<Start>> {
         let line = trim_end(&scan.input.unread()[..end]);
         let open = line.ends_with(b"{").then(|| line.len() - 1);
         let Some(at) = memmem::find(line, b"{\"").or(open) else {
             return Ok(None);
         };
         let mut until = end;
-        for number in 0..MAX_WRAPPER {
+        for number in 0..if alone { MAX_WRAPPER } else { 1 } {
             let Some(next) = scan.input.line_end_within(until, LONGEST_LINE)? else {
                 break;
             };

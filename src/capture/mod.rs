@@ -33,7 +33,7 @@ use text::trim_start;
     clippy::large_enum_variant,
     reason = "one at a time, and nearly all are runs"
 )]
-pub enum Found {
+pub(crate) enum Found {
     /// A run.
     Run(Document),
     /// The run before was submitted: here is its result.
@@ -59,7 +59,7 @@ pub enum Found {
 
 /// How a text is read.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// The text may still be growing, such as that of a pipe: there is a [`Found::Pause`] before it
     /// is waited for, so that what was found can be stored meanwhile.
     pub live: bool,
@@ -69,7 +69,7 @@ pub struct Options {
 
 /// Where LocalScore shows a submitted result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
+pub(crate) struct Link {
     /// The id of the result there.
     pub id: i64,
     /// The whole address.
@@ -77,7 +77,7 @@ pub struct Link {
 }
 
 /// Finds the runs in a text.
-pub struct Capture<'a> {
+pub(crate) struct Capture<'a> {
     scan: Scan<'a>,
     /// The document that is being read.
     open: Option<Box<dyn OpenDocument>>,
@@ -92,7 +92,7 @@ const MAX_FOREIGN: usize = 1 << 20;
 
 impl<'a> Capture<'a> {
     /// Looks for runs in this text.
-    pub fn new(text: impl Read + 'a, options: Options) -> Self {
+    pub(crate) fn new(text: impl Read + 'a, options: Options) -> Self {
         Self {
             scan: Scan::new(text, options),
             open: None,
@@ -217,16 +217,13 @@ impl<'a> Capture<'a> {
             Some(Beginning::Glued(at, reader)) => Some((at, reader)),
             _ => whole(&scan.input.unread()[..end], signs),
         };
-        match glued {
-            Some((at, reader)) => {
-                scan.skip(at);
-                self.begin(reader, end - at).map(drop)
-            }
-            None => {
-                scan.pass_over(end);
-                Ok(())
-            }
+        if let Some((at, reader)) = glued {
+            scan.skip(at);
+            self.begin(reader, end - at)?;
+        } else {
+            scan.pass_over(end);
         }
+        Ok(())
     }
 
     /// Whether a document of this kind begins with the line up to `end`.

@@ -3,7 +3,7 @@
 
 /// A prefix, by its shape: numbers and times differ from line to line, all else stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prefix {
+pub(super) struct Prefix {
     parts: Vec<Part>,
 }
 
@@ -18,11 +18,11 @@ enum Part {
 }
 
 /// No prefix is longer than this.
-pub const LONGEST: usize = 256;
+pub(super) const LONGEST: usize = 256;
 
 impl Prefix {
     /// The prefix of which these bytes are one.
-    pub fn of(text: &[u8]) -> Self {
+    pub(super) fn of(text: &[u8]) -> Self {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(&first) = rest.first() {
@@ -50,7 +50,7 @@ impl Prefix {
     }
 
     /// Whether it is nothing but white space.
-    pub fn is_indentation(&self) -> bool {
+    pub(super) fn is_indentation(&self) -> bool {
         self.parts
             .iter()
             .all(|part| matches!(part, Part::Literal(bytes) if bytes.trim_ascii_start().is_empty()))
@@ -58,7 +58,7 @@ impl Prefix {
 
     /// How long it is on this line; `None` if the line has none. Before nothing, its last space may
     /// be missing.
-    pub fn length(&self, line: &[u8]) -> Option<usize> {
+    pub(super) fn length(&self, line: &[u8]) -> Option<usize> {
         let mut rest = line;
         for (index, part) in self.parts.iter().enumerate() {
             rest = match part {

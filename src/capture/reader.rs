@@ -32,8 +32,9 @@ pub(super) trait CaptureReader: Sync {
         false
     }
 
-    /// Where a document begins in the middle of the line up to `end`, behind what a log put there.
-    fn find(&self, _scan: &mut Scan<'_>, _end: usize) -> io::Result<Option<Start>> {
+    /// Where a document begins in the middle of the line up to `end`, behind what a log put there;
+    /// `alone` tells whether the line has no other reader's sign.
+    fn find(&self, _scan: &mut Scan<'_>, _end: usize, _alone: bool) -> io::Result<Option<Start>> {
         Ok(None)
     }
 

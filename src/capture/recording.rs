@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 /// How what was printed is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recording {
+pub(super) enum Recording {
     /// `{"log":"…\n","stream":"stdout","time":"…"}`
     Docker,
     /// `[1.5, "o", "…"]`, after a line about the terminal.
@@ -32,7 +32,7 @@ struct Terminal {
 
 impl Recording {
     /// Whether more of the text is needed to tell what it is.
-    pub fn may_be(begin: &[u8]) -> bool {
+    pub(super) fn may_be(begin: &[u8]) -> bool {
         let begins_as = |sign: &[u8]| {
             let length = begin.len().min(sign.len());
             begin[..length] == sign[..length]
@@ -42,7 +42,7 @@ impl Recording {
     }
 
     /// What the text is that begins so.
-    pub fn of(begin: &[u8]) -> Option<Self> {
+    pub(super) fn of(begin: &[u8]) -> Option<Self> {
         if begin.starts_with(DOCKER) {
             return Some(Self::Docker);
         }
@@ -54,7 +54,7 @@ impl Recording {
     }
 
     /// Appends what was printed with this line; a line that does not belong to the recording stays.
-    pub fn decode(self, line: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn decode(self, line: &[u8], out: &mut Vec<u8>) {
         let printed = match self {
             Self::Docker => serde_json::from_slice(line).map(|DockerLine { log }| Some(log)),
             Self::Asciinema => serde_json::from_slice::<(f64, String, String)>(line)

@@ -49,7 +49,7 @@ pub(super) enum Beginning {
 }
 
 impl<'a> Scan<'a> {
-    pub fn new(text: impl Read + 'a, options: Options) -> Self {
+    pub(super) fn new(text: impl Read + 'a, options: Options) -> Self {
         Self {
             input: Input::new(Decoder::new(text)),
             options,
@@ -69,7 +69,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Skips text outside of any document.
-    pub fn skip(&mut self, length: usize) {
+    pub(super) fn skip(&mut self, length: usize) {
         self.since_test = self.since_test.saturating_add(length);
         if self.since_test > MAX_FOREIGN && self.list == Some(List::Lines) {
             self.end_tests();
@@ -84,7 +84,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The run, with what the banners told of it.
-    pub fn run(&mut self, mut document: Document) {
+    pub(super) fn run(&mut self, mut document: Document) {
         // LocalScore prints the banner anew for each run.
         std::mem::take(&mut self.banner).complete(&mut document.run);
         let end = self.input.consumed();
@@ -95,19 +95,19 @@ impl<'a> Scan<'a> {
     }
 
     /// Reports something that should have been a run, and is wrong on this line.
-    pub fn bad(&mut self, line: u64, why: String) {
+    pub(super) fn bad(&mut self, line: u64, why: String) {
         self.banner = Banner::default();
         self.found.push_back(Found::Bad { line, why });
     }
 
     /// Notes something that is passed over and that somebody may look for.
-    pub fn note(&mut self, line: u64, what: impl Into<String>) {
+    pub(super) fn note(&mut self, line: u64, what: impl Into<String>) {
         let what = what.into();
         self.found.push_back(Found::Note { line, what });
     }
 
     /// Keeps the first sign of another program's output.
-    pub fn note_foreign(&mut self, why: &str) {
+    pub(super) fn note_foreign(&mut self, why: &str) {
         if self.foreign.is_none() && !self.found_any {
             self.foreign = Some((self.input.line(), why.to_owned()));
         }
@@ -115,7 +115,7 @@ impl<'a> Scan<'a> {
 
     /// Takes a prefix of `length` bytes off this line, which ends at `end`, and the next ones; false if
     /// the line itself does not match it.
-    pub fn take_off(&mut self, length: usize, end: usize) -> bool {
+    pub(super) fn take_off(&mut self, length: usize, end: usize) -> bool {
         // What is taken off already belongs to it.
         let line = [self.input.stripped(), &self.input.unread()[..end]].concat();
         let whole = self.input.stripped().len() + length;
@@ -128,16 +128,17 @@ impl<'a> Scan<'a> {
     }
 
     /// The end of the line behind the one that ends here.
-    pub fn next_line(&mut self, end: usize) -> io::Result<usize> {
+    pub(super) fn next_line(&mut self, end: usize) -> io::Result<usize> {
         let next = self.input.line_end_within(end, LONGEST_LINE)?;
         Ok(next.unwrap_or(end))
     }
 
     /// What begins in the middle of the line, if the next lines go on with it.
-    pub fn beginning(&mut self, end: usize, signs: Signs) -> io::Result<Option<Beginning>> {
+    pub(super) fn beginning(&mut self, end: usize, signs: Signs) -> io::Result<Option<Beginning>> {
         // A brace tells the least.
+        let alone = signs.readers().count() == 1;
         for reader in signs.readers().rev() {
-            let Some(start) = reader.find(self, end)? else {
+            let Some(start) = reader.find(self, end, alone)? else {
                 continue;
             };
             if !(1..=LONGEST).contains(&start.at) {
@@ -148,17 +149,18 @@ impl<'a> Scan<'a> {
             let mut others = behind.split_inclusive(|&byte| byte == b'\n');
             let is_prefix =
                 prefix.is_indentation() || others.all(|line| prefix.length(line).is_some());
-            return Ok(match is_prefix {
-                true => Some(Beginning::BehindPrefix(start.at)),
-                // Text that did not end its line stands before the document alone.
-                false => start.goes_on.then_some(Beginning::Glued(start.at, reader)),
-            });
+            if is_prefix {
+                return Ok(Some(Beginning::BehindPrefix(start.at)));
+            }
+            // Text that did not end its line stands before the document alone.
+            let glued = Beginning::Glued(start.at, reader);
+            return Ok(start.goes_on.then_some(glued));
         }
         Ok(None)
     }
 
     /// Passes over a line with which nothing begins, and keeps what it tells of the text.
-    pub fn pass_over(&mut self, end: usize) {
+    pub(super) fn pass_over(&mut self, end: usize) {
         let text = &self.input.unread()[..end];
         if is_suspicious(text) {
             let is_header = memchr::memmem::find(text, csv::OWN_HEADER).is_some();

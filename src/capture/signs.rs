@@ -6,7 +6,7 @@ use super::reader::{CaptureReader, READERS};
 use super::text::trim_start;
 
 /// Whether the line looks like a part of a result that could not be read.
-pub fn is_suspicious(line: &[u8]) -> bool {
+pub(super) fn is_suspicious(line: &[u8]) -> bool {
     let has = |words: &[u8]| memmem::find(line, words).is_some();
     (has(b"n_prompt") && has(b"n_gen") && has(b"_tps")) || console_row(line)
 }
@@ -18,7 +18,7 @@ fn console_row(line: &[u8]) -> bool {
 }
 
 /// What is said of something that is cut off.
-pub fn cut_off(what: &str, tests: usize) -> String {
+pub(super) fn cut_off(what: &str, tests: usize) -> String {
     match tests {
         0 => format!("the {what} is cut off before its first test is whole"),
         1 => format!("the {what} is cut off after 1 whole test; --partial stores it"),
@@ -32,7 +32,7 @@ const JUPYTER: &str = "this is a Jupyter notebook, whose outputs lie in strings;
      jq -r '.cells[].outputs[]?.text[]?' prints of it";
 
 /// The name of another program whose output the line belongs to.
-pub fn foreign(line: &[u8]) -> Option<&'static str> {
+pub(super) fn foreign(line: &[u8]) -> Option<&'static str> {
     let has = |words: &[u8]| memmem::find(line, words).is_some();
     if has(b"NVIDIA-SMI") || has(b"utilization.gpu") || has(b"memory.used [") {
         return Some(NVIDIA_SMI);
@@ -53,7 +53,7 @@ fn is_llama_bench_table(line: &[u8]) -> bool {
 }
 
 /// The same for a json document.
-pub fn foreign_json(text: &[u8]) -> Option<&'static str> {
+pub(super) fn foreign_json(text: &[u8]) -> Option<&'static str> {
     let has = |key: &[u8]| memmem::find(text, key).is_some();
     if has(b"\"nbformat\"") {
         return Some(JUPYTER);
@@ -66,7 +66,7 @@ pub fn foreign_json(text: &[u8]) -> Option<&'static str> {
 ///
 /// For each sign it is kept where it comes next, or up to where it does not, so that the text is
 /// searched once for each.
-pub struct Search {
+pub(super) struct Search {
     signs: Vec<Sign>,
 }
 
@@ -90,11 +90,11 @@ const WARNINGS: [&[u8]; 6] = [
 
 /// Which signs are in a line, a bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Signs(u16);
+pub(super) struct Signs(u16);
 
 impl Signs {
     /// The readers whose sign is.
-    pub fn readers(self) -> impl DoubleEndedIterator<Item = &'static dyn CaptureReader> {
+    pub(super) fn readers(self) -> impl DoubleEndedIterator<Item = &'static dyn CaptureReader> {
         let readers = READERS.iter().enumerate();
         readers
             .filter(move |(bit, _)| self.0 & (1 << bit) != 0)
@@ -102,14 +102,14 @@ impl Signs {
     }
 
     /// Whether one is that tells what else the text may be.
-    pub fn has_warning(self) -> bool {
+    pub(super) fn has_warning(self) -> bool {
         self.0 >> READERS.len() != 0
     }
 }
 
 impl Search {
     /// A search that also looks for what a text without runs may be.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let signs = READERS.iter().map(|reader| reader.sign());
         let signs = signs.chain(WARNINGS).map(|sign| Sign {
             finder: Finder::new(sign),
@@ -122,7 +122,7 @@ impl Search {
     }
 
     /// The signs in this line alone.
-    pub fn of_line(&self, line: &[u8]) -> Signs {
+    pub(super) fn of_line(&self, line: &[u8]) -> Signs {
         let signs = self.signs.iter().enumerate();
         Signs(signs.fold(0, |bits, (bit, sign)| {
             bits | u16::from(sign.finder.find(line).is_some()) << bit
@@ -130,12 +130,12 @@ impl Search {
     }
 
     /// There is a run: what else the text may be is of no interest any more.
-    pub fn found_run(&mut self) {
+    pub(super) fn found_run(&mut self) {
         self.signs.truncate(READERS.len());
     }
 
     /// Where the first sign is in this text, which begins at `begin` and ends with a line.
-    pub fn next(&mut self, text: &[u8], begin: u64) -> Option<usize> {
+    pub(super) fn next(&mut self, text: &[u8], begin: u64) -> Option<usize> {
         let end = begin + text.len() as u64;
         let mut first = end;
         for sign in &mut self.signs {
@@ -155,7 +155,7 @@ impl Search {
     }
 
     /// The signs in the line that [`Self::next`] has found, which ends at `end`.
-    pub fn in_line(&self, end: u64) -> Signs {
+    pub(super) fn in_line(&self, end: u64) -> Signs {
         let is_in_it = |sign: &Sign| sign.found.is_some_and(|at| at < end);
         let bits = self.signs.iter().enumerate();
         Signs(bits.fold(0, |bits, (bit, sign)| {
@@ -165,6 +165,6 @@ impl Search {
 }
 
 /// Whether there is nothing in the text but what may stand between two documents.
-pub fn is_junk(text: &[u8]) -> bool {
+pub(super) fn is_junk(text: &[u8]) -> bool {
     trim_start(text).trim_ascii().is_empty()
 }

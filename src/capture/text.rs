@@ -1,13 +1,13 @@
 //! What may stand around a document, and is no part of it.
 
 /// The number of spaces and tabs with which the line begins.
-pub fn indentation(line: &[u8]) -> usize {
+pub(super) fn indentation(line: &[u8]) -> usize {
     let spaces = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
     spaces.count()
 }
 
 /// The number of spaces and tabs with which the text ends.
-pub fn trailing_spaces(text: &[u8]) -> usize {
+pub(super) fn trailing_spaces(text: &[u8]) -> usize {
     let spaces = text.iter().rev();
     spaces
         .take_while(|byte| matches!(byte, b' ' | b'\t'))
@@ -16,7 +16,7 @@ pub fn trailing_spaces(text: &[u8]) -> usize {
 
 /// The text without white space at its end, and without the zeros of a file that was made larger
 /// before it was written.
-pub fn trim_end(mut text: &[u8]) -> &[u8] {
+pub(super) fn trim_end(mut text: &[u8]) -> &[u8] {
     while let Some((b' ' | b'\t' | b'\r' | b'\n' | 0, rest)) = text.split_last() {
         text = rest;
     }
@@ -24,7 +24,7 @@ pub fn trim_end(mut text: &[u8]) -> &[u8] {
 }
 
 /// The text without zeros at its end.
-pub fn trim_nuls(mut text: &[u8]) -> &[u8] {
+pub(super) fn trim_nuls(mut text: &[u8]) -> &[u8] {
     while let Some((0, rest)) = text.split_last() {
         text = rest;
     }
@@ -33,13 +33,13 @@ pub fn trim_nuls(mut text: &[u8]) -> &[u8] {
 
 /// The text after what may stand before a table on its line: white space, a byte order mark, the
 /// end of a colour.
-pub fn trim_lead(line: &[u8]) -> &[u8] {
+pub(super) fn trim_lead(line: &[u8]) -> &[u8] {
     trim_all(line, |byte| matches!(byte, b' ' | b'\t' | b'\r' | 0))
 }
 
 /// The text after what may stand before a json document on its line: the same, and the brackets and
 /// commas of an array of documents.
-pub fn trim_start(line: &[u8]) -> &[u8] {
+pub(super) fn trim_start(line: &[u8]) -> &[u8] {
     trim_all(line, |byte| {
         matches!(byte, b' ' | b'\t' | b'\r' | 0 | b',' | b'[' | b']')
     })

@@ -43,19 +43,19 @@ impl From<Error> for NotSent {
     }
 }
 
-/// What becomes of the runs behind one that was not submitted.
+/// What happens to the other runs after one that was not submitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Others {
     /// They are sent.
     Sent,
     /// They are left for another time.
     Left,
-    /// The same, for they would end the same.
+    /// They are left for another time, since they would fail too.
     Hopeless,
 }
 
 impl Sender<'_> {
-    /// Makes the runs wait to be sent, and leaves out those of which that cannot be.
+    /// Puts the runs in the queue, and drops those that cannot be queued.
     pub(crate) fn queue(&mut self, runs: &mut Vec<Ready>) {
         runs.retain(|run| {
             let error = match self
@@ -71,9 +71,9 @@ impl Sender<'_> {
         });
     }
 
-    /// Sends the runs, and prints the link to each. What keeps one of them from being sent is told.
+    /// Sends the runs, and prints the link to each, or the error that kept it from being sent.
     pub(crate) fn send_all(&mut self, runs: &[Ready], out: &mut Stdout) -> Result<()> {
-        // Where nobody reads the links any more, sending goes on.
+        // If standard output is closed, sending goes on.
         let mut printed = Ok(());
         for (index, run) in runs.iter().enumerate() {
             match self.send(run) {
@@ -82,7 +82,7 @@ impl Sender<'_> {
                 Err(NotSent { error, others }) => {
                     self.complain(&error);
                     if others != Others::Sent {
-                        self.tell_left(runs.get(index + 1..).unwrap_or_default(), others);
+                        self.note_left(runs.get(index + 1..).unwrap_or_default(), others);
                         break;
                     }
                 }
@@ -91,14 +91,14 @@ impl Sender<'_> {
         printed
     }
 
-    /// Prints an error, and notes that there was one.
+    /// Prints an error, and remembers that there was one.
     pub(crate) fn complain(&mut self, error: &Error) {
         self.failed = true;
         Stderr::error(error);
     }
 
-    /// Tells of the runs that are not tried.
-    fn tell_left(&self, rest: &[Ready], others: Others) {
+    /// Says how many runs are not tried.
+    fn note_left(&self, rest: &[Ready], others: Others) {
         let waits = |run: &&Ready| {
             let now = self
                 .store
@@ -155,7 +155,7 @@ impl Sender<'_> {
                 why,
                 after: Some(pause),
             } if attempts < ATTEMPTS => {
-                let time = long(pause);
+                let time = in_words(pause);
                 let why = format!("{why}, and wants to be left alone for {time}");
                 (why, Others::Hopeless)
             }
@@ -224,7 +224,7 @@ impl Sender<'_> {
             .store
             .write(|db| submissions::settle(db, &attempt, &end))
             .or_else(|error| {
-                // It has waited for a busy store already; much depends on it.
+                // It has waited for a busy store already, but the outcome must not be lost.
                 note(&format!("run {id}: {error}; trying once more"));
                 self.store
                     .write(|db| submissions::settle(db, &attempt, &end))
@@ -249,21 +249,21 @@ impl Sender<'_> {
     }
 }
 
-/// What the C tool tells while it works, where a person is watching.
+/// Prints what the C tool says while it works, if stderr is a terminal.
 pub(crate) fn progress(lines: &str) {
     if io::stderr().is_terminal() {
         Stderr::print(lines);
     }
 }
 
-/// As the C tool ends; at once, for the next run may take its time.
+/// Prints the link as the C tool does, at once: the next run may take a while.
 fn print_link(out: &mut Stdout, link: &str) -> Result<()> {
     writeln!(out, "Result Link: {link}")?;
     Ok(out.flush()?)
 }
 
-/// A time that a site asks for, which may be any.
-fn long(time: Duration) -> String {
+/// A time that a site asks for, which may be absurd.
+fn in_words(time: Duration) -> String {
     const YEAR: u64 = 365 * 24 * 60 * 60;
     match time.as_secs() {
         seconds if seconds > YEAR => "more than a year".to_owned(),
@@ -287,7 +287,7 @@ mod tests {
         store
             .write(|db| runs::add_all(db, &[Run::default()], None))
             .unwrap();
-        // Nobody listens there.
+        // No server listens there.
         let site: Site = "http://127.0.0.1:9".parse().unwrap();
         let client = Client::new(&site, |_| None).unwrap();
         let seen = RefCell::new(Vec::new());

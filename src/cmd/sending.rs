@@ -13,13 +13,13 @@ use crate::submit::{Client, Payload, Site, violations};
 use base::{Error, ExitStatus, Result};
 use base::{Stderr, note};
 
-/// What the C tool says where nobody agrees.
+/// What the C tool says without consent.
 const NOT_SUBMITTED: &str = "\nResults Not Submitted.\n";
 
-/// Where it is sent, and whether it is asked.
+/// Where runs are sent, and whether to ask first.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sending {
-    // The address is no link of the documentation.
+    // A doc comment would make the address a link.
     #[arg(
         long,
         value_name = "URL",
@@ -40,12 +40,12 @@ pub(crate) struct Sending {
 }
 
 impl Sending {
-    /// Whether any of the options is there.
+    /// Whether any of the options was given.
     pub(crate) fn is_used(&self) -> bool {
         self.url.is_some() || self.send_results || self.no_send_results
     }
 
-    /// The site that is meant.
+    /// The site that runs are sent to.
     pub(crate) fn site(&self) -> Result<Site> {
         match (&self.url, variable("LOCALSCORE_URL")) {
             (Some(site), _) => Ok(site.clone()),
@@ -54,15 +54,15 @@ impl Sending {
         }
     }
 
-    /// Where it is sent; an error if it cannot be.
+    /// Where runs are sent; an error if this build or the environment does not allow it.
     pub(crate) fn target(&self) -> Result<Target> {
         let site = self.site()?;
         let consent = match (self.send_results, self.no_send_results) {
             (true, _) => Consent::Yes,
             (_, true) => Consent::No,
-            // Who cannot see the question has not answered it.
+            // A question that is not seen is not answered.
             _ if io::stdin().is_terminal() && io::stderr().is_terminal() => Consent::Ask,
-            _ => Consent::NobodyToAsk,
+            _ => Consent::CannotAsk,
         };
         Ok(Target {
             client: Client::new(&site, variable)?,
@@ -85,7 +85,7 @@ enum Consent {
     Yes,
     No,
     Ask,
-    NobodyToAsk,
+    CannotAsk,
 }
 
 impl Target {
@@ -94,7 +94,7 @@ impl Target {
         &self.site
     }
 
-    /// Whether it was said beforehand that nothing is to be sent.
+    /// Whether the options forbid sending.
     pub(crate) fn is_forbidden(&self) -> bool {
         self.consent == Consent::No
     }
@@ -121,25 +121,24 @@ impl Target {
 pub(crate) struct Orders {
     /// Also those that may be on the site.
     pub again: bool,
-    /// They were stored, and so named, just now: where nobody can be asked, they wait.
+    /// They were stored, and so described, just now: if nobody can be asked, they are queued.
     pub recorded: bool,
 }
 
-/// Sends runs. What keeps one of them from being sent is told, and the others are sent.
+/// Sends runs. If one of them cannot be sent, the error is printed and the others are sent.
 pub(crate) fn send(
     ids: &[i64],
     orders: &Orders,
     target: &Target,
     context: &mut Context,
 ) -> Result<ExitStatus> {
-    let mut store = if target.is_forbidden() {
+    let store = if target.is_forbidden() {
         Store::open_readonly(&context.location)?
     } else {
-        Store::open(&context.location)?
-    };
-    if !target.is_forbidden() {
+        let mut store = Store::open(&context.location)?;
         store.survive_power_failure()?;
-    }
+        store
+    };
     let mut sender = Sender {
         store,
         client: &target.client,
@@ -157,13 +156,13 @@ pub(crate) fn send(
     let mut sent = Ok(());
     if !ready.is_empty() {
         if target.is_allowed()? {
-            // From here on they wait, whatever happens.
+            // From here on they stay queued, whatever happens.
             sender.queue(&mut ready);
             progress("\nSubmitting results...\n");
             sent = sender.send_all(&ready, &mut context.out);
         } else {
             Stderr::print(NOT_SUBMITTED);
-            if target.consent == Consent::NobodyToAsk {
+            if target.consent == Consent::CannotAsk {
                 return Err(unasked(&mut sender, ready, orders));
             }
         }
@@ -174,7 +173,7 @@ pub(crate) fn send(
     sent.map(|()| ExitStatus::Success)
 }
 
-/// The error where nobody can be asked. Runs that were recorded wait.
+/// The error if nobody can be asked. Runs that were just recorded are queued.
 fn unasked(sender: &mut Sender, mut ready: Vec<Ready>, orders: &Orders) -> Error {
     let error = Error::new("not submitted", "there is no terminal to ask on");
     if !orders.recorded {
@@ -187,7 +186,7 @@ fn unasked(sender: &mut Sender, mut ready: Vec<Ready>, orders: &Orders) -> Error
     }
 }
 
-/// A run that can be sent, which is told of; `None` if it was submitted before.
+/// Checks that a run can be sent, and describes it; `None` if it was submitted before.
 fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Result<Option<Ready>> {
     let before = store.read(|db| submissions::submission(db, id))?;
     if let Some(before) = &before {
@@ -230,8 +229,8 @@ fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Resu
     }))
 }
 
-/// Tells what the site would refuse; the last of it is the error, with what to do where the capture
-/// told too little. `None` if there is nothing.
+/// Prints what the site would refuse but the last of it, which is the error, with a hint if the
+/// capture lacks values. `None` if there is nothing.
 pub(crate) fn refusal(what: &str, violations: &[String], source: Source) -> Option<Error> {
     let (last, others) = violations.split_last()?;
     for violation in others {
@@ -244,7 +243,7 @@ pub(crate) fn refusal(what: &str, violations: &[String], source: Source) -> Opti
     })
 }
 
-/// What is told of a payload in which 0 stands for what is not a number.
+/// Says in which fields of a payload 0 stands for what is not a number.
 pub(crate) fn remark_zeros(id: i64, payload: &Payload) {
     for (field, tests) in &payload.zeros {
         let field = field.name();

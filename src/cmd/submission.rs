@@ -1,4 +1,4 @@
-//! What is told of the submission of a run, and what to do about it.
+//! The submission of a run in words, and what to do about it.
 
 use std::time::Duration;
 
@@ -57,8 +57,8 @@ pub(crate) fn look_first(id: i64, submission: &Submission) -> String {
     )
 }
 
-/// The error of a run whose attempt may not have ended; `None` if it has, for no attempt takes
-/// longer than [`LONGEST_ATTEMPT`].
+/// The error of a run whose attempt may still be under way; `None` if it has ended: no attempt
+/// takes longer than [`LONGEST_ATTEMPT`].
 pub(crate) fn in_flight(id: i64, submission: &Submission) -> Option<Error> {
     if submission.state != SubmissionState::Unknown || submission.reason.is_some() {
         return None;
@@ -70,7 +70,7 @@ pub(crate) fn in_flight(id: i64, submission: &Submission) -> Option<Error> {
         .checked_add(LONGEST_ATTEMPT + Duration::from_secs(1))
         .ok()?;
     let now = Timestamp::now();
-    // A time that is yet to come was noted by a clock that went wrong, and tells nothing.
+    // A time in the future comes from a wrong clock and says nothing.
     if now >= ended || now.duration_until(began) > LONGEST_ATTEMPT.try_into().ok()? {
         return None;
     }

@@ -13,9 +13,10 @@ use base::{Stderr, Stdout, note};
 /// run that the site could not take stays queued for that site, and --pending sends it later; a run
 /// that was submitted is not sent again.
 ///
-/// It is noted in the store before a run is sent. If the answer is lost, or we are interrupted
-/// before it is noted, the run may or may not be on the site: its submission is 'unknown', and it
-/// is only sent again with --again, once that attempt cannot be on its way any more.
+/// Each attempt is recorded in the store before the run is sent. If the answer is lost, or the
+/// program is interrupted before the answer is recorded, the run may or may not be on the site: its
+/// submission is 'unknown', and it is sent again only with --again, once that attempt must have
+/// ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore submit
@@ -28,7 +29,7 @@ pub struct Args {
     /// The runs that wait to be sent to the site
     #[arg(long, conflicts_with = "again")]
     pending: bool,
-    /// Also runs that were sent without a known end, which the site may show twice then
+    /// Also runs whose submission is unknown; the site may then show them twice
     #[arg(long)]
     again: bool,
     /// Print what would be sent, send nothing
@@ -63,19 +64,16 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     send(&ids, &orders, &target, context)
 }
 
-/// The runs that wait for the site. Where there are none, and where some wait for other sites, says
-/// so.
+/// The runs that wait for the site. Says so if there are none, or if some wait for other sites.
 fn waiting(site: &Site, store: &Store) -> Result<Vec<i64>> {
     let mut ids = Vec::new();
     let mut others: Vec<(Site, usize)> = Vec::new();
     for (id, stored) in store.read(submissions::pending)? {
         let other = Site::stored(stored.as_deref());
-        if other == *site {
-            ids.push(id);
-        } else if let Some((_, count)) = others.iter_mut().find(|(known, _)| *known == other) {
-            *count += 1;
-        } else {
-            others.push((other, 1));
+        match others.iter_mut().find(|(known, _)| *known == other) {
+            _ if other == *site => ids.push(id),
+            Some((_, count)) => *count += 1,
+            None => others.push((other, 1)),
         }
     }
     if ids.is_empty() {
@@ -86,10 +84,8 @@ fn waiting(site: &Site, store: &Store) -> Result<Vec<i64>> {
         let each = others
             .iter()
             .map(|(site, count)| format!("{count} with --url {site}"));
-        note(&format!(
-            "runs wait for other sites: {}",
-            each.collect::<Vec<_>>().join(", ")
-        ));
+        let each = each.collect::<Vec<_>>().join(", ");
+        note(&format!("runs wait for other sites: {each}"));
     }
     Ok(ids)
 }

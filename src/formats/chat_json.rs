@@ -5,7 +5,7 @@ use crate::model::{Chat, Hit, Message, Text};
 
 /// A chat.
 #[must_use]
-pub fn chat(chat: &Chat) -> Json {
+pub(crate) fn chat(chat: &Chat) -> Json {
     Json::object([
         ("id", Json::Integer(chat.id)),
         ("created_at", text(chat.created_at.as_ref())),
@@ -16,20 +16,20 @@ pub fn chat(chat: &Chat) -> Json {
 
 /// A message as it stands in a list of those of one chat.
 #[must_use]
-pub fn listed_message(message: &Message) -> Json {
+pub(crate) fn listed_message(message: &Message) -> Json {
     Json::object(members(message))
 }
 
 /// A message by itself: it says which chat it belongs to.
 #[must_use]
-pub fn message(message: &Message) -> Json {
+pub(crate) fn message(message: &Message) -> Json {
     let chat_id = ("chat_id", Json::Integer(message.chat_id));
     Json::object(members(message).into_iter().chain([chat_id]))
 }
 
 /// What a search found; llamafile has no such answer, so the names are those of its columns.
 #[must_use]
-pub fn hit(hit: &Hit) -> Json {
+pub(crate) fn hit(hit: &Hit) -> Json {
     Json::object([
         ("chat_id", Json::Integer(hit.chat_id)),
         (

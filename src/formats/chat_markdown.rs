@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use crate::model::{Chat, Message, Text};
 
 /// Writes the document of a chat and its messages.
-pub fn write(out: &mut dyn Write, chat: &Chat, messages: &[Message]) -> io::Result<()> {
+pub(crate) fn write(out: &mut dyn Write, chat: &Chat, messages: &[Message]) -> io::Result<()> {
     let title = in_line(chat.title.as_ref());
     if title.is_empty() {
         writeln!(out, "# Chat {}", chat.id)?;
@@ -89,7 +89,8 @@ mod tests {
         let code = document.strip_prefix(fence)?.strip_prefix('\n')?;
         let mut start = 0;
         for line in code.split_inclusive('\n') {
-            let is_end = line.trim().len() >= fence.len() && line.trim().trim_matches('`') == "";
+            let is_end =
+                line.trim().len() >= fence.len() && line.trim().trim_matches('`').is_empty();
             if is_end {
                 return Some((&code[..start], &code[start + line.len()..]));
             }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use super::Document;
 use super::grouping::MAX_TESTS;
-use super::number::{self, write_fixed};
+use super::number::{self, Fixed};
 use crate::model::{Model, Run, Source, Test, Text};
 
 /// The columns: name, and width, negative for a column that is aligned left.
@@ -29,12 +29,12 @@ const TITLE_BYTES: usize = 255;
 const UNKNOWN: &str = "?";
 
 /// Writes the table of a run, as the C tool's `console_printer` leaves it when all is done.
-pub fn write(out: &mut dyn Write, run: &Run) -> io::Result<()> {
+pub(crate) fn write(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     let border = format!("+{}+\n", "-".repeat(INNER_WIDTH));
     out.write_all(border.as_bytes())?;
     let accelerator = &run.environment.accelerator;
     let memory = match accelerator.memory_gb {
-        Some(gb) => format!("{} GiB", fixed(gb, 1)),
+        Some(gb) => format!("{} GiB", Fixed(gb, 1)),
         None => UNKNOWN.to_owned(),
     };
     title(out, accelerator.name.as_ref(), &memory.as_str().into())?;
@@ -123,7 +123,7 @@ fn cells(test: &Test) -> [Text; 7] {
 }
 
 fn speed(tps: Option<f64>) -> String {
-    tps.map_or_else(|| UNKNOWN.to_owned(), |tps| fixed(tps, 2))
+    tps.map_or_else(|| UNKNOWN.to_owned(), |tps| Fixed(tps, 2).to_string())
 }
 
 /// A time, rounded to a 32-bit float before it is printed, as the C tool does.
@@ -134,17 +134,10 @@ fn time(ms: Option<f64>) -> String {
     #[allow(clippy::cast_possible_truncation, reason = "as the C tool does")]
     let ms = ms as f32;
     if ms < 1000.0 {
-        format!("{} ms", fixed(ms.into(), 2))
+        format!("{} ms", Fixed(ms.into(), 2))
     } else {
-        format!("{} s", fixed(f64::from(ms) / 1e3, 2))
+        format!("{} s", Fixed(f64::from(ms) / 1e3, 2))
     }
-}
-
-fn fixed(value: f64, decimals: usize) -> String {
-    let mut text = Vec::new();
-    // Writing to memory cannot fail.
-    let _ = write_fixed(&mut text, value, decimals);
-    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Larger tables are refused.
@@ -157,7 +150,7 @@ const MAX_COLUMNS: usize = 1024;
 ///
 /// An older layout has a column `power`; columns are known by their names.
 #[derive(Debug, Default)]
-pub struct Reader {
+pub(crate) struct Reader {
     borders: usize,
     titles: Vec<Vec<u8>>,
     columns: Vec<String>,
@@ -168,7 +161,7 @@ pub struct Reader {
 /// What became of a line.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "one at a time")]
-pub enum Step {
+pub(crate) enum Step {
     /// The table goes on.
     More,
     /// This is no table of LocalScore.
@@ -190,7 +183,7 @@ struct Row {
 
 /// Whether the line is a border: `+---…---+`.
 #[must_use]
-pub fn is_border(line: &[u8]) -> bool {
+pub(crate) fn is_border(line: &[u8]) -> bool {
     let line = trim(line);
     let inner = line
         .strip_prefix(b"+")
@@ -200,7 +193,7 @@ pub fn is_border(line: &[u8]) -> bool {
 
 /// Whether the line is a row or a title: `|…|`.
 #[must_use]
-pub fn is_row(line: &[u8]) -> bool {
+pub(crate) fn is_row(line: &[u8]) -> bool {
     let line = plain(line);
     let line = trim(&line);
     line.len() > 60 && line.starts_with(b"|") && line.ends_with(b"|")
@@ -209,7 +202,7 @@ pub fn is_row(line: &[u8]) -> bool {
 /// The line as a terminal shows it: without escapes and without its end, and of what was written
 /// over itself the last.
 #[must_use]
-pub fn plain(line: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn plain(line: &[u8]) -> Cow<'_, [u8]> {
     let line = line.trim_ascii_end();
     let line = memchr::memrchr(b'\r', line).map_or(line, |at| &line[at + 1..]);
     if memchr::memchr(0x1b, line).is_none() {
@@ -261,7 +254,7 @@ fn trim(line: &[u8]) -> &[u8] {
 
 impl Reader {
     /// Takes the next line; the first one is the border.
-    pub fn push(&mut self, line: &[u8]) -> Step {
+    pub(crate) fn push(&mut self, line: &[u8]) -> Step {
         self.bytes += line.len();
         if self.bytes > MAX_BYTES {
             return Step::Bad("a table of more than 16 MiB".to_owned());
@@ -293,12 +286,12 @@ impl Reader {
 
     /// Whether there was a row.
     #[must_use]
-    pub fn has_rows(&self) -> bool {
+    pub(crate) fn has_rows(&self) -> bool {
         !self.rows.is_empty()
     }
 
     /// Ends the table where nothing follows.
-    pub fn end(&mut self) -> Step {
+    pub(crate) fn end(&mut self) -> Step {
         if self.columns.is_empty() {
             return Step::NoTable;
         }

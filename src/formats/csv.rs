@@ -6,20 +6,20 @@ use std::io::{self, Write};
 
 use super::grouping::Grouping;
 use super::lexer::quoted;
-use super::number::{self, write_fixed};
+use super::number::{self, Printed};
 use super::{Document, Flaw, FlawKind};
 use crate::model::{Draft, Field, Kind, NewValue, Run, Source, Test, Value};
 
 /// Whether a line names the columns of results: it must have both token counts, and a speed, which
 /// llama-bench calls otherwise.
 #[must_use]
-pub fn is_header(line: &[u8]) -> bool {
+pub(crate) fn is_header(line: &[u8]) -> bool {
     delimiter(line).is_some()
 }
 
 /// What separates the columns of a header; `None` if the line is not a header.
 #[must_use]
-pub fn delimiter(line: &[u8]) -> Option<u8> {
+pub(crate) fn delimiter(line: &[u8]) -> Option<u8> {
     // The names are rare enough in other text that the search for them settles nearly every line.
     let find = |name: &[u8]| memchr::memmem::find(line, name).is_some();
     if !(find(b"n_prompt") && find(b"n_gen") && find(b"_tps")) {
@@ -71,7 +71,7 @@ fn is_behind_something(column: &[u8]) -> bool {
 
 /// Where what stands before the name of a field may end.
 #[must_use]
-pub fn last_separator(text: &[u8]) -> Option<usize> {
+pub(crate) fn last_separator(text: &[u8]) -> Option<usize> {
     text.iter().rposition(|byte| b" \t|>:]".contains(byte))
 }
 
@@ -85,14 +85,14 @@ fn field(name: &[u8]) -> Option<Field> {
 }
 
 /// How LocalScore's own header begins.
-pub const OWN_HEADER: &[u8] = b"build_commit,build_number,model_name,";
+pub(crate) const OWN_HEADER: &[u8] = b"build_commit,build_number,model_name,";
 
 /// LocalScore prints no line of more values.
 const MAX_COLUMNS: usize = 1024;
 
 /// Reads the records of a csv, which [`Grouping`] puts together to runs. A table without rows is a
 /// run without tests.
-pub struct Assembler {
+pub(crate) struct Assembler {
     /// Made for the first row: it costs more than many a table.
     reader: Option<Box<csv_core::Reader>>,
     delimiter: u8,
@@ -108,7 +108,7 @@ pub struct Assembler {
 impl Assembler {
     /// Begins with a header line.
     #[must_use]
-    pub fn new(header: &[u8]) -> Self {
+    pub(crate) fn new(header: &[u8]) -> Self {
         let delimiter = delimiter(header).unwrap_or(b',');
         let mut unknown = Vec::new();
         let columns = header
@@ -137,7 +137,7 @@ impl Assembler {
     /// Whether a record is a row of this table, rather than what follows it or a line of another
     /// program in between.
     #[must_use]
-    pub fn fits(&self, record: &[u8]) -> bool {
+    pub(crate) fn fits(&self, record: &[u8]) -> bool {
         let values = || count_values(record, self.delimiter);
         match record.first() {
             None | Some(b'#' | b'{') => false,
@@ -156,7 +156,7 @@ impl Assembler {
 
     /// Whether a record that does not fit has a row in it, such as behind another program's text.
     #[must_use]
-    pub fn has_a_row(&self, record: &[u8]) -> bool {
+    pub(crate) fn has_a_row(&self, record: &[u8]) -> bool {
         self.columns.len() > 2 && self.quotes(record) + 1 >= self.columns.len()
     }
 
@@ -166,7 +166,7 @@ impl Assembler {
     }
 
     /// Makes the run bad to which a row belongs that cannot be read.
-    pub fn spoil(&mut self) -> (Option<Document>, Result<(), Flaw>) {
+    pub(crate) fn spoil(&mut self) -> (Option<Document>, Result<(), Flaw>) {
         let flaw = Flaw::new(0, "a row that does not begin its line");
         let (run, result) = self.grouping.push(Err(flaw), 0);
         (run.map(|run| self.document(run)), result)
@@ -181,29 +181,29 @@ impl Assembler {
 
     /// How many tests the run has so far.
     #[must_use]
-    pub fn tests(&self) -> usize {
+    pub(crate) fn tests(&self) -> usize {
         self.grouping.tests()
     }
 
     /// Whether an empty line came.
     #[must_use]
-    pub fn is_interrupted(&self) -> bool {
+    pub(crate) fn is_interrupted(&self) -> bool {
         self.interrupted
     }
 
     /// Whether there was only a header.
     #[must_use]
-    pub fn has_no_rows(&self) -> bool {
+    pub(crate) fn has_no_rows(&self) -> bool {
         self.grouping.is_empty()
     }
 
     /// Takes note of an empty line.
-    pub fn blank_line(&mut self) {
+    pub(crate) fn blank_line(&mut self) {
         self.interrupted = true;
     }
 
     /// Takes the next record, with the end of its line, as [`Grouping::push`] does.
-    pub fn push(&mut self, record: &[u8]) -> (Option<Document>, Result<(), Flaw>) {
+    pub(crate) fn push(&mut self, record: &[u8]) -> (Option<Document>, Result<(), Flaw>) {
         let test = self.test(record);
         match test {
             Err(flaw) if flaw.kind == FlawKind::Cut => return (None, Err(flaw)),
@@ -217,7 +217,7 @@ impl Assembler {
     }
 
     /// Ends the table: the last run, if there is a good one.
-    pub fn finish(&mut self) -> Option<Document> {
+    pub(crate) fn finish(&mut self) -> Option<Document> {
         let run = if self.has_no_rows() {
             Some(Run {
                 source: Source::Csv,
@@ -343,27 +343,24 @@ fn split(reader: &mut csv_core::Reader, record: &[u8], delimiter: u8) -> Vec<Vec
 }
 
 /// Writes the header line.
-pub fn write_header(out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write_header(out: &mut dyn Write) -> io::Result<()> {
     let names: Vec<&str> = Field::ALL.iter().map(|field| field.name()).collect();
     writeln!(out, "{}", names.join(","))
 }
 
 /// Writes the tests of a run, a line each, as the C tool's `csv_printer`.
-pub fn write_tests(out: &mut dyn Write, run: &Run) -> io::Result<()> {
+pub(crate) fn write_tests(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     for test in &run.tests {
         for (index, field) in Field::ALL.iter().enumerate() {
             out.write_all(if index > 0 { b",\"" } else { b"\"" })?;
             match field.get(test) {
-                Value::Missing => {}
                 Value::Text(text) => {
                     for (index, part) in text.printed().split(|&byte| byte == b'"').enumerate() {
                         out.write_all(if index > 0 { b"\"\"" } else { b"" })?;
                         out.write_all(part)?;
                     }
                 }
-                Value::Integer(value) => write!(out, "{value}")?,
-                Value::Unsigned(value) => write!(out, "{value}")?,
-                Value::Number(value) => write_fixed(out, value, 6)?,
+                value => write!(out, "{}", Printed(value, 6))?,
             }
             out.write_all(b"\"")?;
         }

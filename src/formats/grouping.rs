@@ -6,7 +6,7 @@ use super::Flaw;
 use crate::model::{LocalScore, Run, Source, Suite, Test, Text};
 
 /// Longer runs are refused.
-pub const MAX_TESTS: usize = 4096;
+pub(crate) const MAX_TESTS: usize = 4096;
 
 /// Runs whose text is larger are refused.
 const MAX_BYTES: usize = 16 << 20;
@@ -16,7 +16,7 @@ const MAX_BYTES: usize = 16 << 20;
 /// A run ends where its tests begin again, that is with its first test or, after all that its suite expects, with any
 /// that it has; and where the model changes.
 #[derive(Debug, Default)]
-pub struct Grouping {
+pub(crate) struct Grouping {
     run: Run,
     /// The bytes that its tests took in the text.
     bytes: usize,
@@ -33,13 +33,13 @@ pub struct Grouping {
 impl Grouping {
     /// How many tests the run has so far.
     #[must_use]
-    pub fn tests(&self) -> usize {
+    pub(crate) fn tests(&self) -> usize {
         self.run.tests.len()
     }
 
     /// Whether there was no test at all.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         !self.found_any && self.run.tests.is_empty()
     }
 
@@ -48,7 +48,7 @@ impl Grouping {
     ///
     /// A bad test makes its whole run bad: the rest of that run is passed over. After all expected tests
     /// it belongs to the next one.
-    pub fn push(
+    pub(crate) fn push(
         &mut self,
         test: Result<Test, Flaw>,
         bytes: usize,
@@ -95,7 +95,7 @@ impl Grouping {
     }
 
     /// Ends the last run, if there is a good one.
-    pub fn end(&mut self) -> Option<Run> {
+    pub(crate) fn end(&mut self) -> Option<Run> {
         let run = std::mem::take(&mut self.run);
         let good = !std::mem::take(&mut self.poisoned) && !run.tests.is_empty();
         self.bytes = 0;

@@ -13,7 +13,7 @@ use crate::model::{Environment, Field, HeaderField, Run, Test, Value};
 
 /// What the store knows of a run besides what was measured.
 #[derive(Debug, Clone)]
-pub struct Label<'a> {
+pub(crate) struct Label<'a> {
     /// The run's id.
     pub id: i64,
     /// Its tags, in order.
@@ -25,7 +25,7 @@ pub struct Label<'a> {
 }
 
 /// Writes the line of a run.
-pub fn write(out: &mut dyn Write, label: &Label<'_>, run: &Run) -> io::Result<()> {
+pub(crate) fn write(out: &mut dyn Write, label: &Label<'_>, run: &Run) -> io::Result<()> {
     serde_json::to_writer(&mut *out, &Line { label, run })?;
     out.write_all(b"\n")
 }

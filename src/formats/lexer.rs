@@ -11,14 +11,14 @@ const MAX_DEPTH: usize = 64;
 
 /// Reads one json text, value by value.
 #[derive(Debug, Clone)]
-pub struct Lexer<'a> {
+pub(super) struct Lexer<'a> {
     text: &'a [u8],
     pos: usize,
 }
 
 /// What kind of value comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     Object,
     Array,
     String,
@@ -29,7 +29,7 @@ pub enum Next {
 
 impl Next {
     /// The name for a message.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Object => "an object",
             Self::Array => "an array",
@@ -43,7 +43,7 @@ impl Next {
 
 /// A string, as it stands and as it reads.
 #[derive(Debug, Clone)]
-pub struct Str<'a> {
+pub(super) struct Str<'a> {
     /// What stands between the quotes.
     pub raw: &'a [u8],
     /// The same with escapes decoded.
@@ -51,27 +51,27 @@ pub struct Str<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub fn new(text: &'a [u8]) -> Self {
+    pub(super) fn new(text: &'a [u8]) -> Self {
         Self { text, pos: 0 }
     }
 
     /// Bytes read so far.
-    pub fn pos(&self) -> usize {
+    pub(super) fn pos(&self) -> usize {
         self.pos
     }
 
     /// What has not been read yet.
-    pub fn rest(&self) -> &'a [u8] {
+    pub(super) fn rest(&self) -> &'a [u8] {
         &self.text[self.pos..]
     }
 
     /// Goes on at another place.
-    pub fn seek(&mut self, pos: usize) {
+    pub(super) fn seek(&mut self, pos: usize) {
         self.pos = pos;
     }
 
     /// A flaw at this place.
-    pub fn flaw(&self, why: impl Into<String>) -> Flaw {
+    pub(super) fn flaw(&self, why: impl Into<String>) -> Flaw {
         if self.pos >= self.text.len() {
             return Flaw::cut(self.text.len());
         }
@@ -85,13 +85,13 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next byte that is no white space.
-    pub fn peek(&mut self) -> Option<u8> {
+    pub(super) fn peek(&mut self) -> Option<u8> {
         self.skip_space();
         self.text.get(self.pos).copied()
     }
 
     /// Takes the byte `wanted`, or fails.
-    pub fn expect(&mut self, wanted: u8) -> Result<(), Flaw> {
+    pub(super) fn expect(&mut self, wanted: u8) -> Result<(), Flaw> {
         if self.take(wanted) {
             return Ok(());
         }
@@ -103,7 +103,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Takes the byte if it comes next.
-    pub fn take(&mut self, wanted: u8) -> bool {
+    pub(super) fn take(&mut self, wanted: u8) -> bool {
         let found = self.peek() == Some(wanted);
         if found {
             self.pos += 1;
@@ -120,7 +120,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The kind of the next value.
-    pub fn next(&mut self) -> Result<Next, Flaw> {
+    pub(super) fn next(&mut self) -> Result<Next, Flaw> {
         match self.peek() {
             Some(b'{') => Ok(Next::Object),
             Some(b'[') => Ok(Next::Array),
@@ -134,7 +134,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads an object, calling `member` for each key; `member` must read the value.
-    pub fn object(
+    pub(super) fn object(
         &mut self,
         mut member: impl FnMut(&mut Self, &Str<'a>) -> Result<(), Flaw>,
     ) -> Result<(), Flaw> {
@@ -156,7 +156,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads an array, calling `element` for each value, which must read it.
-    pub fn array(
+    pub(super) fn array(
         &mut self,
         mut element: impl FnMut(&mut Self) -> Result<(), Flaw>,
     ) -> Result<(), Flaw> {
@@ -173,7 +173,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads a string.
-    pub fn string(&mut self) -> Result<Str<'a>, Flaw> {
+    pub(super) fn string(&mut self) -> Result<Str<'a>, Flaw> {
         self.expect(b'"')?;
         let start = self.pos;
         let mut decoded: Option<Vec<u8>> = None;
@@ -255,12 +255,12 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads a number that may be nan or inf.
-    pub fn number(&mut self) -> Result<f64, Flaw> {
+    pub(super) fn number(&mut self) -> Result<f64, Flaw> {
         self.parsed(number::parse, "a number")
     }
 
     /// Reads an integer.
-    pub fn integer(&mut self) -> Result<i128, Flaw> {
+    pub(super) fn integer(&mut self) -> Result<i128, Flaw> {
         self.parsed(number::parse_integer, "an integer")
     }
 
@@ -280,7 +280,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads `null`.
-    pub fn null(&mut self) -> Result<(), Flaw> {
+    pub(super) fn null(&mut self) -> Result<(), Flaw> {
         self.word(b"null")
     }
 
@@ -296,60 +296,30 @@ impl<'a> Lexer<'a> {
         Err(self.flaw(format!("expected a value, found {}", self.found())))
     }
 
-    /// Passes over a value of any kind, without recursion.
+    /// Passes over a value of any kind.
     pub fn skip(&mut self) -> Result<(), Flaw> {
-        let mut closers: Vec<u8> = Vec::new();
-        loop {
-            match self.next()? {
-                Next::Object | Next::Array => {
-                    let object = self.peek() == Some(b'{');
-                    self.pos += 1;
-                    closers.push(if object { b'}' } else { b']' });
-                    if closers.len() > MAX_DEPTH {
-                        return Err(self.flaw(format!("nested more than {MAX_DEPTH} deep")));
-                    }
-                    if self.peek() != closers.last().copied() {
-                        if object {
-                            self.string()?;
-                            self.expect(b':')?;
-                        }
-                        continue;
-                    }
-                }
-                Next::String => drop(self.string()?),
-                Next::Number => drop(self.number()?),
-                Next::Null => self.null()?,
-                Next::Bool => {
-                    let word: &[u8] = if self.peek() == Some(b't') {
-                        b"true"
-                    } else {
-                        b"false"
-                    };
-                    self.word(word)?;
-                }
+        self.skip_within(MAX_DEPTH)
+    }
+
+    fn skip_within(&mut self, depth: usize) -> Result<(), Flaw> {
+        match self.next()? {
+            Next::Object | Next::Array if depth == 0 => {
+                self.pos += 1;
+                Err(self.flaw(format!("nested more than {MAX_DEPTH} deep")))
             }
-            // After a value: on to the next one of the innermost container, or out of it.
-            loop {
-                match closers.last() {
-                    None => return Ok(()),
-                    Some(b'}') if self.take(b',') => {
-                        self.string()?;
-                        self.expect(b':')?;
-                        break;
-                    }
-                    Some(b']') if self.take(b',') => break,
-                    Some(&closer) => {
-                        self.expect(closer)?;
-                        closers.pop();
-                    }
-                }
-            }
+            Next::Object => self.object(|lexer, _| lexer.skip_within(depth - 1)),
+            Next::Array => self.array(|lexer| lexer.skip_within(depth - 1)),
+            Next::String => self.string().map(drop),
+            Next::Number => self.number().map(drop),
+            Next::Null => self.null(),
+            Next::Bool if self.peek() == Some(b't') => self.word(b"true"),
+            Next::Bool => self.word(b"false"),
         }
     }
 }
 
 /// A piece of the text for a message, cut where it is long.
-pub fn quoted(text: &[u8]) -> String {
+pub(super) fn quoted(text: &[u8]) -> String {
     const LONGEST: usize = 40;
     let shown = String::from_utf8_lossy(&text[..text.len().min(LONGEST)]);
     let dots = if text.len() > LONGEST { "…" } else { "" };

@@ -12,8 +12,6 @@ use std::io;
 pub enum Json {
     /// `null`
     Null,
-    /// `true` or `false`
-    Bool(bool),
     /// A number without a fraction.
     Integer(i64),
     /// Any other number: infinity prints as one that reads as infinity, nan as `null`.
@@ -86,7 +84,6 @@ impl Json {
     fn write(&self, out: &mut String, level: Option<usize>) {
         match self {
             Self::Null => out.push_str("null"),
-            Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             Self::Integer(value) => {
                 // Writing to a string cannot fail.
                 let _ = write!(out, "{value}");
@@ -212,7 +209,7 @@ fn write_string(out: &mut String, bytes: &[u8]) {
 
 /// The length of a string in UTF-16, which is how JavaScript counts what it reads.
 #[must_use]
-pub fn utf16_len(bytes: &[u8]) -> usize {
+pub(crate) fn utf16_len(bytes: &[u8]) -> usize {
     let mut length = 0;
     let mut rest = bytes;
     while let Some((c, after)) = decode(rest) {
@@ -338,21 +335,13 @@ mod tests {
         let two = Json::object([
             ("b", one.clone()),
             ("a", Json::Null),
-            ("B", Json::Bool(true)),
+            ("B", Json::Integer(0)),
         ]);
-        let value = Json::Array(vec![
-            two,
-            Json::Array(vec![]),
-            Json::object([]),
-            Json::Bool(false),
-        ]);
-        assert_eq!(
-            value.compact(),
-            r#"[{"B":true,"a":null,"b":{"a":1}},[],{},false]"#
-        );
+        let value = Json::Array(vec![two, Json::Array(vec![]), Json::object([])]);
+        assert_eq!(value.compact(), r#"[{"B":0,"a":null,"b":{"a":1}},[],{}]"#);
         assert_eq!(
             value.pretty(),
-            "[{\n  \"B\": true,\n  \"a\": null,\n  \"b\": {\"a\": 1}\n}, [], {}, false]"
+            "[{\n  \"B\": 0,\n  \"a\": null,\n  \"b\": {\"a\": 1}\n}, [], {}]"
         );
         let nested = Json::object([
             (
@@ -377,7 +366,7 @@ mod tests {
     fn from_serde(value: &serde_json::Value) -> Json {
         match value {
             serde_json::Value::Null => Json::Null,
-            serde_json::Value::Bool(value) => Json::Bool(*value),
+            serde_json::Value::Bool(_) => unreachable!("no payload has one"),
             serde_json::Value::Number(number) => match number.as_i64() {
                 Some(integer) => Json::Integer(integer),
                 None => Json::Double(number.as_f64().unwrap()),

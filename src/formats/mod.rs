@@ -2,17 +2,17 @@
 //!
 //! To add a format: write its file, list it here, and give it a line in [`Format`].
 
-pub mod chat_json;
-pub mod chat_markdown;
-pub mod console;
-pub mod csv;
-pub mod grouping;
-pub mod json;
-pub mod jsonl;
+pub(crate) mod chat_json;
+pub(crate) mod chat_markdown;
+pub(crate) mod console;
+pub(crate) mod csv;
+pub(crate) mod grouping;
+pub(crate) mod json;
+pub(crate) mod jsonl;
 mod lexer;
-pub mod llamafile_json;
-pub mod number;
-pub mod score_display;
+pub(crate) mod llamafile_json;
+pub(crate) mod number;
+pub(crate) mod score_display;
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ use crate::model::Run;
 
 /// A format that `export` writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// A header line and a line a test
     Csv,
     /// A document a run, laid out as the C tool prints it
@@ -34,7 +34,7 @@ pub enum Format {
 
 /// A run that was read, and what of it was passed over.
 #[derive(Debug, Default)]
-pub struct Document {
+pub(crate) struct Document {
     /// The run.
     pub run: Run,
     /// Keys or columns that mean nothing to us.
@@ -45,7 +45,7 @@ pub struct Document {
 
 /// What is wrong with a document, and where in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flaw {
+pub(crate) struct Flaw {
     /// Bytes from the beginning of the document.
     pub offset: usize,
     /// What is wrong.
@@ -56,7 +56,7 @@ pub struct Flaw {
 
 /// What kind of flaw it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FlawKind {
+pub(crate) enum FlawKind {
     /// A mistake in a document of ours.
     Bad,
     /// The document ends too early.
@@ -67,7 +67,7 @@ pub enum FlawKind {
 
 impl Flaw {
     /// A flaw of a document of ours.
-    pub fn new(offset: usize, why: impl Into<String>) -> Self {
+    pub(crate) fn new(offset: usize, why: impl Into<String>) -> Self {
         Self {
             offset,
             why: why.into(),
@@ -77,7 +77,7 @@ impl Flaw {
 
     /// The document ends too early.
     #[must_use]
-    pub fn cut(offset: usize) -> Self {
+    pub(crate) fn cut(offset: usize) -> Self {
         Self {
             kind: FlawKind::Cut,
             ..Self::new(offset, "the document is cut off")

@@ -1,25 +1,44 @@
 //! Numbers as C's printf writes them and as captures spell them.
 
-use std::io::{self, Write};
+use std::fmt;
 
-use crate::model::{Draft, Field, Kind, NewValue};
+use crate::model::{Draft, Field, Kind, NewValue, Value};
 
-/// Writes a number as `%.{decimals}f` of C does, `nan`, `-nan` and `inf` included.
-pub fn write_fixed(out: &mut dyn Write, value: f64, decimals: usize) -> io::Result<()> {
-    let sign = if value.is_sign_negative() { "-" } else { "" };
-    if value.is_nan() {
-        write!(out, "{sign}nan")
-    } else if value.is_infinite() {
-        write!(out, "{sign}inf")
-    } else {
-        write!(out, "{value:.decimals$}")
+/// A number as `%.{decimals}f` of C prints it, `nan`, `-nan` and `inf` included.
+pub(crate) struct Fixed(pub f64, pub usize);
+
+impl fmt::Display for Fixed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(value, decimals) = *self;
+        let sign = if value.is_sign_negative() { "-" } else { "" };
+        if value.is_nan() {
+            write!(f, "{sign}nan")
+        } else if value.is_infinite() {
+            write!(f, "{sign}inf")
+        } else {
+            write!(f, "{value:.decimals$}")
+        }
+    }
+}
+
+/// A value that is no text as the C tool prints it, with so many decimals; nothing if it is missing.
+pub(crate) struct Printed<'a>(pub Value<'a>, pub usize);
+
+impl fmt::Display for Printed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Missing | Value::Text(_) => Ok(()),
+            Value::Integer(value) => value.fmt(f),
+            Value::Unsigned(value) => value.fmt(f),
+            Value::Number(value) => Fixed(value, self.1).fmt(f),
+        }
     }
 }
 
 /// Reads a number: decimal, with or without exponent, or a spelling of nan or infinity that C,
 /// Python or JavaScript print. The sign of nan is kept.
 #[must_use]
-pub fn parse(text: &[u8]) -> Option<f64> {
+pub(crate) fn parse(text: &[u8]) -> Option<f64> {
     let (negative, rest) = match text.first()? {
         b'-' => (true, &text[1..]),
         b'+' => (false, &text[1..]),
@@ -47,7 +66,7 @@ fn is_nan(text: &[u8]) -> bool {
 
 /// Reads an integer exactly; a decimal or an exponent is fine as long as the value is whole.
 #[must_use]
-pub fn parse_integer(text: &[u8]) -> Option<i128> {
+pub(crate) fn parse_integer(text: &[u8]) -> Option<i128> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) {
         return std::str::from_utf8(text).ok()?.parse().ok();
@@ -60,7 +79,7 @@ pub fn parse_integer(text: &[u8]) -> Option<i128> {
 
 /// Reads the number of a field of this kind, which is not a text.
 #[must_use]
-pub fn parse_as(kind: Kind, text: &[u8]) -> Option<NewValue> {
+pub(crate) fn parse_as(kind: Kind, text: &[u8]) -> Option<NewValue> {
     match kind {
         Kind::Number => parse(text).map(NewValue::Number),
         _ => parse_integer(text).map(NewValue::Integer),
@@ -69,7 +88,7 @@ pub fn parse_as(kind: Kind, text: &[u8]) -> Option<NewValue> {
 
 /// What a value of this kind is called in a message.
 #[must_use]
-pub fn wanted(kind: Kind) -> &'static str {
+pub(crate) fn wanted(kind: Kind) -> &'static str {
     match kind {
         Kind::Text => "a string",
         Kind::Number => "a number",
@@ -78,7 +97,7 @@ pub fn wanted(kind: Kind) -> &'static str {
 }
 
 /// Puts a value of its kind into a field; an error if it is out of range.
-pub fn put(draft: &mut Draft, field: Field, value: Option<NewValue>) -> Result<(), String> {
+pub(crate) fn put(draft: &mut Draft, field: Field, value: Option<NewValue>) -> Result<(), String> {
     let integer = match value {
         Some(NewValue::Integer(integer)) => integer,
         _ => 0,
@@ -94,9 +113,7 @@ mod tests {
     use super::*;
 
     fn fixed(value: f64, decimals: usize) -> String {
-        let mut out = Vec::new();
-        write_fixed(&mut out, value, decimals).unwrap();
-        String::from_utf8(out).unwrap()
+        Fixed(value, decimals).to_string()
     }
 
     #[test]

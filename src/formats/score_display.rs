@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
+use super::number::Fixed;
 use crate::model::Summary;
 
 /// How the display looks.
 #[derive(Debug, Clone, Copy)]
-pub struct Style {
+pub(crate) struct Style {
     /// With the colours of the C tool.
     pub color: bool,
     /// A line of text in place of the logo and the large digits.
@@ -35,7 +36,7 @@ const DIGITS: [[&str; 5]; 10] = [
 ];
 
 /// Writes the display of a summary, byte for byte as the C tool's `displayResults`.
-pub fn write(out: &mut dyn Write, summary: &Summary, style: Style) -> io::Result<()> {
+pub(crate) fn write(out: &mut dyn Write, summary: &Summary, style: Style) -> io::Result<()> {
     let color = |code: &'static str| if style.color { code } else { "" };
     let score = summary.printed_score();
 
@@ -60,13 +61,14 @@ pub fn write(out: &mut dyn Write, summary: &Summary, style: Style) -> io::Result
         ("Time to First Token:\t", "3", summary.avg_ttft_ms, "ms"),
     ];
     for (label, hue, value, unit) in lines {
+        let value = Fixed(value, 2);
         if style.color {
             writeln!(
                 out,
-                "\x1b[3{hue}m{label} \x1b[1;3{hue}m{value:.2}\x1b[0m \x1b[3;3{hue}m{unit}\x1b[0m"
+                "\x1b[3{hue}m{label} \x1b[1;3{hue}m{value}\x1b[0m \x1b[3;3{hue}m{unit}\x1b[0m"
             )?;
         } else {
-            writeln!(out, "{label} {value:.2} {unit}")?;
+            writeln!(out, "{label} {value} {unit}")?;
         }
     }
     out.write_all(color("\x1b[0m").as_bytes())

@@ -4,7 +4,7 @@ use super::{Model, Run, Text};
 
 /// A property in which runs differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Its name.
     pub name: &'static str,
     /// Its value in each run; `None` where the capture does not say.
@@ -14,7 +14,7 @@ pub struct Difference {
 /// The properties in which these runs differ, what was measured first. That a capture does not say
 /// something is no difference.
 #[must_use]
-pub fn differences(runs: &[&Run]) -> Vec<Difference> {
+pub(crate) fn differences(runs: &[&Run]) -> Vec<Difference> {
     let described: Vec<_> = runs.iter().map(|run| properties(run)).collect();
     let Some(first) = described.first() else {
         return Vec::new();

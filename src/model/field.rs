@@ -156,38 +156,38 @@ macro_rules! fields {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "each is documented where it is held")]
-        pub enum $list { $($field),* }
+        pub(crate) enum $list { $($field),* }
 
         impl $list {
             /// All fields, in the C tool's order.
-            pub const ALL: &[Self] = &[$(Self::$field),*];
+            pub(crate) const ALL: &[Self] = &[$(Self::$field),*];
 
             /// The name in csv headers, json keys and SQL columns.
             #[must_use]
-            pub fn name(self) -> &'static str {
+            pub(crate) fn name(self) -> &'static str {
                 match self { $(Self::$field => $name),* }
             }
 
             /// What the field holds.
             #[must_use]
-            pub fn kind(self) -> Kind {
+            pub(crate) fn kind(self) -> Kind {
                 match self { $(Self::$field => Kind::$kind),* }
             }
 
             /// The value of this field.
             #[must_use]
-            pub fn get(self, owner: &$owner) -> Value<'_> {
+            pub(crate) fn get(self, owner: &$owner) -> Value<'_> {
                 match self { $(Self::$field => owner.$($path).+.get()),* }
             }
 
             /// Sets this field; false if the value does not fit.
-            pub fn set(self, owner: &mut $owner, value: Option<NewValue>) -> bool {
+            pub(crate) fn set(self, owner: &mut $owner, value: Option<NewValue>) -> bool {
                 match self { $(Self::$field => owner.$($path).+.set(value)),* }
             }
 
             /// Takes over what is missing in this field, or a string of which the C tool lost bytes
             /// only here; tells whether that was anything.
-            pub fn complete(self, owner: &mut $owner, other: &$owner) -> bool {
+            pub(crate) fn complete(self, owner: &mut $owner, other: &$owner) -> bool {
                 match self { $(Self::$field => owner.$($path).+.complete(&other.$($path).+)),* }
             }
         }
@@ -245,7 +245,7 @@ fields! {
 
 impl HeaderField {
     /// The objects of the header, and what is in each.
-    pub const OBJECTS: [(&str, &[Self]); 3] = [
+    pub(crate) const OBJECTS: [(&str, &[Self]); 3] = [
         (
             "runtime_info",
             &[Self::RuntimeName, Self::RuntimeVersion, Self::RuntimeCommit],
@@ -275,34 +275,9 @@ impl HeaderField {
 
 impl Field {
     /// What a run is known by: fingerprints in stores are made of these values, in this order. A
-    /// field that is added to the formats is not added here, for every stored fingerprint would
-    /// change.
-    pub const IDENTITY: [Self; 24] = [
-        Self::BuildCommit,
-        Self::BuildNumber,
-        Self::ModelName,
-        Self::ModelQuantStr,
-        Self::ModelParamsStr,
-        Self::ModelFilename,
-        Self::ModelType,
-        Self::ModelSize,
-        Self::ModelNParams,
-        Self::NPrompt,
-        Self::NGen,
-        Self::TestTime,
-        Self::AvgTimeMs,
-        Self::StddevTimeMs,
-        Self::PromptTps,
-        Self::PromptTpsWatt,
-        Self::PromptTpsStddev,
-        Self::GenTps,
-        Self::GenTpsWatt,
-        Self::GenTpsStddev,
-        Self::Name,
-        Self::PowerWatts,
-        Self::TtftMs,
-        Self::MainGpu,
-    ];
+    /// field that is added to the formats must not come before the end of these, for every stored
+    /// fingerprint would change.
+    pub const IDENTITY: &[Self] = Self::ALL.split_at(24).0;
 
     /// The fields that every test must have.
     const REQUIRED: [Self; 3] = [Self::Name, Self::NPrompt, Self::NGen];
@@ -326,7 +301,7 @@ impl Field {
 
 /// A test that is being read: field by field, in any order.
 #[derive(Debug, Clone, Default)]
-pub struct Draft {
+pub(crate) struct Draft {
     test: Test,
     /// Which of the fields that every test must have are there.
     given: [bool; Field::REQUIRED.len()],
@@ -334,7 +309,7 @@ pub struct Draft {
 
 impl Draft {
     /// Sets a field; false if the value does not fit.
-    pub fn set(&mut self, field: Field, value: Option<NewValue>) -> bool {
+    pub(crate) fn set(&mut self, field: Field, value: Option<NewValue>) -> bool {
         if let Some(place) = Field::REQUIRED.iter().position(|&known| known == field) {
             self.given[place] = value.is_some();
         }
@@ -342,13 +317,13 @@ impl Draft {
     }
 
     /// Sets the samples, which are no field.
-    pub fn set_samples_ns(&mut self, samples: Option<Vec<u64>>) {
+    pub(crate) fn set_samples_ns(&mut self, samples: Option<Vec<u64>>) {
         self.test.samples_ns = samples;
     }
 
     /// The test, or the first field that every test must have and this one has not: its name, its
     /// token counts, and the speed of each phase that it has.
-    pub fn build(self) -> Result<Test, Field> {
+    pub(crate) fn build(self) -> Result<Test, Field> {
         if let Some(place) = self.given.iter().position(|given| !given) {
             return Err(Field::REQUIRED[place]);
         }

@@ -4,7 +4,7 @@ use super::{Mismatch, Run, Suite, Summary, Test, Text};
 
 /// The suite of LocalScore.
 #[derive(Debug, Clone, Copy)]
-pub struct LocalScore;
+pub(crate) struct LocalScore;
 
 impl Suite for LocalScore {
     fn expected(&self) -> &'static [(i64, i64)] {

@@ -10,22 +10,22 @@ mod field;
 mod localscore;
 mod machine;
 mod needle;
-mod site;
+pub(crate) mod site;
 mod submission;
 mod suite;
 mod summary;
 mod text;
 
-pub use chat::{Chat, ChatActivity, Hit, Message, NewMessage, Role, Sampling};
-pub use difference::{Difference, differences};
-pub use field::{Draft, Field, HeaderField, Kind, NewValue, Value};
-pub use localscore::LocalScore;
-pub use needle::Needle;
+pub(crate) use chat::{Chat, ChatActivity, Hit, Message, NewMessage, Role, Sampling};
+pub(crate) use difference::{Difference, differences};
+pub(crate) use field::{Draft, Field, HeaderField, Kind, NewValue, Value};
+pub(crate) use localscore::LocalScore;
+pub(crate) use needle::Needle;
 pub(crate) use site::Site;
-pub use submission::{Submission, SubmissionState};
-pub use suite::{Mismatch, Suite};
-pub use summary::Summary;
-pub use text::{Piece, Text};
+pub(crate) use submission::{Submission, SubmissionState};
+pub(crate) use suite::{Mismatch, Suite};
+pub(crate) use summary::Summary;
+pub(crate) use text::{Piece, Text};
 
 /// One benchmark of one model on one machine.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -132,6 +132,7 @@ pub struct AcceleratorInfo {
 
 /// The fields of a test that tell what was measured, not how fast it was.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[allow(clippy::struct_field_names, reason = "the names of the C tool")]
 pub struct Model {
     /// Commit of llama.cpp.
     pub build_commit: Option<Text>,
@@ -157,6 +158,7 @@ pub struct Model {
 
 /// One line of a run: one prompt length and one generation length.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[allow(clippy::struct_field_names, reason = "the names of the C tool")]
 pub struct Test {
     /// What was measured.
     pub model: Model,
@@ -196,29 +198,25 @@ pub struct Test {
 }
 
 impl Environment {
-    /// Its strings, in the order in which the fingerprint of a run without tests is made of them:
-    /// it never changes.
-    #[must_use]
-    pub fn texts(&self) -> [&Option<Text>; 11] {
-        let Self {
-            runtime,
-            system,
-            accelerator,
-        } = self;
-        [
-            &runtime.name,
-            &runtime.version,
-            &runtime.commit,
-            &system.cpu_name,
-            &system.cpu_arch,
-            &system.kernel_type,
-            &system.kernel_release,
-            &system.version,
-            &accelerator.name,
-            &accelerator.manufacturer,
-            &accelerator.kind,
-        ]
+    /// What a run without tests is known by: its strings, then its numbers. Fingerprints in stores
+    /// are made of them, so the order never changes.
+    pub fn identity(&self) -> impl Iterator<Item = Value<'_>> {
+        let of = |kind| {
+            let fields = HeaderField::ALL.iter();
+            fields.filter(move |field| field.kind() == kind)
+        };
+        let fields = of(Kind::Text).chain(of(Kind::Number));
+        fields.map(|field| field.get(self))
     }
+}
+
+/// How many bytes the strings among these take.
+fn text_bytes<'a>(values: impl Iterator<Item = Value<'a>>) -> usize {
+    let lengths = values.map(|value| match value {
+        Value::Text(text) => text.as_bytes().len(),
+        _ => 0,
+    });
+    lengths.sum()
 }
 
 impl Run {
@@ -230,6 +228,7 @@ impl Run {
 
     /// The suite that its tests belong to.
     #[must_use]
+    #[allow(clippy::unused_self, reason = "there is one suite so far")]
     pub fn suite(&self) -> &'static dyn Suite {
         &LocalScore
     }
@@ -249,12 +248,8 @@ impl Run {
     /// How many bytes it takes in memory, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let texts = self.environment.texts();
-        let texts = texts.iter().filter_map(|text| text.as_ref());
-        let tests = self.tests.iter().map(Test::bytes);
-        size_of::<Self>()
-            + texts.map(|text| text.as_bytes().len()).sum::<usize>()
-            + tests.sum::<usize>()
+        let tests: usize = self.tests.iter().map(Test::bytes).sum();
+        size_of::<Self>() + text_bytes(self.environment.identity()) + tests
     }
 
     /// Averages and score.
@@ -291,11 +286,8 @@ impl Test {
     /// How many bytes it takes in memory, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let texts = Field::ALL.iter().map(|field| match field.get(self) {
-            Value::Text(text) => text.as_bytes().len(),
-            _ => 0,
-        });
-        size_of::<Self>() + texts.sum::<usize>() + 8 * self.samples_ns.as_ref().map_or(0, Vec::len)
+        let texts = text_bytes(Field::ALL.iter().map(|field| field.get(self)));
+        size_of::<Self>() + texts + 8 * self.samples_ns.as_ref().map_or(0, Vec::len)
     }
 
     /// The samples, where they are the times of the repetitions.

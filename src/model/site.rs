@@ -20,13 +20,13 @@ impl std::str::FromStr for Site {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let none = || format!("'{text}' is not an address such as {PUBLIC}");
-        let (scheme, rest) = text.split_once("://").ok_or_else(none)?;
+        let invalid = || format!("'{text}' is not an address such as {PUBLIC}");
+        let (scheme, rest) = text.split_once("://").ok_or_else(invalid)?;
         let scheme = scheme.to_ascii_lowercase();
         let implied = match scheme.as_str() {
             "https" => 443,
             "http" => 80,
-            _ => return Err(none()),
+            _ => return Err(invalid()),
         };
         // A name and a password would show in links; the others end the path.
         let odd = |c: char| !c.is_ascii_graphic() || "@?#\"<>\\^`{|}".contains(c);
@@ -46,7 +46,7 @@ impl std::str::FromStr for Site {
 }
 
 /// The host of `HOST[:PORT]`, an IPv6 address in its brackets, and the port; an error if there is
-/// no host, or what stands for the port is none.
+/// no host, or if the port is invalid.
 fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     let end = match authority.find(']') {
         Some(bracket) if authority.starts_with('[') => bracket + 1,
@@ -63,7 +63,7 @@ fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
         .strip_prefix(':')
         .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
     match digits.and_then(|digits| digits.parse().ok()) {
-        None | Some(0) => Err("the port is no number from 1 to 65535"),
+        None | Some(0) => Err("the port is not a number from 1 to 65535"),
         port => Ok((host, port)),
     }
 }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn invalid_addresses_are_refused() {
         for text in [
             "",
             "localhost:3000",

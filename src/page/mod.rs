@@ -16,7 +16,7 @@ use picture::{Picture, STYLE};
 /// The page.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
-    /// What it is of.
+    /// The heading.
     pub title: String,
     /// Names and values under the title.
     pub facts: Vec<(&'static str, String)>,
@@ -24,47 +24,43 @@ pub(crate) struct Page {
     pub first: Part,
     /// The other parts, in groups.
     pub chapters: Vec<Chapter>,
-    /// What is left out, and such; may be empty.
+    /// Remarks, such as what is left out; may be empty.
     pub remarks: Vec<String>,
 }
 
-/// Parts that belong together: those of a model.
+/// Sections that belong together: those of a model.
 #[derive(Debug, Clone)]
 pub(crate) struct Chapter {
-    /// What it is of.
+    /// The heading.
     pub title: String,
     /// Its parts.
     pub parts: Vec<Part>,
 }
 
-/// Pictures and tables of one thing.
+/// A section with pictures and tables.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Part {
-    /// What it is of.
+    /// The heading.
     pub title: String,
-    /// What there is to say before them; each a paragraph.
-    pub words: Vec<String>,
+    /// The paragraphs before them.
+    pub paragraphs: Vec<String>,
     /// The pictures.
     pub pictures: Vec<Picture>,
     /// The tables.
     pub tables: Vec<Table>,
 }
 
-/// A text that came from outside. Absurdly long text is cut.
+/// Text from outside. Absurdly long text is cut.
 #[derive(Debug, Clone, Copy)]
 struct Words<'a>(&'a str);
 
-impl Words<'_> {
-    const MOST: usize = 4 * WIDEST;
-}
-
 impl Render for Words<'_> {
     fn render_to(&self, buffer: &mut String) {
-        shortened(self.0, Self::MOST).as_ref().render_to(buffer);
+        shortened(self.0, 4 * WIDEST).as_ref().render_to(buffer);
     }
 }
 
-/// What a page may do: nothing but have a style of its own.
+/// The page may do nothing but have a style of its own.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
 base-uri 'none'; form-action 'none'";
 
@@ -149,7 +145,7 @@ impl Page {
 impl Part {
     fn body(&self) -> Markup {
         html! {
-            @for words in &self.words {
+            @for words in &self.paragraphs {
                 p { (Words(words)) }
             }
             @if !self.pictures.is_empty() {
@@ -176,7 +172,7 @@ mod tests {
     fn page(name: &str) -> Page {
         let part = Part {
             title: name.to_owned(),
-            words: vec![name.to_owned()],
+            paragraphs: vec![name.to_owned()],
             pictures: Vec::new(),
             tables: vec![Table {
                 caption: name.to_owned(),

@@ -21,9 +21,9 @@ pub(crate) struct Table {
 /// A cell.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cell {
-    /// What it says.
+    /// Its text.
     pub text: String,
-    /// What that means, which colour adds to the words.
+    /// Whether it is good news, which is shown as colour too.
     pub tone: Tone,
 }
 

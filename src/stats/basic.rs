@@ -1,6 +1,6 @@
-//! Means, medians and deviations: what all else is made of.
+//! Means, medians and deviations.
 
-/// The smallest relative deviation that is believed: 0.1%.
+/// The smallest relative deviation that is assumed: 0.1%.
 ///
 /// Equal values give a deviation of zero, and with it every difference would be significant. No
 /// benchmark is more repeatable than this.
@@ -22,7 +22,7 @@ pub(crate) fn percent(ln_ratio: f64) -> f64 {
     100.0 * ln_ratio.exp_m1()
 }
 
-/// The arithmetic mean; `None` of nothing.
+/// The arithmetic mean; `None` without values.
 pub(crate) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / number(values.len()))
 }
@@ -34,14 +34,14 @@ pub(crate) fn variance(values: &[f64]) -> Option<f64> {
     Some(squares / number(values.len() - 1))
 }
 
-/// The median, of an even count the mean of the middle two; `None` of nothing.
+/// The median, of an even count the mean of the middle two; `None` without values.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     median_of_sorted(&sorted)
 }
 
-/// The median of what is sorted already.
+/// The median of sorted values.
 pub(crate) fn median_of_sorted(sorted: &[f64]) -> Option<f64> {
     let upper = *sorted.get(sorted.len() / 2)?;
     if sorted.len() % 2 == 1 {
@@ -52,7 +52,7 @@ pub(crate) fn median_of_sorted(sorted: &[f64]) -> Option<f64> {
 }
 
 /// The standard deviation that a normal distribution with this median absolute deviation has, which
-/// outliers do not inflate; 0 of nothing.
+/// outliers do not inflate; 0 without values.
 pub(crate) fn robust_deviation(values: &[f64]) -> f64 {
     const MAD_TO_DEVIATION: f64 = 1.4826;
     let Some(centre) = median(values) else {
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians_and_means_of_little_and_of_nothing() {
+    fn medians_and_means_of_few_values_and_of_none() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0]), Some(2.5));
         assert_eq!(median(&[]), None);

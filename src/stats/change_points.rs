@@ -8,11 +8,11 @@ use std::collections::BinaryHeap;
 
 use super::basic::{DEVIATION_FLOOR, ln, median, number, percent, robust_deviation};
 
-/// Runs of which a level consists at least: fewer could be outliers.
+/// The fewest runs that make a level: fewer could be outliers.
 const MIN_SEGMENT: usize = 3;
 
-/// Values of a series that are looked at, the last ones: the work grows with the square, and takes
-/// 20 ms for as many.
+/// The last values of a series, which are the ones examined: the work grows with the square of
+/// their number, and takes 20 ms for this many.
 pub(crate) const MAX_VALUES: usize = 1000;
 
 /// What a change must gain, in units of the noise, times ln n.
@@ -33,8 +33,8 @@ pub(crate) struct ChangePoint {
 
 /// Finds the changes of level of at least `min_change` percent in values above zero, oldest first.
 ///
-/// Values that are no numbers above zero are passed over, and of a long series only the last
-/// [`MAX_VALUES`] are looked at. The noise is estimated from the differences of neighbours, which
+/// Values that are not finite numbers above zero are skipped, and of a long series only the last
+/// [`MAX_VALUES`] are examined. The noise is estimated from the differences of neighbours, which
 /// a change of level does not inflate, and is not taken below 0.1%.
 pub(crate) fn change_points(values: &[f64], min_change: f64) -> Vec<ChangePoint> {
     let mut known: Vec<(usize, f64)> = values
@@ -53,7 +53,7 @@ pub(crate) fn change_points(values: &[f64], min_change: f64) -> Vec<ChangePoint>
             .enumerate()
             .min_by(|(_, a), (_, b)| a.change_percent.abs().total_cmp(&b.change_percent.abs()))
             .filter(|(_, point)| point.change_percent.abs() < min_change);
-        // A step too small to matter is none: its two levels are one.
+        // A step too small to matter is removed: its two levels become one.
         let Some((at, _)) = smallest else {
             return points
                 .into_iter()
@@ -68,24 +68,22 @@ pub(crate) fn change_points(values: &[f64], min_change: f64) -> Vec<ChangePoint>
 }
 
 fn steps(logs: &[f64], starts: &[usize]) -> Vec<ChangePoint> {
-    let mut ends = starts.iter().skip(1).copied().chain([logs.len()]);
-    let mut before_start = 0;
-    let mut points = Vec::with_capacity(starts.len());
-    for &start in starts {
-        let end = ends.next().unwrap_or(logs.len());
-        let before = logs.get(before_start..start).and_then(median);
-        let after = logs.get(start..end).and_then(median);
-        if let (Some(before), Some(after)) = (before, after) {
-            points.push(ChangePoint {
-                index: start,
-                before: before.exp(),
-                after: after.exp(),
-                change_percent: percent(after - before),
-            });
-        }
-        before_start = start;
-    }
-    points
+    let inner = starts.iter().copied();
+    let bounds: Vec<usize> = [0].into_iter().chain(inner).chain([logs.len()]).collect();
+    let step = |bounds: &[usize]| {
+        let &[from, index, to] = bounds else {
+            return None;
+        };
+        let before = median(logs.get(from..index)?)?;
+        let after = median(logs.get(index..to)?)?;
+        Some(ChangePoint {
+            index,
+            before: before.exp(),
+            after: after.exp(),
+            change_percent: percent(after - before),
+        })
+    };
+    bounds.windows(3).filter_map(step).collect()
 }
 
 /// The starts of all segments but the first in the cheapest partition.
@@ -232,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_values_have_no_changes_and_values_that_are_none_keep_their_place() {
+    fn equal_values_have_no_changes_and_skipped_values_keep_their_place() {
         assert!(indices(&[5.0; 50]).is_empty());
         assert!(indices(&[]).is_empty());
         let gap = [f64::NAN, 0.0, -1.0];

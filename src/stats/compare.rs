@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::basic::{DEVIATION_FLOOR, ln, mean, median, variance};
 use super::comparable::{self, Reason, missing_from};
-use super::evidence::{self, Evidence, RunValues};
+use super::evidence::{self, Evidence, RunValues, Why};
 use super::gate::{self, Gate};
 use super::metric::change_percent;
 use super::row::{Interval, Options, Row, TestKey, direction, verdict};
@@ -45,8 +45,8 @@ pub(crate) struct Comparison {
 /// median of its runs' (so `median-of-N` is a base of N runs), and their spread is the noise.
 ///
 /// `history` holds other runs of the base's configuration that were at its level: earlier ones,
-/// between the same changes of level ([`super::change_points`]). A run that is also a side is passed
-/// over.
+/// between the same changes of level ([`super::change_points`]). A run that is also a side is
+/// passed over.
 pub(crate) fn compare(
     base: &[&Run],
     new: &[&Run],
@@ -143,6 +143,13 @@ impl<'a> Tests<'a> {
     fn value(&self, key: TestKey, metric: Metric) -> Option<f64> {
         metric.value(self.get(key)?)
     }
+
+    /// The mean of logarithms over tests; `None` unless each test has the value.
+    fn mean_log(&self, keys: &[TestKey], metric: Metric) -> Option<f64> {
+        let log = |&key: &TestKey| self.value(key, metric).and_then(ln);
+        let logs: Option<Vec<f64>> = keys.iter().map(log).collect();
+        mean(&logs?)
+    }
 }
 
 /// The tests that any of the runs has.
@@ -162,12 +169,6 @@ struct Earlier<'a> {
     /// have been spared the outliers that the others had, and its first one would be an alarm: in
     /// the gate no test counts as less noisy than this.
     typical_deviation: f64,
-}
-
-impl Earlier<'_> {
-    fn logs(&self, log: impl Fn(&Tests) -> Option<f64>) -> Vec<f64> {
-        self.runs.iter().filter_map(|run| log(run)).collect()
-    }
 }
 
 struct Sides<'a> {
@@ -190,7 +191,7 @@ impl<'a> Sides<'a> {
     /// The earlier runs, those of the base included, but those whose mean of the metric over
     /// these tests is not believed.
     fn earlier(&self, keys: &[TestKey], metric: Metric) -> Earlier<'_> {
-        let mean_log = |run: &Tests| evidence::mean_log(metric, keys.iter().map(|&k| run.get(k)));
+        let mean_log = |run: &Tests| run.mean_log(keys, metric);
         let all = || self.history.iter().chain(&self.base);
         let means: Vec<f64> = all().filter_map(mean_log).collect();
         let believed = believed(&means, self.options.min_change);
@@ -209,68 +210,68 @@ impl<'a> Sides<'a> {
         }
     }
 
+    /// The test on either side whose value is in the middle.
+    fn middles(&self, key: TestKey, metric: Metric) -> Option<(&'a Test, &'a Test)> {
+        let base = middle(&self.base, key, metric)?;
+        Some((base, middle(&self.new, key, metric)?))
+    }
+
     fn row(&self, key: TestKey, metric: Metric, earlier: &Earlier) -> Option<Row> {
-        let values = |runs: &[Tests]| -> Vec<f64> {
-            let value = |run: &Tests| run.value(key, metric);
-            runs.iter().filter_map(value).collect()
-        };
-        let logs = |runs: &[Tests]| values(runs).into_iter().filter_map(ln).collect::<Vec<_>>();
-        let (base, new) = (median(&values(&self.base))?, median(&values(&self.new))?);
-        let runs = RunValues {
-            base: &logs(&self.base),
-            new: &logs(&self.new),
-            earlier: &earlier.logs(|run| run.value(key, metric).and_then(ln)),
-            min_deviation: earlier.typical_deviation,
-        };
-        let alpha = self.options.alpha;
-        let middle_base = middle(&self.base, key, metric)?;
-        let middle_new = middle(&self.new, key, metric)?;
-        let evidence = evidence::choose(runs, alpha, || {
-            evidence::of_tests(metric, middle_base, middle_new, alpha)
-        });
-        let mut row = self.finish(metric, base, new, &evidence);
-        row.test = Some(key);
-        row.name = self.name(key);
-        Some(row)
+        let value = |run: &Tests| run.value(key, metric);
+        let values = (across(&self.base, value)?, across(&self.new, value)?);
+        let log = |run: &Tests| value(run).and_then(ln);
+        let (base, new) = self.middles(key, metric)?;
+        let within = || evidence::of_tests(metric, base, new, self.options.alpha);
+        let deviation = earlier.typical_deviation;
+        Some(Row {
+            test: Some(key),
+            name: self.name(key),
+            ..self.finish(metric, values, &earlier.runs, deviation, log, within)
+        })
     }
 
     /// The geometric mean over the tests that have a row of the metric.
     fn mean(&self, rows: &[Row], metric: Metric, earlier: &Earlier) -> Option<Row> {
         let of_metric = rows.iter().filter(|row| row.metric == metric);
         let keys: Vec<TestKey> = of_metric.filter_map(|row| row.test).collect();
-        let log = |run: &Tests| {
-            let tests = keys.iter().map(|&key| run.by_key.get(&key).copied());
-            evidence::mean_log(metric, tests)
+        let log = |run: &Tests| run.mean_log(&keys, metric);
+        let values = (
+            across(&self.base, log)?.exp(),
+            across(&self.new, log)?.exp(),
+        );
+        let within = || {
+            let pairs = keys.iter().filter_map(|&key| self.middles(key, metric));
+            evidence::of_means(metric, &pairs.collect::<Vec<_>>(), self.options.alpha)
         };
-        let logs = |runs: &[Tests]| runs.iter().filter_map(log).collect::<Vec<_>>();
-        let (base, new) = (logs(&self.base), logs(&self.new));
-        let runs = RunValues {
-            base: &base,
-            new: &new,
-            earlier: &earlier.logs(log),
-            min_deviation: DEVIATION_FLOOR,
-        };
-        let alpha = self.options.alpha;
-        let evidence = evidence::choose(runs, alpha, || {
-            let pair = |&key: &TestKey| {
-                let base = middle(&self.base, key, metric)?;
-                Some((base, middle(&self.new, key, metric)?))
-            };
-            let pairs: Vec<_> = keys.iter().filter_map(pair).collect();
-            evidence::of_means(metric, &pairs, alpha)
-        });
-        let (base, new) = (median(&base)?.exp(), median(&new)?.exp());
-        Some(self.finish(metric, base, new, &evidence))
+        Some(self.finish(metric, values, &earlier.runs, DEVIATION_FLOOR, log, within))
     }
 
-    fn finish(&self, metric: Metric, base: f64, new: f64, evidence: &Evidence) -> Row {
+    /// The row of a value on both sides: `log` is its logarithm in a run, and `within` what the
+    /// repetitions inside a run say.
+    fn finish(
+        &self,
+        metric: Metric,
+        (base, new): (f64, f64),
+        earlier: &[&Tests],
+        min_deviation: f64,
+        log: impl Fn(&Tests) -> Option<f64>,
+        within: impl FnOnce() -> Result<Evidence, Why>,
+    ) -> Row {
+        let logs = |runs: &[Tests]| runs.iter().filter_map(&log).collect::<Vec<_>>();
+        let runs = RunValues {
+            base: &logs(&self.base),
+            new: &logs(&self.new),
+            earlier: &earlier
+                .iter()
+                .filter_map(|run| log(run))
+                .collect::<Vec<_>>(),
+            min_deviation,
+        };
+        let evidence = evidence::choose(runs, self.options.alpha, within);
         let change_percent = change_percent(base, new);
         let p_worse = |tails: Tails| {
-            if metric.higher_is_better() {
-                tails.fall
-            } else {
-                tails.rise
-            }
+            let is_speed = metric.higher_is_better();
+            if is_speed { tails.fall } else { tails.rise }
         };
         let direction = direction(metric, change_percent);
         let estimate = evidence.estimate.map(|estimate| Interval {
@@ -294,6 +295,11 @@ impl<'a> Sides<'a> {
             regression: false,
         }
     }
+}
+
+/// The median of a value over runs.
+fn across(runs: &[Tests], value: impl Fn(&Tests) -> Option<f64>) -> Option<f64> {
+    median(&runs.iter().filter_map(value).collect::<Vec<_>>())
 }
 
 /// The test in the run whose value is in the middle (of an even number, the lower one).

@@ -1,4 +1,4 @@
-//! What a test of a difference says.
+//! The result of a statistical test of a difference.
 
 use super::special::{student_upper, student_upper_quantile};
 
@@ -30,7 +30,7 @@ pub(crate) struct Tails {
 }
 
 impl Tails {
-    /// Of a difference whose error follows Student's t; `None` if anything is no number.
+    /// For a difference whose error follows Student's t; `None` if a number is not finite.
     pub(crate) fn student(ln_ratio: f64, error: f64, df: f64) -> Option<Self> {
         let usable = ln_ratio.is_finite() && error.is_finite() && error > 0.0 && df > 0.0;
         if !usable {
@@ -47,7 +47,7 @@ impl Tails {
 impl Estimate {
     /// A difference whose error follows Student's t.
     ///
-    /// `alpha` is one minus the confidence of the interval. `None` if anything is no number.
+    /// `alpha` is one minus the confidence of the interval. `None` if a number is not finite.
     pub(crate) fn student(ln_ratio: f64, error: f64, df: f64, alpha: f64) -> Option<Self> {
         let tails = Tails::student(ln_ratio, error, df)?;
         let half_width = error * student_upper_quantile(alpha / 2.0, df);

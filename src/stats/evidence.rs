@@ -1,20 +1,21 @@
-//! Which method says how sure a difference is.
+//! Which statistical method tells how certain a difference is.
 
-use super::basic::{ln, mean};
+use super::basic::ln;
 use super::prediction::{prediction, prediction_tails};
 use super::rank::{rank_test, smallest_p};
 use super::welch::{Moments, welch, welch_mean};
 use super::{Estimate, Metric, Tails};
 use crate::model::Test;
 
-/// Values a side from which on ranks are used: with three, they cannot reach 5%.
+/// The fewest values a side for which ranks are used: with three, they cannot reach 5%.
 const MIN_RANKED: usize = 4;
 
-/// What a rank test must be able to reach to speak in the gate, where the level is divided among
-/// all rows: eight values a side can, and with fewer Welch's test on the same values speaks there.
+/// The probability that a rank test must be able to reach to count in the gate, where the level is
+/// divided among all rows: eight values a side can, and with fewer Welch's test on the same values
+/// is used there.
 const GATE_FLOOR: f64 = 1e-4;
 
-/// How sure a change is, by which method.
+/// The method that tells how certain a change is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Method {
     /// Mann-Whitney test and Hodges-Lehmann interval.
@@ -26,14 +27,14 @@ pub(crate) enum Method {
         /// Runs that the interval was made of, those of the base included.
         earlier: usize,
     },
-    /// None.
+    /// No method: the change is unverified.
     Unverified(Why),
 }
 
-/// What a test compared.
+/// The sizes of the samples that a test compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// What was counted.
+    /// What the samples consist of.
     pub unit: Unit,
     /// How many of the base; of a mean over tests, the fewest in one of them.
     pub base: usize,
@@ -51,7 +52,7 @@ pub(crate) enum Unit {
     Runs,
 }
 
-/// Why nothing says how sure a change is.
+/// Why no method can tell how certain a change is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
     /// One repetition, or one on a side.
@@ -77,13 +78,13 @@ impl Method {
     }
 }
 
-/// What is known of a difference.
+/// What is known about a difference.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Evidence {
     pub method: Method,
     /// For people.
     pub estimate: Option<Estimate>,
-    /// For the gate; `None` if it must not decide there.
+    /// For the gate; `None` if it does not count there.
     pub gate: Option<Tails>,
 }
 
@@ -108,7 +109,7 @@ pub(crate) struct RunValues<'a> {
     pub min_deviation: f64,
 }
 
-/// Chooses the method, the one that knows most of the noise between runs first:
+/// Chooses the method, first the one that knows most about the noise between runs:
 ///
 /// 1. four runs a side: ranks over the runs;
 /// 2. three earlier runs, those of the base included: the prediction interval;
@@ -235,13 +236,4 @@ fn known_repetitions(test: &Test) -> Result<usize, Why> {
         Some(1) => Err(Why::SingleRepetition),
         Some(n) => Ok(n),
     }
-}
-
-/// The mean of logarithms over tests; `None` unless each test has the value.
-pub(crate) fn mean_log<'a>(
-    metric: Metric,
-    tests: impl Iterator<Item = Option<&'a Test>>,
-) -> Option<f64> {
-    let logs: Option<Vec<f64>> = tests.map(|test| metric.value(test?).and_then(ln)).collect();
-    mean(&logs?)
 }

@@ -1,4 +1,4 @@
-//! Whether something got slower.
+//! The gate: whether something got slower.
 //!
 //! In simulated stores with 1% noise between runs, one effect for all tests of a run, and a third
 //! of that within (10,000 comparisons each): at four repetitions, a smallest change of 5% and no
@@ -7,8 +7,8 @@
 //! in 100, or 86 times if all metrics of a run share one effect.
 //!
 //! What it cannot do: without history, between runs that differ by more than a third of the
-//! smallest change that matters, alarms are frequent, as no repetition tells of that noise. And a
-//! single repetition cannot tell a slower test from an outlier.
+//! smallest change that matters, alarms are frequent, as repetitions say nothing about that noise.
+//! And a single repetition cannot tell a slower test from an outlier.
 
 use super::comparable::Reason;
 use super::multiple::{hochberg, holm};
@@ -27,8 +27,8 @@ pub(crate) struct Gate {
     pub regression: bool,
     /// Why the runs cannot be compared; empty if they can.
     pub reasons: Vec<Reason>,
-    /// Rows, those of the means included, that could have decided. If there is none, that nothing
-    /// got worse means nothing.
+    /// The number of rows, those of the means included, that could have failed. If it is zero, the
+    /// gate has tested nothing.
     pub asked: usize,
 }
 
@@ -62,7 +62,7 @@ impl Gate {
 /// A row got worse if its value fell (or its time rose) by at least the smallest change that
 /// matters, and if that is significant in one direction: among the geometric means by Hochberg at
 /// 0.8 of the level, among the rows of single tests by Holm at 0.2 of it, which together keep the
-/// level. A row that no method speaks for is not counted.
+/// level. An unverified row is not counted.
 pub(crate) fn decide(
     rows: &mut [Row],
     means: &mut [Row],

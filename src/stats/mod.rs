@@ -1,7 +1,7 @@
 //! The statistics of `compare`, `history` and the gate: pure functions on runs and series.
 //!
 //! **Values.** All tests work on logarithms: a change is a ratio, and a speed and its inverse time
-//! give one answer. What is no finite number above zero is no value.
+//! give one answer. Only finite numbers above zero are values.
 //!
 //! **What a run keeps.** Of a test's repetitions a run has the total times one by one, of the
 //! prompt and generation speeds mean and deviation, of the time to first token the mean alone. So

@@ -1,12 +1,12 @@
-//! Many questions at once: probabilities adjusted so that none of them is answered wrongly by
-//! chance more often than one question would be.
+//! Multiple testing: probabilities adjusted so that the chance of any wrong answer among many
+//! questions is that of a single question.
 
 use super::basic::number;
 
 /// Adjusts by Holm (1979): the smallest is multiplied by the number of questions, the next by one
 /// less, and so on, never below the one before. Valid whatever the dependence.
 ///
-/// What is no probability (`NaN`) counts as 1.
+/// A `NaN` counts as 1.
 pub(crate) fn holm(p_values: &[f64]) -> Vec<f64> {
     let (order, mut adjusted) = sorted(p_values);
     let mut largest: f64 = 0.0;
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_probability_counts_as_one() {
+    fn nan_counts_as_one() {
         assert_eq!(holm(&[f64::NAN, 0.01]), [1.0, 0.02]);
         assert!(holm(&[]).is_empty());
         assert!(hochberg(&[]).is_empty());

@@ -1,14 +1,14 @@
-//! Does a new run lie where earlier runs say that it should?
+//! Prediction intervals: whether a new run is within the range that earlier runs predict.
 
 use std::ops::RangeInclusive;
 
 use super::basic::{DEVIATION_FLOOR, mean, median, number, robust_deviation, variance};
 use super::{Estimate, Tails};
 
-/// Earlier runs that are needed for an interval.
+/// The fewest earlier runs that give an interval.
 pub(crate) const MIN_EARLIER: usize = 3;
 
-/// Earlier runs below which a deviation is too uncertain to name outliers by.
+/// With fewer earlier runs than this, a deviation is too uncertain to find outliers with.
 const MIN_FOR_OUTLIERS: usize = 8;
 
 /// The range, around their median, in which the logarithms of earlier values are believed: what

@@ -1,23 +1,23 @@
 //! The rank test of Mann and Whitney with the interval of Hodges and Lehmann.
 //!
-//! It asks nothing of the shape of the noise, so one slow outlier does not decide. But it needs
-//! values: below four a side it cannot reach 5%, whatever the difference.
+//! It assumes nothing about the shape of the noise, so one slow outlier does not decide. But with
+//! fewer than four values a side it cannot reach 5%, whatever the difference.
 
 use super::basic::{median_of_sorted, number};
 use super::special::{normal_upper, normal_upper_quantile};
 use super::{Estimate, Tails};
 
-/// Values a side up to which the distribution of U is counted out.
+/// The most values a side for which the exact distribution of U is computed.
 pub(crate) const MAX_EXACT: usize = 20;
 
-/// Pairs up to which all differences are looked at; Welch's test serves for more.
+/// The most pairs whose differences are computed; beyond, Welch's test is used.
 const MAX_PAIRS: usize = 250_000;
 
 /// Compares two samples of logarithms.
 ///
 /// Exact up to [`MAX_EXACT`] values a side without ties, else by the normal approximation with
-/// corrections for ties and continuity. `None` for an empty side, for a value that is no number,
-/// and for more pairs than are worth it.
+/// corrections for ties and continuity. `None` for an empty side, for a value that is not
+/// finite, and for more than [`MAX_PAIRS`] pairs.
 pub(crate) fn rank_test(base: &[f64], new: &[f64], alpha: f64) -> Option<Estimate> {
     let pairs = base.len().checked_mul(new.len())?;
     let finite = base.iter().chain(new).all(|value| value.is_finite());
@@ -59,7 +59,7 @@ pub(crate) fn smallest_p(base: usize, new: usize) -> f64 {
     1.0 / ways
 }
 
-/// How U is distributed if there is no difference.
+/// The distribution of U if there is no difference.
 enum Distribution {
     /// The probability of each value or a smaller one.
     Exact(Vec<f64>),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_ranked_is_none() {
+    fn unusable_values_give_none() {
         assert_eq!(rank_test(&[], &[1.0], 0.05), None);
         assert_eq!(rank_test(&[f64::NAN], &[1.0], 0.05), None);
         assert_eq!(rank_test(&[f64::INFINITY], &[1.0], 0.05), None);

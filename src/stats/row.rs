@@ -4,16 +4,16 @@ use super::Metric;
 use super::evidence::Method;
 use crate::model::Text;
 
-/// What is compared, and what counts.
+/// What is compared, and which changes matter.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Options {
     /// What is compared of each test, in this order.
     pub metrics: Vec<Metric>,
     /// The smallest change that matters, in percent.
     pub min_change: f64,
-    /// The probability of being wrong that people are shown: intervals and verdicts.
+    /// The significance level of the intervals and verdicts.
     pub alpha: f64,
-    /// The probability of a false alarm of the gate, over all rows.
+    /// The significance level of the gate, over all rows.
     pub gate_alpha: f64,
 }
 
@@ -28,7 +28,7 @@ impl Default for Options {
     }
 }
 
-/// What tells a test from the others of its run.
+/// Identifies a test within its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct TestKey {
     /// Tokens of the prompt.
@@ -56,12 +56,12 @@ pub(crate) struct Row {
     pub change_percent: f64,
     /// What that means; `None` if there is no change.
     pub direction: Option<Direction>,
-    /// What says how sure it is.
+    /// The method that tells how certain it is.
     pub method: Method,
-    /// The change as the method sees it, with its interval. With [`Method::Prediction`] it is the
-    /// change from the level of all earlier runs, not from that of the base alone.
+    /// The change as the method estimates it, with its interval. With [`Method::Prediction`] it is
+    /// the change from the level of all earlier runs, not from that of the base alone.
     pub estimate: Option<Interval>,
-    /// What people are told.
+    /// The verdict that is printed.
     pub verdict: Verdict,
     /// The probability of a change for the worse as large by chance, adjusted for the number of
     /// rows; `None` if the row does not decide in the gate.
@@ -93,7 +93,7 @@ pub(crate) enum Direction {
     Worse,
 }
 
-/// What people are told of a row.
+/// The verdict on a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Verdict {
     /// Significantly faster, by at least the smallest change that matters.
@@ -104,9 +104,9 @@ pub(crate) enum Verdict {
     Same,
     /// `~`: large, but not significant.
     Noise,
-    /// Small as it stands, but it may be large as far as the interval tells.
+    /// Small, but by its interval it may be large.
     Unclear,
-    /// Nothing tells how sure it is.
+    /// No method tells how certain it is.
     Unverified,
 }
 

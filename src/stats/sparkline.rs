@@ -1,7 +1,7 @@
 //! A series as the heights of a sparkline.
 
 /// The height of each value, from 0 for the smallest to `heights - 1` for the largest; the middle
-/// if all are equal, `None` for what is no number.
+/// if all are equal, `None` for a value that is not finite.
 pub(crate) fn heights(values: &[f64], heights: u8) -> Vec<Option<u8>> {
     let finite = || values.iter().copied().filter(|value| value.is_finite());
     let low = finite().fold(f64::INFINITY, f64::min);

@@ -20,8 +20,8 @@ fn ln_beta(a: f64, b: f64) -> f64 {
     lgamma(a) + lgamma(b) - lgamma(a + b)
 }
 
-/// The regularised incomplete beta function for a, b > 0 and x from 0 to 1, given with 1 - x so that
-/// no digit of either is lost, and with the complete beta function.
+/// The regularised incomplete beta function for a, b > 0 and x from 0 to 1, given with 1 - x so
+/// that no digit of either is lost, and with the complete beta function.
 ///
 /// The usual continued fraction, evaluated by Lentz's method.
 fn beta_regularized(ln_beta: f64, a: f64, b: f64, x: f64, complement: f64) -> f64 {

@@ -18,7 +18,7 @@ pub(crate) struct Moments {
 }
 
 impl Moments {
-    /// The moments of logarithms; `None` below two, or if one is no number.
+    /// The moments of logarithms; `None` below two, or if one is not finite.
     pub(crate) fn of_logs(logs: &[f64]) -> Option<Self> {
         Self::new(mean(logs)?, variance(logs)?, logs.len())
     }
@@ -26,8 +26,8 @@ impl Moments {
     /// The moments of the logarithms of values of which only mean, deviation and count are known.
     ///
     /// The delta method: the deviation of ln x is that of x divided by the mean. `None` below two
-    /// values, or if a number is none: a deviation of `nan` (the C tool's for equal samples) says
-    /// nothing.
+    /// values, or if a number is not finite: a deviation of `nan` (the C tool's for equal samples)
+    /// says nothing.
     pub(crate) fn of_summary(mean: f64, deviation: f64, n: usize) -> Option<Self> {
         let relative = deviation / mean;
         (relative >= 0.0)
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_none() {
+    fn unusable_values_give_none() {
         assert_eq!(Moments::of_summary(100.0, f64::NAN, 4), None);
         assert_eq!(Moments::of_summary(100.0, f64::INFINITY, 4), None);
         assert_eq!(Moments::of_summary(100.0, -1.0, 4), None);

@@ -28,18 +28,14 @@ impl Keys {
 /// The hash of a run without tests is that of its header.
 pub(crate) fn fingerprint(run: &Run) -> [u8; 16] {
     let mut bytes = Vec::with_capacity(512 * run.tests.len());
-    let identity = |test| Field::IDENTITY.map(|field| field.get(test));
-    for value in run.tests.iter().flat_map(identity) {
-        feed(&mut bytes, value);
+    for test in &run.tests {
+        for &field in Field::IDENTITY {
+            feed(&mut bytes, field.get(test));
+        }
     }
     if run.tests.is_empty() {
-        let environment = &run.environment;
-        for text in environment.texts() {
-            let value = text.as_ref().map_or(Value::Missing, Value::Text);
+        for value in run.environment.identity() {
             feed(&mut bytes, value);
-        }
-        for number in [environment.system.ram_gb, environment.accelerator.memory_gb] {
-            feed(&mut bytes, number.map_or(Value::Missing, Value::Number));
         }
     }
     xxh3_128(&bytes).to_be_bytes()

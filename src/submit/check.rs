@@ -1,4 +1,4 @@
-//! What the site accepts: the schema of `src/pages/api/results.ts` in cjpais/LocalScore, checked
+//! The rules of the site: the schema of `src/pages/api/results.ts` in cjpais/LocalScore, checked
 //! before anything is sent.
 
 use crate::formats::llamafile_json::{Json, utf16_len};
@@ -11,7 +11,7 @@ enum Rule {
     OptionalText,
     /// A string, or null.
     NullableText,
-    /// A string of so many characters, counted as JavaScript does.
+    /// A string with a number of characters in this range, counted as JavaScript does.
     Length(usize, usize),
     /// CPU, GPU or TPU.
     Type,
@@ -64,8 +64,8 @@ const SAME: [&str; 3] = ["model_name", "model_quant_str", "model_n_params"];
 /// The longest body that Next.js takes unless told otherwise, in bytes, and the site does not tell.
 const MAX_BYTES: usize = 1 << 20;
 
-/// What the site would refuse in a payload, as `FIELD: WHY`; nothing, if it would take it. Where the
-/// same is wrong in several tests, FIELD reads such as `results[0..8].ttft_ms`.
+/// What the site would refuse in a payload, as `FIELD: WHY`; nothing, if it would take it. Where
+/// the same is wrong in several tests, FIELD reads such as `results[0..8].ttft_ms`.
 pub(crate) fn violations(payload: &Json) -> Vec<String> {
     let mut found = Vec::new();
     for (object, key, rule) in &HEADER {

@@ -1,7 +1,7 @@
 //! Sending runs to LocalScore: the payload, the rules and the answers of the site.
 //!
-//! No SQL: what becomes of an attempt is told, and the store records it. The client is that of the
-//! crate `net`, and only there with the feature `network`.
+//! No SQL: an attempt returns its outcome, and the store records it. The HTTP client is that of the
+//! crate `net`, which is there with the feature `network` only.
 
 #[cfg(feature = "network")]
 mod answer;
@@ -31,6 +31,10 @@ pub(crate) const LONGEST_ATTEMPT: Duration = Duration::from_mins(1);
 /// Where it is not certain that the site did not take the run, it is [`Outcome::Unknown`]: the site
 /// has no means to tell that it has a run already, so that a repeated attempt may make two of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "network"),
+    allow(dead_code, reason = "only the client makes one")
+)]
 pub(crate) enum Outcome {
     /// The site took the run.
     Taken {

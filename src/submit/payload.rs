@@ -11,74 +11,64 @@ const NOT_READ: [Field; 3] = [
     Field::GenTpsStddev,
 ];
 
-/// What is sent of a run.
+/// What is sent for a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Payload {
     /// The document: that of the C tool, and `results_summary`. What the run lacks is not in it.
     pub json: Json,
-    /// The fields in which 0 stands for what is no number, and in how many tests.
+    /// The fields in which 0 stands for what is not a number, and in how many tests.
     pub zeros: Vec<(Field, usize)>,
 }
 
 impl Payload {
     /// The payload of a run.
     pub(crate) fn of(run: &Run) -> Self {
-        let runtime = &run.environment.runtime;
-        let system = &run.environment.system;
-        let accelerator = &run.environment.accelerator;
-        let summary = run.summary();
-        let results = run.tests.iter().map(result).collect();
-        let json = Json::object([
-            (
-                "runtime_info",
-                object([
-                    ("name", text(&runtime.name)),
-                    ("version", text(&runtime.version)),
-                    ("commit", text(&runtime.commit)),
-                ]),
-            ),
-            (
-                "system_info",
-                object([
-                    ("cpu_name", text(&system.cpu_name)),
-                    ("cpu_arch", text(&system.cpu_arch)),
-                    ("ram_gb", system.ram_gb.map(Json::Double)),
-                    ("kernel_type", text(&system.kernel_type)),
-                    ("kernel_release", text(&system.kernel_release)),
-                    ("version", text(&system.version)),
-                ]),
-            ),
-            (
-                "accelerator_info",
-                object([
-                    ("name", text(&accelerator.name)),
-                    // The one field that may be null, but must be there.
-                    (
-                        "manufacturer",
-                        text(&accelerator.manufacturer).or(Some(Json::Null)),
-                    ),
-                    ("memory_gb", accelerator.memory_gb.map(Json::Double)),
-                    ("type", text(&accelerator.kind)),
-                ]),
-            ),
-            ("results", Json::Array(results)),
-            (
-                "results_summary",
-                Json::object([
-                    ("avg_prompt_tps", Json::Double(summary.avg_prompt_tps)),
-                    ("avg_gen_tps", Json::Double(summary.avg_gen_tps)),
-                    ("avg_ttft_ms", Json::Double(summary.avg_ttft_ms)),
-                    ("performance_score", Json::Double(summary.performance_score)),
-                ]),
-            ),
+        let environment = &run.environment;
+        let runtime = &environment.runtime;
+        let runtime = object([
+            ("name", text(&runtime.name)),
+            ("version", text(&runtime.version)),
+            ("commit", text(&runtime.commit)),
         ]);
-        let zeros = NOT_READ.map(|field| {
-            let count = |test: &&Test| is_no_number(field.get(test));
-            (field, run.tests.iter().filter(count).count())
+        let system = &environment.system;
+        let system = object([
+            ("cpu_name", text(&system.cpu_name)),
+            ("cpu_arch", text(&system.cpu_arch)),
+            ("ram_gb", system.ram_gb.map(Json::Double)),
+            ("kernel_type", text(&system.kernel_type)),
+            ("kernel_release", text(&system.kernel_release)),
+            ("version", text(&system.version)),
+        ]);
+        let accelerator = &environment.accelerator;
+        // The one field that may be null, but must be there.
+        let manufacturer = text(&accelerator.manufacturer).unwrap_or(Json::Null);
+        let accelerator = object([
+            ("name", text(&accelerator.name)),
+            ("manufacturer", Some(manufacturer)),
+            ("memory_gb", accelerator.memory_gb.map(Json::Double)),
+            ("type", text(&accelerator.kind)),
+        ]);
+        let summary = run.summary();
+        let summary = Json::object([
+            ("avg_prompt_tps", Json::Double(summary.avg_prompt_tps)),
+            ("avg_gen_tps", Json::Double(summary.avg_gen_tps)),
+            ("avg_ttft_ms", Json::Double(summary.avg_ttft_ms)),
+            ("performance_score", Json::Double(summary.performance_score)),
+        ]);
+        let results = run.tests.iter().map(result).collect();
+        let zeros = NOT_READ.into_iter().map(|field| {
+            let is_zero = |test: &&Test| is_not_a_number(field.get(test));
+            (field, run.tests.iter().filter(is_zero).count())
         });
         Self {
-            json,
-            zeros: zeros.into_iter().filter(|(_, count)| *count > 0).collect(),
+            json: Json::object([
+                ("runtime_info", runtime),
+                ("system_info", system),
+                ("accelerator_info", accelerator),
+                ("results", Json::Array(results)),
+                ("results_summary", summary),
+            ]),
+            zeros: zeros.filter(|(_, count)| *count > 0).collect(),
         }
     }
 
@@ -92,7 +82,7 @@ fn result(test: &Test) -> Json {
     let fields = Field::ALL.iter().map(|&field| {
         let value = match field.get(test) {
             Value::Missing => None,
-            value if NOT_READ.contains(&field) && is_no_number(value) => Some(Json::Double(0.0)),
+            value if NOT_READ.contains(&field) && is_not_a_number(value) => Some(Json::Double(0.0)),
             Value::Text(value) => Some(Json::String(value.as_bytes().to_vec())),
             Value::Integer(value) => Some(Json::Integer(value)),
             Value::Unsigned(value) => Some(Json::from(value)),
@@ -107,7 +97,7 @@ fn result(test: &Test) -> Json {
     object(fields.chain([("samples_ns", samples)]))
 }
 
-fn is_no_number(value: Value<'_>) -> bool {
+fn is_not_a_number(value: Value<'_>) -> bool {
     matches!(value, Value::Number(value) if !value.is_finite())
 }
 

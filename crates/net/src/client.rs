@@ -121,7 +121,7 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Response, Failure> {
-        let mut reader = Handed {
+        let mut reader = Outgoing {
             rest: body,
             any: false,
         };
@@ -139,7 +139,7 @@ impl Client {
             self.run(request, SendBody::from_reader(&mut reader))
         };
         sent.map(|response| self.read(response)).map_err(|error| {
-            // Without a body it is not known how far the request came.
+            // Without a body, the error alone tells how far the request came.
             let sent = reader.any || (body.is_empty() && !is_before_sending(&error));
             Failure {
                 kind: match sent {
@@ -217,14 +217,14 @@ impl Client {
     }
 }
 
-/// A body, and whether any of it was handed over to be sent. As long as none was, the server cannot
-/// have got the request.
-struct Handed<'a> {
+/// A body, and whether any of it was read to be sent. Until then, the server cannot have got the
+/// request.
+struct Outgoing<'a> {
     rest: &'a [u8],
     any: bool,
 }
 
-impl Read for Handed<'_> {
+impl Read for Outgoing<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.any = true;
         self.rest.read(buffer)
@@ -285,7 +285,7 @@ fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
     }
 }
 
-/// The status with which a proxy refused to connect, which ureq tells in words only.
+/// The status with which a proxy refused to connect, which ureq has in words only.
 fn connect_status(error: &ureq::Error) -> Option<u16> {
     match error {
         ureq::Error::ConnectProxyFailed(reason) => reason.rsplit('/').next()?.parse().ok(),
@@ -293,7 +293,7 @@ fn connect_status(error: &ureq::Error) -> Option<u16> {
     }
 }
 
-/// Whether the request had no connection yet to go over.
+/// Whether the error came before there was a connection.
 fn is_before_sending(error: &ureq::Error) -> bool {
     match error {
         ureq::Error::Http(_)

@@ -1,6 +1,6 @@
 //! Which proxy the environment asks for.
 
-/// The variable that names the proxy for an address, and what it says; `None`: no proxy.
+/// The variable that names the proxy for an address, and its value; `None`: no proxy.
 ///
 /// As curl does: the variable of the scheme, else `ALL_PROXY`, in small letters or large ones; none
 /// for the hosts of `NO_PROXY`, which stand for what is below them too.

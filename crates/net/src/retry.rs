@@ -7,9 +7,9 @@ use jiff::Timestamp;
 /// The longest wait that a server can ask for; one that asks for more is left alone.
 const MAX_WAIT: Duration = Duration::from_mins(1);
 
-/// Makes attempts, as many as allowed, until `pause` knows no time to wait after one, and gives the
-/// outcome of the last. `pause` gets the outcome and how many attempts were made; `wait` gets the
-/// number of the attempt to come, and waits.
+/// Makes up to `attempts` attempts, until `pause` gives no time to wait for the next one, and
+/// returns the outcome of the last. `pause` gets the outcome and the number of attempts made;
+/// `wait` gets the number of the next attempt, and waits.
 pub fn retry<T, E>(
     attempts: u32,
     mut attempt: impl FnMut() -> Result<T, E>,
@@ -29,13 +29,13 @@ pub fn retry<T, E>(
     }
 }
 
-/// How long to wait after so many attempts where the server does not say: 2, 4, 8 seconds.
+/// How long to wait after this number of attempts if the server does not say: 2, 4, 8 seconds.
 #[must_use]
 pub fn backoff(made: u32) -> Duration {
     Duration::from_secs(1 << made)
 }
 
-/// Whether an answer of that status, of a server or a proxy, may be another one in a while.
+/// Whether a server or a proxy that answers with this status may answer otherwise later.
 #[must_use]
 pub fn is_temporary(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
@@ -46,7 +46,7 @@ pub fn is_temporary(status: u16) -> bool {
 pub fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     let header = header.trim();
     if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More than any number holds is for ever.
+        // A number that is too large means for ever.
         return Some(Duration::from_secs(header.parse().unwrap_or(u64::MAX)));
     }
     let until = jiff::fmt::rfc2822::parse(header).ok()?.timestamp();
@@ -58,7 +58,7 @@ pub fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    /// `Err` asks for another attempt, after so many seconds if it says so.
+    /// `Err` asks for another attempt, after its number of seconds if it has one.
     type Outcome = Result<(), Option<u64>>;
 
     /// The waits before each attempt, in seconds, and the outcome.

@@ -1,6 +1,9 @@
 //! Axes: where a value lies in the picture, and which values get a label.
 
-use crate::text::{fixed, number};
+use maud::{Markup, html};
+
+use crate::svg::{Anchor, line, text};
+use crate::text::{SIZE, fixed, number, widest, width};
 
 /// An axis: its range, its place in the picture, its ticks.
 #[derive(Debug, Clone)]
@@ -14,10 +17,10 @@ pub(crate) struct Scale {
     pub ticks: Vec<Tick>,
 }
 
-/// What is smaller is zero to an axis.
+/// Smaller values are zero to an axis.
 const SMALLEST: f64 = 1e-100;
 
-/// Whether a value can be drawn: anything that is not absurd.
+/// Whether a value can be drawn: it is finite and not absurdly large.
 pub(crate) fn is_drawable(value: f64) -> bool {
     value.is_finite() && value.abs() < 1e100
 }
@@ -33,7 +36,7 @@ fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
 impl Scale {
     /// An axis that shows small differences: it spans the values, but at least a twentieth of
     /// their size, so that noise does not look like a mountain range.
-    pub fn around(values: impl Iterator<Item = f64>, ends: (f64, f64)) -> Option<Self> {
+    pub(crate) fn around(values: impl Iterator<Item = f64>, ends: (f64, f64)) -> Option<Self> {
         let (low, high) = range(values)?;
         let size = low.abs().max(high.abs());
         if size < SMALLEST {
@@ -47,7 +50,7 @@ impl Scale {
     }
 
     /// An axis that begins at zero, for lengths and for values that are compared as such.
-    pub fn from_zero(values: impl Iterator<Item = f64>, ends: (f64, f64)) -> Option<Self> {
+    pub(crate) fn from_zero(values: impl Iterator<Item = f64>, ends: (f64, f64)) -> Option<Self> {
         let (_, high) = range(values)?;
         let high = if high < SMALLEST { 1.0 } else { high };
         Some(Self::linear(0.0, high, ends))
@@ -59,7 +62,11 @@ impl Scale {
     }
 
     /// A logarithmic axis for values above zero, which it alone looks at.
-    pub fn log(values: impl Iterator<Item = f64>, base: Base, ends: (f64, f64)) -> Option<Self> {
+    pub(crate) fn log(
+        values: impl Iterator<Item = f64>,
+        base: Base,
+        ends: (f64, f64),
+    ) -> Option<Self> {
         let (low, high) = range(values.filter(|&value| value >= SMALLEST))?;
         let ticks = log_ticks(low, high, base, wanted(ends));
         Some(Self::of(low, high, true, ends, ticks))
@@ -78,8 +85,26 @@ impl Scale {
         }
     }
 
+    /// Where a plot begins that has the labels of this vertical axis to its left.
+    pub(crate) fn left(&self) -> f64 {
+        22.0 + widest(self.ticks.iter().map(|tick| width(&tick.label, SIZE)))
+    }
+
+    /// The labels and grid lines of this vertical axis, and the line below the plot.
+    pub(crate) fn grid(&self, left: f64, right: f64) -> Markup {
+        let bottom = self.ends.0;
+        html! {
+            @for tick in &self.ticks {
+                @let y = self.at(tick.value);
+                (line((left, y), (right, y), "grid"))
+                (text(left - 6.0, y + 4.0, Anchor::End, "soft", &tick.label))
+            }
+            (line((left, bottom), (right, bottom), "axis"))
+        }
+    }
+
     /// Where the value lies, in pixels; what is out of range lies at an end.
-    pub fn at(&self, value: f64) -> f64 {
+    pub(crate) fn at(&self, value: f64) -> f64 {
         let map = |value: f64| if self.is_log { value.ln() } else { value };
         let (low, high) = (map(self.low), map(self.high));
         let share = if high > low {
@@ -118,11 +143,11 @@ pub(crate) enum Base {
 }
 
 /// Ticks from the last one at or below `low` to the first at or above `high`, in steps of 1, 2 or 5
-/// times a power of ten; about as many as wanted.
+/// times a power of ten; about `wanted` of them.
 fn linear_ticks(low: f64, high: f64, wanted: f64) -> Vec<Tick> {
     let span = high - low;
     let size = low.abs().max(high.abs());
-    // Steps smaller than what a float of that size can tell apart are none.
+    // A float of this size cannot tell smaller steps apart.
     let step = round_up((span / wanted).max(size * 1e-12));
     if !(step.is_finite() && step > 0.0) {
         return Vec::new();

@@ -9,7 +9,7 @@ use crate::WIDTH;
 use crate::axis::{Scale, is_drawable};
 use crate::series::{Sample, Series, class, stacked};
 use crate::svg::{Anchor, Picture, Px, better, count, label, line, text};
-use crate::text::{BOLD, SIZE, TITLE_SIZE, fit, number, width};
+use crate::text::{BOLD, SIZE, TITLE_SIZE, fit, number, widest, width};
 
 /// A comparison of runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,9 +18,9 @@ pub struct Bars {
     pub title: String,
     /// The runs, the base first.
     pub runs: Vec<Series>,
-    /// What is compared of them.
+    /// The metrics.
     pub panels: Vec<BarsPanel>,
-    /// What the whiskers show, and what else there is to know; may be empty.
+    /// What the whiskers show, and other remarks; may be empty.
     pub note: String,
 }
 
@@ -57,7 +57,7 @@ pub struct Bar {
     pub tone: Tone,
 }
 
-/// Whether something is good news.
+/// Whether a verdict is good news.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Tone {
     /// Better than the base.
@@ -69,11 +69,11 @@ pub enum Tone {
     Neutral,
 }
 
-/// How thick a bar is.
+/// The thickness of a bar.
 const BAR: f64 = 14.0;
-/// From one bar to the next.
+/// The distance from one bar to the next.
 const STEP: f64 = 16.0;
-/// From one group to the next.
+/// The gap between groups.
 const GAP: f64 = 10.0;
 
 impl Bars {
@@ -102,7 +102,7 @@ impl BarsPanel {
         let words = widest(bars().map(|bar| width(&words(bar), BOLD))).min(WIDTH * 0.35);
         let right = WIDTH - 24.0 - words;
         let ends = drawn().map(|bar| bar.interval.map_or(bar.value, |(_, high)| high));
-        // An endless whisker must not make the bars vanish.
+        // A very long whisker must not make the bars vanish.
         let longest = widest(drawn().map(|bar| bar.value));
         let x = Scale::from_zero(ends.map(|end| end.min(1.5 * longest)), (left, right))?;
         let first = top + 36.0;
@@ -129,11 +129,6 @@ impl BarsPanel {
         };
         Some((markup, bottom + 24.0))
     }
-}
-
-/// The largest of these lengths.
-fn widest(lengths: impl Iterator<Item = f64>) -> f64 {
-    lengths.fold(0.0, f64::max)
 }
 
 fn draw_bar(

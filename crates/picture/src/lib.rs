@@ -1,7 +1,7 @@
 //! Pictures of runs as SVG, drawn from plain data: nothing here knows the store.
 //!
-//! Every picture is light or dark as its reader wants it, and light on paper; it scales to any
-//! width. Colour never speaks alone: series differ in marks and dashes too, verdicts are words.
+//! Every picture follows its reader's light or dark setting, and is light on paper; it scales to
+//! any width. Colour never speaks alone: series differ in marks and dashes too, verdicts are words.
 //! Names are escaped by the templates, and made printable before.
 
 #![forbid(unsafe_code)]

@@ -6,7 +6,7 @@ use crate::WIDTH;
 use crate::axis::{Base, Scale, is_drawable};
 use crate::series::{Sample, Series, class, dashed, mark, stacked};
 use crate::svg::{Anchor, Picture, better, label, line, path, text};
-use crate::text::{SIZE, TITLE_SIZE, fit, number, width};
+use crate::text::{SIZE, TITLE_SIZE, fit, number};
 
 /// Metrics of runs against numbers of tokens.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,18 +73,12 @@ impl LinesPanel {
         } else {
             Scale::from_zero(values, (bottom, first))?
         };
-        let labels = y.ticks.iter().map(|tick| width(&tick.label, SIZE));
-        let (left, right) = (22.0 + labels.fold(0.0, f64::max), WIDTH - 28.0);
+        let (left, right) = (y.left(), WIDTH - 28.0);
         let x = Scale::log(drawn().map(|p| p.tokens), Base::Two, (left + 12.0, right))?;
         let title = format!("{}, {}", self.unit, better(self.higher_is_better));
         Some(html! {
             (text(16.0, top + 20.0, Anchor::Start, "title", &fit(&title, WIDTH - 32.0, TITLE_SIZE)))
-            @for tick in &y.ticks {
-                @let at = y.at(tick.value);
-                (line((left, at), (right, at), "grid"))
-                (text(left - 6.0, at + 4.0, Anchor::End, "soft", &tick.label))
-            }
-            (line((left, bottom), (right, bottom), "axis"))
+            (y.grid(left, right))
             @for tick in &x.ticks {
                 @let at = x.at(tick.value);
                 (line((at, bottom), (at, bottom + 4.0), "axis"))

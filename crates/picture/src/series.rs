@@ -124,7 +124,7 @@ const CROSS: [(f64, f64); 12] = [
     (-0.45, -0.45),
 ];
 
-/// The mark of a series around a place: as many shapes as series, which differ without colour.
+/// The mark of a series at a place: each has a shape of its own, for those who see no colour.
 pub(crate) fn mark(series: usize, (x, y): (f64, f64), r: f64, label: &str) -> Markup {
     let shape = series % MAX_SERIES;
     if shape == 0 {

@@ -1,4 +1,4 @@
-//! Text of a known room, and numbers as labels.
+//! Text that fits into its place, and numbers as labels.
 
 use unicode_width::UnicodeWidthChar;
 
@@ -11,10 +11,15 @@ pub(crate) const BOLD: f64 = 1.12 * SIZE;
 /// The size of a title, which is bold, of 14 pixels.
 pub(crate) const TITLE_SIZE: f64 = 1.12 * 14.0;
 
-/// About how wide the text is in pixels, never much less: fonts differ, and nothing here can
-/// measure the reader's.
+/// The approximate width of the text in pixels, hardly ever too small: fonts differ, and nothing
+/// here can measure the reader's.
 pub(crate) fn width(text: &str, size: f64) -> f64 {
     text.chars().map(em).sum::<f64>() * size
+}
+
+/// The largest of these widths.
+pub(crate) fn widest(widths: impl Iterator<Item = f64>) -> f64 {
+    widths.fold(0.0, f64::max)
 }
 
 /// The width of a character in the widest usual font, in units of the font size.
@@ -34,9 +39,9 @@ fn em(c: char) -> f64 {
     }
 }
 
-/// The text made printable and cut to fit into so many pixels.
+/// The text made printable and cut to fit into `room` pixels.
 pub(crate) fn fit(text: &str, room: f64, size: f64) -> String {
-    // No picture has room for more.
+    // No picture is wide enough for more.
     let whole = shortened(text, WIDEST);
     if width(&whole, size) <= room {
         return whole.into_owned();

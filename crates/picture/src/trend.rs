@@ -13,7 +13,7 @@ use crate::text::{BOLD, DATE, SIZE, TITLE_SIZE, fit, moment, number, percent, wi
 /// A value over runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trend {
-    /// What ran where.
+    /// The model and the machine.
     pub title: String,
     /// What is shown, with its unit.
     pub unit: String,
@@ -34,9 +34,9 @@ pub struct Point {
     pub run: i64,
     /// When it was measured: seconds since 1970.
     pub time: i64,
-    /// The value; what is no finite number is not drawn.
+    /// The value; one that is not finite is not drawn.
     pub value: f64,
-    /// What else there is to say of the run, such as the version of its runtime.
+    /// Further text for the run, such as the version of its runtime.
     pub label: String,
 }
 
@@ -55,34 +55,32 @@ pub struct LevelChange {
     pub cause: String,
 }
 
-/// Changes that are told in words; the last ones.
-const MAX_TOLD: usize = 6;
+/// The most changes that are described in words, the last ones.
+const MAX_DESCRIBED: usize = 6;
 
-/// The room that a label below the axis takes, such as `2025-06-15`.
+/// The width that a label below the axis takes, such as `2025-06-15`.
 const LABEL: f64 = 90.0;
 
 impl Trend {
     /// Draws it; `None` if there is no value to draw.
     #[must_use]
     pub fn draw(&self) -> Option<Picture> {
-        let values = || self.drawn().map(|(_, point)| point.value);
+        let values = self.drawn().map(|(_, point)| point.value);
         let (_, latest) = self.drawn().last()?;
         let latest = format!("latest {}", number(latest.value));
         let top = if self.changes.is_empty() { 56.0 } else { 76.0 };
         let bottom = top + (self.width * 0.38).clamp(150.0, 280.0);
-        let y = Scale::around(values(), (bottom, top))?;
-        let labels = y.ticks.iter().map(|tick| width(&tick.label, SIZE));
-        let left = 22.0 + labels.fold(0.0, f64::max);
+        let y = Scale::around(values, (bottom, top))?;
         let plot = Plot {
             trend: self,
+            left: y.left(),
             y,
-            left,
             right: self.width - 16.0,
             top,
             bottom,
         };
-        let told = plot.changes_in_words();
-        let height = bottom + 42.0 + 16.0 * count(told.len());
+        let captions = plot.changes_in_words();
+        let height = bottom + 42.0 + 16.0 * count(captions.len());
         let room = self.width - 44.0 - width(&latest, TITLE_SIZE);
         let subtitle = format!("{}; {}", self.unit, better(self.higher_is_better));
         let body = html! {
@@ -92,7 +90,7 @@ impl Trend {
             (plot.axes())
             (plot.series())
             (plot.change_marks())
-            @for (index, line) in told.iter().enumerate() {
+            @for (index, line) in captions.iter().enumerate() {
                 @let y = bottom + 52.0 + 16.0 * count(index);
                 (text(line.indent, y, Anchor::Start, line.class, &line.text))
             }
@@ -152,12 +150,7 @@ impl Plot<'_> {
 
     fn axes(&self) -> Markup {
         html! {
-            @for tick in &self.y.ticks {
-                @let y = self.y.at(tick.value);
-                (line((self.left, y), (self.right, y), "grid"))
-                (text(self.left - 6.0, y + 4.0, Anchor::End, "soft", &tick.label))
-            }
-            (line((self.left, self.bottom), (self.right, self.bottom), "axis"))
+            (self.y.grid(self.left, self.right))
             @for (index, point, date) in self.dates() {
                 @let x = self.x(count(index));
                 (line((x, self.bottom), (x, self.bottom + 4.0), "axis"))
@@ -167,7 +160,7 @@ impl Plot<'_> {
         }
     }
 
-    /// The runs whose dates are told: the first, the last, and between as many as there is room for.
+    /// The runs with a date below the axis: the first, the last, and between them those that fit.
     fn dates(&self) -> Vec<(usize, &Point, String)> {
         let points = &self.trend.points;
         let last = points.len().saturating_sub(1);
@@ -273,7 +266,7 @@ impl Plot<'_> {
             text: fit(text, room(indent), BOLD),
         };
         let changes = &trend.changes;
-        let earlier = changes.len().saturating_sub(MAX_TOLD);
+        let earlier = changes.len().saturating_sub(MAX_DESCRIBED);
         let mut lines = Vec::new();
         for (index, change) in changes.iter().enumerate().skip(earlier) {
             let better = trend.is_better(change);
@@ -312,7 +305,7 @@ impl Plot<'_> {
     }
 }
 
-/// What is said of a run beside the mouse.
+/// The text of a run for the mouse.
 fn describe(point: &Point) -> String {
     let text = format!(
         "run {}, {}: {}",

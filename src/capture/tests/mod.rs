@@ -104,9 +104,8 @@ fn a_text_without_runs_says_so_once() {
 fn a_run_whose_first_row_is_bad_does_not_take_rows_of_the_next() {
     let header = "name,n_prompt,n_gen,prompt_tps,gen_tps\n";
     let rows = LocalScore.expected().iter();
-    let run: String = rows
-        .map(|(pp, tg)| format!("pp{pp}+tg{tg},{pp},{tg},1,1\n"))
-        .collect();
+    let rows = rows.map(|(pp, tg)| format!("pp{pp}+tg{tg},{pp},{tg},1,1\n"));
+    let run = rows.collect::<Vec<_>>().concat();
     let bad = run.replacen(",1,1", ",fast,1", 1);
     let text = [header, &run, &bad, &run, &run].concat();
     let good = "run of 9 tests";

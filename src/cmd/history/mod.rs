@@ -102,11 +102,11 @@ pub(crate) struct Trend {
     /// Its runs in the order in which they were measured.
     pub(crate) runs: Vec<Listed>,
     /// Where the level of the metric changed.
-    pub(crate) changes: Vec<LevelChange>,
+    pub(crate) changes: Vec<TrendChange>,
 }
 
 /// A change of level, and what else changed there.
-pub(crate) struct LevelChange {
+pub(crate) struct TrendChange {
     /// Where, and by how much.
     pub(crate) point: ChangePoint,
     /// How the first run at the new level differs from the last complete one before it.
@@ -164,7 +164,7 @@ impl Trend {
             point.index -= usize::from(self.before.is_some());
             // The first run that is shown has nothing before it.
             if point.index > 0 {
-                self.changes.push(LevelChange { point, differences });
+                self.changes.push(TrendChange { point, differences });
             }
         }
         Ok(())
@@ -176,7 +176,7 @@ impl Trend {
     }
 }
 
-impl LevelChange {
+impl TrendChange {
     /// `+12.3%: runtime version 0.9.2 → 0.9.3, …`
     pub(crate) fn in_words(&self) -> String {
         let percent = number::change(self.point.change_percent);
@@ -274,7 +274,7 @@ pub(crate) fn choose(
 
 impl Trend {
     /// The change at which the run of that index is the first.
-    fn change_at(&self, index: usize) -> Option<&LevelChange> {
+    fn change_at(&self, index: usize) -> Option<&TrendChange> {
         self.changes
             .iter()
             .find(|change| change.point.index == index)
@@ -324,7 +324,7 @@ fn print(trend: &Trend, metric: Metric, markup: Markup, out: &mut Stdout) -> Res
     let mut table = Table::of(&trend.runs, &COLUMNS);
     if !trend.changes.is_empty() {
         let changes = (0..trend.runs.len()).map(|index| trend.change_at(index));
-        let percent = |change: &LevelChange| number::change(change.point.change_percent);
+        let percent = |change: &TrendChange| number::change(change.point.change_percent);
         let cells = changes.map(|change| change.map_or_else(String::new, percent));
         table.column("change", Column::Whole, cells);
     }

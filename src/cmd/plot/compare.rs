@@ -5,10 +5,10 @@ use crate::store::Store;
 use base::Result;
 use picture::{Bar, Bars, BarsPanel, Group, Series, Tone};
 
-/// Draw a comparison as bars: a group a test, a bar a run, with verdicts
+/// Draw a comparison as bars: a group for each test, a bar for each run
 ///
-/// What 'localstore compare' tells. The bars begin at zero. The whiskers are the interval of the
-/// change, around the value of the new run.
+/// Draws what 'localstore compare' prints, with its verdicts. The bars begin at zero. The whiskers
+/// are the interval of the change, around the value of the new run.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "localstore plot compare [OPTIONS] BASE NEW...
@@ -132,7 +132,7 @@ pub(crate) fn tone(row: &Row) -> Tone {
     }
 }
 
-fn unit(metric: Metric) -> &'static str {
+pub(super) fn unit(metric: Metric) -> &'static str {
     match metric {
         Metric::PromptTps => "prompt processing, tokens/s",
         Metric::GenTps => "generation, tokens/s",

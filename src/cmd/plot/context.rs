@@ -1,3 +1,4 @@
+use super::compare::unit;
 use super::{Context, Target, check_number, nothing, series};
 use crate::cmd::compare::StoredRun;
 use crate::model::{Run, Test};
@@ -35,48 +36,32 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
 }
 
 fn lines(runs: &[StoredRun]) -> Lines {
-    let prompt = |test: &Test| test.n_prompt;
-    let context = |test: &Test| test.n_prompt.saturating_add(test.n_gen);
-    let panel = |metric: Metric, unit: &str, tokens: &str, count: &dyn Fn(&Test) -> i64| {
-        let series = runs
+    let panel = |metric: Metric, tokens: &str, count: fn(&Test) -> i64| LinesPanel {
+        unit: unit(metric).to_owned(),
+        higher_is_better: metric.higher_is_better(),
+        tokens: tokens.to_owned(),
+        // It grows with the prompt, which has a logarithmic axis itself.
+        is_log: metric == Metric::TtftMs,
+        series: runs
             .iter()
             .map(|stored| points(&stored.run, metric, count))
-            .collect();
-        LinesPanel {
-            unit: unit.to_owned(),
-            higher_is_better: metric.higher_is_better(),
-            tokens: tokens.to_owned(),
-            // It grows with the prompt, which has a logarithmic axis itself.
-            is_log: metric == Metric::TtftMs,
-            series,
-        }
+            .collect(),
     };
-    let (of_prompt, of_both) = (
-        "tokens of the prompt",
-        "tokens of the prompt and the answer",
-    );
+    let of_prompt = "tokens of the prompt";
+    let of_both = "tokens of the prompt and the answer";
+    let context = |test: &Test| test.n_prompt.saturating_add(test.n_gen);
     Lines {
         title: "Speed against the length of the context".to_owned(),
         runs: runs.iter().map(series).collect(),
         panels: vec![
-            panel(
-                Metric::PromptTps,
-                "prompt processing, tokens/s",
-                of_prompt,
-                &prompt,
-            ),
-            panel(Metric::GenTps, "generation, tokens/s", of_both, &context),
-            panel(
-                Metric::TtftMs,
-                "time to first token, ms",
-                of_prompt,
-                &prompt,
-            ),
+            panel(Metric::PromptTps, of_prompt, |test| test.n_prompt),
+            panel(Metric::GenTps, of_both, context),
+            panel(Metric::TtftMs, of_prompt, |test| test.n_prompt),
         ],
     }
 }
 
-fn points(run: &Run, metric: Metric, count: &dyn Fn(&Test) -> i64) -> Vec<LinePoint> {
+fn points(run: &Run, metric: Metric, count: fn(&Test) -> i64) -> Vec<LinePoint> {
     let point = |test: &Test| {
         #[allow(clippy::cast_precision_loss, reason = "a place on an axis")]
         let tokens = count(test) as f64;

@@ -1,16 +1,16 @@
 use super::{Context, Target, nothing};
 use crate::cmd::compare::percent;
 use crate::cmd::filters::Filters;
-use crate::cmd::history::{self, Metric, Trend};
-use crate::store::{Filter, Store};
+use crate::cmd::history::{self, Metric, Trend, TrendChange};
+use crate::store::{Filter, Listed, Store};
 use base::Result;
 use base::note;
-use picture::{self, Picture, Point};
+use picture::{LevelChange, Picture, Point};
 
 /// Draw one configuration over time, with its changes of level
 ///
-/// What 'localstore history' tells: a configuration is a model with its quantisation on one
-/// accelerator under one runtime. It is that of RUN, else of the run measured last that the filters
+/// Draws what 'localstore history' prints. A configuration is a model with its quantisation on one
+/// accelerator under one runtime: that of RUN, else that of the last measured run that the filters
 /// choose. The runs stand in the order in which they were measured, at equal distances. Partial
 /// runs are left out.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// The smallest change of level that matters, in percent
     #[arg(long, value_name = "PCT", default_value = "5", value_parser = percent)]
     min_change: f64,
-    /// The last so many runs, up to 1000
+    /// Only the last N runs, up to 1000
     #[arg(long, value_name = "N", default_value_t = 500,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
@@ -70,43 +70,35 @@ pub(crate) fn draw(trend: &Trend, metric: Metric, title: Option<String>) -> Opti
         None => (name.to_owned(), of.to_owned(), picture::COLUMN),
     };
     // Partial runs have no place between the others.
-    let whole: Vec<usize> = (0..trend.runs.len())
-        .filter(|&index| trend.runs.get(index).is_some_and(|run| !run.partial))
-        .collect();
-    let points = whole
-        .iter()
-        .filter_map(|&index| trend.runs.get(index))
-        .map(|run| Point {
-            run: run.id,
-            time: run.measured_at,
-            value: metric.value(run),
-            label: run
-                .runtime_version
-                .as_ref()
-                .map_or_else(String::new, |version| {
-                    format!("version {}", version.display())
-                }),
+    let runs = trend.runs.iter().enumerate();
+    let whole: Vec<(usize, &Listed)> = runs.filter(|(_, run)| !run.partial).collect();
+    let point = |(_, run): &(usize, &Listed)| Point {
+        run: run.id,
+        time: run.measured_at,
+        value: metric.value(run),
+        label: match &run.runtime_version {
+            Some(version) => format!("version {}", version.display()),
+            None => String::new(),
+        },
+    };
+    let change = |change: &TrendChange| {
+        let index = change.point.index;
+        Some(LevelChange {
+            index: whole
+                .binary_search_by_key(&index, |(index, _)| *index)
+                .ok()?,
+            before: change.point.before,
+            after: change.point.after,
+            percent: change.point.change_percent,
+            cause: change.causes(),
         })
-        .collect();
-    let changes = trend
-        .changes
-        .iter()
-        .filter_map(|change| {
-            Some(picture::LevelChange {
-                index: whole.binary_search(&change.point.index).ok()?,
-                before: change.point.before,
-                after: change.point.after,
-                percent: change.point.change_percent,
-                cause: change.causes(),
-            })
-        })
-        .collect();
+    };
     let trend = picture::Trend {
         title,
         unit,
         higher_is_better: metric != Metric::TtftMs,
-        points,
-        changes,
+        points: whole.iter().map(point).collect(),
+        changes: trend.changes.iter().filter_map(change).collect(),
         width,
     };
     trend.draw()

@@ -7,18 +7,19 @@ mod history;
 pub(crate) use compare::tone;
 pub(crate) use history::draw as draw_trend;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Context;
 use super::compare::StoredRun;
 use crate::model::Text;
+use crate::store::Listed;
 use base::{Error, Result};
 use picture::{MAX_SERIES, Picture, Series};
 
 /// Draw runs as SVG: a trend, a comparison, speed against context length
 ///
-/// The picture is light or dark as its reader wants it. In a browser, marks and bars tell their
-/// values below the mouse.
+/// The picture follows its reader's light or dark setting. In a browser, marks and bars show their
+/// values under the mouse.
 #[derive(Debug, clap::Args)]
 #[command(
     disable_help_subcommand = true,
@@ -57,8 +58,7 @@ struct Target {
 
 impl Target {
     fn write(&self, picture: &Picture, context: &mut Context) -> Result<()> {
-        let path = self.out.as_deref().map(Path::new);
-        super::deliver(&picture.document(), path, context)
+        super::deliver(&picture.document(), self.out.as_deref(), context)
     }
 }
 
@@ -67,7 +67,7 @@ fn nothing(why: &str) -> Error {
     Error::new("nothing to draw", why).hint("'localstore list' shows the runs")
 }
 
-/// Refuses more runs than can be told apart.
+/// An error for more runs than can be told apart.
 fn check_number(runs: usize) -> Result<()> {
     if runs > MAX_SERIES {
         let why = format!("only {MAX_SERIES} can be told apart in one picture");
@@ -79,26 +79,29 @@ fn check_number(runs: usize) -> Result<()> {
 /// A run as a picture names it.
 fn series(stored: &StoredRun) -> Series {
     let run = &stored.listed;
-    let known = |text: &Option<Text>, what: &str| {
-        text.as_ref()
-            .map_or_else(|| format!("unknown {what}"), Text::to_string)
+    let known = |text: &Option<Text>, what: &str| match text {
+        Some(text) => text.to_string(),
+        None => format!("unknown {what}"),
     };
-    let measured = super::time(run.measured_at).unwrap_or_default();
-    let date = measured.get(..10).unwrap_or_default();
-    let quant = run
-        .quant
-        .as_ref()
-        .map_or_else(String::new, |quant| format!(" - {quant}"));
-    let partial = if run.partial { " partial" } else { "" };
+    let quant = run.quant.as_ref().map(|quant| format!(" - {quant}"));
     Series {
         key: format!("run {}", run.id),
         name: format!(
-            "{date}, score {}{partial}, {} {}, {}, {}{quant}",
+            "{}, score {}{}, {} {}, {}, {}{}",
+            date(run),
             run.summary.listed_score(),
+            if run.partial { " partial" } else { "" },
             known(&run.runtime, "runtime"),
             known(&run.runtime_version, "version"),
             known(&run.accelerator, "accelerator"),
             known(&run.model, "model"),
+            quant.unwrap_or_default(),
         ),
     }
+}
+
+/// When the run was measured.
+pub(crate) fn date(run: &Listed) -> String {
+    let time = super::time(run.measured_at).unwrap_or_default();
+    time.get(..10).unwrap_or_default().to_owned()
 }

@@ -17,10 +17,9 @@ use base::Result;
 
 /// Write one HTML page of the best runs, trends and the last comparison
 ///
-/// The page needs nothing but itself: no network, no script. It is light or dark as its reader
-/// wants it, and can be printed. For each model, on each accelerator, it has the trends of score
-/// and speeds, the last two whole runs compared, and the last runs. The same store gives the same
-/// page.
+/// The page is self-contained: no network, no script. It follows its reader's light or dark
+/// setting, and can be printed. For each model, on each accelerator, it has the trends of score and
+/// speeds, the last two whole runs compared, and the last runs. The same store gives the same page.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore report --out runs.html
@@ -29,7 +28,7 @@ pub struct Args {
     /// Write to this file, whole or not at all [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// The last so many runs in each trend, up to 1000
+    /// Only the last N runs in each trend, up to 1000
     #[arg(long, value_name = "N", default_value_t = 60,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
@@ -40,13 +39,13 @@ pub struct Args {
     filters: Filters,
 }
 
-/// Best runs on the page.
+/// The most best runs on the page.
 const MAX_BEST: u32 = 30;
 
-/// Configurations on the page, those measured last.
+/// The most configurations on the page, those measured last.
 const MAX_CONFIGURATIONS: usize = 20;
 
-/// Runs in the table of a configuration.
+/// The most runs in the table of a configuration.
 const MAX_RECENT: usize = 10;
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
@@ -60,14 +59,13 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
     let mut configurations = store.read(|db| trends::configurations(db, &filter))?;
     let all = configurations.len();
     configurations.truncate(MAX_CONFIGURATIONS);
-    let mut best = store.read(|db| trends::best(db, &filter, Some(MAX_BEST + 1)))?;
-    let more_best = best.len() > MAX_BEST as usize;
-    best.truncate(MAX_BEST as usize);
+    // One more tells whether that is all.
+    let best = store.read(|db| trends::best(db, &filter, Some(MAX_BEST + 1)))?;
 
     let mut newest = None;
     let mut chapters: Vec<Chapter> = Vec::new();
     for configuration in &configurations {
-        let title = model(configuration);
+        let title = model(&configuration.model, &configuration.quant, "Unknown model");
         let (part, last) = part(args, store, &filter, configuration)?;
         newest = newest.max(last);
         match chapters.iter_mut().find(|chapter| chapter.title == title) {
@@ -106,29 +104,30 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
     Ok(Page {
         title: "LocalScore runs".to_owned(),
         facts,
-        first: best_runs(&best, more_best),
+        first: best_runs(&best),
         chapters,
         remarks,
     })
 }
 
-fn best_runs(best: &[Listed], more: bool) -> Part {
-    let mut words = vec![
+fn best_runs(best: &[Listed]) -> Part {
+    let mut paragraphs = vec![
         "The best run of each model on each accelerator, by score. Partial runs do not count."
             .to_owned(),
     ];
-    if more {
-        words.push(format!(
+    let shown = best.get(..MAX_BEST as usize).unwrap_or(best);
+    if shown.len() < best.len() {
+        paragraphs.push(format!(
             "The first {MAX_BEST}; 'localstore best' ranks all."
         ));
     }
     Part {
         title: "Best runs".to_owned(),
-        words,
-        tables: (!best.is_empty())
-            .then(|| tables::best(best))
-            .into_iter()
-            .collect(),
+        paragraphs,
+        tables: match shown {
+            [] => Vec::new(),
+            _ => vec![tables::best(shown)],
+        },
         ..Part::default()
     }
 }
@@ -140,8 +139,10 @@ fn part(
     filter: &Filter,
     configuration: &Configuration,
 ) -> Result<(Part, Option<i64>)> {
+    let accelerator = known(&configuration.accelerator, "Unknown accelerator");
+    let runtime = known(&configuration.runtime, "unknown runtime");
     let mut part = Part {
-        title: machine(configuration),
+        title: format!("{accelerator}, {runtime}"),
         ..Part::default()
     };
     let (mut trend, _) = Trend::last(store, configuration.clone(), filter, args.limit)?;
@@ -152,7 +153,7 @@ fn part(
         }
     }
     if part.pictures.is_empty() {
-        part.words
+        part.paragraphs
             .push("A trend needs two runs with all nine tests.".to_owned());
     }
     let runs = trend.runs;
@@ -176,20 +177,17 @@ fn part(
     Ok((part, runs.last().map(|run| run.measured_at)))
 }
 
-fn model(of: &Configuration) -> String {
-    let name = known(&of.model, "Unknown model");
-    match &of.quant {
+fn model(name: &Option<Text>, quant: &Option<Text>, unknown: &str) -> String {
+    let name = known(name, unknown);
+    match quant {
         Some(quant) => format!("{name} - {quant}"),
         None => name,
     }
 }
 
-fn machine(of: &Configuration) -> String {
-    let accelerator = known(&of.accelerator, "Unknown accelerator");
-    format!("{accelerator}, {}", known(&of.runtime, "unknown runtime"))
-}
-
-fn known(text: &Option<Text>, otherwise: &str) -> String {
-    text.as_ref()
-        .map_or_else(|| otherwise.to_owned(), Text::to_string)
+fn known(text: &Option<Text>, unknown: &str) -> String {
+    match text {
+        Some(text) => text.to_string(),
+        None => unknown.to_owned(),
+    }
 }

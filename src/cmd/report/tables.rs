@@ -1,9 +1,9 @@
 //! The tables of the page.
 
-use super::known;
+use super::{known, model};
 use crate::cmd::compare::{self, Report};
-use crate::cmd::plot::tone;
-use crate::model::{Source, Text};
+use crate::cmd::plot::{date, tone};
+use crate::model::Source;
 use crate::page::{Cell, Table};
 use crate::stats::Row;
 use crate::store::Listed;
@@ -21,7 +21,7 @@ pub(crate) fn best(runs: &[Listed]) -> Table {
     let rows = runs.iter().enumerate().map(|(index, run)| {
         let mut cells: Vec<Cell> = vec![
             (index + 1).to_string().into(),
-            model(run).into(),
+            model(&run.model, &run.quant, "?").into(),
             known(&run.accelerator, "?").into(),
             runtime(run).into(),
         ];
@@ -65,11 +65,8 @@ const MEASURED: [(&str, Column); 6] = [
 
 fn measured(run: &Listed) -> [Cell; 6] {
     let summary = &run.summary;
-    let rounded = if run.source == Source::Console {
-        "~"
-    } else {
-        ""
-    };
+    let is_rounded = run.source == Source::Console;
+    let rounded = if is_rounded { "~" } else { "" };
     let partial = if run.partial { " partial" } else { "" };
     [
         run.id.to_string().into(),
@@ -81,23 +78,12 @@ fn measured(run: &Listed) -> [Cell; 6] {
     ]
 }
 
-fn date(run: &Listed) -> String {
-    let time = crate::cmd::time(run.measured_at).unwrap_or_default();
-    time.get(..10).unwrap_or_default().to_owned()
-}
-
-fn model(run: &Listed) -> String {
-    let name = known(&run.model, "?");
-    match &run.quant {
-        Some(quant) => format!("{name} - {quant}"),
+fn runtime(run: &Listed) -> String {
+    let name = known(&run.runtime, "?");
+    match &run.runtime_version {
+        Some(version) => format!("{name} {version}"),
         None => name,
     }
-}
-
-fn runtime(run: &Listed) -> String {
-    let version = run.runtime_version.as_ref().map(Text::to_string);
-    let name = known(&run.runtime, "?");
-    version.map_or(name.clone(), |version| format!("{name} {version}"))
 }
 
 /// The comparison of two runs; none if they have no test in common.
@@ -119,25 +105,18 @@ pub(crate) fn comparison(report: &Report) -> Option<Table> {
         return None;
     }
     let score = comparison.score.map_or_else(String::new, |score| {
-        let change = compare::change(score.change_percent);
-        format!(", score {change}")
+        format!(", score {}", compare::change(score.change_percent))
     });
-    let mut caption = format!(
+    let runs = format!(
         "The last two whole runs: run {} against run {}{score}",
         column.run.listed.id, base.listed.id
     );
-    let base = report.base.len();
-    let differences = report
-        .differences
-        .iter()
-        .map(|one| compare::difference(one, base));
-    let remarks = compare::remarks(comparison);
-    for remark in differences.chain(remarks) {
-        caption += "; ";
-        caption += &remark;
-    }
+    let differences = report.differences.iter();
+    let differences = differences.map(|one| compare::difference(one, report.base.len()));
+    let remarks = differences.chain(compare::remarks(comparison));
+    let caption: Vec<String> = std::iter::once(runs).chain(remarks).collect();
     Some(Table {
-        caption,
+        caption: caption.join("; "),
         heads: vec![
             ("test", Column::Whole),
             ("base", Column::Number),

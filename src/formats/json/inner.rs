@@ -14,7 +14,7 @@ const MAX_WRAPPINGS: usize = 16;
 
 /// A result that lies somewhere inside of a json text, by the bytes of its object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Inner {
+pub(crate) enum Inner {
     /// A document.
     Document(Range<usize>),
     /// A test that is part of no document.
@@ -24,7 +24,7 @@ pub enum Inner {
 }
 
 /// Finds the documents and tests in a json text, however deep, and tells how long the text is.
-pub fn find_inner(text: &[u8]) -> Result<(Vec<Inner>, usize), Flaw> {
+pub(crate) fn find_inner(text: &[u8]) -> Result<(Vec<Inner>, usize), Flaw> {
     let mut found = Vec::new();
     let mut lexer = Lexer::new(text);
     find_in_value(&mut lexer, &mut found, 0)?;

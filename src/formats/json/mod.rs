@@ -17,8 +17,8 @@ use super::lexer::{Lexer, Next};
 use super::{Document, Flaw, FlawKind, number};
 use crate::model::{Draft, Field, Kind, NewValue, Run, Source, Test};
 use header::{Header, Layout, note_unknown};
-pub use inner::{Inner, find_inner};
-pub use write::write;
+pub(crate) use inner::{Inner, find_inner};
+pub(crate) use write::write;
 
 /// The pieces of a document that are known and not needed: the sums of a payload, and what our
 /// own jsonl adds.
@@ -49,7 +49,7 @@ const OURS: [&[u8]; 4] = [
 
 /// Whether the text has one of the keys.
 #[must_use]
-pub fn is_ours(text: &[u8]) -> bool {
+pub(crate) fn is_ours(text: &[u8]) -> bool {
     OURS_FINDERS.iter().any(|key| has_key(text, key))
 }
 
@@ -57,13 +57,13 @@ static OURS_FINDERS: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| OURS.map(
 
 /// Whether the text has a key of LocalScore's header; other programs have `results` too.
 #[must_use]
-pub fn has_header(text: &[u8]) -> bool {
+pub(crate) fn has_header(text: &[u8]) -> bool {
     OURS_FINDERS[..3].iter().any(|key| has_key(text, key))
 }
 
 /// Whether the text may hold tests that stand outside of a document, such as in a list of them.
 #[must_use]
-pub fn may_list_tests(text: &[u8]) -> bool {
+pub(crate) fn may_list_tests(text: &[u8]) -> bool {
     static FINDERS: LazyLock<[Finder<'static>; 3]> =
         LazyLock::new(|| ["n_prompt", "prompt_tps", "gen_tps"].map(Finder::new));
     let [n_prompt, prompt_tps, gen_tps] = &*FINDERS;
@@ -78,7 +78,7 @@ fn has_key(text: &[u8], key: &Finder<'_>) -> bool {
 }
 
 /// Reads an object that is a test.
-pub fn read_test(text: &[u8]) -> Result<Test, Flaw> {
+pub(crate) fn read_test(text: &[u8]) -> Result<Test, Flaw> {
     let mut reader = Tests::new(text);
     let draft = reader.test(&mut Lexer::new(text))?;
     draft
@@ -88,7 +88,7 @@ pub fn read_test(text: &[u8]) -> Result<Test, Flaw> {
 
 /// Reads the document with which the text begins, and tells how long it is: any key order, any
 /// spacing, unknown keys passed over.
-pub fn read(text: &[u8]) -> Result<(Document, usize), Flaw> {
+pub(crate) fn read(text: &[u8]) -> Result<(Document, usize), Flaw> {
     match read_what_there_is(text)? {
         (document, length, None) => Ok((document, length)),
         (_, _, Some(flaw)) => Err(flaw),
@@ -97,7 +97,7 @@ pub fn read(text: &[u8]) -> Result<(Document, usize), Flaw> {
 
 /// As [`read`], but of a document with a flaw in its tests or behind them, the whole tests before
 /// it.
-pub fn read_what_there_is(text: &[u8]) -> Result<(Document, usize, Option<Flaw>), Flaw> {
+pub(crate) fn read_what_there_is(text: &[u8]) -> Result<(Document, usize, Option<Flaw>), Flaw> {
     let mut document = Document {
         run: Run {
             source: Source::Json,

@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 
-use crate::formats::number::write_fixed;
+use crate::formats::number::Printed;
 use crate::model::{Field, HeaderField, Piece, Run, Test, Text, Value};
 
 /// Writes the document of a run, as the C tool's `json_printer`; no newline at the end.
 ///
 /// What the run does not know reads null: the C tool always knows.
-pub fn write(out: &mut dyn Write, run: &Run) -> io::Result<()> {
+pub(crate) fn write(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     out.write_all(b"{\n")?;
     for (name, fields) in HeaderField::OBJECTS {
         writeln!(out, "  \"{name}\": {{")?;
@@ -62,9 +62,7 @@ fn write_value(out: &mut dyn Write, value: Value<'_>, decimals: usize) -> io::Re
     match value {
         Value::Missing => out.write_all(b"null"),
         Value::Text(text) => write_string(out, text),
-        Value::Integer(value) => write!(out, "{value}"),
-        Value::Unsigned(value) => write!(out, "{value}"),
-        Value::Number(value) => write_fixed(out, value, decimals),
+        value => write!(out, "{}", Printed(value, decimals)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the comparison as a whole says, of runs by hand and of simulated stores.
+//! Tests of the whole comparison, on runs made by hand and on simulated stores.
 
 mod compare;
 mod simulation;
