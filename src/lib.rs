@@ -9,10 +9,10 @@ mod capture;
 mod cmd;
 mod formats;
 mod model;
-pub mod page;
-pub mod stats;
-pub mod store;
-pub mod submit;
+mod page;
+mod stats;
+mod store;
+mod submit;
 
 mod arguments;
 mod rooms;

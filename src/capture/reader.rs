@@ -5,7 +5,8 @@ use std::io;
 use super::scan::Scan;
 use super::{banner, console, csv, json, link};
 
-/// All readers. Another tool's output is one more of them, in a file of its own.
+/// All readers: another tool's output is one more of them, in a file of its own. The first one that
+/// takes a line reads it; in the middle of a line the last one is asked first.
 pub(super) static READERS: [&dyn CaptureReader; 5] = [
     &json::Reader,
     &csv::Reader,

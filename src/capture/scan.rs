@@ -135,8 +135,8 @@ impl<'a> Scan<'a> {
 
     /// What begins in the middle of the line, if the next lines go on with it.
     pub(super) fn beginning(&mut self, end: usize, signs: Signs) -> io::Result<Option<Beginning>> {
-        // A brace tells the least.
         let alone = signs.readers().count() == 1;
+        // The last one first: a brace tells the least.
         for reader in signs.readers().rev() {
             let Some(start) = reader.find(self, end, alone)? else {
                 continue;

@@ -90,7 +90,7 @@ const WARNINGS: [&[u8]; 6] = [
 
 /// Which signs are in a line, a bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Signs(u16);
+pub(super) struct Signs(u32);
 
 impl Signs {
     /// The readers whose sign is.
@@ -125,7 +125,7 @@ impl Search {
     pub(super) fn of_line(&self, line: &[u8]) -> Signs {
         let signs = self.signs.iter().enumerate();
         Signs(signs.fold(0, |bits, (bit, sign)| {
-            bits | u16::from(sign.finder.find(line).is_some()) << bit
+            bits | u32::from(sign.finder.find(line).is_some()) << bit
         }))
     }
 
@@ -159,7 +159,7 @@ impl Search {
         let is_in_it = |sign: &Sign| sign.found.is_some_and(|at| at < end);
         let bits = self.signs.iter().enumerate();
         Signs(bits.fold(0, |bits, (bit, sign)| {
-            bits | u16::from(is_in_it(sign)) << bit
+            bits | u32::from(is_in_it(sign)) << bit
         }))
     }
 }
