@@ -11,8 +11,8 @@ use crate::model::{
     Value,
 };
 
-const ENVIRONMENT: &str = "runtime_name, runtime_version, runtime_commit, cpu_name, cpu_arch, ram_gb, \
-    kernel_type, kernel_release, system_version, accelerator_name, manufacturer, memory_gb, \
+const ENVIRONMENT: &str = "runtime_name, runtime_version, runtime_commit, cpu_name, cpu_arch, \
+    ram_gb, kernel_type, kernel_release, system_version, accelerator_name, manufacturer, memory_gb, \
     accelerator_type";
 
 /// The fields of a test that `localstore_models` has.
@@ -259,7 +259,8 @@ pub(super) fn read_environment(cells: Cells<'_>) -> rusqlite::Result<Environment
     })
 }
 
-/// Reads a test from the columns of `localstore_tests` and `localstore_models`. What was measured must not be left out without a word.
+/// Reads a test from the columns of `localstore_tests` and `localstore_models`. Samples that cannot be
+/// read are an error: what was measured must not be left out without a word.
 pub(super) fn read_test(cells: Cells<'_>) -> rusqlite::Result<Test> {
     let text = |column| cells.text(column);
     let number = |column| cells.number(column);

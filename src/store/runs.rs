@@ -164,7 +164,7 @@ pub(super) fn add(
     let count = run.tests.len().cast_signed() as i64;
     let last = db.last_insert_rowid();
     let test_result_ids: Vec<i64> = (last - count + 1..=last).collect();
-    write_own(db, id, run, &keys, &test_result_ids, measured_at)?;
+    write_own(db, id, run, &keys, &test_result_ids, measured_at, false)?;
     if let Some(key) = public.score_key() {
         shared.scores.add(db, key, &run.summary())?;
     }
@@ -198,8 +198,18 @@ pub(super) fn replace(
     write_tests(db, id, run, Some(&test_result_ids))?;
     db.prepare_cached("DELETE FROM localstore_tests WHERE run_id = ?1")?
         .execute([id])?;
-    write_own(db, id, run, &Keys::of(run), &test_result_ids, None)?;
+    write_own(db, id, run, &Keys::of(run), &test_result_ids, None, true)?;
     Ok(public)
+}
+
+/// The end of an INSERT that puts these columns of a row in the place of those that are there. A
+/// statement with it saves each page before it changes it, so that it can stop half-way.
+fn on_conflict(is_there: bool, columns: &str) -> String {
+    if !is_there {
+        return String::new();
+    }
+    let values = columns.replace(", ", ", excluded.");
+    format!("ON CONFLICT DO UPDATE SET ({columns}) = (excluded.{values})")
 }
 
 /// Writes the row of `benchmark_runs`, a new one without an id; gives its id.
@@ -209,17 +219,14 @@ fn write_public(
     public: &Public,
     run: &Run,
 ) -> rusqlite::Result<i64> {
+    let columns = "system_id, accelerator_id, model_variant_id, runtime_id, avg_prompt_tps, \
+        avg_gen_tps, avg_ttft_ms, performance_score";
+    let end = on_conflict(id.is_some(), columns);
     let summary = run.summary();
-    db.prepare_cached(
-        "INSERT INTO benchmark_runs (id, system_id, accelerator_id, model_variant_id, runtime_id,
-             avg_prompt_tps, avg_gen_tps, avg_ttft_ms, performance_score)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-         ON CONFLICT (id) DO UPDATE
-         SET system_id = excluded.system_id, accelerator_id = excluded.accelerator_id,
-             model_variant_id = excluded.model_variant_id, runtime_id = excluded.runtime_id,
-             avg_prompt_tps = excluded.avg_prompt_tps, avg_gen_tps = excluded.avg_gen_tps,
-             avg_ttft_ms = excluded.avg_ttft_ms, performance_score = excluded.performance_score",
-    )?
+    db.prepare_cached(&format!(
+        "INSERT INTO benchmark_runs (id, {columns}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         {end}"
+    ))?
     .execute((
         id,
         public.system_id,
@@ -247,11 +254,7 @@ fn write_tests(
 ) -> rusqlite::Result<()> {
     let fields = Field::named(PUBLIC);
     let columns = format!("id, benchmark_run_id, {PUBLIC}");
-    let update = |_: &[i64]| {
-        let values = PUBLIC.replace(", ", ", excluded.");
-        format!("ON CONFLICT (id) DO UPDATE SET ({PUBLIC}) = (excluded.{values})")
-    };
-    let end = ids.map(update).unwrap_or_default();
+    let end = on_conflict(ids.is_some(), PUBLIC);
     rows::insert_rows(
         db,
         "test_results",
@@ -274,8 +277,9 @@ fn write_tests(
     )
 }
 
-/// Writes our own rows of a run whose public ones are there and which has none of our tests. A new
-/// one was measured then, else when it says, else now.
+/// Writes our own rows of a run whose public ones are there and which has none of our tests; its row
+/// of `localstore_runs` may be there. It was measured then, else when it says, else as is noted there,
+/// else now.
 pub(super) fn write_own(
     db: &Connection,
     id: i64,
@@ -283,23 +287,20 @@ pub(super) fn write_own(
     keys: &Keys,
     test_result_ids: &[i64],
     measured_at: Option<i64>,
+    is_there: bool,
 ) -> rusqlite::Result<()> {
     let environment_id = environment_id(db, &run.environment)?;
     let model_ids = model_ids(db, run)?;
-    let test_time = test_time(run);
-    db.prepare_cached(
-        "INSERT INTO localstore_runs
-             (run_id, fingerprint, core, poor, source, environment_id, model_id, partial,
-              measured_at, configuration_id, score)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, coalesce(?9, ?10, unixepoch()), ?11,
+    let columns = "fingerprint, core, poor, source, environment_id, model_id, partial, \
+        measured_at, configuration_id, score";
+    let end = on_conflict(is_there, columns);
+    db.prepare_cached(&format!(
+        "INSERT INTO localstore_runs (run_id, {columns})
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, coalesce(?9,
+             (SELECT measured_at FROM localstore_runs WHERE run_id = ?1), unixepoch()), ?10,
              (SELECT CAST(performance_score AS REAL) FROM benchmark_runs WHERE id = ?1))
-         ON CONFLICT DO UPDATE
-         SET fingerprint = excluded.fingerprint, core = excluded.core, poor = excluded.poor,
-             source = excluded.source, environment_id = excluded.environment_id,
-             model_id = excluded.model_id, partial = excluded.partial,
-             measured_at = coalesce(?10, measured_at),
-             configuration_id = excluded.configuration_id, score = excluded.score",
-    )?
+         {end}"
+    ))?
     .execute((
         id,
         keys.fingerprint,
@@ -309,8 +310,7 @@ pub(super) fn write_own(
         environment_id,
         model_ids.first(),
         run.is_partial(),
-        measured_at,
-        test_time,
+        measured_at.or_else(|| test_time(run)),
         configuration_id(db, run)?,
     ))?;
     insert_tests(db, id, run, &model_ids, test_result_ids)

@@ -110,6 +110,7 @@ fn insert(db: &Connection, ids: &Ids) -> rusqlite::Result<()> {
             &Keys::of(&run),
             tests,
             measured_at.or(Some(0)),
+            false,
         )?;
     }
     Ok(())
