@@ -33,7 +33,7 @@ pub(crate) use merge::{ForeignFile, ForeignRun, Refused};
 pub(crate) use merge_chats::{ChatRows, MergedChat};
 pub use runs::{Added, Stored};
 pub use select::{Filter, Listed, Sort};
-pub use submissions::{Attempt, End, Taken};
+pub use submissions::{End, Taken};
 pub use trends::{Configuration, Level};
 
 /// The runs, and what the first version made besides: llamafile's chats.
