@@ -3,6 +3,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::Context;
+use crate::rooms::ROOMS;
 use crate::store::{Finding, Store, Totals, Watch};
 use base::{ExitStatus, Result};
 use base::{Progress, Stdout, note, printable};
@@ -62,12 +63,12 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     };
     let totals = if args.repair {
         drop(store);
-        let (totals, findings) = Store::open(&context.location)?.repair(progress)?;
+        let (totals, findings) = Store::open(&context.location)?.repair(ROOMS, progress)?;
         findings.into_iter().for_each(&mut found);
         totals
     } else {
         let found = &mut found;
-        store.check(&mut Watch { found, progress })?
+        store.check(ROOMS, &mut Watch { found, progress })?
     };
     document.totals = totals;
     drop(bar);

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use super::Context;
 use super::storing::describe;
-use crate::store::{ChatRows, ForeignFile, ForeignRun, MergedChat, Refused, Store, Stored};
+use crate::store::{ChatRows, ForeignFile, ForeignRun, MergedChat, Refused, Store, Stored, runs};
 use base::{ExitStatus, Result};
 use base::{Progress, note, printable};
 
@@ -157,7 +157,9 @@ impl Target {
                 Ok(added.map(|added| (Some(added.id), added.stored)).collect())
             }
             Self::DryRun(Some(store)) => {
-                let found = runs.iter().map(|foreign| store.lookup(&foreign.run));
+                let found = runs
+                    .iter()
+                    .map(|foreign| store.read(|db| runs::lookup(db, &foreign.run)));
                 found.collect()
             }
             Self::DryRun(None) => Ok(vec![(None, Stored::New); runs.len()]),

@@ -282,6 +282,15 @@ impl Field {
     /// The fields that every test must have.
     const REQUIRED: [Self; 3] = [Self::Name, Self::NPrompt, Self::NGen];
 
+    /// The fields of these names, which stand between commas.
+    #[must_use]
+    pub fn named(names: &str) -> Vec<Self> {
+        let names = names.split(", ");
+        names
+            .filter_map(|name| Self::from_name(name.as_bytes()))
+            .collect()
+    }
+
     /// The field of that name.
     #[must_use]
     pub fn from_name(name: &[u8]) -> Option<Self> {

@@ -6,19 +6,15 @@ use rusqlite::Connection;
 use tempfile::NamedTempFile;
 
 use super::merge_chats::{ChatRows, foreign_chats};
-use super::migrations::{CURRENT, Schema, migrate};
-use super::rows::{CREATED_AT, Odd, refused};
+use super::rows::{CREATED_AT, Odd};
 use super::runs::{Added, Shared, add};
 use super::site::{self, SiteRun};
-use super::submissions::submission;
-use super::tags::check_tag;
-use super::{
-    SAVE, Store, connect_readonly, distrust, failure, is_about_a_value, own, reason,
-    refuse_no_file, refuse_what_is_not_ours,
-};
+use super::tags::{self, check_tag};
+use super::{RESULTS, Store, own, submissions};
 use crate::model::{Run, Submission, SubmissionState};
 use crate::submit::Site;
 use base::{Error, Result};
+use db::{SAVE, Schema, failure, foreign, is_about_a_value, reason, refuse, refused};
 
 /// A run of the other file, with its date, tags and submission.
 #[derive(Debug)]
@@ -74,14 +70,11 @@ impl ForeignFile {
     /// Opens a store or a LocalScore database.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let failed = |error: rusqlite::Error| failure(path, &error);
-        refuse_no_file(path)?;
-        std::fs::metadata(path).map_err(|error| Error::file(path, &error))?;
-        let bound = |db: &Connection| distrust::bound(db, path);
-        let (mut db, schema) = connect_readonly(path, &bound).map_err(failed)?;
+        let (mut db, schema) = foreign::open(path, &RESULTS)?;
         let is_store = matches!(schema, Schema::Version(_));
         if is_store {
-            refuse_what_is_not_ours(path, schema)?;
-        } else if !matches!(schema, Schema::Llamafile | Schema::Unversioned(_)) {
+            refuse(path, &RESULTS, schema)?;
+        } else if matches!(schema, Schema::Empty | Schema::Foreign) {
             let is_site = db
                 .prepare("SELECT 1 FROM sqlite_schema WHERE name = 'benchmark_runs'")
                 .and_then(|mut statement| statement.exists([]));
@@ -90,25 +83,25 @@ impl ForeignFile {
                 return Err(Error::new(path.display(), why));
             }
         }
-        if let Some(what) = distrust::computed(&db).map_err(failed)? {
+        if let Some(what) = foreign::computed(&db, &RESULTS).map_err(failed)? {
             let why = format!("{what}, and only plain tables are read");
             return Err(Error::new(path.display(), why));
         }
         if matches!(schema, Schema::Unversioned(_)) {
-            refuse_what_is_not_ours(path, schema)?;
+            refuse(path, &RESULTS, schema)?;
         }
-        if let Some(what) = distrust::damage(&db).map_err(failed)? {
+        if let Some(what) = foreign::damage(&db, &RESULTS).map_err(failed)? {
             return Err(Error::new(path.display(), what).hint(SAVE));
         }
         let mut copy = None;
-        if is_store && schema != Schema::Version(CURRENT) {
+        if is_store && schema != Schema::Version(RESULTS.current()) {
             let file = NamedTempFile::new().map_err(|error| Error::file(path, &error))?;
             db = migrated(&db, file.path()).map_err(failed)?;
             copy = Some(file);
         }
         let ids = match schema {
             // It has chats alone.
-            Schema::Llamafile => Ok(Vec::new()),
+            Schema::Llamafile | Schema::Absent => Ok(Vec::new()),
             _ => ids(&db, is_store),
         };
         let ids = ids.map_err(failed)?.into_iter();
@@ -180,9 +173,9 @@ fn ids(db: &Connection, is_store: bool) -> rusqlite::Result<Vec<ForeignId>> {
 fn migrated(db: &Connection, path: &Path) -> rusqlite::Result<Connection> {
     db.backup(rusqlite::MAIN_DB, path, None)?;
     let mut copy = Connection::open(path)?;
-    distrust::bound(&copy, path)?;
+    foreign::bound(&copy, path)?;
     copy.pragma_update(None, "foreign_keys", false)?;
-    migrate(&mut copy)?;
+    db::migrate(&mut copy, &RESULTS)?;
     Ok(copy)
 }
 
@@ -207,7 +200,7 @@ fn own_run(db: &Connection, id: i64) -> rusqlite::Result<ForeignRun> {
         created_at: created_at.ok_or_else(no_date)?,
         measured_at,
         tags,
-        submission: submission(db, id).map_err(|error| {
+        submission: submissions::read(db, id).map_err(|error| {
             if is_about_a_value(&error) {
                 refused(format!("its submission cannot be read: {}", reason(&error)))
             } else {
@@ -262,7 +255,7 @@ fn site_run(db: &Connection, id: i64, tests: &[i64]) -> rusqlite::Result<Foreign
 impl Store {
     /// Adds runs of another file in one transaction.
     pub(crate) fn merge(&mut self, foreign: &[ForeignRun]) -> Result<Vec<Added>> {
-        self.write(|db| merge(db, foreign))
+        self.write(|db| Ok(merge(db, foreign)?))
     }
 }
 
@@ -288,10 +281,7 @@ fn merge_run(
     }
     // Skip tags that `tag` would refuse.
     for tag in foreign.tags.iter().filter(|tag| check_tag(tag).is_ok()) {
-        db.prepare_cached(
-            "INSERT INTO localstore_tags (tag, run_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-        )?
-        .execute((tag, added.id))?;
+        tags::add(db, tag, added.id)?;
     }
     // What waits there waits there: two stores that queue it would both send it.
     let submission = foreign.submission.as_ref();

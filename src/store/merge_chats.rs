@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 
-use super::rows::{self, refused};
-use super::{Store, Stored};
+use super::runs::Stored;
+use super::{Store, rows};
 use crate::model::Text;
 use base::Result;
+use db::refused;
 
 /// A value as SQLite stores it, which may be text that is not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -144,12 +145,12 @@ fn read_chats(db: &Connection, most_bytes: usize) -> rusqlite::Result<Vec<ChatRo
 impl Store {
     /// Takes over chats in one transaction.
     pub(crate) fn merge_chats(&mut self, foreign: &[ChatRows]) -> Result<Vec<MergedChat>> {
-        self.write(|db| merge(db, foreign))
+        self.write(|db| Ok(merge(db, foreign)?))
     }
 
     /// What merging them would do.
     pub(crate) fn lookup_chats(&self, foreign: &[ChatRows]) -> Result<Vec<MergedChat>> {
-        lookup(&self.db, foreign).map_err(|error| self.failure(&error))
+        self.read(|db| Ok(lookup(db, foreign)?))
     }
 }
 

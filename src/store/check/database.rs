@@ -2,28 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use db::integrity::{self, used_up};
 use rusqlite::Connection;
 
 use super::{Finding, Fix, Watch};
 
-/// At most so many complaints of SQLite: those behind the first tell nothing new.
-const MOST: u32 = 100;
-
 pub(super) fn check(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<()> {
-    let mut statement = db.prepare(&format!("PRAGMA integrity_check({MOST})"))?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let message: String = row.get(0)?;
-        for line in message.lines().filter(|line| *line != "ok") {
-            let mut finding = Finding::new("database", line);
-            if line.contains(" missing from index ")
-                || line.starts_with("wrong # of entries in index ")
-            {
-                finding = finding.fix(Fix::Indexes);
-            }
-            (watch.found)(finding);
+    integrity::check(db, |line| {
+        let mut finding = Finding::new("database", line);
+        if line.contains(" missing from index ") || line.starts_with("wrong # of entries in index ")
+        {
+            finding = finding.fix(Fix::Indexes);
         }
-    }
+        (watch.found)(finding);
+    })?;
     foreign_keys(db, watch)?;
     // SQLite adds no row to a table whose sequence is at its end, whatever ids are free.
     for name in used_up(db)? {
@@ -70,17 +62,7 @@ fn foreign_keys(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<()> 
     Ok(())
 }
 
-/// The tables that have given out their last id.
-pub(crate) fn used_up(db: &Connection) -> rusqlite::Result<Vec<String>> {
-    if !db.table_exists(None, "sqlite_sequence")? {
-        return Ok(Vec::new());
-    }
-    db.prepare("SELECT name FROM sqlite_sequence WHERE seq = ?1")?
-        .query_map([i64::MAX], |row| row.get(0))?
-        .collect()
-}
-
-/// Lets the ids of those tables go on behind the highest one.
+/// Lets the ids of the tables that have given out their last one go on behind the highest one.
 pub(super) fn reset_sequences(db: &Connection) -> rusqlite::Result<()> {
     for table in used_up(db)? {
         let name = table.replace('"', "\"\"");
