@@ -390,11 +390,11 @@ fn read_inner(text: &[u8], first: u64, kind: FlawKind) -> Option<(Vec<InnerRead>
                 InnerRead::Test(test, at.len(), line_of(at.start))
             }
             Inner::Document(at) => match json::read(&text[at.clone()]) {
-                Ok((document, _)) => {
+                (document, _, None) => {
                     tests += document.run.tests.len();
                     InnerRead::Document(document)
                 }
-                Err(flaw) => InnerRead::Bad(line_of(at.start + flaw.offset), flaw.why),
+                (_, _, Some(flaw)) => InnerRead::Bad(line_of(at.start + flaw.offset), flaw.why),
             },
         });
         if tests > MAX_INNER_TESTS {
@@ -419,10 +419,9 @@ fn read_json(text: &[u8]) -> (Document, usize, Option<Flaw>) {
         };
         return (Document::default(), text.len(), Some(flaw));
     }
-    let (document, flaw) = match json::read_what_there_is(text) {
-        Ok((document, length, None)) => return (document, length, None),
-        Ok((document, _, Some(flaw))) => (document, flaw),
-        Err(flaw) => (Document::default(), flaw),
+    let (document, length, flaw) = json::read(text);
+    let Some(flaw) = flaw else {
+        return (document, length, None);
     };
     if flaw.kind != FlawKind::Bad {
         return (document, text.len(), Some(flaw));
@@ -432,14 +431,10 @@ fn read_json(text: &[u8]) -> (Document, usize, Option<Flaw>) {
     let interrupt = memchr::memmem::find(&text[line..], b"^C").map(|step| line + step);
     let margin = margin(text, line);
     for end in [interrupt, margin, Some(text.len())].into_iter().flatten() {
-        match json::read_what_there_is(trim_end(&text[..end])) {
-            Ok((document, _, Some(cut))) if cut.kind == FlawKind::Cut => {
-                return (document, end, Some(cut));
-            }
-            Err(cut) if cut.kind == FlawKind::Cut => {
-                return (Document::default(), end, Some(cut));
-            }
-            _ => {}
+        if let (document, _, Some(cut)) = json::read(trim_end(&text[..end]))
+            && cut.kind == FlawKind::Cut
+        {
+            return (document, end, Some(cut));
         }
     }
     (document, margin.unwrap_or(text.len()), Some(flaw))

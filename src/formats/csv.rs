@@ -305,7 +305,7 @@ fn set(draft: &mut Draft, field: Field, value: Vec<u8>) -> Result<(), Flaw> {
     } else {
         let text = value.trim_ascii();
         let wrong = || {
-            let (name, wanted) = (field.name(), number::wanted(kind));
+            let (name, wanted) = (field.name(), number::kind_name(kind));
             Flaw::new(0, format!("\"{name}\" is {}, not {wanted}", quoted(text)))
         };
         if text.is_empty() {
@@ -313,7 +313,7 @@ fn set(draft: &mut Draft, field: Field, value: Vec<u8>) -> Result<(), Flaw> {
         }
         Some(number::parse_as(kind, text).ok_or_else(wrong)?)
     };
-    number::put(draft, field, value).map_err(|why| Flaw::new(0, why))
+    draft.set(field, value).map_err(|why| Flaw::new(0, why))
 }
 
 /// The number of values, if no delimiter is quoted; else there are fewer.
