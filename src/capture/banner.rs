@@ -25,8 +25,12 @@ impl CaptureReader for Reader {
 
     /// Reads the block, if it is complete.
     fn begin(&self, scan: &mut Scan<'_>, title: usize) -> io::Result<Begun> {
-        let Some(mut block) = Block::begin(&console::plain(&scan.input.unread()[..title])) else {
+        let Some(name) = Title::read(&console::plain(&scan.input.unread()[..title])) else {
             return Ok(Begun::Nothing);
+        };
+        let mut block = Block {
+            title: name,
+            values: Vec::new(),
         };
         let mut end = title;
         let is_complete = loop {
@@ -55,14 +59,8 @@ impl CaptureReader for Reader {
     fn find(&self, scan: &mut Scan<'_>, end: usize, _: bool) -> io::Result<Option<Start>> {
         let line = trim_end(&scan.input.unread()[..end]);
         let is_title = |&at: &usize| Title::read(&console::plain(&line[at..])).is_some();
-        let Some(at) = memchr::memmem::find(line, self.sign()).filter(is_title) else {
-            return Ok(None);
-        };
-        Ok(Some(Start {
-            at,
-            until: scan.next_line(end)?,
-            is_continued: false,
-        }))
+        let at = memchr::memmem::find(line, self.sign()).filter(is_title);
+        scan.start(at, end)
     }
 }
 
@@ -185,14 +183,6 @@ impl Title {
 }
 
 impl Block {
-    /// The block with this title line, from which escape sequences have been removed.
-    fn begin(line: &[u8]) -> Option<Self> {
-        Some(Self {
-            title: Title::read(line)?,
-            values: Vec::new(),
-        })
-    }
-
     /// Reads the next line, from which escape sequences have been removed.
     fn push(&mut self, line: &[u8]) -> Step {
         let labels = self.title.labels();

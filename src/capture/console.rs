@@ -34,14 +34,8 @@ impl CaptureReader for Reader {
     fn find(&self, scan: &mut Scan<'_>, end: usize, _: bool) -> io::Result<Option<Start>> {
         let line = trim_end(&scan.input.unread()[..end]);
         let border = memchr::memmem::find(line, b"+----------");
-        let Some(at) = border.filter(|&at| console::is_border(&line[at..])) else {
-            return Ok(None);
-        };
-        Ok(Some(Start {
-            at,
-            until: scan.next_line(end)?,
-            is_continued: false,
-        }))
+        let at = border.filter(|&at| console::is_border(&line[at..]));
+        scan.start(at, end)
     }
 }
 

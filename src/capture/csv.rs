@@ -49,16 +49,13 @@ impl CaptureReader for Reader {
     }
 
     fn find(&self, scan: &mut Scan<'_>, end: usize, _: bool) -> io::Result<Option<Start>> {
-        let Some(at) = header_start(trim_end(&scan.input.unread()[..end])) else {
-            return Ok(None);
-        };
-        let until = scan.next_line(end)?;
+        let at = header_start(trim_end(&scan.input.unread()[..end]));
+        let start = scan.start(at, end)?;
         let text = scan.input.unread();
-        let is_continued = !begins_otherwise(text[at]) && text[end..until].starts_with(b"\"");
-        Ok(Some(Start {
-            at,
-            until,
-            is_continued,
+        Ok(start.map(|start| Start {
+            is_continued: !begins_otherwise(text[start.at])
+                && text[end..start.until].starts_with(b"\""),
+            ..start
         }))
     }
 }

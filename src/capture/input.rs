@@ -41,8 +41,8 @@ pub(super) struct Input<'a> {
 struct StrippedLine {
     /// Its length without the prefix.
     length: usize,
-    prefix: Vec<u8>,
-    had_prefix: bool,
+    /// The prefix that it had, which is empty once it is consumed.
+    prefix: Option<Vec<u8>>,
 }
 
 impl<'a> Input<'a> {
@@ -88,14 +88,9 @@ impl<'a> Input<'a> {
         self.prefix.is_some()
     }
 
-    /// Whether the first unread line had the prefix.
-    pub(super) fn is_stripped(&self) -> bool {
-        self.lines.front().is_some_and(|line| line.had_prefix)
-    }
-
-    /// The prefix of the first unread line.
-    pub(super) fn stripped(&self) -> &[u8] {
-        self.lines.front().map_or(&[], |line| &line.prefix)
+    /// The prefix that the first unread line had.
+    pub(super) fn stripped(&self) -> Option<&[u8]> {
+        self.lines.front()?.prefix.as_deref()
     }
 
     /// Sets the prefix that is stripped from the unread lines on.
@@ -119,7 +114,7 @@ impl<'a> Input<'a> {
         let mut rest = &self.buffer[self.start..self.end];
         for line in self.lines.drain(..) {
             let (this, others) = rest.split_at(line.length);
-            text.extend_from_slice(&line.prefix);
+            text.extend(line.prefix.unwrap_or_default());
             text.extend_from_slice(this);
             rest = others;
         }
@@ -167,7 +162,9 @@ impl<'a> Input<'a> {
         while left > 0
             && let Some(line) = self.lines.front_mut()
         {
-            self.consumed += std::mem::take(&mut line.prefix).len() as u64;
+            if let Some(prefix) = &mut line.prefix {
+                self.consumed += std::mem::take(prefix).len() as u64;
+            }
             let used = left.min(line.length);
             left -= used;
             line.length -= used;
@@ -210,8 +207,7 @@ impl<'a> Input<'a> {
         let begin = self.raw + found.unwrap_or(0);
         self.lines.push_back(StrippedLine {
             length: end - begin,
-            prefix: self.buffer[self.raw..begin].to_vec(),
-            had_prefix: found.is_some(),
+            prefix: found.map(|length| line[..length].to_vec()),
         });
         self.buffer.copy_within(begin..end, self.end);
         self.end += end - begin;
@@ -290,7 +286,7 @@ mod tests {
         input.line_end(0).unwrap();
         input.set_prefix(Some(Prefix::of(b"> ")));
         input.line_end(0).unwrap();
-        assert_eq!((input.is_stripped(), input.stripped()), (true, &b"> "[..]));
+        assert_eq!(input.stripped(), Some(&b"> "[..]));
         assert_eq!(next_line(&mut input), "b\n");
         assert_eq!(next_line(&mut input), "c\n");
         assert_eq!(input.line(), 4);

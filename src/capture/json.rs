@@ -11,7 +11,7 @@ use super::reader::{Begun, CaptureReader, Start, interrupts};
 use super::scan::Scan;
 use super::signs::foreign_json;
 use super::text::{indentation, trailing_spaces, trim_end, trim_nuls, trim_start};
-use crate::formats::json::Inner;
+use crate::formats::json::{Inner, NO_RESULTS};
 use crate::formats::{Document, Flaw, FlawKind, json};
 use crate::model::Test;
 
@@ -20,9 +20,6 @@ const MAX_SCANS: u64 = 8;
 
 /// The most lines that another document may have before the result inside it.
 const MAX_WRAPPER: usize = 8;
-
-/// The error for a json document that does not come from LocalScore.
-const NO_RESULTS: &str = "no \"results\" in this json document";
 
 pub(super) struct Reader;
 

@@ -186,7 +186,7 @@ impl<'a> Capture<'a> {
             self.ended = true;
             return Ok(());
         };
-        if !scan.input.is_stripped() {
+        if scan.input.stripped().is_none() {
             scan.input.set_prefix(None);
             return Ok(());
         }

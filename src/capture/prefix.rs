@@ -1,6 +1,8 @@
 //! Prefixes that other programs put before each line of a log: a time stamp, the name of a
 //! container, a quotation mark, an indentation.
 
+use super::text::indentation;
+
 /// The shape of a prefix: numbers and times differ from line to line, the rest is the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Prefix {
@@ -67,7 +69,7 @@ impl Prefix {
                     None if index + 1 == self.parts.len() => {
                         let bare = rest.strip_prefix(bytes.trim_ascii_end())?;
                         let is_blank = bare.trim_ascii_start().is_empty();
-                        return is_blank.then(|| line.len() - end_of_line(bare).len());
+                        return is_blank.then(|| line.len() - bare.len() + indentation(bare));
                     }
                     None => return None,
                 },
@@ -77,12 +79,6 @@ impl Prefix {
         }
         Some(line.len() - rest.len())
     }
-}
-
-/// The newline at the end of a blank line.
-fn end_of_line(blank: &[u8]) -> &[u8] {
-    let spaces = blank.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
-    &blank[spaces.count()..]
 }
 
 /// The length of the number, time, date or month name at the beginning of the text.

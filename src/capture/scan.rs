@@ -8,7 +8,7 @@ use super::encoding::Decoder;
 use super::input::Input;
 use super::list::List;
 use super::prefix::{LONGEST, Prefix};
-use super::reader::CaptureReader;
+use super::reader::{CaptureReader, Start};
 use super::signs::{Search, Signs, cut_off, is_junk, is_suspicious};
 use super::{Found, LONGEST_LINE, MAX_FOREIGN, Options, SUSPICIOUS};
 use crate::formats::grouping::Grouping;
@@ -135,8 +135,9 @@ impl<'a> Scan<'a> {
     /// next lines; returns false if the line itself does not match the prefix.
     pub(super) fn strip_prefix(&mut self, length: usize, end: usize) -> bool {
         // The prefix that is stripped now is a part of the new one.
-        let line = [self.input.stripped(), &self.input.unread()[..end]].concat();
-        let whole = self.input.stripped().len() + length;
+        let stripped = self.input.stripped().unwrap_or_default();
+        let line = [stripped, &self.input.unread()[..end]].concat();
+        let whole = stripped.len() + length;
         let prefix = Prefix::of(&line[..whole]);
         let is_prefix = prefix.length(&line) == Some(whole);
         if is_prefix {
@@ -145,10 +146,17 @@ impl<'a> Scan<'a> {
         is_prefix
     }
 
-    /// The end of the line after the one with this end.
-    pub(super) fn next_line(&mut self, end: usize) -> io::Result<usize> {
+    /// The start of a document in the line up to `end`, with the next line to examine.
+    pub(super) fn start(&mut self, at: Option<usize>, end: usize) -> io::Result<Option<Start>> {
+        let Some(at) = at else {
+            return Ok(None);
+        };
         let next = self.input.line_end_within(end, LONGEST_LINE)?;
-        Ok(next.unwrap_or(end))
+        Ok(Some(Start {
+            at,
+            until: next.unwrap_or(end),
+            is_continued: false,
+        }))
     }
 
     /// Finds a document that begins in the middle of the line and continues on the next ones.

@@ -244,32 +244,15 @@ fields! {
 
 impl HeaderField {
     /// The objects of the header, and the fields of each.
-    pub(crate) const OBJECTS: [(&str, &[Self]); 3] = [
-        (
-            "runtime_info",
-            &[Self::RuntimeName, Self::RuntimeVersion, Self::RuntimeCommit],
-        ),
-        (
-            "system_info",
-            &[
-                Self::CpuName,
-                Self::CpuArch,
-                Self::RamGb,
-                Self::KernelType,
-                Self::KernelRelease,
-                Self::SystemVersion,
-            ],
-        ),
-        (
-            "accelerator_info",
-            &[
-                Self::AcceleratorName,
-                Self::Manufacturer,
-                Self::MemoryGb,
-                Self::AcceleratorType,
-            ],
-        ),
-    ];
+    pub(crate) const OBJECTS: [(&str, &[Self]); 3] = {
+        let (runtime, others) = Self::ALL.split_at(3);
+        let (system, accelerator) = others.split_at(6);
+        [
+            ("runtime_info", runtime),
+            ("system_info", system),
+            ("accelerator_info", accelerator),
+        ]
+    };
 }
 
 impl Field {

@@ -65,7 +65,7 @@ impl ToSql for SqlUnsigned {
     }
 }
 
-/// Rows that one statement inserts: the nine tests of a run.
+/// The number of rows per statement: that of the tests of a complete run of LocalScore.
 const ROWS: usize = 9;
 
 /// Takes the values of a row.

@@ -177,7 +177,7 @@ fn find(db: &Connection, run: &Run, keys: &Keys) -> rusqlite::Result<Option<i64>
         .query_map([keys.core], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for id in candidates {
-        if read(db, id)?.may_be(run) {
+        if read(db, id)?.may_equal(run) {
             return Ok(Some(id));
         }
     }

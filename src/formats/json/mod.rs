@@ -46,6 +46,9 @@ const OURS: [&[u8]; 4] = [
     b"results",
 ];
 
+/// The error for a json document that does not come from LocalScore.
+pub(crate) const NO_RESULTS: &str = "no \"results\" in this json document";
+
 /// Whether the text has a key of LocalScore's documents.
 #[must_use]
 pub(crate) fn is_ours(text: &[u8]) -> bool {
@@ -127,22 +130,15 @@ fn read_parts(text: &[u8]) -> Result<(Document, usize, Option<Flaw>), Flaw> {
         }
         Ok(())
     });
-    let foreign = |flaw: Flaw| Flaw {
-        kind: if ours { flaw.kind } else { FlawKind::Foreign },
-        ..flaw
-    };
-    let flaw = match (read, tests.is_some()) {
-        (Ok(()), true) => None,
-        (Ok(()), false) => {
-            let why = "no \"results\" in this json document";
-            return Err(foreign(Flaw::new(0, why)));
-        }
-        (Err(flaw), true) => Some(flaw),
-        (Err(flaw), false) => return Err(foreign(flaw)),
+    let flaw = read.err();
+    let Some(tests) = tests else {
+        let flaw = flaw.unwrap_or_else(|| Flaw::new(0, NO_RESULTS));
+        let kind = if ours { flaw.kind } else { FlawKind::Foreign };
+        return Err(Flaw { kind, ..flaw });
     };
 
     document.unknown = reader.unknown;
-    document.run.tests = tests.unwrap_or_default();
+    document.run.tests = tests;
     header.complete(&reader.layout, &mut document)?;
     Ok((document, lexer.pos(), flaw))
 }
