@@ -10,7 +10,7 @@ use super::reader::{Begun, CaptureReader, OpenDocument, Start, interrupts};
 use super::scan::{Scan, one_line_document};
 use super::text::{trailing_spaces, trim_end, trim_lead, trim_nuls, trim_start};
 use super::{LONGEST_LINE, MAX_FOREIGN};
-use crate::formats::{FlawKind, csv, json};
+use crate::formats::{Flaw, FlawKind, csv, json};
 
 pub(super) struct Reader;
 
@@ -92,20 +92,14 @@ impl OpenDocument for Rows {
         }
         self.foreign = 0;
         let end = record_end(scan)?;
-        let (done, result) = self.table.push(trim_nuls(&scan.input.unread()[..end]));
-        if let Some(document) = done {
-            scan.run(document);
+        let (run, result) = self.table.push(trim_nuls(&scan.input.unread()[..end]));
+        if matches!(&result, Err(flaw) if flaw.kind == FlawKind::Cut) {
+            // The lines after an open quote do not belong to the row.
+            scan.input.consume(first);
+            self.end_cut_off(scan, line);
+            return Ok(false);
         }
-        match result {
-            Err(flaw) if flaw.kind == FlawKind::Cut => {
-                // The lines after an open quote do not belong to the row.
-                scan.input.consume(first);
-                self.end_cut_off(scan, line);
-                return Ok(false);
-            }
-            Err(flaw) => scan.bad(line, flaw.why),
-            Ok(()) => {}
-        }
+        scan.grouped(line, run, result);
         scan.input.consume(end);
         Ok(true)
     }
@@ -123,13 +117,9 @@ impl Rows {
         let record = trim_end(&scan.input.unread()[..end]);
         if !record.is_empty() && !begins && !self.table.interrupted {
             if self.table.contains_row(record) {
-                let (done, result) = self.table.push_invalid();
-                if let Some(document) = done {
-                    scan.run(document);
-                }
-                if let Err(flaw) = result {
-                    scan.bad(line, flaw.why);
-                }
+                let flaw = Flaw::new(0, "a row that does not begin its line");
+                let (run, result) = self.table.grouping.push(Err(flaw), 0);
+                scan.grouped(line, run, result);
                 scan.input.consume(end);
                 return Ok(true);
             }
@@ -149,7 +139,7 @@ impl Rows {
         // A csv without rows is a run without tests only if there is no other text.
         if self.table.grouping.is_empty() && !(self.alone && record.is_empty()) {
             self.end_cut_off(scan, line);
-        } else if let Some(document) = self.table.finish() {
+        } else if let Some(document) = self.table.grouping.end_table() {
             scan.run(document);
         }
         Ok(false)
@@ -158,7 +148,7 @@ impl Rows {
     /// Ends a csv whose last row is cut off.
     fn end_cut_off(&mut self, scan: &mut Scan<'_>, line: u64) {
         let tests = self.table.grouping.tests();
-        let document = self.table.finish();
+        let document = self.table.grouping.end();
         scan.cut_off(line, "csv", tests, document);
     }
 }

@@ -284,7 +284,7 @@ mod tests {
         let mut input = Input::new(Slowly(text));
         assert_eq!(next_line(&mut input), "> a\n");
         input.line_end(0).unwrap();
-        input.set_prefix(Some(Prefix::of(b"> ")));
+        input.set_prefix(Some(Prefix::new(b"> ")));
         input.line_end(0).unwrap();
         assert_eq!(input.stripped(), Some(&b"> "[..]));
         assert_eq!(next_line(&mut input), "b\n");
@@ -297,7 +297,7 @@ mod tests {
         input.set_prefix(None);
         assert_eq!(next_line(&mut input), "> d\n");
         assert_eq!(next_line(&mut input), "> e\n");
-        input.set_prefix(Some(Prefix::of(b"> ")));
+        input.set_prefix(Some(Prefix::new(b"> ")));
         assert_eq!(next_line(&mut input), "f\n");
         assert_eq!(next_line(&mut input), "g\n");
         assert_eq!(next_line(&mut input), "last");

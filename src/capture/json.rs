@@ -191,17 +191,14 @@ impl Scan<'_> {
         }
         self.end_tests();
         for result in results {
+            if !matches!(result, InnerResult::Test(..)) {
+                self.end_tests();
+            }
             match result {
                 InnerResult::Test(test, bytes, line) => self.test(test, bytes, line),
-                InnerResult::End => self.end_tests(),
-                InnerResult::Document(document) => {
-                    self.end_tests();
-                    self.run(document);
-                }
-                InnerResult::Bad(line, why) => {
-                    self.end_tests();
-                    self.bad(line, why);
-                }
+                InnerResult::End => {}
+                InnerResult::Document(document) => self.run(document),
+                InnerResult::Bad(line, why) => self.bad(line, why),
             }
         }
         self.end_tests();
@@ -361,7 +358,7 @@ fn read_inner(text: &[u8], first: u64, kind: FlawKind) -> Option<(Vec<InnerResul
     let (inner, length) = match json::find_inner(text) {
         Ok(found) => found,
         Err(flaw) if kind == FlawKind::Foreign && json::has_header(text) => {
-            let why = format!("a document inside of another one: {}", flaw.why);
+            let why = format!("a document inside another one: {}", flaw.why);
             return Some((
                 vec![InnerResult::Bad(line_of(flaw.offset), why)],
                 text.len(),

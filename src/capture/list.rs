@@ -6,9 +6,9 @@ use super::LONGEST_LINE;
 use super::reader::{Begun, OpenDocument};
 use super::scan::Scan;
 use super::signs::cut_off;
+use crate::formats::Flaw;
 use crate::formats::grouping::Grouping;
-use crate::formats::{Document, Flaw};
-use crate::model::{Run, Test};
+use crate::model::Test;
 
 /// How tests outside documents are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +25,8 @@ impl Scan<'_> {
     /// Adds a test outside documents, which begins on this line.
     pub(super) fn test(&mut self, test: Result<Test, Flaw>, bytes: usize, line: u64) {
         let (run, result) = self.tests.push(test, bytes);
-        self.run_of_tests(run);
+        self.grouped(line, run, result);
         self.since_test = 0;
-        if let Err(flaw) = result {
-            self.bad(line, flaw.why);
-        }
     }
 
     /// How the test of this length, which begins the unread text, is listed.
@@ -94,16 +91,8 @@ impl Scan<'_> {
     /// Returns the run of a list of tests that has ended.
     fn close_list(&mut self) {
         self.list = None;
-        let run = std::mem::take(&mut self.tests).end();
-        self.run_of_tests(run);
-    }
-
-    fn run_of_tests(&mut self, run: Option<Run>) {
-        if let Some(run) = run {
-            self.run(Document {
-                run,
-                ..Document::default()
-            });
+        if let Some(run) = std::mem::take(&mut self.tests).end() {
+            self.run(run);
         }
     }
 }

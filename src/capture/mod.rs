@@ -45,7 +45,7 @@ pub(crate) enum Found {
         /// Its line number, from 1.
         line: u64,
         /// The message.
-        what: String,
+        message: String,
     },
     /// An invalid run.
     Bad {
@@ -248,7 +248,7 @@ impl OpenDocument for LongLine {
 
 /// The error for text that looks like a result and cannot be read.
 const SUSPICIOUS: &str = "this looks like a part of a LocalScore result, but not as LocalScore prints \
-     it: take off what stands before its lines, or save the output itself";
+     it: remove the text before its lines, or save the output itself";
 
 /// Returns a single error for a text without runs.
 impl Iterator for Capture<'_> {

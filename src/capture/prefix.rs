@@ -24,7 +24,7 @@ pub(super) const LONGEST: usize = 256;
 
 impl Prefix {
     /// The shape of this prefix.
-    pub(super) fn of(text: &[u8]) -> Self {
+    pub(super) fn new(text: &[u8]) -> Self {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(&first) = rest.first() {
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     fn length(prefix: &str, line: &str) -> Option<usize> {
-        Prefix::of(prefix.as_bytes()).length(line.as_bytes())
+        Prefix::new(prefix.as_bytes()).length(line.as_bytes())
     }
 
     #[test]

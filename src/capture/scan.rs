@@ -12,7 +12,7 @@ use super::reader::{CaptureReader, Start};
 use super::signs::{Search, Signs, cut_off, is_junk, is_suspicious};
 use super::{Found, LONGEST_LINE, MAX_FOREIGN, Options, SUSPICIOUS};
 use crate::formats::grouping::Grouping;
-use crate::formats::{Document, csv};
+use crate::formats::{Document, Flaw, csv};
 
 /// The text of a capture, and what has been found in it so far.
 pub(super) struct Scan<'a> {
@@ -102,6 +102,16 @@ impl<'a> Scan<'a> {
         self.found.push_back(Found::Bad { line, why });
     }
 
+    /// Takes the result of [`Grouping::push`] for the test on this line.
+    pub(super) fn grouped(&mut self, line: u64, run: Option<Document>, result: Result<(), Flaw>) {
+        if let Some(run) = run {
+            self.run(run);
+        }
+        if let Err(flaw) = result {
+            self.bad(line, flaw.why);
+        }
+    }
+
     /// Returns the complete tests of a document that is cut off if the options ask for them; else
     /// reports it.
     pub(super) fn cut_off(
@@ -119,9 +129,9 @@ impl<'a> Scan<'a> {
     }
 
     /// Reports skipped text that a user may look for.
-    pub(super) fn note(&mut self, line: u64, what: impl Into<String>) {
-        let what = what.into();
-        self.found.push_back(Found::Note { line, what });
+    pub(super) fn note(&mut self, line: u64, message: impl Into<String>) {
+        let message = message.into();
+        self.found.push_back(Found::Note { line, message });
     }
 
     /// Remembers the first line of another program's output.
@@ -138,7 +148,7 @@ impl<'a> Scan<'a> {
         let stripped = self.input.stripped().unwrap_or_default();
         let line = [stripped, &self.input.unread()[..end]].concat();
         let whole = stripped.len() + length;
-        let prefix = Prefix::of(&line[..whole]);
+        let prefix = Prefix::new(&line[..whole]);
         let is_prefix = prefix.length(&line) == Some(whole);
         if is_prefix {
             self.input.set_prefix(Some(prefix));
@@ -171,7 +181,7 @@ impl<'a> Scan<'a> {
                 return Ok(None);
             }
             let (line, behind) = self.input.unread()[..start.until].split_at(end);
-            let prefix = Prefix::of(&line[..start.at]);
+            let prefix = Prefix::new(&line[..start.at]);
             let mut others = behind.split_inclusive(|&byte| byte == b'\n');
             let is_prefix =
                 prefix.is_indentation() || others.all(|line| prefix.length(line).is_some());

@@ -24,8 +24,8 @@ pub(super) fn cut_off(kind: &str, tests: usize) -> String {
 
 const LLAMA_BENCH: &str = "this is llama-bench output, not LocalScore's";
 const NVIDIA_SMI: &str = "this is nvidia-smi output, not LocalScore's";
-const JUPYTER: &str = "this is a Jupyter notebook, whose outputs lie in strings; add what \
-     jq -r '.cells[].outputs[]?.text[]?' prints of it";
+const JUPYTER: &str = "this is a Jupyter notebook, which keeps outputs in strings; add the output \
+     of jq -r '.cells[].outputs[]?.text[]?'";
 
 /// The error for a line of another program's output.
 pub(super) fn foreign(line: &[u8]) -> Option<&'static str> {

@@ -141,8 +141,8 @@ impl<'a> Adder<'a> {
                 Some(Ok(Found::Pause)) => self.flush()?,
                 Some(Ok(Found::Link(link))) if std::mem::take(&mut linked) => self.link(&link)?,
                 Some(Ok(Found::Link(_))) => {}
-                Some(Ok(Found::Note { line, what })) => {
-                    tracing::info!("{}", printable(&format!("{name}:{line}: {what}")));
+                Some(Ok(Found::Note { line, message })) => {
+                    tracing::info!("{}", printable(&format!("{name}:{line}: {message}")));
                 }
                 Some(Ok(Found::Bad { line, why })) => {
                     linked = false;

@@ -8,7 +8,7 @@ use super::grouping::Grouping;
 use super::lexer::quoted;
 use super::number::{self, Printed};
 use super::{Document, Flaw, FlawKind};
-use crate::model::{Draft, Field, Kind, NewValue, Run, Source, Test, Value};
+use crate::model::{Draft, Field, Kind, NewValue, Run, Test, Value};
 
 /// Whether a line is a header of results: it has both token counts, and a speed, which llama-bench
 /// names differently.
@@ -97,7 +97,6 @@ pub(crate) struct Reader {
     splitter: Option<Box<csv_core::Reader>>,
     delimiter: u8,
     columns: Vec<Option<Field>>,
-    unknown: Vec<String>,
     pub grouping: Grouping,
     /// Whether there was an empty line: text that is not a row may follow it.
     pub interrupted: bool,
@@ -110,7 +109,7 @@ impl Reader {
     #[must_use]
     pub(crate) fn new(header: &[u8]) -> Self {
         let delimiter = delimiter(header).unwrap_or(b',');
-        let mut unknown = Vec::new();
+        let mut grouping = Grouping::default();
         let columns = header
             .split(|&byte| byte == delimiter)
             .map(|name| {
@@ -118,7 +117,8 @@ impl Reader {
                 let field = field(name);
                 // The index column of a data frame has an empty name.
                 if field.is_none() && !name.is_empty() {
-                    unknown.push(String::from_utf8_lossy(name).into_owned());
+                    let name = String::from_utf8_lossy(name).into_owned();
+                    grouping.unknown.push(name);
                 }
                 field
             })
@@ -127,8 +127,7 @@ impl Reader {
             splitter: None,
             delimiter,
             columns,
-            unknown,
-            grouping: Grouping::default(),
+            grouping,
             interrupted: false,
             quoted: false,
         }
@@ -180,42 +179,7 @@ impl Reader {
             }
             _ => {}
         }
-        self.push_test(test, record.len())
-    }
-
-    /// Adds a record that contains a row, but cannot be read: its run is invalid.
-    pub(crate) fn push_invalid(&mut self) -> (Option<Document>, Result<(), Flaw>) {
-        self.push_test(Err(Flaw::new(0, "a row that does not begin its line")), 0)
-    }
-
-    fn push_test(
-        &mut self,
-        test: Result<Test, Flaw>,
-        bytes: usize,
-    ) -> (Option<Document>, Result<(), Flaw>) {
-        let (run, result) = self.grouping.push(test, bytes);
-        (run.map(|run| self.document(run)), result)
-    }
-
-    /// Ends the table and returns its last run, unless that is invalid.
-    pub(crate) fn finish(&mut self) -> Option<Document> {
-        let run = if self.grouping.is_empty() {
-            Some(Run {
-                source: Source::Csv,
-                ..Run::default()
-            })
-        } else {
-            self.grouping.end()
-        };
-        run.map(|run| self.document(run))
-    }
-
-    fn document(&self, run: Run) -> Document {
-        Document {
-            run,
-            unknown: self.unknown.clone(),
-            length: 0,
-        }
+        self.grouping.push(test, record.len())
     }
 
     fn test(&mut self, record: &[u8]) -> Result<Test, Flaw> {

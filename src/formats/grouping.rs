@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Flaw;
+use super::{Document, Flaw};
 use crate::model::{LocalScore, Run, Source, Suite, Test, Text};
 
 /// Runs of more tests are refused.
@@ -17,6 +17,8 @@ const MAX_BYTES: usize = 16 << 20;
 /// its tests comes again; and where the model changes.
 #[derive(Debug, Default)]
 pub(crate) struct Grouping {
+    /// The unknown columns of the table that the tests come from.
+    pub unknown: Vec<String>,
     run: Run,
     /// The size of its tests in the text.
     bytes: usize,
@@ -52,7 +54,7 @@ impl Grouping {
         &mut self,
         test: Result<Test, Flaw>,
         bytes: usize,
-    ) -> (Option<Run>, Result<(), Flaw>) {
+    ) -> (Option<Document>, Result<(), Flaw>) {
         let begins_a_run = test.as_ref().is_ok_and(|test| self.begins_a_run(test));
         let too_large = if begins_a_run || self.invalid {
             None
@@ -93,17 +95,34 @@ impl Grouping {
     }
 
     /// Ends the run and returns it, unless it is invalid or empty.
-    pub(crate) fn end(&mut self) -> Option<Run> {
+    pub(crate) fn end(&mut self) -> Option<Document> {
         let run = std::mem::take(&mut self.run);
         let is_valid = !std::mem::take(&mut self.invalid) && !run.tests.is_empty();
         self.bytes = 0;
         self.expected = 0;
         self.seen.clear();
         self.found_any = true;
-        is_valid.then_some(Run {
-            source: Source::Csv,
-            ..run
-        })
+        is_valid.then(|| self.document(run))
+    }
+
+    fn document(&self, run: Run) -> Document {
+        Document {
+            run: Run {
+                source: Source::Csv,
+                ..run
+            },
+            unknown: self.unknown.clone(),
+            length: 0,
+        }
+    }
+
+    /// Ends a table; if it has no rows, it is a run without tests.
+    pub(crate) fn end_table(&mut self) -> Option<Document> {
+        if self.is_empty() {
+            Some(self.document(Run::default()))
+        } else {
+            self.end()
+        }
     }
 
     fn is_complete(&self) -> bool {

@@ -49,7 +49,7 @@ impl Run {
     /// Whether the captures name two different machines: then their numbers are equal by chance. A csv
     /// does not name the machine; if it is known, the user gave it.
     #[must_use]
-    pub fn is_of_another_machine(&self, other: &Self) -> bool {
+    pub fn is_on_other_machine(&self, other: &Self) -> bool {
         self.source != Source::Csv
             && other.source != Source::Csv
             && !self.environment.is_same_machine(&other.environment)
@@ -71,7 +71,7 @@ impl Run {
             }
             (a, b) => a == b,
         };
-        !self.is_of_another_machine(other)
+        !self.is_on_other_machine(other)
             && self.tests.len() == other.tests.len()
             && self.tests.iter().zip(&other.tests).all(|(a, b)| {
                 Field::ALL

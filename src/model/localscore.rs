@@ -22,7 +22,7 @@ impl Suite for LocalScore {
     }
 
     fn score(&self, tests: &[Test]) -> Option<f64> {
-        Some(Summary::of(tests).performance_score)
+        Some(Summary::new(tests).performance_score)
     }
 
     fn mismatches(&self, one: &Run, other: &Run) -> Vec<Mismatch> {

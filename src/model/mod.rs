@@ -255,7 +255,7 @@ impl Run {
     /// Averages and score.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        Summary::of(&self.tests)
+        Summary::new(&self.tests)
     }
 }
 

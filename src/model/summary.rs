@@ -19,7 +19,7 @@ impl Summary {
     /// Computes the summary as `getResultsSummary` of the C tool's localscore.cpp does: over the
     /// tests with three finite values, in their order; all zero if there are none.
     #[must_use]
-    pub fn of(tests: &[Test]) -> Self {
+    pub fn new(tests: &[Test]) -> Self {
         let mut sums = [0.0; 3];
         let mut count = 0.0;
         for test in tests {
@@ -100,19 +100,19 @@ mod tests {
     #[test]
     fn a_test_without_a_number_is_left_out() {
         let tests = [test(100.0, 10.0, 100.0), test(f64::NAN, 99.0, 99.0)];
-        let summary = Summary::of(&tests);
+        let summary = Summary::new(&tests);
         assert_eq!(summary.avg_prompt_tps, 100.0);
         assert!((summary.performance_score - 215.44).abs() < 0.01);
     }
 
     #[test]
     fn nothing_measured_is_all_zero() {
-        assert_eq!(Summary::of(&[]), Summary::default());
+        assert_eq!(Summary::new(&[]), Summary::default());
     }
 
     #[test]
     fn a_score_out_of_range_prints_as_x86_converts_it() {
-        let summary = Summary::of(&[test(1.0, 1.0, 0.0)]);
+        let summary = Summary::new(&[test(1.0, 1.0, 0.0)]);
         assert_eq!(summary.printed_score(), i32::MIN);
     }
 }

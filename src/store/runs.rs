@@ -159,7 +159,7 @@ fn find(db: &Connection, run: &Run, keys: &Keys) -> rusqlite::Result<Option<i64>
         .query_map([keys.fingerprint], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for id in exact {
-        if !read(db, id)?.is_of_another_machine(run) {
+        if !read(db, id)?.is_on_other_machine(run) {
             return Ok(Some(id));
         }
     }

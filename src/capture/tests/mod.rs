@@ -34,7 +34,7 @@ fn all(text: &[u8]) -> Vec<String> {
         Found::Run(document) => format!("run of {} tests", document.run.tests.len()),
         Found::Bad { line, why } => format!("{line}: {why}"),
         Found::Link(link) => link.url,
-        Found::Note { line, what } => format!("{line}: note: {what}"),
+        Found::Note { line, message } => format!("{line}: note: {message}"),
         Found::Pause => unreachable!("the text is not live"),
     };
     Capture::new(text, Options::default())

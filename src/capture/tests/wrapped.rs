@@ -20,7 +20,7 @@ fn read(text: &[u8]) -> Read {
         match found.unwrap() {
             Found::Run(document) => read.runs.push(document.run),
             Found::Bad { line, why } => read.bad.push(format!("{line}: {why}")),
-            Found::Note { line, what } => read.notes.push(format!("{line}: {what}")),
+            Found::Note { line, message } => read.notes.push(format!("{line}: {message}")),
             Found::Link(_) | Found::Pause => {}
         }
     }

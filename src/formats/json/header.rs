@@ -182,7 +182,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn of_header(text: &[u8]) -> Self {
+    pub(super) fn detect(text: &[u8]) -> Self {
         // Enough for the first two lines and the beginning of the third.
         let mut lines = text[..text.len().min(256)]
             .split(|&byte| byte == b'\n')

@@ -153,7 +153,7 @@ struct Tests {
 impl Tests {
     fn new(text: &[u8]) -> Self {
         Self {
-            layout: Layout::of_header(text),
+            layout: Layout::detect(text),
             unknown: Vec::new(),
             samples: 0,
         }
