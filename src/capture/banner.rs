@@ -1,10 +1,10 @@
-//! The reader of what LocalScore prints to stderr before it measures: runtime, system, GPU.
+//! The reader of the banners that LocalScore prints to stderr at its start: runtime, system, GPU.
 //!
-//! Other programs print `Version:` and `CPU:` too. So a block counts only as LocalScore prints it:
-//! its title, its labels in their order and padded as there, and the line that closes it; and the
-//! blocks count only in their order.
+//! Other programs print `Version:` and `CPU:`, too. So a block must be exactly as LocalScore prints
+//! it: title, labels in their order and with their padding, and closing line; and the blocks must
+//! come in their order.
 
-use std::{fmt, io};
+use std::io;
 
 use super::reader::{Begun, CaptureReader, Start, interrupts};
 use super::scan::Scan;
@@ -23,13 +23,17 @@ impl CaptureReader for Reader {
         line.starts_with(b"=====")
     }
 
-    /// Takes the block, if it is whole.
+    /// Reads the block, if it is complete.
     fn begin(&self, scan: &mut Scan<'_>, title: usize) -> io::Result<Begun> {
-        let Some(mut block) = Block::begin(&console::plain(&scan.input.unread()[..title])) else {
+        let Some(name) = Title::read(&console::plain(&scan.input.unread()[..title])) else {
             return Ok(Begun::Nothing);
         };
+        let mut block = Block {
+            title: name,
+            values: Vec::new(),
+        };
         let mut end = title;
-        let is_whole = loop {
+        let is_complete = loop {
             let Some(next) = scan.input.line_end_within(end, MAX_BYTES)? else {
                 break false;
             };
@@ -37,36 +41,34 @@ impl CaptureReader for Reader {
             end = next;
             match step {
                 Step::More if end < MAX_BYTES => {}
-                Step::Whole => break true,
+                Step::Complete => break true,
                 _ => break false,
             }
         };
-        if is_whole && scan.banner.take(&block) {
+        if is_complete && scan.banner.add(&block) {
             scan.skip(end);
         } else {
-            scan.note(scan.input.line(), block.left_out());
+            let name = block.title.name();
+            let note = format!("'{name}' is not as LocalScore prints it, and is left out");
+            scan.note(scan.input.line(), note);
             scan.skip(title);
         }
-        Ok(Begun::Whole)
+        Ok(Begun::Complete)
     }
 
     fn find(&self, scan: &mut Scan<'_>, end: usize, _: bool) -> io::Result<Option<Start>> {
         let line = trim_end(&scan.input.unread()[..end]);
-        let is_title = |&at: &usize| Title::of(&console::plain(&line[at..])).is_some();
-        let Some(at) = memchr::memmem::find(line, self.sign()).filter(is_title) else {
-            return Ok(None);
-        };
-        let until = scan.next_line(end)?;
-        let goes_on = false;
-        Ok(Some(Start { at, until, goes_on }))
+        let is_title = |&at: &usize| Title::read(&console::plain(&line[at..])).is_some();
+        let at = memchr::memmem::find(line, self.sign()).filter(is_title);
+        scan.start(at, end)
     }
 }
 
-/// The banners of the benchmark that the text is about.
+/// The banners of the current benchmark.
 #[derive(Debug, Default)]
 pub(super) struct Banner {
     environment: Environment,
-    /// The GPU that is used, or the first one of Apple.
+    /// The active GPU, or the first one on Apple.
     gpu: Option<AcceleratorInfo>,
     /// The block that was read last.
     last: Option<Title>,
@@ -87,21 +89,21 @@ enum Title {
     Metal,
 }
 
-/// What becomes of a block with its next line.
+/// The state of a block after a line.
 enum Step {
-    /// It goes on.
+    /// It continues.
     More,
-    /// It is whole.
-    Whole,
+    /// It is complete.
+    Complete,
     /// It is not as LocalScore prints it.
     Broken,
 }
 
-/// A block is not longer, the lines of other programs between its own included.
+/// The longest block, including other programs' lines between its own.
 const MAX_BYTES: usize = 16 << 10;
 
 impl Title {
-    fn of(line: &[u8]) -> Option<Self> {
+    fn read(line: &[u8]) -> Option<Self> {
         let inner = line.strip_prefix(b"=====")?.strip_suffix(b"=====")?;
         let title = inner.trim_ascii_start();
         let is_rule = |byte: &u8| *byte == b'=';
@@ -119,33 +121,33 @@ impl Title {
         }
     }
 
-    /// The labels, each with the field that it tells.
+    /// The labels, each with its field.
     fn labels(self) -> &'static [(&'static str, Option<HeaderField>)] {
-        use HeaderField as Tells;
+        use HeaderField as Field;
         match self {
             Self::Runtime => &[
-                ("llamafile version:", Some(Tells::RuntimeVersion)),
-                ("llama.cpp commit:", Some(Tells::RuntimeCommit)),
+                ("llamafile version:", Some(Field::RuntimeVersion)),
+                ("llama.cpp commit:", Some(Field::RuntimeCommit)),
             ],
             Self::System => &[
-                ("Kernel Type:", Some(Tells::KernelType)),
-                ("Kernel Release:", Some(Tells::KernelRelease)),
-                ("Version:", Some(Tells::SystemVersion)),
-                ("System Architecture:", Some(Tells::CpuArch)),
-                ("CPU:", Some(Tells::CpuName)),
-                ("RAM:", Some(Tells::RamGb)),
+                ("Kernel Type:", Some(Field::KernelType)),
+                ("Kernel Release:", Some(Field::KernelRelease)),
+                ("Version:", Some(Field::SystemVersion)),
+                ("System Architecture:", Some(Field::CpuArch)),
+                ("CPU:", Some(Field::CpuName)),
+                ("RAM:", Some(Field::RamGb)),
             ],
             Self::Gpu => &[
-                ("GPU Name:", Some(Tells::AcceleratorName)),
-                ("VRAM:", Some(Tells::MemoryGb)),
+                ("GPU Name:", Some(Field::AcceleratorName)),
+                ("VRAM:", Some(Field::MemoryGb)),
                 ("Streaming Multiprocessors:", None),
                 ("CUDA Capability:", None),
             ],
-            // On Apple the accelerator is the processor with the number of its GPU cores.
+            // On Apple the accelerator is the processor and the number of its GPU cores.
             Self::Metal => &[
                 ("GPU Name:", None),
-                ("VRAM:", Some(Tells::MemoryGb)),
-                ("Core Count:", Some(Tells::AcceleratorName)),
+                ("VRAM:", Some(Field::MemoryGb)),
+                ("Core Count:", Some(Field::AcceleratorName)),
                 ("Metal Version:", None),
                 ("GPU Family:", None),
                 ("Common GPU Family:", None),
@@ -153,7 +155,7 @@ impl Title {
         }
     }
 
-    /// The column at which the values begin.
+    /// The column of the values.
     fn column(self) -> usize {
         match self {
             Self::Runtime | Self::System => 21,
@@ -161,7 +163,7 @@ impl Title {
         }
     }
 
-    /// Whether it may come after this one.
+    /// Whether the block may come after this one.
     fn follows(self, last: Option<Self>) -> bool {
         match self {
             Self::Runtime => true,
@@ -169,37 +171,31 @@ impl Title {
             Self::Gpu | Self::Metal => last == Some(Self::System),
         }
     }
-}
 
-impl fmt::Display for Title {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    fn name(self) -> &'static str {
+        match self {
             Self::Runtime => "LocalScore Runtime Information",
             Self::System => "System Information",
             Self::Gpu => "Active GPU Information",
             Self::Metal => "GPU information",
-        })
+        }
     }
 }
 
 impl Block {
-    /// The block of which this line, without escapes, is the title.
-    fn begin(line: &[u8]) -> Option<Self> {
-        Some(Self {
-            title: Title::of(line)?,
-            values: Vec::new(),
-        })
-    }
-
-    /// Takes the next line, without escapes.
+    /// Reads the next line, from which escape sequences have been removed.
     fn push(&mut self, line: &[u8]) -> Step {
         let labels = self.title.labels();
         if line.len() >= 70 && line.iter().all(|&byte| byte == b'=') {
-            let is_whole = self.values.len() == labels.len();
-            return if is_whole { Step::Whole } else { Step::Broken };
+            let is_complete = self.values.len() == labels.len();
+            return if is_complete {
+                Step::Complete
+            } else {
+                Step::Broken
+            };
         }
-        // Another program may print between two lines, but nothing begins there.
-        if Title::of(line).is_some() || (!line.starts_with(b"=") && interrupts(line)) {
+        // Another program may print lines in between, but no document begins there.
+        if Title::read(line).is_some() || (!line.starts_with(b"=") && interrupts(line)) {
             return Step::Broken;
         }
         let label = labels
@@ -219,59 +215,51 @@ impl Block {
         self.values.push(value.trim_ascii_end().to_vec());
         Step::More
     }
-
-    /// What is said of a block that is not taken.
-    fn left_out(&self) -> String {
-        format!(
-            "'{}' is not as LocalScore prints it, and is left out",
-            self.title
-        )
-    }
 }
 
 impl Banner {
-    /// Takes a whole block; false if it is not in its place.
-    fn take(&mut self, block: &Block) -> bool {
+    /// Adds a complete block; returns false if it comes out of order.
+    fn add(&mut self, block: &Block) -> bool {
         if !block.title.follows(self.last) {
             return false;
         }
-        let mut told = Environment::default();
+        let mut new = Environment::default();
         for ((_, field), value) in block.title.labels().iter().zip(&block.values) {
             if let Some(field) = field {
                 let value = match field.kind() {
                     Kind::Text => Some(NewValue::Text(value.clone().into())),
                     _ => gib(value).map(NewValue::Number),
                 };
-                field.set(&mut told, value);
+                field.set(&mut new, value);
             }
         }
-        let gpu = &mut told.accelerator;
+        let gpu = &mut new.accelerator;
         gpu.kind = Some("GPU".into());
         match block.title {
             Title::Runtime => {
                 // LocalScore prints the banner anew for each run.
                 *self = Self::default();
-                told.runtime.name = Some("llamafile".into());
-                self.environment.runtime = told.runtime;
+                new.runtime.name = Some("llamafile".into());
+                self.environment.runtime = new.runtime;
             }
-            Title::System => self.environment.system = told.system,
-            Title::Gpu => self.gpu = Some(told.accelerator),
+            Title::System => self.environment.system = new.system,
+            Title::Gpu => self.gpu = Some(new.accelerator),
             Title::Metal => {
                 let text = |text: &Option<Text>| text.clone().unwrap_or_default();
                 let (cpu, cores) = (text(&self.environment.system.cpu_name), text(&gpu.name));
                 let name = [cpu.as_bytes(), b"+", cores.as_bytes(), b"GPU"].concat();
                 gpu.name = Some(name.into());
                 gpu.manufacturer = Some("Apple".into());
-                self.gpu = Some(told.accelerator);
+                self.gpu = Some(new.accelerator);
             }
         }
         self.last = Some(block.title);
         true
     }
 
-    /// Fills in what the run lacks.
+    /// Fills in what is missing in the run.
     pub(super) fn complete(&self, run: &mut Run) {
-        // A json document knows it all.
+        // Nothing is missing in a json document.
         if run.source == Source::Json || self.environment == Environment::default() {
             return;
         }
@@ -283,14 +271,14 @@ impl Banner {
             manufacturer: None,
         });
         let on_cpu = |run: &Run| run.tests.iter().all(|t| t.model.main_gpu == Some(-1));
-        let is_it = match &run.environment.accelerator.name {
+        let is_known = match &run.environment.accelerator.name {
             Some(name) if Some(name) == accelerator.name.as_ref() => true,
             // The banner of another machine.
             Some(_) => return,
             None => self.gpu.is_some() || on_cpu(run),
         };
         let mut environment = self.environment.clone();
-        if is_it {
+        if is_known {
             environment.accelerator = accelerator;
         }
         run.environment.complete(&environment);

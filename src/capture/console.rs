@@ -1,10 +1,10 @@
-//! The reader of the tables of the console.
+//! The reader of console tables.
 
 use std::io;
 
 use super::reader::{Begun, CaptureReader, OpenDocument, Start};
 use super::scan::Scan;
-use super::signs::{cut_off, foreign};
+use super::signs::foreign;
 use super::text::{trim_end, trim_nuls};
 use crate::formats::console;
 
@@ -34,12 +34,8 @@ impl CaptureReader for Reader {
     fn find(&self, scan: &mut Scan<'_>, end: usize, _: bool) -> io::Result<Option<Start>> {
         let line = trim_end(&scan.input.unread()[..end]);
         let border = memchr::memmem::find(line, b"+----------");
-        let Some(at) = border.filter(|&at| console::is_border(&line[at..])) else {
-            return Ok(None);
-        };
-        let until = scan.next_line(end)?;
-        let goes_on = false;
-        Ok(Some(Start { at, until, goes_on }))
+        let at = border.filter(|&at| console::is_border(&line[at..]));
+        scan.start(at, end)
     }
 }
 
@@ -50,11 +46,11 @@ struct Table {
 }
 
 impl OpenDocument for Table {
-    /// Takes the next line of the table, or ends it.
+    /// Reads the next line of the table, or ends it.
     fn read(&mut self, scan: &mut Scan<'_>) -> io::Result<bool> {
         let end = scan.input.line_end(0)?;
         let at = scan.input.line();
-        // A border with a title below it begins the next table: this one has not been closed.
+        // A border with a title below it begins the next table: this one has no last border.
         let begins_another = match end {
             Some(end) if console::is_border(&console::plain(&scan.input.unread()[..end])) => {
                 let next = scan.input.line_end(end)?.unwrap_or(end);
@@ -70,9 +66,9 @@ impl OpenDocument for Table {
             None => self.rows.end(),
         };
         let consumed = match &step {
-            // The line belongs to what follows.
+            // The line is not part of the table.
             console::Step::Cut(_) => 0,
-            // But the border of another program's table belongs to nothing.
+            // The first border is consumed, or it would be read again.
             console::Step::NoTable if at > self.begin => 0,
             _ => line.len(),
         };
@@ -80,19 +76,13 @@ impl OpenDocument for Table {
             scan.note_foreign(why);
         }
         scan.input.consume(consumed);
-        if matches!(step, console::Step::More) {
-            return Ok(true);
-        }
         match step {
-            console::Step::More | console::Step::NoTable => {}
+            console::Step::More => return Ok(true),
+            console::Step::NoTable => {}
             console::Step::Done(document) => scan.run(document),
             console::Step::Cut(document) => {
                 let tests = document.run.tests.len();
-                if scan.options.partial && tests > 0 {
-                    scan.run(document);
-                } else {
-                    scan.bad(self.begin, cut_off("table", tests));
-                }
+                scan.cut_off(self.begin, "table", tests, Some(document));
             }
             console::Step::Bad(why) => scan.bad(at, why),
         }

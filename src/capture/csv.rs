@@ -1,4 +1,4 @@
-//! The reader of csv documents: their rows, and what may stand between them.
+//! The reader of csv documents: their rows, and other lines between them.
 
 use std::io;
 
@@ -7,11 +7,10 @@ use memchr::memmem;
 use super::input::MAX_DOCUMENT;
 use super::prefix::LONGEST;
 use super::reader::{Begun, CaptureReader, OpenDocument, Start, interrupts};
-use super::scan::{Scan, whole};
-use super::signs::cut_off;
+use super::scan::{Scan, one_line_document};
 use super::text::{trailing_spaces, trim_end, trim_lead, trim_nuls, trim_start};
 use super::{LONGEST_LINE, MAX_FOREIGN};
-use crate::formats::{FlawKind, csv, json};
+use crate::formats::{Flaw, FlawKind, csv, json};
 
 pub(super) struct Reader;
 
@@ -31,16 +30,16 @@ impl CaptureReader for Reader {
         };
         let indent = trailing_spaces(&line[..lead]);
         scan.skip(lead - indent);
-        // The rows have it too.
-        if indent > 0 && scan.take_off(indent, end - (lead - indent)) {
-            return Ok(Begun::Whole);
+        // The rows are probably indented as well.
+        if indent > 0 && scan.strip_prefix(indent, end - (lead - indent)) {
+            return Ok(Begun::Complete);
         }
         scan.skip(indent);
         let end = end - lead;
         let header = &scan.input.unread()[..end];
         let rows = Rows {
             alone: scan.input.line() == 1 && header.ends_with(b"\n"),
-            table: csv::Assembler::new(header.trim_ascii_end()),
+            table: csv::Reader::new(header.trim_ascii_end()),
             foreign: 0,
             noted: false,
         };
@@ -50,92 +49,82 @@ impl CaptureReader for Reader {
     }
 
     fn find(&self, scan: &mut Scan<'_>, end: usize, _: bool) -> io::Result<Option<Start>> {
-        let Some(at) = header_start(trim_end(&scan.input.unread()[..end])) else {
-            return Ok(None);
-        };
-        let until = scan.next_line(end)?;
+        let at = header_start(trim_end(&scan.input.unread()[..end]));
+        let start = scan.start(at, end)?;
         let text = scan.input.unread();
-        let goes_on = !begins_otherwise(text[at]) && text[end..until].starts_with(b"\"");
-        Ok(Some(Start { at, until, goes_on }))
+        Ok(start.map(|start| Start {
+            is_continued: !begins_otherwise(text[start.at])
+                && text[end..start.until].starts_with(b"\""),
+            ..start
+        }))
     }
 }
 
-/// Whether what begins with this byte is for the other readers.
+/// Whether other readers read lines that begin with this byte.
 fn begins_otherwise(first: u8) -> bool {
     b"{+=".contains(&first)
 }
 
 /// A csv that is being read.
 struct Rows {
-    table: csv::Assembler,
+    table: csv::Reader,
     /// Whether the text begins with it.
     alone: bool,
-    /// The bytes of other programs' lines since its last row.
+    /// The size of other programs' lines since its last row.
     foreign: usize,
-    /// Whether a note was given of such lines.
+    /// Whether other programs' lines have been noted.
     noted: bool,
 }
 
 impl OpenDocument for Rows {
-    /// Takes the next record, or ends the csv.
+    /// Reads the next record, or ends the csv.
     fn read(&mut self, scan: &mut Scan<'_>) -> io::Result<bool> {
         let first = scan.input.line_end(0)?.unwrap_or(0);
         let line = scan.input.line();
         let record = trim_end(&scan.input.unread()[..first]);
         if record.is_empty() && first > 0 {
-            self.table.blank_line();
+            self.table.interrupted = true;
             scan.input.consume(first);
             return Ok(true);
         }
         if !self.table.fits(record) {
-            return self.no_row(scan, first);
+            return self.skip_line(scan, first);
         }
         self.foreign = 0;
         let end = record_end(scan)?;
-        let (done, result) = self.table.push(trim_nuls(&scan.input.unread()[..end]));
-        if let Some(document) = done {
-            scan.run(document);
+        let (run, result) = self.table.push(trim_nuls(&scan.input.unread()[..end]));
+        if matches!(&result, Err(flaw) if flaw.kind == FlawKind::Cut) {
+            // The lines after an open quote do not belong to the row.
+            scan.input.consume(first);
+            self.end_cut_off(scan, line);
+            return Ok(false);
         }
-        match result {
-            Err(flaw) if flaw.kind == FlawKind::Cut => {
-                // The lines behind an open quote are no part of the row.
-                scan.input.consume(first);
-                self.is_cut(scan, line);
-                return Ok(false);
-            }
-            Err(flaw) => scan.bad(line, flaw.why),
-            Ok(()) => {}
-        }
+        scan.grouped(line, run, result);
         scan.input.consume(end);
         Ok(true)
     }
 }
 
 impl Rows {
-    /// Passes over a line that is no row, or ends the csv before it.
-    fn no_row(&mut self, scan: &mut Scan<'_>, end: usize) -> io::Result<bool> {
+    /// Skips a line that is not a row, or ends the csv before it.
+    fn skip_line(&mut self, scan: &mut Scan<'_>, end: usize) -> io::Result<bool> {
         let record = trim_end(&scan.input.unread()[..end]);
-        let signs = scan.search.of_line(record);
+        let signs = scan.search.signs_in(record);
         let begins = interrupts(trim_start(record))
-            || whole(record, signs).is_some()
+            || one_line_document(record, signs).is_some()
             || scan.beginning(end, signs)?.is_some();
         let line = scan.input.line();
         let record = trim_end(&scan.input.unread()[..end]);
-        if !record.is_empty() && !begins && !self.table.is_interrupted() {
-            if self.table.has_a_row(record) {
-                let (done, result) = self.table.spoil();
-                if let Some(document) = done {
-                    scan.run(document);
-                }
-                if let Err(flaw) = result {
-                    scan.bad(line, flaw.why);
-                }
+        if !record.is_empty() && !begins && !self.table.interrupted {
+            if self.table.contains_row(record) {
+                let flaw = Flaw::new(0, "a row that does not begin its line");
+                let (run, result) = self.table.grouping.push(Err(flaw), 0);
+                scan.grouped(line, run, result);
                 scan.input.consume(end);
                 return Ok(true);
             }
             self.foreign += end;
             if self.foreign <= MAX_FOREIGN {
-                // Such as a message of another program in between.
                 let is_comment = record.starts_with(b"#");
                 if !is_comment && !std::mem::replace(&mut self.noted, true) {
                     scan.note(
@@ -147,37 +136,32 @@ impl Rows {
                 return Ok(true);
             }
         }
-        // A csv without rows is a run without tests only if nothing else is there.
-        if self.table.has_no_rows() && !(self.alone && record.is_empty()) {
-            self.is_cut(scan, line);
-        } else if let Some(document) = self.table.finish() {
+        // A csv without rows is a run without tests only if there is no other text.
+        if self.table.grouping.is_empty() && !(self.alone && record.is_empty()) {
+            self.end_cut_off(scan, line);
+        } else if let Some(document) = self.table.grouping.end_table() {
             scan.run(document);
         }
         Ok(false)
     }
 
     /// Ends a csv whose last row is cut off.
-    fn is_cut(&mut self, scan: &mut Scan<'_>, line: u64) {
-        let tests = self.table.tests();
-        if scan.options.partial && tests > 0 {
-            if let Some(document) = self.table.finish() {
-                scan.run(document);
-            }
-        } else {
-            scan.bad(line, cut_off("csv", tests));
-        }
+    fn end_cut_off(&mut self, scan: &mut Scan<'_>, line: u64) {
+        let tests = self.table.grouping.tests();
+        let document = self.table.grouping.end();
+        scan.cut_off(line, "csv", tests, document);
     }
 }
 
-/// Where the record that begins here ends: at the first newline outside of quotes.
+/// The end of the record that begins here: the first newline outside quotes.
 fn record_end(scan: &mut Scan<'_>) -> io::Result<usize> {
-    // A name may have a newline in it, but not many.
+    // A name may contain a few newlines.
     const MAX_LINES: usize = 16;
     let (mut end, mut lines) = (0, 0);
     let mut inside = false;
     while let Some(next) = scan.input.line_end(end)? {
         let line = &scan.input.unread()[end..next];
-        // A value may have a newline with a brace behind it, but not a whole line like these.
+        // A line of a value may begin with a brace, but not look like the start of a document.
         let is_value =
             line.first() == Some(&b'{') && line.trim_ascii_end() != b"{" && !json::is_ours(line);
         if inside && !is_value && interrupts(line) {
@@ -193,17 +177,17 @@ fn record_end(scan: &mut Scan<'_>) -> io::Result<usize> {
     Ok(end)
 }
 
-/// How much of the line stands before the header of a csv, if it is one.
+/// The length of the text before a csv header; `None` if the line is not one.
 fn header_lead(line: &[u8]) -> Option<usize> {
     let lead = line.len() - trim_lead(line).len();
     match csv::delimiter(&line[lead..])? {
-        // The column of an index has no name, but a tab behind it.
+        // An index column has an empty name before the first tab.
         b'\t' if lead > 0 && line[lead - 1] == b'\t' => Some(lead - 1),
         _ => Some(lead),
     }
 }
 
-/// Where the header of a csv begins: behind a space or a colour, and not between two names.
+/// Where the header of a csv begins in the middle of a line.
 fn header_start(line: &[u8]) -> Option<usize> {
     const MOST_TRIES: usize = 16;
     if line.len() > LONGEST_LINE {
@@ -216,7 +200,7 @@ fn header_start(line: &[u8]) -> Option<usize> {
         if csv::is_header(&line[start..]) {
             return Some(start);
         }
-        // All of the spaces before it lead to the same place.
+        // The spaces before the separator lead to the same header.
         end = line[..before].trim_ascii_end().len();
     }
     None

@@ -1,30 +1,29 @@
-//! UTF-16, which PowerShell's `>` writes, as UTF-8, and recordings as what they show; every other
-//! text as it is.
+//! Decodes UTF-16, which PowerShell's `>` writes, and recordings; other text stays as it is.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 
 use super::recording::Recording;
 
-/// A line of a recording that is longer than this is taken for text.
+/// Longer lines of a recording are not decoded.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// What Windows puts before UTF-8.
+/// The byte order mark of UTF-8, which Windows programs write.
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
-/// Reads a text; if it begins as UTF-16 does, with or without a byte order mark, as UTF-8.
+/// Reads a text as UTF-8; UTF-16 is detected with or without a byte order mark.
 pub(super) struct Decoder<R> {
     inner: R,
     encoding: Encoding,
-    /// Bytes that have been read and not been decoded.
+    /// Bytes that have been read and not been decoded yet.
     raw: Vec<u8>,
-    /// Decoded bytes, and how many of them have been given.
-    decoded: Vec<u8>,
-    given: usize,
+    /// Bytes that have been decoded and not been returned yet.
+    decoded: VecDeque<u8>,
 }
 
 #[derive(Clone, Copy)]
 enum Encoding {
-    /// Too few bytes have been read to tell.
+    /// Too few bytes have been read.
     Unknown,
     Bytes,
     Utf16(fn([u8; 2]) -> u16),
@@ -37,12 +36,11 @@ impl<R: Read> Decoder<R> {
             inner,
             encoding: Encoding::Unknown,
             raw: Vec::new(),
-            decoded: Vec::new(),
-            given: 0,
+            decoded: VecDeque::new(),
         }
     }
 
-    /// Reads as much as is needed to tell: two bytes, or the first line of a recording.
+    /// Reads enough to detect the encoding: two bytes, or the first line of a recording.
     fn read_begin(&mut self) -> io::Result<()> {
         while self.raw.len() < 2 || self.raw == BOM[..2] || Recording::may_be(&self.raw) {
             let mut byte = [0];
@@ -61,22 +59,22 @@ impl<R: Read> Decoder<R> {
             self.read_begin()?;
         }
         self.encoding = match self.raw[..] {
-            // No text has a zero among its first two bytes, unless half of a character is one.
+            // Only UTF-16 has a zero among its first two bytes.
             [0xff, 0xfe] => Encoding::Utf16(u16::from_le_bytes),
             [0xfe, 0xff] => Encoding::Utf16(u16::from_be_bytes),
             [low, 0] if low != 0 => Encoding::Utf16(u16::from_le_bytes),
             [0, low] if low != 0 => Encoding::Utf16(u16::from_be_bytes),
-            _ => Recording::of(&self.raw).map_or(Encoding::Bytes, Encoding::Recording),
+            _ => Recording::detect(&self.raw).map_or(Encoding::Bytes, Encoding::Recording),
         };
         match self.encoding {
-            Encoding::Bytes => self.decoded = std::mem::take(&mut self.raw),
+            Encoding::Bytes => self.decoded = std::mem::take(&mut self.raw).into(),
             Encoding::Utf16(_) if self.raw.contains(&0xff) => self.raw.clear(),
             _ => {}
         }
         Ok(())
     }
 
-    /// Decodes the lines that have been read.
+    /// Decodes the complete lines that have been read.
     fn decode_lines(&mut self, recording: Recording, ended: bool) {
         let whole = memchr::memrchr(b'\n', &self.raw).map_or(0, |at| at + 1);
         let all = ended || self.raw.len() - whole > LONGEST_LINE;
@@ -87,7 +85,7 @@ impl<R: Read> Decoder<R> {
         self.raw.drain(..length);
     }
 
-    /// Decodes what has been read, but for the half of a character at its end.
+    /// Decodes the complete characters that have been read.
     fn decode(&mut self, unit: fn([u8; 2]) -> u16, ended: bool) {
         let mut length = self.raw.len() / 2 * 2;
         let last = length
@@ -101,8 +99,7 @@ impl<R: Read> Decoder<R> {
             .map(|pair| unit([pair[0], pair[1]]));
         for c in char::decode_utf16(units) {
             let c = c.unwrap_or(char::REPLACEMENT_CHARACTER);
-            self.decoded
-                .extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            self.decoded.extend(c.encode_utf8(&mut [0; 4]).as_bytes());
         }
         self.raw.drain(..length);
     }
@@ -111,19 +108,13 @@ impl<R: Read> Decoder<R> {
 impl<R: Read> Read for Decoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let left = &self.decoded[self.given..];
-            if !left.is_empty() {
-                let length = left.len().min(buffer.len());
-                buffer[..length].copy_from_slice(&left[..length]);
-                self.given += length;
-                return Ok(length);
+            if !self.decoded.is_empty() {
+                return self.decoded.read(buffer);
             }
             match self.encoding {
                 Encoding::Unknown => self.detect()?,
                 Encoding::Bytes => return self.inner.read(buffer),
                 encoding => {
-                    self.decoded.clear();
-                    self.given = 0;
                     let before = self.raw.len();
                     self.raw.resize(before + (16 << 10), 0);
                     let read = self.inner.read(&mut self.raw[before..]);
@@ -179,7 +170,7 @@ mod tests {
         assert_eq!(decoded(&be), text.as_bytes());
         assert_eq!(decoded(&le[2..]), text.as_bytes());
         assert_eq!(decoded(&be[2..]), text.as_bytes());
-        // Half a character at the end is lost, half a pair reads U+FFFD.
+        // Half a character at the end is lost, half a surrogate pair becomes U+FFFD.
         assert_eq!(decoded(&[0xff, 0xfe, b'a', 0, b'b']), b"a");
         assert_eq!(decoded(&[0xff, 0xfe, 0x3d, 0xd8]), "\u{fffd}".as_bytes());
         for plain in [&b""[..], b"a", b"\xff", b"ab\xff\xfe", b"\xef\xbbx"] {

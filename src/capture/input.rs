@@ -1,8 +1,8 @@
-//! The text in which runs are looked for, read in a stream.
+//! The text of a capture, read as a stream.
 //!
-//! Logs put something before each line: a time stamp, the name of a container, a mark of quotation.
-//! Once such a [`Prefix`] is set, lines are handed over without it. So what has been read lies in
-//! two parts: what can be looked at, and behind it the raw lines, which come over one by one.
+//! Logs put a prefix before each line: a time stamp, the name of a container, a quotation mark. Once
+//! a [`Prefix`] is set, it is stripped from each line. So the buffer has two parts: the stripped
+//! text and, after it, raw lines, which are stripped one by one.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -12,41 +12,37 @@ use super::prefix::Prefix;
 /// Larger documents are refused.
 pub(super) const MAX_DOCUMENT: usize = 16 << 20;
 
-/// The least room that a read is given; the buffer grows with the documents.
+/// The smallest buffer for a read; the buffer grows with the documents.
 const CHUNK: usize = 64 << 10;
 
-/// A longer line comes over in pieces.
+/// Longer lines are stripped and handed over in pieces.
 const LONGEST_PIECE: usize = 1 << 20;
 
-/// What has been read of the text and not been used yet.
+/// The part of the text that has been read and not consumed yet.
 pub(super) struct Input<'a> {
     reader: Box<dyn Read + 'a>,
     buffer: Vec<u8>,
-    /// What can be looked at.
+    /// The range of the unread text, stripped of prefixes.
     start: usize,
     end: usize,
-    /// What has been read behind it; without a prefix nothing.
+    /// The range of the raw lines; empty without a prefix.
     raw: usize,
     filled: usize,
     prefix: Option<Prefix>,
-    /// The lines that came over while there was a prefix.
-    lines: VecDeque<Line>,
-    /// The line on which the unread part begins, from 1.
+    /// The unread lines that have been stripped.
+    lines: VecDeque<StrippedLine>,
     line: u64,
-    /// How much has been consumed, prefixes included.
     consumed: u64,
-    /// How much was read.
-    length: u64,
     ended: bool,
     pause: bool,
 }
 
-/// A line, or the rest of one, that came over while there was a prefix.
-struct Line {
+/// A line, or the rest of one, while a prefix was set.
+struct StrippedLine {
+    /// Its length without the prefix.
     length: usize,
-    /// What was taken off.
-    prefix: Vec<u8>,
-    had_prefix: bool,
+    /// The prefix that it had, which is empty once it is consumed.
+    prefix: Option<Vec<u8>>,
 }
 
 impl<'a> Input<'a> {
@@ -62,53 +58,42 @@ impl<'a> Input<'a> {
             lines: VecDeque::new(),
             line: 1,
             consumed: 0,
-            length: 0,
             ended: false,
             pause: false,
         }
     }
 
-    /// What can be looked at.
+    /// The unread text, as far as it has been read from the source.
     pub(super) fn unread(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
-    /// The line on which the unread part begins, from 1.
+    /// The line number of the beginning of the unread text, from 1.
     pub(super) fn line(&self) -> u64 {
         self.line
     }
 
-    /// How many bytes have been consumed, prefixes included.
+    /// The number of bytes consumed, including prefixes.
     pub(super) fn consumed(&self) -> u64 {
         self.consumed
     }
 
-    /// Whether the text is empty.
-    pub(super) fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
-    /// Makes the next read fail once with [`io::ErrorKind::WouldBlock`] before it waits for more.
+    /// Makes the next read from the source fail once with [`io::ErrorKind::WouldBlock`].
     pub(super) fn pause_before_reading(&mut self) {
         self.pause = true;
     }
 
-    /// Whether a prefix is taken off.
+    /// Whether a prefix is set.
     pub(super) fn has_prefix(&self) -> bool {
         self.prefix.is_some()
     }
 
-    /// Whether one was taken off the line with which the unread part begins.
-    pub(super) fn is_stripped(&self) -> bool {
-        self.lines.front().is_some_and(|line| line.had_prefix)
+    /// The prefix that the first unread line had.
+    pub(super) fn stripped(&self) -> Option<&[u8]> {
+        self.lines.front()?.prefix.as_deref()
     }
 
-    /// What was taken off that line.
-    pub(super) fn stripped(&self) -> &[u8] {
-        self.lines.front().map_or(&[], |line| &line.prefix)
-    }
-
-    /// From here on, lines come without this prefix.
+    /// Sets the prefix that is stripped from the unread lines on.
     pub(super) fn set_prefix(&mut self, prefix: Option<Prefix>) {
         self.restore();
         self.prefix = prefix;
@@ -118,7 +103,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Makes what can be looked at raw again, with its prefixes.
+    /// Restores the prefixes of the unread text, which becomes raw again.
     fn restore(&mut self) {
         if self.prefix.is_none() {
             self.raw = self.start;
@@ -129,7 +114,7 @@ impl<'a> Input<'a> {
         let mut rest = &self.buffer[self.start..self.end];
         for line in self.lines.drain(..) {
             let (this, others) = rest.split_at(line.length);
-            text.extend_from_slice(&line.prefix);
+            text.extend(line.prefix.unwrap_or_default());
             text.extend_from_slice(this);
             rest = others;
         }
@@ -143,13 +128,13 @@ impl<'a> Input<'a> {
         (self.start, self.end, self.raw) = (begin, begin, begin);
     }
 
-    /// The end of the line at `from`, its newline included; the end of the text ends it too, and so
-    /// does the size of a document.
+    /// The end of the line at `from`, including its newline; the end of the text if there is none,
+    /// or any place beyond the size limit of a document. `None` if there is no text at `from`.
     pub(super) fn line_end(&mut self, from: usize) -> io::Result<Option<usize>> {
         self.line_end_within(from, MAX_DOCUMENT)
     }
 
-    /// As [`Self::line_end`], with another size.
+    /// As [`Self::line_end`], with another size limit.
     pub(super) fn line_end_within(
         &mut self,
         from: usize,
@@ -168,7 +153,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Is done with the first `length` bytes.
+    /// Removes the first `length` bytes of the unread text.
     pub(super) fn consume(&mut self, length: usize) {
         self.line += newlines(&self.unread()[..length]);
         self.start += length;
@@ -177,7 +162,9 @@ impl<'a> Input<'a> {
         while left > 0
             && let Some(line) = self.lines.front_mut()
         {
-            self.consumed += std::mem::take(&mut line.prefix).len() as u64;
+            if let Some(prefix) = &mut line.prefix {
+                self.consumed += std::mem::take(prefix).len() as u64;
+            }
             let used = left.min(line.length);
             left -= used;
             line.length -= used;
@@ -187,7 +174,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Makes more to look at; false at the end.
+    /// Extends the unread text; returns false at the end.
     pub(super) fn fill(&mut self) -> io::Result<bool> {
         if self.prefix.is_none() {
             let more = self.read()?;
@@ -210,7 +197,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Moves the raw line that ends here over, without its prefix.
+    /// Moves the raw line with this end to the unread text, without its prefix.
     fn strip_line(&mut self, end: usize) {
         if end == self.raw {
             return;
@@ -218,17 +205,16 @@ impl<'a> Input<'a> {
         let line = &self.buffer[self.raw..end];
         let found = self.prefix.as_ref().and_then(|prefix| prefix.length(line));
         let begin = self.raw + found.unwrap_or(0);
-        self.lines.push_back(Line {
+        self.lines.push_back(StrippedLine {
             length: end - begin,
-            prefix: self.buffer[self.raw..begin].to_vec(),
-            had_prefix: found.is_some(),
+            prefix: found.map(|length| line[..length].to_vec()),
         });
         self.buffer.copy_within(begin..end, self.end);
         self.end += end - begin;
         self.raw = end;
     }
 
-    /// Reads more behind what is there; false at the end.
+    /// Reads more from the source into the buffer; returns false at the end.
     fn read(&mut self) -> io::Result<bool> {
         if self.ended {
             return Ok(false);
@@ -246,12 +232,11 @@ impl<'a> Input<'a> {
             }
         };
         self.filled += read;
-        self.length += read as u64;
         self.ended = read == 0;
         Ok(!self.ended)
     }
 
-    /// Moves both parts to the beginning, and grows where what was used is too little.
+    /// Moves both parts to the beginning of the buffer, and enlarges it if there is too little room.
     fn make_room(&mut self) {
         let used = self.filled - (self.raw - self.end) - self.start;
         self.buffer.copy_within(self.start..self.end, 0);
@@ -299,20 +284,20 @@ mod tests {
         let mut input = Input::new(Slowly(text));
         assert_eq!(next_line(&mut input), "> a\n");
         input.line_end(0).unwrap();
-        input.set_prefix(Some(Prefix::of(b"> ")));
+        input.set_prefix(Some(Prefix::new(b"> ")));
         input.line_end(0).unwrap();
-        assert_eq!((input.is_stripped(), input.stripped()), (true, &b"> "[..]));
+        assert_eq!(input.stripped(), Some(&b"> "[..]));
         assert_eq!(next_line(&mut input), "b\n");
         assert_eq!(next_line(&mut input), "c\n");
         assert_eq!(input.line(), 4);
-        // What was looked at is as it was.
+        // The unread text stays the same.
         let end = input.line_end(0).unwrap().unwrap();
         input.line_end(end).unwrap();
         assert_eq!(input.unread(), b"d\ne\n");
         input.set_prefix(None);
         assert_eq!(next_line(&mut input), "> d\n");
         assert_eq!(next_line(&mut input), "> e\n");
-        input.set_prefix(Some(Prefix::of(b"> ")));
+        input.set_prefix(Some(Prefix::new(b"> ")));
         assert_eq!(next_line(&mut input), "f\n");
         assert_eq!(next_line(&mut input), "g\n");
         assert_eq!(next_line(&mut input), "last");

@@ -1,4 +1,4 @@
-//! The reader of json documents: finds where one ends, and reads it.
+//! The reader of json documents: finds the end of a document, and reads it.
 
 use std::io;
 
@@ -6,23 +6,20 @@ use memchr::memmem;
 
 use super::LONGEST_LINE;
 use super::input::{MAX_DOCUMENT, newlines};
-use super::list::{List, TestList};
+use super::list::List;
 use super::reader::{Begun, CaptureReader, Start, interrupts};
 use super::scan::Scan;
-use super::signs::{cut_off, foreign_json};
+use super::signs::foreign_json;
 use super::text::{indentation, trailing_spaces, trim_end, trim_nuls, trim_start};
-use crate::formats::json::Inner;
+use crate::formats::json::{Inner, NO_RESULTS};
 use crate::formats::{Document, Flaw, FlawKind, json};
 use crate::model::Test;
 
-/// How often the same bytes may be looked at, where one document after the other is wrong.
+/// How often the same bytes may be read, if many invalid documents overlap.
 const MAX_SCANS: u64 = 8;
 
-/// A document that wraps another one tells so many lines first.
+/// The most lines that another document may have before the result inside it.
 const MAX_WRAPPER: usize = 8;
-
-/// What is said of a json document that does not come from LocalScore.
-const NO_RESULTS: &str = "no \"results\" in this json document";
 
 pub(super) struct Reader;
 
@@ -43,26 +40,26 @@ impl CaptureReader for Reader {
         }
         let before = end - content.len();
         let next = content[1..].trim_ascii_start().first();
-        // Such as that of a block of code.
+        // Not the brace of a code block.
         let is_object = next.is_none_or(|byte| matches!(byte, b'"' | b'}'));
         if !is_object {
             scan.skip(end);
-            return Ok(Begun::Whole);
+            return Ok(Begun::Complete);
         }
-        // Logs may hold any number of other documents, most of them on one line.
+        // Logs may contain any number of other documents, most of them on one line.
         if is_complete_object(content) && !may_be_ours(content) {
             let is_first = scan.foreign.is_none() && !scan.found_any;
             let why = is_first.then(|| foreign_json(line)).flatten();
             scan.note_foreign(why.unwrap_or(NO_RESULTS));
             scan.skip(end);
-            return Ok(Begun::Whole);
+            return Ok(Begun::Complete);
         }
         let indent = trailing_spaces(&line[..before]);
         scan.skip(before);
         scan.json(indent)
     }
 
-    /// A document that tells something else first is known by the lines behind it.
+    /// Examines the next lines, since a document may begin with something else.
     fn find(&self, scan: &mut Scan<'_>, end: usize, alone: bool) -> io::Result<Option<Start>> {
         let line = trim_end(&scan.input.unread()[..end]);
         let open = line.ends_with(b"{").then(|| line.len() - 1);
@@ -81,12 +78,15 @@ impl CaptureReader for Reader {
             }
         }
         let behind = &scan.input.unread()[end..until];
-        let goes_on = behind.starts_with(b" ") && behind.trim_ascii_start().starts_with(b"\"");
-        Ok(json::is_ours(behind).then_some(Start { at, until, goes_on }))
+        let is_continued = behind.starts_with(b" ") && behind.trim_ascii_start().starts_with(b"\"");
+        Ok(json::is_ours(behind).then_some(Start {
+            at,
+            until,
+            is_continued,
+        }))
     }
 
-    /// A document on one line needs nothing of the others.
-    fn find_whole(&self, line: &[u8]) -> Option<usize> {
+    fn find_complete(&self, line: &[u8]) -> Option<usize> {
         let is_ours = |at: &usize| {
             let text = &line[*at..];
             is_complete_object(text) && may_be_ours(text) && json::find_inner(text).is_ok()
@@ -96,12 +96,12 @@ impl CaptureReader for Reader {
     }
 }
 
-/// Whether a json text may hold a result of ours.
+/// Whether a json text may contain a result of LocalScore.
 fn may_be_ours(text: &[u8]) -> bool {
     json::is_ours(text) || json::may_list_tests(text)
 }
 
-/// Whether the line holds as many closing braces as opening ones, and ends with one.
+/// Whether the line has as many closing braces as opening ones, and ends with one.
 fn is_complete_object(line: &[u8]) -> bool {
     let line = trim_end(line);
     let line = line.strip_suffix(b",").unwrap_or(line);
@@ -110,15 +110,15 @@ fn is_complete_object(line: &[u8]) -> bool {
 }
 
 impl Scan<'_> {
-    /// Reads the json document that begins here, `indent` spaces into its line.
+    /// Reads the json document that begins here, after `indent` spaces.
     fn json(&mut self, indent: usize) -> io::Result<Begun> {
         let Some(mut end) = self.json_end(indent)? else {
-            // An opening brace of some other text.
+            // The opening brace of other text.
             let end = self.input.line_end(0)?.unwrap_or(1);
             self.skip(end);
-            return Ok(Begun::Whole);
+            return Ok(Begun::Complete);
         };
-        let mut begun = Begun::Whole;
+        let mut begun = Begun::Complete;
         let whole = end;
         self.scanned += whole as u64;
         let first = self.input.line();
@@ -139,13 +139,13 @@ impl Scan<'_> {
         match (flaw, inner) {
             (Some(_), Some((inner, length))) => {
                 end = length.max(1);
-                begun = self.take_all(inner, end)?;
+                begun = self.add_results(inner, end)?;
             }
             (None, _) => {
                 self.end_tests();
                 self.run(document);
             }
-            // Other programs have tests of this kind too, but theirs are whole.
+            // A complete object with such keys may come from another program, a damaged one hardly.
             (Some(flaw), None)
                 if flaw.kind == FlawKind::Foreign
                     && (json::may_list_tests(text) || self.list.is_some())
@@ -168,8 +168,7 @@ impl Scan<'_> {
                 let tests = document.run.tests.len();
                 self.end_tests();
                 match flaw.kind {
-                    FlawKind::Cut if self.options.partial && tests > 0 => self.run(document),
-                    FlawKind::Cut => self.bad(line, cut_off("document", tests)),
+                    FlawKind::Cut => self.cut_off(line, "document", tests, Some(document)),
                     _ => self.bad(line, flaw.why),
                 }
                 if self.scanned > MAX_SCANS * (self.input.consumed() + MAX_DOCUMENT as u64) {
@@ -182,43 +181,33 @@ impl Scan<'_> {
         Ok(begun)
     }
 
-    /// Takes what was found in a document of this length.
-    fn take_all(&mut self, inner: Vec<InnerRead>, length: usize) -> io::Result<Begun> {
-        let line = self.input.line();
-        if let [InnerRead::Test(..)] = inner[..] {
-            let list = self.list_at(length)?;
-            for one in inner {
-                if let InnerRead::Test(test, bytes, _) = one {
-                    self.test_of_a_list(list, test, bytes, line);
-                }
-            }
-            return Ok(match self.list {
-                Some(List::Array) => Begun::Open(Box::new(TestList)),
-                _ => Begun::Whole,
-            });
+    /// Adds the results inside a document of this length.
+    fn add_results(&mut self, mut results: Vec<InnerResult>, length: usize) -> io::Result<Begun> {
+        if results.len() == 1
+            && let Some(InnerResult::Test(test, bytes, _)) =
+                results.pop_if(|result| matches!(result, InnerResult::Test(..)))
+        {
+            return self.listed_test(length, test, bytes);
         }
         self.end_tests();
-        for one in inner {
-            match one {
-                InnerRead::Test(test, bytes, line) => self.test(test, bytes, line),
-                InnerRead::End => self.end_tests(),
-                InnerRead::Document(document) => {
-                    self.end_tests();
-                    self.run(document);
-                }
-                InnerRead::Bad(line, why) => {
-                    self.end_tests();
-                    self.bad(line, why);
-                }
+        for result in results {
+            if !matches!(result, InnerResult::Test(..)) {
+                self.end_tests();
+            }
+            match result {
+                InnerResult::Test(test, bytes, line) => self.test(test, bytes, line),
+                InnerResult::End => {}
+                InnerResult::Document(document) => self.run(document),
+                InnerResult::Bad(line, why) => self.bad(line, why),
             }
         }
         self.end_tests();
-        Ok(Begun::Whole)
+        Ok(Begun::Complete)
     }
 
-    /// Where the json text that begins here ends; `None` if it is not json.
+    /// The end of the json text that begins here; `None` if it is not json.
     fn json_end(&mut self, indent: usize) -> io::Result<Option<usize>> {
-        // Whether the brace is alone on its line.
+        // Is the brace alone on its line?
         let mut first = 1;
         loop {
             match self.input.unread().get(first).copied() {
@@ -237,12 +226,12 @@ impl Scan<'_> {
         }
     }
 
-    /// The end of a text that is laid out in lines: the brace that stands below the first one.
-    /// Quotes do not count here, since the C tool leaves those in its header as they are.
+    /// The end of a text that is laid out in lines: the closing brace with the indentation of the
+    /// first one. Quotes do not count, since the C tool does not escape those in its header.
     fn indented_end(&mut self, first: usize, indent: usize) -> io::Result<usize> {
         let mut end = first;
         loop {
-            // The brace is the end, whether or not its line has ended.
+            // The rest of the brace's line need not have been read.
             let rest = &self.input.unread()[end..];
             let spaces = indentation(rest);
             if spaces <= indent && rest.get(spaces) == Some(&b'}') {
@@ -254,7 +243,7 @@ impl Scan<'_> {
             let line = &self.input.unread()[end..next];
             let spaces = indentation(line);
             let inner = trim_start(line).first() == Some(&b'{') && spaces > indent;
-            // Something else begins before this one has ended.
+            // Another document begins before the end of this one.
             if !inner && interrupts(trim_start(line)) {
                 return Ok(end);
             }
@@ -276,7 +265,7 @@ impl Scan<'_> {
         let mut first = true;
         loop {
             while pos < self.input.unread().len() {
-                // Most of a document is strings, and numbers between them.
+                // Fast: most bytes of a document do not matter.
                 let rest = &self.input.unread()[pos..];
                 let next = if in_string {
                     memchr::memchr3(b'\\', b'"', b'\n', rest)
@@ -325,8 +314,8 @@ impl Scan<'_> {
         }
     }
 
-    /// Whether the line at `from` begins something of its own: the document before was cut off. The
-    /// lines of one document may begin with a brace too, but those are tests.
+    /// Whether another document begins with the line at `from`, so that this one is cut off. Lines of
+    /// one document may begin with a brace, too, but those are tests.
     fn begins_document(&mut self, from: usize) -> io::Result<bool> {
         let Some(end) = self.input.line_end(from)? else {
             return Ok(false);
@@ -334,7 +323,7 @@ impl Scan<'_> {
         if self.input.unread()[from] != b'{' {
             return Ok(interrupts(&self.input.unread()[from..end]));
         }
-        // A brace that is alone on its line is told by the next one.
+        // If the brace is alone on its line, the next line is needed, too.
         let is_alone = self.input.unread()[from + 1..end].trim_ascii().is_empty();
         let end = if is_alone {
             self.input.line_end(end)?.unwrap_or(end)
@@ -345,23 +334,23 @@ impl Scan<'_> {
     }
 }
 
-/// A result inside of a document that does not come from LocalScore.
-enum InnerRead {
+/// A result inside another document, as it was read.
+enum InnerResult {
     Document(Document),
-    /// A test, its bytes and its line.
+    /// A test, its size and its line.
     Test(Result<Test, Flaw>, usize, u64),
     /// The end of a list of tests.
     End,
-    /// What is wrong on this line.
+    /// The line of an error, and its message.
     Bad(u64, String),
 }
 
-/// The tests of all documents inside of another one.
+/// A document with more tests inside it is refused.
 const MAX_INNER_TESTS: usize = 20_000;
 
-/// Reads the results inside of a document that begins on the line `first` and does not come from
-/// LocalScore, or is not right, and tells how long it is; `None` if there are none.
-fn read_inner(text: &[u8], first: u64, kind: FlawKind) -> Option<(Vec<InnerRead>, usize)> {
+/// Reads the results inside a document that begins on the line `first` and has a flaw of this kind,
+/// and returns its length; `None` if there are none.
+fn read_inner(text: &[u8], first: u64, kind: FlawKind) -> Option<(Vec<InnerResult>, usize)> {
     if !may_be_ours(text) {
         return None;
     }
@@ -369,49 +358,52 @@ fn read_inner(text: &[u8], first: u64, kind: FlawKind) -> Option<(Vec<InnerRead>
     let (inner, length) = match json::find_inner(text) {
         Ok(found) => found,
         Err(flaw) if kind == FlawKind::Foreign && json::has_header(text) => {
-            let why = format!("a document inside of another one: {}", flaw.why);
-            return Some((vec![InnerRead::Bad(line_of(flaw.offset), why)], text.len()));
+            let why = format!("a document inside another one: {}", flaw.why);
+            return Some((
+                vec![InnerResult::Bad(line_of(flaw.offset), why)],
+                text.len(),
+            ));
         }
         Err(_) => return None,
     };
-    // A document of ours that is not right may hold others, but not be its own inner one.
-    let is_inner = |one: &Inner| matches!(one, Inner::Document(at) if at.start > 0);
-    if inner.is_empty() || (kind == FlawKind::Bad && !inner.iter().any(is_inner)) {
+    // An invalid document may contain others, but is not a result inside itself.
+    let is_inside = |result: &Inner| matches!(result, Inner::Document(at) if at.start > 0);
+    if inner.is_empty() || (kind == FlawKind::Bad && !inner.iter().any(is_inside)) {
         return None;
     }
     let mut tests = 0;
     let mut read = Vec::new();
     for one in inner {
         read.push(match one {
-            Inner::End => InnerRead::End,
+            Inner::End => InnerResult::End,
             Inner::Test(at) => {
                 tests += 1;
                 let test = json::read_test(&text[at.clone()]);
-                InnerRead::Test(test, at.len(), line_of(at.start))
+                InnerResult::Test(test, at.len(), line_of(at.start))
             }
             Inner::Document(at) => match json::read(&text[at.clone()]) {
-                Ok((document, _)) => {
+                (document, _, None) => {
                     tests += document.run.tests.len();
-                    InnerRead::Document(document)
+                    InnerResult::Document(document)
                 }
-                Err(flaw) => InnerRead::Bad(line_of(at.start + flaw.offset), flaw.why),
+                (_, _, Some(flaw)) => InnerResult::Bad(line_of(at.start + flaw.offset), flaw.why),
             },
         });
         if tests > MAX_INNER_TESTS {
             let why = format!("more than {MAX_INNER_TESTS} tests in one json document");
-            read = vec![InnerRead::Bad(first, why)];
+            read = vec![InnerResult::Bad(first, why)];
             break;
         }
     }
     Some((read, length))
 }
 
-/// Reads a json text: what there is, how long it is, and what is wrong with it.
+/// Reads a json text, and returns its document, its length and its flaw.
 ///
-/// Behind a document that was interrupted there may be other text: a `^C`, or a line that begins
-/// at the margin, such as a shell's prompt. Where the flaw is there, the document is cut off.
+/// An interrupted document may be followed by other text: a `^C`, or a line without indentation, such
+/// as a shell's prompt. If the flaw is in that text, the document is cut off before it.
 fn read_json(text: &[u8]) -> (Document, usize, Option<Flaw>) {
-    // Logs may hold any number of other documents.
+    // Fast: logs may contain any number of other documents.
     if !json::is_ours(text) {
         let flaw = Flaw {
             kind: FlawKind::Foreign,
@@ -419,10 +411,9 @@ fn read_json(text: &[u8]) -> (Document, usize, Option<Flaw>) {
         };
         return (Document::default(), text.len(), Some(flaw));
     }
-    let (document, flaw) = match json::read_what_there_is(text) {
-        Ok((document, length, None)) => return (document, length, None),
-        Ok((document, _, Some(flaw))) => (document, flaw),
-        Err(flaw) => (Document::default(), flaw),
+    let (document, length, flaw) = json::read(text);
+    let Some(flaw) = flaw else {
+        return (document, length, None);
     };
     if flaw.kind != FlawKind::Bad {
         return (document, text.len(), Some(flaw));
@@ -432,20 +423,16 @@ fn read_json(text: &[u8]) -> (Document, usize, Option<Flaw>) {
     let interrupt = memchr::memmem::find(&text[line..], b"^C").map(|step| line + step);
     let margin = margin(text, line);
     for end in [interrupt, margin, Some(text.len())].into_iter().flatten() {
-        match json::read_what_there_is(trim_end(&text[..end])) {
-            Ok((document, _, Some(cut))) if cut.kind == FlawKind::Cut => {
-                return (document, end, Some(cut));
-            }
-            Err(cut) if cut.kind == FlawKind::Cut => {
-                return (Document::default(), end, Some(cut));
-            }
-            _ => {}
+        if let (document, _, Some(cut)) = json::read(trim_end(&text[..end]))
+            && cut.kind == FlawKind::Cut
+        {
+            return (document, end, Some(cut));
         }
     }
     (document, margin.unwrap_or(text.len()), Some(flaw))
 }
 
-/// The first line from `from` on that begins at the margin and not as a line of a document does.
+/// The first line from `from` on that begins, without indentation, unlike the lines of a document.
 fn margin(text: &[u8], from: usize) -> Option<usize> {
     let mut begin = from;
     for line in text[from..].split_inclusive(|&byte| byte == b'\n') {

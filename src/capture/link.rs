@@ -1,4 +1,4 @@
-//! The line with which LocalScore ends: where the submitted result is shown.
+//! The reader of LocalScore's last line, the link to the submitted result.
 
 use std::io;
 
@@ -24,15 +24,15 @@ impl CaptureReader for Reader {
         };
         scan.skip(end);
         scan.found.push_back(Found::Link(link));
-        Ok(Begun::Whole)
+        Ok(Begun::Complete)
     }
 }
 
-/// The link to a submitted result: an address on a site as LocalScore prints it.
+/// Reads the link to a submitted result.
 fn link(line: &[u8]) -> Option<Link> {
     let url = std::str::from_utf8(line.strip_prefix(LABEL)?.trim_ascii()).ok()?;
     let id = url.rsplit('/').next()?.parse().ok().filter(|&id| id >= 0)?;
-    Site::of_link(url, id)?;
+    Site::from_link(url, id)?;
     Some(Link {
         id,
         url: url.to_owned(),

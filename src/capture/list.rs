@@ -1,37 +1,36 @@
-//! Tests that stand outside of a document: in an array, or one on each line.
+//! Tests outside documents: in an array, or one per line.
 
 use std::io;
 
+use super::LONGEST_LINE;
+use super::reader::{Begun, OpenDocument};
+use super::scan::Scan;
 use super::signs::cut_off;
-use super::{LONGEST_LINE, reader::OpenDocument, scan::Scan};
+use crate::formats::Flaw;
 use crate::formats::grouping::Grouping;
-use crate::formats::{Document, Flaw};
-use crate::model::{Run, Test};
+use crate::model::Test;
 
-/// How tests outside of a document are listed.
+/// How tests outside documents are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum List {
     /// In an array that has not ended yet.
     Array,
-    /// One on each line.
+    /// One per line.
     Lines,
-    /// In a document or an array that is not whole.
+    /// In an incomplete document or array.
     Broken,
 }
 
 impl Scan<'_> {
-    /// A test that stands outside of a document, on this line.
+    /// Adds a test outside documents, which begins on this line.
     pub(super) fn test(&mut self, test: Result<Test, Flaw>, bytes: usize, line: u64) {
         let (run, result) = self.tests.push(test, bytes);
-        self.run_of_tests(run);
+        self.grouped(line, run, result);
         self.since_test = 0;
-        if let Err(flaw) = result {
-            self.bad(line, flaw.why);
-        }
     }
 
-    /// How the test of this length, which begins here, is listed.
-    pub(super) fn list_at(&mut self, length: usize) -> io::Result<List> {
+    /// How the test of this length, which begins the unread text, is listed.
+    fn list_at(&mut self, length: usize) -> io::Result<List> {
         let end = self.input.line_end(length)?.unwrap_or(length);
         let text = &self.input.unread()[..end];
         let is_alone = text[length..].trim_ascii().is_empty()
@@ -44,17 +43,18 @@ impl Scan<'_> {
         })
     }
 
-    /// Takes a test of such a list.
-    pub(super) fn test_of_a_list(
+    /// Adds the test of this length, which begins the unread text.
+    pub(super) fn listed_test(
         &mut self,
-        list: List,
+        length: usize,
         test: Result<Test, Flaw>,
         bytes: usize,
-        line: u64,
-    ) {
+    ) -> io::Result<Begun> {
+        let list = self.list_at(length)?;
+        let line = self.input.line();
         if list == List::Broken {
             self.broken_list(line);
-            return;
+            return Ok(Begun::Complete);
         }
         // Each array is a list of its own.
         if self.list != Some(list) || self.before.0 == b'[' {
@@ -62,11 +62,14 @@ impl Scan<'_> {
         }
         self.list = Some(list);
         self.test(test, bytes, line);
-        self.before = (b'}', false);
+        Ok(match list {
+            List::Array => Begun::Open(Box::new(TestList)),
+            _ => Begun::Complete,
+        })
     }
 
-    /// Reports, once a list, tests whose document or array is not whole.
-    pub(super) fn broken_list(&mut self, line: u64) {
+    /// Reports tests of an incomplete document or array, once per list.
+    fn broken_list(&mut self, line: u64) {
         self.tests = Grouping::default();
         if self.list.replace(List::Broken) != Some(List::Broken) {
             let why = "tests of a document whose beginning is missing or damaged";
@@ -75,7 +78,7 @@ impl Scan<'_> {
         self.before = (b'}', false);
     }
 
-    /// Ends the list of tests, if there is one; an array that is still open is cut off.
+    /// Ends the list of tests, if there is one; an array that has not ended is cut off.
     pub(super) fn end_tests(&mut self) {
         if self.list == Some(List::Array) && !self.options.partial {
             let why = cut_off("list", self.tests.tests());
@@ -85,25 +88,17 @@ impl Scan<'_> {
         self.close_list();
     }
 
-    /// Takes the run of a list of tests that has ended.
+    /// Returns the run of a list of tests that has ended.
     fn close_list(&mut self) {
         self.list = None;
-        let run = std::mem::take(&mut self.tests).end();
-        self.run_of_tests(run);
-    }
-
-    pub(super) fn run_of_tests(&mut self, run: Option<Run>) {
-        if let Some(run) = run {
-            self.run(Document {
-                run,
-                ..Document::default()
-            });
+        if let Some(run) = std::mem::take(&mut self.tests).end() {
+            self.run(run);
         }
     }
 }
 
-/// The place behind an element of an array of tests.
-pub(super) struct TestList;
+/// An array of tests, after one of its elements.
+struct TestList;
 
 impl OpenDocument for TestList {
     fn read(&mut self, scan: &mut Scan<'_>) -> io::Result<bool> {
@@ -122,7 +117,7 @@ impl OpenDocument for TestList {
         }
         match next {
             [Some(b','), _] => {}
-            // Else it is the end of a document that was never begun.
+            // Otherwise it ends a document whose beginning is missing.
             [Some(b']'), after] if !matches!(after, Some(b'}' | b',')) => scan.close_list(),
             _ => {
                 let line = scan.input.line();

@@ -1,8 +1,8 @@
 //! Finds the runs in any text: a file, a pipe, a terminal log.
 //!
-//! The text is read in a stream; of a json document as much is kept as it is long, of a table one
-//! line at a time. What is no document is passed over, but for the banners and the result link of
-//! LocalScore, which belong to the run after or before them.
+//! The text is read as a stream: memory holds one json document, or one line of a table. Other text
+//! is skipped, except LocalScore's banners, which belong to the next run, and its result link, which
+//! belongs to the previous one.
 
 mod banner;
 mod console;
@@ -23,11 +23,11 @@ use std::io::{self, Read};
 
 use crate::formats::{Document, console::plain};
 use reader::{Begun, CaptureReader, OpenDocument};
-use scan::{Beginning, Scan, whole};
+use scan::{Beginning, Scan, one_line_document};
 use signs::{Signs, foreign};
 use text::trim_start;
 
-/// What a capture gives, one after the other.
+/// An item in a capture.
 #[derive(Debug)]
 #[allow(
     clippy::large_enum_variant,
@@ -36,47 +36,46 @@ use text::trim_start;
 pub(crate) enum Found {
     /// A run.
     Run(Document),
-    /// The run before was submitted: here is its result.
+    /// The link to the result of the previous run.
     Link(Link),
-    /// Nothing yet: more must be read, which may take its time. Only of a live text, and only after
-    /// a find.
+    /// Before the next item, more text must be read, which may block. Only in live mode.
     Pause,
-    /// Something was passed over that somebody may look for.
+    /// Something was skipped that a user may look for.
     Note {
-        /// The line in question, from 1.
+        /// Its line number, from 1.
         line: u64,
-        /// What it is.
-        what: String,
+        /// The message.
+        message: String,
     },
-    /// Something that should have been a run.
+    /// An invalid run.
     Bad {
-        /// The line in question, from 1.
+        /// Its line number, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The message.
         why: String,
     },
 }
 
-/// How a text is read.
+/// Options for reading a capture.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Options {
-    /// The text may still be growing, such as that of a pipe: there is a [`Found::Pause`] before it
-    /// is waited for, so that what was found can be stored meanwhile.
+    /// The text may still be growing, such as that of a pipe: a [`Found::Pause`] precedes a read
+    /// that may block, so that the runs before it can be stored.
     pub live: bool,
-    /// Of a document that is cut off, the tests that are whole are a run.
+    /// The complete tests of a document that is cut off are a run.
     pub partial: bool,
 }
 
-/// Where LocalScore shows a submitted result.
+/// The link to a submitted result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Link {
-    /// The id of the result there.
+    /// The id of the result on the site.
     pub id: i64,
-    /// The whole address.
+    /// The address of the result.
     pub url: String,
 }
 
-/// Finds the runs in a text.
+/// Iterates over the items in a text.
 pub(crate) struct Capture<'a> {
     scan: Scan<'a>,
     /// The document that is being read.
@@ -84,14 +83,14 @@ pub(crate) struct Capture<'a> {
     ended: bool,
 }
 
-/// A line of a table, with what may stand before it, is not longer.
+/// Longer lines, with their prefixes, cannot be lines of a table.
 const LONGEST_LINE: usize = 64 << 10;
 
-/// A csv or a list of tests ends where nothing but other programs' lines come for so long.
+/// A csv or a list of tests ends after this many bytes of other programs' lines.
 const MAX_FOREIGN: usize = 1 << 20;
 
 impl<'a> Capture<'a> {
-    /// Looks for runs in this text.
+    /// Finds the runs in this text.
     pub(crate) fn new(text: impl Read + 'a, options: Options) -> Self {
         Self {
             scan: Scan::new(text, options),
@@ -100,7 +99,7 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// The remark on a text without any run.
+    /// The error for a text without runs.
     fn nothing_found(&mut self) -> Found {
         self.scan.found_any = true;
         let suspicious = self
@@ -108,7 +107,7 @@ impl<'a> Capture<'a> {
             .suspicious
             .map(|line| (line, SUSPICIOUS.to_owned()));
         let (line, why) = self.scan.foreign.take().or(suspicious).unwrap_or_else(|| {
-            let why = if self.scan.input.is_empty() {
+            let why = if self.scan.input.consumed() == 0 {
                 "it is empty"
             } else {
                 "no LocalScore result in it: neither a json document with \"results\", nor a csv \
@@ -131,13 +130,13 @@ impl<'a> Capture<'a> {
                     }
                 }
                 None if self.ended => return Ok(None),
-                None => self.text()?,
+                None => self.next_line()?,
             }
         }
     }
 
-    /// Skips to the next line that may begin something, and reads it.
-    fn text(&mut self) -> io::Result<()> {
+    /// Skips to the next line that has a sign of a document, and reads it.
+    fn next_line(&mut self) -> io::Result<()> {
         let scan = &mut self.scan;
         if scan.input.has_prefix() {
             return self.line_with_prefix();
@@ -156,15 +155,15 @@ impl<'a> Capture<'a> {
             return self.line(end - begin, signs);
         }
         let Some(end) = scan.input.line_end_within(0, LONGEST_LINE)? else {
-            self.end();
+            scan.end_tests();
+            self.ended = true;
             return Ok(());
         };
         let line = &scan.input.unread()[..end];
         if line.ends_with(b"\n") {
             return Ok(());
         }
-        // The last line, or one that is longer than any but that of a json document, which is known
-        // by its first byte.
+        // The last line, or a very long one, which can only begin a json document.
         let content = trim_start(line);
         if end <= LONGEST_LINE || content.first() == Some(&b'{') {
             let begin = scan.input.consumed();
@@ -179,27 +178,24 @@ impl<'a> Capture<'a> {
         Ok(())
     }
 
-    /// Reads the next line behind a prefix; the first one without it ends that.
+    /// Reads the next line without its prefix; a line that has no prefix ends the prefixed text.
     fn line_with_prefix(&mut self) -> io::Result<()> {
         let scan = &mut self.scan;
         let Some(end) = scan.input.line_end(0)? else {
-            self.end();
+            scan.end_tests();
+            self.ended = true;
             return Ok(());
         };
-        if !scan.input.is_stripped() {
+        if scan.input.stripped().is_none() {
             scan.input.set_prefix(None);
             return Ok(());
         }
-        let signs = scan.search.of_line(&scan.input.unread()[..end]);
+        let signs = scan.search.signs_in(&scan.input.unread()[..end]);
         self.line(end, signs)
     }
 
-    fn end(&mut self) {
-        self.scan.end_tests();
-        self.ended = true;
-    }
-
-    /// Decides what the line up to `end` begins, which has these signs in it.
+    /// Reads the document that begins with the line up to `end`, which has these signs, or skips the
+    /// line.
     fn line(&mut self, end: usize, signs: Signs) -> io::Result<()> {
         for reader in signs.readers() {
             if self.begin(reader, end)? {
@@ -212,32 +208,32 @@ impl<'a> Capture<'a> {
         {
             scan.note_foreign(why);
         }
-        let glued = match scan.beginning(end, signs)? {
-            Some(Beginning::BehindPrefix(at)) if scan.take_off(at, end) => return Ok(()),
-            Some(Beginning::Glued(at, reader)) => Some((at, reader)),
-            _ => whole(&scan.input.unread()[..end], signs),
+        let start = match scan.beginning(end, signs)? {
+            Some(Beginning::AfterPrefix(at)) if scan.strip_prefix(at, end) => return Ok(()),
+            Some(Beginning::AfterText(at, reader)) => Some((at, reader)),
+            _ => one_line_document(&scan.input.unread()[..end], signs),
         };
-        if let Some((at, reader)) = glued {
+        if let Some((at, reader)) = start {
             scan.skip(at);
             self.begin(reader, end - at)?;
         } else {
-            scan.pass_over(end);
+            scan.skip_line(end);
         }
         Ok(())
     }
 
-    /// Whether a document of this kind begins with the line up to `end`.
+    /// Begins to read a document with the line up to `end`; returns whether it is one.
     fn begin(&mut self, reader: &dyn CaptureReader, end: usize) -> io::Result<bool> {
         match reader.begin(&mut self.scan, end)? {
             Begun::Nothing => return Ok(false),
-            Begun::Whole => {}
+            Begun::Complete => {}
             Begun::Open(document) => self.open = Some(document),
         }
         Ok(true)
     }
 }
 
-/// A line that is too long to be anything.
+/// A line that is too long for any document.
 struct LongLine;
 
 impl OpenDocument for LongLine {
@@ -250,11 +246,11 @@ impl OpenDocument for LongLine {
     }
 }
 
-/// What is said of what looks like a result and cannot be read.
+/// The error for text that looks like a result and cannot be read.
 const SUSPICIOUS: &str = "this looks like a part of a LocalScore result, but not as LocalScore prints \
-     it: take off what stands before its lines, or save the output itself";
+     it: remove the text before its lines, or save the output itself";
 
-/// Gives the runs, and what is wrong where one should be. A text without any run is one bad find.
+/// Returns a single error for a text without runs.
 impl Iterator for Capture<'_> {
     type Item = io::Result<Found>;
 

@@ -1,7 +1,9 @@
-//! What other programs put before each line of a log: a time stamp, the name of a container, a mark
-//! of quotation, an indentation.
+//! Prefixes that other programs put before each line of a log: a time stamp, the name of a
+//! container, a quotation mark, an indentation.
 
-/// A prefix, by its shape: numbers and times differ from line to line, all else stays.
+use super::text::indentation;
+
+/// The shape of a prefix: numbers and times differ from line to line, the rest is the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Prefix {
     parts: Vec<Part>,
@@ -13,7 +15,7 @@ enum Part {
     Literal(Vec<u8>),
     /// A number, a time or a date.
     Number,
-    /// White space before a number, which gets less as the number grows.
+    /// White space before a number, which shrinks as the number grows.
     Padding,
 }
 
@@ -21,8 +23,8 @@ enum Part {
 pub(super) const LONGEST: usize = 256;
 
 impl Prefix {
-    /// The prefix of which these bytes are one.
-    pub(super) fn of(text: &[u8]) -> Self {
+    /// The shape of this prefix.
+    pub(super) fn new(text: &[u8]) -> Self {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(&first) = rest.first() {
@@ -49,15 +51,15 @@ impl Prefix {
         Self { parts }
     }
 
-    /// Whether it is nothing but white space.
+    /// Whether it consists of white space only.
     pub(super) fn is_indentation(&self) -> bool {
         self.parts
             .iter()
             .all(|part| matches!(part, Part::Literal(bytes) if bytes.trim_ascii_start().is_empty()))
     }
 
-    /// How long it is on this line; `None` if the line has none. Before nothing, its last space may
-    /// be missing.
+    /// The length of the prefix of this line; `None` if the line does not have it. On an empty line
+    /// its last space may be missing.
     pub(super) fn length(&self, line: &[u8]) -> Option<usize> {
         let mut rest = line;
         for (index, part) in self.parts.iter().enumerate() {
@@ -67,7 +69,7 @@ impl Prefix {
                     None if index + 1 == self.parts.len() => {
                         let bare = rest.strip_prefix(bytes.trim_ascii_end())?;
                         let is_blank = bare.trim_ascii_start().is_empty();
-                        return is_blank.then(|| line.len() - end_of_line(bare).len());
+                        return is_blank.then(|| line.len() - bare.len() + indentation(bare));
                     }
                     None => return None,
                 },
@@ -79,13 +81,7 @@ impl Prefix {
     }
 }
 
-/// The newline with which a blank rest of a line ends.
-fn end_of_line(blank: &[u8]) -> &[u8] {
-    let spaces = blank.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
-    &blank[spaces.count()..]
-}
-
-/// How long the number, time, date or name of a month is with which the text begins.
+/// The length of the number, time, date or month name at the beginning of the text.
 fn number(text: &[u8]) -> Option<usize> {
     const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
     let word = &text[..text.len().min(3)];
@@ -115,7 +111,7 @@ fn number(text: &[u8]) -> Option<usize> {
     (length > 0).then_some(length)
 }
 
-/// Whether a number may follow this byte: it is no part of a name, such as that of a container.
+/// Whether a number may follow this byte, and is not a part of a name, such as a container's.
 fn may_begin(before: Option<u8>) -> bool {
     matches!(
         before,
@@ -123,8 +119,8 @@ fn may_begin(before: Option<u8>) -> bool {
     )
 }
 
-/// Whether a number may end there; behind the name of a program it is that of a process, which
-/// stays.
+/// Whether a number may end there. A number after the name of a program is the id of its process,
+/// which is the same on each line.
 fn may_end(text: &[u8], rest: &[u8], length: usize) -> bool {
     let begin = text.len() - rest.len();
     let is_process = begin >= 2 && text[begin - 1] == b'[' && text[begin - 2].is_ascii_graphic();
@@ -141,7 +137,7 @@ mod tests {
     use super::*;
 
     fn length(prefix: &str, line: &str) -> Option<usize> {
-        Prefix::of(prefix.as_bytes()).length(line.as_bytes())
+        Prefix::new(prefix.as_bytes()).length(line.as_bytes())
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! What a text can hold: a reader for each kind of document.
+//! The readers, one for each kind of document in a capture.
 
 use std::io;
 
 use super::scan::Scan;
 use super::{banner, console, csv, json, link};
 
-/// All readers: another tool's output is one more of them, in a file of its own. The first one that
-/// takes a line reads it; in the middle of a line the last one is asked first.
+/// All readers; another tool's output needs a file with its reader, and a line here. At the beginning
+/// of a line the first reader that accepts it reads it; in the middle the last one is asked first.
 pub(super) static READERS: [&dyn CaptureReader; 5] = [
     &json::Reader,
     &csv::Reader,
@@ -17,58 +17,57 @@ pub(super) static READERS: [&dyn CaptureReader; 5] = [
 
 /// Reads one kind of document.
 ///
-/// The text is searched for the signs of all readers at once, and only a line with its sign is shown
-/// to a reader. What a document yields goes to the [`Scan`]: [`Scan::run`], [`Scan::bad`],
+/// The text is searched for the signs of all readers at once, and a reader gets only lines with its
+/// sign. It passes the runs and messages to the [`Scan`]: [`Scan::run`], [`Scan::bad`],
 /// [`Scan::note`].
 pub(super) trait CaptureReader: Sync {
-    /// What every line has in it with which a document begins.
+    /// A text that every first line of a document contains.
     fn sign(&self) -> &'static [u8];
 
-    /// Takes the document that begins with the line up to `end` from the text, or its first lines.
+    /// Reads the document, or its first lines, if one begins with the line up to `end`.
     fn begin(&self, scan: &mut Scan<'_>, end: usize) -> io::Result<Begun>;
 
-    /// Whether this line, before which nothing stands, cannot be a part of another document,
-    /// because one begins with it.
+    /// Whether a document begins with this line, so that it cannot be a part of another document.
     fn interrupts(&self, _line: &[u8]) -> bool {
         false
     }
 
-    /// Where a document begins in the middle of the line up to `end`, behind what a log put there;
-    /// `alone` tells whether the line has no other reader's sign.
+    /// Finds a document that begins in the middle of the line up to `end`, after the prefix of a
+    /// log; `alone` is whether the line has no other reader's sign.
     fn find(&self, _scan: &mut Scan<'_>, _end: usize, _alone: bool) -> io::Result<Option<Start>> {
         Ok(None)
     }
 
-    /// Where a document stands in the middle of a line and is whole there.
-    fn find_whole(&self, _line: &[u8]) -> Option<usize> {
+    /// Finds a complete document in the middle of a line.
+    fn find_complete(&self, _line: &[u8]) -> Option<usize> {
         None
     }
 }
 
-/// What became of a line with the sign of a reader.
+/// What [`CaptureReader::begin`] has read.
 pub(super) enum Begun {
-    /// No document begins with it.
+    /// Nothing: no document begins here.
     Nothing,
-    /// It was taken from the text, and what belongs to it.
-    Whole,
-    /// It was taken from the text, and the document goes on.
+    /// The complete document.
+    Complete,
+    /// The first lines of a document.
     Open(Box<dyn OpenDocument>),
 }
 
 /// A document that is read piece by piece.
 pub(super) trait OpenDocument {
-    /// Takes the next piece from the text; false if the document has ended.
+    /// Reads the next piece; returns false if the document has ended.
     fn read(&mut self, scan: &mut Scan<'_>) -> io::Result<bool>;
 }
 
-/// Where a document begins in a line.
+/// The beginning of a document in the middle of a line.
 pub(super) struct Start {
-    /// How many bytes stand before it.
+    /// The number of bytes before it.
     pub at: usize,
-    /// The end of the lines that tell so, from the beginning of the first one.
+    /// The end of the last line that was examined, from the beginning of the first one.
     pub until: usize,
-    /// Whether the lines behind go on with it where they have nothing before them.
-    pub goes_on: bool,
+    /// Whether the next lines continue the document without a prefix.
+    pub is_continued: bool,
 }
 
 /// Whether a line begins a document of any kind.

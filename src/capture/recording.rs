@@ -1,9 +1,11 @@
-//! What a terminal or a container printed, kept line by line in strings of json: recordings of
-//! asciinema (versions 2 and 3), and the logs that Docker keeps.
+//! Output that is kept line by line in json strings: recordings of asciinema (versions 2 and 3), and
+//! Docker's log files.
+
+use std::collections::VecDeque;
 
 use serde::Deserialize;
 
-/// How what was printed is kept.
+/// The format of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Recording {
     /// `{"log":"…\n","stream":"stdout","time":"…"}`
@@ -12,7 +14,7 @@ pub(super) enum Recording {
     Asciinema,
 }
 
-/// How much of the text is needed to tell.
+/// This many bytes are enough to detect a recording.
 const ENOUGH: usize = 4096;
 
 const DOCKER: &[u8] = b"{\"log\":\"";
@@ -31,7 +33,7 @@ struct Terminal {
 }
 
 impl Recording {
-    /// Whether more of the text is needed to tell what it is.
+    /// Whether more of the text is needed to detect a recording.
     pub(super) fn may_be(begin: &[u8]) -> bool {
         let begins_as = |sign: &[u8]| {
             let length = begin.len().min(sign.len());
@@ -41,8 +43,8 @@ impl Recording {
         (begins_as(DOCKER) && begin.len() < DOCKER.len()) || (begins_as(ASCIINEMA) && !is_line)
     }
 
-    /// What the text is that begins so.
-    pub(super) fn of(begin: &[u8]) -> Option<Self> {
+    /// The format of a text with this beginning, if it is a recording.
+    pub(super) fn detect(begin: &[u8]) -> Option<Self> {
         if begin.starts_with(DOCKER) {
             return Some(Self::Docker);
         }
@@ -53,17 +55,17 @@ impl Recording {
         is_one.then_some(Self::Asciinema)
     }
 
-    /// Appends what was printed with this line; a line that does not belong to the recording stays.
-    pub(super) fn decode(self, line: &[u8], out: &mut Vec<u8>) {
+    /// Appends the output in this line; a line that is not part of the recording stays as it is.
+    pub(super) fn decode(self, line: &[u8], out: &mut VecDeque<u8>) {
         let printed = match self {
             Self::Docker => serde_json::from_slice(line).map(|DockerLine { log }| Some(log)),
             Self::Asciinema => serde_json::from_slice::<(f64, String, String)>(line)
                 .map(|(_, kind, text)| (kind == "o").then_some(text)),
         };
         match printed {
-            Ok(Some(text)) => out.extend_from_slice(text.as_bytes()),
+            Ok(Some(text)) => out.extend(text.as_bytes()),
             Ok(None) => {}
-            Err(_) => out.extend_from_slice(line),
+            Err(_) => out.extend(line),
         }
     }
 }

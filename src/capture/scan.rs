@@ -1,4 +1,4 @@
-//! The text with all that is known of it so far, which the readers share.
+//! The state of reading a capture, which the readers share.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -8,44 +8,46 @@ use super::encoding::Decoder;
 use super::input::Input;
 use super::list::List;
 use super::prefix::{LONGEST, Prefix};
-use super::reader::CaptureReader;
-use super::signs::{Search, Signs, is_junk, is_suspicious};
+use super::reader::{CaptureReader, Start};
+use super::signs::{Search, Signs, cut_off, is_junk, is_suspicious};
 use super::{Found, LONGEST_LINE, MAX_FOREIGN, Options, SUSPICIOUS};
 use crate::formats::grouping::Grouping;
-use crate::formats::{Document, csv};
+use crate::formats::{Document, Flaw, csv};
 
-/// A text in which runs are looked for.
+/// The text of a capture, and what has been found in it so far.
 pub(super) struct Scan<'a> {
     pub input: Input<'a>,
     pub options: Options,
     pub search: Search,
     pub banner: Banner,
-    /// Tests that stand outside of a document, and how they are listed.
+    /// Tests outside documents, and how they are listed.
     pub tests: Grouping,
     pub list: Option<List>,
-    /// The bytes of other text since the last of them.
+    /// The number of bytes since the last of these tests.
     pub since_test: usize,
-    /// The last byte before this that is no white space, and whether nothing but brackets and commas
-    /// stands before it on its line.
+    /// The last byte before the unread text that is not white space, and whether only brackets and
+    /// commas precede it on its line.
     pub before: (u8, bool),
-    /// What was found, in its order.
+    /// Items that have not been returned yet.
     pub found: VecDeque<Found>,
+    /// Whether there was a run or an error.
     pub found_any: bool,
-    /// Where the last run ended, in bytes.
+    /// The end of the last run, in bytes.
     last_end: u64,
-    /// How many bytes have been looked at as json documents, some of them several times.
+    /// The number of bytes read as json, some of them several times.
     pub scanned: u64,
-    /// Another program whose output it is, or what looks like a result and cannot be read.
+    /// The first line of another program's output, and the error for it.
     pub foreign: Option<(u64, String)>,
+    /// The first line that looks like a result and cannot be read.
     pub suspicious: Option<u64>,
 }
 
-/// Something that begins in the middle of a line, behind so many bytes.
+/// A document that begins in the middle of a line, after this number of bytes.
 pub(super) enum Beginning {
-    /// What stands before it stands before the next lines too.
-    BehindPrefix(usize),
-    /// What stands before it is on its first line alone.
-    Glued(usize, &'static dyn CaptureReader),
+    /// The text before it is a prefix of the next lines, too.
+    AfterPrefix(usize),
+    /// Only its first line has text before it.
+    AfterText(usize, &'static dyn CaptureReader),
 }
 
 impl<'a> Scan<'a> {
@@ -68,7 +70,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Skips text outside of any document.
+    /// Skips text outside documents.
     pub(super) fn skip(&mut self, length: usize) {
         self.since_test = self.since_test.saturating_add(length);
         if self.since_test > MAX_FOREIGN && self.list == Some(List::Lines) {
@@ -83,7 +85,7 @@ impl<'a> Scan<'a> {
         self.input.consume(length);
     }
 
-    /// The run, with what the banners told of it.
+    /// Returns a run, completed by the banners before it.
     pub(super) fn run(&mut self, mut document: Document) {
         // LocalScore prints the banner anew for each run.
         std::mem::take(&mut self.banner).complete(&mut document.run);
@@ -94,32 +96,59 @@ impl<'a> Scan<'a> {
         self.found.push_back(Found::Run(document));
     }
 
-    /// Reports something that should have been a run, and is wrong on this line.
+    /// Reports an invalid run.
     pub(super) fn bad(&mut self, line: u64, why: String) {
         self.banner = Banner::default();
         self.found.push_back(Found::Bad { line, why });
     }
 
-    /// Notes something that is passed over and that somebody may look for.
-    pub(super) fn note(&mut self, line: u64, what: impl Into<String>) {
-        let what = what.into();
-        self.found.push_back(Found::Note { line, what });
+    /// Takes the result of [`Grouping::push`] for the test on this line.
+    pub(super) fn grouped(&mut self, line: u64, run: Option<Document>, result: Result<(), Flaw>) {
+        if let Some(run) = run {
+            self.run(run);
+        }
+        if let Err(flaw) = result {
+            self.bad(line, flaw.why);
+        }
     }
 
-    /// Keeps the first sign of another program's output.
+    /// Returns the complete tests of a document that is cut off if the options ask for them; else
+    /// reports it.
+    pub(super) fn cut_off(
+        &mut self,
+        line: u64,
+        kind: &str,
+        tests: usize,
+        document: Option<Document>,
+    ) {
+        if !self.options.partial || tests == 0 {
+            self.bad(line, cut_off(kind, tests));
+        } else if let Some(document) = document {
+            self.run(document);
+        }
+    }
+
+    /// Reports skipped text that a user may look for.
+    pub(super) fn note(&mut self, line: u64, message: impl Into<String>) {
+        let message = message.into();
+        self.found.push_back(Found::Note { line, message });
+    }
+
+    /// Remembers the first line of another program's output.
     pub(super) fn note_foreign(&mut self, why: &str) {
         if self.foreign.is_none() && !self.found_any {
             self.foreign = Some((self.input.line(), why.to_owned()));
         }
     }
 
-    /// Takes a prefix of `length` bytes off this line, which ends at `end`, and the next ones; false if
-    /// the line itself does not match it.
-    pub(super) fn take_off(&mut self, length: usize, end: usize) -> bool {
-        // What is taken off already belongs to it.
-        let line = [self.input.stripped(), &self.input.unread()[..end]].concat();
-        let whole = self.input.stripped().len() + length;
-        let prefix = Prefix::of(&line[..whole]);
+    /// Strips the first `length` bytes of this line, which ends at `end`, and the same prefix of the
+    /// next lines; returns false if the line itself does not match the prefix.
+    pub(super) fn strip_prefix(&mut self, length: usize, end: usize) -> bool {
+        // The prefix that is stripped now is a part of the new one.
+        let stripped = self.input.stripped().unwrap_or_default();
+        let line = [stripped, &self.input.unread()[..end]].concat();
+        let whole = stripped.len() + length;
+        let prefix = Prefix::new(&line[..whole]);
         let is_prefix = prefix.length(&line) == Some(whole);
         if is_prefix {
             self.input.set_prefix(Some(prefix));
@@ -127,16 +156,23 @@ impl<'a> Scan<'a> {
         is_prefix
     }
 
-    /// The end of the line behind the one that ends here.
-    pub(super) fn next_line(&mut self, end: usize) -> io::Result<usize> {
+    /// The start of a document in the line up to `end`, with the next line to examine.
+    pub(super) fn start(&mut self, at: Option<usize>, end: usize) -> io::Result<Option<Start>> {
+        let Some(at) = at else {
+            return Ok(None);
+        };
         let next = self.input.line_end_within(end, LONGEST_LINE)?;
-        Ok(next.unwrap_or(end))
+        Ok(Some(Start {
+            at,
+            until: next.unwrap_or(end),
+            is_continued: false,
+        }))
     }
 
-    /// What begins in the middle of the line, if the next lines go on with it.
+    /// Finds a document that begins in the middle of the line and continues on the next ones.
     pub(super) fn beginning(&mut self, end: usize, signs: Signs) -> io::Result<Option<Beginning>> {
         let alone = signs.readers().count() == 1;
-        // The last one first: a brace tells the least.
+        // The last one first, since the first one's sign, a brace, is the least specific.
         for reader in signs.readers().rev() {
             let Some(start) = reader.find(self, end, alone)? else {
                 continue;
@@ -145,22 +181,21 @@ impl<'a> Scan<'a> {
                 return Ok(None);
             }
             let (line, behind) = self.input.unread()[..start.until].split_at(end);
-            let prefix = Prefix::of(&line[..start.at]);
+            let prefix = Prefix::new(&line[..start.at]);
             let mut others = behind.split_inclusive(|&byte| byte == b'\n');
             let is_prefix =
                 prefix.is_indentation() || others.all(|line| prefix.length(line).is_some());
             if is_prefix {
-                return Ok(Some(Beginning::BehindPrefix(start.at)));
+                return Ok(Some(Beginning::AfterPrefix(start.at)));
             }
-            // Text that did not end its line stands before the document alone.
-            let glued = Beginning::Glued(start.at, reader);
-            return Ok(start.goes_on.then_some(glued));
+            let beginning = Beginning::AfterText(start.at, reader);
+            return Ok(start.is_continued.then_some(beginning));
         }
         Ok(None)
     }
 
-    /// Passes over a line with which nothing begins, and keeps what it tells of the text.
-    pub(super) fn pass_over(&mut self, end: usize) {
+    /// Skips a line that begins no document; notes it if it looks like a result.
+    pub(super) fn skip_line(&mut self, end: usize) {
         let text = &self.input.unread()[..end];
         if is_suspicious(text) {
             let is_header = memchr::memmem::find(text, csv::OWN_HEADER).is_some();
@@ -176,8 +211,11 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// A document that stands in the middle of the line and is whole there.
-pub(super) fn whole(line: &[u8], signs: Signs) -> Option<(usize, &'static dyn CaptureReader)> {
+/// Finds a complete document in the middle of a line.
+pub(super) fn one_line_document(
+    line: &[u8],
+    signs: Signs,
+) -> Option<(usize, &'static dyn CaptureReader)> {
     let mut readers = signs.readers();
-    readers.find_map(|reader| Some((reader.find_whole(line)?, reader)))
+    readers.find_map(|reader| Some((reader.find_complete(line)?, reader)))
 }

@@ -1,37 +1,33 @@
-//! What tells what a line is.
+//! Signs: short texts that show what a line may be.
 
 use memchr::memmem::{self, Finder};
 
 use super::reader::{CaptureReader, READERS};
 use super::text::trim_start;
 
-/// Whether the line looks like a part of a result that could not be read.
+/// Whether the line looks like a part of a result that cannot be read: the header of a csv or of a
+/// console table.
 pub(super) fn is_suspicious(line: &[u8]) -> bool {
     let has = |words: &[u8]| memmem::find(line, words).is_some();
-    (has(b"n_prompt") && has(b"n_gen") && has(b"_tps")) || console_row(line)
+    (has(b"n_prompt") && has(b"n_gen") && has(b"_tps"))
+        || (has(b"| run number |") && has(b"| pp t/s "))
 }
 
-/// Whether the line has cells as those of a table of the console.
-fn console_row(line: &[u8]) -> bool {
-    let has = |words: &[u8]| memmem::find(line, words).is_some();
-    has(b"| run number |") && has(b"| pp t/s ")
-}
-
-/// What is said of something that is cut off.
-pub(super) fn cut_off(what: &str, tests: usize) -> String {
+/// The error for a document that is cut off.
+pub(super) fn cut_off(kind: &str, tests: usize) -> String {
     match tests {
-        0 => format!("the {what} is cut off before its first test is whole"),
-        1 => format!("the {what} is cut off after 1 whole test; --partial stores it"),
-        n => format!("the {what} is cut off after {n} whole tests; --partial stores them"),
+        0 => format!("the {kind} is cut off before its first test is whole"),
+        1 => format!("the {kind} is cut off after 1 whole test; --partial stores it"),
+        n => format!("the {kind} is cut off after {n} whole tests; --partial stores them"),
     }
 }
 
 const LLAMA_BENCH: &str = "this is llama-bench output, not LocalScore's";
 const NVIDIA_SMI: &str = "this is nvidia-smi output, not LocalScore's";
-const JUPYTER: &str = "this is a Jupyter notebook, whose outputs lie in strings; add what \
-     jq -r '.cells[].outputs[]?.text[]?' prints of it";
+const JUPYTER: &str = "this is a Jupyter notebook, which keeps outputs in strings; add the output \
+     of jq -r '.cells[].outputs[]?.text[]?'";
 
-/// The name of another program whose output the line belongs to.
+/// The error for a line of another program's output.
 pub(super) fn foreign(line: &[u8]) -> Option<&'static str> {
     let has = |words: &[u8]| memmem::find(line, words).is_some();
     if has(b"NVIDIA-SMI") || has(b"utilization.gpu") || has(b"memory.used [") {
@@ -42,7 +38,7 @@ pub(super) fn foreign(line: &[u8]) -> Option<&'static str> {
     (is_llama_bench_table(line) || sql || csv || has(b"\"avg_ts\":")).then_some(LLAMA_BENCH)
 }
 
-/// Whether the line is the header of llama-bench's table: its first column and its last one.
+/// Whether the line is the header of llama-bench's table, by its first and last column.
 fn is_llama_bench_table(line: &[u8]) -> bool {
     let cells = line.trim_ascii().strip_prefix(b"|");
     let cells = cells.and_then(|cells| cells.strip_suffix(b"|"));
@@ -52,7 +48,7 @@ fn is_llama_bench_table(line: &[u8]) -> bool {
     })
 }
 
-/// The same for a json document.
+/// The error for another program's json document.
 pub(super) fn foreign_json(text: &[u8]) -> Option<&'static str> {
     let has = |key: &[u8]| memmem::find(text, key).is_some();
     if has(b"\"nbformat\"") {
@@ -62,23 +58,24 @@ pub(super) fn foreign_json(text: &[u8]) -> Option<&'static str> {
         .then_some(LLAMA_BENCH)
 }
 
-/// Finds the next line that is worth a look: in a large log there are nearly none.
+/// Finds the next line with a sign; in a large log there are few.
 ///
-/// For each sign it is kept where it comes next, or up to where it does not, so that the text is
-/// searched once for each.
+/// For each sign, its next place is kept, or the end of the text that was searched for it, so that
+/// the text is searched only once per sign.
 pub(super) struct Search {
     signs: Vec<Sign>,
 }
 
 struct Sign {
     finder: Finder<'static>,
-    /// Where it was found, in bytes from the beginning of the text.
+    /// Its next place, in bytes from the beginning of the text.
     found: Option<u64>,
-    /// Up to where it was looked for.
+    /// The end of the text that was searched for it.
     searched: u64,
 }
 
-/// What tells another program, or a result that cannot be read: looked for until a run is found.
+/// Signs of another program, or of a result that cannot be read. They are searched for until a run
+/// is found.
 const WARNINGS: [&[u8]; 6] = [
     b"avg_ts",
     b"NVIDIA-SMI",
@@ -88,12 +85,12 @@ const WARNINGS: [&[u8]; 6] = [
     b"| pp t/s ",
 ];
 
-/// Which signs are in a line, a bit each.
+/// The signs in a line, one bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Signs(u32);
 
 impl Signs {
-    /// The readers whose sign is.
+    /// The readers whose signs these are.
     pub(super) fn readers(self) -> impl DoubleEndedIterator<Item = &'static dyn CaptureReader> {
         let readers = READERS.iter().enumerate();
         readers
@@ -101,14 +98,14 @@ impl Signs {
             .map(|(_, reader)| *reader)
     }
 
-    /// Whether one is that tells what else the text may be.
+    /// Whether one of [`WARNINGS`] is among them.
     pub(super) fn has_warning(self) -> bool {
         self.0 >> READERS.len() != 0
     }
 }
 
 impl Search {
-    /// A search that also looks for what a text without runs may be.
+    /// A search for the signs of all readers and for the warnings.
     pub(super) fn new() -> Self {
         let signs = READERS.iter().map(|reader| reader.sign());
         let signs = signs.chain(WARNINGS).map(|sign| Sign {
@@ -121,20 +118,23 @@ impl Search {
         }
     }
 
-    /// The signs in this line alone.
-    pub(super) fn of_line(&self, line: &[u8]) -> Signs {
-        let signs = self.signs.iter().enumerate();
-        Signs(signs.fold(0, |bits, (bit, sign)| {
-            bits | u32::from(sign.finder.find(line).is_some()) << bit
-        }))
+    /// The signs in this line.
+    pub(super) fn signs_in(&self, line: &[u8]) -> Signs {
+        self.matching(|sign| sign.finder.find(line).is_some())
     }
 
-    /// There is a run: what else the text may be is of no interest any more.
+    fn matching(&self, is_match: impl Fn(&Sign) -> bool) -> Signs {
+        let signs = self.signs.iter().enumerate();
+        let bits = signs.map(|(bit, sign)| u32::from(is_match(sign)) << bit);
+        Signs(bits.sum())
+    }
+
+    /// Ends the search for warnings, since there is a run.
     pub(super) fn found_run(&mut self) {
         self.signs.truncate(READERS.len());
     }
 
-    /// Where the first sign is in this text, which begins at `begin` and ends with a line.
+    /// The place of the first sign in this text, which begins at `begin` and ends with a line.
     pub(super) fn next(&mut self, text: &[u8], begin: u64) -> Option<usize> {
         let end = begin + text.len() as u64;
         let mut first = end;
@@ -156,15 +156,11 @@ impl Search {
 
     /// The signs in the line that [`Self::next`] has found, which ends at `end`.
     pub(super) fn in_line(&self, end: u64) -> Signs {
-        let is_in_it = |sign: &Sign| sign.found.is_some_and(|at| at < end);
-        let bits = self.signs.iter().enumerate();
-        Signs(bits.fold(0, |bits, (bit, sign)| {
-            bits | u32::from(is_in_it(sign)) << bit
-        }))
+        self.matching(|sign| sign.found.is_some_and(|at| at < end))
     }
 }
 
-/// Whether there is nothing in the text but what may stand between two documents.
+/// Whether the text contains only what may separate two documents.
 pub(super) fn is_junk(text: &[u8]) -> bool {
     trim_start(text).trim_ascii().is_empty()
 }

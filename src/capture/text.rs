@@ -1,4 +1,4 @@
-//! What may stand around a document, and is no part of it.
+//! Functions that remove the text around a document.
 
 /// The number of spaces and tabs with which the line begins.
 pub(super) fn indentation(line: &[u8]) -> usize {
@@ -14,8 +14,7 @@ pub(super) fn trailing_spaces(text: &[u8]) -> usize {
         .count()
 }
 
-/// The text without white space at its end, and without the zeros of a file that was made larger
-/// before it was written.
+/// The text without white space at its end, and without NULs, with which a crash may leave a file.
 pub(super) fn trim_end(mut text: &[u8]) -> &[u8] {
     while let Some((b' ' | b'\t' | b'\r' | b'\n' | 0, rest)) = text.split_last() {
         text = rest;
@@ -23,7 +22,7 @@ pub(super) fn trim_end(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// The text without zeros at its end.
+/// The text without NULs at its end.
 pub(super) fn trim_nuls(mut text: &[u8]) -> &[u8] {
     while let Some((0, rest)) = text.split_last() {
         text = rest;
@@ -31,14 +30,14 @@ pub(super) fn trim_nuls(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// The text after what may stand before a table on its line: white space, a byte order mark, the
-/// end of a colour.
+/// The text without white space, byte order marks and control sequences at its beginning, as they may
+/// precede a table.
 pub(super) fn trim_lead(line: &[u8]) -> &[u8] {
     trim_all(line, |byte| matches!(byte, b' ' | b'\t' | b'\r' | 0))
 }
 
-/// The text after what may stand before a json document on its line: the same, and the brackets and
-/// commas of an array of documents.
+/// As [`trim_lead`], and without the brackets and commas of an array, as they may precede a json
+/// document.
 pub(super) fn trim_start(line: &[u8]) -> &[u8] {
     trim_all(line, |byte| {
         matches!(byte, b' ' | b'\t' | b'\r' | 0 | b',' | b'[' | b']')
@@ -61,7 +60,7 @@ fn trim_all(mut line: &[u8], is_trimmed: impl Fn(u8) -> bool) -> &[u8] {
     }
 }
 
-/// What follows the control sequence with which the text begins; none is longer than a few numbers.
+/// The text after the control sequence at its beginning.
 fn after_sequence(text: &[u8]) -> Option<&[u8]> {
     const LONGEST: usize = 64;
     let sequence = text.strip_prefix(b"\x1b[")?;

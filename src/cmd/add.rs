@@ -12,7 +12,8 @@ use base::{Error, ExitStatus, Result, Spool, Tee, process};
 ///
 /// A capture is any text that contains results of LocalScore: a terminal log, json documents, csv,
 /// tables, or several of them. Prints a line per run. A run that is already stored is not stored
-/// again; if this capture has more of it (the json of a run that came as csv), it is completed.
+/// again; if this capture has more values (such as the json of a run stored from csv), it is
+/// completed.
 ///
 /// A file that cannot be read, or an invalid document, is reported; all others are stored, and the
 /// exit code is 1.
@@ -86,8 +87,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     adder.finish()
 }
 
-/// Copies the input while it comes; what is in it is stored afterwards, so that the copy never
-/// waits for a busy store.
+/// Copies the input as it comes, and stores its runs afterwards, so that the copy never waits for a
+/// busy store.
 fn tee(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     check_store(&context.location)?;
     let mut spool = Spool::create()?;
@@ -113,7 +114,7 @@ fn tee(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     Ok(adder.finish_with(spool, "stdin"))
 }
 
-/// Opens a capture; returns whether it is an ordinary file, which is always ready to be read.
+/// Opens a capture, and returns whether it is a regular file, which never blocks.
 fn open(path: &Path) -> Result<(File, bool)> {
     let failed = |error: io::Error| Error::file(path, &error);
     let file = File::open(path).map_err(failed)?;

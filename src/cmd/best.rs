@@ -36,7 +36,9 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     }
     if runs.is_empty() && args.output == RowFormat::Table {
         let path = store.path().display();
-        context.note(&format!("{path}: no run matches that has all nine tests"));
+        context.note(&format!(
+            "{path}: no run matches that has all tests of the benchmark"
+        ));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use super::filters::Filters;
 use super::{Context, words};
-use crate::model::{Source, SubmissionState, Text};
+use crate::model::{SubmissionState, Text};
 use crate::store::{Listed, Sort, Store, select};
 use base::rows::{self, Limit};
 use base::time::{rfc3339, utc};
@@ -10,7 +10,7 @@ use base::{Column, ColumnOf, Result, RowFormat, Stdout};
 
 /// List runs, the one added last first
 ///
-/// The score of a partial run, which lacks some of the nine tests, is marked: it is not comparable
+/// The score of a partial run is marked: a test of the benchmark is missing, so it is not comparable
 /// with others. A score with ~ was computed from the rounded values of a console table. Times are
 /// in UTC.
 #[derive(Debug, clap::Args)]
@@ -148,7 +148,7 @@ fn row(run: &Listed) -> Row {
         avg_ttft_ms: run.summary.avg_ttft_ms,
         tests: run.tests,
         partial: run.partial,
-        rounded: run.source == Source::Console,
+        rounded: run.source.is_rounded(),
         tags: run.tags.clone(),
         link: run.link.clone(),
         submission: submission.map_or("never", |submission| submission.state.name()),

@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     if args.sending.is_used() && !args.submit {
         return Err(Error::new("missing parameter", "--submit"));
     }
-    // What keeps us from sending is better found before the benchmark than after it.
+    // Fails before the benchmark if its runs cannot be sent.
     let target = args.submit.then(|| args.sending.target()).transpose()?;
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Error::new("missing parameter", "CMD"));
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
 
     let options = Adding {
         tag: args.tag.as_deref(),
-        // What was finished before it was cut off is kept.
+        // The tests before an interruption are stored.
         partial: args.partial || code != 0 || copied.is_err(),
         ..Adding::default()
     };
@@ -105,22 +105,22 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     })
 }
 
-/// Sends the runs of which no test is missing. Where the program has failed, they are whole all the
-/// same: LocalScore refuses its own result if there is a nan in it.
+/// Sends the complete runs. There may be some even if the program has failed: LocalScore rejects its
+/// own result if it contains nan.
 fn submit(found: &[i64], target: &Target, code: u8, context: &mut Context) -> Result<()> {
-    let mut whole = Vec::new();
+    let mut complete = Vec::new();
     for &id in found {
         let store = Store::open_readonly(&context.location)?;
         match partial_remark(id, &store.read(|db| runs::read(db, id))?) {
             Some(remark) => note(&format!("{remark}, and it is not submitted")),
-            None if whole.contains(&id) => {}
-            None => whole.push(id),
+            None if complete.contains(&id) => {}
+            None => complete.push(id),
         }
     }
     if SIGNALS.contains(&code) {
-        return remark_unsent(&whole, target, context);
+        return remark_unsent(&complete, target, context);
     }
-    if whole.is_empty() {
+    if complete.is_empty() {
         return Ok(());
     }
     process::end_on_interrupt();
@@ -128,18 +128,18 @@ fn submit(found: &[i64], target: &Target, code: u8, context: &mut Context) -> Re
         again: false,
         recorded: true,
     };
-    send(&whole, &orders, target, context)?;
+    send(&complete, &orders, target, context)?;
     Ok(())
 }
 
-/// After an interrupt nothing is asked: prints which runs were not sent, and how to send them.
-fn remark_unsent(whole: &[i64], target: &Target, context: &Context) -> Result<()> {
-    if target.is_forbidden() || whole.is_empty() {
+/// Prints which runs were not sent after an interrupt, and how to send them.
+fn remark_unsent(runs: &[i64], target: &Target, context: &Context) -> Result<()> {
+    if target.is_forbidden() || runs.is_empty() {
         return Ok(());
     }
     let store = Store::open_readonly(&context.location)?;
     let mut ids = Vec::new();
-    for &id in whole {
+    for &id in runs {
         let state = store
             .read(|db| submissions::submission(db, id))?
             .map(|submission| submission.state);

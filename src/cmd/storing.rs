@@ -1,4 +1,4 @@
-//! From captures into the store: what `add` and `record` share.
+//! Adds the runs of captures to the store; for `add` and `record`.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -6,42 +6,42 @@ use std::path::Path;
 use super::words::{known, with_quant};
 use crate::capture::{Capture, Found, Link, Options};
 use crate::formats::Document;
-use crate::model::{Environment, Run, Source};
+use crate::model::{Environment, Run, listed_score};
 use crate::store::{Added, Location, Store, Stored, runs, submissions};
 use crate::submit::Site;
 use base::{Error, ExitStatus, Result, Spool, Stderr, Stdout, note, printable};
 
-/// The most runs that one transaction stores, and the most bytes of their captures.
+/// The maximum number of runs per transaction, and of bytes of their captures.
 const BATCH: usize = 2048;
 const BATCH_BYTES: usize = 16 << 20;
 
 /// The beginning of every SQLite file.
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
-/// Where the lines about runs are printed.
+/// The stream for the lines about runs.
 pub(crate) enum Messages<'a> {
-    /// They are what the command prints.
+    /// They are the command's output.
     Stdout(&'a mut Stdout),
-    /// Standard output has the output of a program.
+    /// Standard output is a copy of a program's output.
     Stderr,
 }
 
-/// What is done with the runs.
+/// Options for adding runs.
 #[derive(Default)]
 pub(crate) struct Adding<'a> {
     /// A label for the runs, new or not.
     pub(crate) tag: Option<&'a str>,
-    /// Whether to print what would be stored, and store nothing.
+    /// Print what would be stored, store nothing.
     pub(crate) dry_run: bool,
-    /// Whether to take the finished tests of a run that is cut off.
+    /// Store the complete tests of a run that is cut off.
     pub(crate) partial: bool,
-    /// What is filled in where a capture lacks it.
+    /// The values that are missing in a capture.
     pub(crate) machine: Environment,
 }
 
 /// Stores the runs of captures, and prints a line for each.
 pub(crate) struct Adder<'a> {
-    /// The runs that were found and are in the store now, new or not.
+    /// The stored runs, new or not.
     pub(crate) found: Vec<i64>,
     location: &'a Location,
     messages: Messages<'a>,
@@ -68,7 +68,7 @@ impl<'a> Adder<'a> {
         }
     }
 
-    /// Stores what is left. A failure if an error was printed.
+    /// Stores the last runs. Returns a failure if an error was printed.
     pub(crate) fn finish(&mut self) -> Result<ExitStatus> {
         self.flush()?;
         Ok(if self.failed {
@@ -103,8 +103,8 @@ impl<'a> Adder<'a> {
         ExitStatus::Failure
     }
 
-    /// Adds the runs in a capture. For one that is still growing, `growing` returns whether more can
-    /// be read without waiting: if not, what was found is stored first.
+    /// Adds the runs in a capture. If it is still growing, `growing` returns whether more can be read
+    /// without blocking; if not, the runs found so far are stored first.
     pub(crate) fn add_capture(
         &mut self,
         name: &str,
@@ -141,8 +141,8 @@ impl<'a> Adder<'a> {
                 Some(Ok(Found::Pause)) => self.flush()?,
                 Some(Ok(Found::Link(link))) if std::mem::take(&mut linked) => self.link(&link)?,
                 Some(Ok(Found::Link(_))) => {}
-                Some(Ok(Found::Note { line, what })) => {
-                    tracing::info!("{}", printable(&format!("{name}:{line}: {what}")));
+                Some(Ok(Found::Note { line, message })) => {
+                    tracing::info!("{}", printable(&format!("{name}:{line}: {message}")));
                 }
                 Some(Ok(Found::Bad { line, why })) => {
                     linked = false;
@@ -161,7 +161,7 @@ impl<'a> Adder<'a> {
         self.flush()?;
         match (self.found.last(), &mut self.store) {
             (Some(&run), Some(store)) if !self.options.dry_run => {
-                let site = Site::of_link(&link.url, link.id);
+                let site = Site::from_link(&link.url, link.id);
                 let site = site.as_ref().map(Site::as_str);
                 store
                     .write(|db| submissions::set_submitted(db, run, link.id, &link.url, site))
@@ -191,13 +191,13 @@ impl<'a> Adder<'a> {
         Ok(())
     }
 
-    /// Prints an error; the other runs are stored.
+    /// Prints an error; other runs are still stored.
     pub(crate) fn print_error(&mut self, error: &Error) {
         self.failed = true;
         Stderr::error(error);
     }
 
-    /// Stores what was found, then prints it.
+    /// Stores the runs found so far, then prints a line for each.
     fn flush(&mut self) -> Result<()> {
         let runs = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
@@ -223,7 +223,7 @@ impl<'a> Adder<'a> {
             self.found.push(id);
             lines.push(match stored {
                 Stored::New => format!("run {id}: {}", describe(run)),
-                // The store may have more of it than this capture.
+                // The stored run may have more values than this capture.
                 Stored::Completed => format!(
                     "run {id}, completed: {}",
                     describe(&store.read(|db| runs::read(db, id))?)
@@ -259,7 +259,7 @@ impl<'a> Adder<'a> {
         runs.iter().map(line).collect()
     }
 
-    /// Prints the lines and flushes them. After a closed pipe, storing goes on.
+    /// Prints the lines and flushes them. A closed pipe does not stop storing.
     fn flush_messages(&mut self, lines: &[String]) -> Result<()> {
         match &mut self.messages {
             Messages::Stderr => lines.iter().for_each(|line| note(line)),
@@ -279,7 +279,7 @@ impl<'a> Adder<'a> {
     }
 }
 
-/// A store that cannot be opened is better found before the benchmark than after it.
+/// Fails before the benchmark rather than after it if the store cannot be opened.
 pub(crate) fn check_store(location: &Location) -> Result<()> {
     if location.path.exists() {
         Store::open_readonly(location)?;
@@ -287,15 +287,18 @@ pub(crate) fn check_store(location: &Location) -> Result<()> {
     Ok(())
 }
 
-/// The run in a line: model, accelerator, score.
+/// The run on one line: model, accelerator, score.
 pub(crate) fn describe(run: &Run) -> String {
     let model = run.model();
     let name = model.and_then(|model| model.model_name.clone());
     let quant = model.and_then(|model| model.model_quant_str.as_ref());
     let model = with_quant(&known(&name, "model"), quant);
     let accelerator = known(&run.environment.accelerator.name, "accelerator");
-    let score = run.summary().listed_score();
-    let rounded = if run.source == Source::Console {
+    let score = run.suite().score(&run.tests);
+    let score = score.map_or_else(String::new, |score| {
+        format!(", score {}", listed_score(score))
+    });
+    let rounded = if run.source.is_rounded() {
         ", rounded values"
     } else {
         ""
@@ -306,5 +309,5 @@ pub(crate) fn describe(run: &Run) -> String {
     } else {
         String::new()
     };
-    format!("{model}, {accelerator}, score {score}{rounded}{partial}")
+    format!("{model}, {accelerator}{score}{rounded}{partial}")
 }

@@ -1,6 +1,6 @@
 //! What several commands print of a run, in words and in columns.
 
-use crate::model::{Source, Text};
+use crate::model::Text;
 use crate::store::Listed;
 use base::number::two_decimals;
 use base::time::date;
@@ -21,13 +21,9 @@ pub(crate) const TTFT_MS: ColumnOf<Listed> = ("ttft ms", Column::Number, |run| {
     two_decimals(run.summary.avg_ttft_ms)
 });
 
-/// The score in a table: `~` marks one of rounded values.
-fn score(run: &Listed) -> String {
-    let rounded = if run.source == Source::Console {
-        "~"
-    } else {
-        ""
-    };
+/// The score in a table; `~` marks one computed from rounded values.
+pub(crate) fn score(run: &Listed) -> String {
+    let rounded = if run.source.is_rounded() { "~" } else { "" };
     let partial = if run.partial { " partial" } else { "" };
     format!("{rounded}{}{partial}", run.summary.listed_score())
 }

@@ -1,4 +1,4 @@
-//! Chats and messages as llamafile's server answers with them.
+//! Chats and messages as json, as llamafile's server returns them.
 
 use super::llamafile_json::Json;
 use crate::model::{Chat, Hit, Message, Text};
@@ -14,20 +14,20 @@ pub(crate) fn chat(chat: &Chat) -> Json {
     ])
 }
 
-/// A message as it stands in a list of those of one chat.
+/// A message in the list of one chat's messages.
 #[must_use]
 pub(crate) fn listed_message(message: &Message) -> Json {
     Json::object(members(message))
 }
 
-/// A message by itself: it says which chat it belongs to.
+/// A message by itself, with the id of its chat.
 #[must_use]
 pub(crate) fn message(message: &Message) -> Json {
     let chat_id = ("chat_id", Json::Integer(message.chat_id));
     Json::object(members(message).into_iter().chain([chat_id]))
 }
 
-/// What a search found; llamafile has no such answer, so the names are those of its columns.
+/// A search result. llamafile has no search; the keys are the column names of its tables.
 #[must_use]
 pub(crate) fn hit(hit: &Hit) -> Json {
     Json::object([
@@ -58,7 +58,7 @@ fn members(message: &Message) -> [(&'static str, Json); 8] {
     ]
 }
 
-/// A string of the C code ends before the first NUL.
+/// In llamafile a string ends before its first NUL.
 fn text(text: Option<&Text>) -> Json {
     text.map_or(Json::Null, |text| {
         let bytes = text.as_bytes();

@@ -1,7 +1,7 @@
 //! A chat as a Markdown document.
 //!
-//! Each message stands as it was written between fences that are longer than any in it: whatever it
-//! opens and does not close (a fence, a list, a table, HTML) ends with it.
+//! Each message is a code block, whose fences are longer than any in the message: nothing that the
+//! message leaves open (a fence, a list, a table, HTML) reaches the text after it.
 
 use std::io::{self, Write};
 
@@ -34,7 +34,7 @@ pub(crate) fn write(out: &mut dyn Write, chat: &Chat, messages: &[Message]) -> i
     Ok(())
 }
 
-/// Text that is one line of the document and nothing but text.
+/// The text on one line, with Markdown's special characters escaped.
 fn in_line(text: Option<&Text>) -> String {
     let text = text.map(Text::display).unwrap_or_default();
     let mut line = String::with_capacity(text.len());
@@ -52,7 +52,7 @@ fn in_line(text: Option<&Text>) -> String {
     line
 }
 
-/// Forges show control characters in ways of their own, or not at all.
+/// Viewers show control characters differently, or not at all.
 fn visible(c: char) -> char {
     if c.is_control() && c != '\t' {
         '\u{fffd}'
@@ -61,7 +61,7 @@ fn visible(c: char) -> char {
     }
 }
 
-/// Writes what was written, with a newline behind it, between fences.
+/// Writes the content of a message, and a newline, between fences.
 fn write_content(out: &mut dyn Write, content: &str) -> io::Result<()> {
     let content = content.replace("\r\n", "\n").replace('\r', "\n");
     let content: String = content

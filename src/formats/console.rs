@@ -8,7 +8,7 @@ use super::grouping::MAX_TESTS;
 use super::number::{self, Fixed};
 use crate::model::{Model, Run, Source, Test, Text};
 
-/// The columns: name, and width, negative for a column that is aligned left.
+/// The columns: name and width, which is negative for a left-aligned column.
 const COLUMNS: [(&str, i8); 7] = [
     ("test", 13),
     ("run number", -10),
@@ -19,16 +19,16 @@ const COLUMNS: [(&str, i8); 7] = [
     ("ttft", -10),
 ];
 
-/// What lies between the outer bars.
+/// The width between the outer bars.
 const INNER_WIDTH: usize = 99;
 
-/// A title is printed into a buffer of this many bytes and a zero.
+/// The C tool cuts titles at this length.
 const TITLE_BYTES: usize = 255;
 
-/// What stands for a value that the run does not know.
+/// Stands for a missing value.
 const UNKNOWN: &str = "?";
 
-/// Writes the table of a run, as the C tool's `console_printer` leaves it when all is done.
+/// Writes the table of a run, as the C tool's `console_printer` shows it at the end.
 pub(crate) fn write(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     let border = format!("+{}+\n", "-".repeat(INNER_WIDTH));
     out.write_all(border.as_bytes())?;
@@ -58,8 +58,8 @@ pub(crate) fn write(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     out.write_all(border.as_bytes())
 }
 
-/// Writes one of the two centred lines, `NAME - DETAIL`, cut and padded as by C: the text is cut
-/// at 255 bytes while its whole length counts, and a negative padding pads all the same.
+/// Writes one of the two centred lines, `NAME - DETAIL`, as the C tool does: the text is cut at 255
+/// bytes but padded by its full length, and a negative padding counts as a positive one.
 fn title(out: &mut dyn Write, name: Option<&Text>, detail: &Text) -> io::Result<()> {
     let unknown = UNKNOWN.into();
     let name = name.unwrap_or(&unknown);
@@ -80,7 +80,7 @@ fn title(out: &mut dyn Write, name: Option<&Text>, detail: &Text) -> io::Result<
     out.write_all(b"|\n")
 }
 
-/// `{:width$}` ends the program where the width does not fit into 16 bits.
+/// Writes spaces. (`{:width$}` panics on a width of more than 16 bits.)
 fn spaces(out: &mut dyn Write, count: usize) -> io::Result<()> {
     io::copy(&mut io::repeat(b' ').take(count as u64), out).map(drop)
 }
@@ -126,7 +126,7 @@ fn speed(tps: Option<f64>) -> String {
     tps.map_or_else(|| UNKNOWN.to_owned(), |tps| Fixed(tps, 2).to_string())
 }
 
-/// A time, rounded to a 32-bit float before it is printed, as the C tool does.
+/// A time, converted to a 32-bit float first, as the C tool does.
 fn time(ms: Option<f64>) -> String {
     let Some(ms) = ms else {
         return UNKNOWN.to_owned();
@@ -143,12 +143,12 @@ fn time(ms: Option<f64>) -> String {
 /// Larger tables are refused.
 const MAX_BYTES: usize = 16 << 20;
 
-/// LocalScore prints no table of more columns.
+/// Tables with more columns are refused.
 const MAX_COLUMNS: usize = 1024;
 
-/// Reads the lines of a table, of which rows may be redrawn: the last state of each counts.
+/// Reads a table line by line. Rows may be redrawn; the last state of each counts.
 ///
-/// An older layout has a column `power`; columns are known by their names.
+/// Columns are found by their names, since an older layout has the column `power`.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     borders: usize,
@@ -158,23 +158,23 @@ pub(crate) struct Reader {
     bytes: usize,
 }
 
-/// What became of a line.
+/// The state of the table after a line.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "one at a time")]
 pub(crate) enum Step {
-    /// The table goes on.
+    /// The table continues.
     More,
-    /// This is no table of LocalScore.
+    /// This is not a table of LocalScore.
     NoTable,
-    /// The table has ended.
+    /// The table is complete.
     Done(Document),
-    /// The table ends too early; these tests are whole.
+    /// The table is cut off; these tests are complete.
     Cut(Document),
-    /// A row that cannot be.
+    /// Invalid row.
     Bad(String),
 }
 
-/// The state of a row when it was drawn last.
+/// The last state of a row.
 #[derive(Debug)]
 struct Row {
     test: Test,
@@ -199,8 +199,8 @@ pub(crate) fn is_row(line: &[u8]) -> bool {
     line.len() > 60 && line.starts_with(b"|") && line.ends_with(b"|")
 }
 
-/// The line as a terminal shows it: without escapes and without its end, and of what was written
-/// over itself the last.
+/// The line as a terminal shows it: without escape sequences and its end, and after a carriage
+/// return only what overwrites the text before it.
 #[must_use]
 pub(crate) fn plain(line: &[u8]) -> Cow<'_, [u8]> {
     let line = line.trim_ascii_end();
@@ -218,19 +218,17 @@ pub(crate) fn plain(line: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(text.trim_ascii_end().to_vec())
 }
 
-/// What follows an escape, whose first byte has been taken.
+/// The text after an escape sequence, whose first byte has been removed.
 fn after_escape(rest: &[u8]) -> &[u8] {
     let skip = |length: usize| rest.get(length..).unwrap_or_default();
     match rest.first() {
         // A control sequence ends with a letter.
         Some(b'[') => {
-            let end = rest
-                .iter()
-                .skip(1)
-                .position(|byte| (0x40..=0x7e).contains(byte));
+            let is_letter = |byte: &u8| (0x40..=0x7e).contains(byte);
+            let end = rest[1..].iter().position(is_letter);
             end.map_or(&[][..], |end| skip(end + 2))
         }
-        // A title or a link ends with BEL or with an escape and a backslash.
+        // A window title or a link ends with BEL or with an escape and a backslash.
         Some(b']') => match memchr::memchr2(0x07, 0x1b, rest) {
             Some(end) if rest[end] == 0x07 => skip(end + 1),
             Some(end) => skip(end + 2),
@@ -242,7 +240,7 @@ fn after_escape(rest: &[u8]) -> &[u8] {
     }
 }
 
-/// The line without white space around it, and without the marks of a quotation in a mail.
+/// The line without white space and without the quotation marks of a mail around it.
 fn trim(line: &[u8]) -> &[u8] {
     let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
     let mut line = line.trim_ascii();
@@ -253,7 +251,7 @@ fn trim(line: &[u8]) -> &[u8] {
 }
 
 impl Reader {
-    /// Takes the next line; the first one is the border.
+    /// Reads the next line; the first one is the border.
     pub(crate) fn push(&mut self, line: &[u8]) -> Step {
         self.bytes += line.len();
         if self.bytes > MAX_BYTES {
@@ -284,19 +282,19 @@ impl Reader {
         }
     }
 
-    /// Whether there was a row.
+    /// Whether there is a row.
     #[must_use]
     pub(crate) fn has_rows(&self) -> bool {
         !self.rows.is_empty()
     }
 
-    /// Ends the table where nothing follows.
+    /// Ends a table whose last border is missing.
     pub(crate) fn end(&mut self) -> Step {
         if self.columns.is_empty() {
             return Step::NoTable;
         }
-        // The row drawn last may stand for a test that was still running: of several repetitions
-        // only the next row tells that it was done.
+        // The test of the last row may still have been running: if it has several repetitions,
+        // only the next row shows that it is finished.
         if let Some(last) = self.rows.last_mut() {
             let once = last.test.reps == Some(1);
             let timed = last.test.avg_time_ms.is_some_and(|ms| ms > 0.0);
@@ -315,9 +313,8 @@ impl Reader {
         Step::Done(self.document())
     }
 
-    fn header(&mut self, cells: &[u8]) -> Step {
-        let names = cells.split(|&byte| byte == b'|').map(<[u8]>::trim_ascii);
-        self.columns = names
+    fn header(&mut self, row: &[u8]) -> Step {
+        self.columns = split(row)
             .take(MAX_COLUMNS)
             .map(|name| String::from_utf8_lossy(name).into_owned())
             .collect();
@@ -329,16 +326,9 @@ impl Reader {
         }
     }
 
-    fn row(&mut self, cells: &[u8]) -> Step {
-        let cells: Vec<&[u8]> = cells
-            .split(|&byte| byte == b'|')
-            .map(<[u8]>::trim_ascii)
-            .take(MAX_COLUMNS + 1)
-            .collect();
-        if cells
-            .iter()
-            .all(|cell| cell.iter().all(|&byte| byte == b'-'))
-        {
+    fn row(&mut self, row: &[u8]) -> Step {
+        let cells: Vec<&[u8]> = split(row).take(MAX_COLUMNS + 1).collect();
+        if cells.iter().copied().flatten().all(|&byte| byte == b'-') {
             return Step::More;
         }
         if cells.len() != self.columns.len() {
@@ -355,15 +345,13 @@ impl Reader {
         let full = self.rows.len() >= MAX_TESTS;
         match self.rows.last_mut() {
             Some(last) if last.test.name == row.test.name => *last = row,
-            _ if full => {
-                return Step::Bad(format!("a run of more than {MAX_TESTS} tests"));
-            }
+            _ if full => return Step::Bad(format!("a run of more than {MAX_TESTS} tests")),
             _ => self.rows.push(row),
         }
         Step::More
     }
 
-    /// The run of the tests that are finished.
+    /// The run with the finished tests.
     fn document(&mut self) -> Document {
         let mut run = Run {
             source: Source::Console,
@@ -440,6 +428,11 @@ impl Row {
     }
 }
 
+/// The cells of a row.
+fn split(row: &[u8]) -> impl Iterator<Item = &[u8]> {
+    row.split(|&byte| byte == b'|').map(<[u8]>::trim_ascii)
+}
+
 /// The token counts in the name of a test: `pp1024+tg16`, `pp512`, `tg128`.
 fn tokens(name: &[u8]) -> Option<(i64, i64)> {
     let name = std::str::from_utf8(name).ok()?;
@@ -461,11 +454,11 @@ fn tokens(name: &[u8]) -> Option<(i64, i64)> {
 
 fn milliseconds(text: &[u8]) -> Option<f64> {
     if let Some(ms) = text.strip_suffix(b" ms") {
-        // 1000.00 ms was less: from 1000 on it would be seconds.
+        // 1000.00 ms is rounded up: from 1000 ms on, the unit is seconds.
         let below = |ms: f64| if ms == 1000.0 { 999.999_9 } else { ms };
         return number::parse(ms.trim_ascii()).map(below);
     }
-    // Six decimals, as of any other source: 2.42 s is 2420 ms and no bit more.
+    // Rounded to six decimals, as in other formats: 2.42 s is exactly 2420 ms.
     let seconds = number::parse(text.strip_suffix(b" s")?.trim_ascii())?;
     Some((seconds * 1e9).round() / 1e6)
 }
@@ -478,7 +471,7 @@ fn known(text: Vec<u8>) -> Option<Text> {
     (text != UNKNOWN.as_bytes()).then(|| text.into())
 }
 
-/// Name and memory of an accelerator, `NAME - N GiB`; other clients leave the memory out.
+/// Name and memory of an accelerator, `NAME - N GiB`; other clients omit the memory.
 fn split_accelerator(title: Vec<u8>) -> (Vec<u8>, Option<f64>) {
     let (name, memory) = if let Some(memory) = title.strip_prefix(b"- ") {
         (&[][..], memory)
@@ -494,8 +487,8 @@ fn split_accelerator(title: Vec<u8>) -> (Vec<u8>, Option<f64>) {
     (name.to_vec(), gib)
 }
 
-/// Name and quantisation of a model. Both may contain a dash, so the first dash counts behind which
-/// a name of ggml's quantisations begins, else the last one.
+/// Name and quantisation of a model. Both may contain a dash: they are split at the first dash that
+/// precedes one of ggml's quantisations, else at the last one.
 fn split_model(title: &[u8]) -> (Option<Text>, Option<Text>) {
     let is_quant = |text: &[u8]| {
         let digit_after = |prefix: &[u8]| {
@@ -511,7 +504,7 @@ fn split_model(title: &[u8]) -> (Option<Text>, Option<Text>) {
     let split = memchr::memmem::find_iter(title, b" - ")
         .find(|&at| is_quant(&title[at + 3..]))
         .or_else(|| memchr::memmem::rfind(title, b" - "));
-    // The spaces around a part that is empty are gone.
+    // Next to an empty part, the space of the dash has been trimmed.
     if let Some(name) = title.strip_suffix(b" -") {
         return (known(name.to_vec()), Some("".into()));
     }

@@ -1,6 +1,6 @@
-//! The csv of LocalScore: a header line of field names, then a line a test, every value quoted.
+//! The csv of LocalScore: a header line of field names, then a line per test, every value quoted.
 //!
-//! It lacks the machine, the samples and the number of repetitions.
+//! It does not contain the machine, the samples and the number of repetitions.
 
 use std::io::{self, Write};
 
@@ -8,31 +8,31 @@ use super::grouping::Grouping;
 use super::lexer::quoted;
 use super::number::{self, Printed};
 use super::{Document, Flaw, FlawKind};
-use crate::model::{Draft, Field, Kind, NewValue, Run, Source, Test, Value};
+use crate::model::{Draft, Field, Kind, NewValue, Run, Test, Value};
 
-/// Whether a line names the columns of results: it must have both token counts, and a speed, which
-/// llama-bench calls otherwise.
+/// Whether a line is a header of results: it has both token counts, and a speed, which llama-bench
+/// names differently.
 #[must_use]
 pub(crate) fn is_header(line: &[u8]) -> bool {
     delimiter(line).is_some()
 }
 
-/// What separates the columns of a header; `None` if the line is not a header.
+/// The delimiter of a header; `None` if the line is not a header.
 #[must_use]
 pub(crate) fn delimiter(line: &[u8]) -> Option<u8> {
-    // The names are rare enough in other text that the search for them settles nearly every line.
+    // Fast: few other lines contain these names.
     let find = |name: &[u8]| memchr::memmem::find(line, name).is_some();
     if !(find(b"n_prompt") && find(b"n_gen") && find(b"_tps")) {
         return None;
     }
-    // Spreadsheets write semicolons where the comma is in numbers.
+    // Spreadsheets write semicolons where the decimal separator is a comma.
     [b',', b';', b'\t'].into_iter().find(|&delimiter| {
         if count_values(line, delimiter) > MAX_COLUMNS {
             return false;
         }
         let columns = || line.split(move |&byte| byte == delimiter).map(column_name);
         let has = |name: &[u8]| columns().any(|column| column == name);
-        // In a string of a json document there is a quote somewhere.
+        // A header inside a json string has a quote somewhere.
         let is_name = |column: &[u8]| memchr::memchr(b'"', column).is_none();
         has(b"n_prompt")
             && has(b"n_gen")
@@ -53,8 +53,8 @@ fn column_name(column: &[u8]) -> &[u8] {
         .unwrap_or(column)
 }
 
-/// Whether the name of a field stands behind something else, such as a time stamp or a colour, and
-/// is not a part of a longer name.
+/// Whether something that is not a column name, such as a time stamp or a colour, precedes the name
+/// of a field.
 fn is_behind_something(column: &[u8]) -> bool {
     if memchr::memchr(0x1b, column).is_some() {
         return true;
@@ -69,14 +69,14 @@ fn is_behind_something(column: &[u8]) -> bool {
     }
 }
 
-/// Where what stands before the name of a field may end.
+/// The last character that may separate a field name from a log's prefix.
 #[must_use]
 pub(crate) fn last_separator(text: &[u8]) -> Option<usize> {
     text.iter().rposition(|byte| b" \t|>:]".contains(byte))
 }
 
 fn field(name: &[u8]) -> Option<Field> {
-    // Other clients call the test's name so.
+    // Other clients use this name for the test's name.
     if name == b"test" {
         Some(Field::Name)
     } else {
@@ -84,58 +84,56 @@ fn field(name: &[u8]) -> Option<Field> {
     }
 }
 
-/// How LocalScore's own header begins.
+/// The beginning of the header that LocalScore prints.
 pub(crate) const OWN_HEADER: &[u8] = b"build_commit,build_number,model_name,";
 
-/// LocalScore prints no line of more values.
+/// A line with more values is refused.
 const MAX_COLUMNS: usize = 1024;
 
-/// Reads the records of a csv, which [`Grouping`] puts together to runs. A table without rows is a
-/// run without tests.
-pub(crate) struct Assembler {
-    /// Made for the first row: it costs more than many a table.
-    reader: Option<Box<csv_core::Reader>>,
+/// Reads the records of a csv and groups them into runs. A table without rows is a run without
+/// tests.
+pub(crate) struct Reader {
+    /// Created for the first row: it takes longer than to read a short table.
+    splitter: Option<Box<csv_core::Reader>>,
     delimiter: u8,
     columns: Vec<Option<Field>>,
-    unknown: Vec<String>,
-    grouping: Grouping,
-    /// Whether an empty line came: then text may follow that is no row.
-    interrupted: bool,
+    pub grouping: Grouping,
+    /// Whether there was an empty line: text that is not a row may follow it.
+    pub interrupted: bool,
     /// Whether every value is in quotes, as LocalScore prints them: then every row begins with one.
     quoted: bool,
 }
 
-impl Assembler {
-    /// Begins with a header line.
+impl Reader {
+    /// A reader for the table with this header line.
     #[must_use]
     pub(crate) fn new(header: &[u8]) -> Self {
         let delimiter = delimiter(header).unwrap_or(b',');
-        let mut unknown = Vec::new();
+        let mut grouping = Grouping::default();
         let columns = header
             .split(|&byte| byte == delimiter)
             .map(|name| {
                 let name = column_name(name);
                 let field = field(name);
-                // A data frame writes its index under no name.
+                // The index column of a data frame has an empty name.
                 if field.is_none() && !name.is_empty() {
-                    unknown.push(String::from_utf8_lossy(name).into_owned());
+                    let name = String::from_utf8_lossy(name).into_owned();
+                    grouping.unknown.push(name);
                 }
                 field
             })
             .collect();
         Self {
-            reader: None,
+            splitter: None,
             delimiter,
             columns,
-            unknown,
-            grouping: Grouping::default(),
+            grouping,
             interrupted: false,
             quoted: false,
         }
     }
 
-    /// Whether a record is a row of this table, rather than what follows it or a line of another
-    /// program in between.
+    /// Whether a record is a row of this table, not another program's line or text after the table.
     #[must_use]
     pub(crate) fn fits(&self, record: &[u8]) -> bool {
         let values = || count_values(record, self.delimiter);
@@ -148,61 +146,30 @@ impl Assembler {
                 let is_open = memchr::memchr_iter(b'"', record).count() % 2 == 1;
                 let opens =
                     is_open && memchr::memmem::find(record, &[self.delimiter, b'"']).is_some();
-                values() > 1
-                    && (values() == self.columns.len() || self.has_a_number(record) || opens)
+                values() > 1 && (values() == self.columns.len() || self.has_number(record) || opens)
             }
         }
     }
 
-    /// Whether a record that does not fit has a row in it, such as behind another program's text.
+    /// Whether a record that is not a row contains one, such as after another program's text.
     #[must_use]
-    pub(crate) fn has_a_row(&self, record: &[u8]) -> bool {
+    pub(crate) fn contains_row(&self, record: &[u8]) -> bool {
         self.columns.len() > 2 && self.quotes(record) + 1 >= self.columns.len()
     }
 
-    /// How often one value in quotes follows another one.
+    /// How often a quoted value follows another one.
     fn quotes(&self, record: &[u8]) -> usize {
         memchr::memmem::find_iter(record, &[b'"', self.delimiter, b'"']).count()
     }
 
-    /// Makes the run bad to which a row belongs that cannot be read.
-    pub(crate) fn spoil(&mut self) -> (Option<Document>, Result<(), Flaw>) {
-        let flaw = Flaw::new(0, "a row that does not begin its line");
-        let (run, result) = self.grouping.push(Err(flaw), 0);
-        (run.map(|run| self.document(run)), result)
-    }
-
-    /// Whether one of the values is a number: a row that lacks a value is an error, not another
-    /// program's line.
-    fn has_a_number(&self, record: &[u8]) -> bool {
+    /// Whether one of the values is a number: then a record with too few values is an invalid row,
+    /// not another program's line.
+    fn has_number(&self, record: &[u8]) -> bool {
         let mut values = record.split(|&byte| byte == self.delimiter);
         values.any(|value| number::parse(value.trim_ascii()).is_some_and(f64::is_finite))
     }
 
-    /// How many tests the run has so far.
-    #[must_use]
-    pub(crate) fn tests(&self) -> usize {
-        self.grouping.tests()
-    }
-
-    /// Whether an empty line came.
-    #[must_use]
-    pub(crate) fn is_interrupted(&self) -> bool {
-        self.interrupted
-    }
-
-    /// Whether there was only a header.
-    #[must_use]
-    pub(crate) fn has_no_rows(&self) -> bool {
-        self.grouping.is_empty()
-    }
-
-    /// Takes note of an empty line.
-    pub(crate) fn blank_line(&mut self) {
-        self.interrupted = true;
-    }
-
-    /// Takes the next record, with the end of its line, as [`Grouping::push`] does.
+    /// Adds the next record, with the end of its line, as [`Grouping::push`] does.
     pub(crate) fn push(&mut self, record: &[u8]) -> (Option<Document>, Result<(), Flaw>) {
         let test = self.test(record);
         match test {
@@ -212,29 +179,7 @@ impl Assembler {
             }
             _ => {}
         }
-        let (run, result) = self.grouping.push(test, record.len());
-        (run.map(|run| self.document(run)), result)
-    }
-
-    /// Ends the table: the last run, if there is a good one.
-    pub(crate) fn finish(&mut self) -> Option<Document> {
-        let run = if self.has_no_rows() {
-            Some(Run {
-                source: Source::Csv,
-                ..Run::default()
-            })
-        } else {
-            self.grouping.end()
-        };
-        run.map(|run| self.document(run))
-    }
-
-    fn document(&self, run: Run) -> Document {
-        Document {
-            run,
-            unknown: self.unknown.clone(),
-            length: 0,
-        }
+        self.grouping.push(test, record.len())
     }
 
     fn test(&mut self, record: &[u8]) -> Result<Test, Flaw> {
@@ -243,23 +188,21 @@ impl Assembler {
         if most > MAX_COLUMNS {
             return Err(Flaw::new(0, format!("more than {MAX_COLUMNS} values")));
         }
-        let row = record.trim_ascii_end();
-        // An empty value may be the last one, and a tab between two.
-        let row = if self.delimiter == b'\t' {
-            trim_newline(record)
-        } else {
-            row
-        };
         let delimiter = self.delimiter;
-        let reader = self.reader.get_or_insert_with(|| {
+        let row = match delimiter {
+            // An empty value may follow the last tab.
+            b'\t' => trim_newline(record),
+            _ => record.trim_ascii_end(),
+        };
+        let splitter = self.splitter.get_or_insert_with(|| {
             let builder = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
             Box::new(builder)
         });
-        let values = split(reader, row, delimiter);
+        let values = split(splitter, row, delimiter);
         let ended = record.ends_with(b"\n");
         let short =
             values.len() < self.columns.len() && (!ended || row.last() == Some(&self.delimiter));
-        // A number that is not quoted may go on where its line has not ended.
+        // An unquoted number at the end of the text may be the beginning of a longer one.
         if open_quote || short || (!ended && !record.ends_with(b"\"")) {
             return Err(Flaw::cut(0));
         }
@@ -273,7 +216,7 @@ impl Assembler {
         for (field, mut value) in self.columns.iter().zip(values) {
             let Some(field) = *field else { continue };
             if self.delimiter == b';' && field.kind() != Kind::Text {
-                with_point(&mut value);
+                replace_decimal_comma(&mut value);
             }
             set(&mut draft, field, value)?;
         }
@@ -288,8 +231,8 @@ fn trim_newline(record: &[u8]) -> &[u8] {
     record.strip_suffix(b"\r").unwrap_or(record)
 }
 
-/// Writes a number with a decimal comma with a point.
-fn with_point(number: &mut [u8]) {
+/// Replaces the decimal comma of a number by a point.
+fn replace_decimal_comma(number: &mut [u8]) {
     let mut commas = number.iter_mut().filter(|byte| matches!(byte, b',' | b'.'));
     if let (Some(comma), None) = (commas.next(), commas.next()) {
         *comma = b'.';
@@ -299,13 +242,13 @@ fn with_point(number: &mut [u8]) {
 fn set(draft: &mut Draft, field: Field, value: Vec<u8>) -> Result<(), Flaw> {
     let kind = field.kind();
     let value = if kind == Kind::Text {
-        // Only a model's strings may be empty; a test without a name has none.
+        // A model's strings may be empty; an empty test name is a missing one.
         let missing = field == Field::Name && value.is_empty();
         (!missing).then(|| NewValue::Text(value.into()))
     } else {
         let text = value.trim_ascii();
         let wrong = || {
-            let (name, wanted) = (field.name(), number::wanted(kind));
+            let (name, wanted) = (field.name(), number::kind_name(kind));
             Flaw::new(0, format!("\"{name}\" is {}, not {wanted}", quoted(text)))
         };
         if text.is_empty() {
@@ -313,10 +256,10 @@ fn set(draft: &mut Draft, field: Field, value: Vec<u8>) -> Result<(), Flaw> {
         }
         Some(number::parse_as(kind, text).ok_or_else(wrong)?)
     };
-    number::put(draft, field, value).map_err(|why| Flaw::new(0, why))
+    draft.set(field, value).map_err(|why| Flaw::new(0, why))
 }
 
-/// The number of values, if no delimiter is quoted; else there are fewer.
+/// The number of values, or more if a delimiter is quoted.
 fn count_values(record: &[u8], delimiter: u8) -> usize {
     memchr::memchr_iter(delimiter, record).count() + 1
 }
@@ -328,7 +271,7 @@ fn split(reader: &mut csv_core::Reader, record: &[u8], delimiter: u8) -> Vec<Vec
     let mut ends = vec![0; count_values(record, delimiter)];
     let mut written = 0;
     let mut ended = 0;
-    // The first call reads the text, the second one, with none, ends the last value.
+    // The first call reads the text; the second one, without text, ends the last value.
     for text in [record, &[]] {
         let (_, _, bytes, fields) =
             reader.read_record(text, &mut values[written..], &mut ends[ended..]);
@@ -348,7 +291,7 @@ pub(crate) fn write_header(out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", names.join(","))
 }
 
-/// Writes the tests of a run, a line each, as the C tool's `csv_printer`.
+/// Writes a line per test, as the C tool's `csv_printer`.
 pub(crate) fn write_tests(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     for test in &run.tests {
         for (index, field) in Field::ALL.iter().enumerate() {

@@ -1,37 +1,39 @@
-//! Puts tests that come one by one together to runs.
+//! Groups single tests into runs.
 
 use std::collections::HashSet;
 
-use super::Flaw;
+use super::{Document, Flaw};
 use crate::model::{LocalScore, Run, Source, Suite, Test, Text};
 
-/// Longer runs are refused.
+/// Runs of more tests are refused.
 pub(crate) const MAX_TESTS: usize = 4096;
 
-/// Runs whose text is larger are refused.
+/// Runs of more bytes of text are refused.
 const MAX_BYTES: usize = 16 << 20;
 
-/// Puts the tests of a csv, or of a json that lists nothing but tests, together to runs.
+/// Groups the tests of a csv, or of json that lists only tests, into runs.
 ///
-/// A run ends where its tests begin again, that is with its first test or, after all that its suite expects, with any
-/// that it has; and where the model changes.
+/// A run ends where its first test comes again; once it has all tests of its suite, where any of
+/// its tests comes again; and where the model changes.
 #[derive(Debug, Default)]
 pub(crate) struct Grouping {
+    /// The unknown columns of the table that the tests come from.
+    pub unknown: Vec<String>,
     run: Run,
-    /// The bytes that its tests took in the text.
+    /// The size of its tests in the text.
     bytes: usize,
-    /// The tests of the run by their place in the suite, a bit each, and by name.
+    /// Its tests by their place in the suite, one bit each, and by name.
     expected: u16,
     seen: HashSet<(i64, i64, Text)>,
-    /// The first test of all: what every run is expected to begin with.
+    /// The first test of the first run: other runs probably begin with it, too.
     lead: Option<(i64, i64, Text)>,
-    /// Whether the run has a bad test.
-    poisoned: bool,
+    /// Whether the run has an invalid test.
+    invalid: bool,
     found_any: bool,
 }
 
 impl Grouping {
-    /// How many tests the run has so far.
+    /// The number of tests that the run has so far.
     #[must_use]
     pub(crate) fn tests(&self) -> usize {
         self.run.tests.len()
@@ -43,47 +45,45 @@ impl Grouping {
         !self.found_any && self.run.tests.is_empty()
     }
 
-    /// Takes the next test, which had so many bytes; returns the run before it if this one begins
-    /// another.
+    /// Adds the next test, which has this size in the text. If it begins another run, returns the
+    /// previous one.
     ///
-    /// A bad test makes its whole run bad: the rest of that run is passed over. After all expected tests
-    /// it belongs to the next one.
+    /// An invalid test makes its whole run invalid, and the rest of that run is skipped. After a
+    /// complete run it belongs to the next one.
     pub(crate) fn push(
         &mut self,
         test: Result<Test, Flaw>,
         bytes: usize,
-    ) -> (Option<Run>, Result<(), Flaw>) {
-        let test = test.and_then(|test| {
-            let begins_a_run = self.begins_a_run(&test);
-            if self.poisoned || begins_a_run {
-                return Ok((test, begins_a_run));
-            }
-            if self.run.tests.len() >= MAX_TESTS {
-                return Err(Flaw::new(
-                    0,
-                    format!("a run of more than {MAX_TESTS} tests"),
-                ));
-            }
-            if self.bytes + bytes > MAX_BYTES {
-                return Err(Flaw::new(0, "a run of more than 16 MiB"));
-            }
-            Ok((test, false))
-        });
-        let (test, begins_a_run) = match test {
+    ) -> (Option<Document>, Result<(), Flaw>) {
+        let begins_a_run = test.as_ref().is_ok_and(|test| self.begins_a_run(test));
+        let too_large = if begins_a_run || self.invalid {
+            None
+        } else if self.run.tests.len() >= MAX_TESTS {
+            Some(format!("a run of more than {MAX_TESTS} tests"))
+        } else if self.bytes + bytes > MAX_BYTES {
+            Some("a run of more than 16 MiB".to_owned())
+        } else {
+            None
+        };
+        let test = match too_large {
+            Some(why) => test.and(Err(Flaw::new(0, why))),
+            None => test,
+        };
+        let test = match test {
             Ok(test) => test,
             Err(flaw) => {
                 let done = if self.is_complete() { self.end() } else { None };
                 self.found_any = true;
-                // One complaint a run is enough.
-                let known = std::mem::replace(&mut self.poisoned, true);
-                return (done, if known { Ok(()) } else { Err(flaw) });
+                // One error per run is enough.
+                let is_reported = std::mem::replace(&mut self.invalid, true);
+                return (done, if is_reported { Ok(()) } else { Err(flaw) });
             }
         };
         let done = if begins_a_run { self.end() } else { None };
         let key = key(&test);
         self.lead.get_or_insert_with(|| key.clone());
         self.expected |= LocalScore.place(&test).map_or(0, |place| 1 << place);
-        if self.poisoned {
+        if self.invalid {
             self.run.tests.truncate(1);
         }
         if self.seen.len() < MAX_TESTS {
@@ -94,18 +94,35 @@ impl Grouping {
         (done, Ok(()))
     }
 
-    /// Ends the last run, if there is a good one.
-    pub(crate) fn end(&mut self) -> Option<Run> {
+    /// Ends the run and returns it, unless it is invalid or empty.
+    pub(crate) fn end(&mut self) -> Option<Document> {
         let run = std::mem::take(&mut self.run);
-        let good = !std::mem::take(&mut self.poisoned) && !run.tests.is_empty();
+        let is_valid = !std::mem::take(&mut self.invalid) && !run.tests.is_empty();
         self.bytes = 0;
         self.expected = 0;
         self.seen.clear();
         self.found_any = true;
-        good.then_some(Run {
-            source: Source::Csv,
-            ..run
-        })
+        is_valid.then(|| self.document(run))
+    }
+
+    fn document(&self, run: Run) -> Document {
+        Document {
+            run: Run {
+                source: Source::Csv,
+                ..run
+            },
+            unknown: self.unknown.clone(),
+            length: 0,
+        }
+    }
+
+    /// Ends a table; if it has no rows, it is a run without tests.
+    pub(crate) fn end_table(&mut self) -> Option<Document> {
+        if self.is_empty() {
+            Some(self.document(Run::default()))
+        } else {
+            self.end()
+        }
     }
 
     fn is_complete(&self) -> bool {
@@ -120,8 +137,8 @@ impl Grouping {
         if model(first) != model(test) {
             return true;
         }
-        if self.poisoned {
-            // Its first test may be the bad one, so more is taken for a sign.
+        if self.invalid {
+            // The invalid test may be the first one, so other signs count as well.
             let highest = u16::BITS - self.expected.leading_zeros();
             let starts_over = LocalScore
                 .place(test)
@@ -137,7 +154,7 @@ fn key(test: &Test) -> (i64, i64, Text) {
     (test.n_prompt, test.n_gen, test.name.clone())
 }
 
-/// What all tests of a run have in common, by the rule of the site.
+/// What all tests of a run have in common; the site refuses other runs.
 fn model(test: &Test) -> (Option<&Text>, Option<&Text>, Option<u64>) {
     let model = &test.model;
     (

@@ -1,9 +1,8 @@
-//! Clean JSON, a run a line: valid whatever the values are, for jq and other programs.
+//! Clean JSON, one run per line: valid whatever the values are, for jq and other programs.
 //!
-//! The keys are those of the C tool's document, after the run's id, tags, score and the time at
-//! which it was added. What is missing or no number is null; text that is no UTF-8 has U+FFFD in
-//! place of what is wrong, and a byte that the C tool lost reads U+FFFF and `f`, as it does in any
-//! reader of its json. [`super::json`] reads it.
+//! The keys of the C tool's document come after the run's id, tags, score and the time at which it
+//! was added. Missing values, nan and inf are null; invalid UTF-8 becomes U+FFFD; a byte that the C
+//! tool lost is U+FFFF and `f`, as in any reader of its json. [`super::json`] reads it.
 
 use std::io::{self, Write};
 
@@ -11,7 +10,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::model::{Environment, Field, HeaderField, Run, Test, Value};
 
-/// What the store knows of a run besides what was measured.
+/// What the store knows about a run besides the measurements.
 #[derive(Debug, Clone)]
 pub(crate) struct Label<'a> {
     /// The run's id.
@@ -20,7 +19,7 @@ pub(crate) struct Label<'a> {
     pub tags: &'a [String],
     /// When it was added: RFC 3339, UTC.
     pub added_at: String,
-    /// Where LocalScore shows it, if it was submitted.
+    /// The address of the result on LocalScore, if it was submitted.
     pub link: Option<&'a str>,
 }
 
@@ -56,7 +55,7 @@ impl Serialize for Line<'_> {
     }
 }
 
-/// An object of the header, of these fields.
+/// An object of the header with these fields.
 struct Header<'a>(&'a Environment, &'a [HeaderField]);
 
 impl Serialize for Header<'_> {
@@ -79,7 +78,7 @@ impl Serialize for TestMembers<'_> {
     }
 }
 
-/// A value as any reader of JSON takes it.
+/// A value as valid JSON.
 struct Clean<'a>(Value<'a>);
 
 impl Serialize for Clean<'_> {

@@ -1,12 +1,12 @@
-//! The words of a json text: strict where a mistake would be taken for data, lenient where the C
-//! tool is (nan and inf are numbers, strings may hold any byte but a newline).
+//! A lexer for json: strict where a mistake could be taken for data, lenient where the C tool is
+//! (nan and inf are numbers, strings may contain any byte except a newline).
 
 use std::borrow::Cow;
 
 use super::Flaw;
 use super::number;
 
-/// Nesting that no result has; what is deeper is refused before it costs anything.
+/// Deeper nesting is refused; no result needs it.
 const MAX_DEPTH: usize = 64;
 
 /// Reads one json text, value by value.
@@ -16,7 +16,7 @@ pub(super) struct Lexer<'a> {
     pos: usize,
 }
 
-/// What kind of value comes next.
+/// The kind of the next value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Object,
@@ -41,12 +41,12 @@ impl Next {
     }
 }
 
-/// A string, as it stands and as it reads.
+/// A string.
 #[derive(Debug, Clone)]
 pub(super) struct Str<'a> {
-    /// What stands between the quotes.
+    /// The bytes between the quotes.
     pub raw: &'a [u8],
-    /// The same with escapes decoded.
+    /// The same with the escapes decoded.
     pub value: Cow<'a, [u8]>,
 }
 
@@ -55,12 +55,12 @@ impl<'a> Lexer<'a> {
         Self { text, pos: 0 }
     }
 
-    /// Bytes read so far.
+    /// The number of bytes read so far.
     pub(super) fn pos(&self) -> usize {
         self.pos
     }
 
-    /// What has not been read yet.
+    /// The text that has not been read yet.
     pub(super) fn rest(&self) -> &'a [u8] {
         &self.text[self.pos..]
     }
@@ -70,7 +70,7 @@ impl<'a> Lexer<'a> {
         self.pos = pos;
     }
 
-    /// A flaw at this place.
+    /// A flaw here; at the end of the text, the document is cut off.
     pub(super) fn flaw(&self, why: impl Into<String>) -> Flaw {
         if self.pos >= self.text.len() {
             return Flaw::cut(self.text.len());
@@ -84,7 +84,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The next byte that is no white space.
+    /// The next byte that is not white space.
     pub(super) fn peek(&mut self) -> Option<u8> {
         self.skip_space();
         self.text.get(self.pos).copied()
@@ -133,7 +133,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Reads an object, calling `member` for each key; `member` must read the value.
+    /// Reads an object and calls `member` for each key, which must read the value.
     pub(super) fn object(
         &mut self,
         mut member: impl FnMut(&mut Self, &Str<'a>) -> Result<(), Flaw>,
@@ -155,7 +155,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Reads an array, calling `element` for each value, which must read it.
+    /// Reads an array and calls `element` for each value, which must read it.
     pub(super) fn array(
         &mut self,
         mut element: impl FnMut(&mut Self) -> Result<(), Flaw>,
@@ -207,7 +207,7 @@ impl<'a> Lexer<'a> {
         Ok(Str { raw, value })
     }
 
-    /// Decodes the escape at this place.
+    /// Decodes the escape sequence here.
     fn escape(&mut self, out: &mut Vec<u8>) -> Result<(), Flaw> {
         let at = self.pos;
         let bad = || Flaw::new(at, "a bad escape in a string");
@@ -235,7 +235,7 @@ impl<'a> Lexer<'a> {
                         _ => self.pos = back,
                     }
                 }
-                // Half of a pair stands for no character.
+                // An unpaired surrogate is not a character.
                 let c = char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER);
                 out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                 return Ok(());
@@ -271,7 +271,7 @@ impl<'a> Lexer<'a> {
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.()".contains(byte);
         let length = rest.iter().take_while(|byte| is_part(byte)).count();
         self.pos += length;
-        // A number at the very end may be the beginning of a longer one.
+        // A number at the end of the text may be the beginning of a longer one.
         if self.pos >= self.text.len() {
             return Err(self.flaw(""));
         }
@@ -296,8 +296,8 @@ impl<'a> Lexer<'a> {
         Err(self.flaw(format!("expected a value, found {}", self.found())))
     }
 
-    /// Passes over a value of any kind.
-    pub fn skip(&mut self) -> Result<(), Flaw> {
+    /// Skips a value of any kind.
+    pub(super) fn skip(&mut self) -> Result<(), Flaw> {
         self.skip_within(MAX_DEPTH)
     }
 
@@ -318,7 +318,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// A piece of the text for a message, cut where it is long.
+/// A part of the text for a message, cut if it is long.
 pub(super) fn quoted(text: &[u8]) -> String {
     const LONGEST: usize = 40;
     let shown = String::from_utf8_lossy(&text[..text.len().min(LONGEST)]);
@@ -362,7 +362,7 @@ mod tests {
     fn deep_nesting_is_refused_not_followed() {
         let text = "[".repeat(1_000_000);
         let flaw = Lexer::new(text.as_bytes()).skip().unwrap_err();
-        assert!(flaw.why.contains("nested"), "{flaw}");
+        assert!(flaw.why.contains("nested"), "{}", flaw.why);
         assert!(flaw.offset < 100);
     }
 

@@ -1,7 +1,7 @@
-//! JSON as llamafile's own writer prints it: its chats for people, a submission in one line.
+//! JSON as llamafile's writer prints it: chats in its pretty form, submissions in its compact form.
 //!
-//! Keys are in the order of their bytes. A string is ASCII: what is not, what HTML could take for
-//! markup and what controls a terminal is escaped. A double is the shortest text that reads back.
+//! Keys are in the order of their bytes. Strings are ASCII: other characters, HTML markup and
+//! control characters are escaped. A double is the shortest text that parses to the same value.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,9 +14,9 @@ pub enum Json {
     Null,
     /// A number without a fraction.
     Integer(i64),
-    /// Any other number: infinity prints as one that reads as infinity, nan as `null`.
+    /// Any other number: infinity prints as 1e5000, which parses to infinity, nan as `null`.
     Double(f64),
-    /// A string; where it is no UTF-8, the byte prints as the character of that number.
+    /// A string; an invalid byte of UTF-8 prints as the character with its number.
     String(Vec<u8>),
     /// A list.
     Array(Vec<Json>),
@@ -25,7 +25,7 @@ pub enum Json {
 }
 
 impl From<u64> for Json {
-    /// What is too large for a signed integer is a double, as when llamafile reads it.
+    /// A number too large for a signed integer becomes a double, as in llamafile.
     fn from(value: u64) -> Self {
         #[allow(clippy::cast_precision_loss, reason = "llamafile loses the digits too")]
         i64::try_from(value).map_or(Self::Double(value as f64), Self::Integer)
@@ -39,7 +39,7 @@ impl From<&str> for Json {
 }
 
 impl Json {
-    /// An object of these members; of two with one key, the last counts.
+    /// An object with these members; of two with the same key, the last counts.
     #[must_use]
     pub fn object<'a>(members: impl IntoIterator<Item = (&'a str, Json)>) -> Self {
         let members = members.into_iter();
@@ -67,7 +67,7 @@ impl Json {
         out
     }
 
-    /// The text for people, two spaces a level, without a newline at the end.
+    /// The text on several lines, indented by two spaces per level, without a newline at the end.
     #[must_use]
     pub fn pretty(&self) -> String {
         let mut out = String::new();
@@ -75,12 +75,12 @@ impl Json {
         out
     }
 
-    /// Writes the text for people and a newline, as llamafile's server answers.
+    /// Writes the pretty form and a newline, as llamafile's server answers.
     pub fn write_answer(&self, out: &mut dyn io::Write) -> io::Result<()> {
         out.write_all((self.pretty() + "\n").as_bytes())
     }
 
-    /// `level` is how deep the value stands in objects; `None` for the compact form.
+    /// `level` is the number of objects around the value; `None` for the compact form.
     fn write(&self, out: &mut String, level: Option<usize>) {
         match self {
             Self::Null => out.push_str("null"),
@@ -105,14 +105,10 @@ impl Json {
     }
 }
 
-/// A line a member in the pretty form, unless there is only one.
+/// In the pretty form each member has its own line, unless there is only one.
 fn write_object(out: &mut String, members: &BTreeMap<String, Json>, level: Option<usize>) {
     let on_lines = level.filter(|_| members.len() > 1);
-    let inner = if on_lines.is_some() {
-        level.map(|level| level + 1)
-    } else {
-        level
-    };
+    let inner = on_lines.map(|level| level + 1).or(level);
     let new_line = |out: &mut String, level: usize| {
         out.push('\n');
         out.extend(std::iter::repeat_n("  ", level));
@@ -135,12 +131,13 @@ fn write_object(out: &mut String, members: &BTreeMap<String, Json>, level: Optio
     out.push('}');
 }
 
-/// The shortest digits that read back: plain from 1e-6 to below 1e21, else with an exponent.
+/// Writes the shortest digits that parse to the same value: plain from 1e-6 to below 1e21, else
+/// with an exponent.
 fn write_double(out: &mut String, value: f64) {
     if value.is_nan() {
         return out.push_str("null");
     }
-    // Minus zero has no sign.
+    // Negative zero prints without a sign.
     if value < 0.0 {
         out.push('-');
     }
@@ -148,7 +145,7 @@ fn write_double(out: &mut String, value: f64) {
         return out.push_str("1e5000");
     }
     let (digits, exponent) = shortest(value.abs());
-    // The number of digits before the point.
+    // `whole` is the number of digits before the point.
     let _ = match (usize::try_from(exponent + 1), digits.len()) {
         _ if !(-6..=20).contains(&exponent) => match digits.split_at(1) {
             (first, "") => write!(out, "{first}e{exponent:+}"),
@@ -165,10 +162,10 @@ fn write_double(out: &mut String, value: f64) {
     };
 }
 
-/// The fewest digits that read back as the number, and the exponent of the first.
+/// The fewest digits that parse to the same number, and the exponent of the first one.
 ///
-/// Of two such texts that are equally near, Rust's own shortest form is the upper one, where
-/// llamafile has the even one. So it only tells how many digits there are.
+/// Rust's shortest form gives the number of digits only: of two equally near texts it is the upper
+/// one, where llamafile prints the even one.
 fn shortest(value: f64) -> (String, i32) {
     let count = |text: &str| {
         text.bytes()
@@ -207,23 +204,19 @@ fn write_string(out: &mut String, bytes: &[u8]) {
     out.push('"');
 }
 
-/// The length of a string in UTF-16, which is how JavaScript counts what it reads.
+/// The length of a string in UTF-16, as JavaScript counts it.
 #[must_use]
 pub(crate) fn utf16_len(bytes: &[u8]) -> usize {
     let mut length = 0;
     let mut rest = bytes;
     while let Some((c, after)) = decode(rest) {
-        length += if matches!(c, 0x1_0000..=0x10_ffff) {
-            2
-        } else {
-            1
-        };
+        length += 1 + usize::from(matches!(c, 0x1_0000..=0x10_ffff));
         rest = after;
     }
     length
 }
 
-/// A code point as `\uXXXX`, a pair of them above U+FFFF.
+/// Writes a code point as `\uXXXX`, or as a surrogate pair.
 fn write_escape(out: &mut String, c: u32) {
     let _ = match c {
         0..=0xffff => write!(out, "\\u{c:04x}"),
@@ -240,10 +233,10 @@ fn write_escape(out: &mut String, c: u32) {
     };
 }
 
-/// The first code point of the bytes, and what follows it.
+/// The first code point of the bytes, and the bytes after it.
 ///
-/// The reader is as lenient as llamafile's: it takes forms that are too long, surrogates and
-/// sequences of up to six bytes. A byte that begins no whole sequence stands for itself.
+/// As lenient as llamafile's decoder: overlong forms, surrogates and sequences of up to six bytes
+/// are accepted. A byte that does not begin a complete sequence is the code point of its value.
 fn decode(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let (&first, rest) = bytes.split_first()?;
     let alone = Some((u32::from(first), rest));
@@ -261,7 +254,8 @@ fn decode(bytes: &[u8]) -> Option<(u32, &[u8])> {
     if more.iter().any(|byte| byte & 0xc0 != 0x80) {
         return alone;
     }
-    // The six bits of a sequence of two are five, and so on, but never less than two.
+    // The first byte has five bits in a sequence of two bytes, four in one of three, and so on, but
+    // llamafile takes at least two.
     let bits = first & (0x3f >> length | 3);
     let merged = more
         .iter()

@@ -1,4 +1,4 @@
-//! The formats: one file each, reading and writing side by side. No SQL here.
+//! The formats: one file each, which both reads and writes. No SQL here.
 //!
 //! To add a format: write its file, list it here, and give it a line in [`Format`].
 
@@ -14,32 +14,30 @@ pub(crate) mod llamafile_json;
 pub(crate) mod number;
 pub(crate) mod score_display;
 
-use std::fmt;
-
 use crate::model::Run;
 
 /// A format that `export` writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// A header line and a line a test
+    /// A header line, then one line per test
     Csv,
-    /// A document a run, laid out as the C tool prints it
+    /// One document per run, laid out as the C tool prints it
     Json,
     /// The table that LocalScore shows, also called md
     #[value(alias = "md")]
     Console,
-    /// Clean JSON, a run a line
+    /// Clean JSON, one run per line
     Jsonl,
 }
 
-/// A run that was read, and what of it was passed over.
+/// A run as it was read.
 #[derive(Debug, Default)]
 pub(crate) struct Document {
     /// The run.
     pub run: Run,
-    /// Keys or columns that mean nothing to us.
+    /// Unknown keys or columns, which were ignored.
     pub unknown: Vec<String>,
-    /// About how many bytes of text it was read from, those before it included.
+    /// Its approximate size in the text, in bytes, including the text before it.
     pub length: usize,
 }
 
@@ -48,16 +46,16 @@ pub(crate) struct Document {
 pub(crate) struct Flaw {
     /// Bytes from the beginning of the document.
     pub offset: usize,
-    /// What is wrong.
+    /// The message.
     pub why: String,
-    /// What kind of flaw it is.
+    /// The kind of flaw.
     pub kind: FlawKind,
 }
 
-/// What kind of flaw it is.
+/// The kind of a [`Flaw`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FlawKind {
-    /// A mistake in a document of ours.
+    /// A mistake in a LocalScore document.
     Bad,
     /// The document ends too early.
     Cut,
@@ -66,7 +64,7 @@ pub(crate) enum FlawKind {
 }
 
 impl Flaw {
-    /// A flaw of a document of ours.
+    /// A mistake in a LocalScore document.
     pub(crate) fn new(offset: usize, why: impl Into<String>) -> Self {
         Self {
             offset,
@@ -82,11 +80,5 @@ impl Flaw {
             kind: FlawKind::Cut,
             ..Self::new(offset, "the document is cut off")
         }
-    }
-}
-
-impl fmt::Display for Flaw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
     }
 }

@@ -1,8 +1,8 @@
-//! Numbers as C's printf writes them and as captures spell them.
+//! Numbers: as C's printf writes them, and in every spelling that captures have.
 
 use std::fmt;
 
-use crate::model::{Draft, Field, Kind, NewValue, Value};
+use crate::model::{Kind, NewValue, Value};
 
 /// A number as `%.{decimals}f` of C prints it, `nan`, `-nan` and `inf` included.
 pub(crate) struct Fixed(pub f64, pub usize);
@@ -21,7 +21,7 @@ impl fmt::Display for Fixed {
     }
 }
 
-/// A value that is no text as the C tool prints it, with so many decimals; nothing if it is missing.
+/// A numeric value as the C tool prints it, with this number of decimals; empty if it is missing.
 pub(crate) struct Printed<'a>(pub Value<'a>, pub usize);
 
 impl fmt::Display for Printed<'_> {
@@ -35,8 +35,8 @@ impl fmt::Display for Printed<'_> {
     }
 }
 
-/// Reads a number: decimal, with or without exponent, or a spelling of nan or infinity that C,
-/// Python or JavaScript print. The sign of nan is kept.
+/// Parses a number: decimal, with or without exponent, or nan or infinity as C, Python or
+/// JavaScript print it. The sign of nan is kept.
 #[must_use]
 pub(crate) fn parse(text: &[u8]) -> Option<f64> {
     let (negative, rest) = match text.first()? {
@@ -55,7 +55,7 @@ pub(crate) fn parse(text: &[u8]) -> Option<f64> {
     Some(if negative { -magnitude } else { magnitude })
 }
 
-/// Windows prints `nan(ind)`, glibc may print a payload likewise.
+/// Windows prints `nan(ind)`; glibc may print a payload in the same way.
 fn is_nan(text: &[u8]) -> bool {
     let Some((word, rest)) = text.split_at_checked(3) else {
         return false;
@@ -64,7 +64,7 @@ fn is_nan(text: &[u8]) -> bool {
         && (rest.is_empty() || (rest.first() == Some(&b'(') && rest.last() == Some(&b')')))
 }
 
-/// Reads an integer exactly; a decimal or an exponent is fine as long as the value is whole.
+/// Parses an integer exactly; a decimal point or an exponent is accepted if the value is whole.
 #[must_use]
 pub(crate) fn parse_integer(text: &[u8]) -> Option<i128> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
@@ -72,12 +72,12 @@ pub(crate) fn parse_integer(text: &[u8]) -> Option<i128> {
         return std::str::from_utf8(text).ok()?.parse().ok();
     }
     let value = parse(text)?;
-    // Beyond 2^53 a decimal no longer tells which integer was meant.
+    // Beyond 2^53 a double no longer stands for one integer.
     #[allow(clippy::cast_possible_truncation, reason = "whole and in range")]
     (value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0).then_some(value as i128)
 }
 
-/// Reads the number of a field of this kind, which is not a text.
+/// Parses the value of a numeric field.
 #[must_use]
 pub(crate) fn parse_as(kind: Kind, text: &[u8]) -> Option<NewValue> {
     match kind {
@@ -86,26 +86,14 @@ pub(crate) fn parse_as(kind: Kind, text: &[u8]) -> Option<NewValue> {
     }
 }
 
-/// What a value of this kind is called in a message.
+/// The name of the kind in error messages.
 #[must_use]
-pub(crate) fn wanted(kind: Kind) -> &'static str {
+pub(crate) fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Text => "a string",
         Kind::Number => "a number",
         Kind::Integer | Kind::Unsigned => "an integer",
     }
-}
-
-/// Puts a value of its kind into a field; an error if it is out of range.
-pub(crate) fn put(draft: &mut Draft, field: Field, value: Option<NewValue>) -> Result<(), String> {
-    let integer = match value {
-        Some(NewValue::Integer(integer)) => integer,
-        _ => 0,
-    };
-    if draft.set(field, value) {
-        return Ok(());
-    }
-    Err(format!("\"{}\" is out of range: {integer}", field.name()))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The score display with which LocalScore ends.
+//! The score display that LocalScore prints at its end.
 
 use std::io::{self, Write};
 
@@ -8,9 +8,9 @@ use crate::model::Summary;
 /// How the display looks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Style {
-    /// With the colours of the C tool.
+    /// Use the colours of the C tool.
     pub color: bool,
-    /// A line of text in place of the logo and the large digits.
+    /// Print a line of text instead of the logo and the large digits.
     pub plaintext: bool,
 }
 

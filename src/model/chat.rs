@@ -7,7 +7,7 @@ use super::Text;
 pub struct Chat {
     /// Its id.
     pub id: i64,
-    /// When it was begun: `YYYY-MM-DD HH:MM:SS`, UTC.
+    /// The time of its beginning: `YYYY-MM-DD HH:MM:SS`, UTC.
     pub created_at: Option<Text>,
     /// The model file that llamafile ran.
     pub model: Option<Text>,
@@ -22,7 +22,7 @@ pub struct ChatActivity {
     pub chat: Chat,
     /// The number of its messages.
     pub messages: u64,
-    /// When the newest of them was written; without one, when the chat was begun.
+    /// The time of its newest message; without one, of its beginning.
     pub last_at: Option<Text>,
 }
 
@@ -31,39 +31,39 @@ pub struct ChatActivity {
 pub struct Message {
     /// Its id.
     pub id: i64,
-    /// When it was written: `YYYY-MM-DD HH:MM:SS`, UTC.
+    /// The time at which it was written: `YYYY-MM-DD HH:MM:SS`, UTC.
     pub created_at: Option<Text>,
     /// The chat that it belongs to.
     pub chat_id: i64,
-    /// Who wrote it: the name of a [`Role`], if one of our programs stored it.
+    /// Its author: the name of a [`Role`], unless another program stored it.
     pub role: Option<Text>,
-    /// What was written.
+    /// Its text.
     pub content: Option<Text>,
-    /// How the answer was sampled.
+    /// The sampling parameters of the answer.
     pub sampling: Sampling,
 }
 
-/// A message that is to be added.
+/// A new message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewMessage<'a> {
-    /// Who wrote it.
+    /// Its author.
     pub role: Role,
-    /// What was written.
+    /// Its text.
     pub content: &'a str,
-    /// How the answer was sampled.
+    /// The sampling parameters of the answer.
     pub sampling: Sampling,
 }
 
-/// Who wrote a message.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
-    /// What the model is told before the conversation
+    /// Instructions for the model
     System,
-    /// The person
+    /// The user
     User,
     /// The model
     Assistant,
-    /// What a tool gave back
+    /// The output of a tool
     Tool,
 }
 
@@ -80,16 +80,16 @@ impl Role {
     }
 }
 
-/// How the model chose its words. What is missing in the store is 0, as llamafile reads it.
+/// The sampling parameters of an answer. A value that is missing in the store is 0, as in llamafile.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// How freely.
+    /// Randomness: 0 always chooses the most probable token.
     pub temperature: f64,
-    /// Among how much of the probability.
+    /// The share of the probability from which tokens are chosen.
     pub top_p: f64,
-    /// How much a word costs that was used before.
+    /// The penalty on tokens that have occurred.
     pub presence_penalty: f64,
-    /// How much it costs for each time it was used.
+    /// The penalty on tokens for each occurrence.
     pub frequency_penalty: f64,
 }
 
@@ -105,15 +105,15 @@ impl Default for Sampling {
     }
 }
 
-/// Where a search found its text.
+/// A search result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hit {
     /// The chat.
     pub chat_id: i64,
-    /// The message; `None` if it is the chat's title that matches.
+    /// The message; `None` if the chat's title matches.
     pub message_id: Option<i64>,
-    /// Who wrote the message.
+    /// The author of the message.
     pub role: Option<Text>,
-    /// The first line that matches; of a very long one, the part around the match.
+    /// The first line that matches, or the part of a very long one around the match.
     pub line: String,
 }

@@ -1,9 +1,9 @@
-//! One run from two captures: what one lacks, the other may know.
+//! Completes a run with the values of another capture of it.
 
 use super::{Environment, Field, HeaderField, Kind, Run, Source, Test, Value};
 
 impl Run {
-    /// How much of the run this capture tells: a greater value is a better capture.
+    /// How complete this capture of the run is: greater is better.
     fn completeness(&self) -> (u8, bool) {
         let detail = match self.source {
             Source::Console => 0,
@@ -14,8 +14,8 @@ impl Run {
         (detail, !self.has_two_decimals_only())
     }
 
-    /// Whether the capture did not tell all that a csv of LocalScore does, or only rounded: then
-    /// another capture of the same run may know better.
+    /// Whether the capture has fewer values than a csv of LocalScore, or rounded ones: another
+    /// capture of the same run may be better.
     #[must_use]
     pub fn is_poor(&self) -> bool {
         let missing = |test: &Test| {
@@ -26,10 +26,10 @@ impl Run {
         matches!(self.source, Source::Console | Source::Site) || self.tests.iter().any(missing)
     }
 
-    /// The run with what another capture of the same run knows besides; `None` if that is nothing.
+    /// The run completed by another capture of it; `None` if the other one adds nothing.
     ///
-    /// The more complete capture counts; from the other one only what is missing is taken over, and
-    /// strings of which the C tool lost bytes.
+    /// The values of the more complete capture count. Those that are missing in it, and strings of
+    /// which the C tool lost bytes, are copied from the other one.
     #[must_use]
     pub fn completed_by(&self, other: &Self) -> Option<Self> {
         let other_is_better = other.completeness() > self.completeness();
@@ -46,19 +46,19 @@ impl Run {
         (more || other_is_better).then_some(run)
     }
 
-    /// Whether both captures tell the machine, and another one: then equal numbers are a chance, or
-    /// made up. A csv does not tell it; what is known of it there, somebody said.
+    /// Whether the captures name two different machines: then their numbers are equal by chance. A csv
+    /// does not name the machine; if it is known, the user gave it.
     #[must_use]
-    pub fn is_of_another_machine(&self, other: &Self) -> bool {
+    pub fn is_on_other_machine(&self, other: &Self) -> bool {
         self.source != Source::Csv
             && other.source != Source::Csv
             && !self.environment.is_same_machine(&other.environment)
     }
 
-    /// Whether two captures of which one is poor can be of the same run: whatever both tell is the
-    /// same, or the same once it is rounded as in the table of the console.
+    /// Whether two captures, one of them poor, may be of the same run: all values that both have are
+    /// equal, or equal when rounded as in the console table.
     #[must_use]
-    pub fn may_be(&self, other: &Self) -> bool {
+    pub fn may_equal(&self, other: &Self) -> bool {
         let rounded = self.source.is_rounded() || other.source.is_rounded();
         let same = |a: Value<'_>, b: Value<'_>| match (a, b) {
             (Value::Missing, _) | (_, Value::Missing) => true,
@@ -71,7 +71,7 @@ impl Run {
             }
             (a, b) => a == b,
         };
-        !self.is_of_another_machine(other)
+        !self.is_on_other_machine(other)
             && self.tests.len() == other.tests.len()
             && self.tests.iter().zip(&other.tests).all(|(a, b)| {
                 Field::ALL
@@ -80,7 +80,7 @@ impl Run {
             })
     }
 
-    /// Whether every number has two decimals at the most, as other clients round.
+    /// Whether all numbers have at most two decimals, to which other clients round.
     fn has_two_decimals_only(&self) -> bool {
         let numbers = Field::ALL
             .iter()
@@ -97,17 +97,18 @@ fn has_two_decimals(number: f64) -> bool {
     (number * 100.0).round() / 100.0 == number
 }
 
-/// The table shows two decimals; times of a second and more in seconds.
+/// Whether two numbers are equal when rounded as in the console table: to two decimals, times from
+/// one second on in seconds.
 fn is_rounded_alike(a: f64, b: f64) -> bool {
     let seconds = a.abs().max(b.abs()) >= 1000.0;
     let step = if seconds { 10.0 } else { 0.01 };
-    // As many digits as a 32-bit float has, which times are rounded to first.
+    // Times are converted to a 32-bit float first.
     let float = a.abs().max(b.abs()) * f64::from(f32::EPSILON);
     (a - b).abs() <= step / 2.0 + float || !(a.is_finite() || b.is_finite())
 }
 
 impl Environment {
-    /// Takes over what is missing here; tells whether that was anything.
+    /// Copies missing values from the other; returns whether there were any.
     pub fn complete(&mut self, other: &Self) -> bool {
         let mut more = false;
         for field in HeaderField::ALL {
@@ -118,7 +119,7 @@ impl Environment {
 }
 
 impl Test {
-    /// Takes over what is missing here; tells whether that was anything.
+    /// Copies missing values from the other; returns whether there were any.
     pub fn complete(&mut self, other: &Self) -> bool {
         let mut more = false;
         for field in Field::ALL {

@@ -1,4 +1,4 @@
-//! What differs between runs.
+//! The properties in which runs differ.
 
 use super::{Model, Run, Text};
 
@@ -7,12 +7,12 @@ use super::{Model, Run, Text};
 pub(crate) struct Difference {
     /// Its name.
     pub name: &'static str,
-    /// Its value in each run; `None` where the capture does not say.
+    /// Its value in each run; `None` if it is missing.
     pub values: Vec<Option<String>>,
 }
 
-/// The properties in which these runs differ, what was measured first. That a capture does not say
-/// something is no difference.
+/// The properties in which these runs differ, those of the model first. A missing value is not a
+/// difference.
 #[must_use]
 pub(crate) fn differences(runs: &[&Run]) -> Vec<Difference> {
     let described: Vec<_> = runs.iter().map(|run| properties(run)).collect();

@@ -1,9 +1,9 @@
-//! The fields of a test and of a document's header by name, in the C tool's order: the two lists
-//! that every reader, every writer and the store go by.
+//! The fields of a test and of a document's header, in the C tool's order: two lists that every
+//! reader, every writer and the store use.
 
 use super::{Environment, Test, Text};
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A string.
@@ -19,7 +19,7 @@ pub enum Kind {
 /// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
-    /// The capture did not say.
+    /// Not in the capture.
     Missing,
     /// A string.
     Text(&'a Text),
@@ -31,7 +31,7 @@ pub enum Value<'a> {
     Number(f64),
 }
 
-/// A value that was read, and is yet to be put into a field.
+/// A value to be stored in a field.
 #[derive(Debug, Clone, PartialEq)]
 pub enum NewValue {
     /// A string.
@@ -42,18 +42,18 @@ pub enum NewValue {
     Number(f64),
 }
 
-/// What a field may hold.
+/// The Rust type of a field's value.
 trait Scalar: Clone + Sized {
     fn value(&self) -> Value<'_>;
     /// `None` if the value is of another kind or out of range.
-    fn of(value: NewValue) -> Option<Self>;
+    fn from_new(value: NewValue) -> Option<Self>;
 }
 
 impl Scalar for Text {
     fn value(&self) -> Value<'_> {
         Value::Text(self)
     }
-    fn of(value: NewValue) -> Option<Self> {
+    fn from_new(value: NewValue) -> Option<Self> {
         match value {
             NewValue::Text(text) => Some(text),
             _ => None,
@@ -65,7 +65,7 @@ impl Scalar for i64 {
     fn value(&self) -> Value<'_> {
         Value::Integer(*self)
     }
-    fn of(value: NewValue) -> Option<Self> {
+    fn from_new(value: NewValue) -> Option<Self> {
         match value {
             NewValue::Integer(integer) => integer.try_into().ok(),
             _ => None,
@@ -73,17 +73,16 @@ impl Scalar for i64 {
     }
 }
 
-/// 2^64 - 1 in JavaScript's digits.
-const SPELLED_BY_JAVASCRIPT: i128 = 18_446_744_073_709_552_000;
+/// 2^64 - 1 as JavaScript prints it, and so a payload: the digits of the nearest double.
+const U64_MAX_IN_JAVASCRIPT: i128 = 18_446_744_073_709_552_000;
 
 impl Scalar for u64 {
     fn value(&self) -> Value<'_> {
         Value::Unsigned(*self)
     }
-    fn of(value: NewValue) -> Option<Self> {
+    fn from_new(value: NewValue) -> Option<Self> {
         match value {
-            // JavaScript, and so a payload, spells 2^64 - 1 as the double next to it.
-            NewValue::Integer(SPELLED_BY_JAVASCRIPT) => Some(Self::MAX),
+            NewValue::Integer(U64_MAX_IN_JAVASCRIPT) => Some(Self::MAX),
             NewValue::Integer(integer) => integer.try_into().ok(),
             _ => None,
         }
@@ -94,7 +93,7 @@ impl Scalar for f64 {
     fn value(&self) -> Value<'_> {
         Value::Number(*self)
     }
-    fn of(value: NewValue) -> Option<Self> {
+    fn from_new(value: NewValue) -> Option<Self> {
         match value {
             NewValue::Number(number) => Some(number),
             _ => None,
@@ -102,12 +101,12 @@ impl Scalar for f64 {
     }
 }
 
-/// A field of a test or of a header: one that every test has, or an optional one.
+/// The place of a value in a struct: `T` if it is required, `Option<T>` if it may be missing.
 trait Slot {
     fn get(&self) -> Value<'_>;
-    /// Puts a value here; false if it does not fit.
+    /// Stores a value; returns false if its kind or range is wrong.
     fn set(&mut self, value: Option<NewValue>) -> bool;
-    /// Takes over what is missing here; tells whether that was anything.
+    /// Copies a missing value from the other; returns whether it did.
     fn complete(&mut self, other: &Self) -> bool;
 }
 
@@ -117,7 +116,7 @@ impl<T: Scalar> Slot for Option<T> {
     }
     fn set(&mut self, value: Option<NewValue>) -> bool {
         let is_given = value.is_some();
-        let value = value.and_then(T::of);
+        let value = value.and_then(T::from_new);
         let fits = value.is_some() == is_given;
         if fits {
             *self = value;
@@ -139,7 +138,7 @@ impl<T: Scalar> Slot for T {
         self.value()
     }
     fn set(&mut self, value: Option<NewValue>) -> bool {
-        match value.map(T::of) {
+        match value.map(T::from_new) {
             Some(Some(value)) => *self = value,
             Some(None) => return false,
             None => {}
@@ -168,7 +167,7 @@ macro_rules! fields {
                 match self { $(Self::$field => $name),* }
             }
 
-            /// What the field holds.
+            /// The type of the field.
             #[must_use]
             pub(crate) fn kind(self) -> Kind {
                 match self { $(Self::$field => Kind::$kind),* }
@@ -180,13 +179,13 @@ macro_rules! fields {
                 match self { $(Self::$field => owner.$($path).+.get()),* }
             }
 
-            /// Sets this field; false if the value does not fit.
+            /// Sets this field; returns false if the kind or range of the value is wrong.
             pub(crate) fn set(self, owner: &mut $owner, value: Option<NewValue>) -> bool {
                 match self { $(Self::$field => owner.$($path).+.set(value)),* }
             }
 
-            /// Takes over what is missing in this field, or a string of which the C tool lost bytes
-            /// only here; tells whether that was anything.
+            /// Copies this field from the other where it is missing, or where the C tool lost bytes
+            /// of it in this one only; returns whether it did.
             pub(crate) fn complete(self, owner: &mut $owner, other: &$owner) -> bool {
                 match self { $(Self::$field => owner.$($path).+.complete(&other.$($path).+)),* }
             }
@@ -244,39 +243,21 @@ fields! {
 }
 
 impl HeaderField {
-    /// The objects of the header, and what is in each.
-    pub(crate) const OBJECTS: [(&str, &[Self]); 3] = [
-        (
-            "runtime_info",
-            &[Self::RuntimeName, Self::RuntimeVersion, Self::RuntimeCommit],
-        ),
-        (
-            "system_info",
-            &[
-                Self::CpuName,
-                Self::CpuArch,
-                Self::RamGb,
-                Self::KernelType,
-                Self::KernelRelease,
-                Self::SystemVersion,
-            ],
-        ),
-        (
-            "accelerator_info",
-            &[
-                Self::AcceleratorName,
-                Self::Manufacturer,
-                Self::MemoryGb,
-                Self::AcceleratorType,
-            ],
-        ),
-    ];
+    /// The objects of the header, and the fields of each.
+    pub(crate) const OBJECTS: [(&str, &[Self]); 3] = {
+        let (runtime, others) = Self::ALL.split_at(3);
+        let (system, accelerator) = others.split_at(6);
+        [
+            ("runtime_info", runtime),
+            ("system_info", system),
+            ("accelerator_info", accelerator),
+        ]
+    };
 }
 
 impl Field {
-    /// What a run is known by: fingerprints in stores are made of these values, in this order. A
-    /// field that is added to the formats must not come before the end of these, for every stored
-    /// fingerprint would change.
+    /// The fields that identify a run: fingerprints in stores are hashes of these values, in this
+    /// order. A new field must come after all of them, or every stored fingerprint would change.
     pub const IDENTITY: &[Self] = Self::ALL.split_at(24).0;
 
     /// The fields that every test must have.
@@ -291,7 +272,7 @@ impl Field {
             .collect()
     }
 
-    /// The field of that name.
+    /// The field with this name.
     #[must_use]
     pub fn from_name(name: &[u8]) -> Option<Self> {
         let mut all = Self::ALL.iter().copied();
@@ -299,30 +280,33 @@ impl Field {
     }
 }
 
-/// A test that is being read: field by field, in any order.
+/// A test that is being read, field by field and in any order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Draft {
-    test: Test,
-    /// Which of the fields that every test must have are there.
+    /// The test as far as it has been read.
+    pub test: Test,
+    /// Which of the required fields have been read.
     given: [bool; Field::REQUIRED.len()],
 }
 
 impl Draft {
-    /// Sets a field; false if the value does not fit.
-    pub(crate) fn set(&mut self, field: Field, value: Option<NewValue>) -> bool {
+    /// Sets a field to a value of its kind; the error message if the value is out of range.
+    pub(crate) fn set(&mut self, field: Field, value: Option<NewValue>) -> Result<(), String> {
         if let Some(place) = Field::REQUIRED.iter().position(|&known| known == field) {
             self.given[place] = value.is_some();
         }
-        field.set(&mut self.test, value)
+        let integer = match value {
+            Some(NewValue::Integer(integer)) => integer,
+            _ => 0,
+        };
+        if field.set(&mut self.test, value) {
+            return Ok(());
+        }
+        Err(format!("\"{}\" is out of range: {integer}", field.name()))
     }
 
-    /// Sets the samples, which are no field.
-    pub(crate) fn set_samples_ns(&mut self, samples: Option<Vec<u64>>) {
-        self.test.samples_ns = samples;
-    }
-
-    /// The test, or the first field that every test must have and this one has not: its name, its
-    /// token counts, and the speed of each phase that it has.
+    /// The test, or its first missing field: it needs a name, its token counts, and the speed of
+    /// each phase that it has.
     pub(crate) fn build(self) -> Result<Test, Field> {
         if let Some(place) = self.given.iter().position(|given| !given) {
             return Err(Field::REQUIRED[place]);

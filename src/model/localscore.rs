@@ -1,4 +1,4 @@
-//! The suite of LocalScore: nine tests, whose means make one score.
+//! The suite of LocalScore: its tests, and the score computed from their means.
 
 use super::{Mismatch, Run, Suite, Summary, Test, Text};
 
@@ -22,7 +22,7 @@ impl Suite for LocalScore {
     }
 
     fn score(&self, tests: &[Test]) -> Option<f64> {
-        Some(Summary::of(tests).performance_score)
+        Some(Summary::new(tests).performance_score)
     }
 
     fn mismatches(&self, one: &Run, other: &Run) -> Vec<Mismatch> {
@@ -56,14 +56,14 @@ fn is_other_kind(one: &Run, other: &Run) -> bool {
     matches!([kind(one), kind(other)], [Some(one), Some(other)] if one != other)
 }
 
-/// The tests, whatever their order, each as often as it was run.
+/// The token counts of the tests, sorted.
 fn tokens(run: &Run) -> Vec<(i64, i64)> {
     let mut tokens: Vec<_> = run.tests.iter().map(|t| (t.n_prompt, t.n_gen)).collect();
     tokens.sort_unstable();
     tokens
 }
 
-/// Whether two strings that are known differ; a byte that the C tool lost may have been any.
+/// Whether two strings are known and differ; a byte that the C tool lost may have been any.
 fn differ(one: &Option<Text>, other: &Option<Text>) -> bool {
     matches!((one, other), (Some(one), Some(other)) if !one.is_alike(other))
 }

@@ -1,10 +1,10 @@
-//! Which runs were measured on the same machine.
+//! The rule for runs on the same machine.
 
 use super::Environment;
 
 impl Environment {
-    /// Whether nothing says that these are two machines. What is not known is no difference; the
-    /// kernel may be a newer one, and what kernel, driver and rounding leave of the memory varies.
+    /// Whether these may be the same machine. Missing values agree with any. The kernel may have been
+    /// updated, and the memory that kernel and driver report varies a little.
     #[must_use]
     pub fn is_same_machine(&self, other: &Self) -> bool {
         fn agree<T: PartialEq>(one: &Option<T>, other: &Option<T>) -> bool {

@@ -1,7 +1,7 @@
-//! Plain data: what a benchmark run is, and a chat. No SQL, no I/O.
+//! Plain data: benchmark runs and chats. No SQL, no I/O.
 //!
-//! Field names are those of the C tool, and so are the units in them. Every value that a capture
-//! may lack is an `Option`: `None` means that the capture did not say.
+//! Fields have the names that the C tool gives them, with their units. A value that may be missing
+//! in a capture is an `Option`.
 
 mod chat;
 mod complete;
@@ -24,30 +24,30 @@ pub(crate) use needle::Needle;
 pub(crate) use site::Site;
 pub(crate) use submission::{Submission, SubmissionState};
 pub(crate) use suite::{Mismatch, Suite};
-pub(crate) use summary::Summary;
+pub(crate) use summary::{Summary, listed_score};
 pub(crate) use text::{Piece, Text};
 
 /// One benchmark of one model on one machine.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Run {
-    /// What ran, on what.
+    /// Program, computer and accelerator.
     pub environment: Environment,
     /// The tests, in the order in which they were run.
     pub tests: Vec<Test>,
-    /// The kind of capture that the run came from.
+    /// The kind of capture that contained the run.
     pub source: Source,
 }
 
-/// The kind of capture that a run came from.
+/// The kind of capture that contained a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Source {
-    /// A table of the console: rounded values, little of the model.
+    /// A console table: rounded values, and few properties of the model.
     Console,
-    /// A row of a LocalScore database: no samples, no deviations, no file.
+    /// A row of a LocalScore database: no samples, no deviations, no file name.
     Site,
-    /// A csv document: the tests without samples, nothing of the machine.
+    /// A csv document: the tests without samples, and no machine.
     Csv,
-    /// A json document: everything.
+    /// A json document: all values.
     #[default]
     Json,
 }
@@ -64,14 +64,14 @@ impl Source {
         }
     }
 
-    /// The source of that name.
+    /// The source with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         let all = [Self::Console, Self::Site, Self::Csv, Self::Json];
         all.into_iter().find(|source| source.name() == name)
     }
 
-    /// Whether such a capture rounds what was measured.
+    /// Whether the values of these captures are rounded.
     #[must_use]
     pub fn is_rounded(self) -> bool {
         self == Self::Console
@@ -81,20 +81,20 @@ impl Source {
 /// The header of a json document: runtime, system and accelerator.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Environment {
-    /// The program that measured.
+    /// The benchmark program.
     pub runtime: RuntimeInfo,
     /// The computer.
     pub system: SystemInfo,
-    /// The device that computed.
+    /// The device that ran the model.
     pub accelerator: AcceleratorInfo,
 }
 
-/// The program that measured.
+/// The benchmark program.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RuntimeInfo {
     /// `llamafile` for the C tool.
     pub name: Option<Text>,
-    /// Its release: what tells one build of llamafile from another.
+    /// The release of llamafile.
     pub version: Option<Text>,
     /// The commit of llama.cpp.
     pub commit: Option<Text>,
@@ -117,12 +117,12 @@ pub struct SystemInfo {
     pub version: Option<Text>,
 }
 
-/// The device that computed: a GPU, or the processor.
+/// The device that ran the model: a GPU, or the processor.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AcceleratorInfo {
-    /// Name as the driver gives it.
+    /// The driver's name for it.
     pub name: Option<Text>,
-    /// Who made it.
+    /// Its manufacturer.
     pub manufacturer: Option<Text>,
     /// Memory in GiB.
     pub memory_gb: Option<f64>,
@@ -130,7 +130,7 @@ pub struct AcceleratorInfo {
     pub kind: Option<Text>,
 }
 
-/// The fields of a test that tell what was measured, not how fast it was.
+/// The fields of a test that describe the model and its build.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(clippy::struct_field_names, reason = "the names of the C tool")]
 pub struct Model {
@@ -156,17 +156,17 @@ pub struct Model {
     pub main_gpu: Option<i64>,
 }
 
-/// One line of a run: one prompt length and one generation length.
+/// One test of a run: one prompt length and one generation length.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(clippy::struct_field_names, reason = "the names of the C tool")]
 pub struct Test {
-    /// What was measured.
+    /// The model.
     pub model: Model,
     /// Such as `pp1024+tg16`.
     pub name: Text,
-    /// Tokens of the prompt.
+    /// Prompt tokens.
     pub n_prompt: i64,
-    /// Tokens generated.
+    /// Generated tokens.
     pub n_gen: i64,
     /// When the test began: RFC 3339, UTC.
     pub test_time: Option<Text>,
@@ -193,24 +193,24 @@ pub struct Test {
     /// Time of each repetition of the whole test, in nanoseconds; but see
     /// [`Self::repetition_times`].
     pub samples_ns: Option<Vec<u64>>,
-    /// The number of repetitions, where a capture tells it without the samples.
+    /// The number of repetitions, if the capture has it without the samples.
     pub reps: Option<u64>,
 }
 
 impl Environment {
-    /// What a run without tests is known by: its strings, then its numbers. Fingerprints in stores
-    /// are made of them, so the order never changes.
+    /// The values that identify a run without tests: its strings, then its numbers. Fingerprints in
+    /// stores are hashes of them, so the order must not change.
     pub fn identity(&self) -> impl Iterator<Item = Value<'_>> {
-        let of = |kind| {
+        let fields_of_kind = |kind| {
             let fields = HeaderField::ALL.iter();
             fields.filter(move |field| field.kind() == kind)
         };
-        let fields = of(Kind::Text).chain(of(Kind::Number));
+        let fields = fields_of_kind(Kind::Text).chain(fields_of_kind(Kind::Number));
         fields.map(|field| field.get(self))
     }
 }
 
-/// How many bytes the strings among these take.
+/// The size of the strings among these values.
 fn text_bytes<'a>(values: impl Iterator<Item = Value<'a>>) -> usize {
     let lengths = values.map(|value| match value {
         Value::Text(text) => text.as_bytes().len(),
@@ -220,32 +220,32 @@ fn text_bytes<'a>(values: impl Iterator<Item = Value<'a>>) -> usize {
 }
 
 impl Run {
-    /// What the model was, as the first test tells it.
+    /// The model of the first test.
     #[must_use]
     pub fn model(&self) -> Option<&Model> {
         self.tests.first().map(|test| &test.model)
     }
 
-    /// The suite that its tests belong to.
+    /// The suite of its tests.
     #[must_use]
     #[allow(clippy::unused_self, reason = "there is one suite so far")]
     pub fn suite(&self) -> &'static dyn Suite {
         &LocalScore
     }
 
-    /// How many of the tests that its suite expects there are.
+    /// The number of tests of its suite that it has.
     #[must_use]
     pub fn present_tests(&self) -> usize {
         self.suite().present(&self.tests)
     }
 
-    /// Whether one of the tests that its suite expects is missing: the score is not comparable then.
+    /// Whether a test of its suite is missing, so that its score is not comparable.
     #[must_use]
     pub fn is_partial(&self) -> bool {
         self.present_tests() < self.suite().expected().len()
     }
 
-    /// How many bytes it takes in memory, about.
+    /// Its approximate size in memory, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let tests: usize = self.tests.iter().map(Test::bytes).sum();
@@ -255,15 +255,15 @@ impl Run {
     /// Averages and score.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        Summary::of(&self.tests)
+        Summary::new(&self.tests)
     }
 }
 
 impl Test {
-    /// The number of repetitions, where it is known.
+    /// The number of repetitions, if it is known.
     ///
-    /// Without samples it is known to be one only if every deviation that is there is zero, since
-    /// the C tool prints zero for a single sample.
+    /// Without samples it is one if all deviations are zero, which the C tool prints for a single
+    /// repetition.
     #[must_use]
     pub fn repetitions(&self) -> Option<usize> {
         if self.samples_ns.is_some() {
@@ -283,17 +283,17 @@ impl Test {
             .then_some(1)
     }
 
-    /// How many bytes it takes in memory, about.
+    /// Its approximate size in memory, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let texts = text_bytes(Field::ALL.iter().map(|field| field.get(self)));
         size_of::<Self>() + texts + 8 * self.samples_ns.as_ref().map_or(0, Vec::len)
     }
 
-    /// The samples, where they are the times of the repetitions.
+    /// The samples, if they are the times of the repetitions.
     ///
-    /// Another client keeps there how long the prompt and the generation of a single repetition
-    /// took: then `avg_time_ms` is their sum, and not their mean.
+    /// Another client stores the times of the prompt and the generation of a single repetition there:
+    /// then `avg_time_ms` is their sum, not their mean.
     #[must_use]
     pub fn repetition_times(&self) -> Option<&[u64]> {
         let samples = self.samples_ns.as_deref().filter(|s| !s.is_empty())?;
@@ -304,8 +304,9 @@ impl Test {
     }
 }
 
-/// Whether a time is the mean of these. The C tool cuts it down to whole nanoseconds, other programs
-/// and the table of the console round it, by less than 1%; the mean of two phases is half of it.
+/// Whether a time is the mean of the samples, which the C tool truncates to whole nanoseconds, and
+/// other programs and the console table round by less than 1%. (The sum of two phases is twice their
+/// mean.)
 fn is_mean(time_ms: f64, samples_ns: &[u64]) -> bool {
     #[allow(clippy::cast_precision_loss, reason = "by far less than 1%")]
     let mean_ms = {
@@ -331,7 +332,7 @@ mod tests {
             .repetitions()
         };
         let samples = &[242_647_086, 242_647_089, 242_647_090];
-        // Cut down as by the C tool, rounded up, in full, and as in the console.
+        // Truncated as by the C tool, rounded up, exact, and as in the console table.
         for time in [242.647_088, 242.647_089, 242.647_088_333_333, 242.65] {
             assert_eq!(repetitions(Some(time), samples), Some(3), "{time}");
         }

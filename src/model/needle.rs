@@ -1,32 +1,32 @@
-//! A text that is looked for, whatever the case.
+//! Case-insensitive search.
 
 use std::ops::Range;
 
-/// A text that is looked for in many others, without regard to case in any script.
+/// A text to search for in many others, ignoring case in all scripts.
 ///
-/// Two characters are the same if their lowercase is; the two small sigmas of Greek are one. The
-/// texts are bytes, since a store may hold anything, and none of them is copied or checked: most
-/// do not match, and there may be many.
+/// Two characters are equal if their lowercase forms are; the two lowercase sigmas of Greek are
+/// equal. The others are bytes, since a store may contain invalid UTF-8. They are neither copied nor
+/// validated, for there may be many, and most do not match.
 #[derive(Debug, Clone)]
 pub struct Needle {
     folded: Vec<char>,
     /// The UTF-8 of every character that folds to the first one.
     starts: Vec<Vec<u8>>,
-    /// The last bytes of these, which tell more of a character than the first ones.
+    /// The last bytes of these, which are rarer than the first ones.
     anchors: Vec<u8>,
 }
 
-/// The last character that has another lowercase.
+/// The last character whose lowercase is another character.
 const LAST_UPPERCASE: char = '\u{1e921}';
 
-/// The most characters of a line that are shown before a match.
+/// The maximum number of characters shown before a match.
 const BEFORE: usize = 40;
 
-/// The most characters of a line that are shown.
+/// The maximum number of characters shown of a line.
 const SHOWN: usize = 160;
 
 impl Needle {
-    /// What is looked for; an empty text is found in every other.
+    /// The search for this text; an empty text is found in every other.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let folded: Vec<char> = text.chars().flat_map(fold).collect();
@@ -41,7 +41,7 @@ impl Needle {
         }
     }
 
-    /// Where it first stands in the text, in bytes.
+    /// The first match in the text, in bytes.
     #[must_use]
     pub fn find(&self, text: &[u8]) -> Option<Range<usize>> {
         if self.folded.is_empty() {
@@ -58,7 +58,7 @@ impl Needle {
         }
     }
 
-    /// The first line of the text in which it stands; of a very long one, the part around it.
+    /// The first line of the text that matches, or the part of a very long one around the match.
     #[must_use]
     pub fn line(&self, text: &[u8]) -> Option<String> {
         let found = self.find(text)?;
@@ -103,14 +103,14 @@ impl Needle {
         })
     }
 
-    /// How many bytes at the beginning of the text match.
+    /// The length of the match at the beginning of the text, in bytes.
     fn matched(&self, text: &[u8]) -> Option<usize> {
         let mut wanted = self.folded.iter();
         let mut at = 0;
         while !wanted.as_slice().is_empty() {
             let c = char_at(&text[at..])?;
             for folded in fold(c) {
-                // Of a character that folds to several, the text may end with the first.
+                // The search may end within the fold of one character.
                 match wanted.next() {
                     Some(&wanted) if wanted != folded => return None,
                     Some(_) => {}

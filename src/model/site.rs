@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// The address of a LocalScore site: scheme and host in small letters, no port that the scheme
-/// implies, no slash at its end.
+/// The address of a LocalScore site: scheme and host in lowercase, without the scheme's default port,
+/// without a slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Site(String);
 
-/// Where the C tool sends to.
+/// The site to which the C tool sends.
 const PUBLIC: &str = "https://www.localscore.ai";
 
 impl Default for Site {
@@ -28,7 +28,7 @@ impl std::str::FromStr for Site {
             "http" => 80,
             _ => return Err(invalid()),
         };
-        // A name and a password would show in links; the others end the path.
+        // '@' would show a user name and password in links; the others end the path.
         let odd = |c: char| !c.is_ascii_graphic() || "@?#\"<>\\^`{|}".contains(c);
         if let Some(odd) = text.chars().find(|&c| odd(c)) {
             return Err(format!("'{odd}' cannot be in the address of a site"));
@@ -69,30 +69,30 @@ fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
 }
 
 impl Site {
-    /// The site of a stored submission; the public one where none is stored.
+    /// The site of a stored submission; the public one if none is stored.
     pub(crate) fn stored(site: Option<&str>) -> Self {
         site.map_or_else(Self::default, |site| Self(site.to_owned()))
     }
 
-    /// The site that shows a result there; `None` for another kind of link.
-    pub(crate) fn of_link(link: &str, id: i64) -> Option<Self> {
+    /// The site in the link to a result; `None` for another kind of link.
+    pub(crate) fn from_link(link: &str, id: i64) -> Option<Self> {
         link.strip_suffix(&format!("/result/{id}"))?.parse().ok()
     }
 
-    /// Where results are posted, below the address.
+    /// The path to which results are posted.
     pub(crate) const PATH: &str = "/api/results";
 
-    /// Where a result is shown.
+    /// The link to a result.
     pub(crate) fn link(&self, id: i64) -> String {
         format!("{self}/result/{id}")
     }
 
-    /// Whether it is the one that the C tool sends to.
+    /// Whether it is the site to which the C tool sends.
     pub(crate) fn is_public(&self) -> bool {
         self.0 == PUBLIC
     }
 
-    /// The address as people write it, which is what the C tool asks for.
+    /// The address as users write it, and as the C tool asks about it.
     pub(crate) fn name(&self) -> &str {
         if self.is_public() {
             "https://localscore.ai"
@@ -150,18 +150,18 @@ mod tests {
     }
 
     #[test]
-    fn a_link_tells_its_site() {
-        let of = |link, id| Site::of_link(link, id).map(|site| site.to_string());
+    fn a_link_contains_its_site() {
+        let site = |link, id| Site::from_link(link, id).map(|site| site.to_string());
         assert_eq!(
-            of("https://www.localscore.ai/result/7", 7).as_deref(),
+            site("https://www.localscore.ai/result/7", 7).as_deref(),
             Some(PUBLIC)
         );
         assert_eq!(
-            of("http://LOCALHOST:3000/a/result/7", 7).as_deref(),
+            site("http://LOCALHOST:3000/a/result/7", 7).as_deref(),
             Some("http://localhost:3000/a")
         );
         for link in ["https://x.org/result/8", "x/result/7", "7"] {
-            assert_eq!(of(link, 7), None);
+            assert_eq!(site(link, 7), None);
         }
     }
 

@@ -1,18 +1,18 @@
-//! What became of sending a run to LocalScore.
+//! The submission of a run to LocalScore.
 
 use serde::Deserialize;
 
-/// How far the submission of a run has come.
+/// The state of a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SubmissionState {
     /// It waits to be sent.
     Pending,
-    /// It cannot be sent, or the site refused it: sending the same again would end the same.
+    /// It cannot be sent, or the site refused it; sending it again would fail again.
     Failed,
-    /// It was taken.
+    /// The site accepted it.
     Submitted,
-    /// It was sent, and whether it arrived is not known.
+    /// It was sent, but it is not known whether it arrived.
     #[serde(other)]
     Unknown,
 }
@@ -30,22 +30,22 @@ impl SubmissionState {
     }
 }
 
-/// The submission of a run that was to be sent at least once.
+/// The submission of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Submission {
-    /// How far it has come.
+    /// Its state.
     pub state: SubmissionState,
     /// The id of the result on the site.
     pub remote_id: Option<i64>,
-    /// Where the site shows it.
+    /// The address of the result on the site.
     pub link: Option<String>,
-    /// The base address of the site that it is for; `None`: the public one, or not known.
+    /// The base address of the site; `None` if it is the public one, or unknown.
     pub site: Option<String>,
-    /// How often it was sent, or tried to be.
+    /// The number of attempts to send it.
     pub attempts: i64,
-    /// Why it is not submitted; `None` in the state unknown: how the attempt ended was not noted,
-    /// or it has not ended yet.
+    /// Why it is not submitted. `None` in the state unknown if the attempt has not ended, or its end
+    /// was not recorded.
     pub reason: Option<String>,
-    /// When the state became what it is: `YYYY-MM-DD HH:MM:SS`, UTC.
+    /// The time of the last change of the state: `YYYY-MM-DD HH:MM:SS`, UTC.
     pub changed_at: String,
 }

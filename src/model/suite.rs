@@ -1,17 +1,17 @@
-//! What a benchmark tool runs, and what its runs say about one another.
+//! The interface of a benchmark suite.
 
 use super::{Run, Test};
 
 /// The tests of a benchmark tool and the rules for its runs. [`Run::suite`] chooses.
 pub trait Suite: Sync {
-    /// The tests of a whole run, in its order, as `(n_prompt, n_gen)`. A run that lacks one is
-    /// partial; with none expected, no run is.
+    /// The tests of a complete run, in their order, as `(n_prompt, n_gen)`. A run without one of them
+    /// is partial; if none are expected, no run is partial.
     fn expected(&self) -> &'static [(i64, i64)];
 
     /// The score of these tests; `None` if the suite has no score.
     fn score(&self, tests: &[Test]) -> Option<f64>;
 
-    /// Why two runs cannot be compared; empty if they can. What a capture does not say is no reason.
+    /// Why two runs cannot be compared; empty if they can. Missing values are no reason.
     fn mismatches(&self, one: &Run, other: &Run) -> Vec<Mismatch>;
 
     /// The place of a test among the expected ones.
@@ -20,14 +20,14 @@ pub trait Suite: Sync {
         self.expected().iter().position(|&other| other == tokens)
     }
 
-    /// How many of the expected tests there are.
+    /// The number of expected tests among these.
     fn present(&self, tests: &[Test]) -> usize {
         let is_there = |place: &usize| tests.iter().any(|test| self.place(test) == Some(*place));
         (0..self.expected().len()).filter(is_there).count()
     }
 }
 
-/// What two runs have not in common, and must have to be compared.
+/// A property in which two runs must agree to be compared, and do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mismatch {
     /// Another model: another name, or another number of parameters.

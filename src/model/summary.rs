@@ -17,11 +17,9 @@ pub struct Summary {
 
 impl Summary {
     /// Computes the summary as `getResultsSummary` of the C tool's localscore.cpp does: over the
-    /// tests in which all three values are numbers, in their order, all zero if there is none.
-    ///
-    /// `nan` and `inf` are no numbers in json, so such a test is left out.
+    /// tests with three finite values, in their order; all zero if there are none.
     #[must_use]
-    pub fn of(tests: &[Test]) -> Self {
+    pub fn new(tests: &[Test]) -> Self {
         let mut sums = [0.0; 3];
         let mut count = 0.0;
         for test in tests {
@@ -51,29 +49,38 @@ impl Summary {
         }
     }
 
-    /// The score for lists: cut to an integer, 0 where it is no finite number.
+    /// The score for lists.
     #[must_use]
     pub fn listed_score(&self) -> i32 {
-        if self.performance_score.is_finite() {
-            self.printed_score()
-        } else {
-            0
-        }
+        listed_score(self.performance_score)
     }
 
-    /// The score as the C tool prints it: cut to an integer.
-    ///
-    /// What no 32-bit integer holds (a time to first token of zero makes an infinite score) is
-    /// what x86 makes of it: the smallest one.
+    /// The score as the C tool prints it.
     #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "that is what is asked for")]
     pub fn printed_score(&self) -> i32 {
-        let score = self.performance_score.trunc();
-        if score >= f64::from(i32::MIN) && score <= f64::from(i32::MAX) {
-            score as i32
-        } else {
-            i32::MIN
-        }
+        truncated(self.performance_score)
+    }
+}
+
+/// A score for lists: truncated to an integer, 0 if it is not finite.
+#[must_use]
+pub fn listed_score(score: f64) -> i32 {
+    if score.is_finite() {
+        truncated(score)
+    } else {
+        0
+    }
+}
+
+/// Truncates to a 32-bit integer. A number out of range (a time to first token of zero makes the
+/// score infinite) becomes the smallest integer, as on x86.
+#[allow(clippy::cast_possible_truncation, reason = "the range is checked")]
+fn truncated(score: f64) -> i32 {
+    let score = score.trunc();
+    if score >= f64::from(i32::MIN) && score <= f64::from(i32::MAX) {
+        score as i32
+    } else {
+        i32::MIN
     }
 }
 
@@ -93,19 +100,19 @@ mod tests {
     #[test]
     fn a_test_without_a_number_is_left_out() {
         let tests = [test(100.0, 10.0, 100.0), test(f64::NAN, 99.0, 99.0)];
-        let summary = Summary::of(&tests);
+        let summary = Summary::new(&tests);
         assert_eq!(summary.avg_prompt_tps, 100.0);
         assert!((summary.performance_score - 215.44).abs() < 0.01);
     }
 
     #[test]
     fn nothing_measured_is_all_zero() {
-        assert_eq!(Summary::of(&[]), Summary::default());
+        assert_eq!(Summary::new(&[]), Summary::default());
     }
 
     #[test]
     fn a_score_out_of_range_prints_as_x86_converts_it() {
-        let summary = Summary::of(&[test(1.0, 1.0, 0.0)]);
+        let summary = Summary::new(&[test(1.0, 1.0, 0.0)]);
         assert_eq!(summary.printed_score(), i32::MIN);
     }
 }

@@ -1,4 +1,4 @@
-//! Strings as they came.
+//! Strings of captures, byte for byte.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,8 +6,8 @@ use std::fmt;
 /// A string of a capture, byte for byte: usually UTF-8, but a model file may hold anything.
 ///
 /// The C tool loses every byte of 0x80 or more when it writes a model's strings as json: it prints
-/// `\ufffff`, which reads as the noncharacter U+FFFF and an `f`. That pair, which no real name
-/// contains, is kept as the mark of a lost byte, see [`Text::LOST_BYTE`].
+/// `\ufffff`, which reads as the noncharacter U+FFFF and an `f`. No real name contains this pair; it
+/// marks a lost byte, see [`Text::LOST_BYTE`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Text(Vec<u8>);
 
@@ -21,16 +21,16 @@ pub enum Piece {
 }
 
 impl Text {
-    /// What stands for one byte that the C tool lost: U+FFFF and `f`.
+    /// The mark of one byte that the C tool lost: U+FFFF and `f`.
     pub const LOST_BYTE: &str = "\u{ffff}f";
 
-    /// The bytes as they came.
+    /// The bytes of the capture.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether a byte was lost on the way.
+    /// Whether the C tool lost a byte.
     #[must_use]
     pub fn has_lost_bytes(&self) -> bool {
         memchr::memmem::find(&self.0, Self::LOST_BYTE.as_bytes()).is_some()
@@ -50,13 +50,13 @@ impl Text {
         })
     }
 
-    /// The text as UTF-8: U+FFFD for what is none, lost bytes marked as they are.
+    /// The text as UTF-8: invalid bytes become U+FFFD, the marks of lost bytes stay.
     #[must_use]
     pub fn to_utf8(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
     }
 
-    /// The text for people: what is no UTF-8, and each lost byte, reads U+FFFD.
+    /// The text for display: invalid UTF-8 and each lost byte become U+FFFD.
     #[must_use]
     pub fn display(&self) -> Cow<'_, str> {
         let text = self.to_utf8();
@@ -67,7 +67,7 @@ impl Text {
         }
     }
 
-    /// The bytes for csv and tables: as they came, but U+FFFD for a lost byte.
+    /// The bytes for csv and tables, with U+FFFD for each lost byte.
     #[must_use]
     pub fn printed(&self) -> Cow<'_, [u8]> {
         if !self.has_lost_bytes() {
@@ -83,7 +83,7 @@ impl Text {
         Cow::Owned(bytes)
     }
 
-    /// Whether two strings can be the same: a byte of 0x80 or more may be lost in one of them.
+    /// Whether two strings may be the same: bytes of 0x80 or more may be lost in one of them.
     #[must_use]
     pub fn is_alike(&self, other: &Self) -> bool {
         let alike = |(a, b): (Piece, Piece)| match (a, b) {
@@ -107,7 +107,7 @@ impl Text {
         Self(bytes)
     }
 
-    /// The number of bytes that the C tool had, which is how it measures widths.
+    /// The number of bytes that the C tool had, which it uses as the width.
     #[must_use]
     pub fn c_len(&self) -> usize {
         self.pieces().count()

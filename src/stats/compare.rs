@@ -321,7 +321,7 @@ fn score(sides: &Sides, tests: &[TestKey]) -> Option<Score> {
                 .iter()
                 .filter_map(|&key| run.get(key).cloned())
                 .collect();
-            Summary::of(&tests).performance_score
+            Summary::new(&tests).performance_score
         };
         let scores: Vec<f64> = runs.iter().map(score).collect();
         median(&scores).filter(|&score| ln(score).is_some())

@@ -218,7 +218,7 @@ fn no_date() -> rusqlite::Error {
 fn flaw(submission: &Submission) -> Option<&'static str> {
     let is_link = match (&submission.link, submission.remote_id) {
         (None, None) => true,
-        (Some(link), Some(id)) => Site::of_link(link, id).is_some(),
+        (Some(link), Some(id)) => Site::from_link(link, id).is_some(),
         _ => false,
     };
     let is_site = |site: &String| {

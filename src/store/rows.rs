@@ -61,7 +61,7 @@ impl From<Option<f64>> for Sql<'_> {
     }
 }
 
-/// Rows that one statement inserts: the nine tests of a run.
+/// The number of rows per statement: that of the tests of a complete run of LocalScore.
 const ROWS: usize = 9;
 
 /// The places of so many values in a statement.

@@ -112,7 +112,7 @@ pub(crate) fn remove(store: &mut Store, ids: &[i64]) -> base::Result<usize> {
 fn find(db: &Connection, run: &Run, keys: &Keys) -> rusqlite::Result<Option<i64>> {
     let sql = "SELECT run_id FROM localstore_runs WHERE fingerprint = ?1 ORDER BY run_id";
     for id in ids(db, sql, [keys.fingerprint])? {
-        if !own::read(db, id)?.is_of_another_machine(run) {
+        if !own::read(db, id)?.is_on_other_machine(run) {
             return Ok(Some(id));
         }
     }
@@ -126,7 +126,7 @@ fn find(db: &Connection, run: &Run, keys: &Keys) -> rusqlite::Result<Option<i64>
         "SELECT run_id FROM localstore_runs WHERE core = ?1 AND poor ORDER BY run_id LIMIT 100"
     };
     for id in ids(db, sql, [keys.core])? {
-        if own::read(db, id)?.may_be(run) {
+        if own::read(db, id)?.may_equal(run) {
             return Ok(Some(id));
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::sandbox::Sandbox;
 
-/// A run of the nine tests on a machine, of which a test says what is different.
+/// A complete run on a machine, of which a test says what is different.
 pub struct Bench {
     /// All speeds are multiplied by it.
     pub speed: f64,

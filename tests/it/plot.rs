@@ -49,7 +49,7 @@ fn a_trend_marks_its_changes_and_tells_their_cause() {
         &svg,
         &[
             "Llama 3.2 1B Instruct - Q4_K - Medium, GPU One, llamafile",
-            "LocalScore, score of all nine tests; more is better",
+            "LocalScore, score of all tests; more is better",
             "run 1, 2025-01-01 12:00: 1,832.5, version 0.9.2",
             "1: \u{2212}15.3%, worse, 1,818.0 → 1,539.1, run 6 of 2025-01-06",
             "runtime version 0.9.2 → 0.9.3",
@@ -62,7 +62,7 @@ fn a_trend_marks_its_changes_and_tells_their_cause() {
         .text();
     assert_says(
         &ttft,
-        &["Time to first token, ms, mean of the nine tests; less is better"],
+        &["Time to first token, ms, mean of all tests; less is better"],
     );
     let last = sandbox.run(["plot", "history", "--limit", "2"]);
     assert_eq!(last.text().matches("<circle class=\"mark\"").count(), 2);
@@ -93,7 +93,7 @@ fn a_comparison_has_a_bar_a_run_and_a_verdict() {
         said.iter().any(|line| line.ends_with("% worse")),
         "{said:#?}"
     );
-    // Three metrics of nine tests and their mean, two runs; the legend has a bar a run.
+    // Three metrics of each test and their mean, two runs; the legend has a bar a run.
     assert_eq!(svg.matches("class=\"bar\"").count(), 3 * 10 * 2 + 2);
     let one = sandbox
         .run(["plot", "compare", "1", "2", "--metric", "tg"])
@@ -159,7 +159,7 @@ fn nothing_to_draw_is_an_error_and_no_file() {
     let ran = sandbox.run(["plot", "history", "--out", "x.svg"]);
     assert_eq!(
         ran.failed(),
-        "nothing to draw: no run of this configuration has all nine tests and a value"
+        "nothing to draw: no run of this configuration has all tests of the benchmark and a value"
     );
     assert!(!sandbox.path().join("x.svg").exists());
     let none = sandbox.run(["plot", "history", "--model", "gpt"]);

@@ -1,11 +1,11 @@
-//! Terminal logs: what people really have after a benchmark.
+//! Terminal logs, as users have them after a benchmark.
 
 use super::{read_fixture, text};
 use crate::capture::{Capture, Found, Options};
 use crate::formats::console;
 use crate::model::Run;
 
-/// The runs of a text, and the remarks.
+/// The runs and messages of a text.
 fn read(text: &[u8], partial: bool) -> (Vec<Run>, Vec<String>) {
     let options = Options {
         partial,
@@ -92,7 +92,7 @@ fn a_run_on_the_cpu_has_the_cpu_for_its_accelerator() {
 }
 
 #[test]
-fn text_behind_an_interrupted_log_does_not_matter() {
+fn text_after_an_interrupted_log_does_not_matter() {
     let more = text("captures/capture-json-interrupted.stdout.txt")
         + "\n^C\n$ localscore\n"
         + &text("golden/cpu-i7-14b.json");
@@ -103,7 +103,7 @@ fn text_behind_an_interrupted_log_does_not_matter() {
 
 /// Whatever one run was interrupted by, the next one in the log is found.
 #[test]
-fn an_interrupted_run_takes_nothing_of_the_next_one() {
+fn an_interrupted_run_takes_nothing_from_the_next_one() {
     let json = text("captures/capture-json.stdout.txt");
     let csv = text("captures/capture-csv.stdout.txt");
     let table = text("captures/capture-console.stdout.txt");
@@ -128,7 +128,7 @@ fn an_interrupted_run_takes_nothing_of_the_next_one() {
 }
 
 #[test]
-fn a_banner_is_of_the_run_that_follows_and_of_its_machine() {
+fn a_banner_belongs_to_the_next_run_on_its_machine() {
     let banner = text("captures/capture-csv.stderr.txt");
     let csv = text("golden/gpu-reps4.csv");
     let (runs, _) = read(
@@ -152,7 +152,7 @@ fn a_message_between_two_rows_costs_nothing() {
 }
 
 #[test]
-fn a_table_that_was_not_closed_is_not_closed_by_the_next_one() {
+fn a_table_without_its_last_border_is_not_closed_by_the_next_one() {
     let golden = text("golden/gpu-reps4.md");
     let open = golden.lines().take(10).collect::<Vec<_>>().join("\n");
     let (runs, remarks) = read(format!("{open}\n{golden}").as_bytes(), false);
@@ -170,7 +170,7 @@ fn a_table_that_was_not_closed_is_not_closed_by_the_next_one() {
 
 /// Cut anywhere, a log gives the tests of the whole one, from the first on, or none.
 #[test]
-fn what_is_stored_of_a_log_that_is_cut_anywhere_is_a_beginning_of_it() {
+fn a_log_cut_anywhere_yields_the_first_tests_of_the_whole_log() {
     for name in [
         "capture-console",
         "capture-console-plain-reps4",
@@ -243,7 +243,7 @@ fn powershells_utf16_and_a_tail_of_zeros_are_read() {
 }
 
 #[test]
-fn other_clients_are_stored_under_the_name_that_they_give() {
+fn other_clients_are_stored_under_their_own_names() {
     let (runs, remarks) = read(
         br#"{"runtime_info": {"name": "other-client", "version": null}, "accelerator_info": {"name": "X", "memory_gb": ""},
         "results": [{"name": "pp8+tg8", "n_prompt": "8", "n_gen": 8.0, "prompt_tps": "1.5e3", "gen_tps": 20,

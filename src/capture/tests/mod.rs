@@ -1,4 +1,4 @@
-//! What is found in a text.
+//! Several documents in one text.
 
 mod fuzz;
 mod logs;
@@ -34,7 +34,7 @@ fn all(text: &[u8]) -> Vec<String> {
         Found::Run(document) => format!("run of {} tests", document.run.tests.len()),
         Found::Bad { line, why } => format!("{line}: {why}"),
         Found::Link(link) => link.url,
-        Found::Note { line, what } => format!("{line}: note: {what}"),
+        Found::Note { line, message } => format!("{line}: note: {message}"),
         Found::Pause => unreachable!("the text is not live"),
     };
     Capture::new(text, Options::default())
@@ -45,7 +45,7 @@ fn all(text: &[u8]) -> Vec<String> {
 const TEST: &str = r#"{"name":"a","n_prompt":1,"n_gen":1,"prompt_tps":1,"gen_tps":1}"#;
 
 #[test]
-fn documents_may_follow_one_another_in_any_way() {
+fn documents_may_follow_one_another_in_any_order() {
     let one = format!("{{\"results\":[{TEST}]}}");
     for between in ["", "\n", "\n\n", ",\n", "\r\n \u{feff}"] {
         let text = format!("[{one}{between}{one}]");
@@ -84,7 +84,7 @@ fn a_csv_ends_where_its_rows_end_and_splits_where_tests_repeat() {
 }
 
 #[test]
-fn a_bad_row_spoils_its_run_only() {
+fn an_invalid_row_invalidates_only_its_run() {
     let text = "name,n_prompt,n_gen,prompt_tps,gen_tps\na,1,1,1,1\nb,x,1,1,1\na,1,1,1,1\n";
     let found = all(text.as_bytes());
     assert_eq!(
@@ -94,7 +94,7 @@ fn a_bad_row_spoils_its_run_only() {
 }
 
 #[test]
-fn a_text_without_runs_says_so_once() {
+fn a_text_without_runs_is_reported_once() {
     assert_eq!(all(b""), ["1: it is empty"]);
     assert!(all(b"hello\nworld\n")[0].starts_with("1: no LocalScore result"));
     assert!(all(b"{}")[0].starts_with("1: no \"results\""));

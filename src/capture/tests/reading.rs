@@ -7,7 +7,7 @@ use crate::capture::{Capture, Found, Options};
 use crate::formats::{console, csv, json};
 use crate::model::Run;
 
-/// The runs that are found in a text, and how many remarks there were.
+/// The runs in a text, and the number of messages.
 fn read(text: &[u8]) -> (Vec<Run>, usize) {
     let mut runs = Vec::new();
     let mut remarks = 0;
@@ -35,7 +35,7 @@ fn to_csv(run: &Run) -> Vec<u8> {
     out
 }
 
-/// Any bytes that a model's string may have, but no lost ones: those are a case of their own.
+/// Any bytes of a model's string, except lost ones, which have tests of their own.
 fn name() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         "[ -~]{0,40}".prop_map(String::into_bytes),
@@ -55,7 +55,7 @@ fn number() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// A number as it is after C has printed it.
+/// A number rounded as C prints it.
 fn six_decimals(value: f64) -> f64 {
     format!("{value:.6}").parse().unwrap()
 }
@@ -121,7 +121,7 @@ prop_compose! {
     }
 }
 
-/// How many inputs each property is tried with: `LOCALSTORE_CASES`, else 300.
+/// The number of inputs per property: `LOCALSTORE_CASES`, by default 300.
 fn cases() -> u32 {
     let asked = std::env::var("LOCALSTORE_CASES").ok();
     asked.and_then(|cases| cases.parse().ok()).unwrap_or(300)
@@ -148,7 +148,7 @@ proptest! {
     }
 
     #[test]
-    fn noise_between_documents_changes_nothing(
+    fn other_text_between_documents_changes_nothing(
         run in run(),
         before in "([a-zA-Z .:|+\\-=]{0,60}\n){0,5}",
         after in "(\n[a-zA-Z .:|+\\-=]{0,60}){0,5}",
@@ -184,9 +184,9 @@ proptest! {
     }
 }
 
-/// Whatever is cut off, what is read is whole or nothing.
+/// A document that is cut off is read completely or not at all.
 #[test]
-fn a_document_cut_at_any_byte_is_never_taken_for_a_whole_one() {
+fn a_document_cut_at_any_byte_is_never_taken_for_a_complete_one() {
     let whole = read_fixture("golden/gpu-reps4.json");
     for end in 0..whole.len() {
         let (runs, remarks) = read(&whole[..end]);
@@ -246,7 +246,7 @@ fn columns_of_a_csv_are_found_by_name() {
 
 /// Quotes and backslashes in a header string, which the C tool prints as they are.
 #[test]
-fn a_header_that_is_no_json_is_read_as_it_was_meant() {
+fn an_unescaped_header_is_read_as_the_c_tool_meant_it() {
     let golden = String::from_utf8(read_fixture("golden/gpu-reps4.json")).unwrap();
     for name in [
         "the \"fast\" one",

@@ -1,12 +1,12 @@
-//! Results that stand in something else: behind time stamps, indented, between other programs'
-//! lines, one level down in another document.
+//! Results inside other text: after time stamps, indented, between other programs' lines, nested in
+//! another document.
 
 use super::{read_fixture, text};
 use crate::capture::{Capture, Found, Options};
 use crate::formats::{console, csv, json, jsonl};
 use crate::model::{Run, Source};
 
-/// What a text gives: the runs, what is wrong, and what only `-v` tells.
+/// The items in a text: runs, errors, and notes, which only `-v` prints.
 #[derive(Default)]
 struct Read {
     runs: Vec<Run>,
@@ -20,14 +20,14 @@ fn read(text: &[u8]) -> Read {
         match found.unwrap() {
             Found::Run(document) => read.runs.push(document.run),
             Found::Bad { line, why } => read.bad.push(format!("{line}: {why}")),
-            Found::Note { line, what } => read.notes.push(format!("{line}: {what}")),
+            Found::Note { line, message } => read.notes.push(format!("{line}: {message}")),
             Found::Link(_) | Found::Pause => {}
         }
     }
     read
 }
 
-/// The one run of a text.
+/// The only run of a text.
 #[track_caller]
 fn one(text: impl AsRef<[u8]>) -> Run {
     let mut read = read(text.as_ref());
@@ -48,7 +48,7 @@ fn printed(run: &Run, format: &str) -> Vec<u8> {
     out
 }
 
-/// Puts what `prefix` gives for its number before each line.
+/// Puts a prefix before each line, made from its number.
 fn behind(text: &str, prefix: impl Fn(usize) -> String) -> String {
     let lines = text.lines().enumerate();
     lines
@@ -57,7 +57,7 @@ fn behind(text: &str, prefix: impl Fn(usize) -> String) -> String {
 }
 
 #[test]
-fn every_format_is_read_behind_what_logs_put_before_their_lines() {
+fn every_format_is_read_after_the_prefixes_of_logs() {
     type Prefix = (&'static str, fn(usize) -> String);
     let prefixes: [Prefix; 13] = [
         ("a quotation", |_| "> ".into()),
@@ -111,7 +111,7 @@ fn every_format_is_read_behind_what_logs_put_before_their_lines() {
 }
 
 #[test]
-fn documents_with_and_without_a_prefix_stand_in_one_log() {
+fn one_log_may_have_documents_with_and_without_a_prefix() {
     let json = text("golden/gpu-reps4.json");
     let csv = text("golden/cpu-i7-14b.csv");
     let table = text("golden/second-gpu.md");
@@ -135,7 +135,7 @@ fn documents_with_and_without_a_prefix_stand_in_one_log() {
 }
 
 #[test]
-fn banners_are_read_behind_a_prefix_too() {
+fn banners_are_read_after_a_prefix_too() {
     let stderr = text("captures/capture-csv.stderr.txt");
     let log = stderr + &text("captures/capture-csv.stdout.txt");
     let expected = one(&log).environment;
@@ -148,8 +148,8 @@ fn banners_are_read_behind_a_prefix_too() {
 }
 
 #[test]
-fn what_stands_behind_something_that_cannot_be_told_from_it_gets_a_hint() {
-    // Each line has another word before it.
+fn a_result_after_an_unknown_prefix_gets_a_hint() {
+    // Each line has a different word before it.
     let csv = behind(&text("golden/cpu-i7-14b.csv"), |n| {
         format!("worker{} ", char::from(b'a' + u8::try_from(n).unwrap()))
     });
@@ -164,7 +164,7 @@ fn what_stands_behind_something_that_cannot_be_told_from_it_gets_a_hint() {
 }
 
 #[test]
-fn the_captures_that_were_read_wrongly() {
+fn captures_that_were_once_read_wrongly() {
     // An indented csv is the same run as without its indentation.
     let indented = text("bad/h4-indented.csv");
     let run = one(&indented);
@@ -192,11 +192,11 @@ fn the_captures_that_were_read_wrongly() {
     let accelerator = &run.environment.accelerator;
     assert_eq!(accelerator.name, Some("NVIDIA GeForce RTX 3060".into()));
 
-    // The index of a data frame is no column of ours.
+    // The index of a data frame is an unknown column.
     let frame = one(text("bad/h7-pandas-index.csv"));
     assert_eq!(frame.tests, one(&indented).tests);
 
-    // Another program's lines among the rows.
+    // Another program's lines between the rows.
     let whole = one(text("bad/h8-stderr-line-with-comma-in-csv.log"));
     assert_eq!(whole.tests.len(), 9);
     assert_eq!(
@@ -205,7 +205,7 @@ fn the_captures_that_were_read_wrongly() {
     );
     assert_eq!(one(text("bad/h9-gha.log")).tests, whole.tests);
 
-    // One level down.
+    // Nested in another document.
     let wrapped = one(text("bad/h10-wrapped.json"));
     assert_eq!(
         wrapped.environment.accelerator.name,
@@ -215,7 +215,7 @@ fn the_captures_that_were_read_wrongly() {
 }
 
 #[test]
-fn a_banner_that_is_not_as_localscore_prints_it_is_left_out_and_said() {
+fn a_banner_that_is_not_as_localscore_prints_it_is_left_out_and_noted() {
     let banner = text("captures/capture-csv.stderr.txt");
     let csv = text("captures/capture-csv.stdout.txt");
     let whole = one(banner.clone() + &csv).environment;
@@ -315,7 +315,7 @@ fn a_list_of_tests_is_a_run() {
         assert_eq!(run.tests, golden.tests, "{text}");
         assert_eq!(run.environment, crate::model::Environment::default());
     }
-    // A second list is a second run, and a bad test spoils its run alone.
+    // A second list is a second run, and an invalid test invalidates only its run.
     assert_eq!(read(format!("{lines}{lines}").as_bytes()).runs.len(), 2);
     assert_eq!(
         read(format!("{lines}and\n{lines}").as_bytes()).runs.len(),
@@ -327,7 +327,7 @@ fn a_list_of_tests_is_a_run() {
 }
 
 #[test]
-fn documents_deeper_in_another_one_are_found_in_any_layout() {
+fn documents_nested_in_another_one_are_found_in_any_layout() {
     let golden = text("golden/escapes-in-model.json");
     let other = text("golden/cpu-i7-14b.json");
     let expected = [one(&golden), one(&other)];
@@ -345,7 +345,7 @@ fn documents_deeper_in_another_one_are_found_in_any_layout() {
 }
 
 #[test]
-fn the_json_of_the_sites_api_tells_machine_and_model() {
+fn the_json_of_the_sites_api_contains_machine_and_model() {
     let test = r#"{"id": 7, "benchmark_run_id": 3, "name": "pp64+tg16", "n_prompt": 64, "n_gen": 16,
         "avg_time_ms": 12.5, "prompt_tps": 900.25, "gen_tps": 30.5, "ttft_ms": 70.5,
         "created_at": "2026-10-07 12:08:43"}"#;
@@ -382,7 +382,7 @@ fn the_json_of_the_sites_api_tells_machine_and_model() {
 }
 
 #[test]
-fn a_table_whose_title_tells_no_memory_keeps_the_accelerator() {
+fn a_table_whose_title_lacks_the_memory_keeps_the_accelerator() {
     let golden = text("golden/gpu-reps4.md");
     for title in ["NVIDIA GeForce RTX 4090", "Radeon - the fast one"] {
         let other = golden.replace("NVIDIA GeForce RTX 4090 - 24.0 GiB", title);
@@ -430,7 +430,7 @@ fn recordings_of_terminals_and_containers_are_read() {
 }
 
 #[test]
-fn names_of_columns_inside_a_string_begin_nothing() {
+fn column_names_inside_a_string_begin_no_csv() {
     let golden = text("golden/gpu-reps4.json");
     for string in [
         ",n_prompt,n_gen,prompt_tps,",
@@ -466,7 +466,7 @@ fn names_of_columns_inside_a_string_begin_nothing() {
 }
 
 #[test]
-fn the_table_of_llama_bench_is_told_by_its_name() {
+fn the_table_of_llama_bench_is_refused_by_name() {
     let table = "| model                          |       size |     params | backend    | threads |            test |                  t/s |\n\
                  | ------------------------------ | ---------: | ---------: | ---------- | ------: | --------------: | -------------------: |\n\
                  | llama ?B F16                   |   0.27 MiB |     0.14 M | CPU        |       2 |            pp16 |   41033.07 ± 4762.04 |\n";
@@ -478,7 +478,7 @@ fn the_table_of_llama_bench_is_told_by_its_name() {
 
 /// All pairs of formats, behind each other and behind the same prefix.
 #[test]
-fn one_document_takes_nothing_from_the_next_one_behind_the_same_prefix() {
+fn a_document_takes_nothing_from_the_next_one_with_the_same_prefix() {
     let banner = text("captures/capture-csv.stderr.txt");
     for prefix in ["", "> ", "    ", "bench-1  | ", "2026-03-01T12:00:00.1Z "] {
         for first in ["json", "csv", "md"] {
@@ -508,7 +508,7 @@ fn one_document_takes_nothing_from_the_next_one_behind_the_same_prefix() {
 }
 
 #[test]
-fn a_title_without_its_block_takes_nothing_of_what_follows() {
+fn a_title_without_its_block_takes_nothing_from_the_text_after_it() {
     for document in ["json", "csv", "md"] {
         let golden = text(&format!("golden/gpu-reps4.{document}"));
         for title in [
@@ -523,7 +523,7 @@ fn a_title_without_its_block_takes_nothing_of_what_follows() {
 }
 
 #[test]
-fn the_tests_of_a_damaged_document_are_no_list() {
+fn the_tests_of_a_damaged_document_are_not_a_list() {
     let golden = text("golden/gpu-reps4.json");
     let tail: Vec<&str> = golden.lines().skip(120).collect();
     let damaged = [
@@ -547,7 +547,7 @@ fn the_tests_of_a_damaged_document_are_no_list() {
 }
 
 #[test]
-fn rows_that_cannot_be_read_are_an_error_and_no_line_of_another_program() {
+fn rows_that_cannot_be_read_are_an_error_not_lines_of_another_program() {
     let csv = text("golden/cpu-i7-14b.csv");
     let lines: Vec<&str> = csv.lines().collect();
     let glued = csv.replacen(
@@ -620,7 +620,7 @@ fn marks_and_colours_before_an_indented_csv_change_nothing() {
 }
 
 #[test]
-fn what_lies_in_documents_behind_a_prefix_or_in_results_is_found_and_kept_apart() {
+fn results_nested_in_documents_with_a_prefix_are_found_and_kept_apart() {
     let documents: Vec<serde_json::Value> = ["cpu-i7-14b", "gpu-reps4"]
         .iter()
         .map(|name| serde_json::from_slice(&read_fixture(&format!("golden/{name}.json"))).unwrap())
@@ -649,7 +649,7 @@ fn what_lies_in_documents_behind_a_prefix_or_in_results_is_found_and_kept_apart(
     };
     let lists = serde_json::json!({"a": {"tests": tests(a, 1)}, "b": {"tests": tests(a, 3)[1..]}});
     assert_eq!(read(lists.to_string().as_bytes()).runs.len(), 2);
-    // A document inside of another one that is cut off is told.
+    // A document that is cut off inside another one is reported.
     let cut = serde_json::json!({"host": "x", "result": a}).to_string();
     let read = read(&cut.as_bytes()[..5000]);
     assert_eq!((read.runs.len(), read.bad.len()), (0, 1), "{:?}", read.bad);
@@ -707,7 +707,7 @@ fn a_list_that_is_cut_off_or_damaged_is_an_error() {
 }
 
 #[test]
-fn tabs_names_of_files_and_units_stand_before_a_csv_too() {
+fn tabs_file_names_and_units_may_precede_a_csv() {
     let csv = text("golden/gpu-reps4.csv");
     let expected = one(&csv);
     for n in 1..3 {
@@ -731,7 +731,7 @@ fn tabs_names_of_files_and_units_stand_before_a_csv_too() {
 
 /// Such as where a number ends in the midst of a word: what is taken off one line must be found on it.
 #[test]
-fn a_header_behind_anything_ends() {
+fn a_header_after_any_text_is_read_in_bounded_time() {
     let header = text("golden/no-tests.csv");
     let pieces = [
         "1",
@@ -765,7 +765,7 @@ fn a_header_behind_anything_ends() {
 
 /// A chat server logs such numbers too, and logs are cut off.
 #[test]
-fn other_programs_json_with_like_names_is_no_error() {
+fn json_of_other_programs_with_similar_names_is_not_an_error() {
     let golden = text("golden/gpu-reps4.json");
     for line in [
         "{\"level\":\"info\",\"n_prompt\":12,\"n_gen\":5,\"prompt_tps\":100.5,\"gen_tps\":9.5}",

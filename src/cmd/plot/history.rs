@@ -43,8 +43,9 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let (configuration, others) = history::choose(args.run.as_deref(), &store, &filter)?;
     let (mut trend, cut) = Trend::last(&store, configuration, &filter, args.limit)?;
     trend.find_changes(&store, args.metric, args.min_change)?;
-    let picture = draw(&trend, args.metric, Some(trend.title()))
-        .ok_or_else(|| nothing("no run of this configuration has all nine tests and a value"))?;
+    let picture = draw(&trend, args.metric, Some(trend.title())).ok_or_else(|| {
+        nothing("no run of this configuration has all tests of the benchmark and a value")
+    })?;
     args.target.write(&picture, context)?;
     if cut {
         let shown = trend.runs.len();
@@ -60,10 +61,10 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
 /// Without a title it is one of several in a page that tells what they are of.
 pub(crate) fn draw(trend: &Trend, metric: Metric, title: Option<String>) -> Option<Picture> {
     let (name, of) = match metric {
-        Metric::Score => ("LocalScore", "score of all nine tests"),
-        Metric::PromptTps => ("Prompt processing, tokens/s", "mean of the nine tests"),
-        Metric::GenTps => ("Generation, tokens/s", "mean of the nine tests"),
-        Metric::TtftMs => ("Time to first token, ms", "mean of the nine tests"),
+        Metric::Score => ("LocalScore", "score of all tests"),
+        Metric::PromptTps => ("Prompt processing, tokens/s", "mean of all tests"),
+        Metric::GenTps => ("Generation, tokens/s", "mean of all tests"),
+        Metric::TtftMs => ("Time to first token, ms", "mean of all tests"),
     };
     let (title, unit, width) = match title {
         Some(title) => (title, format!("{name}, {of}"), picture::WIDTH),

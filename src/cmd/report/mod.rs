@@ -154,7 +154,7 @@ fn part(
     }
     if part.pictures.is_empty() {
         part.paragraphs
-            .push("A trend needs two runs with all nine tests.".to_owned());
+            .push("A trend needs two runs with all tests of the benchmark.".to_owned());
     }
     let runs = trend.runs;
     let whole: Vec<&Listed> = runs.iter().filter(|run| !run.partial).collect();

@@ -3,7 +3,7 @@
 use super::{known, model};
 use crate::cmd::compare::{self, Report};
 use crate::cmd::plot::{date, tone};
-use crate::model::Source;
+use crate::cmd::words::score;
 use crate::page::{Cell, Table};
 use crate::stats::Row;
 use crate::store::Listed;
@@ -65,13 +65,10 @@ const MEASURED: [(&str, Column); 6] = [
 
 fn measured(run: &Listed) -> [Cell; 6] {
     let summary = &run.summary;
-    let is_rounded = run.source == Source::Console;
-    let rounded = if is_rounded { "~" } else { "" };
-    let partial = if run.partial { " partial" } else { "" };
     [
         run.id.to_string().into(),
         date(run).into(),
-        format!("{rounded}{}{partial}", summary.listed_score()).into(),
+        score(run).into(),
         format!("{:.2}", summary.avg_prompt_tps).into(),
         format!("{:.2}", summary.avg_gen_tps).into(),
         format!("{:.2}", summary.avg_ttft_ms).into(),

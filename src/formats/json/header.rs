@@ -1,11 +1,11 @@
-//! What a document tells besides its tests: runtime, system, accelerator, model.
+//! The header of a document: runtime, system, accelerator, model.
 
 use super::MAX_NAMES;
 use crate::formats::lexer::{Lexer, Next, Str};
 use crate::formats::{Document, Flaw, number};
 use crate::model::{HeaderField, Kind, Model, NewValue, Source, Test, Text};
 
-/// The strings and numbers of one header object, by key.
+/// The members of one header object.
 type Members<'a> = Vec<Member<'a>>;
 
 struct Member<'a> {
@@ -23,26 +23,26 @@ enum HeaderValue<'a> {
     Other,
 }
 
-/// What a document tells besides its tests: in LocalScore's own objects or, where it has none of
-/// them, in those of its web site's API.
+/// The header of a document: the objects that LocalScore prints or, in a document without any of
+/// them, those of the web site's API.
 #[derive(Default)]
 pub(super) struct Header<'a> {
-    own: Parts<'a>,
-    site: Parts<'a>,
+    own: Objects<'a>,
+    site: Objects<'a>,
     is_own: bool,
-    /// The site's keys that are there.
+    /// The keys of the site's API that have been read.
     site_keys: Vec<Vec<u8>>,
 }
 
 #[derive(Default)]
-struct Parts<'a> {
-    /// Those of [`HeaderField::OBJECTS`].
-    objects: [Members<'a>; 3],
+struct Objects<'a> {
+    /// In the order of [`HeaderField::OBJECTS`].
+    environment: [Members<'a>; 3],
     model: Members<'a>,
 }
 
 impl<'a> Header<'a> {
-    /// Reads the value of the key; false if the key does not belong to the header.
+    /// Reads the value of this key; returns false if the key does not belong to the header.
     pub(super) fn read(
         &mut self,
         lexer: &mut Lexer<'a>,
@@ -53,16 +53,16 @@ impl<'a> Header<'a> {
         let Some(place) = objects.position(|(name, _)| name.as_bytes() == key) else {
             return self.read_site(lexer, key);
         };
-        self.own.objects[place] = header(lexer, layout)?;
+        self.own.environment[place] = header(lexer, layout)?;
         self.is_own = true;
         Ok(true)
     }
 
     fn read_site(&mut self, lexer: &mut Lexer<'a>, key: &[u8]) -> Result<bool, Flaw> {
         let is_object = lexer.next()? == Next::Object;
-        let [runtime, system, accelerator] = &mut self.site.objects;
-        // Where the value belongs, and the name of one that is no object.
-        let (part, name): (_, &[u8]) = match key {
+        let [runtime, system, accelerator] = &mut self.site.environment;
+        // The object, and the name of a member that stands outside it.
+        let (object, name): (_, &[u8]) = match key {
             b"runtime" if is_object => (runtime, b""),
             b"system" if is_object => (system, b""),
             b"model" if is_object => (&mut self.site.model, b""),
@@ -73,21 +73,21 @@ impl<'a> Header<'a> {
             _ => return Ok(false),
         };
         if name.is_empty() {
-            part.extend(header_as_json(lexer)?);
+            object.extend(header_as_json(lexer)?);
         } else {
-            part.push(member(lexer, name)?);
+            object.push(member(lexer, name)?);
         }
-        part.truncate(MAX_NAMES);
+        object.truncate(MAX_NAMES);
         if self.site_keys.len() < MAX_NAMES {
             self.site_keys.push(key.to_vec());
         }
         Ok(true)
     }
 
-    /// Fills in what the header tells.
+    /// Adds the values of the header to the document.
     pub(super) fn complete(self, layout: &Layout, document: &mut Document) -> Result<(), Flaw> {
         let is_site = !self.is_own && !self.site_keys.is_empty();
-        let parts = if is_site { self.site } else { self.own };
+        let objects = if is_site { self.site } else { self.own };
         let Document { run, unknown, .. } = document;
         if self.is_own {
             for key in &self.site_keys {
@@ -95,11 +95,11 @@ impl<'a> Header<'a> {
             }
         }
         let strings = match layout {
-            _ if layout.is_c_tool() => Strings::AsTheyStand,
+            _ if layout.header && layout.samples => Strings::Raw,
             _ if layout.is_jsonl || is_site => Strings::Json,
             _ => Strings::Escaped,
         };
-        for ((_, fields), members) in HeaderField::OBJECTS.iter().zip(parts.objects) {
+        for ((_, fields), members) in HeaderField::OBJECTS.iter().zip(objects.environment) {
             for member in members {
                 match fields.iter().find(|field| is_key(**field, &member.key)) {
                     Some(field) => {
@@ -113,12 +113,12 @@ impl<'a> Header<'a> {
                 }
             }
         }
-        let like = Test {
-            model: model(parts.model, strings, unknown)?,
+        let model = Test {
+            model: model(objects.model, strings, unknown)?,
             ..Test::default()
         };
         for test in &mut run.tests {
-            test.complete(&like);
+            test.complete(&model);
         }
         if is_site && run.source == Source::Json {
             run.source = Source::Site;
@@ -127,7 +127,7 @@ impl<'a> Header<'a> {
     }
 }
 
-/// Whether the field has this key; the site's API calls two of them otherwise.
+/// Whether the field has this key; two fields have other keys in the site's API.
 fn is_key(field: HeaderField, key: &[u8]) -> bool {
     match (field, key) {
         (HeaderField::RuntimeCommit, b"commit_hash")
@@ -136,7 +136,7 @@ fn is_key(field: HeaderField, key: &[u8]) -> bool {
     }
 }
 
-/// What the site tells of the model, once for all tests.
+/// The model in the site's API, where it is the same for all tests.
 fn model(members: Members<'_>, strings: Strings, unknown: &mut Vec<String>) -> Result<Model, Flaw> {
     let mut model = Model::default();
     for member in members {
@@ -159,30 +159,31 @@ fn model(members: Members<'_>, strings: Strings, unknown: &mut Vec<String>) -> R
     Ok(model)
 }
 
-/// What the strings of a header are.
+/// How the strings of a header are read.
 #[derive(Clone, Copy)]
 enum Strings {
-    /// What stands between the quotes, as the C tool prints them.
-    AsTheyStand,
-    /// JSON, of which the C tool would have printed the value.
+    /// The bytes between the quotes, as the C tool prints them.
+    Raw,
+    /// JSON.
     Json,
-    /// JSON that stands for a header of the C tool: what JSON must escape is kept escaped.
+    /// JSON; characters that JSON must escape are kept escaped, as the C tool would print them.
     Escaped,
 }
 
-/// Whether the text is laid out as the C tool prints it. If so, header strings are what stands
-/// between the quotes; in any other layout they are JSON.
+/// The layout of a document, which decides how the strings of its header are read.
 pub(super) struct Layout {
+    /// Whether the header begins as the C tool prints it.
     header: bool,
+    /// Whether all arrays of samples are printed as by the C tool.
     pub(super) samples: bool,
-    /// Whether it is a line of our own jsonl: its strings are JSON whatever they hold, and a speed,
-    /// which every test has, is null where it was no number.
+    /// Whether it is a line of our own jsonl: all its strings are JSON, and a speed of nan or inf is
+    /// null.
     pub(super) is_jsonl: bool,
 }
 
 impl Layout {
-    pub(super) fn of_header(text: &[u8]) -> Self {
-        // The first two lines and the beginning of the third are shorter.
+    pub(super) fn detect(text: &[u8]) -> Self {
+        // Enough for the first two lines and the beginning of the third.
         let mut lines = text[..text.len().min(256)]
             .split(|&byte| byte == b'\n')
             .map(<[u8]>::trim_ascii_end);
@@ -196,14 +197,10 @@ impl Layout {
             is_jsonl: false,
         }
     }
-
-    fn is_c_tool(&self) -> bool {
-        self.header && self.samples
-    }
 }
 
 /// Reads a header object. In the C tool's layout each line is `"KEY": "VALUE",` and the last quote
-/// of the line ends the value, for the C tool prints a quote or a backslash in it as it is.
+/// of the line ends the value, for the C tool does not escape quotes and backslashes in it.
 fn header<'a>(lexer: &mut Lexer<'a>, layout: &Layout) -> Result<Members<'a>, Flaw> {
     if lexer.next()? == Next::Null {
         lexer.null()?;
@@ -272,7 +269,7 @@ fn header_by_lines<'a>(lexer: &mut Lexer<'a>) -> Option<Members<'a>> {
         let value = start + key.pos();
         let offset = lexer.pos() + value;
         let value = if text[value] == b'"' {
-            // A name may even have a newline in it.
+            // A value may contain newlines.
             let raw = loop {
                 let line = text[value + 1..end].trim_ascii_end();
                 let line = line.strip_suffix(b",").unwrap_or(line);
@@ -302,7 +299,7 @@ fn header_by_lines<'a>(lexer: &mut Lexer<'a>) -> Option<Members<'a>> {
     }
 }
 
-/// What stands between quotes, read as JSON; `None` if it is not JSON.
+/// Decodes the text between two quotes; `None` if it is not JSON.
 fn unescape(raw: &[u8]) -> Option<Vec<u8>> {
     let text = [b"\"", raw, b"\""].concat();
     let mut lexer = Lexer::new(&text);
@@ -310,7 +307,7 @@ fn unescape(raw: &[u8]) -> Option<Vec<u8>> {
     lexer.rest().is_empty().then(|| string.value.into_owned())
 }
 
-/// Notes the name of a key that means nothing to us.
+/// Adds the name of an unknown key.
 pub(super) fn note_unknown(unknown: &mut Vec<String>, key: &[u8]) {
     if unknown.len() < MAX_NAMES {
         unknown.push(String::from_utf8_lossy(key).into_owned());
@@ -322,7 +319,7 @@ impl Member<'_> {
         Ok(match self.value {
             HeaderValue::Null => None,
             HeaderValue::String(string) => Some(match strings {
-                Strings::AsTheyStand => string.raw.to_vec().into(),
+                Strings::Raw => string.raw.to_vec().into(),
                 Strings::Json => string.value.into_owned().into(),
                 Strings::Escaped => as_header(string.value.into_owned()),
             }),
@@ -350,8 +347,7 @@ impl Member<'_> {
     }
 }
 
-/// A header string is what stands between the quotes in the C tool's layout, so what JSON must
-/// escape there is escaped.
+/// Escapes the characters that JSON must escape.
 fn as_header(value: Vec<u8>) -> Text {
     let must_escape = |&byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
     if !value.iter().any(must_escape) {

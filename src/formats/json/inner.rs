@@ -1,4 +1,4 @@
-//! Results that lie inside of another json document.
+//! Results inside another json document.
 
 use std::ops::Range;
 
@@ -6,24 +6,24 @@ use super::may_list_tests;
 use crate::formats::Flaw;
 use crate::formats::lexer::{Lexer, Next};
 
-/// More results inside of one other document are refused.
+/// A document with more results is refused.
 const MAX_INNER: usize = 10_000;
 
-/// A result that lies deeper inside of another document is not looked for.
+/// Results in objects and arrays that are nested deeper are not found.
 const MAX_WRAPPINGS: usize = 16;
 
-/// A result that lies somewhere inside of a json text, by the bytes of its object.
+/// A result in a json text: the range of its object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Inner {
     /// A document.
     Document(Range<usize>),
-    /// A test that is part of no document.
+    /// A test that does not belong to a document.
     Test(Range<usize>),
-    /// The end of an array: the tests before it and behind it are not of one run.
+    /// The end of an array: the tests before and after it belong to different runs.
     End,
 }
 
-/// Finds the documents and tests in a json text, however deep, and tells how long the text is.
+/// Finds the documents and tests in a json text, and returns the length of the text.
 pub(crate) fn find_inner(text: &[u8]) -> Result<(Vec<Inner>, usize), Flaw> {
     let mut found = Vec::new();
     let mut lexer = Lexer::new(text);
@@ -31,8 +31,8 @@ pub(crate) fn find_inner(text: &[u8]) -> Result<(Vec<Inner>, usize), Flaw> {
     Ok((found, lexer.pos()))
 }
 
-/// What every test has that stands in a list of tests.
-const OF_A_TEST: [&[u8]; 6] = [
+/// Keys that every test outside a document must have.
+const TEST_KEYS: [&[u8]; 6] = [
     b"name",
     b"n_prompt",
     b"n_gen",
@@ -47,10 +47,10 @@ fn find_in_value(lexer: &mut Lexer<'_>, found: &mut Vec<Inner>, depth: usize) ->
             let start = lexer.pos();
             let (mut is_ours, mut keys) = (false, 0_u8);
             lexer.object(|lexer, key| {
-                if let Some(place) = OF_A_TEST.iter().position(|name| *name == &*key.value) {
+                if let Some(place) = TEST_KEYS.iter().position(|name| *name == &*key.value) {
                     keys |= 1 << place;
                 }
-                // Other programs have results too.
+                // Other programs have results, too.
                 if *key.value == *b"results"
                     && lexer.next()? == Next::Array
                     && may_list_tests(first_object(lexer.rest()))
@@ -63,7 +63,7 @@ fn find_in_value(lexer: &mut Lexer<'_>, found: &mut Vec<Inner>, depth: usize) ->
             let object = start..lexer.pos();
             if is_ours {
                 found.push(Inner::Document(object));
-            } else if keys.count_ones() as usize == OF_A_TEST.len() {
+            } else if keys.count_ones() as usize == TEST_KEYS.len() {
                 found.push(Inner::Test(object));
             }
             if found.len() > MAX_INNER {
@@ -83,7 +83,7 @@ fn find_in_value(lexer: &mut Lexer<'_>, found: &mut Vec<Inner>, depth: usize) ->
     }
 }
 
-/// What there is of an array up to the end of its first object.
+/// The text of an array up to the end of its first object.
 fn first_object(text: &[u8]) -> &[u8] {
     let end = memchr::memchr(b'}', text);
     &text[..end.unwrap_or(text.len())]

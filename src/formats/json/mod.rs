@@ -1,8 +1,8 @@
-//! The json document of LocalScore: what `-o json` prints between its other lines.
+//! The json document of LocalScore, which `-o json` prints.
 //!
-//! The C tool prints it by hand: strings of the header are not escaped, numbers are printf's, and
-//! a byte of 0x80 or more in a model's string is lost. So the reader takes more than JSON, and
-//! the writer gives back the same bytes.
+//! The C tool does not escape the strings of the header, prints numbers with printf, and loses
+//! each byte of 0x80 or more in a model's string. So the reader accepts more than JSON, and the
+//! writer reproduces the bytes of the C tool.
 
 mod header;
 mod inner;
@@ -15,14 +15,13 @@ use memchr::memmem::Finder;
 use super::grouping::MAX_TESTS;
 use super::lexer::{Lexer, Next};
 use super::{Document, Flaw, FlawKind, number};
-use crate::model::{Draft, Field, Kind, NewValue, Run, Source, Test};
+use crate::model::{Draft, Field, Kind, NewValue, Source, Test};
 use header::{Header, Layout, note_unknown};
 pub(crate) use inner::{Inner, find_inner};
 pub(crate) use write::write;
 
-/// The pieces of a document that are known and not needed: the sums of a payload, and what our
-/// own jsonl adds.
-const PASSED_OVER: [&[u8]; 8] = [
+/// Known keys whose values are not needed: the summary of a payload, and what our jsonl adds.
+const IGNORED: [&[u8]; 8] = [
     b"results_summary",
     b"id",
     b"tags",
@@ -33,13 +32,13 @@ const PASSED_OVER: [&[u8]; 8] = [
     b"link",
 ];
 
-/// What is kept of the members of a header object, and of the names of unknown keys.
+/// More members of a header object, or more unknown keys, are ignored.
 const MAX_NAMES: usize = 64;
 
-/// The times of all repetitions of a document.
+/// A document with more samples in all its tests is refused.
 const MAX_SAMPLES: usize = 1_000_000;
 
-/// The keys of which one makes it a document of ours.
+/// A document with one of these keys may come from LocalScore.
 const OURS: [&[u8]; 4] = [
     b"runtime_info",
     b"system_info",
@@ -47,7 +46,10 @@ const OURS: [&[u8]; 4] = [
     b"results",
 ];
 
-/// Whether the text has one of the keys.
+/// The error for a json document that does not come from LocalScore.
+pub(crate) const NO_RESULTS: &str = "no \"results\" in this json document";
+
+/// Whether the text has a key of LocalScore's documents.
 #[must_use]
 pub(crate) fn is_ours(text: &[u8]) -> bool {
     OURS_FINDERS.iter().any(|key| has_key(text, key))
@@ -61,7 +63,7 @@ pub(crate) fn has_header(text: &[u8]) -> bool {
     OURS_FINDERS[..3].iter().any(|key| has_key(text, key))
 }
 
-/// Whether the text may hold tests that stand outside of a document, such as in a list of them.
+/// Whether the text has the keys of a test.
 #[must_use]
 pub(crate) fn may_list_tests(text: &[u8]) -> bool {
     static FINDERS: LazyLock<[Finder<'static>; 3]> =
@@ -86,25 +88,15 @@ pub(crate) fn read_test(text: &[u8]) -> Result<Test, Flaw> {
         .map_err(|field| Flaw::new(0, format!("no \"{}\" in this test", field.name())))
 }
 
-/// Reads the document with which the text begins, and tells how long it is: any key order, any
-/// spacing, unknown keys passed over.
-pub(crate) fn read(text: &[u8]) -> Result<(Document, usize), Flaw> {
-    match read_what_there_is(text)? {
-        (document, length, None) => Ok((document, length)),
-        (_, _, Some(flaw)) => Err(flaw),
-    }
+/// Reads the document at the beginning of the text, with any key order and spacing, and returns
+/// its length. If there is a flaw in its tests or after them, the document has the complete tests
+/// before it; if there is one elsewhere, it has none.
+pub(crate) fn read(text: &[u8]) -> (Document, usize, Option<Flaw>) {
+    read_parts(text).unwrap_or_else(|flaw| (Document::default(), text.len(), Some(flaw)))
 }
 
-/// As [`read`], but of a document with a flaw in its tests or behind them, the whole tests before
-/// it.
-pub(crate) fn read_what_there_is(text: &[u8]) -> Result<(Document, usize, Option<Flaw>), Flaw> {
-    let mut document = Document {
-        run: Run {
-            source: Source::Json,
-            ..Run::default()
-        },
-        ..Document::default()
-    };
+fn read_parts(text: &[u8]) -> Result<(Document, usize, Option<Flaw>), Flaw> {
+    let mut document = Document::default();
     let mut header = Header::default();
     let mut tests = None;
     let mut ours = false;
@@ -120,40 +112,33 @@ pub(crate) fn read_what_there_is(text: &[u8]) -> Result<(Document, usize, Option
                 }
                 reader.read(lexer, tests.insert(Vec::new()))?;
             }
-            // Our own jsonl tells when values are those of a console table.
+            // In our jsonl this marks the values of a console table.
             b"rounded" if lexer.rest().trim_ascii_start().starts_with(b"true") => {
                 document.run.source = Source::Console;
                 lexer.skip()?;
             }
-            key if PASSED_OVER.contains(&key) => {
+            key if IGNORED.contains(&key) => {
                 reader.layout.is_jsonl |= key == b"added_at";
                 lexer.skip()?;
             }
             key => {
                 if !header.read(lexer, key, &reader.layout)? {
-                    reader.pass_over(key);
+                    note_unknown(&mut reader.unknown, key);
                     lexer.skip()?;
                 }
             }
         }
         Ok(())
     });
-    let foreign = |flaw: Flaw| Flaw {
-        kind: if ours { flaw.kind } else { FlawKind::Foreign },
-        ..flaw
-    };
-    let flaw = match (read, tests.is_some()) {
-        (Ok(()), true) => None,
-        (Ok(()), false) => {
-            let why = "no \"results\" in this json document";
-            return Err(foreign(Flaw::new(0, why)));
-        }
-        (Err(flaw), true) => Some(flaw),
-        (Err(flaw), false) => return Err(foreign(flaw)),
+    let flaw = read.err();
+    let Some(tests) = tests else {
+        let flaw = flaw.unwrap_or_else(|| Flaw::new(0, NO_RESULTS));
+        let kind = if ours { flaw.kind } else { FlawKind::Foreign };
+        return Err(Flaw { kind, ..flaw });
     };
 
     document.unknown = reader.unknown;
-    document.run.tests = tests.unwrap_or_default();
+    document.run.tests = tests;
     header.complete(&reader.layout, &mut document)?;
     Ok((document, lexer.pos(), flaw))
 }
@@ -168,7 +153,7 @@ struct Tests {
 impl Tests {
     fn new(text: &[u8]) -> Self {
         Self {
-            layout: Layout::of_header(text),
+            layout: Layout::detect(text),
             unknown: Vec::new(),
             samples: 0,
         }
@@ -195,31 +180,27 @@ impl Tests {
         })
     }
 
-    fn pass_over(&mut self, key: &[u8]) {
-        note_unknown(&mut self.unknown, key);
-    }
-
     fn test(&mut self, lexer: &mut Lexer<'_>) -> Result<Draft, Flaw> {
         let mut draft = Draft::default();
         lexer.object(|lexer, key| {
             if let Some(field) = Field::from_name(&key.value) {
                 let is_speed = matches!(field, Field::PromptTps | Field::GenTps);
                 if self.layout.is_jsonl && is_speed && lexer.next()? == Next::Null {
-                    draft.set(field, Some(NewValue::Number(f64::NAN)));
+                    field.set(&mut draft.test, Some(NewValue::Number(f64::NAN)));
                     return lexer.null();
                 }
                 return value(lexer, field, &mut draft);
             }
             if &*key.value == b"samples_ns" {
                 lexer.peek();
-                // Only the C tool sets off the brackets of this array by spaces, on one line.
+                // Only the C tool prints this array on one line with spaces inside the brackets.
                 self.layout.samples &= lexer.rest().starts_with(b"[ ");
                 let samples = samples(lexer, MAX_SAMPLES - self.samples)?;
                 self.samples += samples.as_ref().map_or(0, Vec::len);
-                draft.set_samples_ns(samples);
+                draft.test.samples_ns = samples;
                 return Ok(());
             }
-            self.pass_over(&key.value);
+            note_unknown(&mut self.unknown, &key.value);
             lexer.skip()
         })?;
         Ok(draft)
@@ -232,7 +213,7 @@ fn value(lexer: &mut Lexer<'_>, field: Field, draft: &mut Draft) -> Result<(), F
     let name = field.name();
     let at = lexer.pos();
     let wrong = || {
-        let wanted = number::wanted(kind);
+        let wanted = number::kind_name(kind);
         Flaw::new(at, format!("\"{name}\" is {}, not {wanted}", next.name()))
     };
     let value = match (kind, next) {
@@ -245,7 +226,7 @@ fn value(lexer: &mut Lexer<'_>, field: Field, draft: &mut Draft) -> Result<(), F
         }
         (Kind::Number, Next::Number) => Some(NewValue::Number(lexer.number()?)),
         (Kind::Integer | Kind::Unsigned, Next::Number) => Some(NewValue::Integer(lexer.integer()?)),
-        // Other clients write numbers as strings, and leave them empty.
+        // Other clients write numbers as strings, empty ones if they are missing.
         (Kind::Number | Kind::Integer | Kind::Unsigned, Next::String) => {
             match lexer.string()?.value.trim_ascii() {
                 b"" => None,
@@ -254,7 +235,7 @@ fn value(lexer: &mut Lexer<'_>, field: Field, draft: &mut Draft) -> Result<(), F
         }
         _ => return Err(wrong()),
     };
-    number::put(draft, field, value).map_err(|why| Flaw::new(at, why))
+    draft.set(field, value).map_err(|why| Flaw::new(at, why))
 }
 
 fn samples(lexer: &mut Lexer<'_>, most: usize) -> Result<Option<Vec<u64>>, Flaw> {

@@ -7,7 +7,7 @@ use crate::model::{Field, HeaderField, Piece, Run, Test, Text, Value};
 
 /// Writes the document of a run, as the C tool's `json_printer`; no newline at the end.
 ///
-/// What the run does not know reads null: the C tool always knows.
+/// Missing values are null; the C tool has none.
 pub(crate) fn write(out: &mut dyn Write, run: &Run) -> io::Result<()> {
     out.write_all(b"{\n")?;
     for (name, fields) in HeaderField::OBJECTS {
@@ -66,8 +66,8 @@ fn write_value(out: &mut dyn Write, value: Value<'_>, decimals: usize) -> io::Re
     }
 }
 
-/// Writes a model's string as the C tool's `escape_json`, which takes a byte of 0x80 or more for a
-/// negative number and so loses it.
+/// Writes a model's string as the C tool's `escape_json`, which takes a byte of 0x80 or more as a
+/// negative number and so loses its value.
 fn write_string(out: &mut dyn Write, text: &Text) -> io::Result<()> {
     let mut escaped = Vec::with_capacity(text.as_bytes().len() + 2);
     escaped.push(b'"');

@@ -8,7 +8,7 @@ use crate::stats::{
     compare,
 };
 
-/// A run of all nine tests with these speeds and deviations and as many repetitions.
+/// A complete run with these speeds and deviations and as many repetitions.
 fn run(prompt_tps: f64, gen_tps: f64, deviation: f64, repetitions: u64) -> Run {
     let test = |(n_prompt, n_gen): (i64, i64)| Test {
         name: format!("pp{n_prompt}+tg{n_gen}").as_str().into(),
@@ -104,7 +104,7 @@ fn a_deviation_that_is_none_is_not_used() {
     let comparison = of(&run(1000.0, 50.0, 5.0, 4), &new);
     let method = mean(&comparison, Metric::GenTps).method;
     assert_eq!(method, Method::Unverified(Why::NoDeviation));
-    // One test of nine is not all of them.
+    // One test is not all of them.
     let mut new = run(800.0, 40.0, 5.0, 4);
     new.tests[3].gen_tps_stddev = Some(f64::NAN);
     let comparison = of(&run(1000.0, 50.0, 5.0, 4), &new);
