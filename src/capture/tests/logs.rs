@@ -1,6 +1,6 @@
 //! Terminal logs, as users have them after a benchmark.
 
-use super::{read_fixture, text};
+use super::{cuts, read_fixture, text};
 use crate::capture::{Capture, Found, Options};
 use crate::formats::console;
 use crate::model::Run;
@@ -181,7 +181,7 @@ fn a_log_cut_anywhere_yields_the_first_tests_of_the_whole_log() {
         let whole = read(&log, true).0.remove(0);
         let shown = |run: &Run| format!("{:?}", run.tests);
         let mut lengths = std::collections::BTreeSet::new();
-        for end in (0..log.len()).chain([log.len()]) {
+        for end in cuts(log.len()).chain([log.len()]) {
             let (runs, _) = read(&log[..end], true);
             assert!(runs.len() <= 1, "{name} at {end}");
             for run in runs {

@@ -29,6 +29,13 @@ fn text(name: &str) -> String {
     String::from_utf8(read_fixture(name)).unwrap()
 }
 
+/// Where a text of this length is cut: everywhere if `LOCALSTORE_EVERY_CUT` is set, as `.ci/run` does,
+/// else at every seventh byte.
+fn cuts(length: usize) -> impl Iterator<Item = usize> {
+    let every = std::env::var_os("LOCALSTORE_EVERY_CUT").is_some();
+    (0..length).step_by(if every { 1 } else { 7 })
+}
+
 fn all(text: &[u8]) -> Vec<String> {
     let describe = |found| match found {
         Found::Run(document) => format!("run of {} tests", document.run.tests.len()),

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::read_fixture;
+use super::{cuts, read_fixture};
 use crate::capture::{Capture, Found, Options};
 use crate::formats::{console, csv, json};
 use crate::model::Run;
@@ -188,14 +188,14 @@ proptest! {
 #[test]
 fn a_document_cut_at_any_byte_is_never_taken_for_a_complete_one() {
     let whole = read_fixture("golden/gpu-reps4.json");
-    for end in 0..whole.len() {
+    for end in cuts(whole.len()) {
         let (runs, remarks) = read(&whole[..end]);
         assert!(runs.is_empty(), "a run at {end}");
         assert_eq!(remarks, 1, "at {end}");
     }
     let whole = read_fixture("golden/gpu-reps4.csv");
     let tests = read(&whole).0.remove(0).tests;
-    for end in 0..whole.len() {
+    for end in cuts(whole.len()) {
         let (runs, _) = read(&whole[..end]);
         assert!(runs.len() <= 1);
         for run in runs {
