@@ -1,8 +1,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::Context;
 use super::filters::Filters;
+use super::{Context, resolve, resolve_all};
 use crate::formats::{Format, console, csv, json, jsonl};
 use crate::store::{Filter, Store, runs, select};
 use base::time::rfc3339;
@@ -57,14 +57,10 @@ fn choose(args: &Args, store: &Store) -> Result<Vec<i64>> {
             return Err(Error::invalid_parameter(&args.runs[0])
                 .hint("name runs, or choose them by filters or --all, not both"));
         }
-        return args
-            .runs
-            .iter()
-            .map(|name| store.read(|db| select::resolve(db, name)))
-            .collect();
+        return resolve_all(store, &args.runs);
     }
     if !args.all && filter.is_empty() {
-        return Ok(vec![store.read(|db| select::resolve(db, "last"))?]);
+        return Ok(vec![resolve(store, "last")?]);
     }
     let ids = store.read(|db| select::ids(db, &filter))?;
     if ids.is_empty() {

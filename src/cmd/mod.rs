@@ -187,12 +187,15 @@ fn answered_yes() -> Result<bool> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// The ids of runs, each once, in the order in which they were named.
-fn each_once(store: &Store, names: &[String]) -> Result<Vec<i64>> {
-    let ids = names
-        .iter()
-        .map(|name| store.read(|db| select::resolve(db, name)));
-    Ok(unique(ids.collect::<Result<Vec<_>>>()?))
+/// The id of the run of that name: an id, `last`, `last~N` or a tag.
+fn resolve(store: &Store, name: &str) -> Result<i64> {
+    store.read(|db| select::resolve(db, name))
+}
+
+/// The ids of the runs of these names.
+fn resolve_all(store: &Store, names: &[impl AsRef<str>]) -> Result<Vec<i64>> {
+    let ids = names.iter().map(|name| resolve(store, name.as_ref()));
+    ids.collect()
 }
 
 /// Each of the items once, in their order.

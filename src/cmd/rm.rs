@@ -1,6 +1,6 @@
 use std::io::{self, IsTerminal, Write};
 
-use super::{Context, answered_yes, submission, words};
+use super::{Context, answered_yes, resolve_all, submission, unique, words};
 use crate::model::SubmissionState;
 use crate::store::{Listed, Store, runs, select};
 use base::{ExitStatus, Result, Stderr, printable};
@@ -68,7 +68,7 @@ fn is_confirmed(lines: &[String]) -> Result<bool> {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_readonly(&context.location)?;
-    let ids = super::each_once(&store, &args.runs)?;
+    let ids = unique(resolve_all(&store, &args.runs)?);
     let runs: Vec<Listed> = ids
         .iter()
         .map(|&id| store.read(|db| select::listed(db, id)))

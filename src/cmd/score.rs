@@ -1,7 +1,7 @@
-use super::Context;
 use super::show::partial_remark;
+use super::{Context, resolve};
 use crate::formats::score_display;
-use crate::store::{Store, runs, select};
+use crate::store::{Store, runs};
 use base::{Result, color_wanted};
 
 /// Print the score display of LocalScore
@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let id = store.read(|db| select::resolve(db, &args.run))?;
+    let id = resolve(&store, &args.run)?;
     let run = store.read(|db| runs::read(db, id))?;
     let style = score_display::Style {
         color: color_wanted(),

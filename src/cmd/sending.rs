@@ -1,8 +1,8 @@
 //! From the store to the site: what `submit` and `record` share.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 
-use super::Context;
+use super::{Context, answered_yes};
 use super::sender::{Ready, Sender, progress};
 use super::show::partial_remark;
 use super::storing::describe;
@@ -108,12 +108,7 @@ impl Target {
             "\nDo you want to submit your results to {}? The results will be public (y/n): ",
             self.site.name()
         ));
-        let mut answer = String::new();
-        io::stdin()
-            .lock()
-            .read_line(&mut answer)
-            .map_err(|error| Error::new("standard input", error))?;
-        Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+        answered_yes()
     }
 }
 

@@ -1,7 +1,7 @@
-use super::{Context, submission};
+use super::{Context, resolve, submission};
 use crate::formats::{console, score_display};
 use crate::model::Run;
-use crate::store::{Store, runs, select, submissions};
+use crate::store::{Store, runs, submissions};
 use base::{Result, color_wanted};
 
 /// Show the table and the score of a run, as LocalScore prints them at its end
@@ -20,7 +20,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let id = store.read(|db| select::resolve(db, &args.run))?;
+    let id = resolve(&store, &args.run)?;
     let run = store.read(|db| runs::read(db, id))?;
     let out = &mut context.out;
     console::write(out, &run)?;

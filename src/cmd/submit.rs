@@ -1,8 +1,8 @@
 use std::io::Write;
 
-use super::Context;
+use super::{Context, resolve, resolve_all, unique};
 use super::sending::{Orders, Sending, refusal, remark_zeros, send};
-use crate::store::{Store, runs, select, submissions};
+use crate::store::{Store, runs, submissions};
 use crate::submit::{Payload, Site, violations};
 use base::{ExitStatus, Result};
 use base::{Stderr, Stdout, note};
@@ -44,9 +44,9 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let ids = if args.pending {
         waiting(&args.sending.site()?, &store)?
     } else if args.runs.is_empty() {
-        vec![store.read(|db| select::resolve(db, "last"))?]
+        vec![resolve(&store, "last")?]
     } else {
-        super::each_once(&store, &args.runs)?
+        unique(resolve_all(&store, &args.runs)?)
     };
     if args.dry_run {
         print_payloads(&ids, &store, &mut context.out)?;

@@ -1,7 +1,7 @@
 use std::io::Write;
 
-use super::Context;
-use crate::store::{Store, select, tags};
+use super::{Context, resolve_all};
+use crate::store::{Store, tags};
 use base::{Result, printable};
 
 /// Label runs
@@ -31,14 +31,6 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
         writeln!(context.out, "run {id}: {}", printable(tag))?;
     }
     Ok(())
-}
-
-/// The ids of these runs.
-pub(crate) fn resolve_all(store: &Store, names: &[&str]) -> Result<Vec<i64>> {
-    names
-        .iter()
-        .map(|name| store.read(|db| select::resolve(db, name)))
-        .collect()
 }
 
 /// A tag and runs. The tag comes first; but since `last` or a number cannot be a tag, `tag RUN TAG`

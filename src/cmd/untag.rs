@@ -1,7 +1,7 @@
 use std::io::Write;
 
-use super::Context;
-use super::tag::{Names, resolve_all};
+use super::tag::Names;
+use super::{Context, resolve_all};
 use crate::store::{Store, tags};
 use base::{Error, Result, printable};
 

@@ -32,16 +32,20 @@ fn score(run: &Listed) -> String {
     format!("{rounded}{}{partial}", run.summary.listed_score())
 }
 
-/// The text, or `unknown model`.
+/// The text, or a placeholder such as `unknown model`.
 pub(crate) fn known(text: &Option<Text>, name: &str) -> String {
-    text.as_ref()
-        .map_or_else(|| format!("unknown {name}"), Text::to_string)
+    text_or(text, &format!("unknown {name}"))
 }
 
 /// The text in a table, or `?`.
 pub(crate) fn cell(text: &Option<Text>) -> String {
+    text_or(text, "?")
+}
+
+/// The text, or `unknown` in its place.
+pub(crate) fn text_or(text: &Option<Text>, unknown: &str) -> String {
     text.as_ref()
-        .map_or_else(|| "?".to_owned(), Text::to_string)
+        .map_or_else(|| unknown.to_owned(), Text::to_string)
 }
 
 /// `Llama 3.2 1B Instruct - Q4_K`.

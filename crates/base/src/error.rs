@@ -18,16 +18,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error {
     message: String,
     hint: Option<String>,
-    kind: Kind,
-}
-
-/// What the caller may have to distinguish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Anything that ends the command with exit code 1.
-    Failure,
-    /// The reader of our output has closed the pipe.
-    ClosedPipe,
+    is_closed_pipe: bool,
 }
 
 /// How a command ended that had no error, or has printed each of them itself.
@@ -62,7 +53,7 @@ impl Error {
         Self {
             message: what.to_string(),
             hint: None,
-            kind: Kind::Failure,
+            is_closed_pipe: false,
         }
     }
 
@@ -80,10 +71,7 @@ impl Error {
     /// A failure to write to standard output.
     pub(crate) fn stdout(error: &io::Error) -> Self {
         Self {
-            kind: match error.kind() {
-                io::ErrorKind::BrokenPipe => Kind::ClosedPipe,
-                _ => Kind::Failure,
-            },
+            is_closed_pipe: error.kind() == io::ErrorKind::BrokenPipe,
             ..Self::new("standard output", reason(error))
         }
     }
@@ -98,7 +86,7 @@ impl Error {
     /// Whether the reader of our output has closed it.
     #[must_use]
     pub fn is_closed_pipe(&self) -> bool {
-        self.kind == Kind::ClosedPipe
+        self.is_closed_pipe
     }
 
     /// The lines for stderr.

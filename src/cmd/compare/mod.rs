@@ -5,10 +5,10 @@ mod sides;
 mod text;
 mod words;
 
-use super::{Context, unique};
+use super::{Context, resolve_all, unique};
 use crate::model::{Difference, Run, differences};
 use crate::stats::{self, Comparison, Metric, Outcome, Row, TestKey};
-use crate::store::{Store, select};
+use crate::store::Store;
 use base::{Error, ExitStatus, Markup, Result, RowFormat, Stdout, rows};
 
 pub(crate) use base::number::{change, compared as value};
@@ -178,11 +178,10 @@ pub(crate) fn choose(
     min_change: f64,
     store: &Store,
 ) -> Result<(Vec<StoredRun>, Vec<StoredRun>)> {
-    let read = |name: &String| StoredRun::read(store, store.read(|db| select::resolve(db, name))?);
     let (base, new) = if let Some(baseline) = baseline {
         let new = match runs {
-            [] => StoredRun::read(store, store.read(|db| select::resolve(db, "last"))?)?,
-            [name] => read(name)?,
+            [] => StoredRun::named(store, "last")?,
+            [name] => StoredRun::named(store, name)?,
             [_, second, ..] => {
                 return Err(Error::invalid_parameter(second)
                     .hint("with --baseline there is one NEW run, else the last one"));
@@ -197,8 +196,8 @@ pub(crate) fn choose(
         if new.is_empty() {
             return Err(missing("NEW"));
         }
-        let base = vec![read(base)?];
-        let new = super::each_once(store, new)?;
+        let base = vec![StoredRun::named(store, base)?];
+        let new = unique(resolve_all(store, new)?);
         let new = new.into_iter().map(|id| StoredRun::read(store, id));
         (base, new.collect::<Result<_>>()?)
     };

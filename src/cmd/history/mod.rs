@@ -5,10 +5,10 @@ mod document;
 
 use super::compare::percent;
 use super::filters::Filters;
-use super::{Context, words};
+use super::{Context, resolve, words};
 use crate::model::{Difference, Text, differences};
 use crate::stats::{self, ChangePoint};
-use crate::store::{Configuration, Filter, Listed, Store, runs, select, trends};
+use crate::store::{Configuration, Filter, Listed, Store, runs, trends};
 use base::number;
 use base::rows::{self, Limit};
 use base::{
@@ -256,12 +256,9 @@ pub(crate) fn choose(
             return Err(Error::invalid_parameter(name)
                 .hint("name a run, or choose a configuration by filters, not both"));
         }
-        return Ok((
-            store.read(|db| {
-                trends::configuration_of(db, store.read(|db| select::resolve(db, name))?)
-            })?,
-            0,
-        ));
+        let id = resolve(store, name)?;
+        let configuration = store.read(|db| trends::configuration_of(db, id))?;
+        return Ok((configuration, 0));
     }
     let mut matching = store
         .read(|db| trends::configurations(db, filter))?

@@ -9,10 +9,9 @@ pub(crate) use history::draw as draw_trend;
 
 use std::path::PathBuf;
 
-use super::Context;
 use super::compare::StoredRun;
-use crate::model::Text;
-use crate::store::Listed;
+use super::{Context, words};
+use base::time::date;
 use base::{Error, Result};
 use picture::{MAX_SERIES, Picture, Series};
 
@@ -79,29 +78,17 @@ fn check_number(runs: usize) -> Result<()> {
 /// A run as a picture names it.
 fn series(stored: &StoredRun) -> Series {
     let run = &stored.listed;
-    let known = |text: &Option<Text>, what: &str| match text {
-        Some(text) => text.to_string(),
-        None => format!("unknown {what}"),
-    };
-    let quant = run.quant.as_ref().map(|quant| format!(" - {quant}"));
+    let partial = if run.partial { " partial" } else { "" };
+    let model = words::with_quant(&words::known(&run.model, "model"), run.quant.as_ref());
     Series {
         key: format!("run {}", run.id),
         name: format!(
-            "{}, score {}{}, {} {}, {}, {}{}",
-            date(run),
+            "{}, score {}{partial}, {} {}, {}, {model}",
+            date(run.measured_at),
             run.summary.listed_score(),
-            if run.partial { " partial" } else { "" },
-            known(&run.runtime, "runtime"),
-            known(&run.runtime_version, "version"),
-            known(&run.accelerator, "accelerator"),
-            known(&run.model, "model"),
-            quant.unwrap_or_default(),
+            words::known(&run.runtime, "runtime"),
+            words::known(&run.runtime_version, "version"),
+            words::known(&run.accelerator, "accelerator"),
         ),
     }
-}
-
-/// When the run was measured.
-pub(crate) fn date(run: &Listed) -> String {
-    let time = super::time(run.measured_at).unwrap_or_default();
-    time.get(..10).unwrap_or_default().to_owned()
 }

@@ -4,12 +4,11 @@ mod tables;
 
 use std::path::PathBuf;
 
-use super::Context;
+use super::{Context, words};
 use super::compare::{self, StoredRun};
 use super::filters::Filters;
 use super::history::{Metric, Trend};
 use super::plot::draw_trend;
-use crate::model::Text;
 use crate::page::{Chapter, Page, Part};
 use crate::stats;
 use crate::store::{Configuration, Filter, Listed, Store, select, trends};
@@ -65,7 +64,8 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
     let mut newest = None;
     let mut chapters: Vec<Chapter> = Vec::new();
     for configuration in &configurations {
-        let title = model(&configuration.model, &configuration.quant, "Unknown model");
+        let model = words::text_or(&configuration.model, "Unknown model");
+        let title = words::with_quant(&model, configuration.quant.as_ref());
         let (part, last) = part(args, store, &filter, configuration)?;
         newest = newest.max(last);
         match chapters.iter_mut().find(|chapter| chapter.title == title) {
@@ -139,8 +139,8 @@ fn part(
     filter: &Filter,
     configuration: &Configuration,
 ) -> Result<(Part, Option<i64>)> {
-    let accelerator = known(&configuration.accelerator, "Unknown accelerator");
-    let runtime = known(&configuration.runtime, "unknown runtime");
+    let accelerator = words::text_or(&configuration.accelerator, "Unknown accelerator");
+    let runtime = words::known(&configuration.runtime, "runtime");
     let mut part = Part {
         title: format!("{accelerator}, {runtime}"),
         ..Part::default()
@@ -175,19 +175,4 @@ fn part(
     let recent = runs.iter().rev().take(MAX_RECENT);
     part.tables.push(tables::recent(recent));
     Ok((part, runs.last().map(|run| run.measured_at)))
-}
-
-fn model(name: &Option<Text>, quant: &Option<Text>, unknown: &str) -> String {
-    let name = known(name, unknown);
-    match quant {
-        Some(quant) => format!("{name} - {quant}"),
-        None => name,
-    }
-}
-
-fn known(text: &Option<Text>, unknown: &str) -> String {
-    match text {
-        Some(text) => text.to_string(),
-        None => unknown.to_owned(),
-    }
 }
