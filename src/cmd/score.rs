@@ -6,8 +6,8 @@ use base::{Result, color_wanted};
 
 /// Print the score display of LocalScore
 ///
-/// As in LocalScore, colour is on even in a pipe, unless NO_COLOR is set to something that is
-/// neither empty nor begins with 0.
+/// As in LocalScore, colour is used even in a pipe, unless NO_COLOR is set to a value that is not
+/// empty and does not begin with 0.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: NO_COLOR=1 localstore score last --plaintext")]
 pub(crate) struct Args {

@@ -4,9 +4,9 @@ use crate::model::Run;
 use crate::store::{Store, runs, submissions};
 use base::{Result, color_wanted};
 
-/// Show the table and the score of a run, as LocalScore prints them at its end
+/// Show the table and the score of a run, as LocalScore prints them at the end
 ///
-/// Colour only on a terminal, and not with NO_COLOR.
+/// Colour is used only on a terminal, and not with NO_COLOR.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore show last~1")]
 pub(crate) struct Args {
@@ -40,11 +40,11 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     Ok(())
 }
 
-/// The remark on the score of a partial run.
+/// The note that the score of a partial run is not comparable.
 pub(crate) fn partial_remark(id: i64, run: &Run) -> Option<String> {
     run.is_partial().then(|| {
         format!(
-            "run {id} is partial, it has {} of the {} tests: its score is not comparable",
+            "run {id} is partial with {} of the {} tests: its score is not comparable",
             run.present_tests(),
             run.suite().expected().len()
         )

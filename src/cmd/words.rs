@@ -1,4 +1,4 @@
-//! What several commands print of a run, in words and in columns.
+//! How several commands print a run, in words and in columns.
 
 use crate::model::{Source, Text};
 use crate::store::Listed;
@@ -21,7 +21,7 @@ pub(crate) const TTFT_MS: ColumnOf<Listed> = ("ttft ms", Column::Number, |run| {
     two_decimals(run.summary.avg_ttft_ms)
 });
 
-/// The score in a table: `~` marks one of rounded values.
+/// The score in a table: `~` marks one that was computed from rounded values.
 fn score(run: &Listed) -> String {
     let rounded = if run.source == Source::Console {
         "~"

@@ -7,7 +7,7 @@ use super::comparable::{self, Reason, missing_from};
 use super::evidence::{self, Evidence, RunValues, Why};
 use super::gate::{self, Gate};
 use super::metric::change_percent;
-use super::row::{Interval, Options, Row, TestKey, direction, verdict};
+use super::row::{Direction, Interval, Options, Row, TestKey, verdict};
 use super::{Metric, Tails, basic, believed};
 use crate::model::{Run, Summary, Test, Text};
 
@@ -273,7 +273,7 @@ impl<'a> Sides<'a> {
             let is_speed = metric.higher_is_better();
             if is_speed { tails.fall } else { tails.rise }
         };
-        let direction = direction(metric, change_percent);
+        let direction = Direction::of(change_percent, metric.higher_is_better());
         let estimate = evidence.estimate.map(|estimate| Interval {
             percent: basic::percent(estimate.ln_ratio),
             low: basic::percent(estimate.low),

@@ -34,7 +34,7 @@ pub(crate) struct Gate {
 
 /// The outcome of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum GateOutcome {
     /// Nothing got worse, as far as could be told.
     Ok,
     /// Something got worse.
@@ -45,14 +45,14 @@ pub(crate) enum Outcome {
 
 impl Gate {
     /// The outcome; `force` compares what runs of different things have in common.
-    pub(crate) fn outcome(&self, force: bool) -> Outcome {
+    pub(crate) fn outcome(&self, force: bool) -> GateOutcome {
         let cannot = self.reasons.contains(&Reason::NothingInCommon);
         if cannot || (!self.reasons.is_empty() && !force) {
-            Outcome::NotComparable
+            GateOutcome::NotComparable
         } else if self.regression {
-            Outcome::Regression
+            GateOutcome::Regression
         } else {
-            Outcome::Ok
+            GateOutcome::Ok
         }
     }
 }

@@ -23,6 +23,9 @@ impl Metric {
     pub(crate) const ALL: [Self; 4] =
         [Self::PromptTps, Self::GenTps, Self::TtftMs, Self::AvgTimeMs];
 
+    /// Those that a user notices first; the time of the whole test follows from them.
+    pub(crate) const SPEEDS: [Self; 3] = [Self::PromptTps, Self::GenTps, Self::TtftMs];
+
     /// The name of the field.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -26,21 +26,19 @@ mod multiple;
 mod prediction;
 mod rank;
 mod row;
-mod sparkline;
 mod special;
 mod welch;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use basic::mean;
+pub(crate) use basic::{mean, number};
 pub(crate) use change_points::{ChangePoint, change_points};
 pub(crate) use comparable::Reason;
 pub(crate) use compare::{Comparison, compare};
 pub(crate) use estimate::{Estimate, Tails};
 pub(crate) use evidence::{Method, Unit, Why};
-pub(crate) use gate::Outcome;
+pub(crate) use gate::GateOutcome;
 pub(crate) use metric::Metric;
 pub(crate) use prediction::believed;
 pub(crate) use row::{Direction, Interval, Options, Row, TestKey, Verdict};
-pub(crate) use sparkline::heights;

@@ -1,5 +1,7 @@
 //! What is compared, and a line of the result.
 
+use serde::Serialize;
+
 use super::Metric;
 use super::evidence::Method;
 use crate::model::Text;
@@ -84,8 +86,9 @@ pub(crate) struct Interval {
     pub p: f64,
 }
 
-/// What a change means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether a change is for the better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Direction {
     /// Faster.
     Better,
@@ -124,13 +127,13 @@ impl Verdict {
     }
 }
 
-pub(crate) fn direction(metric: Metric, change_percent: f64) -> Option<Direction> {
-    let better = (change_percent > 0.0) == metric.higher_is_better();
-    (change_percent != 0.0).then_some(if better {
-        Direction::Better
-    } else {
-        Direction::Worse
-    })
+impl Direction {
+    /// That of a change; `None` if there is no change.
+    pub(crate) fn of(change_percent: f64, higher_is_better: bool) -> Option<Self> {
+        let is_better = (change_percent > 0.0) == higher_is_better;
+        let direction = if is_better { Self::Better } else { Self::Worse };
+        (change_percent != 0.0).then_some(direction)
+    }
 }
 
 /// Whether a change is at least the smallest that matters; 100 to 95 is a change of 5%, whatever

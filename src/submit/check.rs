@@ -83,14 +83,14 @@ pub(crate) fn violations(payload: &Json) -> Vec<String> {
         found.extend(in_results(results, key, rule));
     }
     let Some(first) = results.first() else {
-        found.push("results: there is no test".to_owned());
+        found.push("results: there are no tests".to_owned());
         return found;
     };
     for key in SAME {
         let differs = |result: &Json| result.get(key) != first.get(key);
         if let Some(index) = results.iter().position(differs) {
             found.push(format!(
-                "results[{index}].{key}: differs from that of the first test"
+                "results[{index}].{key}: differs from the first test"
             ));
         }
     }

@@ -22,7 +22,12 @@ pub(crate) fn best(runs: &[Listed]) -> Table {
     columns.extend(MEASURED);
     let mut table = table("Best runs by score", runs, &columns);
     table.heads.insert(0, ("rank", Column::Number));
-    for (index, row) in table.groups.iter_mut().flat_map(|(_, rows)| rows).enumerate() {
+    for (index, row) in table
+        .groups
+        .iter_mut()
+        .flat_map(|(_, rows)| rows)
+        .enumerate()
+    {
         row.insert(0, (index + 1).to_string().into());
     }
     table
@@ -56,10 +61,18 @@ fn table<'a>(
     runs: impl IntoIterator<Item = &'a Listed>,
     columns: &[ColumnOf<Listed>],
 ) -> Table {
-    let row = |run| columns.iter().map(|(_, _, cell)| cell(run).into()).collect();
+    let row = |run| {
+        columns
+            .iter()
+            .map(|(_, _, cell)| cell(run).into())
+            .collect()
+    };
     Table {
         caption: caption.to_owned(),
-        heads: columns.iter().map(|&(name, kind, _)| (name, kind)).collect(),
+        heads: columns
+            .iter()
+            .map(|&(name, kind, _)| (name, kind))
+            .collect(),
         groups: vec![(String::new(), runs.into_iter().map(row).collect())],
     }
 }
