@@ -1,4 +1,4 @@
-//! From what was typed to what is meant, and wrong arguments in the words of the C tool.
+//! Parses the command line, and reports invalid arguments in the words of the C tool.
 
 use std::ffi::OsString;
 
@@ -8,15 +8,15 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::cmd::{Cli, command};
 use base::Error;
 
-/// Why there is no command to run.
+/// The reason why there is no command to run.
 pub(crate) enum Stop {
-    /// Help or the version was asked for: text for standard output.
+    /// Help or the version was requested: text for standard output.
     Help(String),
-    /// An argument is wrong.
-    Wrong(Error),
+    /// An argument is invalid.
+    Invalid(Error),
 }
 
-/// What clap puts around the name of an argument.
+/// The characters that clap puts around the name of an argument.
 const PUNCTUATION: [char; 5] = ['<', '>', '.', '[', ']'];
 
 /// Parses the arguments, the first of which is the program's name.
@@ -36,8 +36,8 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, St
     }
 }
 
-/// The option that is unknown, with `-` for each `_` of its name, and its place: either is right, as
-/// in the C tool.
+/// The index of an unknown option, and that option with `-` for each `_` in its name: as in the C
+/// tool, both spellings are accepted.
 fn with_hyphens(error: &clap::Error, arguments: &[OsString]) -> Option<(usize, OsString)> {
     let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg) else {
         return None;
@@ -48,8 +48,8 @@ fn with_hyphens(error: &clap::Error, arguments: &[OsString]) -> Option<(usize, O
     }
     arguments.iter().enumerate().find_map(|(index, argument)| {
         let rest = argument.to_str()?.strip_prefix(name.as_str())?;
-        let is_whole = rest.is_empty() || rest.starts_with('=');
-        is_whole.then(|| (index, OsString::from(name.replace('_', "-") + rest)))
+        let is_complete = rest.is_empty() || rest.starts_with('=');
+        is_complete.then(|| (index, OsString::from(name.replace('_', "-") + rest)))
     })
 }
 
@@ -66,7 +66,7 @@ fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) ->
         _ => None,
     };
     let help = help_of(arguments, command);
-    let wrong = match error.kind() {
+    let invalid = match error.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             Error::plain("missing command")
         }
@@ -75,8 +75,8 @@ fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) ->
             Error::new("missing parameter", name.trim_matches(PUNCTUATION))
         }
         ErrorKind::InvalidUtf8 => {
-            let mut typed = arguments.iter().map(|argument| argument.to_string_lossy());
-            let bad = typed.find(|argument| argument.contains(char::REPLACEMENT_CHARACTER));
+            let mut arguments = arguments.iter().map(|argument| argument.to_string_lossy());
+            let bad = arguments.find(|argument| argument.contains(char::REPLACEMENT_CHARACTER));
             Error::invalid_parameter(bad.unwrap_or_default())
         }
         _ => {
@@ -84,7 +84,7 @@ fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) ->
             Error::invalid_parameter(match context(ContextKind::InvalidSubcommand) {
                 Some(name) => name,
                 None if name.starts_with('-') => as_typed(&name, arguments, command),
-                // An argument without a name is known by its value.
+                // An argument without a name is identified by its value.
                 None => context(ContextKind::InvalidValue)
                     .unwrap_or_else(|| name.trim_matches(PUNCTUATION).to_owned()),
             })
@@ -102,11 +102,11 @@ fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) ->
         _ => None,
     };
     let hint = [suggested, reason, valid, Some(help)];
-    Stop::Wrong(wrong.hint(hint.into_iter().flatten().collect::<String>()))
+    Stop::Invalid(invalid.hint(hint.into_iter().flatten().collect::<String>()))
 }
 
-/// The option as it was typed, as the C tool repeats it: clap names it with its value (`--output
-/// <FORMAT>`).
+/// The option as it was typed, which is how the C tool repeats it; clap adds the name of its value
+/// (`--output <FORMAT>`).
 fn as_typed(name: &str, arguments: &[OsString], command: &clap::Command) -> String {
     let name = name.split([' ', '=']).next().unwrap_or_default();
     let name = name.trim_matches(PUNCTUATION);
@@ -136,7 +136,7 @@ fn as_typed(name: &str, arguments: &[OsString], command: &clap::Command) -> Stri
         .to_owned()
 }
 
-/// The help of the command that was typed, as far as it is known.
+/// The hint to see the help of the command that was typed, as far as it is known.
 fn help_of(arguments: &[OsString], command: &clap::Command) -> String {
     let mut help = String::from("localstore");
     let mut command = command;

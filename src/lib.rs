@@ -34,25 +34,25 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             let printed = out.styled(text.as_bytes()).and_then(|()| out.finish());
             return exit_code(printed.map(|()| ExitStatus::Success));
         }
-        Err(arguments::Stop::Wrong(error)) => return exit_code(Err(error)),
+        Err(arguments::Stop::Invalid(error)) => return exit_code(Err(error)),
     };
     start_tracing(cli.global.verbose);
     let location = Location::resolve(cli.global.db, cli.global.db_startup_sql);
     let path = location.path.display().to_string();
     tracing::debug!("the store is {}", base::printable(&path));
     let mut context = cmd::Context { location, out };
-    let ended = cli.command.run(&mut context);
+    let result = cli.command.run(&mut context);
     // What was printed before an error is written out as well.
     let written = context.out.finish();
-    exit_code(match ended {
+    exit_code(match result {
         Ok(ExitStatus::Success) => written.map(|()| ExitStatus::Success),
-        ended => ended,
+        result => result,
     })
 }
 
-/// The exit code; prints the error. A reader that has closed our output is no failure.
-fn exit_code(ended: Result<ExitStatus, Error>) -> ExitCode {
-    match ended {
+/// The exit code, after printing the error. It is not a failure if the reader closes our output.
+fn exit_code(result: Result<ExitStatus, Error>) -> ExitCode {
+    match result {
         Ok(status) => status.into(),
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(error) => {

@@ -7,7 +7,7 @@ use base::{Result, RowFormat};
 
 /// Rank the best run of each model on each accelerator
 ///
-/// By score, the highest first. Partial runs do not count, since their score is not comparable. A
+/// By score, the highest first. Partial runs are left out, since their score is not comparable. A
 /// score with ~ was computed from the rounded values of a console table.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     if runs.is_empty() && args.output == RowFormat::Table {
         let path = store.path().display();
         context.note(&format!(
-            "{path}: no run matches that has all tests of the benchmark"
+            "{path}: no matching run has all tests of the benchmark"
         ));
     }
     Ok(())

@@ -1,8 +1,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::Context;
 use super::filters::Filters;
+use super::{Context, resolve, resolve_all};
 use crate::formats::{Format, console, csv, json, jsonl};
 use crate::store::{Filter, Store, runs, select};
 use base::time::rfc3339;
@@ -10,9 +10,9 @@ use base::{Error, Result, write_atomically};
 
 /// Print runs as LocalScore printed them
 ///
-/// Without RUN, prints the run added last, or with filters or --all every run that matches, in the
-/// order in which they were added. For several runs, csv has one header, and json documents are
-/// separated by a newline.
+/// Without RUN, prints the most recently added run or, with filters or --all, every matching run in
+/// the order they were added. Several runs share one csv header; their json documents are separated
+/// by a newline.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore export -o json 3 > run3.json
@@ -36,35 +36,31 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let ids = choose(args, &store)?;
+    let ids = selected_ids(args, &store)?;
     if let Some(path) = &args.out {
         context.location.refuse(path)?;
         return write_atomically(path, |out| write(out, args.output, &store, &ids));
     }
     let out = &mut context.out;
     write(out, args.output, &store, &ids)?;
-    // The C tool's json ends without a newline; a prompt should not follow it.
+    // The C tool's json ends without a newline, so a prompt would follow on the same line.
     if args.output == Format::Json && out.is_terminal() {
         out.write_all(b"\n")?;
     }
     Ok(())
 }
 
-fn choose(args: &Args, store: &Store) -> Result<Vec<i64>> {
+fn selected_ids(args: &Args, store: &Store) -> Result<Vec<i64>> {
     let filter = Filter::from(&args.filters);
     if !args.runs.is_empty() {
         if args.all || !filter.is_empty() {
             return Err(Error::invalid_parameter(&args.runs[0])
-                .hint("name runs, or choose them by filters or --all, not both"));
+                .hint("name runs, or select them with filters or --all, but not both"));
         }
-        return args
-            .runs
-            .iter()
-            .map(|name| store.read(|db| select::resolve(db, name)))
-            .collect();
+        return resolve_all(store, &args.runs);
     }
     if !args.all && filter.is_empty() {
-        return Ok(vec![store.read(|db| select::resolve(db, "last"))?]);
+        return Ok(vec![resolve(store, "last")?]);
     }
     let ids = store.read(|db| select::ids(db, &filter))?;
     if ids.is_empty() {

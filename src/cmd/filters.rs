@@ -1,11 +1,11 @@
-//! The options that choose runs, shared by the commands that take them.
+//! The options that select runs, shared by several commands.
 
 use crate::store::Filter;
 use base::time::{moment, utc};
 
 /// The runs that match all of these.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Filters (text matches anywhere, in upper or lower case)")]
+#[command(next_help_heading = "Filters (text matches anywhere, ignoring case)")]
 pub(crate) struct Filters {
     /// Runs of models with this in their name
     #[arg(long, value_name = "TEXT")]

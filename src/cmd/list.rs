@@ -8,7 +8,7 @@ use base::rows::{self, Limit};
 use base::time::{rfc3339, utc};
 use base::{Column, ColumnOf, Result, RowFormat, Stdout};
 
-/// List runs, the one added last first
+/// List runs, most recently added first
 ///
 /// The score of a partial run is marked: a test of the benchmark is missing, so it is not comparable
 /// with others. A score with ~ was computed from the rounded values of a console table. Times are
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: RowFormat,
-    /// The order of the runs
+    /// The sort order
     #[arg(long, value_name = "ORDER", default_value = "added")]
     sort: Sort,
     /// Print at most this many runs; 0 for all [default: 1000 in a table, else all]
@@ -70,7 +70,7 @@ pub(crate) fn print(runs: &[Listed], format: RowFormat, out: &mut Stdout) -> Res
     rows::write(runs, format, &columns, row, out)
 }
 
-/// A terminal narrower than this has no room for the speeds beside the score.
+/// The narrowest terminal that has room for the speeds beside the score.
 const WIDE: u16 = 110;
 
 const COLUMNS: [ColumnOf<Listed>; 10] = [
@@ -91,17 +91,19 @@ const COLUMNS: [ColumnOf<Listed>; 10] = [
     ("tags", Column::Text, |run| run.tags.join(" ")),
 ];
 
-/// How far the submission of a run has come, with the time if that is unknown.
+/// The state of the submission of a run, with the time where the state is unknown.
 fn submission_cell(run: &Listed) -> String {
-    run.submission.as_ref().map_or_else(String::new, |now| {
-        match (now.state, now.changed_at.get(..16)) {
-            (SubmissionState::Unknown, Some(minute)) => format!("unknown {minute}"),
-            (state, _) => state.name().to_owned(),
-        }
-    })
+    run.submission
+        .as_ref()
+        .map_or_else(String::new, |submission| {
+            match (submission.state, submission.changed_at.get(..16)) {
+                (SubmissionState::Unknown, Some(minute)) => format!("unknown {minute}"),
+                (state, _) => state.name().to_owned(),
+            }
+        })
 }
 
-/// A run as it is listed for programs.
+/// A run in the formats for programs.
 #[derive(Debug, Default, Serialize)]
 struct Row {
     id: i64,
@@ -126,7 +128,7 @@ struct Row {
     submission_changed_at: Option<String>,
     submission_attempts: i64,
     submission_reason: Option<String>,
-    /// What kind of capture it came from; `site` if the LocalScore site inserted it.
+    /// The kind of capture it came from; `site` if the LocalScore site inserted it.
     source: &'static str,
 }
 
@@ -153,7 +155,7 @@ fn row(run: &Listed) -> Row {
         link: run.link.clone(),
         submission: submission.map_or("never", |submission| submission.state.name()),
         submission_site: submission.and_then(|submission| submission.site.clone()),
-        submission_changed_at: submission.map(|known| rfc3339(&known.changed_at)),
+        submission_changed_at: submission.map(|submission| rfc3339(&submission.changed_at)),
         submission_attempts: submission.map_or(0, |submission| submission.attempts),
         submission_reason: submission.and_then(|submission| submission.reason.clone()),
         source: run.source.name(),

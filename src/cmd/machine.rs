@@ -1,8 +1,8 @@
-//! The options for what a capture lacks.
+//! The options that describe the machine of a capture.
 
 use crate::model::{AcceleratorInfo, Environment, RuntimeInfo, SystemInfo, Text};
 
-/// What a capture may lack: a csv does not name its machine.
+/// The machine, for captures that do not name it, such as csv.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Machine, where the captures do not name it")]
 pub(crate) struct Machine {

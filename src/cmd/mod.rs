@@ -1,5 +1,5 @@
-//! The command line: the options of all commands, and the commands, one file each with help text,
-//! arguments and run.
+//! The command line: the global options, and the commands, one file each with help text, arguments
+//! and `run`.
 //!
 //! To add a command: write its file, list it here, and give it a line in [`Command`] and one in
 //! [`Command::run`].
@@ -36,13 +36,11 @@ mod untag;
 mod words;
 
 use std::io::{self, BufRead, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{ArgAction, CommandFactory, Parser};
 
 use crate::store::{Location, Store, select};
-// The times of the commands that are not in this file.
-use base::time::{rfc3339, utc as time};
 use base::{Error, ExitStatus, Result, Stdout, write_atomically};
 
 /// Keeps LocalScore benchmark runs, and gives them back byte for byte
@@ -87,7 +85,7 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// What a command works with.
+/// The store and the output of a command.
 pub(crate) struct Context {
     /// The store.
     pub(crate) location: Location,
@@ -96,9 +94,9 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Prints a note for people on stderr, after all that was printed so far.
+    /// Prints a note for people on stderr, after everything printed so far.
     pub(crate) fn note(&mut self, text: &str) {
-        // A failure is reported when the command has ended.
+        // A failure is reported at the end of the command.
         let _ = self.out.flush();
         base::note(text);
     }
@@ -136,7 +134,7 @@ impl Command {
     /// Runs the command.
     pub(crate) fn run(&self, context: &mut Context) -> Result<ExitStatus> {
         match self {
-            // These may fail in part, or end with another program's exit code.
+            // These may fail in part, or return another program's exit code.
             Self::Add(args) => return add::run(args, context),
             Self::Record(args) => return record::run(args, context),
             Self::Merge(args) => return merge::run(args, context),
@@ -166,17 +164,22 @@ impl Command {
     }
 }
 
-/// Writes a document to the file, whole or not at all, else to standard output.
-fn deliver(
-    document: &(impl AsRef<[u8]> + ?Sized),
-    path: Option<&Path>,
-    context: &mut Context,
-) -> Result<()> {
-    let Some(path) = path else {
-        return Ok(context.out.write_all(document.as_ref())?);
-    };
-    context.location.refuse(path)?;
-    write_atomically(path, |file| Ok(file.write_all(document.as_ref())?))
+/// Where a document goes.
+#[derive(Debug, clap::Args)]
+struct OutFile {
+    /// Write to this file, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl OutFile {
+    fn write(&self, document: impl AsRef<[u8]>, context: &mut Context) -> Result<()> {
+        let Some(path) = &self.out else {
+            return Ok(context.out.write_all(document.as_ref())?);
+        };
+        context.location.refuse(path)?;
+        write_atomically(path, |file| Ok(file.write_all(document.as_ref())?))
+    }
 }
 
 /// Reads the answer to a question.
@@ -187,15 +190,18 @@ fn answered_yes() -> Result<bool> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// The ids of runs, each once, in the order in which they were named.
-fn each_once(store: &Store, names: &[String]) -> Result<Vec<i64>> {
-    let ids = names
-        .iter()
-        .map(|name| store.read(|db| select::resolve(db, name)));
-    Ok(unique(ids.collect::<Result<Vec<_>>>()?))
+/// The id of the run of that name: an id, `last`, `last~N` or a tag.
+fn resolve(store: &Store, name: &str) -> Result<i64> {
+    store.read(|db| select::resolve(db, name))
 }
 
-/// Each of the items once, in their order.
+/// The ids of the runs of these names.
+fn resolve_all(store: &Store, names: &[impl AsRef<str>]) -> Result<Vec<i64>> {
+    let ids = names.iter().map(|name| resolve(store, name.as_ref()));
+    ids.collect()
+}
+
+/// The items without repetitions, in their order.
 fn unique<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut unique = Vec::new();
     for item in items {

@@ -1,15 +1,15 @@
 use std::io::{self, IsTerminal, Write};
 
-use super::{Context, answered_yes, submission, words};
+use super::{Context, answered_yes, resolve_all, submission, unique, words};
 use crate::model::SubmissionState;
 use crate::store::{Listed, Store, runs, select};
 use base::{ExitStatus, Result, Stderr, printable};
 
 /// Remove runs from the store
 ///
-/// Prints what it will remove and, on a terminal, asks. What a run shares with others (the names of
-/// models, machines and runtimes) stays. The record of its submission is removed with it, after a
-/// note.
+/// Prints what it will remove and, on a terminal, asks first. Data shared with other runs (the names
+/// of models, machines and runtimes) is kept. The record of a run's submission is removed with it,
+/// and a note says so.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore rm last --dry-run")]
 pub(crate) struct Args {
@@ -20,19 +20,19 @@ pub(crate) struct Args {
     removal: Removal,
 }
 
-/// How things are removed: runs, chats or messages.
+/// The options for removing runs, chats or messages.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Removal {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
-    /// Print what would be removed, remove nothing
+    /// Print what would be removed without removing it
     #[arg(long)]
     dry_run: bool,
 }
 
 impl Removal {
-    /// Removes what these lines describe, once it is confirmed, and prints them.
+    /// Removes what these lines describe, after confirmation, and prints them.
     pub(crate) fn run(
         &self,
         lines: &[String],
@@ -56,7 +56,7 @@ impl Removal {
     }
 }
 
-/// Whether a person agrees to remove what these lines describe.
+/// Asks whether to remove what these lines describe.
 fn is_confirmed(lines: &[String]) -> Result<bool> {
     for line in lines {
         Stderr::print(&format!("{}\n", printable(line)));
@@ -68,13 +68,13 @@ fn is_confirmed(lines: &[String]) -> Result<bool> {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_readonly(&context.location)?;
-    let ids = super::each_once(&store, &args.runs)?;
+    let ids = unique(resolve_all(&store, &args.runs)?);
     let runs: Vec<Listed> = ids
         .iter()
         .map(|&id| store.read(|db| select::listed(db, id)))
         .collect::<Result<_>>()?;
     drop(store);
-    for remark in runs.iter().filter_map(forgotten) {
+    for remark in runs.iter().filter_map(submission_warning) {
         context.note(&remark);
     }
     let lines: Vec<String> = runs.iter().map(describe).collect();
@@ -93,14 +93,14 @@ fn describe(run: &Listed) -> String {
     )
 }
 
-/// The remark on a run that was submitted: once removed and added again, nothing keeps it from being
-/// sent a second time.
-fn forgotten(run: &Listed) -> Option<String> {
+/// The warning about a run that was submitted: removed and added again, it could be submitted a
+/// second time.
+fn submission_warning(run: &Listed) -> Option<String> {
     let submission = run.submission.as_ref()?;
     let sent = matches!(
         submission.state,
         SubmissionState::Submitted | SubmissionState::Unknown
     );
     let remark = submission::remark(run.id, submission);
-    sent.then(|| format!("{remark}; this is forgotten with it"))
+    sent.then(|| format!("{remark}; removing the run removes this record"))
 }

@@ -1,13 +1,13 @@
-use super::Context;
 use super::show::partial_remark;
+use super::{Context, resolve};
 use crate::formats::score_display;
-use crate::store::{Store, runs, select};
+use crate::store::{Store, runs};
 use base::{Result, color_wanted};
 
 /// Print the score display of LocalScore
 ///
-/// As in LocalScore, colour is on even in a pipe, unless NO_COLOR is set to something that is
-/// neither empty nor begins with 0.
+/// As in LocalScore, colour is used even in a pipe, unless NO_COLOR is set to a value that is not
+/// empty and does not begin with 0.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: NO_COLOR=1 localstore score last --plaintext")]
 pub(crate) struct Args {
@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let id = store.read(|db| select::resolve(db, &args.run))?;
+    let id = resolve(&store, &args.run)?;
     let run = store.read(|db| runs::read(db, id))?;
     let style = score_display::Style {
         color: color_wanted(),

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use super::submission::{look_first, maybe_submitted, queued, remark, removed};
+use super::submission::{maybe_submitted, queued_hint, remark, removed_error, unknown_hint};
 use crate::model::{Submission, SubmissionState};
 use crate::store::{End, Store, Taken, submissions};
 use crate::submit::{ATTEMPTS, Client, Exchange, Outcome, Site, retry};
@@ -14,7 +14,7 @@ use base::{Stderr, Stdout, note};
 pub(crate) struct Ready {
     pub id: i64,
     pub payload: String,
-    /// The submission that may be repeated though it is not known how it ended.
+    /// The earlier submission that may be repeated although its outcome is unknown.
     pub again: Option<Submission>,
 }
 
@@ -23,39 +23,39 @@ pub(crate) struct Sender<'a> {
     pub store: Store,
     pub client: &'a Client,
     pub site: &'a Site,
-    /// Waits before another attempt.
+    /// Waits between attempts.
     pub wait: &'a dyn Fn(Duration),
     /// Whether an error was printed.
     pub failed: bool,
 }
 
-/// A run that is not submitted.
+/// Why a run was not submitted.
 #[derive(Debug)]
 struct NotSent {
     error: Error,
-    others: Others,
+    rest: Rest,
 }
 
 impl From<Error> for NotSent {
     fn from(error: Error) -> Self {
-        let others = Others::Sent;
-        Self { error, others }
+        let rest = Rest::Send;
+        Self { error, rest }
     }
 }
 
-/// What happens to the other runs after one that was not submitted.
+/// What to do with the other runs after one that was not submitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Others {
-    /// They are sent.
-    Sent,
-    /// They are left for another time.
-    Left,
-    /// They are left for another time, since they would fail too.
-    Hopeless,
+enum Rest {
+    /// Send them.
+    Send,
+    /// Leave them for later.
+    Leave,
+    /// Leave them for later, since they would fail too.
+    LeaveSinceFutile,
 }
 
 impl Sender<'_> {
-    /// Puts the runs in the queue, and drops those that cannot be queued.
+    /// Queues the runs, and drops those that cannot be queued.
     pub(crate) fn queue(&mut self, runs: &mut Vec<Ready>) {
         runs.retain(|run| {
             let error = match self
@@ -63,26 +63,26 @@ impl Sender<'_> {
                 .write(|db| submissions::queue(db, run.id, self.site.as_str()))
             {
                 Ok(true) => return true,
-                Ok(false) => removed(run.id),
+                Ok(false) => removed_error(run.id),
                 Err(error) => error,
             };
-            self.complain(&error);
+            self.print_error(&error);
             false
         });
     }
 
-    /// Sends the runs, and prints the link to each, or the error that kept it from being sent.
+    /// Sends the runs, and prints for each the link or the error.
     pub(crate) fn send_all(&mut self, runs: &[Ready], out: &mut Stdout) -> Result<()> {
-        // If standard output is closed, sending goes on.
+        // Sending goes on even if standard output is closed.
         let mut printed = Ok(());
         for (index, run) in runs.iter().enumerate() {
             match self.send(run) {
                 Ok(Some(link)) => printed = printed.and_then(|()| print_link(out, &link)),
                 Ok(None) => {}
-                Err(NotSent { error, others }) => {
-                    self.complain(&error);
-                    if others != Others::Sent {
-                        self.note_left(runs.get(index + 1..).unwrap_or_default(), others);
+                Err(NotSent { error, rest }) => {
+                    self.print_error(&error);
+                    if rest != Rest::Send {
+                        self.note_left(&runs[index + 1..], rest);
                         break;
                     }
                 }
@@ -91,37 +91,33 @@ impl Sender<'_> {
         printed
     }
 
-    /// Prints an error, and remembers that there was one.
-    pub(crate) fn complain(&mut self, error: &Error) {
+    /// Prints an error, and records that there was one.
+    pub(crate) fn print_error(&mut self, error: &Error) {
         self.failed = true;
         Stderr::error(error);
     }
 
-    /// Says how many runs are not tried.
-    fn note_left(&self, rest: &[Ready], others: Others) {
-        let waits = |run: &&Ready| {
-            let now = self
-                .store
-                .read(|db| submissions::submission(db, run.id))
-                .ok()
-                .flatten();
-            now.is_some_and(|now| now.state == SubmissionState::Pending)
+    /// Notes how many runs were not tried.
+    fn note_left(&self, runs: &[Ready], rest: Rest) {
+        let is_queued = |run: &&Ready| {
+            let found = self.store.read(|db| submissions::submission(db, run.id));
+            matches!(found, Ok(Some(found)) if found.state == SubmissionState::Pending)
         };
-        let queued = rest.iter().filter(waits).count();
-        let why = match others {
-            Others::Hopeless => ", they would fare no better",
-            Others::Sent | Others::Left => "",
+        let queued = runs.iter().filter(is_queued).count();
+        let why = match rest {
+            Rest::LeaveSinceFutile => ", since they would fail too",
+            Rest::Send | Rest::Leave => "",
         };
         if queued > 0 {
             note(&format!("{queued} more stay queued{why}"));
         }
-        if rest.len() > queued {
-            let others = rest.len() - queued;
+        if runs.len() > queued {
+            let others = runs.len() - queued;
             note(&format!("{others} more were not sent again{why}"));
         }
     }
 
-    /// Sends a run, and gives the link to it; none if another process has submitted it.
+    /// Sends a run and returns the link to it; `None` if another process has submitted it.
     fn send(&mut self, run: &Ready) -> Result<Option<String>, NotSent> {
         let mut attempts = 0;
         let mut again = run.again.clone();
@@ -144,22 +140,22 @@ impl Sender<'_> {
         })
     }
 
-    /// The link, or what is said in the end, in the words of the C tool and then in ours.
+    /// The link, or the final error, after the message of the C tool.
     fn conclude(&self, id: i64, attempts: u32, outcome: Outcome) -> Result<String, NotSent> {
         let is_unknown = matches!(outcome, Outcome::Unknown { .. });
-        let (why, others) = match outcome {
+        let (why, rest) = match outcome {
             Outcome::Taken { id } => return Ok(self.site.link(id)),
-            Outcome::Refused { why } => (why, Others::Sent),
-            Outcome::Later { why } => (why, Others::Hopeless),
+            Outcome::Refused { why } => (why, Rest::Send),
+            Outcome::Later { why } => (why, Rest::LeaveSinceFutile),
             Outcome::Again {
                 why,
                 after: Some(pause),
             } if attempts < ATTEMPTS => {
                 let time = in_words(pause);
-                let why = format!("{why}, and wants to be left alone for {time}");
-                (why, Others::Hopeless)
+                let why = format!("{why}, and asks to wait {time}");
+                (why, Rest::LeaveSinceFutile)
             }
-            Outcome::Again { why, .. } | Outcome::Unknown { why } => (why, Others::Left),
+            Outcome::Again { why, .. } | Outcome::Unknown { why } => (why, Rest::Leave),
         };
         Stderr::print(&format!(
             "Failed to submit results after {attempts} attempts\n"
@@ -170,20 +166,21 @@ impl Sender<'_> {
             Ok(Some(now)) if now.state == SubmissionState::Unknown && is_unknown => {
                 maybe_submitted(id, &now)
             }
-            // An earlier attempt is the one whose end is not known.
+            // The outcome of an earlier attempt is unknown.
             Ok(Some(now)) if now.state == SubmissionState::Unknown => {
-                error.hint(look_first(id, &now))
+                error.hint(unknown_hint(id, &now))
             }
             Ok(Some(now)) if now.state == SubmissionState::Pending => {
-                error.hint(queued(1, self.site))
+                error.hint(queued_hint(1, self.site))
             }
             Ok(_) => error,
         };
-        Err(NotSent { error, others })
+        Err(NotSent { error, rest })
     }
 
-    /// Records an attempt, makes it, and records how it ended. `again` is what may be repeated, and
-    /// becomes what this attempt leaves. No outcome: another process has submitted the run.
+    /// Records an attempt, makes it, and records its outcome. `again` is the submission that may be
+    /// repeated, and is replaced by that of this attempt. `None`: another process has submitted the
+    /// run.
     fn attempt(
         &mut self,
         run: &Ready,
@@ -200,7 +197,7 @@ impl Sender<'_> {
                 return Ok(None);
             }
             Taken::Unknown(submission) => return Err(maybe_submitted(id, &submission).into()),
-            Taken::Gone => return Err(removed(id).into()),
+            Taken::Gone => return Err(removed_error(id).into()),
         };
         let length = run.payload.len();
         tracing::info!("run {id}: {length} bytes to {}{}", self.site, Site::PATH);
@@ -220,28 +217,28 @@ impl Sender<'_> {
             Outcome::Refused { why } => End::Failed(why.clone()),
             Outcome::Unknown { why } => End::Unknown(why.clone()),
         };
-        let settled = self
-            .store
-            .write(|db| submissions::settle(db, &attempt, &end))
-            .or_else(|error| {
-                // It has waited for a busy store already, but the outcome must not be lost.
-                note(&format!("run {id}: {error}; trying once more"));
-                self.store
-                    .write(|db| submissions::settle(db, &attempt, &end))
-            });
+        let mut settle = || {
+            self.store
+                .write(|db| submissions::settle(db, &attempt, &end))
+        };
+        let settled = settle().or_else(|error| {
+            // The first try has waited for a busy store, but the outcome must not be lost.
+            note(&format!("run {id}: {error}; trying once more"));
+            settle()
+        });
         match (settled, &end) {
             (Ok(true), _) => {}
             (Ok(false), End::Submitted { .. }) => note(&format!(
-                "run {id} was removed from the store while it was sent; its link is not noted"
+                "run {id} was removed from the store while it was sent; its link is not recorded"
             )),
-            (Ok(false), _) => return Err(removed(id).into()),
+            (Ok(false), _) => return Err(removed_error(id).into()),
             (Err(error), End::Submitted { link, .. }) => {
-                let what = format_args!("run {id} was submitted, which could not be noted");
+                let what = format_args!("run {id} was submitted, but this could not be recorded");
                 let hint = format!(
-                    "to note it: (localstore export {id} -o json; echo 'Result Link: {link}') | \
+                    "to record it: (localstore export {id} -o json; echo 'Result Link: {link}') | \
                      localstore add"
                 );
-                self.complain(&Error::new(what, error).hint(hint));
+                self.print_error(&Error::new(what, error).hint(hint));
             }
             (Err(error), _) => return Err(error.into()),
         }
@@ -249,20 +246,20 @@ impl Sender<'_> {
     }
 }
 
-/// Prints what the C tool says while it works, if stderr is a terminal.
+/// Prints the progress messages of the C tool, if stderr is a terminal.
 pub(crate) fn progress(lines: &str) {
     if io::stderr().is_terminal() {
         Stderr::print(lines);
     }
 }
 
-/// Prints the link as the C tool does, at once: the next run may take a while.
+/// Prints the link as the C tool does, without delay: the next run may take a while.
 fn print_link(out: &mut Stdout, link: &str) -> Result<()> {
     writeln!(out, "Result Link: {link}")?;
     Ok(out.flush()?)
 }
 
-/// A time that a site asks for, which may be absurd.
+/// The time that a site asks us to wait, which may be absurd.
 fn in_words(time: Duration) -> String {
     const YEAR: u64 = 365 * 24 * 60 * 60;
     match time.as_secs() {
@@ -280,14 +277,14 @@ mod tests {
     use crate::store::{Location, runs};
 
     #[test]
-    fn a_run_is_known_not_to_be_sent_while_another_attempt_is_waited_for() {
+    fn a_run_is_pending_between_two_attempts() {
         let folder = tempfile::tempdir().unwrap();
         let location = Location::resolve(Some(folder.path().join("store")), None);
         let mut store = Store::open(&location).unwrap();
         store
             .write(|db| runs::add_all(db, &[Run::default()], None))
             .unwrap();
-        // No server listens there.
+        // No server listens at this port.
         let site: Site = "http://127.0.0.1:9".parse().unwrap();
         let client = Client::new(&site, |_| None).unwrap();
         let seen = RefCell::new(Vec::new());
@@ -312,7 +309,7 @@ mod tests {
             again: None,
         };
         let failed = sender.send(&run).unwrap_err();
-        assert_eq!(failed.others, Others::Left);
+        assert_eq!(failed.rest, Rest::Leave);
         let pending = SubmissionState::Pending;
         assert_eq!(*seen.borrow(), [(2, pending, 1), (4, pending, 2)]);
     }

@@ -1,25 +1,25 @@
-//! From the store to the site: what `submit` and `record` share.
+//! Sends runs from the store to the site, for `submit` and `record`.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 
-use super::Context;
 use super::sender::{Ready, Sender, progress};
 use super::show::partial_remark;
 use super::storing::describe;
-use super::submission::{in_flight, maybe_submitted, queued, remark, variable};
+use super::submission::{in_flight, maybe_submitted, queued_hint, remark, variable};
+use super::{Context, answered_yes};
 use crate::model::{Source, SubmissionState};
 use crate::store::{Store, runs, submissions};
 use crate::submit::{Client, Payload, Site, violations};
 use base::{Error, ExitStatus, Result};
 use base::{Stderr, note};
 
-/// What the C tool says without consent.
+/// The message of the C tool without consent.
 const NOT_SUBMITTED: &str = "\nResults Not Submitted.\n";
 
-/// Where runs are sent, and whether to ask first.
+/// The options for the site and for consent.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sending {
-    // A doc comment would make the address a link.
+    // In a doc comment the address would have to be a link.
     #[arg(
         long,
         value_name = "URL",
@@ -34,7 +34,7 @@ pub(crate) struct Sending {
         overrides_with = "no_send_results"
     )]
     send_results: bool,
-    /// Send nothing, do not ask
+    /// Send nothing and do not ask
     #[arg(short, long, overrides_with = "send_results")]
     no_send_results: bool,
 }
@@ -54,13 +54,13 @@ impl Sending {
         }
     }
 
-    /// Where runs are sent; an error if this build or the environment does not allow it.
+    /// The target; an error if this build or the environment does not allow sending.
     pub(crate) fn target(&self) -> Result<Target> {
         let site = self.site()?;
         let consent = match (self.send_results, self.no_send_results) {
             (true, _) => Consent::Yes,
             (_, true) => Consent::No,
-            // A question that is not seen is not answered.
+            // Nobody would see the question elsewhere.
             _ if io::stdin().is_terminal() && io::stderr().is_terminal() => Consent::Ask,
             _ => Consent::CannotAsk,
         };
@@ -72,7 +72,7 @@ impl Sending {
     }
 }
 
-/// Where runs are sent.
+/// The site, and whether runs may be sent to it.
 pub(crate) struct Target {
     site: Site,
     client: Client,
@@ -99,7 +99,7 @@ impl Target {
         self.consent == Consent::No
     }
 
-    /// Whether the runs may be sent; a person is asked in the words of the C tool.
+    /// Whether the runs may be sent; asks as the C tool does.
     fn is_allowed(&self) -> Result<bool> {
         if self.consent != Consent::Ask {
             return Ok(self.consent == Consent::Yes);
@@ -108,24 +108,19 @@ impl Target {
             "\nDo you want to submit your results to {}? The results will be public (y/n): ",
             self.site.name()
         ));
-        let mut answer = String::new();
-        io::stdin()
-            .lock()
-            .read_line(&mut answer)
-            .map_err(|error| Error::new("standard input", error))?;
-        Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+        answered_yes()
     }
 }
 
-/// How runs are sent.
+/// How to send runs.
 pub(crate) struct Orders {
-    /// Also those that may be on the site.
+    /// Send even those that may be on the site.
     pub again: bool,
-    /// They were stored, and so described, just now: if nobody can be asked, they are queued.
+    /// They have just been stored, and so described: without a terminal to ask on, they are queued.
     pub recorded: bool,
 }
 
-/// Sends runs. If one of them cannot be sent, the error is printed and the others are sent.
+/// Sends runs. For a run that cannot be sent, prints the error and goes on with the others.
 pub(crate) fn send(
     ids: &[i64],
     orders: &Orders,
@@ -150,20 +145,20 @@ pub(crate) fn send(
     for &id in ids {
         match prepare(&mut sender.store, id, orders, target) {
             Ok(run) => ready.extend(run),
-            Err(error) => sender.complain(&error),
+            Err(error) => sender.print_error(&error),
         }
     }
     let mut sent = Ok(());
     if !ready.is_empty() {
         if target.is_allowed()? {
-            // From here on they stay queued, whatever happens.
+            // From here on they stay queued whatever happens.
             sender.queue(&mut ready);
             progress("\nSubmitting results...\n");
             sent = sender.send_all(&ready, &mut context.out);
         } else {
             Stderr::print(NOT_SUBMITTED);
             if target.consent == Consent::CannotAsk {
-                return Err(unasked(&mut sender, ready, orders));
+                return Err(cannot_ask(&mut sender, ready, orders));
             }
         }
     }
@@ -173,16 +168,16 @@ pub(crate) fn send(
     sent.map(|()| ExitStatus::Success)
 }
 
-/// The error if nobody can be asked. Runs that were just recorded are queued.
-fn unasked(sender: &mut Sender, mut ready: Vec<Ready>, orders: &Orders) -> Error {
-    let error = Error::new("not submitted", "there is no terminal to ask on");
+/// The error without a terminal to ask on. Runs that were just recorded are queued.
+fn cannot_ask(sender: &mut Sender, mut ready: Vec<Ready>, orders: &Orders) -> Error {
+    let error = Error::new("not submitted", "there is no terminal to ask for consent");
     if !orders.recorded {
         return error.hint("'-y' sends without asking");
     }
     sender.queue(&mut ready);
     match ready.len() {
         0 => error,
-        runs => error.hint(queued(runs, sender.site)),
+        runs => error.hint(queued_hint(runs, sender.site)),
     }
 }
 
@@ -221,7 +216,7 @@ fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Resu
             note(&remark);
         }
     }
-    remark_zeros(id, &payload);
+    note_zeros(id, &payload);
     Ok(Some(Ready {
         id,
         payload: payload.text(),
@@ -229,8 +224,8 @@ fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Resu
     }))
 }
 
-/// Prints what the site would refuse but the last of it, which is the error, with a hint if the
-/// capture lacks values. `None` if there is nothing.
+/// The last violation as an error, with a hint if the capture lacks values, after notes with the
+/// others. `None` if there are no violations.
 pub(crate) fn refusal(what: &str, violations: &[String], source: Source) -> Option<Error> {
     let (last, others) = violations.split_last()?;
     for violation in others {
@@ -243,12 +238,12 @@ pub(crate) fn refusal(what: &str, violations: &[String], source: Source) -> Opti
     })
 }
 
-/// Says in which fields of a payload 0 stands for what is not a number.
-pub(crate) fn remark_zeros(id: i64, payload: &Payload) {
+/// Notes in which fields of a payload 0 stands for a value that is not a number.
+pub(crate) fn note_zeros(id: i64, payload: &Payload) {
     for (field, tests) in &payload.zeros {
         let field = field.name();
         note(&format!(
-            "run {id}: {field} is not a number in {tests} tests; the site does not read it, so 0 is sent"
+            "run {id}: {field} is not a number in {tests} tests; 0 is sent, since the site ignores this field"
         ));
     }
 }

@@ -1,12 +1,12 @@
-use super::{Context, submission};
+use super::{Context, resolve, submission};
 use crate::formats::{console, score_display};
 use crate::model::Run;
-use crate::store::{Store, runs, select, submissions};
+use crate::store::{Store, runs, submissions};
 use base::{Result, color_wanted};
 
-/// Show the table and the score of a run, as LocalScore prints them at its end
+/// Show the table and the score of a run, as LocalScore prints them at the end
 ///
-/// Colour only on a terminal, and not with NO_COLOR.
+/// Colour is used only on a terminal, and not with NO_COLOR.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore show last~1")]
 pub(crate) struct Args {
@@ -20,7 +20,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let id = store.read(|db| select::resolve(db, &args.run))?;
+    let id = resolve(&store, &args.run)?;
     let run = store.read(|db| runs::read(db, id))?;
     let out = &mut context.out;
     console::write(out, &run)?;
@@ -40,11 +40,11 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     Ok(())
 }
 
-/// The remark on the score of a partial run.
+/// The note that the score of a partial run is not comparable.
 pub(crate) fn partial_remark(id: i64, run: &Run) -> Option<String> {
     run.is_partial().then(|| {
         format!(
-            "run {id} is partial, it has {} of the {} tests: its score is not comparable",
+            "run {id} is partial with {} of the {} tests: its score is not comparable",
             run.present_tests(),
             run.suite().expected().len()
         )

@@ -1,4 +1,4 @@
-//! The submission of a run in words, and what to do about it.
+//! Notes, errors and hints about the submission of a run.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use crate::model::{Submission, SubmissionState};
 use crate::submit::{LONGEST_ATTEMPT, Site};
 use base::Error;
+use base::time::rfc3339;
 
-/// The submission of a run in a line.
+/// The state of the submission of a run, in a line.
 pub(crate) fn remark(id: i64, submission: &Submission) -> String {
-    let at = super::rfc3339(&submission.changed_at);
+    let at = rfc3339(&submission.changed_at);
     let site = Site::stored(submission.site.as_deref());
     let reason = submission.reason.as_ref();
     let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
@@ -21,14 +22,16 @@ pub(crate) fn remark(id: i64, submission: &Submission) -> String {
             format!("run {id} was submitted at {at}: {link}")
         }
         SubmissionState::Pending => {
-            format!("run {id} waits to be submitted to {site} since {at}{why}")
+            format!("run {id} has been queued for {site} since {at}{why}")
         }
         SubmissionState::Failed => {
             let attempts = submission.attempts;
             format!("run {id} was not submitted to {site} ({attempts} attempts){why}")
         }
         SubmissionState::Unknown if reason.is_none() => {
-            format!("run {id} may have been submitted to {site} at {at}: no end was noted")
+            format!(
+                "run {id} may have been submitted to {site} at {at}: its outcome was not recorded"
+            )
         }
         SubmissionState::Unknown => {
             format!("run {id} may have been submitted to {site} at {at}{why}")
@@ -36,64 +39,63 @@ pub(crate) fn remark(id: i64, submission: &Submission) -> String {
     }
 }
 
-/// The error of a run that another process has removed.
-pub(crate) fn removed(id: i64) -> Error {
+/// The error for a run that another process has removed.
+pub(crate) fn removed_error(id: i64) -> Error {
     let what = format_args!("run {id} was not submitted");
-    Error::new(what, "it is not in the store any more")
+    Error::new(what, "it is no longer in the store")
 }
 
-/// The error of a run that may be on the site.
+/// The error for a run that may be on the site.
 pub(crate) fn maybe_submitted(id: i64, submission: &Submission) -> Error {
-    Error::plain(remark(id, submission)).hint(look_first(id, submission))
+    Error::plain(remark(id, submission)).hint(unknown_hint(id, submission))
 }
 
-/// What to do about a run that may be on the site.
-pub(crate) fn look_first(id: i64, submission: &Submission) -> String {
+/// The hint for a run that may be on the site.
+pub(crate) fn unknown_hint(id: i64, submission: &Submission) -> String {
     let site = Site::stored(submission.site.as_deref());
     let url = url_option(&site);
     format!(
-        "if {site} shows it, 'localstore add' of its json and the line 'Result Link: URL' notes \
+        "if {site} shows it, 'localstore add' of its json and the line 'Result Link: URL' records \
          that; if not, 'localstore submit --again {id}{url}' sends it again"
     )
 }
 
-/// The error of a run whose attempt may still be under way; `None` if it has ended: no attempt
-/// takes longer than [`LONGEST_ATTEMPT`].
+/// The error for a run with an attempt that may still be in progress; `None` after
+/// [`LONGEST_ATTEMPT`], when it must have ended.
 pub(crate) fn in_flight(id: i64, submission: &Submission) -> Option<Error> {
     if submission.state != SubmissionState::Unknown || submission.reason.is_some() {
         return None;
     }
-    let at = super::rfc3339(&submission.changed_at);
+    let at = rfc3339(&submission.changed_at);
     let began: Timestamp = at.parse().ok()?;
     // The store keeps whole seconds.
     let ended = began
         .checked_add(LONGEST_ATTEMPT + Duration::from_secs(1))
         .ok()?;
     let now = Timestamp::now();
-    // A time in the future comes from a wrong clock and says nothing.
+    // A time in the future comes from a wrong clock and is ignored.
     if now >= ended || now.duration_until(began) > LONGEST_ATTEMPT.try_into().ok()? {
         return None;
     }
     let url = url_option(&Site::stored(submission.site.as_deref()));
-    let what = format_args!("run {id} may be on its way at this moment");
+    let what = format_args!("run {id} may be on its way right now");
     let error = Error::new(what, format_args!("an attempt began at {at}"));
     Some(error.hint(format!(
-        "'localstore submit --again {id}{url}' works from {ended} on, if its end is not noted then"
+        "'localstore submit --again {id}{url}' works from {ended} on, unless its outcome is recorded by then"
     )))
 }
 
-/// What sends the runs that wait for the site.
-pub(crate) fn queued(runs: usize, site: &Site) -> String {
+/// The hint for runs that are queued for the site.
+pub(crate) fn queued_hint(runs: usize, site: &Site) -> String {
     let url = url_option(site);
-    let (it, sends) = match runs {
+    let (stay, sends) = match runs {
         1 => ("it stays queued", "sends it"),
         _ => ("they stay queued", "sends them"),
     };
-    format!("{it}: 'localstore submit --pending{url}' {sends}")
+    format!("{stay}: 'localstore submit --pending{url}' {sends}")
 }
 
-/// The option that names the site, with a space before it; nothing where that site is meant
-/// without it.
+/// The option that selects the site, with a space before it; empty for the default site.
 pub(crate) fn url_option(site: &Site) -> String {
     if site.is_public() && variable("LOCALSCORE_URL").is_none() {
         String::new()
@@ -102,7 +104,7 @@ pub(crate) fn url_option(site: &Site) -> String {
     }
 }
 
-/// A variable of the environment, unless it is empty.
+/// An environment variable that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<String> {
     let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
     Some(value.to_string_lossy().into_owned())

@@ -1,38 +1,38 @@
 use std::io::Write;
 
-use super::Context;
-use super::sending::{Orders, Sending, refusal, remark_zeros, send};
-use crate::store::{Store, runs, select, submissions};
+use super::sending::{Orders, Sending, note_zeros, refusal, send};
+use super::{Context, resolve, resolve_all, unique};
+use crate::store::{Store, runs, submissions};
 use crate::submit::{Payload, Site, violations};
 use base::{ExitStatus, Result};
 use base::{Stderr, Stdout, note};
 
 /// Send runs to LocalScore, where they are public
 ///
-/// Without RUN: the run added last. Asks as localscore does, and prints the link to the result. A
-/// run that the site could not take stays queued for that site, and --pending sends it later; a run
-/// that was submitted is not sent again.
+/// Without RUN, sends the most recently added run. Asks for consent as localscore does, and prints
+/// the link to the result. A run that the site could not accept stays queued for it, and --pending
+/// sends it later; a submitted run is not sent again.
 ///
 /// Each attempt is recorded in the store before the run is sent. If the answer is lost, or the
 /// program is interrupted before the answer is recorded, the run may or may not be on the site: its
-/// submission is 'unknown', and it is sent again only with --again, once that attempt must have
+/// submission is 'unknown', and it is sent again only with --again, after that attempt must have
 /// ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore submit
   localstore submit --dry-run 12 > payload.json
   localstore submit --pending -y")]
-pub struct Args {
+pub(crate) struct Args {
     /// Ids, 'last', 'last~N' or tags
     #[arg(value_name = "RUN", conflicts_with = "pending")]
     runs: Vec<String>,
-    /// The runs that wait to be sent to the site
+    /// Send the runs that are queued for the site
     #[arg(long, conflicts_with = "again")]
     pending: bool,
-    /// Also runs whose submission is unknown; the site may then show them twice
+    /// Also send runs whose submission is unknown; the site may then show them twice
     #[arg(long)]
     again: bool,
-    /// Print what would be sent, send nothing
+    /// Print what would be sent without sending it
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -42,11 +42,11 @@ pub struct Args {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_readonly(&context.location)?;
     let ids = if args.pending {
-        waiting(&args.sending.site()?, &store)?
+        queued_ids(&args.sending.site()?, &store)?
     } else if args.runs.is_empty() {
-        vec![store.read(|db| select::resolve(db, "last"))?]
+        vec![resolve(&store, "last")?]
     } else {
-        super::each_once(&store, &args.runs)?
+        unique(resolve_all(&store, &args.runs)?)
     };
     if args.dry_run {
         print_payloads(&ids, &store, &mut context.out)?;
@@ -64,8 +64,9 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     send(&ids, &orders, &target, context)
 }
 
-/// The runs that wait for the site. Says so if there are none, or if some wait for other sites.
-fn waiting(site: &Site, store: &Store) -> Result<Vec<i64>> {
+/// The runs that are queued for the site. Notes if there are none, or if some are queued for other
+/// sites.
+fn queued_ids(site: &Site, store: &Store) -> Result<Vec<i64>> {
     let mut ids = Vec::new();
     let mut others: Vec<(Site, usize)> = Vec::new();
     for (id, stored) in store.read(submissions::pending)? {
@@ -78,14 +79,14 @@ fn waiting(site: &Site, store: &Store) -> Result<Vec<i64>> {
     }
     if ids.is_empty() {
         let path = store.path().display();
-        note(&format!("{path}: no run waits to be submitted to {site}"));
+        note(&format!("{path}: no run is queued for {site}"));
     }
     if !others.is_empty() {
         let each = others
             .iter()
             .map(|(site, count)| format!("{count} with --url {site}"));
         let each = each.collect::<Vec<_>>().join(", ");
-        note(&format!("runs wait for other sites: {each}"));
+        note(&format!("runs are queued for other sites: {each}"));
     }
     Ok(ids)
 }
@@ -94,10 +95,10 @@ fn print_payloads(ids: &[i64], store: &Store, out: &mut Stdout) -> Result<()> {
     for (index, &id) in ids.iter().enumerate() {
         let run = store.read(|db| runs::read(db, id))?;
         let payload = Payload::of(&run);
-        // As the C tool sends it: without a newline at its end.
+        // Without a newline at the end, as the C tool sends it.
         let before = if index > 0 { "\n" } else { "" };
         write!(out, "{before}{}", payload.text())?;
-        remark_zeros(id, &payload);
+        note_zeros(id, &payload);
         let what = format!("run {id} would not be sent");
         if let Some(error) = refusal(&what, &violations(&payload.json), run.source) {
             Stderr::error(&error);

@@ -1,13 +1,13 @@
 use std::io::Write;
 
-use super::Context;
-use crate::store::{Store, select, tags};
+use super::{Context, resolve_all};
+use crate::store::{Store, tags};
 use base::{Result, printable};
 
 /// Label runs
 ///
-/// Many runs can have the same tag. As the name of a run, a tag means the run added last that has
-/// it.
+/// Many runs can have the same tag. Where a command expects a run, a tag stands for the most
+/// recently added run that has it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore tag baseline
@@ -21,8 +21,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
-    let Names { tag, runs } = Names::of(&args.tag, &args.runs);
-    // A wrong name is found before anything is opened for writing.
+    let Names { tag, runs } = Names::parse(&args.tag, &args.runs);
+    // An invalid name is reported before the store is opened for writing.
     let store = Store::open_readonly(&context.location)?;
     let ids = resolve_all(&store, &runs)?;
     drop(store);
@@ -33,16 +33,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     Ok(())
 }
 
-/// The ids of these runs.
-pub(crate) fn resolve_all(store: &Store, names: &[&str]) -> Result<Vec<i64>> {
-    names
-        .iter()
-        .map(|name| store.read(|db| select::resolve(db, name)))
-        .collect()
-}
-
-/// A tag and runs. The tag comes first; but since `last` or a number cannot be a tag, `tag RUN TAG`
-/// is understood as well.
+/// A tag and runs. The tag comes first, but `tag RUN TAG` works too, since `last` or a number cannot
+/// be a tag.
 pub(crate) struct Names<'a> {
     /// The tag.
     pub(crate) tag: &'a str,
@@ -52,7 +44,7 @@ pub(crate) struct Names<'a> {
 
 impl<'a> Names<'a> {
     /// Finds the tag among the names.
-    pub(crate) fn of(first: &'a str, rest: &'a [String]) -> Self {
+    pub(crate) fn parse(first: &'a str, rest: &'a [String]) -> Self {
         let mut runs: Vec<&str> = rest.iter().map(String::as_str).collect();
         if is_run(first)
             && let Some(&last) = runs.last()

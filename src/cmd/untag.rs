@@ -1,13 +1,13 @@
 use std::io::Write;
 
-use super::Context;
-use super::tag::{Names, resolve_all};
+use super::tag::Names;
+use super::{Context, resolve_all};
 use crate::store::{Store, tags};
 use base::{Error, Result, printable};
 
 /// Remove a label from runs
 ///
-/// Without RUN, from every run that has it.
+/// Without RUN, removes it from every run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore untag baseline 12")]
 pub(crate) struct Args {
@@ -19,7 +19,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
-    let Names { tag, runs } = Names::of(&args.tag, &args.runs);
+    let Names { tag, runs } = Names::parse(&args.tag, &args.runs);
     let store = Store::open_readonly(&context.location)?;
     let mut ids = store.read(|db| tags::tagged(db, tag))?;
     if !runs.is_empty() {
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     drop(store);
     if ids.is_empty() {
         let what = format_args!("tag '{tag}'");
-        return Err(Error::new(what, "no such run has it"));
+        return Err(Error::new(what, "none of the runs has it"));
     }
     Store::open(&context.location)?.write(|db| tags::untag(db, tag, &ids))?;
     for id in ids {

@@ -1,4 +1,4 @@
-//! What several commands print of a run, in words and in columns.
+//! How several commands print a run, in words and in columns.
 
 use crate::model::Text;
 use crate::store::Listed;
@@ -21,23 +21,27 @@ pub(crate) const TTFT_MS: ColumnOf<Listed> = ("ttft ms", Column::Number, |run| {
     two_decimals(run.summary.avg_ttft_ms)
 });
 
-/// The score in a table; `~` marks one computed from rounded values.
-pub(crate) fn score(run: &Listed) -> String {
+/// The score in a table: `~` marks one that was computed from rounded values.
+fn score(run: &Listed) -> String {
     let rounded = if run.source.is_rounded() { "~" } else { "" };
     let partial = if run.partial { " partial" } else { "" };
     format!("{rounded}{}{partial}", run.summary.listed_score())
 }
 
-/// The text, or `unknown model`.
+/// The text, or a placeholder such as `unknown model`.
 pub(crate) fn known(text: &Option<Text>, name: &str) -> String {
-    text.as_ref()
-        .map_or_else(|| format!("unknown {name}"), Text::to_string)
+    text_or(text, &format!("unknown {name}"))
 }
 
 /// The text in a table, or `?`.
 pub(crate) fn cell(text: &Option<Text>) -> String {
+    text_or(text, "?")
+}
+
+/// The text, or `unknown` in its place.
+pub(crate) fn text_or(text: &Option<Text>, unknown: &str) -> String {
     text.as_ref()
-        .map_or_else(|| "?".to_owned(), Text::to_string)
+        .map_or_else(|| unknown.to_owned(), Text::to_string)
 }
 
 /// `Llama 3.2 1B Instruct - Q4_K`.

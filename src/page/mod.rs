@@ -1,8 +1,7 @@
-//! The report: one HTML page that needs nothing but itself, not even scripts.
+//! The report: one self-contained HTML page without scripts.
 //!
-//! It is made of plain text, tables and pictures; nothing here knows the store. The templates
-//! escape every text, and what no eye should meet (control characters, those that reorder text) is
-//! made printable before.
+//! It consists of plain text, tables and pictures, and is independent of the store. The templates
+//! escape every text, after control characters and characters that reorder text are made printable.
 
 mod table;
 
@@ -24,11 +23,11 @@ pub(crate) struct Page {
     pub first: Part,
     /// The other parts, in groups.
     pub chapters: Vec<Chapter>,
-    /// Remarks, such as what is left out; may be empty.
+    /// Remarks, for example on what is left out; may be empty.
     pub remarks: Vec<String>,
 }
 
-/// Sections that belong together: those of a model.
+/// Related sections, such as those of a model.
 #[derive(Debug, Clone)]
 pub(crate) struct Chapter {
     /// The heading.
@@ -50,7 +49,7 @@ pub(crate) struct Part {
     pub tables: Vec<Table>,
 }
 
-/// Text from outside. Absurdly long text is cut.
+/// Untrusted text, which is cut if it is absurdly long.
 #[derive(Debug, Clone, Copy)]
 struct Words<'a>(&'a str);
 
@@ -60,7 +59,7 @@ impl Render for Words<'_> {
     }
 }
 
-/// The page may do nothing but have a style of its own.
+/// The page may only use its own style.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
 base-uri 'none'; form-action 'none'";
 
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stays_a_name() {
+    fn names_are_escaped() {
         let page = page("</title><script>\"x' & \u{202e}\u{1b}[2J").html();
         assert!(!page.contains("<script"));
         assert!(!page.contains(['\u{202e}', '\u{1b}']));

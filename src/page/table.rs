@@ -1,4 +1,4 @@
-//! Tables of the page.
+//! The tables of the page.
 
 use maud::{Markup, Render, html};
 
@@ -6,15 +6,15 @@ use super::Words;
 use base::Column;
 use picture::Tone;
 
-/// A table that scrolls in a box of its own where it is too wide.
+/// A table, which scrolls in its own box if it is too wide.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Table {
     /// What it shows.
     pub caption: String,
     /// The columns.
     pub heads: Vec<(&'static str, Column)>,
-    /// The rows in groups, each with its title; a group without one has none. The first cell of a
-    /// row is its head.
+    /// The rows in groups, each with its title, which may be empty. The first cell of a row is its
+    /// head.
     pub groups: Vec<(String, Vec<Vec<Cell>>)>,
 }
 
@@ -23,7 +23,7 @@ pub(crate) struct Table {
 pub(crate) struct Cell {
     /// Its text.
     pub text: String,
-    /// Whether it is good news, which is shown as colour too.
+    /// Better or worse, which sets the colour.
     pub tone: Tone,
 }
 
@@ -57,7 +57,7 @@ fn class(column: Column) -> Option<&'static str> {
 impl Render for Table {
     fn render(&self) -> Markup {
         html! {
-            // With the keyboard, only what has the focus can be scrolled.
+            // The keyboard can scroll only an element that can have the focus.
             div class="table" tabindex="0" role="region" aria-label=(Words(&self.caption)) {
                 table {
                     caption { (Words(&self.caption)) }

@@ -2,8 +2,8 @@
 
 /// The smallest relative deviation that is assumed: 0.1%.
 ///
-/// Equal values give a deviation of zero, and with it every difference would be significant. No
-/// benchmark is more repeatable than this.
+/// Equal values have a deviation of zero, which would make every difference significant. No benchmark
+/// is more repeatable than this.
 pub(crate) const DEVIATION_FLOOR: f64 = 0.001;
 
 /// A count as a number.
@@ -12,7 +12,7 @@ pub(crate) fn number(count: usize) -> f64 {
     count as f64
 }
 
-/// The natural logarithm of a value that has one: finite and above zero.
+/// The natural logarithm of a finite value above zero.
 pub(crate) fn ln(value: f64) -> Option<f64> {
     (value.is_finite() && value > 0.0).then(|| value.ln())
 }
@@ -51,7 +51,7 @@ pub(crate) fn median_of_sorted(sorted: &[f64]) -> Option<f64> {
     Some(f64::midpoint(lower, upper))
 }
 
-/// The standard deviation that a normal distribution with this median absolute deviation has, which
+/// The standard deviation of a normal distribution with the same median absolute deviation, which
 /// outliers do not inflate; 0 without values.
 pub(crate) fn robust_deviation(values: &[f64]) -> f64 {
     const MAD_TO_DEVIATION: f64 = 1.4826;

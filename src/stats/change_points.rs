@@ -1,4 +1,4 @@
-//! Where the level of a series changed.
+//! Changes of the level of a series.
 //!
 //! Optimal partitioning (Jackson et al. 2005) with the L1 cost of each segment to its median, which
 //! outliers do not move. Exact and without random numbers: the same series gives the same answer.
@@ -8,14 +8,14 @@ use std::collections::BinaryHeap;
 
 use super::basic::{DEVIATION_FLOOR, ln, median, number, percent, robust_deviation};
 
-/// The fewest runs that make a level: fewer could be outliers.
+/// The minimum number of runs at a level: fewer could be outliers.
 const MIN_SEGMENT: usize = 3;
 
-/// The last values of a series, which are the ones examined: the work grows with the square of
-/// their number, and takes 20 ms for this many.
+/// The number of values examined, the last of a series: the work grows with the square of the number,
+/// and takes 20 ms for this many.
 pub(crate) const MAX_VALUES: usize = 1000;
 
-/// What a change must gain, in units of the noise, times ln n.
+/// The gain that a change must bring, in units of the noise, times ln n.
 const PENALTY: f64 = 3.0;
 
 /// A lasting change of level.
@@ -35,7 +35,7 @@ pub(crate) struct ChangePoint {
 ///
 /// Values that are not finite numbers above zero are skipped, and of a long series only the last
 /// [`MAX_VALUES`] are examined. The noise is estimated from the differences of neighbours, which
-/// a change of level does not inflate, and is not taken below 0.1%.
+/// a change of level does not inflate, and is assumed to be at least 0.1%.
 pub(crate) fn change_points(values: &[f64], min_change: f64) -> Vec<ChangePoint> {
     let mut known: Vec<(usize, f64)> = values
         .iter()
@@ -53,7 +53,7 @@ pub(crate) fn change_points(values: &[f64], min_change: f64) -> Vec<ChangePoint>
             .enumerate()
             .min_by(|(_, a), (_, b)| a.change_percent.abs().total_cmp(&b.change_percent.abs()))
             .filter(|(_, point)| point.change_percent.abs() < min_change);
-        // A step too small to matter is removed: its two levels become one.
+        // A step too small to matter is removed, which joins its two levels.
         let Some((at, _)) = smallest else {
             return points
                 .into_iter()
@@ -94,7 +94,7 @@ fn partition(logs: &[f64]) -> Vec<usize> {
     }
     let noise = noise(logs);
     let penalty = PENALTY * number(n).ln();
-    // cheapest[end] and where the last segment of that partition starts.
+    // The cost of the cheapest partition up to each end, and the start of its last segment.
     let mut cheapest = vec![f64::INFINITY; n + 1];
     let mut last_start = vec![0; n + 1];
     cheapest[0] = -penalty;
@@ -125,14 +125,14 @@ fn partition(logs: &[f64]) -> Vec<usize> {
     starts
 }
 
-/// The deviation of the noise: the median absolute deviation of the differences of neighbours,
-/// each of which holds the noise of two.
+/// The deviation of the noise, from the median absolute deviation of the differences of neighbours,
+/// each of which contains the noise of two values.
 fn noise(logs: &[f64]) -> f64 {
     let differences: Vec<f64> = logs.windows(2).map(|pair| pair[1] - pair[0]).collect();
     (robust_deviation(&differences) / std::f64::consts::SQRT_2).max(DEVIATION_FLOOR)
 }
 
-/// A segment that grows at its end and knows the sum of distances to its median.
+/// A segment that grows at its end and maintains the sum of distances to its median.
 #[derive(Default)]
 struct Segment {
     lower: BinaryHeap<Ordered>,
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outlier_is_no_change() {
+    fn an_outlier_is_not_a_change() {
         let mut values = [100.0, 101.0, 99.0, 100.5, 99.5].repeat(4);
         values[7] = 50.0;
         values[15] = 300.0;

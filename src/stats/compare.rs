@@ -7,8 +7,8 @@ use super::comparable::{self, Reason, missing_from};
 use super::evidence::{self, Evidence, RunValues, Why};
 use super::gate::{self, Gate};
 use super::metric::change_percent;
-use super::row::{Interval, Options, Row, TestKey, direction, verdict};
-use super::{Metric, Tails, basic, believed};
+use super::row::{Direction, Interval, Options, Row, TestKey, verdict};
+use super::{Metric, Tails, basic, plausible_range};
 use crate::model::{Run, Summary, Test, Text};
 
 /// The LocalScore of both sides.
@@ -35,18 +35,18 @@ pub(crate) struct Comparison {
     pub only_new: Vec<TestKey>,
     /// The scores over the tests that all runs have, if they are numbers above zero.
     pub score: Option<Score>,
-    /// What the gate says.
+    /// The result of the gate.
     pub gate: Gate,
 }
 
 /// Compares new runs with the runs of a base.
 ///
-/// Each side is usually one run. Of several, the unit is the run: the value of a side is the
-/// median of its runs' (so `median-of-N` is a base of N runs), and their spread is the noise.
+/// Each side is usually one run. For several, the unit is the run: the value of a side is the median
+/// of its runs (so `median-of-N` is a base of N runs), and their spread is the noise.
 ///
 /// `history` holds other runs of the base's configuration that were at its level: earlier ones,
 /// between the same changes of level ([`super::change_points`]). A run that is also a side is
-/// passed over.
+/// ignored.
 pub(crate) fn compare(
     base: &[&Run],
     new: &[&Run],
@@ -144,7 +144,7 @@ impl<'a> Tests<'a> {
         metric.value(self.get(key)?)
     }
 
-    /// The mean of logarithms over tests; `None` unless each test has the value.
+    /// The mean of the logarithms over tests; `None` unless each test has the value.
     fn mean_log(&self, keys: &[TestKey], metric: Metric) -> Option<f64> {
         let log = |&key: &TestKey| self.value(key, metric).and_then(ln);
         let logs: Option<Vec<f64>> = keys.iter().map(log).collect();
@@ -152,7 +152,7 @@ impl<'a> Tests<'a> {
     }
 }
 
-/// The tests that any of the runs has.
+/// The tests of all runs.
 fn keys(runs: &[Tests]) -> Vec<TestKey> {
     let mut keys: Vec<TestKey> = Vec::new();
     for run in runs {
@@ -162,12 +162,12 @@ fn keys(runs: &[Tests]) -> Vec<TestKey> {
     keys
 }
 
-/// The runs that tell the noise between runs.
+/// The runs that measure the noise between runs.
 struct Earlier<'a> {
     runs: Vec<&'a Tests<'a>>,
-    /// The deviation between them that a test typically has. With ten earlier runs a test may well
-    /// have been spared the outliers that the others had, and its first one would be an alarm: in
-    /// the gate no test counts as less noisy than this.
+    /// The typical deviation of a test between them. In ten earlier runs a test may have had no
+    /// outlier by chance, so that its first one would raise an alarm: in the gate no test counts as
+    /// less noisy than this.
     typical_deviation: f64,
 }
 
@@ -188,15 +188,16 @@ impl<'a> Sides<'a> {
         test.map(|test| test.name.clone()).unwrap_or_default()
     }
 
-    /// The earlier runs, those of the base included, but those whose mean of the metric over
-    /// these tests is not believed.
+    /// The earlier runs including those of the base, without outliers in the mean of the metric over
+    /// these tests.
     fn earlier(&self, keys: &[TestKey], metric: Metric) -> Earlier<'_> {
         let mean_log = |run: &Tests| run.mean_log(keys, metric);
         let all = || self.history.iter().chain(&self.base);
         let means: Vec<f64> = all().filter_map(mean_log).collect();
-        let believed = believed(&means, self.options.min_change);
-        let is_believed = |run: &&Tests| mean_log(run).is_none_or(|mean| believed.contains(&mean));
-        let runs: Vec<&Tests> = all().filter(is_believed).collect();
+        let plausible = plausible_range(&means, self.options.min_change);
+        let is_plausible =
+            |run: &&Tests| mean_log(run).is_none_or(|mean| plausible.contains(&mean));
+        let runs: Vec<&Tests> = all().filter(is_plausible).collect();
 
         let variance = |&key: &TestKey| {
             let log = |run: &&Tests| run.value(key, metric).and_then(ln);
@@ -210,7 +211,7 @@ impl<'a> Sides<'a> {
         }
     }
 
-    /// The test on either side whose value is in the middle.
+    /// The test with the median value on each side.
     fn middles(&self, key: TestKey, metric: Metric) -> Option<(&'a Test, &'a Test)> {
         let base = middle(&self.base, key, metric)?;
         Some((base, middle(&self.new, key, metric)?))
@@ -226,7 +227,7 @@ impl<'a> Sides<'a> {
         Some(Row {
             test: Some(key),
             name: self.name(key),
-            ..self.finish(metric, values, &earlier.runs, deviation, log, within)
+            ..self.build_row(metric, values, &earlier.runs, deviation, log, within)
         })
     }
 
@@ -243,12 +244,12 @@ impl<'a> Sides<'a> {
             let pairs = keys.iter().filter_map(|&key| self.middles(key, metric));
             evidence::of_means(metric, &pairs.collect::<Vec<_>>(), self.options.alpha)
         };
-        Some(self.finish(metric, values, &earlier.runs, DEVIATION_FLOOR, log, within))
+        Some(self.build_row(metric, values, &earlier.runs, DEVIATION_FLOOR, log, within))
     }
 
-    /// The row of a value on both sides: `log` is its logarithm in a run, and `within` what the
-    /// repetitions inside a run say.
-    fn finish(
+    /// The row of a value on both sides. `log` returns its logarithm in a run, and `within` the
+    /// evidence of the repetitions inside the runs.
+    fn build_row(
         &self,
         metric: Metric,
         (base, new): (f64, f64),
@@ -273,7 +274,7 @@ impl<'a> Sides<'a> {
             let is_speed = metric.higher_is_better();
             if is_speed { tails.fall } else { tails.rise }
         };
-        let direction = direction(metric, change_percent);
+        let direction = Direction::of(change_percent, metric.higher_is_better());
         let estimate = evidence.estimate.map(|estimate| Interval {
             percent: basic::percent(estimate.ln_ratio),
             low: basic::percent(estimate.low),
@@ -302,7 +303,7 @@ fn across(runs: &[Tests], value: impl Fn(&Tests) -> Option<f64>) -> Option<f64> 
     median(&runs.iter().filter_map(value).collect::<Vec<_>>())
 }
 
-/// The test in the run whose value is in the middle (of an even number, the lower one).
+/// The test with the median value (the lower one of two).
 fn middle<'a>(runs: &[Tests<'a>], key: TestKey, metric: Metric) -> Option<&'a Test> {
     let mut tests: Vec<(f64, &Test)> = runs
         .iter()
@@ -313,7 +314,7 @@ fn middle<'a>(runs: &[Tests<'a>], key: TestKey, metric: Metric) -> Option<&'a Te
     tests.get(index).map(|&(_, test)| test)
 }
 
-/// The scores over these tests, so that a test of one side is not averaged in.
+/// The scores over these tests only, which exclude tests of one side.
 fn score(sides: &Sides, tests: &[TestKey]) -> Option<Score> {
     let score = |runs: &[Tests]| {
         let score = |run: &Tests| {

@@ -14,13 +14,13 @@ pub(crate) struct Estimate {
     pub low: f64,
     /// Upper end of its interval; may be infinite.
     pub high: f64,
-    /// The probability of a difference as large in either direction if there is none.
+    /// The probability of a difference at least as large in either direction by chance.
     pub p: f64,
-    /// The same in one direction.
+    /// The same for each direction.
     pub tails: Tails,
 }
 
-/// The probabilities of a difference as large in one direction if there is none.
+/// The probabilities of a difference at least as large in one direction by chance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Tails {
     /// Of a rise.

@@ -1,4 +1,4 @@
-//! Which statistical method tells how certain a difference is.
+//! The choice of the statistical method for a difference.
 
 use super::basic::ln;
 use super::prediction::{prediction, prediction_tails};
@@ -7,24 +7,24 @@ use super::welch::{Moments, welch, welch_mean};
 use super::{Estimate, Metric, Tails};
 use crate::model::Test;
 
-/// The fewest values a side for which ranks are used: with three, they cannot reach 5%.
+/// The minimum number of values per side for ranks: with three, they cannot reach 5%.
 const MIN_RANKED: usize = 4;
 
-/// The probability that a rank test must be able to reach to count in the gate, where the level is
-/// divided among all rows: eight values a side can, and with fewer Welch's test on the same values
-/// is used there.
+/// The probability that a rank test must be able to reach to be used in the gate, where the level is
+/// divided among all rows. It takes eight values per side; with fewer, the gate uses Welch's test on
+/// the same values.
 const GATE_FLOOR: f64 = 1e-4;
 
-/// The method that tells how certain a change is.
+/// The method that determines how certain a change is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Method {
     /// Mann-Whitney test and Hodges-Lehmann interval.
     Rank(Counts),
     /// Welch's t test on logarithms; weak if it has fewer than four values on a side.
     Welch(Counts),
-    /// Prediction interval from that many earlier runs of the same configuration.
+    /// Prediction interval from earlier runs of the same configuration.
     Prediction {
-        /// Runs that the interval was made of, those of the base included.
+        /// The number of earlier runs, including those of the base.
         earlier: usize,
     },
     /// No method: the change is unverified.
@@ -34,35 +34,35 @@ pub(crate) enum Method {
 /// The sizes of the samples that a test compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// What the samples consist of.
+    /// The unit of the samples.
     pub unit: Unit,
-    /// How many of the base; of a mean over tests, the fewest in one of them.
+    /// The size for the base; for a mean over tests, the smallest of them.
     pub base: usize,
-    /// How many of the new side.
+    /// The size for the new side.
     pub new: usize,
 }
 
-/// What a sample consists of.
+/// The unit of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// The repetitions of a test inside one run: they share what made the run fast or slow, so
-    /// that a difference is significant between any two runs. Only a minimum change tells more.
+    /// The repetitions of a test inside one run: they share what made the run fast or slow, so any
+    /// two runs differ significantly, and only a minimum change is informative.
     Repetitions,
     /// Whole runs.
     Runs,
 }
 
-/// Why no method can tell how certain a change is.
+/// The reason why no method can determine how certain a change is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// One repetition, or one on a side.
+    /// One repetition, on at least one side.
     SingleRepetition,
-    /// The captures do not say how many repetitions there were.
+    /// The captures do not contain the number of repetitions.
     UnknownRepetitions,
-    /// There is no deviation: the time to first token never has one, and the C tool prints `nan`
-    /// for one that it could not compute.
+    /// The deviation is missing: the time to first token never has one, and the C tool prints `nan`
+    /// if it cannot compute it.
     NoDeviation,
-    /// A side of two runs: too few to tell the noise between runs.
+    /// A side of two runs: too few to measure the noise between runs.
     FewRuns,
 }
 
@@ -78,7 +78,7 @@ impl Method {
     }
 }
 
-/// What is known about a difference.
+/// The evidence for a difference.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Evidence {
     pub method: Method,
@@ -98,23 +98,23 @@ impl Evidence {
     }
 }
 
-/// The logarithms of one value a run.
+/// The logarithms of a value in each run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RunValues<'a> {
     pub base: &'a [f64],
     pub new: &'a [f64],
-    /// Earlier runs at the level of the base, those of the base included.
+    /// Earlier runs at the level of the base, including those of the base.
     pub earlier: &'a [f64],
-    /// What the gate takes the deviation between earlier runs to be at least.
+    /// The minimum deviation between earlier runs that the gate assumes.
     pub min_deviation: f64,
 }
 
-/// Chooses the method, first the one that knows most about the noise between runs:
+/// Chooses the first applicable method, in order of how well it measures the noise between runs:
 ///
-/// 1. four runs a side: ranks over the runs;
-/// 2. three earlier runs, those of the base included: the prediction interval;
-/// 3. two runs a side: Welch over the runs;
-/// 4. the repetitions inside a run a side (`within`), of which a base of several runs has none.
+/// 1. four runs per side: ranks over the runs;
+/// 2. three earlier runs, including those of the base: the prediction interval;
+/// 3. two runs per side: Welch over the runs;
+/// 4. one run per side: the repetitions inside the runs (`within`).
 pub(crate) fn choose(
     runs: RunValues<'_>,
     alpha: f64,
@@ -173,9 +173,9 @@ pub(crate) fn of_tests(
     compared().ok_or(Why::NoDeviation)
 }
 
-/// Compares the means over tests: their errors are known from the repetitions of each test.
+/// Compares the means over tests, whose errors follow from the repetitions of each test.
 ///
-/// A test whose deviation is unknown is taken to be as noisy as the noisiest that is known.
+/// A test with an unknown deviation is assumed to be as noisy as the noisiest known one.
 pub(crate) fn of_means(
     metric: Metric,
     tests: &[(&Test, &Test)],
@@ -213,7 +213,7 @@ pub(crate) fn of_means(
     Ok(Evidence::welch(Counts { unit, base, new }, estimate))
 }
 
-/// Ranks where there are enough values, else Welch.
+/// Ranks if there are enough values, or else Welch.
 fn of_samples(base: &[f64], new: &[f64], counts: Counts, alpha: f64) -> Option<Evidence> {
     let welch = || welch(&Moments::of_logs(base)?, &Moments::of_logs(new)?, alpha);
     if base.len().min(new.len()) >= MIN_RANKED

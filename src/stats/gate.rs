@@ -1,4 +1,4 @@
-//! The gate: whether something got slower.
+//! The gate, which detects that something got slower.
 //!
 //! In simulated stores with 1% noise between runs, one effect for all tests of a run, and a third
 //! of that within (10,000 comparisons each): at four repetitions, a smallest change of 5% and no
@@ -6,36 +6,36 @@
 //! smallest change of 3% and ten earlier runs, 0.3 in 100, and a slowdown by 5% is found 99 times
 //! in 100, or 86 times if all metrics of a run share one effect.
 //!
-//! What it cannot do: without history, between runs that differ by more than a third of the
-//! smallest change that matters, alarms are frequent, as repetitions say nothing about that noise.
-//! And a single repetition cannot tell a slower test from an outlier.
+//! Its limits: without history, if runs differ by more than a third of the smallest change that
+//! matters, false alarms are frequent, since repetitions do not measure that noise. And a single
+//! repetition cannot distinguish a slower test from an outlier.
 
 use super::comparable::Reason;
 use super::multiple::{hochberg, holm};
 use super::row::{Direction, Options, Row, is_large};
 
-/// The share of the level that the geometric means have; the rows of single tests have the rest.
+/// The share of the level for the geometric means; the rows of single tests share the rest.
 ///
-/// All tests of a run share what made the run fast or slow, so that dividing the level by all of
-/// their rows wastes it: the means are a family of their own, with most of the level.
+/// All tests of a run share what made the run fast or slow, so dividing the level among all of their
+/// rows would waste it: the means are a family of their own, with most of the level.
 const SHARE_OF_MEANS: f64 = 0.8;
 
-/// What the gate says.
+/// The result of the gate.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Gate {
     /// Whether a row got worse.
     pub regression: bool,
-    /// Why the runs cannot be compared; empty if they can.
+    /// The reasons why the runs cannot be compared; empty if they can.
     pub reasons: Vec<Reason>,
-    /// The number of rows, those of the means included, that could have failed. If it is zero, the
-    /// gate has tested nothing.
+    /// The number of rows, including those of the means, that were tested. If it is zero, the gate is
+    /// undecided.
     pub asked: usize,
 }
 
 /// The outcome of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Nothing got worse, as far as could be told.
+pub(crate) enum GateOutcome {
+    /// Nothing got detectably worse.
     Ok,
     /// Something got worse.
     Regression,
@@ -44,25 +44,25 @@ pub(crate) enum Outcome {
 }
 
 impl Gate {
-    /// The outcome; `force` compares what runs of different things have in common.
-    pub(crate) fn outcome(&self, force: bool) -> Outcome {
-        let cannot = self.reasons.contains(&Reason::NothingInCommon);
-        if cannot || (!self.reasons.is_empty() && !force) {
-            Outcome::NotComparable
+    /// The outcome. `force` compares the tests that incomparable runs have in common.
+    pub(crate) fn outcome(&self, force: bool) -> GateOutcome {
+        let is_impossible = self.reasons.contains(&Reason::NothingInCommon);
+        if is_impossible || (!self.reasons.is_empty() && !force) {
+            GateOutcome::NotComparable
         } else if self.regression {
-            Outcome::Regression
+            GateOutcome::Regression
         } else {
-            Outcome::Ok
+            GateOutcome::Ok
         }
     }
 }
 
-/// Adjusts the probabilities of the rows, marks those that got worse, and sums up.
+/// Adjusts the probabilities of the rows, marks those that got worse, and returns the result.
 ///
-/// A row got worse if its value fell (or its time rose) by at least the smallest change that
-/// matters, and if that is significant in one direction: among the geometric means by Hochberg at
-/// 0.8 of the level, among the rows of single tests by Holm at 0.2 of it, which together keep the
-/// level. An unverified row is not counted.
+/// A row got worse if its speed fell or its time rose by at least the smallest change that matters,
+/// and if that is significant in one direction: among the geometric means by Hochberg at 0.8 of the
+/// level, among the rows of single tests by Holm at 0.2 of it, which together keep the level. An
+/// unverified row is not counted.
 pub(crate) fn decide(
     rows: &mut [Row],
     means: &mut [Row],

@@ -1,4 +1,4 @@
-//! What is compared of a test.
+//! The values of a test that are compared.
 
 use super::basic::{ln, median};
 use super::welch::Moments;
@@ -13,8 +13,8 @@ pub(crate) enum Metric {
     GenTps,
     /// Time to first token, milliseconds.
     TtftMs,
-    /// Time of the whole test, milliseconds: of the repetitions the median, so that the change is
-    /// that of what the ranks tell; the mean where a run does not keep them.
+    /// Time of the whole test, milliseconds: the median of the repetitions, so that it agrees with the
+    /// ranks; the mean if the run does not have them.
     AvgTimeMs,
 }
 
@@ -22,6 +22,9 @@ impl Metric {
     /// All metrics, in the order of their columns.
     pub(crate) const ALL: [Self; 4] =
         [Self::PromptTps, Self::GenTps, Self::TtftMs, Self::AvgTimeMs];
+
+    /// All but the time of the whole test, which follows from them.
+    pub(crate) const SPEEDS: [Self; 3] = [Self::PromptTps, Self::GenTps, Self::TtftMs];
 
     /// The name of the field.
     pub(crate) fn name(self) -> &'static str {
@@ -33,17 +36,17 @@ impl Metric {
         }
     }
 
-    /// The metric of that name.
+    /// The metric with this name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|metric| metric.name() == name)
     }
 
-    /// Whether more is better, as it is of speeds and not of times.
+    /// Whether more is better: true for speeds, false for times.
     pub(crate) fn higher_is_better(self) -> bool {
         matches!(self, Self::PromptTps | Self::GenTps)
     }
 
-    /// Whether a test of these tokens measures it.
+    /// Whether the test measures it, by its numbers of tokens.
     pub(crate) fn applies(self, test: &Test) -> bool {
         match self {
             Self::PromptTps | Self::TtftMs => test.n_prompt > 0,
@@ -64,8 +67,7 @@ impl Metric {
         value.filter(measured)
     }
 
-    /// The logarithms of the repetitions, where they are known: a run keeps those of the total
-    /// time only.
+    /// The logarithms of the repetitions, which a run has for the total time only.
     pub(crate) fn samples(self, test: &Test) -> Option<Vec<f64>> {
         if self != Self::AvgTimeMs {
             return None;
@@ -74,10 +76,10 @@ impl Metric {
         times.map(|&ns| ln(milliseconds(ns))).collect()
     }
 
-    /// Mean and deviation of the logarithms over the repetitions, where they are known.
+    /// Mean and deviation of the logarithms over the repetitions, if they are known.
     ///
-    /// Of the time to first token a run keeps no deviation, and that of the total time overflows
-    /// in the C tool: it is computed from the samples instead.
+    /// A run has no deviation of the time to first token. The deviation of the total time overflows in
+    /// the C tool, so it is computed from the samples.
     pub(crate) fn moments(self, test: &Test) -> Option<Moments> {
         let deviation = match self {
             Self::PromptTps => test.prompt_tps_stddev?,

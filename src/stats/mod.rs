@@ -3,16 +3,16 @@
 //! **Values.** All tests work on logarithms: a change is a ratio, and a speed and its inverse time
 //! give one answer. Only finite numbers above zero are values.
 //!
-//! **What a run keeps.** Of a test's repetitions a run has the total times one by one, of the
-//! prompt and generation speeds mean and deviation, of the time to first token the mean alone. So
-//! ranks are for total times, Welch's test for speeds, and the time to first token, which is
-//! nearly the inverse of the prompt speed, is unverified unless there are earlier runs.
+//! **What a run keeps.** For the repetitions of a test, a run has each total time, the mean and
+//! deviation of the prompt and generation speeds, and only the mean of the time to first token. So
+//! total times are compared by ranks and speeds by Welch's test, while the time to first token,
+//! nearly the inverse of the prompt speed, is unverified without earlier runs.
 //!
-//! **The gate** fails if a row got worse by at least the smallest change that matters *and* that
-//! is significant; see `gate` and the simulations beside it. Neither alone is enough: between
-//! two runs without a change nearly every difference is significant, since repetitions tell
-//! nothing of the noise between runs, and there only the smallest change that matters holds the
-//! false alarms down. With earlier runs, whose spread is that noise, significance does.
+//! **The gate** fails if a row got worse by at least the smallest change that matters *and* the
+//! change is significant; see `gate` and the simulations in the tests. Neither alone is enough:
+//! between two unchanged runs nearly every difference is significant, since repetitions do not
+//! measure the noise between runs, and only the smallest change that matters prevents false alarms.
+//! With earlier runs, whose spread is that noise, significance prevents them.
 
 mod basic;
 mod change_points;
@@ -26,21 +26,19 @@ mod multiple;
 mod prediction;
 mod rank;
 mod row;
-mod sparkline;
 mod special;
 mod welch;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use basic::mean;
+pub(crate) use basic::{mean, number};
 pub(crate) use change_points::{ChangePoint, change_points};
 pub(crate) use comparable::Reason;
 pub(crate) use compare::{Comparison, compare};
 pub(crate) use estimate::{Estimate, Tails};
 pub(crate) use evidence::{Method, Unit, Why};
-pub(crate) use gate::Outcome;
+pub(crate) use gate::GateOutcome;
 pub(crate) use metric::Metric;
-pub(crate) use prediction::believed;
+pub(crate) use prediction::plausible_range;
 pub(crate) use row::{Direction, Interval, Options, Row, TestKey, Verdict};
-pub(crate) use sparkline::heights;

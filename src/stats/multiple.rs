@@ -1,10 +1,10 @@
-//! Multiple testing: probabilities adjusted so that the chance of any wrong answer among many
-//! questions is that of a single question.
+//! Multiple testing: probabilities adjusted so that the chance of any false alarm among many tests is
+//! that of a single test.
 
 use super::basic::number;
 
-/// Adjusts by Holm (1979): the smallest is multiplied by the number of questions, the next by one
-/// less, and so on, never below the one before. Valid whatever the dependence.
+/// Adjusts by Holm (1979): the smallest is multiplied by the number of tests, the next by one less,
+/// and so on, never below the one before. Valid for any dependence.
 ///
 /// A `NaN` counts as 1.
 pub(crate) fn holm(p_values: &[f64]) -> Vec<f64> {
@@ -20,9 +20,9 @@ pub(crate) fn holm(p_values: &[f64]) -> Vec<f64> {
 
 /// Adjusts by Hochberg (1988): Holm's factors, but never above the next larger one.
 ///
-/// Where all answers move together, as the metrics of a run that was slow as a whole, all of them
-/// being small counts as one small one would. Valid if the questions are independent or depend
-/// positively (Sarkar 1998), as worse speeds and worse times of one run do.
+/// If all tests move together, as the metrics of a run that was slow as a whole, several small
+/// probabilities count like a single one. Valid if the tests are independent or positively dependent
+/// (Sarkar 1998), as speeds and times of one run are.
 pub(crate) fn hochberg(p_values: &[f64]) -> Vec<f64> {
     let (order, mut adjusted) = sorted(p_values);
     let mut smallest: f64 = 1.0;

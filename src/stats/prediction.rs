@@ -1,24 +1,24 @@
-//! Prediction intervals: whether a new run is within the range that earlier runs predict.
+//! Prediction intervals: the range that earlier runs predict for a new one.
 
 use std::ops::RangeInclusive;
 
 use super::basic::{DEVIATION_FLOOR, mean, median, number, robust_deviation, variance};
 use super::{Estimate, Tails};
 
-/// The fewest earlier runs that give an interval.
+/// The minimum number of earlier runs for an interval.
 pub(crate) const MIN_EARLIER: usize = 3;
 
-/// With fewer earlier runs than this, a deviation is too uncertain to find outliers with.
+/// The minimum number of earlier runs for a deviation that is certain enough to find outliers.
 const MIN_FOR_OUTLIERS: usize = 8;
 
-/// The range, around their median, in which the logarithms of earlier values are believed: what
-/// is outside is off by at least `min_change` percent and by many deviations, five, or eight where
-/// there are few values, in which the deviation is easily underestimated.
+/// The range around their median outside of which the logarithms of earlier values are outliers: they
+/// differ by at least `min_change` percent and by five deviations, or by eight for a few values, whose
+/// deviation is easily underestimated.
 ///
-/// The slow run that the gate stopped stays in the store, and so does one that was disturbed. Were
-/// they to count, the next slow run would pass. The scale is the median absolute deviation, which
-/// they do not inflate.
-pub(crate) fn believed(values: &[f64], min_change: f64) -> RangeInclusive<f64> {
+/// A slow run that the gate stopped stays in the store, and so does a disturbed one. If they counted,
+/// the next slow run would pass. The scale is the median absolute deviation, which they do not
+/// inflate.
+pub(crate) fn plausible_range(values: &[f64], min_change: f64) -> RangeInclusive<f64> {
     let (Some(middle), true) = (median(values), values.len() > MIN_EARLIER) else {
         return f64::NEG_INFINITY..=f64::INFINITY;
     };
@@ -36,15 +36,15 @@ pub(crate) fn believed(values: &[f64], min_change: f64) -> RangeInclusive<f64> {
 ///
 /// The t prediction interval: with k earlier values of deviation s, the mean of n new ones lies
 /// around theirs with an error of s sqrt(1/n + 1/k), k - 1 degrees of freedom. Only the spread of
-/// the earlier runs counts: one new run has none, and repetitions inside a run tell nothing of the
+/// the earlier runs counts: one new run has none, and repetitions inside a run do not measure the
 /// noise between runs (Kalibera and Jones 2013, doi 10.1145/2464157.2464160).
 pub(crate) fn prediction(earlier: &[f64], new: &[f64], alpha: f64) -> Option<Estimate> {
     let (difference, error, df) = parts(earlier, new, DEVIATION_FLOOR)?;
     Estimate::student(difference, error, df, alpha)
 }
 
-/// The probabilities of [`prediction`], with a deviation between the earlier runs that is not
-/// taken below `min_deviation`.
+/// The probabilities of [`prediction`], with a deviation between the earlier runs of at least
+/// `min_deviation`.
 pub(crate) fn prediction_tails(earlier: &[f64], new: &[f64], min_deviation: f64) -> Option<Tails> {
     let (difference, error, df) = parts(earlier, new, min_deviation)?;
     Tails::student(difference, error, df)
@@ -89,15 +89,15 @@ mod tests {
     fn a_slow_run_is_not_believed() {
         let good: Vec<f64> = (0..10).map(|i| f64::from(i % 3) * 0.01).collect();
         let with_slow = [&good[..], &[-0.1, -0.11]].concat();
-        let range = believed(&with_slow, 5.0);
+        let range = plausible_range(&with_slow, 5.0);
         assert!(good.iter().all(|value| range.contains(value)));
         assert!(!range.contains(&-0.1));
         // What is far off may still be too small to matter.
         let close = [1.0, 1.0, 1.0, 1.0, 1.03];
-        assert!(believed(&close, 5.0).contains(&1.03));
-        assert!(!believed(&close, 2.0).contains(&1.03));
+        assert!(plausible_range(&close, 5.0).contains(&1.03));
+        assert!(!plausible_range(&close, 2.0).contains(&1.03));
         // Of two levels, neither is an outlier.
-        let range = believed(&[0.0, 0.0, 0.0, 1.0, 1.0, 1.0], 5.0);
+        let range = plausible_range(&[0.0, 0.0, 0.0, 1.0, 1.0, 1.0], 5.0);
         assert!(range.contains(&0.0) && range.contains(&1.0));
     }
 
@@ -107,7 +107,7 @@ mod tests {
             earlier in prop::collection::vec(any::<f64>(), 0..9),
             new in prop::collection::vec(any::<f64>(), 0..4),
         ) {
-            let _ = believed(&earlier, 5.0);
+            let _ = plausible_range(&earlier, 5.0);
             if let Some(estimate) = prediction(&earlier, &new, 0.05) {
                 prop_assert!((0.0..=1.0).contains(&estimate.p));
                 prop_assert!(estimate.low <= estimate.high);

@@ -1,21 +1,21 @@
 //! The rank test of Mann and Whitney with the interval of Hodges and Lehmann.
 //!
-//! It assumes nothing about the shape of the noise, so one slow outlier does not decide. But with
-//! fewer than four values a side it cannot reach 5%, whatever the difference.
+//! It makes no assumption about the shape of the noise, so a single slow outlier does not decide. But
+//! with fewer than four values per side it cannot reach 5%, whatever the difference.
 
 use super::basic::{median_of_sorted, number};
 use super::special::{normal_upper, normal_upper_quantile};
 use super::{Estimate, Tails};
 
-/// The most values a side for which the exact distribution of U is computed.
+/// The maximum number of values per side for the exact distribution of U.
 pub(crate) const MAX_EXACT: usize = 20;
 
-/// The most pairs whose differences are computed; beyond, Welch's test is used.
+/// The maximum number of pairs; for more, Welch's test is used.
 const MAX_PAIRS: usize = 250_000;
 
 /// Compares two samples of logarithms.
 ///
-/// Exact up to [`MAX_EXACT`] values a side without ties, else by the normal approximation with
+/// Exact up to [`MAX_EXACT`] values per side without ties, otherwise by the normal approximation with
 /// corrections for ties and continuity. `None` for an empty side, for a value that is not
 /// finite, and for more than [`MAX_PAIRS`] pairs.
 pub(crate) fn rank_test(base: &[f64], new: &[f64], alpha: f64) -> Option<Estimate> {
@@ -59,7 +59,7 @@ pub(crate) fn smallest_p(base: usize, new: usize) -> f64 {
     1.0 / ways
 }
 
-/// The distribution of U if there is no difference.
+/// The distribution of U under the null hypothesis.
 enum Distribution {
     /// The probability of each value or a smaller one.
     Exact(Vec<f64>),
@@ -71,24 +71,24 @@ impl Distribution {
     fn of(base: &[f64], new: &[f64]) -> Self {
         let mut all: Vec<f64> = base.iter().chain(new).copied().collect();
         all.sort_by(f64::total_cmp);
-        // + 0.0, since the two zeros are equal but sort apart.
-        let runs: Vec<usize> = all
+        // + 0.0, since -0.0 and 0.0 are equal but sort apart.
+        let ties: Vec<usize> = all
             .chunk_by(|left, right| left + 0.0 == right + 0.0)
             .map(<[f64]>::len)
             .collect();
-        let tied = runs.iter().any(|&run| run > 1);
+        let tied = ties.iter().any(|&tie| tie > 1);
         if !tied && base.len() <= MAX_EXACT && new.len() <= MAX_EXACT {
             return Self::Exact(cumulated(base.len(), new.len()));
         }
-        // The normal approximation, its variance less what ties take away.
+        // The normal approximation, with the variance reduced for ties.
         let (m, n, total) = (
             number(base.len()),
             number(new.len()),
             number(base.len() + new.len()),
         );
-        let ties: f64 = runs
+        let ties: f64 = ties
             .iter()
-            .map(|&run| number(run).powi(3) - number(run))
+            .map(|&tie| number(tie).powi(3) - number(tie))
             .sum();
         let spread = total + 1.0 - ties / (total * (total - 1.0));
         Self::Normal(m * n / 2.0, (m * n / 12.0 * spread).max(0.0).sqrt())
@@ -108,8 +108,8 @@ impl Distribution {
         }
     }
 
-    /// Which difference, counted from 1, is the lower end of an interval with `alpha` outside; 0
-    /// if there are too few for one.
+    /// The rank, counted from 1, of the difference that is the lower end of an interval with `alpha`
+    /// outside; 0 if there are too few values for an interval.
     fn cut(&self, alpha: f64) -> usize {
         match self {
             Self::Exact(cumulated) => cumulated.iter().filter(|&&p| p <= alpha / 2.0).count(),

@@ -1,13 +1,15 @@
-//! What is compared, and a line of the result.
+//! The options of a comparison, and a line of the result.
+
+use serde::Serialize;
 
 use super::Metric;
 use super::evidence::Method;
 use crate::model::Text;
 
-/// What is compared, and which changes matter.
+/// The metrics to compare, and the changes that matter.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Options {
-    /// What is compared of each test, in this order.
+    /// The metrics of each test, in this order.
     pub metrics: Vec<Metric>,
     /// The smallest change that matters, in percent.
     pub min_change: f64,
@@ -35,7 +37,7 @@ pub(crate) struct TestKey {
     pub n_prompt: i64,
     /// Tokens generated.
     pub n_gen: i64,
-    /// How many tests of the same tokens came before it in the run.
+    /// The number of tests with the same tokens before it in the run.
     pub repeated: usize,
 }
 
@@ -46,27 +48,28 @@ pub(crate) struct Row {
     pub test: Option<TestKey>,
     /// Name of the test; empty for the mean.
     pub name: Text,
-    /// What was measured, which tells the unit of the values.
+    /// The metric, which determines the unit of the values.
     pub metric: Metric,
     /// Value of the base, the median if it is several runs.
     pub base: f64,
     /// Value of the new side.
     pub new: f64,
-    /// From the base to the new value, in percent: positive is more, which of a time is worse.
+    /// From the base to the new value, in percent; a positive one is better for a speed, worse for a
+    /// time.
     pub change_percent: f64,
-    /// What that means; `None` if there is no change.
+    /// Better or worse; `None` if there is no change.
     pub direction: Option<Direction>,
-    /// The method that tells how certain it is.
+    /// The method that determines how certain it is.
     pub method: Method,
     /// The change as the method estimates it, with its interval. With [`Method::Prediction`] it is
-    /// the change from the level of all earlier runs, not from that of the base alone.
+    /// the change from the level of all earlier runs, not only of the base.
     pub estimate: Option<Interval>,
     /// The verdict that is printed.
     pub verdict: Verdict,
-    /// The probability of a change for the worse as large by chance, adjusted for the number of
-    /// rows; `None` if the row does not decide in the gate.
+    /// The probability of a change for the worse at least as large by chance, adjusted for the number
+    /// of rows; `None` if the row is not used in the gate.
     pub gate_p: Option<f64>,
-    /// Whether it makes the gate fail: `gate_p` within the level and the change for the worse at
+    /// Whether it makes the gate fail: `gate_p` is within the level, and the change for the worse is at
     /// least the smallest that matters.
     pub regression: bool,
 }
@@ -80,12 +83,13 @@ pub(crate) struct Interval {
     pub low: f64,
     /// Upper end; may be infinite.
     pub high: f64,
-    /// The probability of a change as large, in either direction, by chance.
+    /// The probability of a change at least as large, in either direction, by chance.
     pub p: f64,
 }
 
-/// What a change means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether a change is for the better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Direction {
     /// Faster.
     Better,
@@ -100,13 +104,13 @@ pub(crate) enum Verdict {
     Better,
     /// Significantly slower, likewise.
     Worse,
-    /// The whole interval is within what does not matter.
+    /// The whole interval is within the changes that do not matter.
     Same,
     /// `~`: large, but not significant.
     Noise,
-    /// Small, but by its interval it may be large.
+    /// Small, but the interval does not rule out a large change.
     Unclear,
-    /// No method tells how certain it is.
+    /// No method determines how certain it is.
     Unverified,
 }
 
@@ -124,17 +128,17 @@ impl Verdict {
     }
 }
 
-pub(crate) fn direction(metric: Metric, change_percent: f64) -> Option<Direction> {
-    let better = (change_percent > 0.0) == metric.higher_is_better();
-    (change_percent != 0.0).then_some(if better {
-        Direction::Better
-    } else {
-        Direction::Worse
-    })
+impl Direction {
+    /// That of a change; `None` if there is no change.
+    pub(crate) fn of(change_percent: f64, higher_is_better: bool) -> Option<Self> {
+        let is_better = (change_percent > 0.0) == higher_is_better;
+        let direction = if is_better { Self::Better } else { Self::Worse };
+        (change_percent != 0.0).then_some(direction)
+    }
 }
 
-/// Whether a change is at least the smallest that matters; 100 to 95 is a change of 5%, whatever
-/// the last binary digit says.
+/// Whether a change is at least the smallest that matters, with a tolerance for rounding: 100 to 95
+/// is a change of 5%.
 pub(crate) fn is_large(change_percent: f64, options: &Options) -> bool {
     change_percent.abs() >= options.min_change - 1e-9
 }
@@ -149,15 +153,15 @@ pub(crate) fn verdict(
         return Verdict::Unverified;
     };
     let agrees = (estimate.percent > 0.0) == (change_percent > 0.0);
-    let sure = estimate.p < options.alpha && agrees;
-    let inside = estimate.low > -options.min_change && estimate.high < options.min_change;
+    let is_significant = estimate.p < options.alpha && agrees;
+    let is_small = estimate.low > -options.min_change && estimate.high < options.min_change;
     match direction {
         Some(direction) if is_large(change_percent, options) => match direction {
-            Direction::Better if sure => Verdict::Better,
-            Direction::Worse if sure => Verdict::Worse,
+            Direction::Better if is_significant => Verdict::Better,
+            Direction::Worse if is_significant => Verdict::Worse,
             _ => Verdict::Noise,
         },
-        _ if inside => Verdict::Same,
+        _ if is_small => Verdict::Same,
         _ => Verdict::Unclear,
     }
 }

@@ -1,18 +1,18 @@
 //! Tails and quantiles of the normal distribution and of Student's t.
 //!
-//! The crate `libm` has the gamma and the error function; what Student's t needs beyond them is the
-//! incomplete beta function. A quantile of what is not a probability is `NaN`.
+//! The gamma and the error function come from `libm`; Student's t also needs the incomplete beta
+//! function. The quantile of an invalid probability is `NaN`.
 
 use libm::{erfc, lgamma};
 
-/// Terms after which a continued fraction is given up; it takes about the square root of its
+/// The maximum number of terms of a continued fraction; it takes about the square root of its
 /// parameters.
 const MAX_TERMS: u32 = 10_000;
 
 /// Relative size of a term that no longer matters.
 const EPSILON: f64 = 1e-15;
 
-/// Stands for a zero that would be divided by (Lentz's method).
+/// Replaces a zero divisor (Lentz's method).
 const TINY: f64 = 1e-300;
 
 /// Natural logarithm of the complete beta function.
@@ -64,7 +64,7 @@ pub(crate) fn student_upper(t: f64, df: f64) -> f64 {
     if t.is_nan() || df.is_nan() || df <= 0.0 {
         return f64::NAN;
     }
-    // So close to the normal distribution that no digit differs that matters here.
+    // Close enough to the normal distribution.
     if df > 1e7 {
         return normal_upper(t);
     }
@@ -113,7 +113,7 @@ pub(crate) fn normal_upper_quantile(p: f64) -> f64 {
 }
 
 /// Solves `tail(x) = p` for a symmetric distribution: Newton's method on logarithms, in which a
-/// tail is nearly straight, inside a bracket, so that it cannot go astray.
+/// tail is nearly straight, inside a bracket that ensures convergence.
 fn upper_quantile(p: f64, tail: impl Fn(f64) -> f64, density: impl Fn(f64) -> f64) -> f64 {
     if !(p > 0.0 && p < 1.0) {
         return f64::NAN;

@@ -1,7 +1,7 @@
 //! Welch's t test on logarithms.
 //!
-//! It works from mean, deviation and count alone, which is all that a run keeps of its prompt and
-//! generation speeds, and from two values a side on (de Winter 2013, doi 10.7275/e4r6-dj05).
+//! It needs only mean, deviation and count, which is all that a run keeps of its prompt and
+//! generation speeds, and at least two values per side (de Winter 2013, doi 10.7275/e4r6-dj05).
 
 use super::Estimate;
 use super::basic::{DEVIATION_FLOOR, ln, mean, number, variance};
@@ -26,8 +26,8 @@ impl Moments {
     /// The moments of the logarithms of values of which only mean, deviation and count are known.
     ///
     /// The delta method: the deviation of ln x is that of x divided by the mean. `None` below two
-    /// values, or if a number is not finite: a deviation of `nan` (the C tool's for equal samples)
-    /// says nothing.
+    /// values, or if a number is not finite: a deviation of `nan`, which the C tool prints for equal
+    /// samples, is unknown.
     pub(crate) fn of_summary(mean: f64, deviation: f64, n: usize) -> Option<Self> {
         let relative = deviation / mean;
         (relative >= 0.0)
@@ -55,7 +55,7 @@ pub(crate) fn welch(base: &Moments, new: &Moments, alpha: f64) -> Option<Estimat
     welch_mean(&[(*base, *new)], alpha)
 }
 
-/// Compares the means over several tests, each with a sample a side, as the geometric mean over
+/// Compares the means over several tests, each with a sample per side, as the geometric mean over
 /// the tests does.
 ///
 /// Degrees of freedom by Welch (1947) and Satterthwaite (1946): the square of the whole variance

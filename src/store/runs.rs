@@ -85,7 +85,7 @@ pub(crate) fn lookup(db: &Connection, run: &Run) -> db::Result<(Option<i64>, Sto
 pub(crate) fn read(db: &Connection, id: i64) -> db::Result<Run> {
     own::read(db, id).map_err(|error| match error {
         rusqlite::Error::QueryReturnedNoRows => {
-            Error::new(format_args!("run {id}"), "it is not in the store any more").into()
+            Error::new(format_args!("run {id}"), "it is no longer in the store").into()
         }
         error => error.into(),
     })

@@ -1,4 +1,4 @@
-//! What an answer of the site means.
+//! The meaning of the answers of the site.
 
 use jiff::Timestamp;
 use net::{Response, is_temporary, retry_after};
@@ -8,10 +8,10 @@ use super::Outcome;
 use base::printable;
 
 /// The longest text of an answer that is shown, in characters.
-const SHOWN: usize = 300;
+const MAX_SHOWN: usize = 300;
 
-/// What the answer means. As in the C tool, only status 200 with an `id` is success; ours is one
-/// that the site can have given, an integer from 1 to 2^53.
+/// The outcome that the answer means. As in the C tool, only status 200 with an `id` is success;
+/// here the id must be one that the site can assign, an integer from 1 to 2^53.
 pub(crate) fn outcome(answer: &Response, now: Timestamp) -> Outcome {
     if answer.status == 200
         && answer.incomplete.is_none()
@@ -21,10 +21,10 @@ pub(crate) fn outcome(answer: &Response, now: Timestamp) -> Outcome {
     }
     let why = describe(answer);
     match answer.status {
-        // Taken, it seems, but we were not told the id; or a gateway that lost the answer of the
-        // site behind it.
+        // Probably taken, but without the id; or a gateway that lost the answer of the site behind
+        // it.
         200..=299 | 502 | 504 | 520 | 524 => Outcome::Unknown { why },
-        // What is wrong is the text that was sent.
+        // The document itself was refused.
         400 | 413 | 415 | 422 => Outcome::Refused { why },
         status if is_temporary(status) => Outcome::Again {
             why,
@@ -36,8 +36,8 @@ pub(crate) fn outcome(answer: &Response, now: Timestamp) -> Outcome {
     }
 }
 
-/// What the C tool prints at such an answer; nothing where it finds an id, or an object without
-/// one.
+/// The line that the C tool prints for the answer; `None` if the body is an object, with or without
+/// an id.
 pub(crate) fn line(answer: &Response) -> Option<String> {
     let status = answer.status;
     if status != 200 {
@@ -55,20 +55,20 @@ pub(crate) fn line(answer: &Response) -> Option<String> {
     }
 }
 
-/// The body, if it is JSON. A name in it that is not UTF-8 does not hide the id.
+/// The body, if it is JSON. Invalid UTF-8 in a name does not hide the id.
 fn json(answer: &Response) -> Option<Value> {
     serde_json::from_str(&String::from_utf8_lossy(&answer.body)).ok()
 }
 
 /// The id of the result.
 fn id(answer: &Response) -> Option<i64> {
-    const MOST: f64 = 9_007_199_254_740_992.0;
+    const MAX: f64 = 9_007_199_254_740_992.0;
     let id = json(answer)?.get("id")?.as_f64()?;
     #[allow(
         clippy::cast_possible_truncation,
-        reason = "it is an integer in that range"
+        reason = "it is an integer in this range"
     )]
-    (id.fract() == 0.0 && (1.0..=MOST).contains(&id)).then_some(id as i64)
+    (id.fract() == 0.0 && (1.0..=MAX).contains(&id)).then_some(id as i64)
 }
 
 fn describe(answer: &Response) -> String {
@@ -77,12 +77,12 @@ fn describe(answer: &Response) -> String {
         return format!("the site answered {status}, but {why}");
     }
     if let (300..=399, Some(location)) = (status, answer.header("location")) {
-        let location = shown(location);
+        let location = one_line(location);
         return format!("the site answered {status}, a redirect to {location}");
     }
     let text = match json(answer).as_ref().and_then(reasons) {
-        Some(reasons) => shown(&reasons),
-        None => shown(&String::from_utf8_lossy(&answer.body)),
+        Some(reasons) => one_line(&reasons),
+        None => one_line(&String::from_utf8_lossy(&answer.body)),
     };
     let without = if (200..=299).contains(&status) {
         " without an id"
@@ -93,7 +93,7 @@ fn describe(answer: &Response) -> String {
     format!("the site answered {status}{without}{separator}{text}")
 }
 
-/// The reasons of the site's validation, `{"error": {"issues": [{"message", "path"}]}}`, or its
+/// The messages of the site's validation, `{"error": {"issues": [{"message", "path"}]}}`, or its
 /// `{"error": "…"}`.
 fn reasons(answer: &Value) -> Option<String> {
     let error = answer.get("error")?;
@@ -121,12 +121,12 @@ fn reasons(answer: &Value) -> Option<String> {
     Some(issues?.join("; ")).filter(|text| !text.is_empty())
 }
 
-/// The text in one line that a terminal can show, cut where it is long.
-fn shown(text: &str) -> String {
+/// The text in one printable line, cut if it is long.
+fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let line = words.join(" ");
     let line = printable(&line);
-    match line.char_indices().nth(SHOWN) {
+    match line.char_indices().nth(MAX_SHOWN) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.into_owned(),
     }

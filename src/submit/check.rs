@@ -3,7 +3,7 @@
 
 use crate::formats::llamafile_json::{Json, utf16_len};
 
-/// What a field must be.
+/// The rule for a field.
 enum Rule {
     /// A string.
     Text,
@@ -11,7 +11,7 @@ enum Rule {
     OptionalText,
     /// A string, or null.
     NullableText,
-    /// A string with a number of characters in this range, counted as JavaScript does.
+    /// A string whose length, counted as in JavaScript, is in this range.
     Length(usize, usize),
     /// CPU, GPU or TPU.
     Type,
@@ -61,11 +61,11 @@ const RESULT: [(&str, Rule); 14] = [
 /// The fields that must be the same in all tests.
 const SAME: [&str; 3] = ["model_name", "model_quant_str", "model_n_params"];
 
-/// The longest body that Next.js takes unless told otherwise, in bytes, and the site does not tell.
+/// The longest body that Next.js accepts by default, which the site does not change, in bytes.
 const MAX_BYTES: usize = 1 << 20;
 
-/// What the site would refuse in a payload, as `FIELD: WHY`; nothing, if it would take it. Where
-/// the same is wrong in several tests, FIELD reads such as `results[0..8].ttft_ms`.
+/// The reasons why the site would refuse a payload, as `FIELD: WHY`; empty if it would accept it. A
+/// reason that several tests share is given once, for a FIELD such as `results[0..8].ttft_ms`.
 pub(crate) fn violations(payload: &Json) -> Vec<String> {
     let mut found = Vec::new();
     for (object, key, rule) in &HEADER {
@@ -83,14 +83,14 @@ pub(crate) fn violations(payload: &Json) -> Vec<String> {
         found.extend(in_results(results, key, rule));
     }
     let Some(first) = results.first() else {
-        found.push("results: there is no test".to_owned());
+        found.push("results: there are no tests".to_owned());
         return found;
     };
     for key in SAME {
         let differs = |result: &Json| result.get(key) != first.get(key);
         if let Some(index) = results.iter().position(differs) {
             found.push(format!(
-                "results[{index}].{key}: differs from that of the first test"
+                "results[{index}].{key}: differs from the first test"
             ));
         }
     }
@@ -103,7 +103,7 @@ pub(crate) fn violations(payload: &Json) -> Vec<String> {
     found
 }
 
-/// What is wrong with a field of the tests: each reason once, with the tests that it is true of.
+/// The violations of a field of the tests, each once with the tests that have it.
 fn in_results(results: &[Json], key: &str, rule: &Rule) -> Vec<String> {
     let mut reasons: Vec<(String, Vec<usize>)> = Vec::new();
     for (index, result) in results.iter().enumerate() {
@@ -121,7 +121,7 @@ fn in_results(results: &[Json], key: &str, rule: &Rule) -> Vec<String> {
         .collect()
 }
 
-/// Ascending numbers, neighbours put together: `0, 2..8`.
+/// Ascending numbers with ranges: `0, 2..8`.
 fn ranges(numbers: &[usize]) -> String {
     let neighbours = numbers.chunk_by(|one, next| one + 1 == *next);
     let range = |range: &[usize]| match range {
@@ -132,7 +132,7 @@ fn ranges(numbers: &[usize]) -> String {
 }
 
 impl Rule {
-    /// Why the site refuses the value; `None` if it does not.
+    /// Why the site refuses the value; `None` if it accepts it.
     fn broken_by(&self, value: Option<&Json>) -> Option<String> {
         let value = match (self, value) {
             (Self::OptionalText, None) | (Self::NullableText, Some(Json::Null)) => return None,
@@ -143,7 +143,7 @@ impl Rule {
             (Self::Text | Self::OptionalText | Self::NullableText, Json::String(_))
             | (Self::Number | Self::Integer, Json::Integer(_)) => return None,
             (Self::Number, Json::Double(number)) if number.is_finite() => return None,
-            // The double of an unsigned integer that is too large for a signed one.
+            // An unsigned integer that is too large for a signed one is stored as a double.
             (Self::Integer, Json::Double(number)) if number.fract() == 0.0 => return None,
             (Self::Number | Self::Integer, Json::Double(number)) => {
                 format!(

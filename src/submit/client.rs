@@ -12,7 +12,7 @@ use base::Result;
 pub(crate) struct Client(net::Client);
 
 impl Client {
-    /// A client for a site; `variable` looks up the environment, which may ask for a proxy.
+    /// A client for a site; `variable` looks up environment variables, which may set a proxy.
     pub(crate) fn new(site: &Site, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let limits = Limits {
             connect: Duration::from_secs(15),
@@ -45,12 +45,12 @@ impl Client {
     }
 }
 
-/// Makes attempts until one ends otherwise than [`Outcome::Again`], or makes none, and gives its
-/// end, or that of the last. `wait` gets the number of the attempt to come, and waits.
+/// Makes attempts while the outcome is [`Outcome::Again`], and returns the last outcome. `wait` gets
+/// the number of the next attempt and the time to wait.
 ///
 /// The waits are those of `submitBenchmarkResults` in the C tool's localscore.cpp, 2 and 4 seconds,
-/// unless the site tells how long. An attempt of which it is not known whether the site took it is
-/// not repeated, unlike there: the site would show the run twice.
+/// unless the site asks for another time. Unlike there, an attempt with an unknown outcome is not
+/// repeated: the site could show the run twice.
 pub(crate) fn retry<E>(
     attempt: impl FnMut() -> Result<Option<Outcome>, E>,
     wait: impl FnMut(u32, Duration),

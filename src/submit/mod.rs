@@ -1,7 +1,7 @@
 //! Sending runs to LocalScore: the payload, the rules and the answers of the site.
 //!
-//! No SQL: an attempt returns its outcome, and the store records it. The HTTP client is that of the
-//! crate `net`, which is there with the feature `network` only.
+//! No SQL: an attempt returns its outcome, and the store records it. The HTTP client is in the
+//! crate `net`, which needs the feature `network`.
 
 #[cfg(feature = "network")]
 mod answer;
@@ -20,20 +20,20 @@ pub(crate) use payload::Payload;
 
 use std::time::Duration;
 
-/// How often a run is sent, as by the C tool.
+/// The most attempts for a run, as in the C tool.
 pub(crate) const ATTEMPTS: u32 = 3;
 
-/// How long an attempt takes at most; the C tool waits as long for a socket.
+/// The time limit of an attempt; the C tool waits as long for a socket.
 pub(crate) const LONGEST_ATTEMPT: Duration = Duration::from_mins(1);
 
-/// How an attempt ended, and so what may be done next.
+/// The outcome of an attempt, which decides what may be done next.
 ///
-/// Where it is not certain that the site did not take the run, it is [`Outcome::Unknown`]: the site
-/// has no means to tell that it has a run already, so that a repeated attempt may make two of it.
+/// Unless it is certain that the site did not take the run, it is [`Outcome::Unknown`]: the site
+/// does not recognise a run that it has already, so a repeated attempt could store it twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(
     not(feature = "network"),
-    allow(dead_code, reason = "only the client makes one")
+    allow(dead_code, reason = "only the client creates one")
 )]
 pub(crate) enum Outcome {
     /// The site took the run.
@@ -45,15 +45,15 @@ pub(crate) enum Outcome {
     Again {
         /// What happened.
         why: String,
-        /// How long the site wants to be left alone.
+        /// How long the site asks us to wait.
         after: Option<Duration>,
     },
-    /// The site did not get it or did not take it, and another attempt now would end the same.
+    /// The site did not get it or did not take it, and another attempt now would fail too.
     Later {
         /// What happened.
         why: String,
     },
-    /// The site refused the run itself: it would do so again.
+    /// The site refused the run itself, and would do so again.
     Refused {
         /// What happened.
         why: String,
@@ -65,11 +65,11 @@ pub(crate) enum Outcome {
     },
 }
 
-/// An attempt as the client saw it.
+/// The result of an attempt.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    /// How it ended.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// The line that the C tool prints then.
+    /// The line that the C tool prints in this case.
     pub line: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! In place of the client where the program is built without the feature `network`.
+//! Replaces the client in a build without the feature `network`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use base::{Error, Result};
 pub(crate) enum Client {}
 
 impl Client {
-    /// Always an error, which names the feature.
+    /// Always returns an error that names the feature.
     pub(crate) fn new(_: &Site, _: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let why = "this program was built without the feature 'network'";
         Err(Error::new("cannot send results", why)

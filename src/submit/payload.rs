@@ -1,22 +1,22 @@
-//! The text that is sent: what the C tool would send for the run, byte for byte.
+//! The document that is sent: what the C tool would send for the run, byte for byte.
 
 use crate::formats::llamafile_json::Json;
 use crate::model::{Field, Run, Test, Text, Value};
 
-/// The fields that no site reads: deviations. The C tool prints nan in them where all repetitions
+/// The fields that the site ignores: deviations. The C tool prints nan in them where all repetitions
 /// took the same time, and then refuses its own result.
-const NOT_READ: [Field; 3] = [
+const IGNORED: [Field; 3] = [
     Field::StddevTimeMs,
     Field::PromptTpsStddev,
     Field::GenTpsStddev,
 ];
 
-/// What is sent for a run.
+/// The document for a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Payload {
-    /// The document: that of the C tool, and `results_summary`. What the run lacks is not in it.
+    /// The document of the C tool with `results_summary`. Values that the run lacks are left out.
     pub json: Json,
-    /// The fields in which 0 stands for what is not a number, and in how many tests.
+    /// The fields in which 0 stands for a value that is not a number, and in how many tests.
     pub zeros: Vec<(Field, usize)>,
 }
 
@@ -40,7 +40,7 @@ impl Payload {
             ("version", text(&system.version)),
         ]);
         let accelerator = &environment.accelerator;
-        // The one field that may be null, but must be there.
+        // The one field that may be null but must not be missing.
         let manufacturer = text(&accelerator.manufacturer).unwrap_or(Json::Null);
         let accelerator = object([
             ("name", text(&accelerator.name)),
@@ -56,8 +56,8 @@ impl Payload {
             ("performance_score", Json::Double(summary.performance_score)),
         ]);
         let results = run.tests.iter().map(result).collect();
-        let zeros = NOT_READ.into_iter().map(|field| {
-            let is_zero = |test: &&Test| is_not_a_number(field.get(test));
+        let zeros = IGNORED.into_iter().map(|field| {
+            let is_zero = |test: &&Test| is_not_finite(field.get(test));
             (field, run.tests.iter().filter(is_zero).count())
         });
         Self {
@@ -72,7 +72,7 @@ impl Payload {
         }
     }
 
-    /// The text in one line, without a newline.
+    /// The document in one line, without a newline.
     pub(crate) fn text(&self) -> String {
         self.json.compact()
     }
@@ -82,7 +82,7 @@ fn result(test: &Test) -> Json {
     let fields = Field::ALL.iter().map(|&field| {
         let value = match field.get(test) {
             Value::Missing => None,
-            value if NOT_READ.contains(&field) && is_not_a_number(value) => Some(Json::Double(0.0)),
+            value if IGNORED.contains(&field) && is_not_finite(value) => Some(Json::Double(0.0)),
             Value::Text(value) => Some(Json::String(value.as_bytes().to_vec())),
             Value::Integer(value) => Some(Json::Integer(value)),
             Value::Unsigned(value) => Some(Json::from(value)),
@@ -97,7 +97,7 @@ fn result(test: &Test) -> Json {
     object(fields.chain([("samples_ns", samples)]))
 }
 
-fn is_not_a_number(value: Value<'_>) -> bool {
+fn is_not_finite(value: Value<'_>) -> bool {
     matches!(value, Value::Number(value) if !value.is_finite())
 }
 
@@ -106,8 +106,8 @@ fn text(value: &Option<Text>) -> Option<Json> {
     Some(Json::String(value.as_bytes().to_vec()))
 }
 
-/// The members that are there.
+/// An object of the members that have a value.
 fn object<'a>(members: impl IntoIterator<Item = (&'a str, Option<Json>)>) -> Json {
-    let there = |(key, value): (&'a str, Option<Json>)| Some((key, value?));
-    Json::object(members.into_iter().filter_map(there))
+    let present = |(key, value): (&'a str, Option<Json>)| Some((key, value?));
+    Json::object(members.into_iter().filter_map(present))
 }

@@ -105,14 +105,14 @@ fn a_crash_before_the_answer_is_noted_leaves_the_attempt_noted() {
         "{}",
         ran.stderr
     );
-    assert!(ran.failed().ends_with("Z: no end was noted"));
+    assert!(ran.failed().ends_with("Z: its outcome was not recorded"));
     submit(&sandbox, &server, &["--pending"]).ok();
     assert_eq!(server.requests().len(), 1);
     // For all that is known it may still be on its way.
     let ran = submit(&sandbox, &server, &["--again"]);
     assert!(
         ran.failed()
-            .starts_with("run 1 may be on its way at this moment: an attempt began at 20"),
+            .starts_with("run 1 may be on its way right now: an attempt began at 20"),
         "{}",
         ran.stderr
     );
@@ -301,7 +301,7 @@ fn a_link_that_cannot_be_noted_is_printed_and_can_be_noted_later() {
         "{again}"
     );
     assert!(
-        error.starts_with("localstore: run 1 was submitted, which could not be noted: "),
+        error.starts_with("localstore: run 1 was submitted, but this could not be recorded: "),
         "{error}"
     );
     assert_eq!(states(&sandbox), ["unknown"]);

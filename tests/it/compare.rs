@@ -367,8 +367,8 @@ fn what_cannot_be_meant_is_one_clear_line() {
         failed(&["1", "2", "--baseline", "median-of-0"]),
     ];
     insta::assert_snapshot!(lines.join("\n"), @r"
-    run 1: it would be compared with itself
-    run 2: it would be compared with itself
+    run 1: it cannot be compared with itself
+    run 2: it cannot be compared with itself
     missing parameter: NEW
     missing parameter: BASE
     run '77': there is no such run in the store

@@ -98,7 +98,7 @@ fn a_proxy_that_is_no_address_is_an_error_that_hides_its_password() {
     let server = Server::start([Reply::taken(1)]);
     let proxy = OsStr::new("ftp://user:secret@host");
     let ran = with(&sandbox, &server.url(), &[("HTTP_PROXY", proxy)]);
-    assert_eq!(ran.failed(), "HTTP_PROXY: invalid address of a proxy");
+    assert_eq!(ran.failed(), "HTTP_PROXY: invalid proxy address");
     assert!(!ran.stderr.contains("secret"));
     assert!(server.requests().is_empty());
     assert_eq!(states(&sandbox), ["never"]);

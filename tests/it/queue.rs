@@ -43,7 +43,7 @@ fn a_busy_site_leaves_the_run_in_the_queue() {
     assert_eq!(run_1(&sandbox)["submission_attempts"], 3);
     let shown = sandbox.run(["show", "1"]).stderr;
     assert!(
-        shown.contains(&format!("run 1 waits to be submitted to {url} since ")),
+        shown.contains(&format!("run 1 has been queued for {url} since ")),
         "{shown}"
     );
     assert!(shown.contains("the site answered 429: busy"), "{shown}");
@@ -108,8 +108,8 @@ fn what_waits_for_a_site_is_sent_to_no_other() {
     assert!(ran.ok().is_empty());
     assert!(
         ran.stderr.ends_with(&format!(
-            "no run waits to be submitted to http://127.0.0.1:9\n\
-             localstore: runs wait for other sites: 1 with --url {one_url}, \
+            "no run is queued for http://127.0.0.1:9\n\
+             localstore: runs are queued for other sites: 1 with --url {one_url}, \
              1 with --url {other_url}, 1 with --url https://www.localscore.ai\n"
         )),
         "{}",
@@ -147,8 +147,8 @@ fn others_are_said_to_be_queued_only_if_they_are_and_to_be_hopeless_only_if_so()
         ran.stderr.ends_with(&format!(
             "localstore: run 1 was not submitted: the site answered 404\n\
              hint: it stays queued: 'localstore submit --pending --url {url}' sends it\n\
-             localstore: 1 more stay queued, they would fare no better\n\
-             localstore: 1 more were not sent again, they would fare no better\n"
+             localstore: 1 more stay queued, since they would fail too\n\
+             localstore: 1 more were not sent again, since they would fail too\n"
         )),
         "{}",
         ran.stderr
@@ -174,7 +174,7 @@ fn a_site_may_want_to_be_left_alone_for_any_time() {
         let head = format!("Retry-After: {seconds}\r\n");
         let server = Server::start([Reply::status("429 Too Many Requests", &head, "")]);
         let ran = submit(&sandbox, &server, &["1", "2"]);
-        let why = format!("the site answered 429, and wants to be left alone for {told}\n");
+        let why = format!("the site answered 429, and asks to wait {told}\n");
         assert!(ran.stderr.contains(&why), "{}", ran.stderr);
         assert!(
             ran.stderr
@@ -182,7 +182,7 @@ fn a_site_may_want_to_be_left_alone_for_any_time() {
         );
         assert!(
             ran.stderr
-                .ends_with("1 more stay queued, they would fare no better\n")
+                .ends_with("1 more stay queued, since they would fail too\n")
         );
         assert_eq!(server.requests().len(), 1);
     }
@@ -233,7 +233,7 @@ fn a_run_that_is_removed_while_it_is_sent_stops_no_other() {
         String::from_utf8(ran.ok()).unwrap(),
         format!("Result Link: {url}/result/5\nResult Link: {url}/result/6\n")
     );
-    let told = "run 1 was removed from the store while it was sent; its link is not noted\n";
+    let told = "run 1 was removed from the store while it was sent; its link is not recorded\n";
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
     assert_eq!(states(&sandbox), ["submitted"]);
 }

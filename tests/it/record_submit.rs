@@ -44,7 +44,7 @@ fn nothing_is_submitted_unasked() {
     ran.ok();
     assert!(
         ran.stderr
-            .contains("there is no terminal to ask on\nhint: it stays queued: ")
+            .contains("there is no terminal to ask for consent\nhint: it stays queued: ")
     );
     assert_eq!(states(&sandbox), ["pending"]);
     assert!(server.requests().is_empty());

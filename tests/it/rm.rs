@@ -139,7 +139,8 @@ fn that_a_run_was_submitted_is_forgotten_with_a_word() {
             ran.stderr
                 .starts_with("localstore: run 1 was submitted at ")
         );
-        let told = ": https://www.localscore.ai/result/4242; this is forgotten with it\n";
+        let told =
+            ": https://www.localscore.ai/result/4242; removing the run removes this record\n";
         assert!(ran.stderr.ends_with(told), "{}", ran.stderr);
     }
 }

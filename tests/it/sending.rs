@@ -115,7 +115,7 @@ fn without_a_terminal_nothing_is_sent_unless_told_to() {
     // An answer in a pipe is none.
     let ran = sandbox.run_with_input(["submit", "--url", &url], b"y\n");
     assert_eq!(ran.code, Some(1));
-    let told = "localstore: not submitted: there is no terminal to ask on\n\
+    let told = "localstore: not submitted: there is no terminal to ask for consent\n\
                 hint: '-y' sends without asking\n";
     assert!(ran.stderr.ends_with(told), "{}", ran.stderr);
     for args in [
@@ -229,7 +229,7 @@ fn who_cannot_see_the_question_is_not_asked() {
     let ran = Ran::from(output);
     assert_eq!(ran.code, Some(1));
     let told = "\nResults Not Submitted.\n\
-                localstore: not submitted: there is no terminal to ask on\n\
+                localstore: not submitted: there is no terminal to ask for consent\n\
                 hint: '-y' sends without asking\n";
     assert!(ran.stderr.ends_with(told), "{}", ran.stderr);
 }
@@ -245,7 +245,7 @@ fn what_happens_while_a_person_thinks_is_told() {
     let (ran, rest) = question.answer("y");
     assert_eq!(ran.code, Some(1));
     assert!(
-        rest.contains("localstore: run 1 was not submitted: it is not in the store any more\n"),
+        rest.contains("localstore: run 1 was not submitted: it is no longer in the store\n"),
         "{rest}"
     );
     assert!(
@@ -338,7 +338,7 @@ fn what_matters_and_is_no_number_stops_that_run_alone() {
             "localstore: run 2 cannot be sent: \
              results[0].ttft_ms: is nan, not a finite number",
             "localstore: run 2 cannot be sent: \
-             results[1].model_quant_str: differs from that of the first test",
+             results[1].model_quant_str: differs from the first test",
         ]
     );
     assert_eq!(server.requests().len(), 1);

@@ -118,7 +118,7 @@ fn what_cannot_be_is_one_line() {
     assert_eq!(ran.failed(), "run '7': there is no such run in the store");
     let ran = sandbox.run(["submit", "--pending", "-y"]);
     assert!(ran.ok().is_empty());
-    let told = "no run waits to be submitted to http://127.0.0.1:9\n";
+    let told = "no run is queued for http://127.0.0.1:9\n";
     assert!(ran.stderr.ends_with(told));
     for url in [
         "x",

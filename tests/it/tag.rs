@@ -30,7 +30,7 @@ fn a_tag_names_the_run_added_last_of_those_that_have_it() {
     );
     assert_eq!(
         sandbox.run(["untag", "base"]).failed(),
-        "tag 'base': no such run has it"
+        "tag 'base': none of the runs has it"
     );
 }
 

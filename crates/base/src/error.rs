@@ -1,6 +1,6 @@
 //! The error type, the exit status of commands and the texts of I/O errors.
 //!
-//! An error is one line, `WHAT: WHY`, and where there is something to do, a hint.
+//! An error is one line, `WHAT: WHY`, with an optional hint.
 
 use std::fmt;
 use std::io;
@@ -9,35 +9,26 @@ use std::process::ExitCode;
 
 use crate::text::printable;
 
-/// Result of everything that can fail here.
+/// The result of every fallible function.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, where, and what to do about it.
+/// An error message, and a hint what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     message: String,
     hint: Option<String>,
-    kind: Kind,
+    is_closed_pipe: bool,
 }
 
-/// What the caller may have to distinguish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Anything that ends the command with exit code 1.
-    Failure,
-    /// The reader of our output has closed the pipe.
-    ClosedPipe,
-}
-
-/// How a command ended that had no error, or has printed each of them itself.
+/// The exit status of a command that has printed its errors, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// All went well.
+    /// There was no error.
     Success,
-    /// Something did not, and has been printed.
+    /// An error was printed.
     Failure,
-    /// This exit code, such as that of a program that we ran.
+    /// This exit code, such as that of a program we ran.
     Code(u8),
 }
 
@@ -52,21 +43,21 @@ impl From<ExitStatus> for ExitCode {
 }
 
 impl Error {
-    /// An error that says `WHAT: WHY`.
+    /// An error of the form `WHAT: WHY`.
     pub fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
         Self::plain(format_args!("{what}: {why}"))
     }
 
-    /// An error that needs no reason.
+    /// An error without a reason.
     pub fn plain(what: impl fmt::Display) -> Self {
         Self {
             message: what.to_string(),
             hint: None,
-            kind: Kind::Failure,
+            is_closed_pipe: false,
         }
     }
 
-    /// A wrong argument, in the words of the C tool.
+    /// An invalid argument, in the words of the C tool.
     pub fn invalid_parameter(argument: impl fmt::Display) -> Self {
         Self::new("invalid parameter for", argument)
     }
@@ -80,15 +71,12 @@ impl Error {
     /// A failure to write to standard output.
     pub(crate) fn stdout(error: &io::Error) -> Self {
         Self {
-            kind: match error.kind() {
-                io::ErrorKind::BrokenPipe => Kind::ClosedPipe,
-                _ => Kind::Failure,
-            },
+            is_closed_pipe: error.kind() == io::ErrorKind::BrokenPipe,
             ..Self::new("standard output", reason(error))
         }
     }
 
-    /// Adds what to do.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -98,7 +86,7 @@ impl Error {
     /// Whether the reader of our output has closed it.
     #[must_use]
     pub fn is_closed_pipe(&self) -> bool {
-        self.kind == Kind::ClosedPipe
+        self.is_closed_pipe
     }
 
     /// The lines for stderr.
@@ -112,8 +100,8 @@ impl Error {
     }
 }
 
-/// The errors of [`Stdout`](crate::Stdout) and of the files that we write hold ours, which comes out
-/// as it was, also from behind the writers of csv and JSON.
+/// An I/O error from [`Stdout`](crate::Stdout) or from a file that we write holds an [`Error`], which
+/// is returned unchanged, even if it passed through a csv or JSON writer.
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         error
@@ -153,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_io_error_reads_without_its_number() {
+    fn an_io_error_is_shown_without_its_number() {
         let error = Error::file(Path::new("x.json"), &io::Error::from_raw_os_error(2));
         assert_eq!(
             error.lines(),
@@ -168,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_found_behind_the_writers() {
+    fn a_closed_pipe_is_recognised_behind_the_writers() {
         let closed = || {
             let error = io::Error::from(io::ErrorKind::BrokenPipe);
             io::Error::new(error.kind(), Error::stdout(&error))

@@ -1,4 +1,4 @@
-//! Files that we write: whole or not at all.
+//! Files that are written whole or not at all.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -7,22 +7,23 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
-/// Writes the file at `path` by a temporary file beside it, fsync and rename: a reader, a crash or
-/// a full disk never shows half of it, and the old content stays until the new one is safe.
+/// Writes the file at `path` through a temporary file beside it, fsync and rename: neither a reader,
+/// a crash nor a full disk ever leaves half of it, and the old content stays until the new one is
+/// safe.
 ///
-/// The temporary file is made before `fill` is called, so that a folder that cannot be written to
-/// is found before the work.
+/// The temporary file is created before `fill` is called, so that an unwritable folder is reported
+/// before the work is done.
 pub fn write_atomically(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
     let failed = |error: io::Error| Error::file(path, &error);
-    // A link stays, and what it points to is replaced.
+    // A link is kept, and its target replaced.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let old = std::fs::metadata(&target).ok();
     match &old {
         Some(old) if old.is_dir() => return Err(Error::new(path.display(), "is a directory")),
-        // Such as a pipe or a device: there is nothing to replace.
+        // A pipe or a device, for example, cannot be replaced.
         Some(old) if !old.is_file() => return write_through(path, fill),
         Some(old) if old.permissions().readonly() => {
             return Err(Error::new(path.display(), "the file is read-only"));
@@ -42,17 +43,17 @@ pub fn write_atomically(
     persist(file, &target, Existing::Replace).map_err(failed)
 }
 
-/// What becomes of a file that is there already.
+/// What happens to an existing file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
-    /// It stays, and there is an error.
+    /// It is kept, and the call fails.
     Keep,
-    /// The new one takes its place.
+    /// It is replaced.
     Replace,
 }
 
-/// As [`write_atomically`], where the file is needed by name: `fill` gets the path of the temporary
-/// file, which only its user may read, also after it has its name.
+/// Like [`write_atomically`], but `fill` gets the path of the temporary file. Only the user may read
+/// the file, even after the rename.
 pub fn replace_atomically(
     path: &Path,
     existing: Existing,
@@ -86,7 +87,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Renames the file once it is on the disk, and makes the rename durable.
+/// Syncs the file to disk, renames it, and makes the rename durable.
 fn persist(file: NamedTempFile, path: &Path, existing: Existing) -> io::Result<()> {
     file.as_file().sync_all()?;
     match existing {
@@ -112,7 +113,7 @@ fn fill_buffered(
     Ok(writer.flush()?)
 }
 
-/// A file whose errors name it.
+/// A file whose errors contain its path.
 struct Named<'a> {
     file: &'a mut std::fs::File,
     path: &'a Path,
@@ -125,12 +126,12 @@ impl Write for Named<'_> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        // A file has no buffer of its own.
+        // A file has no buffer.
         Ok(())
     }
 }
 
-/// A temporary file is private; this one becomes an ordinary one, less the umask.
+/// Gives the temporary file the permissions of an ordinary new file instead of private ones.
 #[cfg(unix)]
 fn permissions_of_a_new_file(builder: &mut tempfile::Builder<'_, '_>) {
     use std::os::unix::fs::PermissionsExt;

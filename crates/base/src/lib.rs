@@ -1,4 +1,4 @@
-//! The ground that every room stands on: errors, the two streams, tables and rows, numbers and
+//! The foundation of every crate: errors, the two output streams, tables and rows, numbers and
 //! times, files, processes.
 
 #![forbid(unsafe_code)]
@@ -22,7 +22,7 @@ pub use file::{Existing, replace_atomically, write_atomically};
 pub use progress::Progress;
 pub use rows::RowFormat;
 #[cfg(unix)]
-pub use streams::look_whether_stdout_is_closed;
+pub use streams::check_stdout_is_open;
 pub use streams::{Stderr, Stdout, color_wanted, note};
 pub use table::{Column, ColumnOf, Markup, Table, WIDEST, markdown, shortened};
 pub use tee::{Spool, Tee};

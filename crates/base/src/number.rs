@@ -1,6 +1,6 @@
 //! Numbers for people.
 
-/// A value that is compared with others: as many digits as matter.
+/// A value that is compared with others, with the digits that matter.
 #[must_use]
 pub fn compared(value: f64) -> String {
     match value.abs() {
@@ -11,7 +11,7 @@ pub fn compared(value: f64) -> String {
     }
 }
 
-/// A value in the label of a chart: few digits.
+/// A value in the label of a chart, with few digits.
 #[must_use]
 pub fn label(value: f64) -> String {
     match value.abs() {
@@ -21,7 +21,7 @@ pub fn label(value: f64) -> String {
     }
 }
 
-/// A value as LocalScore prints it; an absurd one is kept short.
+/// A value as LocalScore prints it; an absurdly large one is shortened.
 #[must_use]
 pub fn two_decimals(value: f64) -> String {
     if value.abs() < 1e9 {
@@ -35,7 +35,7 @@ pub fn two_decimals(value: f64) -> String {
 #[must_use]
 pub fn change(percent: f64) -> String {
     if percent.is_finite() {
-        // No sign where there is nothing but zeros.
+        // A change that rounds to zero has no minus sign.
         let percent = if percent.abs() < 0.05 { 0.0 } else { percent };
         format!("{percent:+.1}%")
     } else {

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The bar. It goes away when the work is done.
+/// The bar, which disappears when it is dropped.
 pub struct Progress(ProgressBar);
 
 impl Progress {
@@ -18,12 +18,12 @@ impl Progress {
         Self(bar)
     }
 
-    /// Sets how many steps are done.
+    /// Sets the number of steps done.
     pub fn set(&self, done: u64) {
         self.0.set_position(done);
     }
 
-    /// Sets how many steps are done, and of how many.
+    /// Sets the number of steps done and their total.
     pub fn set_of(&self, done: u64, total: u64) {
         self.0.set_length(total);
         self.set(done);

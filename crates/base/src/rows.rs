@@ -1,6 +1,6 @@
-//! Rows in every format, from a serializable struct per row.
+//! Rows in every format, each from a serializable struct.
 //!
-//! In csv a missing field is empty, and a list is joined by spaces.
+//! In csv a missing value is an empty field, and a list is joined by spaces.
 
 use std::fmt::{self, Display};
 use std::io::Write;
@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::streams::Stdout;
 use crate::table::{ColumnOf, Table};
 
-/// How rows are printed.
+/// The output format of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum RowFormat {
     /// A table for people
@@ -28,11 +28,11 @@ pub enum RowFormat {
     Md,
 }
 
-/// The most rows that are shown; 0 for all.
+/// The maximum number of rows to show; 0 for all.
 pub struct Limit(pub u32);
 
 impl Limit {
-    /// How many rows to read: one more than is shown tells whether there are more.
+    /// The number of rows to read: one more than is shown, to know whether there are more.
     #[must_use]
     pub fn asked(&self) -> Option<u32> {
         (self.0 > 0).then(|| self.0.saturating_add(1))
@@ -49,7 +49,7 @@ impl Limit {
     }
 }
 
-/// Prints the items: for people a table of the columns, for programs a row for each.
+/// Prints the items: as a table of the columns for people, or as a row each for programs.
 pub fn write<T, R: Serialize + Default>(
     items: &[T],
     format: RowFormat,
@@ -72,7 +72,7 @@ pub fn write<T, R: Serialize + Default>(
     Ok(())
 }
 
-/// The rows under a header, which is there even if they are not.
+/// Prints the rows under a header, even if there are no rows.
 pub fn csv<R: Serialize + Default>(
     rows: impl IntoIterator<Item = R>,
     out: &mut Stdout,
@@ -85,13 +85,13 @@ pub fn csv<R: Serialize + Default>(
     Ok(writer.flush()?)
 }
 
-/// A document, indented.
+/// Prints an indented document.
 pub fn json<D: Serialize + ?Sized>(document: &D, out: &mut Stdout) -> Result<()> {
     serde_json::to_writer_pretty(&mut *out, document)?;
     Ok(out.write_all(b"\n")?)
 }
 
-/// An object a line.
+/// Prints an object per line.
 pub fn jsonl<R: Serialize>(rows: impl IntoIterator<Item = R>, out: &mut Stdout) -> Result<()> {
     for row in rows {
         serde_json::to_writer(&mut *out, &row)?;
@@ -115,7 +115,7 @@ impl Fields {
         fields
     }
 
-    #[allow(clippy::unnecessary_wraps, reason = "what a serializer returns")]
+    #[allow(clippy::unnecessary_wraps, reason = "the return type of a serializer")]
     fn push(&mut self, value: impl Display) -> fmt::Result {
         self.cells.push(value.to_string());
         Ok(())
@@ -140,7 +140,7 @@ impl SerializeStruct for &mut Fields {
     }
 }
 
-/// The elements of a list, which become one cell.
+/// The elements of a list, which share one cell.
 struct List<'a> {
     fields: &'a mut Fields,
     elements: Fields,
@@ -159,7 +159,7 @@ impl SerializeSeq for List<'_> {
     }
 }
 
-/// The methods that print a value as it is.
+/// The methods that print a value unchanged.
 macro_rules! print_values {
     ($($method:ident: $type:ty,)*) => {
         $(fn $method(self, value: $type) -> fmt::Result {
@@ -168,7 +168,7 @@ macro_rules! print_values {
     };
 }
 
-/// The methods for what has no cell.
+/// The methods for values that do not fit into a cell.
 macro_rules! refuse {
     ($($method:ident($($type:ty),*) -> $result:ty,)*) => {
         $(fn $method(self, $(_: $type),*) -> Result<$result, fmt::Error> {

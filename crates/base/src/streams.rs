@@ -1,4 +1,4 @@
-//! The two streams.
+//! Standard output and standard error.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::error::{Error, Result};
 use crate::text::printable;
 
-/// Whether colour is wanted, by the C tool's rule: unless `NO_COLOR` is set to something that is
-/// neither empty nor begins with `0`.
+/// Whether colour is wanted, by the rule of the C tool: unless `NO_COLOR` is set to a value that is
+/// not empty and does not begin with `0`.
 #[must_use]
 pub fn color_wanted() -> bool {
     match std::env::var_os("NO_COLOR") {
@@ -16,13 +16,13 @@ pub fn color_wanted() -> bool {
     }
 }
 
-/// Whether the program was started without a standard output.
+/// Whether the program was started with its standard output closed.
 static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Checks whether there is a standard output; to be called before Rust opens another file in its
+/// Checks whether standard output is open. Must be called before Rust opens another file in its
 /// place.
 #[cfg(unix)]
-pub extern "C" fn look_whether_stdout_is_closed() {
+pub extern "C" fn check_stdout_is_open() {
     let flags = rustix::io::fcntl_getfd(rustix::stdio::stdout());
     IS_CLOSED.store(flags == Err(rustix::io::Errno::BADF), Ordering::Relaxed);
 }
@@ -34,13 +34,13 @@ fn check_open() -> io::Result<()> {
     Ok(())
 }
 
-/// Standard output, buffered. What it writes to a terminal is made printable, line by line; to a
-/// file or a pipe goes every byte as it is.
+/// Standard output, buffered. Text for a terminal is made printable, line by line; a file or a pipe
+/// gets every byte unchanged.
 pub struct Stdout {
     inner: io::BufWriter<io::StdoutLock<'static>>,
     is_terminal: bool,
     line: Vec<u8>,
-    /// Whether passing output on has failed; the caller has the error.
+    /// Whether [`Stdout::pass`] has failed; the caller has the error.
     lost: bool,
 }
 
@@ -57,13 +57,13 @@ impl Stdout {
         }
     }
 
-    /// Whether a person is watching.
+    /// Whether it is a terminal.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         self.is_terminal
     }
 
-    /// The width of the terminal in columns; `None` if there is none.
+    /// The width of the terminal in columns; `None` if it is not a terminal.
     #[must_use]
     pub fn width(&self) -> Option<u16> {
         let size = self
@@ -73,7 +73,7 @@ impl Stdout {
         size.map(|(width, _)| width.0)
     }
 
-    /// Writes text of our own, which may hold colours, unfiltered.
+    /// Writes our own text, which may contain colours, unfiltered.
     pub fn styled(&mut self, text: &[u8]) -> Result<()> {
         check_open()
             .and_then(|()| self.end_line())
@@ -81,7 +81,7 @@ impl Stdout {
             .map_err(|error| Error::stdout(&error))
     }
 
-    /// Passes on what another program prints: every byte as it is, and at once.
+    /// Passes on the output of another program: every byte unchanged and without delay.
     pub fn pass(&mut self, bytes: &[u8]) -> Result<()> {
         let passed = check_open()
             .and_then(|()| self.inner.write_all(bytes))
@@ -90,7 +90,7 @@ impl Stdout {
         passed.map_err(|error| Error::stdout(&error))
     }
 
-    /// Writes everything out; to be called at the end, for a drop cannot report an error.
+    /// Flushes everything. Must be called at the end, since a drop cannot report an error.
     pub fn finish(&mut self) -> Result<()> {
         if self.lost {
             return Ok(());
@@ -126,20 +126,20 @@ impl Stdout {
     }
 }
 
-/// The error that `?` turns into ours.
-fn named(error: &io::Error) -> io::Error {
+/// An I/O error that holds an [`Error`], into which `?` turns it back.
+fn wrapped(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), Error::stdout(error))
 }
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_printable(bytes).map_err(|error| named(&error))
+        self.write_printable(bytes).map_err(|error| wrapped(&error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.end_line()
             .and_then(|()| self.inner.flush())
-            .map_err(|error| named(&error))
+            .map_err(|error| wrapped(&error))
     }
 }
 
@@ -147,19 +147,19 @@ impl Write for Stdout {
 pub struct Stderr;
 
 impl Stderr {
-    /// Prints the lines; a failure is ignored, since there is nowhere to report it.
+    /// Prints the lines, and ignores a failure, which could not be reported anywhere.
     pub fn print(lines: &str) {
         let _ = io::stderr().lock().write_all(lines.as_bytes());
     }
 
-    /// Prints an error; not that a reader has closed our output.
+    /// Prints an error, unless it is that the reader has closed our output.
     pub fn error(error: &Error) {
         if !error.is_closed_pipe() {
             Self::print(&error.lines());
         }
     }
 
-    /// As [`Stdout::pass`].
+    /// Like [`Stdout::pass`].
     pub(crate) fn pass(bytes: &[u8]) -> io::Result<()> {
         io::stderr().lock().write_all(bytes)
     }

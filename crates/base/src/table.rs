@@ -7,28 +7,28 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::text::printable;
 
-/// How a column is laid out.
+/// The layout of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
-    /// Text that is cut where the terminal is narrow.
+    /// Text that is cut if the terminal is narrow.
     Text,
-    /// Text that stays whole.
+    /// Text that is never cut.
     Whole,
-    /// Aligned right, and whole.
+    /// Aligned right and never cut.
     Number,
 }
 
-/// What a document for people is written in: plain text for a terminal, or Markdown.
+/// The markup of a document for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Markup {
-    /// Plain text, for a terminal of that width, if there is one.
+    /// Plain text, for a terminal of this width if there is one.
     Text(Option<u16>),
     /// Markdown.
     Markdown,
 }
 
 impl Markup {
-    /// A line of a list, in which nothing is taken for control characters or markup.
+    /// A line of a list, with control characters and markup escaped.
     #[must_use]
     pub fn item(self, text: &str) -> String {
         match self {
@@ -37,7 +37,7 @@ impl Markup {
         }
     }
 
-    /// The table.
+    /// The table in this markup.
     #[must_use]
     pub fn table(self, table: Table) -> String {
         match self {
@@ -47,7 +47,7 @@ impl Markup {
     }
 }
 
-/// The head of a column, how it is laid out, and the cell of an item.
+/// The head of a column, its layout, and the cell of an item.
 pub type ColumnOf<T> = (&'static str, Column, fn(&T) -> String);
 
 /// A table of text.
@@ -56,13 +56,13 @@ pub struct Table {
     columns: Vec<Column>,
 }
 
-/// A column of text is never narrower than this.
-const NARROWEST: u16 = 8;
+/// The minimum width of a text column.
+const MIN_WIDTH: u16 = 8;
 
-/// A cell is never wider than this: the layout counts columns in 16 bits, and takes its time.
+/// The maximum width of a cell: the layout counts columns in 16 bits, and is slow for long text.
 pub const WIDEST: usize = 500;
 
-/// Characters that one column may take, such as a letter with its marks or a joined emoji.
+/// The most characters that share one column, such as a letter with its marks or a joined emoji.
 const MARKS: usize = 8;
 
 impl Table {
@@ -92,7 +92,7 @@ impl Table {
         table
     }
 
-    /// Adds a column behind the others.
+    /// Adds a column after the others.
     pub fn column(&mut self, name: &str, kind: Column, cells: impl Iterator<Item = String>) {
         if let Some(heads) = self.inner.header() {
             let mut heads = heads.clone();
@@ -105,7 +105,7 @@ impl Table {
         self.columns.push(kind);
     }
 
-    /// Adds a row; control characters in it are escaped, and what is very long is cut.
+    /// Adds a row. Control characters are escaped, and very long text is cut.
     pub fn row<S: AsRef<str>>(&mut self, cells: &[S]) {
         let cells = cells
             .iter()
@@ -113,8 +113,8 @@ impl Table {
         self.inner.add_row(cells);
     }
 
-    /// The table in plain text. For a terminal, whose width is given, every row is one line: long
-    /// text is cut.
+    /// The table in plain text. With the width of a terminal, every row is one line, and long text
+    /// is cut.
     #[must_use]
     pub fn render(mut self, width: Option<u16>) -> String {
         self.inner.load_preset(comfy_table::presets::NOTHING);
@@ -131,7 +131,7 @@ impl Table {
         for (column, kind) in self.inner.column_iter_mut().zip(&self.columns) {
             column.set_padding((0, 2));
             column.set_constraint(match kind {
-                Column::Text => ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST)),
+                Column::Text => ColumnConstraint::LowerBoundary(Width::Fixed(MIN_WIDTH)),
                 Column::Whole | Column::Number => ColumnConstraint::ContentWidth,
             });
         }
@@ -157,7 +157,7 @@ impl Table {
         let lines = self.inner.to_string();
         let mut markdown = String::new();
         for (index, line) in lines.lines().enumerate() {
-            // The preset knows no alignment marks.
+            // The preset has no alignment marks.
             markdown += &if index == 1 {
                 self.rule(line)
             } else {
@@ -186,7 +186,7 @@ impl Table {
     }
 }
 
-/// The text made printable, with what Markdown takes for its own escaped.
+/// The text made printable, with the special characters of Markdown escaped.
 #[must_use]
 pub fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -196,7 +196,7 @@ pub fn markdown(text: &str) -> String {
     while let Some(c) = chars.next() {
         let special = match c {
             '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '|' | '&' => true,
-            // Inside of a word it is one.
+            // Inside a word it is an ordinary character.
             '_' => !before.is_alphanumeric() || !chars.peek().is_some_and(|c| c.is_alphanumeric()),
             _ => false,
         };
@@ -209,8 +209,8 @@ pub fn markdown(text: &str) -> String {
     escaped
 }
 
-/// The text made printable and, if it is wider than this on a terminal, cut. Text far beyond
-/// the width is not even looked at.
+/// The text made printable and, if it takes more than this number of columns, cut. Text far beyond
+/// that width is not examined.
 #[must_use]
 pub fn shortened(text: &str, columns: usize) -> Cow<'_, str> {
     let most = text.char_indices().nth(columns.saturating_mul(MARKS));
@@ -228,7 +228,7 @@ pub fn shortened(text: &str, columns: usize) -> Cow<'_, str> {
         is_over
     });
     let end = end.map_or(text.len(), |(end, _)| end);
-    // A joiner with nothing behind it would join the mark of the cut.
+    // A trailing joiner would join the ellipsis.
     Cow::Owned(format!("{}…", text[..end].trim_end_matches('\u{200d}')))
 }
 

@@ -1,4 +1,4 @@
-//! What another program prints, on its way to our own streams and into a file.
+//! Passes the output of another program to our own streams and into a file.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -9,17 +9,17 @@ use tempfile::NamedTempFile;
 use crate::error::{Error, Result};
 use crate::streams::{Stderr, Stdout};
 
-/// More than this is not held back, but spooled where it is.
+/// At most this much standard error is held back.
 const MAX_HELD: usize = 1 << 20;
 
-/// A text on disk, which goes away unless it is kept. It has a name all the while, so that even a
-/// kill or a crash loses nothing.
+/// A temporary file, which is removed unless it is kept. It has a name from the start, so that even
+/// a kill or a crash loses nothing.
 pub struct Spool {
     file: NamedTempFile,
 }
 
 impl Spool {
-    /// Creates the file in the current folder, where it is easily found, else in the folder for
+    /// Creates the file in the current folder, where it is easy to find, or else in the folder for
     /// temporary files.
     pub fn create() -> Result<Self> {
         let mut builder = tempfile::Builder::new();
@@ -32,7 +32,7 @@ impl Spool {
         Ok(Self { file })
     }
 
-    /// The text, from its beginning.
+    /// The file, rewound to its beginning.
     pub fn read(&mut self) -> Result<&File> {
         let path = self.file.path().to_owned();
         self.file
@@ -41,7 +41,7 @@ impl Spool {
         Ok(self.file.as_file())
     }
 
-    /// Keeps the file and returns its path; `None` if it was empty, and is removed.
+    /// Keeps the file and returns its path; `None` if it is empty and therefore removed.
     pub fn keep(self) -> Result<Option<PathBuf>> {
         let path = self.file.path().to_owned();
         let failed = |error: io::Error| Error::file(&path, &error);
@@ -50,27 +50,27 @@ impl Spool {
             return Ok(None);
         }
         let (file, path) = self.file.keep().map_err(|e| failed(e.error))?;
-        // If it cannot be synced, it is there all the same.
+        // Even without a sync the file exists.
         let _ = file.sync_all();
         Ok(Some(path))
     }
 }
 
-/// Passes output on, byte for byte as it comes, and spools it. A stream that fails does not stop
-/// the other, nor the spool.
+/// Passes output on, byte for byte and without delay, and spools it. If a stream fails, the other
+/// one and the spool continue.
 ///
-/// In the spool a message of standard error waits for an empty line of standard output, as stands
-/// before and after each document of LocalScore: in the midst of one it would spoil it.
+/// In the spool, a message of standard error waits for an empty line of standard output, such as
+/// LocalScore prints before and after each document: inside a document it would corrupt it.
 pub struct Tee<'a> {
     out: &'a mut Stdout,
     spool: &'a mut Spool,
     /// The unfinished line of standard output.
     line: Vec<u8>,
-    /// Whether standard output is at its beginning or after an empty line.
+    /// Whether standard output is at its beginning or follows an empty line.
     between: bool,
-    /// Standard error that waits for an empty line.
+    /// Standard error held back until an empty line.
     held: Vec<u8>,
-    /// Why a stream takes nothing more.
+    /// Errors, after which a stream gets no more output.
     out_failed: Option<Error>,
     err_failed: bool,
     spool_failed: Option<Error>,
@@ -114,8 +114,8 @@ impl<'a> Tee<'a> {
         }
     }
 
-    /// Ends both streams. Returns the error of the spool, else that of standard output; a closed
-    /// pipe or terminal is not an error.
+    /// Ends both streams. Returns the error of the spool, or else of standard output; a closed pipe
+    /// or terminal is not an error.
     pub fn finish(mut self) -> Result<()> {
         for rest in [
             std::mem::take(&mut self.line),
@@ -132,7 +132,7 @@ impl<'a> Tee<'a> {
         }
     }
 
-    /// Spools whole lines, and what was held after the first that is empty.
+    /// Spools whole lines, and after the first empty one what was held back.
     fn keep_lines(&mut self, bytes: &[u8]) {
         let end = line_end(bytes);
         let (whole, rest) = bytes.split_at(end);
@@ -156,8 +156,8 @@ impl<'a> Tee<'a> {
         self.line.extend_from_slice(rest);
     }
 
-    /// Spools the whole lines of what was held: the beginning of one, such as the colour code with
-    /// which LocalScore ends its banners, would hide the line that follows it.
+    /// Spools the whole lines of what was held back: an unfinished one, such as the colour code that
+    /// ends LocalScore's banners, would hide the line that follows it.
     fn keep_held(&mut self) {
         let mut held = std::mem::take(&mut self.held);
         let end = line_end(&held);
@@ -175,12 +175,12 @@ impl<'a> Tee<'a> {
     }
 }
 
-/// Where the last whole line of the text ends.
+/// The end of the last whole line of the text.
 fn line_end(text: &[u8]) -> usize {
     memchr::memrchr(b'\n', text).map_or(0, |newline| newline + 1)
 }
 
-/// Where the first empty line of the text ends, which begins with a line.
+/// The end of the first empty line of a text that begins with a new line.
 fn end_of_empty_line(text: &[u8]) -> Option<usize> {
     if text.first() == Some(&b'\n') {
         return Some(1);
@@ -188,7 +188,7 @@ fn end_of_empty_line(text: &[u8]) -> Option<usize> {
     memchr::memmem::find(text, b"\n\n").map(|at| at + 2)
 }
 
-/// The same for its end.
+/// Whether the text ends with an empty line.
 fn ends_with_empty_line(text: &[u8]) -> bool {
     text == b"\n" || text.ends_with(b"\n\n")
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// The text with every control character written as an escape, so that a name cannot move the
-/// cursor, change the title or hide a line of a terminal.
+/// The text with every control character escaped, so that a name cannot move the cursor, change the
+/// title or hide a line of a terminal.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
@@ -28,8 +28,8 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Control characters, those that reorder the text around them, and noncharacters, which XML and
-/// HTML forbid.
+/// Control characters, characters that reorder the text around them, and noncharacters, which XML
+/// and HTML forbid.
 fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -1,17 +1,17 @@
-//! Times, all of them in UTC.
+//! Times, all in UTC.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// Seconds since 1970 as RFC 3339; `None` for a time that no calendar has.
+/// Seconds since 1970 as RFC 3339; `None` if it is out of range.
 #[must_use]
 pub fn utc(seconds: i64) -> Option<String> {
     let time = Timestamp::from_second(seconds).ok()?;
     Some(time.to_string())
 }
 
-/// The day of that time: `2025-06-15`; empty for a time that no calendar has.
+/// The date of this time, such as `2025-06-15`; empty if it is out of range.
 #[must_use]
 pub fn date(seconds: i64) -> String {
     let mut time = utc(seconds).unwrap_or_default();
@@ -25,7 +25,7 @@ pub fn rfc3339(time: &str) -> String {
     format!("{}Z", time.replacen(' ', "T", 1))
 }
 
-/// The first and the last second that the text means: a date, a time or an age such as `7d`.
+/// The first and the last second of a date, a time or an age such as `7d`.
 pub fn moment(text: &str) -> Result<(i64, i64), String> {
     moment_at(text, Timestamp::now())
 }

@@ -14,12 +14,12 @@ use base::{Error, Result, reason};
 
 use crate::is_temporary;
 
-/// How long the client waits, and how much it reads.
+/// Limits of time and size.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// For the connection, TLS included.
+    /// The time limit for the connection, including TLS.
     pub connect: Duration,
-    /// For everything, up to the last byte of the answer.
+    /// The time limit up to the last byte of the answer.
     pub total: Duration,
     /// The longest body of an answer that is read.
     pub max_body_mib: u64,
@@ -30,16 +30,16 @@ pub struct Limits {
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// The headers, their names in small letters.
+    /// The headers, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body, as far as it came.
+    /// The body, as far as it was received.
     pub body: Vec<u8>,
     /// Why the body is incomplete, if it is.
     pub incomplete: Option<String>,
 }
 
 impl Response {
-    /// The first header of that name, which is in small letters.
+    /// The first header of this name, in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
@@ -50,25 +50,25 @@ impl Response {
 /// Why there is no answer.
 #[derive(Debug)]
 pub struct Failure {
-    /// What it means for the request.
+    /// Whether the server may have got the request.
     pub kind: FailureKind,
-    /// What happened, in plain words.
+    /// A description of the failure.
     pub why: String,
 }
 
-/// What a failure means for the request.
+/// Whether the server may have got the request, and whether another attempt may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// The server did not get it; another attempt may help.
     NotSent,
-    /// The server did not get it, and another attempt would end the same: no trusted connection, or
-    /// a proxy that refuses to connect.
+    /// The server did not get it, and another attempt would fail too: the connection is not trusted,
+    /// or the proxy refuses to connect.
     Rejected,
-    /// The server may have got it, and acted on it.
+    /// The server may have got it and acted on it.
     MaybeSent,
 }
 
-/// Sends requests to one server, each over a connection of its own.
+/// Sends requests to one server, each over a new connection.
 pub struct Client {
     agent: Agent,
     address: String,
@@ -78,9 +78,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for the server at `address`, which may have a path but no slash at its end, with
-    /// the proxy that the environment asks for, whose variables `variable` looks up. Trusted are
-    /// the certificates of Mozilla's list and those of the system.
+    /// A client for the server at `address`, which may have a path but no trailing slash. It uses the
+    /// proxy set by the environment variables, which `variable` looks up, and trusts the certificates
+    /// of Mozilla's list and of the system.
     pub fn new(
         address: &str,
         limits: Limits,
@@ -93,7 +93,7 @@ impl Client {
             .timeout_connect(Some(limits.connect))
             .timeout_global(Some(limits.total))
             .http_status_as_error(false)
-            // A redirect is an answer like any other.
+            // A redirect is returned like any other answer.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .max_idle_connections(0)
@@ -112,7 +112,7 @@ impl Client {
         })
     }
 
-    /// Sends a request, once; `path` follows the address of the server. With an empty body none is
+    /// Sends a request once. `path` is appended to the address of the server. An empty body is not
     /// sent.
     pub fn send(
         &self,
@@ -123,7 +123,7 @@ impl Client {
     ) -> Result<Response, Failure> {
         let mut reader = Outgoing {
             rest: body,
-            any: false,
+            was_read: false,
         };
         let mut request = Request::builder()
             .method(method)
@@ -139,8 +139,8 @@ impl Client {
             self.run(request, SendBody::from_reader(&mut reader))
         };
         sent.map(|response| self.read(response)).map_err(|error| {
-            // Without a body, the error alone tells how far the request came.
-            let sent = reader.any || (body.is_empty() && !is_before_sending(&error));
+            // Without a body, only the error shows how far the request got.
+            let sent = reader.was_read || (body.is_empty() && !is_before_sending(&error));
             Failure {
                 kind: match sent {
                     true => FailureKind::MaybeSent,
@@ -180,7 +180,7 @@ impl Client {
         answer
     }
 
-    /// What happened, in plain words.
+    /// A description of the failure.
     fn describe(&self, error: &ureq::Error) -> String {
         let mut host = self.host.clone();
         if let Some(proxy) = &self.proxy {
@@ -192,7 +192,7 @@ impl Client {
                         None => format!("the proxy {address}: {reason}"),
                     };
                 }
-                // Such a proxy looks for the server itself.
+                // This proxy resolves the host of the server itself.
                 ureq::Error::HostNotFound if !proxy.resolve_target() => {
                     return format!("the host {} of the proxy was not found", proxy.host());
                 }
@@ -217,16 +217,15 @@ impl Client {
     }
 }
 
-/// A body, and whether any of it was read to be sent. Until then, the server cannot have got the
-/// request.
+/// A body, and whether any of it was read. Until then, the server cannot have got the request.
 struct Outgoing<'a> {
     rest: &'a [u8],
-    any: bool,
+    was_read: bool,
 }
 
 impl Read for Outgoing<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.any = true;
+        self.was_read = true;
         self.rest.read(buffer)
     }
 }
@@ -240,15 +239,15 @@ fn proxy_for(server: &Uri, variable: impl Fn(&str) -> Option<String>) -> Result<
         return Ok(None);
     };
     let proxy = Proxy::new(&value).ok().filter(has_valid_address);
-    // The value may hold a password: it is not shown.
+    // The value may contain a password, so it is not shown.
     let invalid = || {
-        Error::new(name, "invalid address of a proxy")
-            .hint("it looks like http://proxy.example.org:3128 or socks5://localhost:1080")
+        Error::new(name, "invalid proxy address")
+            .hint("an address looks like http://proxy.example.org:3128 or socks5://localhost:1080")
     };
     proxy.ok_or_else(invalid).map(Some)
 }
 
-/// Whether there is a host, and a port that is one: ureq takes the scheme's for any other text.
+/// Whether there is a host and any port is valid: ureq would ignore an invalid one.
 fn has_valid_address(proxy: &Proxy) -> bool {
     let authority = proxy.uri().authority().map_or("", |found| found.as_str());
     let address = authority.rsplit('@').next().unwrap_or_default();
@@ -276,7 +275,7 @@ fn tls() -> TlsConfig {
         .build()
 }
 
-/// The failure of TLS, which may stand inside that of the connection.
+/// The TLS error, which may be inside the I/O error.
 fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
     match error {
         ureq::Error::Rustls(error) => Some(error),
@@ -285,7 +284,7 @@ fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
     }
 }
 
-/// The status with which a proxy refused to connect, which ureq has in words only.
+/// The status with which a proxy refused to connect, which ureq only has as text.
 fn connect_status(error: &ureq::Error) -> Option<u16> {
     match error {
         ureq::Error::ConnectProxyFailed(reason) => reason.rsplit('/').next()?.parse().ok(),
@@ -293,7 +292,7 @@ fn connect_status(error: &ureq::Error) -> Option<u16> {
     }
 }
 
-/// Whether the error came before there was a connection.
+/// Whether the error happened before the request was sent.
 fn is_before_sending(error: &ureq::Error) -> bool {
     match error {
         ureq::Error::Http(_)
@@ -306,7 +305,7 @@ fn is_before_sending(error: &ureq::Error) -> bool {
     }
 }
 
-/// Whether another attempt would end the same.
+/// Whether another attempt would fail too.
 fn is_permanent(error: &ureq::Error) -> bool {
     match error {
         ureq::Error::ConnectProxyFailed(_) => {

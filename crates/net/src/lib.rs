@@ -1,6 +1,6 @@
-//! The one HTTP client: proxies, certificates, limits of time and size, retries.
+//! The HTTP client: proxies, certificates, limits of time and size, retries.
 //!
-//! It knows nothing of what is sent. No error holds a header, a body or the password of a proxy.
+//! It is independent of what is sent. No error contains a header, a body or the password of a proxy.
 
 #![forbid(unsafe_code)]
 

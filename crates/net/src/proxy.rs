@@ -1,9 +1,9 @@
-//! Which proxy the environment asks for.
+//! The proxy that the environment asks for.
 
-/// The variable that names the proxy for an address, and its value; `None`: no proxy.
+/// The variable that names the proxy for an address, and its value; `None` for no proxy.
 ///
-/// As curl does: the variable of the scheme, else `ALL_PROXY`, in small letters or large ones; none
-/// for the hosts of `NO_PROXY`, which stand for what is below them too.
+/// As in curl, it is the variable of the scheme or else `ALL_PROXY`, in lower or upper case. There is
+/// no proxy for the hosts in `NO_PROXY` and their subdomains.
 pub(crate) fn choose(
     scheme: &str,
     host: &str,

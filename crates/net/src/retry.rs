@@ -1,15 +1,15 @@
-//! When an attempt is repeated.
+//! Repeated attempts.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// The longest wait that a server can ask for; one that asks for more is left alone.
+/// The longest wait that a server can ask for; if it asks for more, there is no other attempt.
 const MAX_WAIT: Duration = Duration::from_mins(1);
 
-/// Makes up to `attempts` attempts, until `pause` gives no time to wait for the next one, and
-/// returns the outcome of the last. `pause` gets the outcome and the number of attempts made;
-/// `wait` gets the number of the next attempt, and waits.
+/// Makes up to `attempts` attempts and returns the last outcome. `pause` gets an outcome and the number
+/// of attempts made, and returns the time until the next attempt, or `None` to stop. `wait` gets the
+/// number of the next attempt, and waits.
 pub fn retry<T, E>(
     attempts: u32,
     mut attempt: impl FnMut() -> Result<T, E>,
@@ -29,24 +29,24 @@ pub fn retry<T, E>(
     }
 }
 
-/// How long to wait after this number of attempts if the server does not say: 2, 4, 8 seconds.
+/// The wait after this number of attempts if the server does not ask for one: 2, 4, 8 seconds.
 #[must_use]
 pub fn backoff(made: u32) -> Duration {
     Duration::from_secs(1 << made)
 }
 
-/// Whether a server or a proxy that answers with this status may answer otherwise later.
+/// Whether a server or proxy that answers with this status may give another answer later.
 #[must_use]
 pub fn is_temporary(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
 }
 
-/// How long the header Retry-After asks to wait: seconds, or a date.
+/// The wait that the header Retry-After asks for, in seconds or as a date.
 #[must_use]
 pub fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     let header = header.trim();
     if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number that is too large means for ever.
+        // A number that is too large means forever.
         return Some(Duration::from_secs(header.parse().unwrap_or(u64::MAX)));
     }
     let until = jiff::fmt::rfc2822::parse(header).ok()?.timestamp();
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_may_tell_how_long_to_wait_up_to_a_minute() {
+    fn the_server_may_ask_for_a_wait_of_up_to_a_minute() {
         let (waits, _) = run(&[Err(Some(0)), Err(Some(60)), Err(Some(1))]);
         assert_eq!(waits, [(2, 0), (3, 60)]);
         assert_eq!(run(&[Err(Some(61))]), (vec![], Err(Some(61))));

@@ -217,7 +217,7 @@ fn a_proxy_without_a_host_or_with_an_invalid_port_is_an_error_that_hides_its_pas
         let variable = |name: &str| (name == "http_proxy").then(|| proxy.to_owned());
         let error = Client::new("http://localhost", LIMITS, variable).err();
         let told = error.expect(proxy).to_string();
-        assert_eq!(told, "http_proxy: invalid address of a proxy", "{proxy}");
+        assert_eq!(told, "http_proxy: invalid proxy address", "{proxy}");
     }
     for proxy in [
         "localhost",

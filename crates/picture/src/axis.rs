@@ -1,4 +1,4 @@
-//! Axes: where a value lies in the picture, and which values get a label.
+//! Axes: the positions of values, and the ticks with their labels.
 
 use maud::{Markup, html};
 
@@ -11,13 +11,13 @@ pub(crate) struct Scale {
     low: f64,
     high: f64,
     is_log: bool,
-    /// Where the low and the high end are, in pixels.
+    /// The positions of the low and the high end, in pixels.
     ends: (f64, f64),
-    /// The values that have a tick, the lowest first.
+    /// The ticks, the lowest first.
     pub ticks: Vec<Tick>,
 }
 
-/// Smaller values are zero to an axis.
+/// Smaller values are treated as zero.
 const SMALLEST: f64 = 1e-100;
 
 /// Whether a value can be drawn: it is finite and not absurdly large.
@@ -25,7 +25,7 @@ pub(crate) fn is_drawable(value: f64) -> bool {
     value.is_finite() && value.abs() < 1e100
 }
 
-/// The smallest and the largest of the values; `None` if there is none.
+/// The smallest and the largest of the values; `None` without values.
 fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     values.fold(None, |range, value| {
         let (low, high) = range.unwrap_or((value, value));
@@ -35,7 +35,7 @@ fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
 
 impl Scale {
     /// An axis that shows small differences: it spans the values, but at least a twentieth of
-    /// their size, so that noise does not look like a mountain range.
+    /// their size, so that noise is not exaggerated.
     pub(crate) fn around(values: impl Iterator<Item = f64>, ends: (f64, f64)) -> Option<Self> {
         let (low, high) = range(values)?;
         let size = low.abs().max(high.abs());
@@ -49,7 +49,7 @@ impl Scale {
         Some(Self::linear(below, high + missing / 2.0, ends))
     }
 
-    /// An axis that begins at zero, for lengths and for values that are compared as such.
+    /// An axis that begins at zero, for bars and for absolute values.
     pub(crate) fn from_zero(values: impl Iterator<Item = f64>, ends: (f64, f64)) -> Option<Self> {
         let (_, high) = range(values)?;
         let high = if high < SMALLEST { 1.0 } else { high };
@@ -61,7 +61,7 @@ impl Scale {
         Self::of(low, high, false, ends, ticks)
     }
 
-    /// A logarithmic axis for values above zero, which it alone looks at.
+    /// A logarithmic axis for the values above zero; it ignores others.
     pub(crate) fn log(
         values: impl Iterator<Item = f64>,
         base: Base,
@@ -85,7 +85,7 @@ impl Scale {
         }
     }
 
-    /// Where a plot begins that has the labels of this vertical axis to its left.
+    /// The left edge of a plot with the labels of this vertical axis beside it.
     pub(crate) fn left(&self) -> f64 {
         22.0 + widest(self.ticks.iter().map(|tick| width(&tick.label, SIZE)))
     }
@@ -103,7 +103,7 @@ impl Scale {
         }
     }
 
-    /// Where the value lies, in pixels; what is out of range lies at an end.
+    /// The position of the value in pixels, within the ends of the axis.
     pub(crate) fn at(&self, value: f64) -> f64 {
         let map = |value: f64| if self.is_log { value.ln() } else { value };
         let (low, high) = (map(self.low), map(self.high));
@@ -112,13 +112,13 @@ impl Scale {
         } else {
             0.5
         };
-        // The logarithm of zero is out of range, of less no number.
+        // The logarithm of zero is out of range, that of a negative number is NaN.
         let share = if share.is_nan() { 0.0 } else { share };
         self.ends.0 + share * (self.ends.1 - self.ends.0)
     }
 }
 
-/// How many ticks there is room for.
+/// The number of ticks that there is room for.
 fn wanted(ends: (f64, f64)) -> f64 {
     let length = (ends.1 - ends.0).abs();
     // Labels beside a vertical axis need less room than below a horizontal one.
@@ -126,19 +126,19 @@ fn wanted(ends: (f64, f64)) -> f64 {
     (length / each).max(2.0)
 }
 
-/// A value of an axis and how it is written.
+/// A value of an axis and its label.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tick {
     pub value: f64,
     pub label: String,
 }
 
-/// What the ticks of a logarithmic axis are powers of.
+/// The base of the ticks of a logarithmic axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Base {
     /// For numbers of tokens.
     Two,
-    /// With 2 and 5 between the powers, where there is room.
+    /// With 2 and 5 between the powers, if there is room.
     Ten,
 }
 
@@ -147,7 +147,7 @@ pub(crate) enum Base {
 fn linear_ticks(low: f64, high: f64, wanted: f64) -> Vec<Tick> {
     let span = high - low;
     let size = low.abs().max(high.abs());
-    // A float of this size cannot tell smaller steps apart.
+    // A float of this size cannot represent smaller steps.
     let step = round_up((span / wanted).max(size * 1e-12));
     if !(step.is_finite() && step > 0.0) {
         return Vec::new();
@@ -168,7 +168,7 @@ fn linear_ticks(low: f64, high: f64, wanted: f64) -> Vec<Tick> {
     ticks
 }
 
-/// Ticks on a logarithmic axis: around the values, or of tokens where enough lie between, there.
+/// Ticks on a logarithmic axis: around the values or, for tokens with enough ticks, within them.
 fn log_ticks(low: f64, high: f64, base: Base, wanted: f64) -> Vec<Tick> {
     let powers = |base: f64, shares: &'static [f64]| {
         let first = (low.ln() / base.ln() + 1e-9).floor();
@@ -190,9 +190,9 @@ fn log_ticks(low: f64, high: f64, base: Base, wanted: f64) -> Vec<Tick> {
     };
     let is_inside = |value: f64| value >= low * 0.97 && value <= high * 1.03;
     if base == Base::Two && values.iter().filter(|value| is_inside(**value)).count() > 1 {
-        return named(values.into_iter().filter(|&value| is_inside(value)));
+        return labelled(values.into_iter().filter(|&value| is_inside(value)));
     }
-    // Nothing beyond the first tick outside of the values on either side.
+    // Only one tick beyond the values on either side.
     let first = values
         .iter()
         .rposition(|&value| value <= low * (1.0 + 1e-9));
@@ -201,20 +201,20 @@ fn log_ticks(low: f64, high: f64, base: Base, wanted: f64) -> Vec<Tick> {
         .position(|&value| value >= high * (1.0 - 1e-9));
     let last = last.unwrap_or(values.len().saturating_sub(1));
     let inner = values.get(first.unwrap_or(0)..=last).unwrap_or(&values);
-    named(inner.iter().copied())
+    labelled(inner.iter().copied())
 }
 
-fn named(values: impl Iterator<Item = f64>) -> Vec<Tick> {
+fn labelled(values: impl Iterator<Item = f64>) -> Vec<Tick> {
     values
         .map(|value| Tick {
             value,
-            label: plain(value),
+            label: round_label(value),
         })
         .collect()
 }
 
 /// A round number without needless zeros.
-fn plain(value: f64) -> String {
+fn round_label(value: f64) -> String {
     if (1.0..1e7).contains(&value) {
         return fixed(value, 0);
     }
@@ -254,7 +254,7 @@ fn exponential(value: f64, step: f64, size: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
-    // As many digits as tell neighbours apart.
+    // Enough digits to distinguish neighbours.
     let magnitude = |value: f64| (value.log10() + 1e-9).floor();
     let digits = decimals(10.0_f64.powf(magnitude(step) - magnitude(size)));
     format!("{value:.digits$e}")
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_not_blown_up() {
+    fn noise_is_not_exaggerated() {
         let scale = Scale::around([1000.0, 1000.1].into_iter(), (200.0, 0.0)).unwrap();
         assert!((scale.at(1000.0) - scale.at(1000.1)).abs() < 1.0);
         let one = Scale::around([5.0].into_iter(), (200.0, 0.0)).unwrap();
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn doublings_lie_evenly_on_a_logarithmic_axis() {
+    fn doublings_are_evenly_spaced_on_a_logarithmic_axis() {
         let values = [16.0, 64.0, 1024.0, 4096.0];
         let scale = Scale::log(values.into_iter(), Base::Two, (0.0, 800.0)).unwrap();
         assert_eq!(labels(&scale.ticks).first(), Some(&"16"));
@@ -352,7 +352,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ticks_enclose_the_range_and_are_told_apart(
+        fn ticks_enclose_the_range_and_have_different_labels(
             low in -1e6..1e6_f64, span in 1e-3..1e6_f64, wanted in 2.0..12.0_f64,
         ) {
             let ticks = linear_ticks(low, low + span, wanted);

@@ -1,7 +1,7 @@
 //! A comparison of runs: for each metric a panel, for each test a group, for each run a bar.
 //!
-//! The bars lie on their sides, so that the names of tests and the verdicts have room. They begin
-//! at zero: their lengths are what is compared.
+//! The bars are horizontal, which leaves room for the names of tests and the verdicts. They begin at
+//! zero, so that their lengths can be compared.
 
 use maud::{Markup, html};
 
@@ -14,20 +14,20 @@ use crate::text::{BOLD, SIZE, TITLE_SIZE, fit, number, widest, width};
 /// A comparison of runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bars {
-    /// What is compared.
+    /// The title.
     pub title: String,
     /// The runs, the base first.
     pub runs: Vec<Series>,
     /// The metrics.
     pub panels: Vec<BarsPanel>,
-    /// What the whiskers show, and other remarks; may be empty.
+    /// A note on the whiskers, and other remarks; may be empty.
     pub note: String,
 }
 
 /// A metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BarsPanel {
-    /// What is shown, with its unit.
+    /// The metric, with its unit.
     pub unit: String,
     /// Whether more is better.
     pub higher_is_better: bool,
@@ -40,7 +40,7 @@ pub struct BarsPanel {
 pub struct Group {
     /// Its name.
     pub name: String,
-    /// A bar a run, in the order of the runs; `None` for one that lacks the value.
+    /// A bar for each run, in the order of the runs; `None` if the run lacks the value.
     pub bars: Vec<Option<Bar>>,
 }
 
@@ -49,15 +49,15 @@ pub struct Group {
 pub struct Bar {
     /// The value.
     pub value: f64,
-    /// The interval that it lies in, where one is known.
+    /// Its interval, if one is known.
     pub interval: Option<(f64, f64)>,
-    /// The verdict in words; may be empty.
+    /// The verdict; may be empty.
     pub verdict: String,
-    /// What the verdict means.
+    /// The tone of the verdict.
     pub tone: Tone,
 }
 
-/// Whether a verdict is good news.
+/// Whether a verdict is favourable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Tone {
     /// Better than the base.
@@ -77,7 +77,7 @@ const STEP: f64 = 16.0;
 const GAP: f64 = 10.0;
 
 impl Bars {
-    /// Draws it; `None` if there is no value to draw.
+    /// Draws the picture; `None` if there are no values to draw.
     #[must_use]
     pub fn draw(&self) -> Option<Picture> {
         let (title, runs, note) = (&self.title, &self.runs, &self.note);
@@ -87,7 +87,7 @@ impl Bars {
 }
 
 impl BarsPanel {
-    /// The panel and where it ends.
+    /// The panel and its bottom.
     fn draw(&self, runs: &[Series], top: f64) -> Option<(Markup, f64)> {
         let bars = || {
             self.groups
@@ -99,10 +99,10 @@ impl BarsPanel {
             widest(self.groups.iter().map(|group| width(&group.name, SIZE))).min(WIDTH * 0.3);
         let keys = widest(runs.iter().map(|run| width(&run.key, SIZE))).min(90.0);
         let left = 16.0 + names + 12.0 + keys + 8.0;
-        let words = widest(bars().map(|bar| width(&words(bar), BOLD))).min(WIDTH * 0.35);
+        let words = widest(bars().map(|bar| width(&bar_label(bar), BOLD))).min(WIDTH * 0.35);
         let right = WIDTH - 24.0 - words;
         let ends = drawn().map(|bar| bar.interval.map_or(bar.value, |(_, high)| high));
-        // A very long whisker must not make the bars vanish.
+        // A very long whisker must not shrink the bars too much.
         let longest = widest(drawn().map(|bar| bar.value));
         let x = Scale::from_zero(ends.map(|end| end.min(1.5 * longest)), (left, right))?;
         let first = top + 36.0;
@@ -151,7 +151,7 @@ fn draw_bar(
         Tone::Worse => "worse",
         Tone::Neutral => "soft",
     };
-    let words = words(bar);
+    let words = bar_label(bar);
     let middle = y + BAR / 2.0;
     html! {
         g class=(class(series)) {
@@ -174,7 +174,7 @@ fn draw_bar(
 }
 
 /// The value and the verdict.
-fn words(bar: &Bar) -> String {
+fn bar_label(bar: &Bar) -> String {
     let value = number(bar.value);
     if bar.verdict.is_empty() {
         value

@@ -1,8 +1,8 @@
-//! Pictures of runs as SVG, drawn from plain data: nothing here knows the store.
+//! Pictures of runs as SVG, drawn from plain data, independent of the store.
 //!
-//! Every picture follows its reader's light or dark setting, and is light on paper; it scales to
-//! any width. Colour never speaks alone: series differ in marks and dashes too, verdicts are words.
-//! Names are escaped by the templates, and made printable before.
+//! Every picture follows its reader's light or dark setting, is light in print, and scales to any
+//! width. Colour is never the only sign: series also differ in marks and dashes, and verdicts are
+//! words. Names are made printable, and escaped by the templates.
 
 #![forbid(unsafe_code)]
 
@@ -23,9 +23,8 @@ pub use series::{MAX_SERIES, Series};
 pub use svg::{Picture, STYLE};
 pub use trend::{LevelChange, Point, Trend};
 
-/// The width of a picture that stands for itself, in pixels before it is scaled.
+/// The width of a standalone picture, in pixels before scaling.
 pub const WIDTH: f64 = 760.0;
 
-/// The width of a picture in a column of a page: narrow, so that its text stays readable when a
-/// phone scales it down.
+/// The width of a picture in a column of a page: narrow, so that its text stays readable on a phone.
 pub const COLUMN: f64 = 420.0;

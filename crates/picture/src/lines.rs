@@ -1,4 +1,4 @@
-//! A speed against the length of the context: for each metric a panel, for each run a line.
+//! Speed against the length of the context: a panel for each metric, a line for each run.
 
 use maud::{Markup, html};
 
@@ -11,24 +11,24 @@ use crate::text::{SIZE, TITLE_SIZE, fit, number};
 /// Metrics of runs against numbers of tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lines {
-    /// What is shown.
+    /// The title.
     pub title: String,
     /// The runs.
     pub runs: Vec<Series>,
-    /// What is shown of them.
+    /// The metrics.
     pub panels: Vec<LinesPanel>,
 }
 
 /// A metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinesPanel {
-    /// What is shown, with its unit.
+    /// The metric, with its unit.
     pub unit: String,
     /// Whether more is better.
     pub higher_is_better: bool,
-    /// What the number of tokens counts.
+    /// The label of the axis of tokens.
     pub tokens: String,
-    /// Whether the axis of the values is logarithmic: for what grows with the tokens.
+    /// Whether the axis of the values is logarithmic: for values that grow with the tokens.
     pub is_log: bool,
     /// The tests of each run, in the order of the runs.
     pub series: Vec<Vec<LinePoint>>,
@@ -37,7 +37,7 @@ pub struct LinesPanel {
 /// A test of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinePoint {
-    /// The number of tokens; one that is not above zero is not drawn.
+    /// The number of tokens; points without tokens are not drawn.
     pub tokens: f64,
     /// The value.
     pub value: f64,
@@ -45,11 +45,11 @@ pub struct LinePoint {
     pub test: String,
 }
 
-/// How high the plot of a panel is.
+/// The height of the plot of a panel.
 const HEIGHT: f64 = 190.0;
 
 impl Lines {
-    /// Draws it; `None` if there is no value to draw.
+    /// Draws the picture; `None` if there are no values to draw.
     #[must_use]
     pub fn draw(&self) -> Option<Picture> {
         let (title, runs) = (&self.title, &self.runs);
@@ -87,7 +87,7 @@ impl LinesPanel {
             (text(f64::midpoint(left, right), bottom + 34.0, Anchor::Middle, "soft", &self.tokens))
             @for (index, points) in self.series.iter().enumerate() {
                 @let points: Vec<&LinePoint> = points.iter().filter(|point| self.is_drawn(point)).collect();
-                @let places = middles(&points).into_iter().map(|(tokens, value)| (x.at(tokens), y.at(value)));
+                @let places = medians(&points).into_iter().map(|(tokens, value)| (x.at(tokens), y.at(value)));
                 g class=(class(index)) {
                     path class=(dashed(index)) d=(path(places)) {}
                     @for point in points {
@@ -104,8 +104,8 @@ impl LinesPanel {
     }
 }
 
-/// The median of each number of tokens, in their order: several tests may share one.
-fn middles(points: &[&LinePoint]) -> Vec<(f64, f64)> {
+/// The median for each number of tokens, which several tests may share, in ascending order.
+fn medians(points: &[&LinePoint]) -> Vec<(f64, f64)> {
     let mut sorted = points.to_vec();
     let order = |a: &&LinePoint, b: &&LinePoint| {
         let by_tokens = a.tokens.total_cmp(&b.tokens);
@@ -113,12 +113,12 @@ fn middles(points: &[&LinePoint]) -> Vec<(f64, f64)> {
     };
     sorted.sort_by(order);
     let groups = sorted.chunk_by(|a, b| a.tokens == b.tokens);
-    let middle = |group: &[&LinePoint]| {
+    let median = |group: &[&LinePoint]| {
         let upper = group.get(group.len() / 2)?;
         let lower = group.get((group.len() - 1) / 2)?;
         Some((upper.tokens, f64::midpoint(lower.value, upper.value)))
     };
-    groups.filter_map(middle).collect()
+    groups.filter_map(median).collect()
 }
 
 fn describe(point: &LinePoint, run: Option<&Series>) -> String {

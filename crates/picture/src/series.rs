@@ -1,4 +1,4 @@
-//! Which series is which: colours, dashes, marks, and the legend that names them.
+//! The series of a picture: colours, dashes, marks and the legend.
 
 use maud::{Markup, html};
 
@@ -6,28 +6,28 @@ use crate::WIDTH;
 use crate::svg::{Anchor, Picture, Px, count, line, path, text};
 use crate::text::{SIZE, TITLE_SIZE, fit};
 
-/// The most series that can be told apart in one picture.
+/// The maximum number of distinguishable series in one picture.
 pub const MAX_SERIES: usize = 8;
 
 /// A run in a picture that shows several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
-    /// What it is called in the picture, such as `run 12`: short.
+    /// Its short name in the picture, such as `run 12`.
     pub key: String,
-    /// What it is: model, accelerator, date.
+    /// Its description: model, accelerator, date.
     pub name: String,
 }
 
-/// How a series is drawn in a legend.
+/// The sample of a series in a legend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sample {
     Bar,
     Line,
 }
 
-/// A picture of several runs: the title, the legend, and one below the other the panels that have
-/// something to draw; `None` if none has. `draw` gets the top of a panel, and gives the panel and
-/// its bottom.
+/// A picture of several runs: the title, the legend, and below each other the panels that are not
+/// empty; `None` if all are empty. `draw` gets the top of a panel, and returns the panel and its
+/// bottom.
 pub(crate) fn stacked<P>(
     title: &str,
     runs: &[Series],
@@ -93,13 +93,13 @@ pub(crate) fn class(series: usize) -> String {
     format!("c{}", series % MAX_SERIES)
 }
 
-/// The classes of its line.
+/// The classes of the line of a series.
 pub(crate) fn dashed(series: usize) -> String {
     format!("line d{}", series % 4)
 }
 
-/// The corners of the marks, as wide as a circle of radius 1 looks; the first series has the circle
-/// itself.
+/// The corners of the marks, sized to look as large as a circle of radius 1, which is the mark of the
+/// first series.
 const OUTLINES: [&[(f64, f64)]; MAX_SERIES - 2] = [
     &[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
     &[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)],
@@ -124,7 +124,7 @@ const CROSS: [(f64, f64); 12] = [
     (-0.45, -0.45),
 ];
 
-/// The mark of a series at a place: each has a shape of its own, for those who see no colour.
+/// The mark of a series at a position; its shape distinguishes the series without colour.
 pub(crate) fn mark(series: usize, (x, y): (f64, f64), r: f64, label: &str) -> Markup {
     let shape = series % MAX_SERIES;
     if shape == 0 {

@@ -1,12 +1,12 @@
-//! The document: style, frame, and the simplest shapes.
+//! The document: style, frame and basic shapes.
 
 use maud::{Markup, PreEscaped, html};
 
-/// The style of every picture, for a page that holds pictures; one on its own brings it along.
+/// The style of every picture, for a page with pictures; a standalone picture contains it.
 ///
-/// Custom properties would be shorter, but not every program that shows SVG knows them. The
-/// colours are those of Okabe and Ito, which the colour-blind tell apart, darkened or lightened
-/// until they have a contrast of 3 against the paper.
+/// Custom properties would be shorter, but not every SVG viewer supports them. The colours are those
+/// of Okabe and Ito, which the colour-blind can distinguish, darkened or lightened to a contrast of 3
+/// against the background.
 pub const STYLE: &str = "\
 svg.plot{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Liberation Sans',Arial,sans-serif;\
 font-size:12px}\
@@ -57,7 +57,7 @@ svg.plot .c6{color:#b5b5b5}svg.plot .c7{color:#b3a2ff}\
 /// A drawn picture.
 #[derive(Debug, Clone)]
 pub struct Picture {
-    /// What it shows, in a sentence: what a screen reader says.
+    /// A description for screen readers.
     label: String,
     width: f64,
     height: f64,
@@ -74,13 +74,13 @@ impl Picture {
         }
     }
 
-    /// The picture as a part of an HTML page that has [`STYLE`].
+    /// The picture as an element of an HTML page with [`STYLE`].
     #[must_use]
     pub fn element(&self) -> Markup {
         self.svg(&html! {})
     }
 
-    /// The picture as a file of its own.
+    /// The picture as a standalone file.
     #[must_use]
     pub fn document(&self) -> String {
         let style = html! { style { (PreEscaped(STYLE)) } };
@@ -103,14 +103,14 @@ impl Picture {
     }
 }
 
-/// A length or place in the picture, to a tenth of a pixel.
+/// A length or position in the picture, to a tenth of a pixel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Px(pub f64);
 
 impl std::fmt::Display for Px {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let tenths = (self.0 * 10.0).round() / 10.0;
-        // A negative zero would be written with its sign.
+        // A negative zero would be printed with its sign.
         write!(f, "{}", tenths + 0.0)
     }
 }
@@ -121,13 +121,13 @@ impl maud::Render for Px {
     }
 }
 
-/// A number of things, as a part of a length.
+/// A count as a number, to compute a length.
 #[allow(clippy::cast_precision_loss, reason = "no count here is near 2^53")]
 pub(crate) fn count(things: usize) -> f64 {
     things as f64
 }
 
-/// Which direction is good news.
+/// The direction of an improvement.
 pub(crate) fn better(higher_is_better: bool) -> &'static str {
     if higher_is_better {
         "more is better"
@@ -136,7 +136,7 @@ pub(crate) fn better(higher_is_better: bool) -> &'static str {
     }
 }
 
-/// Where a text is pinned.
+/// The alignment of a text at its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Anchor {
     Start,
@@ -157,10 +157,10 @@ pub(crate) fn text(x: f64, y: f64, anchor: Anchor, class: &str, text: &str) -> M
     }
 }
 
-/// A line of ordinary text around a place, moved where it would leave a picture of that width.
-pub(crate) fn label(x: f64, y: f64, wide: f64, words: &str) -> Markup {
+/// A line of ordinary text centred at a position, moved to stay within the width of the picture.
+pub(crate) fn label(x: f64, y: f64, picture_width: f64, words: &str) -> Markup {
     let half = crate::text::width(words, crate::text::SIZE) / 2.0 + 2.0;
-    let x = x.min(wide - half).max(half);
+    let x = x.min(picture_width - half).max(half);
     text(x, y, Anchor::Middle, "soft", words)
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn line(from: (f64, f64), to: (f64, f64), class: &str) -> Markup {
     }
 }
 
-/// The path through these places.
+/// The path through these positions.
 pub(crate) fn path(places: impl IntoIterator<Item = (f64, f64)>) -> String {
     let place = |(index, (x, y))| {
         let command = if index == 0 { 'M' } else { 'L' };

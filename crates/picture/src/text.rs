@@ -1,4 +1,4 @@
-//! Text that fits into its place, and numbers as labels.
+//! Text that is cut to fit, and numbers as labels.
 
 use unicode_width::UnicodeWidthChar;
 
@@ -6,13 +6,13 @@ use base::{WIDEST, shortened};
 
 /// The size of ordinary text in pixels.
 pub(crate) const SIZE: f64 = 12.0;
-/// The same where it is bold, which is wider.
+/// The same for bold text, which is wider.
 pub(crate) const BOLD: f64 = 1.12 * SIZE;
 /// The size of a title, which is bold, of 14 pixels.
 pub(crate) const TITLE_SIZE: f64 = 1.12 * 14.0;
 
-/// The approximate width of the text in pixels, hardly ever too small: fonts differ, and nothing
-/// here can measure the reader's.
+/// The approximate width of the text in pixels, rarely too small: fonts differ, and that of the
+/// reader is unknown.
 pub(crate) fn width(text: &str, size: f64) -> f64 {
     text.chars().map(em).sum::<f64>() * size
 }
@@ -22,7 +22,7 @@ pub(crate) fn widest(widths: impl Iterator<Item = f64>) -> f64 {
     widths.fold(0.0, f64::max)
 }
 
-/// The width of a character in the widest usual font, in units of the font size.
+/// The width of a character in the widest common font, in units of the font size.
 fn em(c: char) -> f64 {
     match c {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' => 0.35,
@@ -41,7 +41,7 @@ fn em(c: char) -> f64 {
 
 /// The text made printable and cut to fit into `room` pixels.
 pub(crate) fn fit(text: &str, room: f64, size: f64) -> String {
-    // No picture is wide enough for more.
+    // No picture is wider.
     let whole = shortened(text, WIDEST);
     if width(&whole, size) <= room {
         return whole.into_owned();
@@ -96,7 +96,7 @@ pub(crate) fn percent(value: f64) -> String {
     }
 }
 
-/// The number with that many decimals and its thousands apart.
+/// The number with this number of decimals and with thousands separators.
 pub(crate) fn fixed(value: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", value.abs());
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
@@ -121,7 +121,7 @@ pub(crate) fn fixed(value: f64, decimals: usize) -> String {
 /// The format of a date.
 pub(crate) const DATE: &str = "%Y-%m-%d";
 
-/// A moment in seconds since 1970, UTC; `?` for one that no calendar has.
+/// A time in seconds since 1970, in UTC; `?` if it is out of range.
 pub(crate) fn moment(time: i64, format: &str) -> String {
     jiff::Timestamp::from_second(time)
         .map_or_else(|_| "?".to_owned(), |time| time.strftime(format).to_string())

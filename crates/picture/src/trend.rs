@@ -1,7 +1,7 @@
 //! A value over the runs of one configuration, with its lasting changes.
 //!
-//! The runs stand side by side at equal distances, as a change of level is found in their order:
-//! on an axis of time, runs of one evening would hide one another.
+//! The runs are drawn at equal distances, since changes of level are found in their order; on a time
+//! axis, runs of one evening would overlap.
 
 use maud::{Markup, html};
 
@@ -13,17 +13,17 @@ use crate::text::{BOLD, DATE, SIZE, TITLE_SIZE, fit, moment, number, percent, wi
 /// A value over runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trend {
-    /// The model and the machine.
+    /// The title: the model and the machine.
     pub title: String,
-    /// What is shown, with its unit.
+    /// The metric, with its unit.
     pub unit: String,
     /// Whether more is better.
     pub higher_is_better: bool,
-    /// The runs in their order, the oldest first.
+    /// The runs, the oldest first.
     pub points: Vec<Point>,
     /// The lasting changes, the oldest first.
     pub changes: Vec<LevelChange>,
-    /// How wide the picture is: [`crate::WIDTH`] or [`crate::COLUMN`].
+    /// The width of the picture: [`crate::WIDTH`] or [`crate::COLUMN`].
     pub width: f64,
 }
 
@@ -32,9 +32,9 @@ pub struct Trend {
 pub struct Point {
     /// The run's id.
     pub run: i64,
-    /// When it was measured: seconds since 1970.
+    /// The time of the measurement in seconds since 1970.
     pub time: i64,
-    /// The value; one that is not finite is not drawn.
+    /// The value; it is not drawn unless it is finite.
     pub value: f64,
     /// Further text for the run, such as the version of its runtime.
     pub label: String,
@@ -49,20 +49,20 @@ pub struct LevelChange {
     pub before: f64,
     /// The level from there on.
     pub after: f64,
-    /// From one to the other, in percent.
+    /// The change in percent.
     pub percent: f64,
-    /// What changed there, such as the version of the runtime; may be empty.
+    /// The cause, such as a new version of the runtime; may be empty.
     pub cause: String,
 }
 
-/// The most changes that are described in words, the last ones.
+/// The maximum number of changes that are described in words, the last ones.
 const MAX_DESCRIBED: usize = 6;
 
-/// The width that a label below the axis takes, such as `2025-06-15`.
+/// The width of a label below the axis, such as `2025-06-15`.
 const LABEL: f64 = 90.0;
 
 impl Trend {
-    /// Draws it; `None` if there is no value to draw.
+    /// Draws the picture; `None` if there are no values to draw.
     #[must_use]
     pub fn draw(&self) -> Option<Picture> {
         let values = self.drawn().map(|(_, point)| point.value);
@@ -120,7 +120,7 @@ impl Trend {
     }
 }
 
-/// A trend with its place in the picture.
+/// A trend and its position in the picture.
 struct Plot<'a> {
     trend: &'a Trend,
     y: Scale,
@@ -138,7 +138,7 @@ struct Caption {
 }
 
 impl Plot<'_> {
-    /// Where the run of that index is; halves are between two.
+    /// The position of the run at that index; a half index is between two runs.
     fn x(&self, index: f64) -> f64 {
         let last = count(self.trend.points.len().saturating_sub(1));
         let (first, room) = (self.left + 10.0, self.right - self.left - 20.0);
@@ -160,7 +160,7 @@ impl Plot<'_> {
         }
     }
 
-    /// The runs with a date below the axis: the first, the last, and between them those that fit.
+    /// The runs with a date below the axis: the first, the last, and those that fit between them.
     fn dates(&self) -> Vec<(usize, &Point, String)> {
         let points = &self.trend.points;
         let last = points.len().saturating_sub(1);
@@ -169,7 +169,7 @@ impl Plot<'_> {
         let gaps = (1..=last.min(12)).rev().find(is_room).unwrap_or(1);
         let mut chosen: Vec<usize> = (0..=gaps).map(|step| step * last / gaps).collect();
         chosen.dedup();
-        // Within a few days, dates alone would all be the same.
+        // Within a few days, dates alone would be the same.
         let times = || points.iter().map(|point| point.time);
         let span = times()
             .max()
@@ -217,7 +217,7 @@ impl Plot<'_> {
         }
     }
 
-    /// The levels between the changes: from, to, height.
+    /// The levels between the changes: start, end and height.
     fn levels(&self) -> Vec<(f64, f64, f64)> {
         let changes = &self.trend.changes;
         let places = changes.iter().map(|change| self.between(change));
@@ -234,7 +234,7 @@ impl Plot<'_> {
             .collect()
     }
 
-    /// Where a change is: before the first run at the new level.
+    /// The position of a change, before the first run at the new level.
     fn between(&self, change: &LevelChange) -> f64 {
         self.x(count(change.index) - 0.5)
     }
@@ -245,7 +245,7 @@ impl Plot<'_> {
             @for (index, change) in self.trend.changes.iter().enumerate() {
                 @let x = self.between(change);
                 (line((x, self.top - 8.0), (x, self.bottom), "change"))
-                // Where changes crowd, the numbers of some are left out.
+                // Numbers that would overlap are left out.
                 @if x >= free {
                     circle class="badge" cx=(Px(x)) cy=(Px(self.top - 16.0)) r="9" {
                         title { (percent(change.percent)) }
@@ -305,7 +305,7 @@ impl Plot<'_> {
     }
 }
 
-/// The text of a run for the mouse.
+/// The tooltip of a run.
 fn describe(point: &Point) -> String {
     let text = format!(
         "run {}, {}: {}",

@@ -1,10 +1,9 @@
 use super::super::Context;
-use super::{Format, describe};
-use crate::formats::chat_json;
+use super::Format;
 use crate::store::{Store, chats};
 use base::Result;
 
-/// Begin a chat
+/// Start a chat
 ///
 /// Prints the new chat.
 #[derive(Debug, clap::Args)]
@@ -12,7 +11,7 @@ use base::Result;
 pub(crate) struct Args {
     /// Its title
     title: String,
-    /// The model file of the chat
+    /// The model file that the chat uses
     #[arg(long, default_value = "", hide_default_value = true)]
     model: String,
     /// The output format
@@ -24,6 +23,5 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let mut store = Store::open(&context.location)?;
     let id = store.write(|db| chats::add(db, &args.model, &args.title))?;
     let chat = store.read(|db| chats::chat(db, id))?;
-    args.output
-        .print(&describe(&chat), &chat_json::chat(&chat), &mut context.out)
+    args.output.print_chat(&chat, &mut context.out)
 }

@@ -1,7 +1,6 @@
 use std::io::Write;
-use std::path::PathBuf;
 
-use super::super::{Context, deliver};
+use super::super::{Context, OutFile};
 use super::id;
 use crate::formats::chat_markdown;
 use crate::store::{Store, chats};
@@ -9,8 +8,8 @@ use base::Result;
 
 /// Print chats as a Markdown document
 ///
-/// Each message stands as it was written in a block of code, the first one first, so that nothing
-/// in it reaches beyond its message.
+/// Each message is unchanged in a code block of its own, the oldest first, so that no markup in it
+/// affects the rest of the document.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore chat export 3 -o md --out chat.md")]
 pub(crate) struct Args {
@@ -20,9 +19,8 @@ pub(crate) struct Args {
     /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "md")]
     output: Document,
-    /// Write to this file, whole or not at all
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    out: OutFile,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -47,5 +45,5 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
             &store.read(|db| chats::conversation(db, id))?,
         )?;
     }
-    deliver(&document, args.out.as_deref(), context)
+    args.out.write(&document, context)
 }

@@ -13,6 +13,7 @@ pub(crate) use show::write_message;
 use std::io::Write;
 
 use super::Context;
+use crate::formats::chat_json;
 use crate::formats::llamafile_json::Json;
 use crate::model::{Chat, Text};
 use base::{ColumnOf, ExitStatus, Result, Stdout, Table, shortened};
@@ -63,7 +64,7 @@ pub(crate) enum Format {
     /// For people
     #[value(alias = "table", alias = "console")]
     Text,
-    /// As llamafile's server answers
+    /// As llamafile's server returns it
     Json,
 }
 
@@ -75,6 +76,11 @@ impl Format {
             Self::Json => json.write_answer(out)?,
         }
         Ok(())
+    }
+
+    /// Prints a chat.
+    fn print_chat(self, chat: &Chat, out: &mut Stdout) -> Result<()> {
+        self.print(&describe(chat), &chat_json::chat(chat), out)
     }
 
     /// Prints a list: a table of the columns, or an array.
@@ -124,5 +130,5 @@ pub(crate) fn cell(text: Option<&Text>) -> String {
     shortened(&text, TITLE).into_owned()
 }
 
-/// How many columns of a title or a line are shown in a table.
+/// The most columns of a title or a line that a table shows.
 pub(crate) const TITLE: usize = 100;

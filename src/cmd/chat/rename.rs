@@ -1,10 +1,9 @@
 use super::super::Context;
-use super::{Format, describe, id};
-use crate::formats::chat_json;
+use super::{Format, id};
 use crate::store::{Store, chats};
 use base::Result;
 
-/// Give a chat another title
+/// Change the title of a chat
 ///
 /// Prints the chat.
 #[derive(Debug, clap::Args)]
@@ -21,11 +20,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
-    // A wrong id is found before anything is opened for writing.
+    // An invalid id is reported before the store is opened for writing.
     Store::open_readonly(&context.location)?.read(|db| chats::chat(db, args.chat))?;
     let mut store = Store::open(&context.location)?;
     store.write(|db| chats::rename(db, args.chat, &args.title))?;
     let chat = store.read(|db| chats::chat(db, args.chat))?;
-    args.output
-        .print(&describe(&chat), &chat_json::chat(&chat), &mut context.out)
+    args.output.print_chat(&chat, &mut context.out)
 }

@@ -6,7 +6,7 @@ use base::{ExitStatus, Result};
 
 /// Remove chats and their messages
 ///
-/// Prints what it will remove and, on a terminal, asks.
+/// Prints what it will remove and, on a terminal, asks first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore chat rm 3 --dry-run")]
 pub(crate) struct Args {

@@ -8,8 +8,8 @@ use base::{Column, ColumnOf, Result};
 
 /// Search titles and contents
 ///
-/// Text matches anywhere, in upper or lower case. Titles come first, then messages, the one added
-/// last first, each with the first line that matches.
+/// Text matches anywhere, ignoring case. Titles come first, then messages, newest first,
+/// each with its first matching line.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore chat search 'rayleigh scattering'")]
 pub(crate) struct Args {
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     }
     if hits.is_empty() && args.output == Format::Text {
         let path = store.path().display();
-        context.note(&format!("{path}: nothing has '{}' in it", args.text));
+        context.note(&format!("{path}: nothing contains '{}'", args.text));
     }
     Ok(())
 }

@@ -8,10 +8,10 @@ use crate::model::{Chat, Message, Text};
 use crate::store::{Store, chats};
 use base::{Result, Stdout, color_wanted, printable};
 
-/// Show a chat as a conversation, the first message first
+/// Show a chat as a conversation, oldest message first
 ///
-/// Control characters are shown as escapes. As json it is the chat alone, as llamafile's server
-/// answers; 'message list' has the messages, with each content as it is. Times are in UTC.
+/// Control characters are shown as escapes. The json is the chat alone, as llamafile's server
+/// returns it; 'message list' has the messages with their unchanged contents. Times are in UTC.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore chat show 3 | less")]
 pub(crate) struct Args {
@@ -59,7 +59,7 @@ fn write_head(out: &mut Stdout, chat: &Chat, messages: usize) -> Result<()> {
     Ok(writeln!(out, "{}", facts.join(", "))?)
 }
 
-/// Writes a message under a line that says whose it is. On a terminal that line is bold.
+/// Writes a message under a line that names its author, which is bold on a terminal.
 pub(crate) fn write_message(out: &mut Stdout, message: &Message) -> Result<()> {
     let text = |text: Option<&Text>| {
         let text = text.map(Text::display).unwrap_or_default();
@@ -78,11 +78,12 @@ pub(crate) fn write_message(out: &mut Stdout, message: &Message) -> Result<()> {
     };
     out.styled(head.as_bytes())?;
     let content = message.content.as_ref().map_or(&[][..], Text::as_bytes);
-    out.styled(shown(content).as_bytes())
+    out.styled(for_display(content).as_bytes())
 }
 
-/// A content for people, with a newline at its end. Of control characters, tabs and line ends stay.
-fn shown(content: &[u8]) -> String {
+/// A content for people, with a newline at its end. Control characters other than tabs and line
+/// ends are escaped.
+fn for_display(content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content).replace("\r\n", "\n");
     let line = |line: &str| {
         line.split('\t')
@@ -90,9 +91,9 @@ fn shown(content: &[u8]) -> String {
             .collect::<Vec<_>>()
             .join("\t")
     };
-    let mut shown = text.split('\n').map(line).collect::<Vec<_>>().join("\n");
-    if !shown.is_empty() && !shown.ends_with('\n') {
-        shown.push('\n');
+    let mut text = text.split('\n').map(line).collect::<Vec<_>>().join("\n");
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
     }
-    shown
+    text
 }

@@ -1,4 +1,4 @@
-//! A comparison for programs.
+//! A comparison in the formats for programs.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::model::{Difference, Text};
 use crate::stats::{self, Direction, Interval, Method};
 use base::time::utc;
 
-/// A row of a comparison. Numbers that are none (the end of an interval may be infinite) are null.
+/// A row of a comparison. Numbers that are not finite, such as the end of an interval, are null.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Row {
     /// Null where the base is the median of several runs.
@@ -23,13 +23,13 @@ pub(crate) struct Row {
     base: f64,
     new: f64,
     change_percent: f64,
-    direction: Option<&'static str>,
+    direction: Option<Direction>,
     estimate_percent: Option<f64>,
     low_percent: Option<f64>,
     high_percent: Option<f64>,
     p: Option<f64>,
     method: Option<&'static str>,
-    /// Values a side that the method saw: repetitions, or runs.
+    /// The number of values of each side that the method used: repetitions or runs.
     n_base: Option<usize>,
     n_new: Option<usize>,
     /// Earlier runs behind a prediction interval, the base included.
@@ -59,10 +59,7 @@ impl Row {
             base: row.base,
             new: row.new,
             change_percent: row.change_percent,
-            direction: row.direction.map(|direction| match direction {
-                Direction::Better => "better",
-                Direction::Worse => "worse",
-            }),
+            direction: row.direction,
             estimate_percent: estimate(|change| change.percent),
             low_percent: estimate(|change| change.low),
             high_percent: estimate(|change| change.high),
@@ -81,7 +78,7 @@ impl Row {
     }
 }
 
-/// All rows: of each new run the tests, the geometric means, the score.
+/// All rows: for each new run the tests, the geometric means and the score.
 pub(crate) fn rows(report: &Report) -> Vec<Row> {
     let columns = report.new.iter();
     columns.flat_map(|column| rows_of(report, column)).collect()
@@ -102,11 +99,7 @@ fn rows_of(report: &Report, column: &NewRun) -> Vec<Row> {
         base: score.base,
         new: score.new,
         change_percent: score.change_percent,
-        direction: match score.change_percent {
-            change if change > 0.0 => Some("better"),
-            change if change < 0.0 => Some("worse"),
-            _ => None,
-        },
+        direction: Direction::of(score.change_percent, true),
         ..Row::default()
     });
     rows.chain(score).collect()
@@ -115,12 +108,12 @@ fn rows_of(report: &Report, column: &NewRun) -> Vec<Row> {
 #[derive(Debug, Serialize)]
 pub(crate) struct Document {
     base: Vec<Side>,
-    differences: Vec<Differs>,
+    differences: Vec<DifferenceRow>,
     min_change_percent: f64,
     alpha: f64,
     gate_alpha: f64,
     comparisons: Vec<NewSide>,
-    /// Null unless the gate was asked.
+    /// Null unless the gate was requested.
     gate: Option<&'static str>,
 }
 
@@ -139,7 +132,7 @@ struct Side {
 }
 
 #[derive(Debug, Serialize)]
-struct Differs {
+struct DifferenceRow {
     name: &'static str,
     base: Vec<Option<String>>,
     new: Vec<Option<String>>,
@@ -173,11 +166,11 @@ impl Document {
                 regression: gate.regression,
             }
         };
-        let differs = |difference: &Difference| {
+        let difference_row = |difference: &Difference| {
             let (base, new) = difference
                 .values
                 .split_at(report.base.len().min(difference.values.len()));
-            Differs {
+            DifferenceRow {
                 name: difference.name,
                 base: base.to_vec(),
                 new: new.to_vec(),
@@ -185,7 +178,7 @@ impl Document {
         };
         Self {
             base: report.base.iter().map(Side::new).collect(),
-            differences: report.differences.iter().map(differs).collect(),
+            differences: report.differences.iter().map(difference_row).collect(),
             min_change_percent: report.options.min_change,
             alpha: report.options.alpha,
             gate_alpha: report.options.gate_alpha,

@@ -1,23 +1,23 @@
-//! `compare`: which runs, what is printed, and the gate.
+//! `compare`: the choice of runs, the report and the gate.
 
 mod document;
 mod sides;
 mod text;
 mod words;
 
-use super::{Context, unique};
+use super::{Context, resolve_all, unique};
 use crate::model::{Difference, Run, differences};
-use crate::stats::{self, Comparison, Metric, Outcome, Row, TestKey};
-use crate::store::{Store, select};
+use crate::stats::{self, Comparison, GateOutcome, Metric, Row, TestKey};
+use crate::store::Store;
 use base::{Error, ExitStatus, Markup, Result, RowFormat, Stdout, rows};
 
 pub(crate) use base::number::{change, compared as value};
 pub(crate) use sides::{Baseline, StoredRun};
 pub(crate) use words::{
-    difference, interval, method, not_comparable, remarks, test_name, title, what,
+    common_subject, difference, interval, method, not_comparable, remarks, test_name, title,
 };
 
-/// Compare runs test by test, and say how sure each change is
+/// Compare runs test by test, and show how certain each change is
 ///
 /// Each test that the runs share has a row for each metric: the values, the
 /// change in percent (a shorter time is better), an interval, and a verdict:
@@ -26,7 +26,7 @@ pub(crate) use words::{
 ///   same           the whole interval is within --min-change
 ///   ~              large enough, but not significant
 ///   unclear        small, but the interval does not rule out a large change
-///   unverified     there is no measure of the noise
+///   unverified     nothing measures the noise
 ///
 /// The method is one of:
 ///
@@ -86,18 +86,18 @@ pub(crate) struct Args {
     force: bool,
 }
 
-/// One run or the median of several, and what it is compared with.
+/// A base, one run or the median of several, and the runs that are compared with it.
 pub(crate) struct Report {
     /// The base: usually one run.
     pub(crate) base: Vec<StoredRun>,
     /// The runs that are compared with it, one by one.
     pub(crate) new: Vec<NewRun>,
-    /// How they differ: base first, then each new run.
+    /// The properties in which they differ: base first, then each new run.
     pub(crate) differences: Vec<Difference>,
     /// The metrics and limits.
     pub(crate) options: stats::Options,
-    /// The outcome of the gate, if it was asked for.
-    pub(crate) gate: Option<Outcome>,
+    /// The outcome of the gate, if one was requested.
+    pub(crate) gate: Option<GateOutcome>,
 }
 
 /// A new run and its comparison with the base.
@@ -118,22 +118,22 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let Some(outcome) = report.gate else {
         return printed.map(|()| ExitStatus::Success);
     };
-    // The verdict stands, whether or not somebody reads the report to its end.
+    // The verdict stands even if the reader closed the report early.
     if let Err(error) = printed
         && !error.is_closed_pipe()
     {
         return Err(error);
     }
     if report.is_undecided() {
-        context.note("the gate could not decide: nothing tells a change from noise");
+        context.note("the gate could not decide: nothing measures the noise");
     }
     Ok(match outcome {
-        Outcome::Ok => ExitStatus::Success,
-        Outcome::Regression => {
+        GateOutcome::Ok => ExitStatus::Success,
+        GateOutcome::Regression => {
             context.note("regression");
             ExitStatus::Code(2)
         }
-        Outcome::NotComparable => {
+        GateOutcome::NotComparable => {
             context
                 .note("the runs cannot be compared; '--force' compares what they have in common");
             ExitStatus::Code(3)
@@ -141,7 +141,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     })
 }
 
-/// Prints all of it: the report comes before the verdict, even if both go to one terminal.
+/// Prints the whole report, and flushes it so that it precedes the verdict on a shared terminal.
 fn print(report: &Report, format: RowFormat, out: &mut Stdout) -> Result<()> {
     match format {
         RowFormat::Table => text::print(report, Markup::Text(out.width()), out),
@@ -153,11 +153,9 @@ fn print(report: &Report, format: RowFormat, out: &mut Stdout) -> Result<()> {
     out.finish()
 }
 
-fn options(args: &Args, new: usize) -> stats::Options {
+fn options(args: &Args, new_runs: usize) -> stats::Options {
     let default = stats::Options::default();
     let alpha = args.alpha.unwrap_or(default.gate_alpha);
-    #[allow(clippy::cast_precision_loss, reason = "a few runs")]
-    let gate_alpha = alpha / new.max(1) as f64;
     stats::Options {
         metrics: if args.metric.is_empty() {
             default.metrics
@@ -167,7 +165,7 @@ fn options(args: &Args, new: usize) -> stats::Options {
         min_change: args.min_change,
         alpha: args.alpha.unwrap_or(default.alpha),
         // Several comparisons share the probability of a false alarm (Bonferroni).
-        gate_alpha,
+        gate_alpha: alpha / stats::number(new_runs.max(1)),
     }
 }
 
@@ -178,11 +176,10 @@ pub(crate) fn choose(
     min_change: f64,
     store: &Store,
 ) -> Result<(Vec<StoredRun>, Vec<StoredRun>)> {
-    let read = |name: &String| StoredRun::read(store, store.read(|db| select::resolve(db, name))?);
     let (base, new) = if let Some(baseline) = baseline {
         let new = match runs {
-            [] => StoredRun::read(store, store.read(|db| select::resolve(db, "last"))?)?,
-            [name] => read(name)?,
+            [] => StoredRun::named(store, "last")?,
+            [name] => StoredRun::named(store, name)?,
             [_, second, ..] => {
                 return Err(Error::invalid_parameter(second)
                     .hint("with --baseline there is one NEW run, else the last one"));
@@ -197,18 +194,19 @@ pub(crate) fn choose(
         if new.is_empty() {
             return Err(missing("NEW"));
         }
-        let base = vec![read(base)?];
-        let new = super::each_once(store, new)?;
+        let base = vec![StoredRun::named(store, base)?];
+        let new = unique(resolve_all(store, new)?);
         let new = new.into_iter().map(|id| StoredRun::read(store, id));
         (base, new.collect::<Result<_>>()?)
     };
     for run in &new {
         let id = run.listed.id;
         if base.iter().any(|base| base.listed.id == id) {
-            return Err(
-                Error::new(format_args!("run {id}"), "it would be compared with itself")
-                    .hint("'localstore list' shows the runs"),
-            );
+            return Err(Error::new(
+                format_args!("run {id}"),
+                "it cannot be compared with itself",
+            )
+            .hint("'localstore list' shows the runs"));
         }
     }
     Ok((base, new))
@@ -219,7 +217,7 @@ fn missing(name: &str) -> Error {
         .hint("compare takes BASE and NEW, or --baseline; see 'localstore compare --help'")
 }
 
-/// Compares each of the new runs with the base, by the noise of earlier runs.
+/// Compares each of the new runs with the base, using the noise of earlier runs.
 pub(crate) fn compare(
     store: &Store,
     base: Vec<StoredRun>,
@@ -249,7 +247,7 @@ pub(crate) fn compare(
     })
 }
 
-/// What is compared in a line of the report: a test, or the geometric mean over the tests.
+/// A line of the report: a test, or the geometric mean over the tests.
 pub(crate) struct Compared<'a> {
     /// The name of the test.
     pub(crate) name: String,
@@ -267,7 +265,13 @@ impl NewRun {
 }
 
 impl Report {
-    /// All that is compared of this metric: each test that a new run has, then the mean.
+    /// The ids of the base: `3, 4, 7`.
+    pub(crate) fn base_ids(&self) -> String {
+        let ids = self.base.iter().map(|run| run.listed.id.to_string());
+        ids.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The lines of this metric: each test that a new run has, then the mean.
     pub(crate) fn compared(&self, metric: Metric) -> Vec<Compared<'_>> {
         let all = self.new.iter().flat_map(NewRun::rows);
         let mut keys = unique(all.filter(|row| row.metric == metric).map(|row| row.test));
@@ -278,8 +282,8 @@ impl Report {
         let compared = |key: Option<TestKey>| {
             let mut rows = Vec::new();
             for column in &self.new {
-                let mut of_column = column.rows();
-                rows.push(of_column.find(|row| row.metric == metric && row.test == key));
+                let mut column = column.rows();
+                rows.push(column.find(|row| row.metric == metric && row.test == key));
             }
             let first = rows.iter().flatten().next()?;
             Some(Compared {
@@ -301,33 +305,33 @@ impl Report {
             .all(|pair| tests(&pair[0]) == tests(&pair[1]))
     }
 
-    /// Whether no row of a new run could decide about a regression.
+    /// Whether there is a new run with no row that could decide about a regression.
     fn is_undecided(&self) -> bool {
         self.new.iter().any(|new| new.comparison.gate.asked == 0)
     }
 
-    /// The verdict of the gate, if it was asked for. Undecided is not a failure.
+    /// The verdict of the gate, if one was requested. Undecided is not a failure.
     fn verdict(&self) -> Option<&'static str> {
         Some(match self.gate? {
-            Outcome::Regression => "regression",
-            Outcome::NotComparable => "not comparable",
-            Outcome::Ok if self.is_undecided() => "undecided",
-            Outcome::Ok => "ok",
+            GateOutcome::Regression => "regression",
+            GateOutcome::NotComparable => "not comparable",
+            GateOutcome::Ok if self.is_undecided() => "undecided",
+            GateOutcome::Ok => "ok",
         })
     }
 
-    /// The outcome over all new runs: a regression of one is a regression.
-    fn outcome(&self, force: bool) -> Outcome {
+    /// The outcome over all new runs: one regression is enough.
+    fn outcome(&self, force: bool) -> GateOutcome {
         let gates = self.new.iter().map(|new| &new.comparison.gate);
-        let outcomes: Vec<Outcome> = gates.map(|gate| gate.outcome(force)).collect();
-        [Outcome::Regression, Outcome::NotComparable]
+        let outcomes: Vec<GateOutcome> = gates.map(|gate| gate.outcome(force)).collect();
+        [GateOutcome::Regression, GateOutcome::NotComparable]
             .into_iter()
             .find(|worst| outcomes.contains(worst))
-            .unwrap_or(Outcome::Ok)
+            .unwrap_or(GateOutcome::Ok)
     }
 }
 
-/// A metric by its name or its short one.
+/// A metric by its name or its short name.
 pub(crate) fn metric(text: &str) -> std::result::Result<Metric, String> {
     match text.trim().to_lowercase().as_str() {
         "pp" => Some(Metric::PromptTps),

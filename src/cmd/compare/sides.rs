@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::cmd::resolve;
 use crate::model::Run;
 use crate::stats;
 use crate::store::{Level, Listed, Store, runs, select, tags, trends};
@@ -24,6 +25,12 @@ pub(crate) struct StoredRun {
 }
 
 impl StoredRun {
+    /// The run of that name: an id, `last`, `last~N` or a tag.
+    pub(crate) fn named(store: &Store, name: &str) -> Result<Self> {
+        Self::read(store, resolve(store, name)?)
+    }
+
+    /// The run with that id.
     pub(crate) fn read(store: &Store, id: i64) -> Result<Self> {
         Ok(Self {
             listed: store.read(|db| select::listed(db, id))?,
@@ -127,7 +134,7 @@ fn named(store: &Store, name: &str, new: &StoredRun) -> Result<StoredRun> {
     }
     match best {
         Some((_, run)) => Ok(run),
-        None => StoredRun::read(store, store.read(|db| select::resolve(db, name))?),
+        None => StoredRun::named(store, name),
     }
 }
 

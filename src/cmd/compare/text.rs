@@ -1,6 +1,6 @@
 //! A comparison for people: a table for a terminal, Markdown for a pull request.
 
-use super::words::{difference, gate_lines, interval, method, remarks, title, what};
+use super::words::{common_subject, difference, gate_lines, interval, method, remarks, title};
 use super::{Compared, NewRun, Report, StoredRun, change, value};
 use crate::stats::{Metric, Verdict};
 use base::Column::{Number, Whole};
@@ -27,15 +27,13 @@ pub(crate) fn print(report: &Report, markup: Markup, out: &mut Stdout) -> Result
     out.styled(text.as_bytes())
 }
 
-/// The runs, and in what they differ.
+/// The runs, and the properties in which they differ.
 fn head(report: &Report, markup: Markup) -> String {
-    let mut lines: Vec<String> = what(report).into_iter().collect();
+    let mut lines: Vec<String> = common_subject(report).into_iter().collect();
     if let [base] = report.base.as_slice() {
         lines.push(run_line("base", base));
     } else {
-        let ids = report.base.iter().map(|run| run.listed.id.to_string());
-        let ids: Vec<String> = ids.collect();
-        lines.push(format!("base median of runs {}", ids.join(", ")));
+        lines.push(format!("base median of runs {}", report.base_ids()));
     }
     let new = report.new.iter();
     lines.extend(new.map(|column| run_line("new", &column.run)));
@@ -103,7 +101,7 @@ fn rows(report: &Report, markdown: bool) -> (Vec<Option<Verdict>>, Table) {
     (verdicts, table)
 }
 
-/// The columns behind the metric: of one new run all that is known, of several a column each.
+/// The columns after the metric: every detail of one new run, or a column for each of several.
 fn heads(report: &Report) -> Vec<(String, base::Column)> {
     let mut heads = vec![("test".to_owned(), Whole)];
     if report.new.len() == 1 {
@@ -139,7 +137,7 @@ fn pair(compared: &Compared, row: &crate::stats::Row) -> Vec<String> {
     ]
 }
 
-/// Of each run the value, the change, the verdict, and `*` beside the best value.
+/// For each run the value, the change and the verdict, with `*` beside the best value.
 fn columns(compared: &Compared, metric: Metric) -> Vec<String> {
     let values = compared.rows.iter().flatten().map(|row| row.new);
     let better = if metric.higher_is_better() {
@@ -201,7 +199,7 @@ fn colored(table: &str, verdicts: &[Option<Verdict>]) -> String {
     colored.collect()
 }
 
-/// What the table does not show: tests of one side, why rows are unverified, the gate.
+/// The lines below the table: tests of one side, why rows are unverified, the gate.
 fn foot(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     let several = report.new.len() > 1;
@@ -211,11 +209,11 @@ fn foot(report: &Report) -> Vec<String> {
         } else {
             String::new()
         };
-        let mut of_run = remarks(&column.comparison);
+        let mut remarks = remarks(&column.comparison);
         if report.gate.is_some() {
-            of_run.extend(gate_lines(report, &column.comparison));
+            remarks.extend(gate_lines(report, &column.comparison));
         }
-        lines.extend(of_run.into_iter().map(|line| run.clone() + &line));
+        lines.extend(remarks.into_iter().map(|line| run.clone() + &line));
     }
     if several && !report.have_same_tests() {
         lines.push("no means over all: the runs have different tests".to_owned());

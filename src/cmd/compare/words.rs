@@ -1,12 +1,12 @@
 //! A comparison in words, for the table, Markdown, pictures and the report.
 
-use super::{Report, change};
+use super::{Report, change, unique};
 use crate::model::{Difference, Mismatch, Text};
 use crate::stats::{Comparison, Method, Metric, Reason, Row, TestKey, Unit, Why};
 use base::number;
 
-/// Rows that the line of the gate names; the table has them all.
-const MOST_NAMED: usize = 6;
+/// The most rows that the gate names; the table has them all.
+const MAX_NAMED: usize = 6;
 
 /// The name of a metric with its unit, for people.
 pub(crate) fn title(metric: Metric) -> &'static str {
@@ -25,7 +25,7 @@ pub(crate) fn interval(row: &Row) -> String {
     })
 }
 
-/// The method and how many values it saw; empty if there is none.
+/// The method and the number of values it used; empty if there is no method.
 pub(crate) fn method(method: Method) -> String {
     let name = method.name();
     match method {
@@ -41,7 +41,7 @@ pub(crate) fn method(method: Method) -> String {
     }
 }
 
-/// The name of the test, or that it is the mean.
+/// The name of the test; `geo. mean` for the mean over the tests.
 pub(crate) fn test_name(row: &Row) -> String {
     match row.test {
         None => "geo. mean".to_owned(),
@@ -51,7 +51,7 @@ pub(crate) fn test_name(row: &Row) -> String {
 }
 
 /// Model, accelerator and runtime, as far as they are the same for all.
-pub(crate) fn what(report: &Report) -> Option<String> {
+pub(crate) fn common_subject(report: &Report) -> Option<String> {
     let mut all = report
         .base
         .iter()
@@ -69,24 +69,19 @@ pub(crate) fn what(report: &Report) -> Option<String> {
     (!same.is_empty()).then(|| same.join(", "))
 }
 
-/// `name: base → new`, with several new runs `name: base | new | new`. Of several runs of the base
-/// each value is named once.
+/// `name: base → new`, with several new runs `name: base | new | new`. Each value of several base
+/// runs is given once.
 pub(crate) fn difference(difference: &Difference, base: usize) -> String {
     let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".to_owned());
     let mut values: Vec<String> = difference.values.iter().map(shown).collect();
     let new = values.split_off(base.min(values.len()));
-    let mut of_base: Vec<String> = Vec::new();
-    for value in values {
-        if !of_base.contains(&value) {
-            of_base.push(value);
-        }
-    }
+    let base = unique(values);
     let arrow = if new.len() > 1 { " | " } else { " → " };
-    let values = [of_base.join(", "), new.join(" | ")].join(arrow);
+    let values = [base.join(", "), new.join(" | ")].join(arrow);
     format!("{}: {values}", difference.name)
 }
 
-/// Remarks beside the rows: tests of one side, why rows are unverified or the runs not comparable.
+/// Remarks on the rows: tests of one side, why rows are unverified or the runs not comparable.
 pub(crate) fn remarks(comparison: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
     for (side, tests) in [
@@ -159,7 +154,7 @@ fn name_by_tokens(test: &TestKey) -> String {
 
 pub(crate) fn gate_lines(report: &Report, comparison: &Comparison) -> Vec<String> {
     let gate = &comparison.gate;
-    // The means sum up, so they come first.
+    // The means are the summary, so they come first.
     let rows = comparison.means.iter().chain(&comparison.rows);
     let mut worse: Vec<String> = rows
         .filter(|row| row.regression)
@@ -171,9 +166,9 @@ pub(crate) fn gate_lines(report: &Report, comparison: &Comparison) -> Vec<String
             }
         })
         .collect();
-    if worse.len() > MOST_NAMED {
-        let more = worse.len() - MOST_NAMED;
-        worse.truncate(MOST_NAMED);
+    if worse.len() > MAX_NAMED {
+        let more = worse.len() - MAX_NAMED;
+        worse.truncate(MAX_NAMED);
         worse.push(format!("  and {more} more"));
     }
     let options = &report.options;
@@ -194,7 +189,7 @@ pub(crate) fn gate_lines(report: &Report, comparison: &Comparison) -> Vec<String
     worse
 }
 
-/// Why rows are unverified, the most frequent reason.
+/// The most frequent reason for rows to be unverified.
 fn why_unverified(comparison: &Comparison) -> Option<&'static str> {
     let why: Vec<Why> = comparison
         .rows
@@ -220,7 +215,7 @@ fn why_unverified(comparison: &Comparison) -> Option<&'static str> {
     })
 }
 
-/// The most earlier runs that a prediction interval was made of.
+/// The largest number of earlier runs behind a prediction interval.
 fn earlier_runs(comparison: &Comparison) -> Option<usize> {
     let earlier = comparison.rows.iter().filter_map(|row| match row.method {
         Method::Prediction { earlier } => Some(earlier),

@@ -1,22 +1,21 @@
 //! A trend in text: a line of blocks, and a chart of several.
 
-use crate::stats::heights;
 use base::number::label;
 
-/// From one eighth of a cell to all of it.
+/// Blocks from one eighth of a cell to the whole cell.
 const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
-/// Lines of a chart.
+/// The number of lines of a chart.
 const LINES: u8 = 8;
 
 /// The width if there is no terminal.
 const WIDTH: u16 = 80;
 
-/// Columns of the labels in front of a chart or sparkline, and of the numbers behind a sparkline.
+/// The columns of the labels before a chart or sparkline, and of the numbers after a sparkline.
 const LABEL: usize = 9;
 const RANGE: usize = 22;
 
-/// `name  ▁▂▄█  lowest to highest`, a line; empty if there is no value.
+/// A line such as `name  ▁▂▄█  lowest to highest`; empty if there is no value.
 pub(crate) fn sparkline(name: &str, values: &[f64], width: Option<u16>) -> String {
     let Some((low, high)) = range(values) else {
         return String::new();
@@ -34,8 +33,8 @@ pub(crate) fn sparkline(name: &str, values: &[f64], width: Option<u16>) -> Strin
     format!("{name:<LABEL$}{blocks}  {range}\n")
 }
 
-/// The values as bars above their lowest, a change of level marked below; empty if there are not
-/// two values.
+/// The values as bars above the lowest one, with the changes of level marked below; empty for fewer
+/// than two values.
 pub(crate) fn chart(
     name: &str,
     values: &[f64],
@@ -51,7 +50,7 @@ pub(crate) fn chart(
     }
     let room = usize::from(width.unwrap_or(WIDTH)).saturating_sub(LABEL + 2);
     let points = squeezed(values, room.max(8));
-    // A run is as wide as there is room for, up to three columns.
+    // A run takes up to three columns if there is room.
     let wide = (room / points.len()).clamp(1, 3);
     let heights = heights(&points, LINES * 8);
     let mut text = String::new();
@@ -66,7 +65,7 @@ pub(crate) fn chart(
             .iter()
             .map(|height| {
                 let block = match height {
-                    // The lowest value has an eighth too, so that it can be seen.
+                    // The lowest value has an eighth too, to be visible.
                     Some(height) if *height >= (line + 1) * 8 => "█",
                     Some(height) if *height >= line * 8 => BLOCKS[usize::from(height - line * 8)],
                     _ => " ",
@@ -99,13 +98,39 @@ pub(crate) fn chart(
     text
 }
 
+/// The height of each value, from 0 for the smallest to `heights - 1` for the largest; the middle
+/// if all are equal, `None` for a value that is not finite.
+fn heights(values: &[f64], heights: u8) -> Vec<Option<u8>> {
+    let Some((low, high)) = range(values) else {
+        return vec![None; values.len()];
+    };
+    let top = heights.saturating_sub(1);
+    let height = |value: f64| {
+        if low >= high {
+            return top / 2;
+        }
+        // Halved, since the difference of two huge values may be infinite.
+        let share = (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0);
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "from 0 to 255, and `as` saturates"
+        )]
+        let height = (share * f64::from(top)).round() as u8;
+        height.min(top)
+    };
+    let finite = |value: &f64| value.is_finite().then(|| height(*value));
+    values.iter().map(finite).collect()
+}
+
+/// The lowest and the highest of the finite values.
 fn range(values: &[f64]) -> Option<(f64, f64)> {
     let finite = || values.iter().copied().filter(|value| value.is_finite());
     let low = finite().reduce(f64::min)?;
     Some((low, finite().reduce(f64::max)?))
 }
 
-/// The values, reduced to this many points: each the mean of its share of them.
+/// The values, reduced to this number of points, each the mean of its share of the values.
 fn squeezed(values: &[f64], points: usize) -> Vec<f64> {
     if values.len() <= points {
         return values.to_vec();
@@ -122,6 +147,8 @@ fn squeezed(values: &[f64], points: usize) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -159,5 +186,23 @@ mod tests {
           10.00 ▁▁▁▁▁▁▁▁▁█████████
         changes          ^
         ");
+    }
+
+    #[test]
+    fn from_the_lowest_to_the_highest() {
+        let values = [1.0, f64::NAN, 4.5, 8.0];
+        assert_eq!(heights(&values, 8), [Some(0), None, Some(4), Some(7)]);
+        assert_eq!(heights(&[5.0, 5.0], 8), [Some(3), Some(3)]);
+        assert_eq!(heights(&[f64::MAX, f64::MIN], 8), [Some(7), Some(0)]);
+        assert!(heights(&[], 8).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn never_above_the_top(values in prop::collection::vec(any::<f64>(), 0..9), top in any::<u8>()) {
+            for height in heights(&values, top).into_iter().flatten() {
+                prop_assert!(height <= top.saturating_sub(1));
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A trend for programs.
+//! A trend in the formats for programs.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -19,9 +19,9 @@ pub(crate) struct Row {
     avg_gen_tps: f64,
     avg_ttft_ms: f64,
     partial: bool,
-    /// The change of level that begins here, in percent.
+    /// The change of level that begins with this run, in percent.
     change_percent: Option<f64>,
-    /// What else changed there.
+    /// What else changed with this run.
     changed: Option<String>,
 }
 
@@ -53,20 +53,20 @@ struct Document {
     metric: Option<String>,
     min_change_percent: f64,
     runs: Vec<Row>,
-    changes: Vec<Changed>,
+    changes: Vec<ChangeRow>,
 }
 
 #[derive(Debug, Serialize)]
-struct Changed {
+struct ChangeRow {
     run_id: i64,
     before: f64,
     after: f64,
     change_percent: f64,
-    differences: Vec<Differs>,
+    differences: Vec<DifferenceRow>,
 }
 
 #[derive(Debug, Serialize)]
-struct Differs {
+struct DifferenceRow {
     name: &'static str,
     before: Option<String>,
     after: Option<String>,
@@ -74,17 +74,17 @@ struct Differs {
 
 pub(crate) fn json(trend: &Trend, args: &Args, out: &mut Stdout) -> Result<()> {
     let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
-    let differs = |difference: &Difference| Differs {
+    let difference_row = |difference: &Difference| DifferenceRow {
         name: difference.name,
         before: difference.values.first().cloned().flatten(),
         after: difference.values.get(1).cloned().flatten(),
     };
-    let changed = |change: &TrendChange| Changed {
+    let change_row = |change: &TrendChange| ChangeRow {
         run_id: trend.runs[change.point.index].id,
         before: change.point.before,
         after: change.point.after,
         change_percent: change.point.change_percent,
-        differences: change.differences.iter().map(differs).collect(),
+        differences: change.differences.iter().map(difference_row).collect(),
     };
     let metric = args.metric.to_possible_value();
     let configuration = &trend.configuration;
@@ -96,7 +96,7 @@ pub(crate) fn json(trend: &Trend, args: &Args, out: &mut Stdout) -> Result<()> {
         metric: metric.map(|value| value.get_name().to_owned()),
         min_change_percent: args.min_change,
         runs: rows(trend),
-        changes: trend.changes.iter().map(changed).collect(),
+        changes: trend.changes.iter().map(change_row).collect(),
     };
     rows::json(&document, out)
 }

@@ -5,10 +5,10 @@ mod document;
 
 use super::compare::percent;
 use super::filters::Filters;
-use super::{Context, words};
+use super::{Context, resolve, words};
 use crate::model::{Difference, Text, differences};
 use crate::stats::{self, ChangePoint};
-use crate::store::{Configuration, Filter, Listed, Store, runs, select, trends};
+use crate::store::{Configuration, Filter, Listed, Store, runs, trends};
 use base::number;
 use base::rows::{self, Limit};
 use base::{
@@ -20,11 +20,11 @@ use base::{
 ///
 /// A configuration is a model with its quantisation on one accelerator under one runtime, whatever
 /// its version. It is that of RUN, or of the last measured run that matches the filters. Its runs
-/// are listed in the order of measurement, and where the level changed (by at least --min-change,
+/// are listed in the order they were measured, and where the level changed (by at least --min-change,
 /// for three runs or more), what else changed: the runtime's version, the kernel, the machine.
 ///
-/// Partial runs are listed, but do not count for changes. Of more than 1000 runs, changes are
-/// looked for in the last 1000.
+/// Partial runs are listed, but ignored in the search for changes. Of more than 1000 runs, only the
+/// last 1000 are searched for changes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore history --model llama --accelerator 4090
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     run: Option<String>,
     /// The metric whose changes of level are shown
     #[arg(long, value_name = "METRIC", default_value = "score")]
-    metric: Metric,
+    metric: TrendMetric,
     /// The smallest change of level that matters, in percent
     #[arg(long, value_name = "PCT", default_value = "5", value_parser = percent)]
     min_change: f64,
@@ -50,9 +50,9 @@ pub(crate) struct Args {
     filters: Filters,
 }
 
-/// The value that a trend follows.
+/// The value of a run that a trend follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Metric {
+pub(crate) enum TrendMetric {
     /// The score
     Score,
     /// Prompt processing, tokens per second, mean over the tests
@@ -66,7 +66,7 @@ pub(crate) enum Metric {
     TtftMs,
 }
 
-impl Metric {
+impl TrendMetric {
     /// All of them, in the order of the columns.
     pub(crate) const ALL: [Self; 4] = [Self::Score, Self::PromptTps, Self::GenTps, Self::TtftMs];
 
@@ -80,7 +80,7 @@ impl Metric {
         }
     }
 
-    /// The value of a run; nan for a partial run, whose averages are of other tests.
+    /// The value of a run; NaN for a partial run, whose averages are over other tests.
     pub(crate) fn value(self, run: &Listed) -> f64 {
         let summary = &run.summary;
         match self {
@@ -97,9 +97,9 @@ impl Metric {
 pub(crate) struct Trend {
     /// Its model, accelerator and runtime.
     pub(crate) configuration: Configuration,
-    /// The run before those that are shown, which makes the level at their beginning more certain.
+    /// The run before the ones shown, which makes the first level more certain.
     before: Option<Listed>,
-    /// Its runs in the order in which they were measured.
+    /// Its runs in the order they were measured.
     pub(crate) runs: Vec<Listed>,
     /// Where the level of the metric changed.
     pub(crate) changes: Vec<TrendChange>,
@@ -114,8 +114,8 @@ pub(crate) struct TrendChange {
 }
 
 impl Trend {
-    /// The last `limit` runs that match, 0 for all; and whether there are more. Its changes are
-    /// empty until [`Self::find_changes`].
+    /// The last `limit` matching runs (0 for all), and whether there are more. There are no changes
+    /// until [`Self::find_changes`].
     pub(crate) fn last(
         store: &Store,
         configuration: Configuration,
@@ -143,7 +143,7 @@ impl Trend {
     pub(crate) fn find_changes(
         &mut self,
         store: &Store,
-        metric: Metric,
+        metric: TrendMetric,
         min_change: f64,
     ) -> Result<()> {
         self.changes.clear();
@@ -171,7 +171,7 @@ impl Trend {
     }
 
     /// The values of the metric, run by run.
-    pub(crate) fn values(&self, metric: Metric) -> Vec<f64> {
+    pub(crate) fn values(&self, metric: TrendMetric) -> Vec<f64> {
         self.runs.iter().map(|run| metric.value(run)).collect()
     }
 }
@@ -225,27 +225,27 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     if machines.len() > 1 {
         let names: Vec<String> = machines.iter().map(Text::to_string).collect();
         context.note(&format!(
-            "these runs are of {} machines ({}): a change between two of them is no trend",
+            "these runs come from {} machines ({}): a change between two of them is not a trend",
             names.len(),
             names.join(", ")
         ));
     }
-    tell_others(others);
+    note_others(others);
     Ok(())
 }
 
-/// Prints that more configurations match than the one that is shown.
-pub(crate) fn tell_others(others: usize) {
+/// Notes that more configurations match than the one shown.
+pub(crate) fn note_others(others: usize) {
     let matches = match others {
         0 => return,
         1 => "1 more configuration matches".to_owned(),
         n => format!("{n} more configurations match"),
     };
-    note(&(matches + "; '--model' and the other filters choose"));
+    note(&(matches + "; '--model' and the other filters select one"));
 }
 
-/// The configuration of the run, or the one measured last that matches the filters, and how many
-/// more match.
+/// The configuration of the run, or the last measured one that matches the filters, and the number
+/// of others that match.
 pub(crate) fn choose(
     run: Option<&str>,
     store: &Store,
@@ -254,14 +254,11 @@ pub(crate) fn choose(
     if let Some(name) = run {
         if filter.is_on_configurations() {
             return Err(Error::invalid_parameter(name)
-                .hint("name a run, or choose a configuration by filters, not both"));
+                .hint("name a run, or select a configuration with filters, but not both"));
         }
-        return Ok((
-            store.read(|db| {
-                trends::configuration_of(db, store.read(|db| select::resolve(db, name))?)
-            })?,
-            0,
-        ));
+        let id = resolve(store, name)?;
+        let configuration = store.read(|db| trends::configuration_of(db, id))?;
+        return Ok((configuration, 0));
     }
     let mut matching = store
         .read(|db| trends::configurations(db, filter))?
@@ -273,7 +270,7 @@ pub(crate) fn choose(
 }
 
 impl Trend {
-    /// The change at which the run of that index is the first.
+    /// The change that begins with the run at that index.
     fn change_at(&self, index: usize) -> Option<&TrendChange> {
         self.changes
             .iter()
@@ -282,10 +279,11 @@ impl Trend {
 
     /// Model, accelerator and runtime.
     pub(crate) fn title(&self) -> String {
-        let of = &self.configuration;
-        let model = words::with_quant(&words::known(&of.model, "model"), of.quant.as_ref());
-        let accelerator = words::known(&of.accelerator, "accelerator");
-        let runtime = words::known(&of.runtime, "runtime");
+        let configuration = &self.configuration;
+        let model = words::known(&configuration.model, "model");
+        let model = words::with_quant(&model, configuration.quant.as_ref());
+        let accelerator = words::known(&configuration.accelerator, "accelerator");
+        let runtime = words::known(&configuration.runtime, "runtime");
         format!("{model}, {accelerator}, {runtime}")
     }
 }
@@ -302,14 +300,14 @@ const COLUMNS: [ColumnOf<Listed>; 7] = [
     words::TTFT_MS,
 ];
 
-/// The trend for people, with charts in plain text alone.
-fn print(trend: &Trend, metric: Metric, markup: Markup, out: &mut Stdout) -> Result<()> {
+/// Prints the trend for people; only plain text has charts.
+fn print(trend: &Trend, metric: TrendMetric, markup: Markup, out: &mut Stdout) -> Result<()> {
     let mut text = match markup {
         Markup::Markdown => markdown(&trend.title()) + "\n\n",
         Markup::Text(width) => {
             let mut text = format!("{}\n\n", printable(&trend.title()));
-            for one in Metric::ALL {
-                text += &chart::sparkline(one.title(), &trend.values(one), width);
+            for metric in TrendMetric::ALL {
+                text += &chart::sparkline(metric.title(), &trend.values(metric), width);
             }
             text.push('\n');
             if out.is_terminal() {

@@ -11,7 +11,7 @@ use base::{Error, Result};
 /// Add a message to a chat
 ///
 /// Prints the new message. Its content is stored unchanged, including the last newline. The
-/// sampling options are those that generated the answer, by default llamafile's.
+/// sampling options record how an answer was generated; the defaults are llamafile's.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore message add 3 user 'Why is the sky blue?'
@@ -20,9 +20,9 @@ pub(crate) struct Args {
     /// The chat's id
     #[arg(value_parser = id)]
     chat: i64,
-    /// The role of its author
+    /// Who wrote it
     role: Role,
-    /// The text; '-' or nothing for standard input
+    /// The text; '-' or no text reads standard input
     #[arg(default_value = "-", hide_default_value = true)]
     content: String,
     /// The output format
@@ -39,15 +39,15 @@ struct SamplingArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = finite)]
     #[arg(default_value_t = Sampling::default().temperature)]
     temperature: f64,
-    /// Nucleus sampling: the share of probability to choose from
+    /// Nucleus sampling: the share of the probability mass to choose from
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = finite)]
     #[arg(default_value_t = Sampling::default().top_p)]
     top_p: f64,
-    /// Penalty for a token that was used before
+    /// Penalty for tokens already used
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = finite)]
     #[arg(default_value_t = Sampling::default().presence_penalty)]
     presence_penalty: f64,
-    /// Penalty for each time that a token was used before
+    /// Penalty for each earlier use of a token
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = finite)]
     #[arg(default_value_t = Sampling::default().frequency_penalty)]
     frequency_penalty: f64,
@@ -65,7 +65,7 @@ impl From<&SamplingArgs> for Sampling {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
-    // A wrong id is found before anything is read or opened for writing.
+    // An invalid id is reported before anything is read or opened for writing.
     Store::open_readonly(&context.location)?.read(|db| chats::chat(db, args.chat))?;
     let content = content(&args.content)?;
     let mut store = Store::open(&context.location)?;
@@ -93,7 +93,7 @@ fn content(argument: &str) -> Result<Cow<'_, str>> {
         .map_err(|error| wrong(&error.to_string()))?;
     let content = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text"))?;
     if content.contains('\0') {
-        return Err(wrong("there is a NUL in it, where llamafile would end it"));
+        return Err(wrong("it contains a NUL, where llamafile would cut it off"));
     }
     Ok(Cow::Owned(content))
 }

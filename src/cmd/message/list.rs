@@ -5,9 +5,9 @@ use crate::model::Message;
 use crate::store::{Store, chats};
 use base::{Column, ColumnOf, Result};
 
-/// List the messages of a chat, the one written last first
+/// List the messages of a chat, newest first
 ///
-/// Shows the first line of each content; 'chat show' shows all of it. Times are in UTC.
+/// Shows the first line of each message; 'chat show' shows the whole text. Times are in UTC.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore message list 3 -o json")]
 pub(crate) struct Args {
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let json = chat_json::listed_message;
     args.output
         .print_list(&messages, &COLUMNS, json, &mut context.out)?;
-    // Messages of a removed chat are shown, since llamafile shows them.
+    // Messages of a removed chat are listed too, as llamafile does.
     if messages.is_empty() {
         store.read(|db| chats::chat(db, args.chat))?;
         if args.output == Format::Text {

@@ -55,7 +55,7 @@ fn describe(message: &Message) -> String {
     )
 }
 
-/// The first line of a content with anything in it.
+/// The first line of a content that is not blank.
 fn first_line(message: &Message) -> String {
     let content = message.content.as_ref().map_or(&[][..], Text::as_bytes);
     let mut lines = content.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);

@@ -6,7 +6,7 @@ use base::{ExitStatus, Result};
 
 /// Remove messages
 ///
-/// Prints what it will remove and, on a terminal, asks.
+/// Prints what it will remove and, on a terminal, asks first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore message rm 12 --dry-run")]
 pub(crate) struct Args {

@@ -1,4 +1,4 @@
-use super::{Context, Target, check_number, nothing, series};
+use super::{Context, OutFile, check_count, nothing, series};
 use crate::cmd::compare::{self, Baseline, Compared, Report};
 use crate::stats::{self, Direction, Metric, Row, Verdict};
 use crate::store::Store;
@@ -21,10 +21,10 @@ pub(crate) struct Args {
     /// Ids, 'last', 'last~N' or tags: the base first
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
-    /// What NEW (or the last run) is compared with, as in 'localstore compare'
+    /// The base for NEW (or for the last run), as in 'localstore compare'
     #[arg(long, value_name = "BASELINE")]
     baseline: Option<Baseline>,
-    /// What is drawn, separated by commas: pp, tg, ttft, time (of the whole test), or the names
+    /// The metrics to draw, separated by commas: pp, tg, ttft, time (of the whole test), or the names
     /// of the fields [default: pp,tg,ttft]
     #[arg(long, value_name = "METRIC", value_delimiter = ',', value_parser = compare::metric)]
     metric: Vec<Metric>,
@@ -32,15 +32,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PCT", default_value = "5", value_parser = compare::percent)]
     min_change: f64,
     #[command(flatten)]
-    target: Target,
+    out: OutFile,
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let (base, new) = compare::choose(&args.runs, args.baseline.as_ref(), args.min_change, &store)?;
-    check_number(1 + new.len())?;
+    check_count(1 + new.len())?;
     let metrics = if args.metric.is_empty() {
-        vec![Metric::PromptTps, Metric::GenTps, Metric::TtftMs]
+        Metric::SPEEDS.to_vec()
     } else {
         args.metric.clone()
     };
@@ -53,27 +53,21 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let picture = bars(&report)
         .draw()
         .ok_or_else(|| nothing("the runs have no test in common that has a value"))?;
-    args.target.write(&picture, context)
+    args.out.write(picture.document(), context)
 }
 
 fn bars(report: &Report) -> Bars {
     let base = match report.base.as_slice() {
         [base] => series(base),
-        several => {
-            let ids: Vec<String> = several
-                .iter()
-                .map(|run| run.listed.id.to_string())
-                .collect();
-            Series {
-                key: "base".to_owned(),
-                name: format!("the median of runs {}", ids.join(", ")),
-            }
-        }
+        _ => Series {
+            key: "base".to_owned(),
+            name: format!("the median of runs {}", report.base_ids()),
+        },
     };
     let new = report.new.iter().map(|column| series(&column.run));
     let panels = report.options.metrics.iter();
     Bars {
-        title: compare::what(report).unwrap_or_else(|| "Comparison".to_owned()),
+        title: compare::common_subject(report).unwrap_or_else(|| "Comparison".to_owned()),
         runs: std::iter::once(base).chain(new).collect(),
         panels: panels.map(|&metric| panel(report, metric)).collect(),
         note: note(report),
@@ -104,8 +98,7 @@ fn group(compared: &Compared) -> Group {
 }
 
 fn bar(row: &Row) -> Bar {
-    // The change is known to lie between two ends, the new value for sure: what is uncertain of
-    // the one is drawn around the other.
+    // The interval is that of the change; the whisker shows it around the new value.
     let interval = row.estimate.map(|change| {
         let end = |end: f64| row.new * (100.0 + end) / (100.0 + change.percent);
         (end(change.low), end(change.high))
@@ -122,7 +115,7 @@ fn bar(row: &Row) -> Bar {
     }
 }
 
-/// Whether the verdict is good news.
+/// The tone of the verdict.
 pub(crate) fn tone(row: &Row) -> Tone {
     match (row.verdict, row.direction) {
         (Verdict::Better, _) => Tone::Better,
@@ -141,7 +134,7 @@ pub(super) fn unit(metric: Metric) -> &'static str {
     }
 }
 
-/// What the whiskers are, and why the runs may not be comparable.
+/// What the whiskers show, and why the runs may not be comparable.
 fn note(report: &Report) -> String {
     let mut remarks: Vec<String> = Vec::new();
     let rows = || report.new.iter().flat_map(|column| &column.comparison.rows);

@@ -1,17 +1,17 @@
 use super::compare::unit;
-use super::{Context, Target, check_number, nothing, series};
+use super::{Context, OutFile, check_count, nothing, series};
 use crate::cmd::compare::StoredRun;
 use crate::model::{Run, Test};
 use crate::stats::Metric;
-use crate::store::{Store, select};
+use crate::store::Store;
 use base::Result;
 use picture::{LinePoint, Lines, LinesPanel};
 
 /// Draw speed against the length of the context
 ///
-/// Prompt processing and the time to first token against the tokens of the prompt; generation
-/// against the tokens of prompt and answer together, for that is the context when it ends. A run
-/// is a line; where several tests share a number of tokens, it goes through their median.
+/// Prompt processing and the time to first token are drawn against the tokens of the prompt,
+/// generation against the tokens of prompt and answer together, the context at its end. Each run is
+/// a line, which goes through the median of tests with the same number of tokens.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore plot context --out context.svg
@@ -21,18 +21,18 @@ pub(crate) struct Args {
     #[arg(value_name = "RUN", default_value = "last")]
     runs: Vec<String>,
     #[command(flatten)]
-    target: Target,
+    out: OutFile,
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
-    check_number(args.runs.len())?;
+    check_count(args.runs.len())?;
     let store = Store::open_readonly(&context.location)?;
-    let read = |name: &String| StoredRun::read(&store, store.read(|db| select::resolve(db, name))?);
-    let runs = args.runs.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let runs = args.runs.iter().map(|name| StoredRun::named(&store, name));
+    let runs = runs.collect::<Result<Vec<_>>>()?;
     let picture = lines(&runs)
         .draw()
         .ok_or_else(|| nothing("no test of these runs has a value"))?;
-    args.target.write(&picture, context)
+    args.out.write(picture.document(), context)
 }
 
 fn lines(runs: &[StoredRun]) -> Lines {
@@ -40,23 +40,23 @@ fn lines(runs: &[StoredRun]) -> Lines {
         unit: unit(metric).to_owned(),
         higher_is_better: metric.higher_is_better(),
         tokens: tokens.to_owned(),
-        // It grows with the prompt, which has a logarithmic axis itself.
+        // It grows with the prompt, whose axis is logarithmic too.
         is_log: metric == Metric::TtftMs,
         series: runs
             .iter()
             .map(|stored| points(&stored.run, metric, count))
             .collect(),
     };
-    let of_prompt = "tokens of the prompt";
-    let of_both = "tokens of the prompt and the answer";
+    let prompt = "tokens of the prompt";
+    let prompt_and_answer = "tokens of the prompt and the answer";
     let context = |test: &Test| test.n_prompt.saturating_add(test.n_gen);
     Lines {
         title: "Speed against the length of the context".to_owned(),
         runs: runs.iter().map(series).collect(),
         panels: vec![
-            panel(Metric::PromptTps, of_prompt, |test| test.n_prompt),
-            panel(Metric::GenTps, of_both, context),
-            panel(Metric::TtftMs, of_prompt, |test| test.n_prompt),
+            panel(Metric::PromptTps, prompt, |test| test.n_prompt),
+            panel(Metric::GenTps, prompt_and_answer, context),
+            panel(Metric::TtftMs, prompt, |test| test.n_prompt),
         ],
     }
 }

@@ -1,7 +1,7 @@
-use super::{Context, Target, nothing};
+use super::{Context, OutFile, nothing};
 use crate::cmd::compare::percent;
 use crate::cmd::filters::Filters;
-use crate::cmd::history::{self, Metric, Trend, TrendChange};
+use crate::cmd::history::{self, Trend, TrendChange, TrendMetric};
 use crate::store::{Filter, Listed, Store};
 use base::Result;
 use base::note;
@@ -10,9 +10,9 @@ use picture::{LevelChange, Picture, Point};
 /// Draw one configuration over time, with its changes of level
 ///
 /// Draws what 'localstore history' prints. A configuration is a model with its quantisation on one
-/// accelerator under one runtime: that of RUN, else that of the last measured run that the filters
-/// choose. The runs stand in the order in which they were measured, at equal distances. Partial
-/// runs are left out.
+/// accelerator under one runtime: that of RUN, or of the last measured run that matches the filters.
+/// The runs are drawn in the order they were measured, at equal distances. Partial runs are left
+/// out.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore plot history --model llama --accelerator 4090 --out trend.svg
@@ -21,9 +21,9 @@ pub(crate) struct Args {
     /// An id, 'last', 'last~N' or a tag: a run of the configuration
     #[arg(value_name = "RUN")]
     run: Option<String>,
-    /// What is drawn
+    /// The metric to draw
     #[arg(long, value_name = "METRIC", default_value = "score")]
-    metric: Metric,
+    metric: TrendMetric,
     /// The smallest change of level that matters, in percent
     #[arg(long, value_name = "PCT", default_value = "5", value_parser = percent)]
     min_change: f64,
@@ -32,7 +32,7 @@ pub(crate) struct Args {
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     #[command(flatten)]
-    target: Target,
+    out: OutFile,
     #[command(flatten)]
     filters: Filters,
 }
@@ -46,31 +46,31 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let picture = draw(&trend, args.metric, Some(trend.title())).ok_or_else(|| {
         nothing("no run of this configuration has all tests of the benchmark and a value")
     })?;
-    args.target.write(&picture, context)?;
+    args.out.write(picture.document(), context)?;
     if cut {
         let shown = trend.runs.len();
         note(&format!(
             "the last {shown} runs; '--limit' draws up to 1000"
         ));
     }
-    history::tell_others(others);
+    history::note_others(others);
     Ok(())
 }
 
-/// Draws a trend, whose changes are those of the metric; `None` if there is nothing to draw.
-/// Without a title it is one of several in a page that tells what they are of.
-pub(crate) fn draw(trend: &Trend, metric: Metric, title: Option<String>) -> Option<Picture> {
-    let (name, of) = match metric {
-        Metric::Score => ("LocalScore", "score of all tests"),
-        Metric::PromptTps => ("Prompt processing, tokens/s", "mean of all tests"),
-        Metric::GenTps => ("Generation, tokens/s", "mean of all tests"),
-        Metric::TtftMs => ("Time to first token, ms", "mean of all tests"),
+/// Draws a trend with the changes of the metric; `None` if there is nothing to draw. Without a
+/// title, the picture is for a page that names the configuration.
+pub(crate) fn draw(trend: &Trend, metric: TrendMetric, title: Option<String>) -> Option<Picture> {
+    let (name, scope) = match metric {
+        TrendMetric::Score => ("LocalScore", "score of all tests"),
+        TrendMetric::PromptTps => ("Prompt processing, tokens/s", "mean of all tests"),
+        TrendMetric::GenTps => ("Generation, tokens/s", "mean of all tests"),
+        TrendMetric::TtftMs => ("Time to first token, ms", "mean of all tests"),
     };
     let (title, unit, width) = match title {
-        Some(title) => (title, format!("{name}, {of}"), picture::WIDTH),
-        None => (name.to_owned(), of.to_owned(), picture::COLUMN),
+        Some(title) => (title, format!("{name}, {scope}"), picture::WIDTH),
+        None => (name.to_owned(), scope.to_owned(), picture::COLUMN),
     };
-    // Partial runs have no place between the others.
+    // Partial runs are left out.
     let runs = trend.runs.iter().enumerate();
     let whole: Vec<(usize, &Listed)> = runs.filter(|(_, run)| !run.partial).collect();
     let point = |(_, run): &(usize, &Listed)| Point {
@@ -97,7 +97,7 @@ pub(crate) fn draw(trend: &Trend, metric: Metric, title: Option<String>) -> Opti
     let trend = picture::Trend {
         title,
         unit,
-        higher_is_better: metric != Metric::TtftMs,
+        higher_is_better: metric != TrendMetric::TtftMs,
         points: whole.iter().map(point).collect(),
         changes: trend.changes.iter().filter_map(change).collect(),
         width,

@@ -1,4 +1,4 @@
-//! The pictures, one file each.
+//! The commands of `plot`, one file each.
 
 mod compare;
 mod context;
@@ -7,14 +7,11 @@ mod history;
 pub(crate) use compare::tone;
 pub(crate) use history::draw as draw_trend;
 
-use std::path::PathBuf;
-
-use super::Context;
 use super::compare::StoredRun;
-use crate::model::Text;
-use crate::store::Listed;
+use super::{Context, OutFile, words};
+use base::time::date;
 use base::{Error, Result};
-use picture::{MAX_SERIES, Picture, Series};
+use picture::{MAX_SERIES, Series};
 
 /// Draw runs as SVG: a trend, a comparison, speed against context length
 ///
@@ -25,7 +22,7 @@ use picture::{MAX_SERIES, Picture, Series};
     disable_help_subcommand = true,
     after_help = "Example: localstore plot history --metric gen_tps --out trend.svg"
 )]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -48,27 +45,13 @@ impl Args {
     }
 }
 
-/// Where the picture goes.
-#[derive(Debug, clap::Args)]
-struct Target {
-    /// Write to this file, whole or not at all [default: standard output]
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-}
-
-impl Target {
-    fn write(&self, picture: &Picture, context: &mut Context) -> Result<()> {
-        super::deliver(&picture.document(), self.out.as_deref(), context)
-    }
-}
-
-/// No picture, and why.
+/// The error for a picture that would be empty.
 fn nothing(why: &str) -> Error {
     Error::new("nothing to draw", why).hint("'localstore list' shows the runs")
 }
 
-/// An error for more runs than can be told apart.
-fn check_number(runs: usize) -> Result<()> {
+/// Checks that there are not more runs than can be told apart.
+fn check_count(runs: usize) -> Result<()> {
     if runs > MAX_SERIES {
         let why = format!("only {MAX_SERIES} can be told apart in one picture");
         return Err(Error::new(format_args!("{runs} runs"), why).hint("name fewer runs"));
@@ -76,32 +59,20 @@ fn check_number(runs: usize) -> Result<()> {
     Ok(())
 }
 
-/// A run as a picture names it.
+/// A run in the legend of a picture.
 fn series(stored: &StoredRun) -> Series {
     let run = &stored.listed;
-    let known = |text: &Option<Text>, what: &str| match text {
-        Some(text) => text.to_string(),
-        None => format!("unknown {what}"),
-    };
-    let quant = run.quant.as_ref().map(|quant| format!(" - {quant}"));
+    let partial = if run.partial { " partial" } else { "" };
+    let model = words::with_quant(&words::known(&run.model, "model"), run.quant.as_ref());
     Series {
         key: format!("run {}", run.id),
         name: format!(
-            "{}, score {}{}, {} {}, {}, {}{}",
-            date(run),
+            "{}, score {}{partial}, {} {}, {}, {model}",
+            date(run.measured_at),
             run.summary.listed_score(),
-            if run.partial { " partial" } else { "" },
-            known(&run.runtime, "runtime"),
-            known(&run.runtime_version, "version"),
-            known(&run.accelerator, "accelerator"),
-            known(&run.model, "model"),
-            quant.unwrap_or_default(),
+            words::known(&run.runtime, "runtime"),
+            words::known(&run.runtime_version, "version"),
+            words::known(&run.accelerator, "accelerator"),
         ),
     }
-}
-
-/// When the run was measured.
-pub(crate) fn date(run: &Listed) -> String {
-    let time = super::time(run.measured_at).unwrap_or_default();
-    time.get(..10).unwrap_or_default().to_owned()
 }

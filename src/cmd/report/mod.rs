@@ -1,33 +1,31 @@
-//! `report`: what the page shows.
+//! `report`: the contents of the page.
 
 mod tables;
 
-use std::path::PathBuf;
-
-use super::Context;
 use super::compare::{self, StoredRun};
 use super::filters::Filters;
-use super::history::{Metric, Trend};
+use super::history::{Trend, TrendMetric};
 use super::plot::draw_trend;
-use crate::model::Text;
+use super::{Context, OutFile, words};
 use crate::page::{Chapter, Page, Part};
 use crate::stats;
 use crate::store::{Configuration, Filter, Listed, Store, select, trends};
 use base::Result;
+use base::time::utc;
 
 /// Write one HTML page of the best runs, trends and the last comparison
 ///
 /// The page is self-contained: no network, no script. It follows its reader's light or dark
-/// setting, and can be printed. For each model, on each accelerator, it has the trends of score and
-/// speeds, the last two whole runs compared, and the last runs. The same store gives the same page.
+/// setting, and can be printed. For each model on each accelerator, it has the trends of score and
+/// speeds, a comparison of the last two whole runs, and the last runs. The same store gives the same
+/// page.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore report --out runs.html
   localstore report --model llama --since 90d > llama.html")]
-pub struct Args {
-    /// Write to this file, whole or not at all [default: standard output]
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+pub(crate) struct Args {
+    #[command(flatten)]
+    out: OutFile,
     /// Only the last N runs in each trend, up to 1000
     #[arg(long, value_name = "N", default_value_t = 60,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -39,19 +37,19 @@ pub struct Args {
     filters: Filters,
 }
 
-/// The most best runs on the page.
+/// The number of best runs on the page.
 const MAX_BEST: u32 = 30;
 
-/// The most configurations on the page, those measured last.
+/// The number of configurations on the page, those measured last.
 const MAX_CONFIGURATIONS: usize = 20;
 
-/// The most runs in the table of a configuration.
+/// The number of runs in the table of a configuration.
 const MAX_RECENT: usize = 10;
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let page = page(args, &store)?.html();
-    super::deliver(&page, args.out.as_deref(), context)
+    args.out.write(page, context)
 }
 
 fn page(args: &Args, store: &Store) -> Result<Page> {
@@ -59,14 +57,15 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
     let mut configurations = store.read(|db| trends::configurations(db, &filter))?;
     let all = configurations.len();
     configurations.truncate(MAX_CONFIGURATIONS);
-    // One more tells whether that is all.
+    // One more than is shown, to know whether there are more.
     let best = store.read(|db| trends::best(db, &filter, Some(MAX_BEST + 1)))?;
 
     let mut newest = None;
     let mut chapters: Vec<Chapter> = Vec::new();
     for configuration in &configurations {
-        let title = model(&configuration.model, &configuration.quant, "Unknown model");
-        let (part, last) = part(args, store, &filter, configuration)?;
+        let model = words::text_or(&configuration.model, "Unknown model");
+        let title = words::with_quant(&model, configuration.quant.as_ref());
+        let (part, last) = section(args, store, &filter, configuration)?;
         newest = newest.max(last);
         match chapters.iter_mut().find(|chapter| chapter.title == title) {
             Some(chapter) => chapter.parts.push(part),
@@ -85,7 +84,7 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
         ),
         ("Configurations", all.to_string()),
     ];
-    if let Some(time) = newest.and_then(super::time) {
+    if let Some(time) = newest.and_then(utc) {
         facts.push(("Last run measured", time));
     }
     if !filter.is_empty() {
@@ -132,22 +131,22 @@ fn best_runs(best: &[Listed]) -> Part {
     }
 }
 
-/// A model on an accelerator, and when it was measured last.
-fn part(
+/// The section of a configuration, and when it was last measured.
+fn section(
     args: &Args,
     store: &Store,
     filter: &Filter,
     configuration: &Configuration,
 ) -> Result<(Part, Option<i64>)> {
-    let accelerator = known(&configuration.accelerator, "Unknown accelerator");
-    let runtime = known(&configuration.runtime, "unknown runtime");
+    let accelerator = words::text_or(&configuration.accelerator, "Unknown accelerator");
+    let runtime = words::known(&configuration.runtime, "runtime");
     let mut part = Part {
         title: format!("{accelerator}, {runtime}"),
         ..Part::default()
     };
     let (mut trend, _) = Trend::last(store, configuration.clone(), filter, args.limit)?;
     if trend.runs.iter().filter(|run| !run.partial).count() > 1 {
-        for metric in Metric::ALL {
+        for metric in TrendMetric::ALL {
             trend.find_changes(store, metric, args.min_change)?;
             part.pictures.extend(draw_trend(&trend, metric, None));
         }
@@ -160,11 +159,7 @@ fn part(
     let whole: Vec<&Listed> = runs.iter().filter(|run| !run.partial).collect();
     if let [.., base, new] = whole.as_slice() {
         let options = stats::Options {
-            metrics: vec![
-                stats::Metric::PromptTps,
-                stats::Metric::GenTps,
-                stats::Metric::TtftMs,
-            ],
+            metrics: stats::Metric::SPEEDS.to_vec(),
             min_change: args.min_change,
             ..stats::Options::default()
         };
@@ -175,19 +170,4 @@ fn part(
     let recent = runs.iter().rev().take(MAX_RECENT);
     part.tables.push(tables::recent(recent));
     Ok((part, runs.last().map(|run| run.measured_at)))
-}
-
-fn model(name: &Option<Text>, quant: &Option<Text>, unknown: &str) -> String {
-    let name = known(name, unknown);
-    match quant {
-        Some(quant) => format!("{name} - {quant}"),
-        None => name,
-    }
-}
-
-fn known(text: &Option<Text>, unknown: &str) -> String {
-    match text {
-        Some(text) => text.to_string(),
-        None => unknown.to_owned(),
-    }
 }

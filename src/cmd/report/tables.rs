@@ -1,82 +1,84 @@
 //! The tables of the page.
 
-use super::{known, model};
 use crate::cmd::compare::{self, Report};
-use crate::cmd::plot::{date, tone};
-use crate::cmd::words::score;
+use crate::cmd::plot::tone;
+use crate::cmd::words;
 use crate::page::{Cell, Table};
 use crate::stats::Row;
 use crate::store::Listed;
-use base::Column;
+use base::{Column, ColumnOf};
 
 /// The best runs, ranked.
 pub(crate) fn best(runs: &[Listed]) -> Table {
-    let mut heads = vec![
-        ("rank", Column::Number),
-        ("model", Column::Text),
-        ("accelerator", Column::Text),
-        ("runtime", Column::Text),
+    let mut columns: Vec<ColumnOf<Listed>> = vec![
+        ("model", Column::Text, |run| {
+            words::with_quant(&words::cell(&run.model), run.quant.as_ref())
+        }),
+        ("accelerator", Column::Text, |run| {
+            words::cell(&run.accelerator)
+        }),
+        ("runtime", Column::Text, runtime),
     ];
-    heads.extend(MEASURED);
-    let rows = runs.iter().enumerate().map(|(index, run)| {
-        let mut cells: Vec<Cell> = vec![
-            (index + 1).to_string().into(),
-            model(&run.model, &run.quant, "?").into(),
-            known(&run.accelerator, "?").into(),
-            runtime(run).into(),
-        ];
-        cells.extend(measured(run));
-        cells
-    });
-    Table {
-        caption: "Best runs by score".to_owned(),
-        heads,
-        groups: vec![(String::new(), rows.collect())],
+    columns.extend(MEASURED);
+    let mut table = table("Best runs by score", runs, &columns);
+    table.heads.insert(0, ("rank", Column::Number));
+    for (index, row) in table
+        .groups
+        .iter_mut()
+        .flat_map(|(_, rows)| rows)
+        .enumerate()
+    {
+        row.insert(0, (index + 1).to_string().into());
     }
+    table
 }
 
-/// The last runs of a configuration.
-pub(crate) fn recent<'a>(runs: impl Iterator<Item = &'a Listed>) -> Table {
-    let mut heads = MEASURED.to_vec();
-    heads.insert(2, ("version", Column::Whole));
-    heads.push(("tags", Column::Text));
-    let rows = runs.map(|run| {
-        let mut cells = measured(run).to_vec();
-        cells.insert(2, known(&run.runtime_version, "?").into());
-        cells.push(run.tags.join(" ").into());
-        cells
-    });
-    Table {
-        caption: "Last runs, the newest first".to_owned(),
-        heads,
-        groups: vec![(String::new(), rows.collect())],
-    }
+/// The most recent runs of a configuration.
+pub(crate) fn recent<'a>(runs: impl IntoIterator<Item = &'a Listed>) -> Table {
+    let mut columns = MEASURED.to_vec();
+    columns.insert(
+        2,
+        ("version", Column::Whole, |run| {
+            words::cell(&run.runtime_version)
+        }),
+    );
+    columns.push(("tags", Column::Text, |run| run.tags.join(" ")));
+    table("Last runs, the newest first", runs, &columns)
 }
 
-/// The columns of [`measured`].
-const MEASURED: [(&str, Column); 6] = [
-    ("run", Column::Number),
-    ("measured", Column::Whole),
-    ("score", Column::Number),
-    ("pp t/s", Column::Number),
-    ("tg t/s", Column::Number),
-    ("ttft ms", Column::Number),
+const MEASURED: [ColumnOf<Listed>; 6] = [
+    ("run", Column::Number, |run| run.id.to_string()),
+    words::MEASURED,
+    words::SCORE,
+    words::PROMPT_TPS,
+    words::GEN_TPS,
+    words::TTFT_MS,
 ];
 
-fn measured(run: &Listed) -> [Cell; 6] {
-    let summary = &run.summary;
-    [
-        run.id.to_string().into(),
-        date(run).into(),
-        score(run).into(),
-        format!("{:.2}", summary.avg_prompt_tps).into(),
-        format!("{:.2}", summary.avg_gen_tps).into(),
-        format!("{:.2}", summary.avg_ttft_ms).into(),
-    ]
+/// A table with a row for each run.
+fn table<'a>(
+    caption: &str,
+    runs: impl IntoIterator<Item = &'a Listed>,
+    columns: &[ColumnOf<Listed>],
+) -> Table {
+    let row = |run| {
+        columns
+            .iter()
+            .map(|(_, _, cell)| cell(run).into())
+            .collect()
+    };
+    Table {
+        caption: caption.to_owned(),
+        heads: columns
+            .iter()
+            .map(|&(name, kind, _)| (name, kind))
+            .collect(),
+        groups: vec![(String::new(), runs.into_iter().map(row).collect())],
+    }
 }
 
 fn runtime(run: &Listed) -> String {
-    let name = known(&run.runtime, "?");
+    let name = words::cell(&run.runtime);
     match &run.runtime_version {
         Some(version) => format!("{name} {version}"),
         None => name,

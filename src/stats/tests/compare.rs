@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::model::{LocalScore, Mismatch, Run, Suite, Test};
 use crate::stats::{
-    Comparison, Direction, Method, Metric, Options, Outcome, Reason, Row, Unit, Verdict, Why,
+    Comparison, Direction, GateOutcome, Method, Metric, Options, Reason, Row, Unit, Verdict, Why,
     compare,
 };
 
@@ -49,7 +49,7 @@ fn mean(comparison: &Comparison, metric: Metric) -> &Row {
 #[test]
 fn a_slower_generation_is_found_and_named() {
     let comparison = of(&run(1000.0, 50.0, 5.0, 4), &run(1000.0, 44.0, 5.0, 4));
-    assert_eq!(comparison.gate.outcome(false), Outcome::Regression);
+    assert_eq!(comparison.gate.outcome(false), GateOutcome::Regression);
     assert_eq!(comparison.rows.len(), 36);
     assert_eq!(count(&comparison, Verdict::Worse), 9);
     let row = mean(&comparison, Metric::GenTps);
@@ -74,7 +74,7 @@ fn a_slower_generation_is_found_and_named() {
 #[test]
 fn a_faster_run_is_better_and_no_regression() {
     let comparison = of(&run(1000.0, 50.0, 5.0, 4), &run(1200.0, 60.0, 5.0, 4));
-    assert_eq!(comparison.gate.outcome(false), Outcome::Ok);
+    assert_eq!(comparison.gate.outcome(false), GateOutcome::Ok);
     assert_eq!(
         mean(&comparison, Metric::PromptTps).verdict,
         Verdict::Better
@@ -132,7 +132,7 @@ fn large_noise_is_no_verdict() {
     );
     let comparison = of(&run(1000.0, 50.0, 300.0, 4), &run(990.0, 50.0, 300.0, 4));
     assert_eq!(comparison.rows[0].verdict, Verdict::Unclear);
-    assert_eq!(comparison.gate.outcome(false), Outcome::Ok);
+    assert_eq!(comparison.gate.outcome(false), GateOutcome::Ok);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_change_of_total_time_is_one_of_medians() {
 #[test]
 fn nothing_in_common_cannot_be_forced() {
     let comparison = of(&run(1000.0, 50.0, 5.0, 4), &Run::default());
-    assert_eq!(comparison.gate.outcome(true), Outcome::NotComparable);
+    assert_eq!(comparison.gate.outcome(true), GateOutcome::NotComparable);
 }
 
 #[test]
@@ -248,8 +248,8 @@ fn what_only_one_side_has_is_named() {
             missing
         ]
     );
-    assert_eq!(comparison.gate.outcome(false), Outcome::NotComparable);
-    assert_eq!(comparison.gate.outcome(true), Outcome::Ok);
+    assert_eq!(comparison.gate.outcome(false), GateOutcome::NotComparable);
+    assert_eq!(comparison.gate.outcome(true), GateOutcome::Ok);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::model::{LocalScore, Run, Suite, Test, Text};
-use crate::stats::{Options, Outcome, basic, change_points, compare};
+use crate::stats::{GateOutcome, Options, basic, change_points, compare};
 
 /// Comparisons of each kind and seed; `LOCALSTORE_COMPARISONS` asks for more, and `.ci/run` does.
 const COMPARISONS: usize = 50;
@@ -152,7 +152,7 @@ impl Case {
         };
         let comparison = compare(&[base], &[new], &history, &options);
         assert_eq!(comparison.gate.reasons, []);
-        comparison.gate.outcome(false) == Outcome::Regression
+        comparison.gate.outcome(false) == GateOutcome::Regression
     }
 
     fn run(self, index: usize, random: &mut Random) -> Run {

@@ -1,7 +1,7 @@
-//! Runs another program and watches what it prints.
+//! Runs another program and reads its output.
 //!
-//! A program that prints to a pipe does so in large pieces, which would hide its questions and
-//! stall its progress. So where we print to a terminal, it gets a terminal of its own to print to.
+//! Programs buffer output to a pipe in large pieces, which would hide questions and delay progress
+//! messages. So if we print to a terminal, the program gets a terminal of its own.
 
 #[cfg(not(unix))]
 mod other;
@@ -21,23 +21,23 @@ use unix as system;
 
 pub use system::{Interrupt, end_on_interrupt, is_readable, outlive_interrupt};
 
-/// How long the output may be silent, after the program has ended, while another one that it left
-/// behind still holds it open.
+/// How long to wait for more output after the program has ended, while a process that it left behind
+/// still holds the streams open.
 const SILENCE: Duration = Duration::from_millis(500);
 
-/// How many pieces of output are buffered.
+/// The number of buffered pieces of output.
 const QUEUE: usize = 16;
 
-/// The streams of a program's output.
+/// An output stream of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
-    /// Standard output; both, where ours lead to the same place.
+    /// Standard output; both streams, if ours lead to the same place.
     Out,
     /// Standard error.
     Err,
 }
 
-/// What a program does.
+/// An event of the program.
 enum Event {
     Output(Stream, Vec<u8>),
     /// A stream has ended.
@@ -48,21 +48,21 @@ enum Event {
 /// A stream to read from.
 type Source = (Stream, Box<dyn Read + Send>);
 
-/// A program that runs.
+/// A running program.
 pub struct Watched {
     events: Receiver<Event>,
     open: usize,
 }
 
 impl Watched {
-    /// Starts the program, with our own standard input. From here on, Ctrl-C is left to it, and
-    /// a request to end is passed on.
+    /// Starts the program with our own standard input. From then on, Ctrl-C is left to the program,
+    /// and a termination request is passed on.
     pub fn start(program: &OsString, args: &[OsString]) -> io::Result<Self> {
         let mut command = Command::new(program);
         command.args(args);
         let (sources, windows) = system::connect(&mut command)?;
         let child = command.spawn()?;
-        // The command holds the other ends of what we read.
+        // The command holds the write ends of the streams.
         drop(command);
         let (sender, events) = sync_channel(QUEUE);
         let open = sources.len();
@@ -74,7 +74,7 @@ impl Watched {
         Ok(Self { events, open })
     }
 
-    /// Passes the output to `output` as it comes, until the program has ended.
+    /// Passes the output to `output` as it arrives, until the program has ended.
     pub fn follow(mut self, mut output: impl FnMut(Stream, &[u8])) -> io::Result<ExitStatus> {
         let mut ended = None;
         loop {
@@ -94,12 +94,12 @@ impl Watched {
     }
 }
 
-/// The exit code of a program; as in a shell 128 and the number of the signal that killed it.
+/// The exit code of a program; as in a shell, 128 plus the number of the signal that killed it.
 #[must_use]
 pub fn exit_code(status: ExitStatus) -> u8 {
     let signal = system::signal(status).map(|signal| signal + 128);
     let code = status.code().or(signal);
-    // A larger code, as Windows has them, must not become 0.
+    // A larger code, which Windows allows, must not become 0.
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
@@ -108,7 +108,7 @@ fn pump((stream, mut source): Source, sender: &SyncSender<Event>) {
     loop {
         match source.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // A terminal whose other end is closed ends in an error.
+            // A terminal returns an error when its other end is closed.
             Ok(0) | Err(_) => break,
             Ok(length) => {
                 let event = Event::Output(stream, buffer[..length].to_vec());

@@ -21,13 +21,13 @@ use signal_hook::iterator::Signals;
 
 use super::{Event, Source, Stream, wait};
 
-/// Whether a read would return at once, with data or at the end.
+/// Whether a read would return without blocking, with data or at the end.
 pub fn is_readable(input: impl AsFd) -> bool {
     let mut inputs = [PollFd::new(&input, PollFlags::IN)];
     poll(&mut inputs, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
-/// The terminals that the program prints to, to be as large as ours.
+/// The terminals that the program prints to, which follow the size of ours.
 pub(crate) struct Windows(Vec<OwnedFd>);
 
 impl Windows {
@@ -41,8 +41,8 @@ impl Windows {
     }
 }
 
-/// Gives the program a terminal or a pipe for each stream, as we have them; one for both if ours
-/// lead to the same place, for then even their order is what it was.
+/// Gives the program a terminal or a pipe for each stream, matching ours; a single one for both if
+/// ours lead to the same place, which preserves their order.
 pub(crate) fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows)> {
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let mut sources: Vec<Source> = Vec::new();
@@ -70,14 +70,14 @@ pub(crate) fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows
     Ok((sources, windows))
 }
 
-/// What identifies a stream: device and inode.
+/// The identity of a stream: device and inode.
 fn place(stream: BorrowedFd) -> io::Result<[u64; 3]> {
     let file = File::from(stream.try_clone_to_owned()?).metadata()?;
     Ok([file.dev(), file.ino(), file.rdev()])
 }
 
-/// A terminal: the end that we read, and the one to print to. It changes nothing on the way, which
-/// is left to ours.
+/// A terminal: the end that we read and the end to print to. It is in raw mode, since our own
+/// terminal processes the output.
 fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
     let reader = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
     rustix::io::fcntl_setfd(&reader, FdFlags::CLOEXEC)?;
@@ -93,10 +93,10 @@ fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Waits for the program. Signals that the terminal sends to the whole group (Ctrl-C, Ctrl-\) are
-/// ignored; those sent to us alone are passed on.
+/// ignored; signals sent only to us are passed on.
 ///
-/// To be called after the start, so that the program inherits which signals we ignore, as under
-/// nohup.
+/// Must be called after the start, so that the program inherits the signals that we ignore, for
+/// example under nohup.
 pub(crate) fn supervise(child: Child, windows: Windows, sender: SyncSender<Event>) {
     match Signals::new([SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH]) {
         Ok(signals) => {
@@ -111,12 +111,12 @@ pub(crate) fn supervise(child: Child, windows: Windows, sender: SyncSender<Event
 }
 
 fn attend(mut child: Child, mut signals: Signals, windows: &Windows) -> io::Result<ExitStatus> {
-    // It may have ended before the signals were ours.
+    // It may have ended before the signals were registered.
     if let Some(status) = child.try_wait()? {
         return Ok(status);
     }
     let pass_on = |child: &Child, signal| {
-        // The process id is its own until it is waited for, which only happens here.
+        // The process id is not reused until it is waited for, which only happens here.
         if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, signal);
         }
@@ -132,7 +132,7 @@ fn attend(mut child: Child, mut signals: Signals, windows: &Windows) -> io::Resu
             SIGHUP => pass_on(&child, Signal::HUP),
             SIGWINCH => {
                 windows.resize();
-                // It got the signal from our terminal, perhaps before its own had the size.
+                // Our terminal has sent the signal too, perhaps before the resize.
                 pass_on(&child, Signal::WINCH);
             }
             _ => {}
@@ -146,32 +146,32 @@ pub(crate) fn signal(status: ExitStatus) -> Option<i32> {
     status.signal()
 }
 
-/// From here on, the first Ctrl-C and a closed terminal do not end us: they end the program before
-/// us in the pipe, and its output is still to be stored. The second Ctrl-C ends us.
+/// From now on, neither the first Ctrl-C nor a closed terminal terminates us: they end the program
+/// before us in the pipe, and its output has yet to be stored. A second Ctrl-C terminates us.
 pub fn outlive_interrupt() {
     let interrupted = Arc::new(AtomicBool::new(false));
-    // The order counts: the first Ctrl-C finds the flag not yet set. If this fails, the default
-    // handlers stay.
+    // The order matters: the first Ctrl-C must find the flag unset. If registration fails, the
+    // default handlers stay.
     let _ = signal_hook::flag::register_conditional_default(SIGINT, Arc::clone(&interrupted));
     let _ = signal_hook::flag::register(SIGINT, interrupted);
     let _ = signal_hook::flag::register(SIGHUP, Arc::new(AtomicBool::new(false)));
 }
 
-/// After a program has ended: Ctrl-C and a request to end terminate us again.
+/// Makes Ctrl-C and a termination request terminate us again, after a program has ended.
 pub fn end_on_interrupt() {
     for signal in [SIGINT, SIGTERM] {
         let always = Arc::new(AtomicBool::new(true));
-        // If this fails, they are still ignored.
+        // If registration fails, they are still ignored.
         let _ = signal_hook::flag::register_conditional_default(signal, always);
     }
 }
 
-/// Ctrl-C or a request to end, deferred until something is cleaned up.
+/// Ctrl-C or a termination request, deferred until the cleanup is done.
 pub struct Interrupt(Arc<AtomicUsize>);
 
 impl Interrupt {
-    /// From here on, the first signal is only noted; the second ends us. If this fails, the
-    /// default handlers stay.
+    /// From now on, the first signal is only recorded; the second terminates us. If registration
+    /// fails, the default handlers stay.
     #[must_use]
     pub fn catch() -> Self {
         let came = Arc::new(AtomicUsize::new(0));
@@ -185,13 +185,13 @@ impl Interrupt {
         Self(came)
     }
 
-    /// Whether one came.
+    /// Whether a signal was received.
     #[must_use]
     pub fn came(&self) -> bool {
         self.0.load(Ordering::Relaxed) != 0
     }
 
-    /// Ends us by the signal that came, if one did, so that a shell sees it.
+    /// Terminates us by the signal received, if any, so that a shell sees it.
     pub fn obey(&self) {
         if let Ok(signal @ 1..) = i32::try_from(self.0.load(Ordering::Relaxed)) {
             let _ = signal_hook::low_level::emulate_default_handler(signal);
