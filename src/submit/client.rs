@@ -61,3 +61,49 @@ pub(crate) fn retry<E>(
     };
     net::retry(ATTEMPTS, attempt, pause, wait)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The waits, in seconds, and the last outcome.
+    fn run(outcomes: Vec<Outcome>) -> (Vec<(u32, u64)>, Option<Outcome>) {
+        let mut waits = Vec::new();
+        let mut outcomes = outcomes.into_iter();
+        let end = retry(
+            || outcomes.next().map(Some).ok_or("too many attempts"),
+            |attempt, pause| waits.push((attempt, pause.as_secs())),
+        );
+        assert_eq!(outcomes.next(), None, "too few attempts");
+        (waits, end.unwrap())
+    }
+
+    fn again(after: Option<u64>) -> Outcome {
+        Outcome::Again {
+            why: "busy".into(),
+            after: after.map(Duration::from_secs),
+        }
+    }
+
+    #[test]
+    fn a_busy_site_is_asked_three_times() {
+        let (waits, end) = run(vec![again(None), again(Some(30)), again(None)]);
+        assert_eq!(waits, [(2, 2), (3, 30)]);
+        assert_eq!(end, Some(again(None)));
+    }
+
+    #[test]
+    fn nothing_else_is_repeated() {
+        let why = String::new;
+        for outcome in [
+            Outcome::Taken { id: 1 },
+            Outcome::Later { why: why() },
+            Outcome::Refused { why: why() },
+            Outcome::Unknown { why: why() },
+        ] {
+            assert_eq!(run(vec![outcome.clone()]), (vec![], Some(outcome)));
+        }
+        let nothing_to_send = retry(|| Ok::<_, ()>(None), |_, _| unreachable!());
+        assert_eq!(nothing_to_send, Ok(None));
+    }
+}

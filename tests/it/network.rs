@@ -103,3 +103,35 @@ fn a_proxy_that_is_no_address_is_an_error_that_hides_its_password() {
     assert!(server.requests().is_empty());
     assert_eq!(states(&sandbox), ["never"]);
 }
+
+/// A site that has no address: only a proxy could reach it.
+const UNREACHABLE: &str = "http://site.invalid";
+
+#[test]
+fn a_proxy_that_refuses_is_asked_once_and_the_run_is_queued() {
+    for status in [401, 403, 407] {
+        let sandbox = sandbox(&[RUN]);
+        let proxy = Proxy::refusing(status);
+        let url = proxy.url();
+        let variable = ("http_proxy", OsStr::new(&url));
+        let ran = with(&sandbox, UNREACHABLE, &[variable]);
+        assert_eq!(ran.code, Some(1));
+        let address = url.replace("http://", "");
+        let message = format!("run 1 was not submitted: the proxy {address} answered {status}\n");
+        assert!(ran.stderr.contains(&message), "{}", ran.stderr);
+        assert_eq!(proxy.asked().len(), 1, "{status}");
+        assert_eq!(states(&sandbox), ["pending"]);
+    }
+}
+
+#[test]
+fn a_proxy_that_reaches_no_site_is_asked_three_times() {
+    let sandbox = sandbox(&[RUN]);
+    let proxy = Proxy::refusing(502);
+    let url = proxy.url();
+    let ran = with(&sandbox, UNREACHABLE, &[("http_proxy", OsStr::new(&url))]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains(" answered 502\n"), "{}", ran.stderr);
+    assert_eq!(proxy.asked().len(), 3);
+    assert_eq!(states(&sandbox), ["pending"]);
+}

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::process::Stdio;
 
 use crate::sandbox::{Ran, Sandbox, read_fixture};
-use crate::server::{Reply, Server};
+use crate::server::{Reply, Server, header};
 use crate::submit::states;
 
 /// One that the site takes.
@@ -48,6 +48,9 @@ fn a_run_is_submitted_once() {
     );
     let requests = server.requests();
     assert_eq!(requests.len(), 1);
+    let head = &requests[0].head;
+    assert!(head.starts_with("POST /api/results HTTP/1.1\r\n"), "{head}");
+    assert_eq!(header(head, "content-type"), Some("application/json"));
     let payload = read_fixture("golden/gpu-reps4.payload.json");
     assert!(requests[0].body.as_bytes() == payload);
     let run = run_1(&sandbox);
@@ -73,6 +76,21 @@ fn a_run_is_submitted_once() {
         assert!(submit(&sandbox, &server, args).ok().is_empty(), "{args:?}");
     }
     assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_site_may_have_a_path() {
+    let sandbox = sandbox(&[RUN]);
+    let server = Server::start([Reply::taken(5)]);
+    let site = server.url() + "/bench";
+    let ran = sandbox.run(["submit", "-y", "--url", &(site.clone() + "/")]);
+    let printed = String::from_utf8(ran.ok()).unwrap();
+    assert_eq!(printed, format!("Result Link: {site}/result/5\n"));
+    let head = &server.requests()[0].head;
+    assert!(
+        head.starts_with("POST /bench/api/results HTTP/1.1\r\n"),
+        "{head}"
+    );
 }
 
 #[test]
