@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use super::{Context, resolve, submission};
 use crate::formats::{console, score_display};
 use crate::model::Run;
@@ -31,6 +33,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let mut display = Vec::new();
     score_display::write(&mut display, &run.summary(), style)?;
     out.styled(&display)?;
+    // The notes are about what was printed.
+    out.flush()?;
     if let Some(remark) = partial_remark(id, &run) {
         context.note(&remark);
     }

@@ -181,6 +181,38 @@ fn a_full_disk_behind_stdout_is_an_error() {
 }
 
 #[test]
+fn a_note_about_what_could_not_be_printed_is_left_out() {
+    if !std::path::Path::new("/dev/full").exists() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    // Partial and submitted: two notes.
+    sandbox.add([
+        "golden/single-test.json",
+        "captures/capture-json-submitted.stdout.txt",
+    ]);
+    for run in ["1", "2"] {
+        assert!(
+            sandbox
+                .run(["show", run])
+                .stderr
+                .contains("localstore: run ")
+        );
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let output = sandbox
+            .command(["show", run])
+            .stdout(full)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(
+            String::from_utf8_lossy(&output.stderr),
+            "localstore: standard output: no space left on device\n"
+        );
+    }
+}
+
+#[test]
 fn a_closed_pipe_ends_the_program_quietly() {
     let sandbox = Sandbox::new();
     sandbox.add(["golden/gpu-reps4.json"]);
