@@ -145,6 +145,19 @@ pub(super) fn environments(
     })
 }
 
+/// The environments in which a configuration was measured, by processor.
+pub(super) fn environments_of(
+    db: &Connection,
+    configuration: i64,
+) -> rusqlite::Result<Vec<Environment>> {
+    let mut statement = db.prepare_cached(
+        "SELECT * FROM localstore_environments WHERE id IN (
+             SELECT DISTINCT environment_id FROM localstore_runs WHERE configuration_id = ?1)
+         ORDER BY cpu_name, id",
+    )?;
+    rows::query(&mut statement, [configuration], read_environment)
+}
+
 /// Reads the run of that id.
 pub(super) fn read(db: &Connection, id: i64) -> rusqlite::Result<Run> {
     read_as(db, id, Odd::Unknown)

@@ -73,17 +73,28 @@ pub(crate) fn configurations(db: &Connection, filter: &Filter) -> Result<Vec<Con
 }
 
 /// The processors that a configuration was measured with, where they are known: one for each
-/// machine that can be told from the others.
+/// machine.
 pub(crate) fn machines(db: &Connection, configuration: i64) -> Result<Vec<Text>> {
-    let mut statement = db.prepare_cached(
-        "SELECT DISTINCT cpu_name FROM localstore_environments
-         WHERE cpu_name IS NOT NULL AND id IN (
-             SELECT DISTINCT environment_id FROM localstore_runs WHERE configuration_id = ?1)
-         ORDER BY cpu_name",
-    )?;
-    Ok(rows::query(&mut statement, [configuration], |cells| {
-        Ok(cells.text("cpu_name")?.unwrap_or_default())
-    })?)
+    let mut machines: Vec<Environment> = Vec::new();
+    for environment in own::environments_of(db, configuration)? {
+        // Without its processor a machine could be any of them.
+        let is_known = environment
+            .system
+            .cpu_name
+            .as_ref()
+            .is_some_and(|name| !name.as_bytes().is_empty());
+        if is_known
+            && !machines
+                .iter()
+                .any(|found| found.is_same_machine(&environment))
+        {
+            machines.push(environment);
+        }
+    }
+    let processors = machines
+        .into_iter()
+        .filter_map(|found| found.system.cpu_name);
+    Ok(processors.collect())
 }
 
 /// What ran on what with this accelerator: each environment and its id.
