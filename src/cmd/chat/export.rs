@@ -8,8 +8,8 @@ use base::Result;
 
 /// Print chats as a Markdown document
 ///
-/// Each message is unchanged in a code block of its own, the oldest first, so that no markup in it
-/// affects the rest of the document.
+/// Each message is in a code block of its own, the oldest first, so that no markup in it affects the
+/// rest of the document. Lines end with LF; control characters other than tabs become U+FFFD.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore chat export 3 -o md --out chat.md")]
 pub(crate) struct Args {
