@@ -61,6 +61,6 @@ part torture::damage::a_damaged_store_is_never_taken_for_a_right_one 2000
 ulimit -v 4194304 2>/dev/null || true
 part capture::tests::fuzz::no_input_stops_a_reader 1 LOCALSTORE_FUZZ="$inputs"
 
-printf '\n| what | how often | what held |\n| --- | --- | --- |\n'
+printf '\n| test | how often | result |\n| --- | --- | --- |\n'
 cat "$folder/table"
 exit $failed

@@ -400,7 +400,7 @@ fn a_missing_log_leaves_the_store_of_before() {
         assert_right(&sandbox, "part.db");
     }
     crate::report(&format!(
-        "| a log (-wal) gone, cut or damaged | {} times | the runs of before it, whole ones of it |",
+        "| a log (-wal) gone, cut or damaged | {} times | the runs from before the log, and only whole runs from it |",
         rounds(10)
     ));
 }
