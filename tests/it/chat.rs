@@ -192,7 +192,7 @@ fn a_search_says_what_it_did_not_find_or_show() {
     let sandbox = golden();
     let none = sandbox.run(["chat", "search", "no\x1b[2J"]);
     assert!(none.ok().is_empty());
-    assert!(none.stderr.ends_with(": nothing has 'no\\x1b[2J' in it\n"));
+    assert!(none.stderr.ends_with(": nothing contains 'no\\x1b[2J'\n"));
     let some = sandbox.run(["chat", "search", "", "--limit", "2"]);
     assert_eq!(some.text().lines().count(), 3);
     assert!(some.stderr.contains("the first 2 lines"));
