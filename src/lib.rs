@@ -15,6 +15,7 @@ mod store;
 mod submit;
 
 mod arguments;
+mod rooms;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Context;
 use super::machine::Machine;
 use super::storing::{Adder, Adding, Messages, check_store};
-use crate::store::check_tag;
+use crate::store::tags;
 use base::{Error, ExitStatus, Result, Spool, Tee, process};
 
 /// Store the runs in captures
@@ -60,7 +60,7 @@ impl Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     if let Some(tag) = &args.tag {
-        check_tag(tag)?;
+        tags::check_tag(tag)?;
     }
     if args.tee {
         return tee(args, context);

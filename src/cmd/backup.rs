@@ -1,9 +1,10 @@
 use std::path::PathBuf;
 
 use super::Context;
-use crate::store::{Store, refuse_logs_beside};
+use crate::store::RESULTS;
 use base::process::Interrupt;
 use base::{Error, Existing, Progress, Result, replace_atomically};
+use db::{Database, refuse_logs_beside};
 
 /// Copy the store to a file, even while others write to it
 ///
@@ -22,7 +23,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
-    let store = Store::open_as_is(&context.location)?;
+    let store = Database::open_readonly(&context.location, &[&RESULTS])?;
     context.location.refuse(&args.file)?;
     refuse_logs_beside(&args.file)?;
     let existing = if args.force {

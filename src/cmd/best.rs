@@ -1,7 +1,7 @@
 use super::Context;
 use super::filters::Filters;
 use super::list;
-use crate::store::Store;
+use crate::store::{Store, trends};
 use base::rows::Limit;
 use base::{Result, RowFormat};
 
@@ -27,7 +27,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let limit = Limit(args.limit);
-    let runs = store.best(&(&args.filters).into(), limit.asked())?;
+    let runs = store.read(|db| trends::best(db, &(&args.filters).into(), limit.asked()))?;
     let (runs, more) = limit.cut(runs);
     list::print(&runs, args.output, &mut context.out)?;
     if more {

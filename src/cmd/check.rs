@@ -3,6 +3,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::Context;
+use crate::rooms::ROOMS;
 use crate::store::{Finding, Store, Totals, Watch};
 use base::{ExitStatus, Result};
 use base::{Progress, Stdout, note, printable};
@@ -41,26 +42,54 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_as_is(&context.location)?;
     let bar = Progress::new("checking", store.count_runs()?);
     let progress = &mut |runs| bar.set(runs);
-    let mut printer = Printer {
-        out: &mut context.out,
-        output: args.output,
-        document: Document::default(),
-        mendable: 0,
-        printed: Ok(()),
+    let out = &mut context.out;
+    let mut document = Document::default();
+    let mut mendable = 0;
+    let mut printed = Ok(());
+    let mut found = |finding: Finding| {
+        document.wrong += u64::from(!finding.mended);
+        mendable += u64::from(finding.mendable && !args.repair);
+        if args.output == Output::Json {
+            document.findings.push(finding);
+        } else if printed.is_ok() {
+            let done = match (args.repair, finding.mended) {
+                (false, _) => "",
+                (true, true) => " (mended)",
+                (true, false) => " (cannot be mended)",
+            };
+            let line = format!("{}: {}{done}", finding.place, finding.what);
+            printed = writeln!(out, "{}", printable(&line));
+        }
     };
     let totals = if args.repair {
         drop(store);
-        let (totals, findings) = Store::open(&context.location)?.repair(progress)?;
-        for (finding, mended) in findings {
-            printer.report(finding, Some(mended));
-        }
+        let (totals, findings) = Store::open(&context.location)?.repair(ROOMS, progress)?;
+        findings.into_iter().for_each(&mut found);
         totals
     } else {
-        let found = &mut |finding| printer.report(finding, None);
-        store.check(&mut Watch { found, progress })?
+        let found = &mut found;
+        store.check(ROOMS, &mut Watch { found, progress })?
     };
+    document.totals = totals;
     drop(bar);
-    printer.finish(totals)
+    printed
+        .and_then(|()| match args.output {
+            Output::Text => summarize(out, document.totals, document.wrong),
+            Output::Json => {
+                serde_json::to_writer_pretty(&mut *out, &document)?;
+                out.write_all(b"\n")
+            }
+        })
+        .and_then(|()| out.flush())?;
+    if mendable > 0 {
+        note(&format!(
+            "'localstore check --repair' can mend {mendable} of them"
+        ));
+    }
+    if document.wrong > 0 {
+        return Ok(ExitStatus::Failure);
+    }
+    Ok(ExitStatus::Success)
 }
 
 /// All of it, for programs.
@@ -70,83 +99,7 @@ struct Document {
     totals: Totals,
     /// What is wrong still.
     wrong: u64,
-    findings: Vec<PrintedFinding>,
-}
-
-#[derive(Debug, Serialize)]
-struct PrintedFinding {
-    place: String,
-    what: String,
-    /// Whether `--repair` can mend it.
-    mendable: bool,
-    /// Whether it has.
-    mended: bool,
-}
-
-struct Printer<'a> {
-    out: &'a mut Stdout,
-    output: Output,
-    /// Its list of findings is kept for json alone.
-    document: Document,
-    /// How many findings `--repair`, which was not asked for, can mend.
-    mendable: u64,
-    printed: std::io::Result<()>,
-}
-
-impl Printer<'_> {
-    /// Prints a finding; `mended` is none without `--repair`.
-    fn report(&mut self, finding: Finding, mended: Option<bool>) {
-        let mendable = finding.is_mendable();
-        let Finding { place, what, .. } = finding;
-        self.document.wrong += u64::from(mended != Some(true));
-        self.mendable += u64::from(mended.is_none() && mendable);
-        if self.output == Output::Json {
-            let mended = mended == Some(true);
-            self.document.findings.push(PrintedFinding {
-                place,
-                what,
-                mendable,
-                mended,
-            });
-            return;
-        }
-        let done = match mended {
-            None => "",
-            Some(true) => " (mended)",
-            Some(false) => " (cannot be mended)",
-        };
-        if self.printed.is_ok() {
-            let line = format!("{place}: {what}{done}");
-            self.printed = writeln!(self.out, "{}", printable(&line));
-        }
-    }
-
-    fn finish(self, totals: Totals) -> Result<ExitStatus> {
-        let wrong = self.document.wrong;
-        self.printed
-            .and_then(|()| match self.output {
-                Output::Text => summarize(self.out, totals, wrong),
-                Output::Json => {
-                    let document = Document {
-                        totals,
-                        ..self.document
-                    };
-                    serde_json::to_writer_pretty(&mut *self.out, &document)?;
-                    self.out.write_all(b"\n")
-                }
-            })
-            .and_then(|()| self.out.flush())?;
-        if self.mendable > 0 {
-            note(&format!(
-                "'localstore check --repair' can mend {} of them",
-                self.mendable
-            ));
-        }
-        if wrong > 0 {
-            return Ok(ExitStatus::Failure);
-        }
-        Ok(ExitStatus::Success)
-    }
+    findings: Vec<Finding>,
 }
 
 fn summarize(out: &mut Stdout, totals: Totals, wrong: u64) -> std::io::Result<()> {

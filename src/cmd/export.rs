@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use super::Context;
 use super::filters::Filters;
 use crate::formats::{Format, console, csv, json, jsonl};
-use crate::store::{Filter, Store};
+use crate::store::{Filter, Store, runs, select};
 use base::time::rfc3339;
 use base::{Error, Result, write_atomically};
 
@@ -57,12 +57,16 @@ fn choose(args: &Args, store: &Store) -> Result<Vec<i64>> {
             return Err(Error::invalid_parameter(&args.runs[0])
                 .hint("name runs, or choose them by filters or --all, not both"));
         }
-        return args.runs.iter().map(|name| store.resolve(name)).collect();
+        return args
+            .runs
+            .iter()
+            .map(|name| store.read(|db| select::resolve(db, name)))
+            .collect();
     }
     if !args.all && filter.is_empty() {
-        return Ok(vec![store.resolve("last")?]);
+        return Ok(vec![store.read(|db| select::resolve(db, "last"))?]);
     }
-    let ids = store.ids(&filter)?;
+    let ids = store.read(|db| select::ids(db, &filter))?;
     if ids.is_empty() {
         return Err(Error::new(store.path().display(), "no run matches"));
     }
@@ -77,13 +81,13 @@ fn write(out: &mut dyn Write, format: Format, store: &Store, ids: &[i64]) -> Res
         if index > 0 && matches!(format, Format::Json | Format::Console) {
             out.write_all(b"\n")?;
         }
-        let run = store.run(id)?;
+        let run = store.read(|db| runs::read(db, id))?;
         match format {
             Format::Csv => csv::write_tests(out, &run)?,
             Format::Json => json::write(out, &run)?,
             Format::Console => console::write(out, &run)?,
             Format::Jsonl => {
-                let listed = store.listed(id)?;
+                let listed = store.read(|db| select::listed(db, id))?;
                 let added_at = listed.added_at.as_deref().map(rfc3339);
                 let label = jsonl::Label {
                     id,

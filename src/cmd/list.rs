@@ -3,7 +3,7 @@ use serde::Serialize;
 use super::filters::Filters;
 use super::{Context, words};
 use crate::model::{SubmissionState, Text};
-use crate::store::{Listed, Sort, Store};
+use crate::store::{Listed, Sort, Store, select};
 use base::rows::{self, Limit};
 use base::time::{rfc3339, utc};
 use base::{Column, ColumnOf, Result, RowFormat, Stdout};
@@ -39,7 +39,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
         0
     };
     let limit = Limit(args.limit.unwrap_or(default));
-    let runs = store.list(&(&args.filters).into(), args.sort, limit.asked())?;
+    let runs =
+        store.read(|db| select::list(db, &(&args.filters).into(), args.sort, limit.asked()))?;
     let (runs, more) = limit.cut(runs);
     print(&runs, args.output, &mut context.out)?;
     if more && args.limit.is_none() {

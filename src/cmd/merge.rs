@@ -3,8 +3,7 @@ use std::path::PathBuf;
 
 use super::Context;
 use super::storing::describe;
-use crate::model::Run;
-use crate::store::{Foreign, ForeignChat, ForeignFile, MergedChat, Refused, Store, Stored};
+use crate::store::{ChatRows, ForeignFile, ForeignRun, MergedChat, Refused, Store, Stored, runs};
 use base::{ExitStatus, Result};
 use base::{Progress, note, printable};
 
@@ -29,13 +28,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     context.location.refuse(&args.file)?;
     let mut file = ForeignFile::open(&args.file)?;
     let mut target = Target::open(args, context)?;
+    let out = &mut context.out;
     // On a terminal the lines tell how far it is.
-    let progress = if context.out.is_terminal() {
-        None
-    } else {
-        Some(Progress::new("merging", file.count()?))
-    };
-    let mut counts = [0_u64; 3];
+    let progress = (!out.is_terminal()).then(|| Progress::new("merging", file.count()));
+    let mut runs = Tally::new("run", args.dry_run);
     let mut refused = 0;
     let mut is_whole = true;
     loop {
@@ -50,82 +46,94 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
             is_whole = false;
             note(&format!("{}: run {id}: {why}", args.file.display()));
         }
-        for (foreign, (id, stored)) in batch.runs.iter().zip(&merged) {
-            counts[*stored as usize] += 1;
-            if let Some(line) = line(&foreign.run, *id, *stored, args.dry_run) {
-                writeln!(context.out, "{}", printable(&line))?;
+        for (foreign, (id, stored)) in batch.runs.iter().zip(merged) {
+            if let Some(line) = runs.count(id, stored, || describe(&foreign.run)) {
+                writeln!(out, "{line}")?;
             }
         }
         if let Some(progress) = &progress {
-            progress.set(counts.iter().sum::<u64>() + refused);
+            progress.set(runs.all() + refused);
         }
         // What was stored has been said, whatever comes next.
-        context.out.flush()?;
+        out.flush()?;
     }
     drop(progress);
-    let chats = file.chats()?;
-    if !chats.is_empty() {
-        merge_chats(&chats, &mut target, args.dry_run, context)?;
+    let foreign = file.chats()?;
+    let mut chats = Tally::new("chat", args.dry_run);
+    for (chat, merged) in foreign.iter().zip(target.take_chats(&foreign)?) {
+        let what = || match merged.messages {
+            1 => format!("{}, 1 message", chat.title()),
+            n => format!("{}, {n} messages", chat.title()),
+        };
+        if let Some(line) = chats.count(Some(merged.id), merged.stored, what) {
+            writeln!(out, "{line}")?;
+        }
     }
-    let [new, completed, known] = counts;
-    let all = counts.iter().sum::<u64>() + refused;
+    if !foreign.is_empty() {
+        writeln!(out, "{} chats: {}", chats.all(), chats.sum())?;
+    }
     let end = match refused {
         0 => String::new(),
         refused => format!(", {refused} refused"),
     };
-    writeln!(
-        context.out,
-        "{all} runs: {new} new, {completed} completed, {known} known{end}"
-    )?;
+    let all = runs.all() + refused;
+    writeln!(out, "{all} runs: {}{end}", runs.sum())?;
     if !is_whole {
         return Ok(ExitStatus::Failure);
     }
     Ok(ExitStatus::Success)
 }
 
-fn merge_chats(
-    chats: &[ForeignChat],
-    target: &mut Target,
+/// How many runs or chats were new, completed and known.
+struct Tally {
+    kind: &'static str,
     dry_run: bool,
-    context: &mut Context,
-) -> Result<()> {
-    let merged = target.take_chats(chats)?;
-    let mut counts = [0_usize; 3];
-    let mut lines = String::new();
-    for (
-        chat,
-        MergedChat {
-            id,
-            stored,
-            messages,
-        },
-    ) in chats.iter().zip(merged)
-    {
-        counts[stored as usize] += 1;
-        let title = chat.title();
-        let messages = match messages {
-            1 => "1 message".to_owned(),
-            n => format!("{n} messages"),
-        };
-        let line = match (stored, dry_run) {
-            (Stored::New, false) => format!("chat {id}: {title}, {messages}"),
-            (Stored::New, true) => format!("would take over chat: {title}, {messages}"),
-            (Stored::Completed, false) => format!("chat {id}, completed: {title}, {messages}"),
-            (Stored::Completed, true) => format!("would complete chat {id}: {title}, {messages}"),
-            (Stored::Already, _) => continue,
-        };
-        lines += &printable(&line);
-        lines.push('\n');
-    }
-    let [new, completed, known] = counts;
-    Ok(writeln!(
-        context.out,
-        "{lines}{} chats: {new} new, {completed} completed, {known} known",
-        chats.len()
-    )?)
+    counts: [u64; 3],
 }
 
-/// What takes the runs: a store, or with `--dry-run` what tells what it would do.
+impl Tally {
+    fn new(kind: &'static str, dry_run: bool) -> Self {
+        let counts = [0; 3];
+        Self {
+            kind,
+            dry_run,
+            counts,
+        }
+    }
+
+    /// Counts a run or chat. Gives the line for it; none for one that was known.
+    fn count(
+        &mut self,
+        id: Option<i64>,
+        stored: Stored,
+        what: impl FnOnce() -> String,
+    ) -> Option<String> {
+        self.counts[stored as usize] += 1;
+        let kind = self.kind;
+        let id = id.unwrap_or_default();
+        let done = match (stored, self.dry_run) {
+            (Stored::New, false) => format!("{kind} {id}"),
+            (Stored::New, true) if kind == "run" => "would take over".to_owned(),
+            (Stored::New, true) => format!("would take over {kind}"),
+            (Stored::Completed, false) => format!("{kind} {id}, completed"),
+            (Stored::Completed, true) => format!("would complete {kind} {id}"),
+            (Stored::Already, _) => return None,
+        };
+        let line = format!("{done}: {}", what());
+        Some(printable(&line).into_owned())
+    }
+
+    fn all(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    fn sum(&self) -> String {
+        let [new, completed, known] = self.counts;
+        format!("{new} new, {completed} completed, {known} known")
+    }
+}
+
+/// What takes the runs: a store, or with `--dry-run` the answer of one, if there is one.
 enum Target {
     Store(Store),
     DryRun(Option<Store>),
@@ -142,38 +150,27 @@ impl Target {
         Ok(Self::DryRun(store))
     }
 
-    fn take(&mut self, runs: &[Foreign]) -> Result<Vec<(Option<i64>, Stored)>> {
-        Ok(match self {
+    fn take(&mut self, runs: &[ForeignRun]) -> Result<Vec<(Option<i64>, Stored)>> {
+        match self {
             Self::Store(store) => {
                 let added = store.merge(runs)?.into_iter();
-                added.map(|added| (Some(added.id), added.stored)).collect()
+                Ok(added.map(|added| (Some(added.id), added.stored)).collect())
             }
             Self::DryRun(Some(store)) => {
-                let looked_up = runs.iter().map(|foreign| store.lookup(&foreign.run));
-                looked_up.collect::<Result<_>>()?
+                let found = runs
+                    .iter()
+                    .map(|foreign| store.read(|db| runs::lookup(db, &foreign.run)));
+                found.collect()
             }
-            Self::DryRun(None) => vec![(None, Stored::New); runs.len()],
-        })
+            Self::DryRun(None) => Ok(vec![(None, Stored::New); runs.len()]),
+        }
     }
 
-    fn take_chats(&mut self, chats: &[ForeignChat]) -> Result<Vec<MergedChat>> {
+    fn take_chats(&mut self, chats: &[ChatRows]) -> Result<Vec<MergedChat>> {
         match self {
             Self::Store(store) => store.merge_chats(chats),
             Self::DryRun(Some(store)) => store.lookup_chats(chats),
-            Self::DryRun(None) => Ok(chats.iter().map(ForeignChat::as_new).collect()),
+            Self::DryRun(None) => Ok(chats.iter().map(ChatRows::as_new).collect()),
         }
-    }
-}
-
-/// The line for a run; none for one that was known.
-fn line(run: &Run, id: Option<i64>, stored: Stored, dry_run: bool) -> Option<String> {
-    let what = describe(run);
-    let id = id.map_or_else(String::new, |id| format!(" {id}"));
-    match (stored, dry_run) {
-        (Stored::New, false) => Some(format!("run{id}: {what}")),
-        (Stored::New, true) => Some(format!("would take over: {what}")),
-        (Stored::Completed, false) => Some(format!("run{id}, completed: {what}")),
-        (Stored::Completed, true) => Some(format!("would complete run{id}: {what}")),
-        (Stored::Already, _) => None,
     }
 }

@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, CommandFactory, Parser};
 
-use crate::store::{Location, Store};
+use crate::store::{Location, Store, select};
 // The times of the commands that are not in this file.
 use base::time::{rfc3339, utc as time};
 use base::{Error, ExitStatus, Result, Stdout, write_atomically};
@@ -189,7 +189,9 @@ fn answered_yes() -> Result<bool> {
 
 /// The ids of runs, each once, in the order in which they were named.
 fn each_once(store: &Store, names: &[String]) -> Result<Vec<i64>> {
-    let ids = names.iter().map(|name| store.resolve(name));
+    let ids = names
+        .iter()
+        .map(|name| store.read(|db| select::resolve(db, name)));
     Ok(unique(ids.collect::<Result<Vec<_>>>()?))
 }
 

@@ -8,7 +8,7 @@ use super::show::partial_remark;
 use super::storing::{Adder, Adding, Messages, check_store};
 use super::submission::url_option;
 use crate::model::SubmissionState;
-use crate::store::{Store, check_tag};
+use crate::store::{Store, runs, submissions, tags};
 use base::process::{self, Stream, Watched, exit_code};
 use base::{Error, ExitStatus, Result, Spool, Stderr, Tee, note};
 
@@ -58,7 +58,7 @@ const SIGNALS: RangeInclusive<u8> = 129..=192;
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     if let Some(tag) = &args.tag {
-        check_tag(tag)?;
+        tags::check_tag(tag)?;
     }
     if args.sending.is_used() && !args.submit {
         return Err(Error::new("missing parameter", "--submit"));
@@ -111,7 +111,7 @@ fn submit(found: &[i64], target: &Target, code: u8, context: &mut Context) -> Re
     let mut complete = Vec::new();
     for &id in found {
         let store = Store::open_readonly(&context.location)?;
-        match partial_remark(id, &store.run(id)?) {
+        match partial_remark(id, &store.read(|db| runs::read(db, id))?) {
             Some(remark) => note(&format!("{remark}, and it is not submitted")),
             None if complete.contains(&id) => {}
             None => complete.push(id),
@@ -140,7 +140,9 @@ fn remark_unsent(runs: &[i64], target: &Target, context: &Context) -> Result<()>
     let store = Store::open_readonly(&context.location)?;
     let mut ids = Vec::new();
     for &id in runs {
-        let state = store.submission(id)?.map(|submission| submission.state);
+        let state = store
+            .read(|db| submissions::submission(db, id))?
+            .map(|submission| submission.state);
         if !matches!(
             state,
             Some(SubmissionState::Submitted | SubmissionState::Unknown)

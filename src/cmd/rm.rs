@@ -2,7 +2,7 @@ use std::io::{self, IsTerminal, Write};
 
 use super::{Context, answered_yes, submission, words};
 use crate::model::SubmissionState;
-use crate::store::{Listed, Store};
+use crate::store::{Listed, Store, runs, select};
 use base::{ExitStatus, Result, Stderr, printable};
 
 /// Remove runs from the store
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let ids = super::each_once(&store, &args.runs)?;
     let runs: Vec<Listed> = ids
         .iter()
-        .map(|&id| store.listed(id))
+        .map(|&id| store.read(|db| select::listed(db, id)))
         .collect::<Result<_>>()?;
     drop(store);
     for remark in runs.iter().filter_map(forgotten) {
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     }
     let lines: Vec<String> = runs.iter().map(describe).collect();
     args.removal
-        .run(&lines, context, |store| store.remove(&ids))
+        .run(&lines, context, |store| runs::remove(store, &ids))
 }
 
 fn describe(run: &Listed) -> String {

@@ -1,7 +1,7 @@
 use super::Context;
 use super::show::partial_remark;
 use crate::formats::score_display;
-use crate::store::Store;
+use crate::store::{Store, runs, select};
 use base::{Result, color_wanted};
 
 /// Print the score display of LocalScore
@@ -21,8 +21,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let id = store.resolve(&args.run)?;
-    let run = store.run(id)?;
+    let id = store.read(|db| select::resolve(db, &args.run))?;
+    let run = store.read(|db| runs::read(db, id))?;
     let style = score_display::Style {
         color: color_wanted(),
         plaintext: args.plaintext,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::submission::{look_first, maybe_submitted, queued, remark, removed};
 use crate::model::{Submission, SubmissionState};
-use crate::store::{End, Store, Taken};
+use crate::store::{End, Store, Taken, submissions};
 use crate::submit::{ATTEMPTS, Client, Exchange, Outcome, Site, retry};
 use base::{Error, Result};
 use base::{Stderr, Stdout, note};
@@ -58,7 +58,10 @@ impl Sender<'_> {
     /// Puts the runs in the queue, and drops those that cannot be queued.
     pub(crate) fn queue(&mut self, runs: &mut Vec<Ready>) {
         runs.retain(|run| {
-            let error = match self.store.queue(run.id, self.site.as_str()) {
+            let error = match self
+                .store
+                .write(|db| submissions::queue(db, run.id, self.site.as_str()))
+            {
                 Ok(true) => return true,
                 Ok(false) => removed(run.id),
                 Err(error) => error,
@@ -97,7 +100,11 @@ impl Sender<'_> {
     /// Says how many runs are not tried.
     fn note_left(&self, rest: &[Ready], others: Others) {
         let waits = |run: &&Ready| {
-            let now = self.store.submission(run.id).ok().flatten();
+            let now = self
+                .store
+                .read(|db| submissions::submission(db, run.id))
+                .ok()
+                .flatten();
             now.is_some_and(|now| now.state == SubmissionState::Pending)
         };
         let queued = rest.iter().filter(waits).count();
@@ -158,7 +165,7 @@ impl Sender<'_> {
             "Failed to submit results after {attempts} attempts\n"
         ));
         let error = Error::new(format_args!("run {id} was not submitted"), why);
-        let error = match self.store.submission(id) {
+        let error = match self.store.read(|db| submissions::submission(db, id)) {
             Err(error) => error,
             Ok(Some(now)) if now.state == SubmissionState::Unknown && is_unknown => {
                 maybe_submitted(id, &now)
@@ -183,7 +190,10 @@ impl Sender<'_> {
         again: &mut Option<Submission>,
     ) -> Result<Option<Outcome>, NotSent> {
         let id = run.id;
-        let attempt = match self.store.take(id, self.site.as_str(), again.as_ref())? {
+        let attempt = match self
+            .store
+            .write(|db| submissions::take(db, id, self.site.as_str(), again.as_ref()))?
+        {
             Taken::Attempt(attempt) => attempt,
             Taken::Submitted(submission) => {
                 note(&remark(id, &submission));
@@ -210,11 +220,15 @@ impl Sender<'_> {
             Outcome::Refused { why } => End::Failed(why.clone()),
             Outcome::Unknown { why } => End::Unknown(why.clone()),
         };
-        let settled = self.store.settle(&attempt, &end).or_else(|error| {
-            // It has waited for a busy store already, but the outcome must not be lost.
-            note(&format!("run {id}: {error}; trying once more"));
-            self.store.settle(&attempt, &end)
-        });
+        let settled = self
+            .store
+            .write(|db| submissions::settle(db, &attempt, &end))
+            .or_else(|error| {
+                // It has waited for a busy store already, but the outcome must not be lost.
+                note(&format!("run {id}: {error}; trying once more"));
+                self.store
+                    .write(|db| submissions::settle(db, &attempt, &end))
+            });
         match (settled, &end) {
             (Ok(true), _) => {}
             (Ok(false), End::Submitted { .. }) => note(&format!(
@@ -263,14 +277,16 @@ mod tests {
 
     use super::*;
     use crate::model::Run;
-    use crate::store::Location;
+    use crate::store::{Location, runs};
 
     #[test]
     fn a_run_is_known_not_to_be_sent_while_another_attempt_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let location = Location::resolve(Some(folder.path().join("store")), None);
         let mut store = Store::open(&location).unwrap();
-        store.add(&[Run::default()], None).unwrap();
+        store
+            .write(|db| runs::add_all(db, &[Run::default()], None))
+            .unwrap();
         // No server listens there.
         let site: Site = "http://127.0.0.1:9".parse().unwrap();
         let client = Client::new(&site, |_| None).unwrap();
@@ -282,7 +298,10 @@ mod tests {
             failed: false,
             wait: &|pause| {
                 let store = Store::open_readonly(&location).unwrap();
-                let now = store.submission(1).unwrap().unwrap();
+                let now = store
+                    .read(|db| submissions::submission(db, 1))
+                    .unwrap()
+                    .unwrap();
                 let seconds = pause.as_secs();
                 seen.borrow_mut().push((seconds, now.state, now.attempts));
             },

@@ -8,7 +8,7 @@ use super::show::partial_remark;
 use super::storing::describe;
 use super::submission::{in_flight, maybe_submitted, queued, remark, variable};
 use crate::model::{Source, SubmissionState};
-use crate::store::Store;
+use crate::store::{Store, runs, submissions};
 use crate::submit::{Client, Payload, Site, violations};
 use base::{Error, ExitStatus, Result};
 use base::{Stderr, note};
@@ -188,7 +188,7 @@ fn unasked(sender: &mut Sender, mut ready: Vec<Ready>, orders: &Orders) -> Error
 
 /// Checks that a run can be sent, and describes it; `None` if it was submitted before.
 fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Result<Option<Ready>> {
-    let before = store.submission(id)?;
+    let before = store.read(|db| submissions::submission(db, id))?;
     if let Some(before) = &before {
         match before.state {
             SubmissionState::Submitted => {
@@ -202,7 +202,7 @@ fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Resu
             return Err(error);
         }
     }
-    let run = store.run(id)?;
+    let run = store.read(|db| runs::read(db, id))?;
     let payload = Payload::of(&run);
     let found = violations(&payload.json);
     if let Some(error) = refusal(&format!("run {id} cannot be sent"), &found, run.source) {
@@ -211,7 +211,7 @@ fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Resu
                 [first, _, rest @ ..] => format!("{first} (and {} more)", 1 + rest.len()),
                 one => one.concat(),
             };
-            store.set_unsendable(id, target.site.as_str(), &reason)?;
+            store.write(|db| submissions::set_unsendable(db, id, target.site.as_str(), &reason))?;
         }
         return Err(error);
     }

@@ -1,7 +1,7 @@
 use super::{Context, submission};
 use crate::formats::{console, score_display};
 use crate::model::Run;
-use crate::store::Store;
+use crate::store::{Store, runs, select, submissions};
 use base::{Result, color_wanted};
 
 /// Show the table and the score of a run, as LocalScore prints them at its end
@@ -20,8 +20,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let id = store.resolve(&args.run)?;
-    let run = store.run(id)?;
+    let id = store.read(|db| select::resolve(db, &args.run))?;
+    let run = store.read(|db| runs::read(db, id))?;
     let out = &mut context.out;
     console::write(out, &run)?;
     let style = score_display::Style {
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     if let Some(remark) = partial_remark(id, &run) {
         context.note(&remark);
     }
-    if let Some(found) = store.submission(id)? {
+    if let Some(found) = store.read(|db| submissions::submission(db, id))? {
         context.note(&submission::remark(id, &found));
     }
     Ok(())

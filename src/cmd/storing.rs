@@ -7,7 +7,7 @@ use super::words::{known, with_quant};
 use crate::capture::{Capture, Found, Link, Options};
 use crate::formats::Document;
 use crate::model::{Environment, Run, listed_score};
-use crate::store::{Added, Location, Store, Stored};
+use crate::store::{Added, Location, Store, Stored, runs, submissions};
 use crate::submit::Site;
 use base::{Error, ExitStatus, Result, Spool, Stderr, Stdout, note, printable};
 
@@ -163,7 +163,9 @@ impl<'a> Adder<'a> {
             (Some(&run), Some(store)) if !self.options.dry_run => {
                 let site = Site::from_link(&link.url, link.id);
                 let site = site.as_ref().map(Site::as_str);
-                store.set_submitted(run, link.id, &link.url, site).map(drop)
+                store
+                    .write(|db| submissions::set_submitted(db, run, link.id, &link.url, site))
+                    .map(drop)
             }
             _ => Ok(()),
         }
@@ -215,16 +217,22 @@ impl<'a> Adder<'a> {
             Some(store) => store,
             none => none.insert(Store::open(self.location)?),
         };
-        let added = store.add(runs, self.options.tag)?;
+        let added = store.write(|db| runs::add_all(db, runs, self.options.tag))?;
         let mut lines = Vec::with_capacity(runs.len());
         for (run, Added { id, stored }) in runs.iter().zip(added) {
             self.found.push(id);
             lines.push(match stored {
                 Stored::New => format!("run {id}: {}", describe(run)),
                 // The stored run may have more values than this capture.
-                Stored::Completed => format!("run {id}, completed: {}", describe(&store.run(id)?)),
+                Stored::Completed => format!(
+                    "run {id}, completed: {}",
+                    describe(&store.read(|db| runs::read(db, id))?)
+                ),
                 Stored::Already => {
-                    format!("already stored as run {id}: {}", describe(&store.run(id)?))
+                    format!(
+                        "already stored as run {id}: {}",
+                        describe(&store.read(|db| runs::read(db, id))?)
+                    )
                 }
             });
         }
@@ -237,7 +245,7 @@ impl<'a> Adder<'a> {
         }
         let line = |run: &Run| {
             let (id, stored) = match &self.store {
-                Some(store) => store.lookup(run)?,
+                Some(store) => store.read(|db| runs::lookup(db, run))?,
                 None => (None, Stored::New),
             };
             let id = id.unwrap_or_default();

@@ -2,7 +2,7 @@ use std::io::Write;
 
 use super::Context;
 use super::sending::{Orders, Sending, refusal, remark_zeros, send};
-use crate::store::Store;
+use crate::store::{Store, runs, select, submissions};
 use crate::submit::{Payload, Site, violations};
 use base::{ExitStatus, Result};
 use base::{Stderr, Stdout, note};
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let ids = if args.pending {
         waiting(&args.sending.site()?, &store)?
     } else if args.runs.is_empty() {
-        vec![store.resolve("last")?]
+        vec![store.read(|db| select::resolve(db, "last"))?]
     } else {
         super::each_once(&store, &args.runs)?
     };
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
 fn waiting(site: &Site, store: &Store) -> Result<Vec<i64>> {
     let mut ids = Vec::new();
     let mut others: Vec<(Site, usize)> = Vec::new();
-    for (id, stored) in store.pending()? {
+    for (id, stored) in store.read(submissions::pending)? {
         let other = Site::stored(stored.as_deref());
         match others.iter_mut().find(|(known, _)| *known == other) {
             _ if other == *site => ids.push(id),
@@ -92,7 +92,7 @@ fn waiting(site: &Site, store: &Store) -> Result<Vec<i64>> {
 
 fn print_payloads(ids: &[i64], store: &Store, out: &mut Stdout) -> Result<()> {
     for (index, &id) in ids.iter().enumerate() {
-        let run = store.run(id)?;
+        let run = store.read(|db| runs::read(db, id))?;
         let payload = Payload::of(&run);
         // As the C tool sends it: without a newline at its end.
         let before = if index > 0 { "\n" } else { "" };

@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use super::Context;
-use crate::store::Store;
+use crate::store::{Store, select, tags};
 use base::{Result, printable};
 
 /// Label runs
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let ids = resolve_all(&store, &runs)?;
     drop(store);
-    Store::open(&context.location)?.tag(tag, &ids)?;
+    Store::open(&context.location)?.write(|db| tags::tag(db, tag, &ids))?;
     for id in ids {
         writeln!(context.out, "run {id}: {}", printable(tag))?;
     }
@@ -35,7 +35,10 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
 
 /// The ids of these runs.
 pub(crate) fn resolve_all(store: &Store, names: &[&str]) -> Result<Vec<i64>> {
-    names.iter().map(|name| store.resolve(name)).collect()
+    names
+        .iter()
+        .map(|name| store.read(|db| select::resolve(db, name)))
+        .collect()
 }
 
 /// A tag and runs. The tag comes first; but since `last` or a number cannot be a tag, `tag RUN TAG`

@@ -2,7 +2,7 @@ use std::io::Write;
 
 use super::Context;
 use super::tag::{Names, resolve_all};
-use crate::store::Store;
+use crate::store::{Store, tags};
 use base::{Error, Result, printable};
 
 /// Remove a label from runs
@@ -21,7 +21,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let Names { tag, runs } = Names::of(&args.tag, &args.runs);
     let store = Store::open_readonly(&context.location)?;
-    let mut ids = store.tagged(tag)?;
+    let mut ids = store.read(|db| tags::tagged(db, tag))?;
     if !runs.is_empty() {
         let mut named = resolve_all(&store, &runs)?;
         named.retain(|id| ids.contains(id));
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
         let what = format_args!("tag '{tag}'");
         return Err(Error::new(what, "no such run has it"));
     }
-    Store::open(&context.location)?.untag(tag, &ids)?;
+    Store::open(&context.location)?.write(|db| tags::untag(db, tag, &ids))?;
     for id in ids {
         writeln!(context.out, "run {id}: no longer {}", printable(tag))?;
     }

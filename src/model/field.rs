@@ -263,6 +263,15 @@ impl Field {
     /// The fields that every test must have.
     const REQUIRED: [Self; 3] = [Self::Name, Self::NPrompt, Self::NGen];
 
+    /// The fields with these names, which are separated by commas.
+    #[must_use]
+    pub fn named(names: &str) -> Vec<Self> {
+        let names = names.split(", ");
+        names
+            .filter_map(|name| Self::from_name(name.as_bytes()))
+            .collect()
+    }
+
     /// The field with this name.
     #[must_use]
     pub fn from_name(name: &[u8]) -> Option<Self> {

@@ -6,14 +6,14 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::model::{Field, Piece, Run, Value};
 
-/// What a run is found again by.
-pub struct Keys {
-    pub fingerprint: [u8; 16],
-    pub core: [u8; 8],
+/// The keys by which another capture of a run finds it.
+pub(crate) struct Keys {
+    pub(crate) fingerprint: [u8; 16],
+    pub(crate) core: [u8; 8],
 }
 
 impl Keys {
-    pub fn of(run: &Run) -> Self {
+    pub(crate) fn of(run: &Run) -> Self {
         Self {
             fingerprint: fingerprint(run),
             core: core(run),
@@ -21,12 +21,12 @@ impl Keys {
     }
 }
 
-/// 16 bytes over what every format knows of a run's tests, so that the csv and the json of one run
-/// have the same: samples are left out, a byte of 0x80 or more counts as one that the C tool lost,
-/// and what is no finite number counts as missing.
+/// A hash of 16 bytes of what every format knows of a run's tests, so that the csv and the json of
+/// one run have the same one: samples are left out, a byte of 0x80 or more counts as one that the C
+/// tool lost, and a number that is not finite counts as missing.
 ///
-/// A run without tests is known by its header.
-pub fn fingerprint(run: &Run) -> [u8; 16] {
+/// The hash of a run without tests is that of its header.
+pub(crate) fn fingerprint(run: &Run) -> [u8; 16] {
     let mut bytes = Vec::with_capacity(512 * run.tests.len());
     for test in &run.tests {
         for &field in Field::IDENTITY {
@@ -41,11 +41,12 @@ pub fn fingerprint(run: &Run) -> [u8; 16] {
     xxh3_128(&bytes).to_be_bytes()
 }
 
-/// 8 bytes over what even the table of the console tells of a run's tests, rounded as there: how
-/// many tokens, and how fast.
+/// A hash of 8 bytes of what even the table of the console tells of a run's tests, rounded as there:
+/// tokens and speeds.
 ///
-/// Rounding twice can end elsewhere than rounding once; a run is then not found again, and kept.
-pub fn core(run: &Run) -> [u8; 8] {
+/// Rounding twice can give another number than rounding once. Such a run is not found again, and is
+/// stored twice.
+pub(crate) fn core(run: &Run) -> [u8; 8] {
     let mut bytes = Vec::with_capacity(32 * run.tests.len());
     for test in &run.tests {
         let speed = |tps: Option<f64>| tps.filter(|tps| tps.is_finite()).unwrap_or(0.0);
@@ -56,7 +57,7 @@ pub fn core(run: &Run) -> [u8; 8] {
     xxh3_64(&bytes).to_be_bytes()
 }
 
-/// Appends a value; each kind has a mark of its own, and a string has an end.
+/// Appends a value to the bytes that are hashed; each kind has a mark, and a string has an end.
 fn feed(bytes: &mut Vec<u8>, value: Value<'_>) {
     match value {
         Value::Number(number) if number.is_finite() => {
@@ -77,13 +78,12 @@ fn feed(bytes: &mut Vec<u8>, value: Value<'_>) {
             bytes.push(b's');
             if text.as_bytes().is_ascii() {
                 bytes.extend_from_slice(text.as_bytes());
-                bytes.push(0xfe);
-                return;
+            } else {
+                bytes.extend(text.pieces().map(|piece| match piece {
+                    Piece::Byte(byte @ ..0x80) => byte,
+                    Piece::Byte(_) | Piece::Lost => 0xff,
+                }));
             }
-            bytes.extend(text.pieces().map(|piece| match piece {
-                Piece::Byte(byte @ ..0x80) => byte,
-                Piece::Byte(_) | Piece::Lost => 0xff,
-            }));
             bytes.push(0xfe);
         }
     }

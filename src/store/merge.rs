@@ -2,29 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use tempfile::NamedTempFile;
 
-use super::merge_chats::{ForeignChat, foreign_chats};
-use super::migrations::{CURRENT, Schema, migrate};
-use super::rows::{CREATED_AT, Odd, refused};
+use super::merge_chats::{ChatRows, foreign_chats};
+use super::rows::{CREATED_AT, Odd};
 use super::runs::{Added, Shared, add};
-use super::site::{self, Ids, SiteRun};
-use super::submissions::submission;
-use super::tags::check_tag;
-use super::{
-    SAVE, Store, connect_readonly, distrust, failure, is_about_a_value, own, reason,
-    refuse_no_file, refuse_what_is_not_ours,
-};
+use super::site::{self, SiteRun};
+use super::tags::{self, check_tag};
+use super::{RESULTS, Store, own, submissions};
 use crate::model::{Run, Submission, SubmissionState};
 use crate::submit::Site;
 use base::{Error, Result};
+use db::{SAVE, Schema, failure, foreign, is_about_a_value, reason, refuse, refused};
 
-/// A run of the other file, with what is known of it besides.
+/// A run of the other file, with its date, tags and submission.
 #[derive(Debug)]
-pub struct Foreign {
-    /// The run.
-    pub run: Run,
+pub(crate) struct ForeignRun {
+    pub(crate) run: Run,
     created_at: String,
     measured_at: i64,
     tags: Vec<String>,
@@ -33,22 +28,22 @@ pub struct Foreign {
 
 /// A run of the other file that cannot be taken over, or a part of it.
 #[derive(Debug)]
-pub struct Refused {
+pub(crate) struct Refused {
     /// Its id there.
-    pub id: i64,
+    pub(crate) id: i64,
     /// What is wrong with it.
-    pub why: String,
+    pub(crate) why: String,
 }
 
 /// Runs that are read, and then added in one transaction.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// Those that can be taken over.
-    pub runs: Vec<Foreign>,
+    pub(crate) runs: Vec<ForeignRun>,
     /// The others.
-    pub refused: Vec<Refused>,
+    pub(crate) refused: Vec<Refused>,
     /// Of those that can be taken over, what cannot.
-    pub left_out: Vec<Refused>,
+    pub(crate) left_out: Vec<Refused>,
 }
 
 /// The most runs of a batch, which ends earlier where they are large.
@@ -56,30 +51,30 @@ const BATCH: usize = 256;
 
 /// Another file, whose runs are read batch by batch, at one moment of it. Nothing is changed in it
 /// or beside it, and nothing in it is trusted.
-pub struct ForeignFile {
+pub(crate) struct ForeignFile {
     db: Connection,
     path: PathBuf,
-    is_store: bool,
-    /// Of a store, from which row on its runs are still to be read.
-    own: Option<i64>,
-    /// The runs that only the public tables have, once it is known which they are.
-    site: Option<std::collections::btree_map::IntoIter<i64, Vec<i64>>>,
-    /// What is read in place of an older store.
+    /// The runs that are still to be read.
+    ids: std::vec::IntoIter<ForeignId>,
+    /// The copy of an older store that is read in its place.
     _copy: Option<NamedTempFile>,
+}
+
+/// A run of a store, or one that only the public tables have, with the ids of its tests.
+enum ForeignId {
+    Own(i64),
+    Site(i64, Vec<i64>),
 }
 
 impl ForeignFile {
     /// Opens a store or a LocalScore database.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let failed = |error: rusqlite::Error| failure(path, &error);
-        refuse_no_file(path)?;
-        std::fs::metadata(path).map_err(|error| Error::file(path, &error))?;
-        let bound = |db: &Connection| distrust::bound(db, path);
-        let (mut db, schema) = connect_readonly(path, &bound).map_err(failed)?;
+        let (mut db, schema) = foreign::open(path, &RESULTS)?;
         let is_store = matches!(schema, Schema::Version(_));
         if is_store {
-            refuse_what_is_not_ours(path, schema)?;
-        } else if !matches!(schema, Schema::Llamafile | Schema::Unversioned(_)) {
+            refuse(path, &RESULTS, schema)?;
+        } else if matches!(schema, Schema::Empty | Schema::Foreign) {
             let is_site = db
                 .prepare("SELECT 1 FROM sqlite_schema WHERE name = 'benchmark_runs'")
                 .and_then(|mut statement| statement.exists([]));
@@ -88,62 +83,56 @@ impl ForeignFile {
                 return Err(Error::new(path.display(), why));
             }
         }
-        if let Some(what) = distrust::computed(&db).map_err(failed)? {
+        if let Some(what) = foreign::computed(&db, &RESULTS).map_err(failed)? {
             let why = format!("{what}, and only plain tables are read");
             return Err(Error::new(path.display(), why));
         }
         if matches!(schema, Schema::Unversioned(_)) {
-            refuse_what_is_not_ours(path, schema)?;
+            refuse(path, &RESULTS, schema)?;
         }
-        if let Some(what) = distrust::damage(&db).map_err(failed)? {
+        if let Some(what) = foreign::damage(&db, &RESULTS).map_err(failed)? {
             return Err(Error::new(path.display(), what).hint(SAVE));
         }
         let mut copy = None;
-        if is_store && schema != Schema::Version(CURRENT) {
+        if is_store && schema != Schema::Version(RESULTS.current()) {
             let file = NamedTempFile::new().map_err(|error| Error::file(path, &error))?;
             db = migrated(&db, file.path()).map_err(failed)?;
             copy = Some(file);
         }
+        let ids = match schema {
+            // It has chats alone.
+            Schema::Llamafile | Schema::Absent => Ok(Vec::new()),
+            _ => ids(&db, is_store),
+        };
+        let ids = ids.map_err(failed)?.into_iter();
         Ok(Self {
             db,
             path: path.to_owned(),
-            is_store,
-            own: is_store.then_some(i64::MIN),
-            // llamafile's own file has chats alone.
-            site: (schema == Schema::Llamafile).then(|| Ids::new().into_iter()),
+            ids,
             _copy: copy,
         })
     }
 
     /// The chats, in the order of their ids.
-    pub fn chats(&self) -> Result<Vec<ForeignChat>> {
+    pub(crate) fn chats(&self) -> Result<Vec<ChatRows>> {
         foreign_chats(&self.db).map_err(|error| failure(&self.path, &error))
     }
 
-    /// How many runs there are.
-    pub fn count(&self) -> Result<u64> {
-        if self.own.is_none() && self.site.is_some() {
-            return Ok(0);
-        }
-        // count(*) is a single opcode, which the progress handler cannot interrupt.
-        self.db
-            .query_row("SELECT count(id) FROM benchmark_runs", [], |row| row.get(0))
-            .map_err(|error| failure(&self.path, &error))
+    /// How many runs are still to be read.
+    pub(crate) fn count(&self) -> u64 {
+        self.ids.len() as u64
     }
 
     /// The next runs in the order of their ids; none at the end.
-    pub fn next_batch(&mut self) -> Result<Batch> {
-        self.read_batch()
-            .map_err(|error| failure(&self.path, &error))
-    }
-
-    fn read_batch(&mut self) -> rusqlite::Result<Batch> {
+    pub(crate) fn next_batch(&mut self) -> Result<Batch> {
         let mut batch = Batch::default();
         let mut bytes = 0;
-        while batch.runs.len() + batch.refused.len() < BATCH
-            && bytes < own::MOST_BYTES
-            && let Some((id, run)) = self.next_run()?
-        {
+        while batch.runs.len() + batch.refused.len() < BATCH && bytes < own::MOST_BYTES {
+            let (id, run) = match self.ids.next() {
+                None => break,
+                Some(ForeignId::Own(id)) => (id, own_run(&self.db, id)),
+                Some(ForeignId::Site(id, tests)) => (id, site_run(&self.db, id, &tests)),
+            };
             match run {
                 Ok(mut foreign) => {
                     if let Some(flaw) = foreign.submission.as_ref().and_then(flaw) {
@@ -158,56 +147,40 @@ impl ForeignFile {
                     let why = reason(&error);
                     batch.refused.push(Refused { id, why });
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(failure(&self.path, &error)),
             }
         }
         Ok(batch)
     }
+}
 
-    /// The next run and its id.
-    fn next_run(&mut self) -> rusqlite::Result<Option<(i64, rusqlite::Result<Foreign>)>> {
-        if let Some(from) = self.own {
-            let found = self
-                .db
-                .prepare_cached(
-                    "SELECT rowid, run_id FROM localstore_runs WHERE rowid >= ?1
-                     ORDER BY rowid LIMIT 1",
-                )?
-                .query_row([from], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
-                .optional()?;
-            self.own = found.and_then(|(row, _)| row.checked_add(1));
-            if let Some((_, id)) = found {
-                return Ok(Some((id, own_run(&self.db, id))));
-            }
-        }
-        let site = match &mut self.site {
-            Some(site) => site,
-            none => {
-                let ids = if self.is_store {
-                    site::inserted(&self.db)?
-                } else {
-                    site::ids(&self.db, "1", i64::MIN)?
-                };
-                none.insert(ids.into_iter())
-            }
-        };
-        let next = site.next();
-        Ok(next.map(|(id, tests)| (id, site_run(&self.db, id, &tests))))
+/// All runs: those of a store, and those that only the public tables have.
+fn ids(db: &Connection, is_store: bool) -> rusqlite::Result<Vec<ForeignId>> {
+    if !is_store {
+        let ids = site::ids(db, "1", i64::MIN)?.into_iter();
+        return Ok(ids.map(|(id, tests)| ForeignId::Site(id, tests)).collect());
     }
+    let mut ids: Vec<ForeignId> = db
+        .prepare("SELECT run_id FROM localstore_runs ORDER BY rowid")?
+        .query_map([], |row| row.get(0).map(ForeignId::Own))?
+        .collect::<rusqlite::Result<_>>()?;
+    let inserted = site::inserted(db)?.into_iter();
+    ids.extend(inserted.map(|(id, tests)| ForeignId::Site(id, tests)));
+    Ok(ids)
 }
 
 /// A copy of an older store, brought to the current version.
 fn migrated(db: &Connection, path: &Path) -> rusqlite::Result<Connection> {
     db.backup(rusqlite::MAIN_DB, path, None)?;
     let mut copy = Connection::open(path)?;
-    distrust::bound(&copy, path)?;
+    foreign::bound(&copy, path)?;
     copy.pragma_update(None, "foreign_keys", false)?;
-    migrate(&mut copy)?;
+    db::migrate(&mut copy, &RESULTS)?;
     Ok(copy)
 }
 
 /// A run of a store.
-fn own_run(db: &Connection, id: i64) -> rusqlite::Result<Foreign> {
+fn own_run(db: &Connection, id: i64) -> rusqlite::Result<ForeignRun> {
     let head: (bool, Option<String>, i64) = db
         .prepare_cached(&format!(
             "SELECT b.id IS NOT NULL, {CREATED_AT}, r.measured_at
@@ -222,12 +195,12 @@ fn own_run(db: &Connection, id: i64) -> rusqlite::Result<Foreign> {
         .prepare_cached("SELECT tag FROM localstore_tags WHERE run_id = ?1 ORDER BY tag")?
         .query_map([id], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    Ok(Foreign {
+    Ok(ForeignRun {
         run: own::read_foreign(db, id)?,
         created_at: created_at.ok_or_else(no_date)?,
         measured_at,
         tags,
-        submission: submission(db, id).map_err(|error| {
+        submission: submissions::read(db, id).map_err(|error| {
             if is_about_a_value(&error) {
                 refused(format!("its submission cannot be read: {}", reason(&error)))
             } else {
@@ -264,13 +237,13 @@ fn flaw(submission: &Submission) -> Option<&'static str> {
 }
 
 /// A run of which only the public tables know.
-fn site_run(db: &Connection, id: i64, tests: &[i64]) -> rusqlite::Result<Foreign> {
+fn site_run(db: &Connection, id: i64, tests: &[i64]) -> rusqlite::Result<ForeignRun> {
     let SiteRun {
         run,
         created_at,
         measured_at,
     } = site::read(db, id, tests, Odd::Refused)?;
-    Ok(Foreign {
+    Ok(ForeignRun {
         run,
         created_at: created_at.ok_or_else(no_date)?,
         measured_at: measured_at.ok_or_else(no_date)?,
@@ -280,23 +253,27 @@ fn site_run(db: &Connection, id: i64, tests: &[i64]) -> rusqlite::Result<Foreign
 }
 
 impl Store {
-    /// Adds runs of another file in one transaction, with their dates and tags, and with what became
-    /// of sending them; one that waits to be sent there does not wait here too. What is known of a
-    /// run here stays.
-    pub fn merge(&mut self, foreign: &[Foreign]) -> Result<Vec<Added>> {
-        self.write(|db| {
-            let mut shared = Shared::default();
-            let merged = foreign
-                .iter()
-                .map(|foreign| merge(db, &mut shared, foreign));
-            let merged = merged.collect::<rusqlite::Result<_>>()?;
-            shared.write(db)?;
-            Ok(merged)
-        })
+    /// Adds runs of another file in one transaction.
+    pub(crate) fn merge(&mut self, foreign: &[ForeignRun]) -> Result<Vec<Added>> {
+        self.write(|db| Ok(merge(db, foreign)?))
     }
 }
 
-fn merge(db: &Connection, shared: &mut Shared, foreign: &Foreign) -> rusqlite::Result<Added> {
+/// Adds runs with their dates, tags and submissions; one that waits to be sent there does not wait
+/// here too. What is known of a run here stays.
+pub(crate) fn merge(db: &Connection, foreign: &[ForeignRun]) -> rusqlite::Result<Vec<Added>> {
+    let mut shared = Shared::default();
+    let merged = foreign.iter().map(|run| merge_run(db, &mut shared, run));
+    let merged = merged.collect::<rusqlite::Result<_>>()?;
+    shared.write(db)?;
+    Ok(merged)
+}
+
+fn merge_run(
+    db: &Connection,
+    shared: &mut Shared,
+    foreign: &ForeignRun,
+) -> rusqlite::Result<Added> {
     let added = add(db, shared, &foreign.run, Some(foreign.measured_at))?;
     if added.is_new() {
         db.prepare_cached("UPDATE benchmark_runs SET created_at = ?2 WHERE id = ?1")?
@@ -304,10 +281,7 @@ fn merge(db: &Connection, shared: &mut Shared, foreign: &Foreign) -> rusqlite::R
     }
     // Skip tags that `tag` would refuse.
     for tag in foreign.tags.iter().filter(|tag| check_tag(tag).is_ok()) {
-        db.prepare_cached(
-            "INSERT INTO localstore_tags (tag, run_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-        )?
-        .execute((tag, added.id))?;
+        tags::add(db, tag, added.id)?;
     }
     // What waits there waits there: two stores that queue it would both send it.
     let submission = foreign.submission.as_ref();

@@ -1,43 +1,48 @@
 //! Taking over the chats of another file, none twice.
 
-use std::collections::HashMap;
-use std::ops::Range;
+use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, Row, ToSql, params_from_iter};
-use xxhash_rust::xxh3::xxh3_128;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ToSql, params_from_iter};
 
-use super::rows::{self, refused};
-use super::{Store, Stored};
+use super::runs::Stored;
+use super::{Store, rows};
 use crate::model::Text;
 use base::Result;
+use db::refused;
 
-/// A value as it lies there: SQLite keeps a text that is not UTF-8 too.
-#[derive(Debug, PartialEq)]
+/// A value as SQLite stores it, which may be text that is not UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Cell {
+    Null,
+    Integer(i64),
+    /// The bits of a real number.
+    Real(u64),
     Text(Vec<u8>),
-    Other(Value),
+    Blob(Vec<u8>),
+}
+
+impl From<ValueRef<'_>> for Cell {
+    fn from(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(value) => Self::Integer(value),
+            ValueRef::Real(value) => Self::Real(value.to_bits()),
+            ValueRef::Text(text) => Self::Text(text.to_vec()),
+            ValueRef::Blob(blob) => Self::Blob(blob.to_vec()),
+        }
+    }
 }
 
 impl Cell {
-    fn of(value: ValueRef<'_>) -> Self {
-        match value {
-            ValueRef::Text(text) => Self::Text(text.to_vec()),
-            other => Self::Other(other.into()),
-        }
-    }
-
     fn value(&self) -> ValueRef<'_> {
         match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(value) => ValueRef::Integer(*value),
+            Self::Real(bits) => ValueRef::Real(f64::from_bits(*bits)),
             Self::Text(text) => ValueRef::Text(text),
-            Self::Other(value) => value.into(),
+            Self::Blob(blob) => ValueRef::Blob(blob),
         }
-    }
-
-    /// How many bytes it takes in memory, about.
-    fn bytes(&self) -> usize {
-        let content = self.value();
-        size_of::<Self>() + content.as_bytes().map_or(0, <[u8]>::len)
     }
 }
 
@@ -47,48 +52,35 @@ impl ToSql for Cell {
     }
 }
 
-/// A chat of the other file with its messages, value by value.
+/// The rows of a chat and of its messages.
 #[derive(Debug)]
-pub struct ForeignChat {
+pub(crate) struct ChatRows {
+    id: i64,
     created_at: Cell,
     model: Cell,
     title: Cell,
+    /// In the order in which they were written.
     messages: Vec<Vec<Cell>>,
 }
 
-/// A chat as it is compared: its title, and what tells each message from others.
-struct Outline {
-    id: i64,
-    title: Cell,
-    messages: Vec<u128>,
-}
-
-/// What became of a chat, and how many of its messages are new here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MergedChat {
+/// What became of a chat of the other file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MergedChat {
     /// Its id here; 0 for one that would be new.
-    pub id: i64,
+    pub(crate) id: i64,
     /// Whether it was here.
-    pub stored: Stored,
+    pub(crate) stored: Stored,
     /// How many messages were, or would be, taken over.
-    pub messages: usize,
+    pub(crate) messages: usize,
 }
 
-/// The columns of a message that are taken over.
-const MESSAGE: &str = "created_at, role, content, temperature, top_p, presence_penalty,
-    frequency_penalty";
-const COLUMNS: usize = 7;
-
-impl ForeignChat {
-    /// The title.
-    #[must_use]
-    pub fn title(&self) -> Text {
+impl ChatRows {
+    pub(crate) fn title(&self) -> Text {
         rows::text(self.title.value()).unwrap_or_default()
     }
 
     /// What becomes of it where there are no chats.
-    #[must_use]
-    pub fn as_new(&self) -> MergedChat {
+    pub(crate) fn as_new(&self) -> MergedChat {
         MergedChat {
             id: 0,
             stored: Stored::New,
@@ -97,185 +89,142 @@ impl ForeignChat {
     }
 }
 
+/// The columns of a message that are taken over.
+const MESSAGE: &str = "created_at, role, content, temperature, top_p, presence_penalty,
+    frequency_penalty";
+const COLUMNS: usize = 7;
+
 /// The most bytes of chats that are taken over: all are in memory.
 const MOST_BYTES: usize = 1 << 30;
 
-/// The chats of a file in the order of their ids; none where it has no such tables.
-pub fn foreign_chats(db: &Connection) -> rusqlite::Result<Vec<ForeignChat>> {
+/// The chats of another file in the order of their ids; none where it has no such tables.
+pub(crate) fn foreign_chats(db: &Connection) -> rusqlite::Result<Vec<ChatRows>> {
     if !db.table_exists(None, "chats")? || !db.table_exists(None, "messages")? {
         return Ok(Vec::new());
     }
-    let mut left = MOST_BYTES;
-    let mut cells = |row: &Row<'_>, columns: Range<usize>| {
-        let cells = columns.map(|column| row.get_ref(column).map(Cell::of));
-        let cells: Vec<Cell> = cells.collect::<rusqlite::Result<_>>()?;
-        let bytes = cells.iter().map(Cell::bytes).sum();
+    read_chats(db, MOST_BYTES)
+}
+
+fn read_chats(db: &Connection, most_bytes: usize) -> rusqlite::Result<Vec<ChatRows>> {
+    let mut left = most_bytes;
+    let mut cell = |value: ValueRef<'_>| {
+        let bytes = size_of::<Cell>() + value.as_bytes().map_or(0, <[u8]>::len);
         left = left
             .checked_sub(bytes)
             .ok_or_else(|| refused("its chats are larger than 1 GiB"))?;
-        Ok::<_, rusqlite::Error>(cells)
+        Ok::<_, rusqlite::Error>(Cell::from(value))
     };
-    let mut places = HashMap::new();
-    let mut chats = Vec::new();
-    let mut query = db.prepare("SELECT created_at, model, title, id FROM chats ORDER BY id")?;
+    let mut chats = BTreeMap::new();
+    let mut query = db.prepare("SELECT id, created_at, model, title FROM chats ORDER BY id")?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
-        if let Ok([created_at, model, title]) = <[Cell; 3]>::try_from(cells(row, 0..3)?) {
-            places.insert(row.get::<_, i64>(3)?, chats.len());
-            chats.push(ForeignChat {
-                created_at,
-                model,
-                title,
-                messages: Vec::new(),
-            });
-        }
+        let chat = ChatRows {
+            id: row.get(0)?,
+            created_at: cell(row.get_ref(1)?)?,
+            model: cell(row.get_ref(2)?)?,
+            title: cell(row.get_ref(3)?)?,
+            messages: Vec::new(),
+        };
+        chats.insert(chat.id, chat);
     }
-    // There is no index on the chat of a message: all are gone over once.
-    each_message(db, |chat, row| {
-        if let Some(&place) = places.get(&chat) {
-            chats[place].messages.push(cells(row, 1..COLUMNS + 1)?);
-        }
-        Ok(())
-    })?;
-    Ok(chats)
-}
-
-/// Hands over each message that says which chat it is of, in the order in which they were written.
-fn each_message(
-    db: &Connection,
-    mut take: impl FnMut(i64, &Row<'_>) -> rusqlite::Result<()>,
-) -> rusqlite::Result<()> {
+    // All messages in one pass: there is no index on the chat of a message.
     let mut query = db.prepare(&format!(
         "SELECT chat_id, {MESSAGE} FROM messages WHERE typeof(chat_id) = 'integer'
          ORDER BY created_at, id"
     ))?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
-        take(row.get(0)?, row)?;
+        if let Some(chat) = chats.get_mut(&row.get(0)?) {
+            let values = (1..=COLUMNS).map(|column| cell(row.get_ref(column)?));
+            chat.messages.push(values.collect::<rusqlite::Result<_>>()?);
+        }
     }
-    Ok(())
+    Ok(chats.into_values().collect())
 }
 
 impl Store {
-    /// Takes over chats in one transaction. A chat is the same if it was begun at the same time with
-    /// the same model and the messages of one are the first of the other, or, if either has none,
-    /// if the titles are the same too.
-    pub fn merge_chats(&mut self, foreign: &[ForeignChat]) -> Result<Vec<MergedChat>> {
-        self.write(|db| {
-            let mut known = outlines(db)?;
-            let merged = foreign.iter().map(|chat| merge(db, &mut known, chat));
-            merged.collect()
-        })
+    /// Takes over chats in one transaction.
+    pub(crate) fn merge_chats(&mut self, foreign: &[ChatRows]) -> Result<Vec<MergedChat>> {
+        self.write(|db| Ok(merge(db, foreign)?))
     }
 
     /// What merging them would do.
-    pub fn lookup_chats(&self, foreign: &[ForeignChat]) -> Result<Vec<MergedChat>> {
-        let known = outlines(&self.db).map_err(|error| self.failure(&error))?;
-        Ok(foreign.iter().map(|chat| compare(&known, chat)).collect())
+    pub(crate) fn lookup_chats(&self, foreign: &[ChatRows]) -> Result<Vec<MergedChat>> {
+        self.read(|db| Ok(lookup(db, foreign)?))
     }
 }
 
-type Outlines = HashMap<u128, Vec<Outline>>;
-
 /// The chats that are here, by time and model.
-fn outlines(db: &Connection) -> rusqlite::Result<Outlines> {
-    let mut messages: HashMap<i64, Vec<u128>> = HashMap::new();
-    each_message(db, |chat, row| {
-        let values = (1..=COLUMNS).map(|index| row.get_ref(index));
-        let key = key(values.collect::<rusqlite::Result<Vec<_>>>()?);
-        messages.entry(chat).or_default().push(key);
-        Ok(())
-    })?;
-    let mut known = Outlines::new();
-    let mut query = db.prepare("SELECT id, created_at, model, title FROM chats ORDER BY id")?;
-    let mut rows = query.query([])?;
-    while let Some(row) = rows.next()? {
-        let id = row.get(0)?;
-        let key = key([row.get_ref(1)?, row.get_ref(2)?]);
-        known.entry(key).or_default().push(Outline {
-            id,
-            title: Cell::of(row.get_ref(3)?),
-            messages: messages.remove(&id).unwrap_or_default(),
-        });
+type Known = HashMap<(Cell, Cell), Vec<ChatRows>>;
+
+fn known(db: &Connection) -> rusqlite::Result<Known> {
+    let mut known = Known::new();
+    for chat in read_chats(db, usize::MAX)? {
+        let key = (chat.created_at.clone(), chat.model.clone());
+        known.entry(key).or_default().push(chat);
     }
     Ok(known)
 }
 
-/// 16 bytes over values, each with its type and its end.
-fn key<'v>(values: impl IntoIterator<Item = ValueRef<'v>>) -> u128 {
-    let mut bytes = Vec::new();
-    for value in values {
-        let (kind, content) = match value {
-            ValueRef::Null => (0, Vec::new()),
-            ValueRef::Integer(value) => (1, value.to_le_bytes().to_vec()),
-            ValueRef::Real(value) => (2, value.to_bits().to_le_bytes().to_vec()),
-            ValueRef::Text(text) => (3, text.to_vec()),
-            ValueRef::Blob(blob) => (4, blob.to_vec()),
-        };
-        bytes.push(kind);
-        bytes.extend_from_slice(&content.len().to_le_bytes());
-        bytes.extend_from_slice(&content);
-    }
-    xxh3_128(&bytes)
+/// The chat here that is the same: it was begun at the same time with the same model, and the
+/// messages of one are the first of the other or, if either has none, the titles are the same.
+fn find<'k>(known: &'k mut Known, chat: &ChatRows) -> Option<&'k mut ChatRows> {
+    let key = (chat.created_at.clone(), chat.model.clone());
+    known.get_mut(&key)?.iter_mut().find(|known| {
+        let common = known.messages.len().min(chat.messages.len());
+        known.messages[..common] == chat.messages[..common]
+            && (common > 0 || known.title == chat.title)
+    })
 }
 
-fn messages_of(chat: &ForeignChat) -> Vec<u128> {
-    let values = chat
-        .messages
-        .iter()
-        .map(|values| values.iter().map(Cell::value));
-    values.map(key).collect()
-}
-
-/// The chat here that is the same, and how many messages it lacks.
-fn compare(known: &Outlines, chat: &ForeignChat) -> MergedChat {
-    let key = key([chat.created_at.value(), chat.model.value()]);
-    let messages = messages_of(chat);
-    let same = |outline: &&Outline| {
-        let common = outline.messages.len().min(messages.len());
-        outline.messages[..common] == messages[..common]
-            && (common > 0 || outline.title == chat.title)
-    };
-    let Some(outline) = known.get(&key).and_then(|chats| chats.iter().find(same)) else {
+/// What becomes of a chat of which this one, if any, is here.
+fn compare(known: Option<&ChatRows>, chat: &ChatRows) -> MergedChat {
+    let Some(known) = known else {
         return chat.as_new();
     };
-    let missing = messages.len().saturating_sub(outline.messages.len());
+    let messages = chat.messages.len().saturating_sub(known.messages.len());
     MergedChat {
-        id: outline.id,
-        stored: match missing {
+        id: known.id,
+        stored: match messages {
             0 => Stored::Already,
             _ => Stored::Completed,
         },
-        messages: missing,
+        messages,
     }
 }
 
-fn merge(
-    db: &Connection,
-    known: &mut Outlines,
-    chat: &ForeignChat,
-) -> rusqlite::Result<MergedChat> {
-    let mut merged = compare(known, chat);
-    if merged.stored == Stored::New {
-        db.prepare_cached("INSERT INTO chats (created_at, model, title) VALUES (?1, ?2, ?3)")?
-            .execute((&chat.created_at, &chat.model, &chat.title))?;
-        merged.id = db.last_insert_rowid();
-    }
-    let new = &chat.messages[chat.messages.len() - merged.messages..];
-    let mut insert = db.prepare_cached(&format!(
-        "INSERT INTO messages (chat_id, {MESSAGE}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
-    ))?;
-    for values in new {
-        let chat_id = Cell::Other(Value::Integer(merged.id));
-        insert.execute(params_from_iter(std::iter::once(&chat_id).chain(values)))?;
-    }
-    // What was appended is there for the next chat; a new one cannot be the same as another of
-    // its own file.
-    if merged.stored == Stored::Completed {
-        let outlines = known.values_mut().flatten();
-        for outline in outlines.filter(|outline| outline.id == merged.id) {
-            outline.messages = messages_of(chat);
+pub(crate) fn lookup(db: &Connection, foreign: &[ChatRows]) -> rusqlite::Result<Vec<MergedChat>> {
+    let mut known = known(db)?;
+    let merged = foreign
+        .iter()
+        .map(|chat| compare(find(&mut known, chat).as_deref(), chat));
+    Ok(merged.collect())
+}
+
+pub(crate) fn merge(db: &Connection, foreign: &[ChatRows]) -> rusqlite::Result<Vec<MergedChat>> {
+    let mut all = known(db)?;
+    let mut merged_chats = Vec::with_capacity(foreign.len());
+    for chat in foreign {
+        let known = find(&mut all, chat);
+        let mut merged = compare(known.as_deref(), chat);
+        if merged.stored == Stored::New {
+            db.prepare_cached("INSERT INTO chats (created_at, model, title) VALUES (?1, ?2, ?3)")?
+                .execute((&chat.created_at, &chat.model, &chat.title))?;
+            merged.id = db.last_insert_rowid();
         }
+        let new = &chat.messages[chat.messages.len() - merged.messages..];
+        let mut insert = db.prepare_cached(&format!(
+            "INSERT INTO messages (chat_id, {MESSAGE}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+        ))?;
+        for values in new {
+            let chat_id = Cell::Integer(merged.id);
+            insert.execute(params_from_iter(std::iter::once(&chat_id).chain(values)))?;
+        }
+        // The next chat finds them; one that is new here cannot be another one of its own file.
+        if let Some(known) = known {
+            known.messages.extend_from_slice(new);
+        }
+        merged_chats.push(merged);
     }
-    Ok(merged)
+    Ok(merged_chats)
 }

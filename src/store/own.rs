@@ -1,210 +1,160 @@
 //! Our own tables: what a run came with, value by value.
 
-use rusqlite::{Connection, OptionalExtension, ToSql};
+use std::sync::OnceLock;
 
-use super::rows::{self, Cells, Odd, SqlNumber, SqlText, SqlUnsigned, refused};
-use super::{is_about_a_value, reason};
+use db::{is_about_a_value, reason, refused};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+use super::rows::{self, Cells, Columns, Odd, Sql};
 use crate::model::{
-    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test, Text,
+    AcceleratorInfo, Environment, Field, Model, Run, RuntimeInfo, Source, SystemInfo, Test, Text,
+    Value,
 };
 
-/// The row of this environment, made where there is none. Called under the write lock.
-pub fn environment_id(db: &Connection, environment: &Environment) -> rusqlite::Result<i64> {
+const ENVIRONMENT: &str = "runtime_name, runtime_version, runtime_commit, cpu_name, cpu_arch, \
+    ram_gb, kernel_type, kernel_release, system_version, accelerator_name, manufacturer, memory_gb, \
+    accelerator_type";
+
+/// The fields of a test that `localstore_models` has.
+const MODEL: &str = "build_commit, build_number, model_name, model_quant_str, model_params_str, \
+    model_filename, model_type, model_size, model_n_params, main_gpu";
+
+const CONFIGURATION: &str = "model_name, model_quant_str, accelerator_name, runtime_name";
+
+/// The fields of a test that `localstore_tests` has.
+const TEST: &str = "name, n_prompt, n_gen, test_time, avg_time_ms, stddev_time_ms, prompt_tps, \
+    prompt_tps_watt, prompt_tps_stddev, gen_tps, gen_tps_watt, gen_tps_stddev, power_watts, ttft_ms";
+
+/// The row of a table that has each combination of values once, made where there is none. Called
+/// under the write lock.
+fn combination(
+    db: &Connection,
+    table: &str,
+    columns: &str,
+    values: &[Sql<'_>],
+) -> rusqlite::Result<i64> {
+    let marks = rows::marks(values.len());
+    let find = format!("SELECT id FROM {table} WHERE ({columns}) IS ({marks})");
+    let known = db
+        .prepare_cached(&find)?
+        .query_row(params_from_iter(values), |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    let insert = format!("INSERT INTO {table} ({columns}) VALUES ({marks})");
+    db.prepare_cached(&insert)?.insert(params_from_iter(values))
+}
+
+/// The row of this environment, made where there is none.
+pub(super) fn environment_id(db: &Connection, environment: &Environment) -> rusqlite::Result<i64> {
     let Environment {
         runtime,
         system,
         accelerator,
     } = environment;
-    let values: [&dyn ToSql; 13] = [
-        &SqlText(&runtime.name),
-        &SqlText(&runtime.version),
-        &SqlText(&runtime.commit),
-        &SqlText(&system.cpu_name),
-        &SqlText(&system.cpu_arch),
-        &SqlNumber(system.ram_gb),
-        &SqlText(&system.kernel_type),
-        &SqlText(&system.kernel_release),
-        &SqlText(&system.version),
-        &SqlText(&accelerator.name),
-        &SqlText(&accelerator.manufacturer),
-        &SqlNumber(accelerator.memory_gb),
-        &SqlText(&accelerator.kind),
+    let values = [
+        (&runtime.name).into(),
+        (&runtime.version).into(),
+        (&runtime.commit).into(),
+        (&system.cpu_name).into(),
+        (&system.cpu_arch).into(),
+        system.ram_gb.into(),
+        (&system.kernel_type).into(),
+        (&system.kernel_release).into(),
+        (&system.version).into(),
+        (&accelerator.name).into(),
+        (&accelerator.manufacturer).into(),
+        accelerator.memory_gb.into(),
+        (&accelerator.kind).into(),
     ];
-    let known = db
-        .prepare_cached(
-            "SELECT id FROM localstore_environments
-             WHERE runtime_name IS ?1 AND runtime_version IS ?2 AND runtime_commit IS ?3
-               AND cpu_name IS ?4 AND cpu_arch IS ?5 AND ram_gb IS ?6 AND kernel_type IS ?7
-               AND kernel_release IS ?8 AND system_version IS ?9 AND accelerator_name IS ?10
-               AND manufacturer IS ?11 AND memory_gb IS ?12 AND accelerator_type IS ?13",
-        )?
-        .query_row(&values[..], |row| row.get(0))
-        .optional()?;
-    if let Some(id) = known {
-        return Ok(id);
-    }
-    db.prepare_cached(
-        "INSERT INTO localstore_environments
-             (runtime_name, runtime_version, runtime_commit, cpu_name, cpu_arch, ram_gb,
-              kernel_type, kernel_release, system_version, accelerator_name, manufacturer,
-              memory_gb, accelerator_type)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    )?
-    .execute(&values[..])?;
-    Ok(db.last_insert_rowid())
+    combination(db, "localstore_environments", ENVIRONMENT, &values)
 }
 
-/// The ids of the tests' models; one look-up where they are all the same, as they always are in
-/// what the C tool prints.
-pub fn model_ids(db: &Connection, run: &Run) -> rusqlite::Result<Vec<i64>> {
-    let mut ids = Vec::with_capacity(run.tests.len());
+/// The rows of the tests' models, made where there are none; one look-up where they are all the
+/// same, as they always are in what the C tool prints.
+pub(super) fn model_ids(db: &Connection, run: &Run) -> rusqlite::Result<Vec<i64>> {
+    let fields = Field::named(MODEL);
+    let mut ids: Vec<i64> = Vec::with_capacity(run.tests.len());
     for (index, test) in run.tests.iter().enumerate() {
-        let same = index > 0 && run.tests[index - 1].model == test.model;
-        let id = if same {
+        let id = if index > 0 && run.tests[index - 1].model == test.model {
             ids[index - 1]
         } else {
-            model_id(db, &test.model)?
+            let values: Vec<Sql<'_>> = fields.iter().map(|field| Sql(field.get(test))).collect();
+            combination(db, "localstore_models", MODEL, &values)?
         };
         ids.push(id);
     }
     Ok(ids)
 }
 
-fn model_id(db: &Connection, model: &Model) -> rusqlite::Result<i64> {
-    let values: [&dyn ToSql; 10] = [
-        &SqlText(&model.build_commit),
-        &model.build_number,
-        &SqlText(&model.model_name),
-        &SqlText(&model.model_quant_str),
-        &SqlText(&model.model_params_str),
-        &SqlText(&model.model_filename),
-        &SqlText(&model.model_type),
-        &SqlUnsigned(model.model_size),
-        &SqlUnsigned(model.model_n_params),
-        &model.main_gpu,
-    ];
-    let known = db
-        .prepare_cached(
-            "SELECT id FROM localstore_models
-             WHERE build_commit IS ?1 AND build_number IS ?2 AND model_name IS ?3
-               AND model_quant_str IS ?4 AND model_params_str IS ?5 AND model_filename IS ?6
-               AND model_type IS ?7 AND model_size IS ?8 AND model_n_params IS ?9
-               AND main_gpu IS ?10",
-        )?
-        .query_row(&values[..], |row| row.get(0))
-        .optional()?;
-    if let Some(id) = known {
-        return Ok(id);
-    }
-    db.prepare_cached(
-        "INSERT INTO localstore_models
-             (build_commit, build_number, model_name, model_quant_str, model_params_str,
-              model_filename, model_type, model_size, model_n_params, main_gpu)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    )?
-    .execute(&values[..])?;
-    Ok(db.last_insert_rowid())
-}
-
-/// The row of this run's configuration, made where there is none. Called under the write lock.
-pub fn configuration_id(db: &Connection, run: &Run) -> rusqlite::Result<i64> {
+/// The row of this run's configuration, made where there is none.
+pub(super) fn configuration_id(db: &Connection, run: &Run) -> rusqlite::Result<i64> {
     let unknown = Model::default();
     let model = run.model().unwrap_or(&unknown);
-    let values: [&dyn ToSql; 4] = [
-        &SqlText(&model.model_name),
-        &SqlText(&model.model_quant_str),
-        &SqlText(&run.environment.accelerator.name),
-        &SqlText(&run.environment.runtime.name),
+    let values = [
+        (&model.model_name).into(),
+        (&model.model_quant_str).into(),
+        (&run.environment.accelerator.name).into(),
+        (&run.environment.runtime.name).into(),
     ];
-    let known = db
-        .prepare_cached(
-            "SELECT id FROM localstore_configurations
-             WHERE model_name IS ?1 AND model_quant_str IS ?2 AND accelerator_name IS ?3
-               AND runtime_name IS ?4",
-        )?
-        .query_row(&values[..], |row| row.get(0))
-        .optional()?;
-    if let Some(id) = known {
-        return Ok(id);
-    }
-    db.prepare_cached(
-        "INSERT INTO localstore_configurations
-             (model_name, model_quant_str, accelerator_name, runtime_name)
-         VALUES (?1, ?2, ?3, ?4)",
-    )?
-    .execute(&values[..])?;
-    Ok(db.last_insert_rowid())
+    combination(db, "localstore_configurations", CONFIGURATION, &values)
 }
 
 /// Inserts the tests of a run; the ids are those of the models and of the public rows.
-pub fn insert_tests(
+pub(super) fn insert_tests(
     db: &Connection,
     run_id: i64,
     run: &Run,
     model_ids: &[i64],
     test_result_ids: &[i64],
 ) -> rusqlite::Result<()> {
-    let into = "INSERT INTO localstore_tests
-        (run_id, position, test_result_id, model_id, name, n_prompt, n_gen, test_time, avg_time_ms,
-         stddev_time_ms, prompt_tps, prompt_tps_watt, prompt_tps_stddev, gen_tps, gen_tps_watt,
-         gen_tps_stddev, power_watts, ttft_ms, samples_ns, reps)";
-    rows::insert_rows(db, into, run.tests.len(), |position, bind| {
-        let test = &run.tests[position];
-        let name = Some(test.name.clone());
-        let samples = test
-            .samples_ns
-            .as_ref()
-            .map(|samples| serde_json::to_string(samples).unwrap_or_default());
-        bind(&[
-            &run_id,
-            &(position.cast_signed() as i64),
-            &test_result_ids[position],
-            &model_ids[position],
-            &SqlText(&name),
-            &test.n_prompt,
-            &test.n_gen,
-            &SqlText(&test.test_time),
-            &SqlNumber(test.avg_time_ms),
-            &SqlNumber(test.stddev_time_ms),
-            &SqlNumber(test.prompt_tps),
-            &SqlNumber(test.prompt_tps_watt),
-            &SqlNumber(test.prompt_tps_stddev),
-            &SqlNumber(test.gen_tps),
-            &SqlNumber(test.gen_tps_watt),
-            &SqlNumber(test.gen_tps_stddev),
-            &SqlNumber(test.power_watts),
-            &SqlNumber(test.ttft_ms),
-            &samples,
-            &SqlUnsigned(test.reps),
-        ])
-    })
+    let fields = Field::named(TEST);
+    let columns = format!("run_id, position, test_result_id, model_id, {TEST}, samples_ns, reps");
+    rows::insert_rows(
+        db,
+        "localstore_tests",
+        &columns,
+        "",
+        run.tests.len(),
+        |position, bind| {
+            let test = &run.tests[position];
+            bind(&run_id)?;
+            bind(&(position.cast_signed() as i64))?;
+            bind(&test_result_ids[position])?;
+            bind(&model_ids[position])?;
+            for field in &fields {
+                bind(&Sql(field.get(test)))?;
+            }
+            let samples = test.samples_ns.as_ref();
+            bind(&samples.map(|samples| serde_json::to_string(samples).unwrap_or_default()))?;
+            bind(&Sql(test.reps.map_or(Value::Missing, Value::Unsigned)))
+        },
+    )
 }
 
 /// The environments with this accelerator, and their ids.
-pub fn environments(
+pub(super) fn environments(
     db: &Connection,
     accelerator: &Option<Text>,
 ) -> rusqlite::Result<Vec<(i64, Environment)>> {
-    db.prepare_cached(&format!(
-        "SELECT e.id, {ENVIRONMENT_COLUMNS} FROM localstore_environments e
-         WHERE e.accelerator_name IS ?1"
-    ))?
-    .query_map([SqlText(accelerator)], |row| {
-        Ok((row.get(0)?, read_environment(Cells::of(row))?))
-    })?
-    .collect()
+    let sql = "SELECT * FROM localstore_environments WHERE accelerator_name IS ?1";
+    let mut statement = db.prepare_cached(sql)?;
+    rows::query(&mut statement, [Sql::from(accelerator)], |cells| {
+        Ok((cells.get("id")?, read_environment(cells)?))
+    })
 }
 
 /// Reads the run of that id.
-pub fn read(db: &Connection, id: i64) -> rusqlite::Result<Run> {
+pub(super) fn read(db: &Connection, id: i64) -> rusqlite::Result<Run> {
     read_as(db, id, Odd::Unknown)
 }
 
 /// The most bytes that a run of another file may take: several times what a document may have.
-pub const MOST_BYTES: usize = 64 << 20;
+pub(super) const MOST_BYTES: usize = 64 << 20;
 
 /// Reads the run of that id from a file of which nothing is known: whatever is odd is an error.
-pub fn read_foreign(db: &Connection, id: i64) -> rusqlite::Result<Run> {
+pub(super) fn read_foreign(db: &Connection, id: i64) -> rusqlite::Result<Run> {
     read_as(db, id, Odd::Refused).map_err(|error| match error {
         rusqlite::Error::QueryReturnedNoRows => {
             refused("its header is not in localstore_environments")
@@ -214,37 +164,42 @@ pub fn read_foreign(db: &Connection, id: i64) -> rusqlite::Result<Run> {
 }
 
 fn read_as(db: &Connection, id: i64, odd: Odd) -> rusqlite::Result<Run> {
-    let (source, environment) = db
-        .prepare_cached(&format!(
-            "SELECT r.source, {ENVIRONMENT_COLUMNS}
-             FROM localstore_runs r JOIN localstore_environments e ON e.id = r.environment_id
-             WHERE r.run_id = ?1"
-        ))?
-        .query_row([id], |row| {
-            let name: String = row.get(0)?;
-            let source = match Source::from_name(&name) {
-                None if odd == Odd::Refused => return Err(refused(format!("source is '{name}'"))),
-                source => source.unwrap_or_default(),
-            };
-            Ok((source, read_environment(Cells { row, odd })?))
-        })?;
-    let mut run = Run {
-        environment,
-        tests: Vec::new(),
-        source,
-    };
+    // These are read most: their columns are looked for once, and not with each run.
+    static HEADER: OnceLock<Columns> = OnceLock::new();
+    static TESTS: OnceLock<Columns> = OnceLock::new();
     let mut statement = db.prepare_cached(&format!(
-        "SELECT {TEST_COLUMNS}, t.position, m.id IS NOT NULL
+        "SELECT r.source, {ENVIRONMENT}
+         FROM localstore_runs r JOIN localstore_environments e ON e.id = r.environment_id
+         WHERE r.run_id = ?1"
+    ))?;
+    let columns = HEADER.get_or_init(|| Columns::of(&statement));
+    let mut run = statement.query_row([id], |row| {
+        let cells = Cells::of_any(columns, row, odd);
+        let name: String = cells.get("source")?;
+        let source = match Source::from_name(&name) {
+            None if cells.is_strict() => return Err(refused(format!("source is '{name}'"))),
+            source => source.unwrap_or_default(),
+        };
+        Ok(Run {
+            environment: read_environment(cells)?,
+            tests: Vec::new(),
+            source,
+        })
+    })?;
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT m.id IS NOT NULL AS has_model, {TEST}, t.samples_ns, t.reps, {MODEL}, t.position
          FROM localstore_tests t LEFT JOIN localstore_models m ON m.id = t.model_id
          WHERE t.run_id = ?1 ORDER BY t.position"
     ))?;
-    let mut rows = statement.query([id])?;
+    let columns = TESTS.get_or_init(|| Columns::of(&statement));
+    let mut tests = statement.query([id])?;
     let mut bytes = run.bytes();
-    while let Some(row) = rows.next()? {
+    while let Some(row) = tests.next()? {
+        let cells = Cells::of_any(columns, row, odd);
         let expected = run.tests.len();
-        let has_model: bool = row.get(27)?;
-        if odd == Odd::Refused {
-            if row.get::<_, i64>(26)? != expected.cast_signed() as i64 {
+        let has_model: bool = cells.get("has_model")?;
+        if cells.is_strict() {
+            if cells.get::<i64>("position")? != expected.cast_signed() as i64 {
                 return Err(refused(format!("test {expected} is missing")));
             }
             if !has_model {
@@ -253,11 +208,11 @@ fn read_as(db: &Connection, id: i64, odd: Odd) -> rusqlite::Result<Run> {
             }
         }
         if has_model {
-            let test = read_test(Cells { row, odd }).map_err(|error| of_test(expected, error))?;
+            let test = read_test(cells).map_err(|error| of_test(expected, error))?;
             bytes += test.bytes();
             run.tests.push(test);
         }
-        if odd == Odd::Refused && bytes > MOST_BYTES {
+        if cells.is_strict() && bytes > MOST_BYTES {
             return Err(too_large());
         }
     }
@@ -265,12 +220,12 @@ fn read_as(db: &Connection, id: i64, odd: Odd) -> rusqlite::Result<Run> {
 }
 
 /// The error of a run that takes more than [`MOST_BYTES`].
-pub fn too_large() -> rusqlite::Error {
+pub(super) fn too_large() -> rusqlite::Error {
     refused(format!("it is larger than {} MiB", MOST_BYTES >> 20))
 }
 
 /// Says in which test a value is wrong.
-pub fn of_test(position: usize, error: rusqlite::Error) -> rusqlite::Error {
+pub(super) fn of_test(position: usize, error: rusqlite::Error) -> rusqlite::Error {
     if is_about_a_value(&error) {
         refused(format!("test {position}: {}", reason(&error)))
     } else {
@@ -278,86 +233,69 @@ pub fn of_test(position: usize, error: rusqlite::Error) -> rusqlite::Error {
     }
 }
 
-/// What [`read_environment`] reads of `localstore_environments e`, behind a first column.
-const ENVIRONMENT_COLUMNS: &str = "e.runtime_name, e.runtime_version, e.runtime_commit,
-    e.cpu_name, e.cpu_arch, e.ram_gb, e.kernel_type, e.kernel_release, e.system_version,
-    e.accelerator_name, e.manufacturer, e.memory_gb, e.accelerator_type";
-
-/// What [`read_test`] reads of `localstore_tests t` and `localstore_models m`.
-pub const TEST_COLUMNS: &str = "t.name, t.n_prompt, t.n_gen, t.test_time, t.avg_time_ms,
-    t.stddev_time_ms, t.prompt_tps, t.prompt_tps_watt, t.prompt_tps_stddev, t.gen_tps,
-    t.gen_tps_watt, t.gen_tps_stddev, t.power_watts, t.ttft_ms, t.samples_ns, m.build_commit,
-    m.build_number, m.model_name, m.model_quant_str, m.model_params_str, m.model_filename,
-    m.model_type, m.model_size, m.model_n_params, m.main_gpu, t.reps";
-
-fn read_environment(cells: Cells<'_, '_>) -> rusqlite::Result<Environment> {
-    let text = |index| cells.text(index);
-    let number = |index| cells.number(index);
+/// Reads an environment from the columns of `localstore_environments`.
+pub(super) fn read_environment(cells: Cells<'_>) -> rusqlite::Result<Environment> {
+    let text = |column| cells.text(column);
     Ok(Environment {
         runtime: RuntimeInfo {
-            name: text(1)?,
-            version: text(2)?,
-            commit: text(3)?,
+            name: text("runtime_name")?,
+            version: text("runtime_version")?,
+            commit: text("runtime_commit")?,
         },
         system: SystemInfo {
-            cpu_name: text(4)?,
-            cpu_arch: text(5)?,
-            ram_gb: number(6)?,
-            kernel_type: text(7)?,
-            kernel_release: text(8)?,
-            version: text(9)?,
+            cpu_name: text("cpu_name")?,
+            cpu_arch: text("cpu_arch")?,
+            ram_gb: cells.number("ram_gb")?,
+            kernel_type: text("kernel_type")?,
+            kernel_release: text("kernel_release")?,
+            version: text("system_version")?,
         },
         accelerator: AcceleratorInfo {
-            name: text(10)?,
-            manufacturer: text(11)?,
-            memory_gb: number(12)?,
-            kind: text(13)?,
+            name: text("accelerator_name")?,
+            manufacturer: text("manufacturer")?,
+            memory_gb: cells.number("memory_gb")?,
+            kind: text("accelerator_type")?,
         },
     })
 }
 
-/// What was measured must not be left out without a word.
-fn lost_samples() -> rusqlite::Error {
-    refused("samples_ns is no list of integers")
-}
-
-/// Reads a test from the first columns of a row.
-pub fn read_test(cells: Cells<'_, '_>) -> rusqlite::Result<Test> {
-    let text = |index| cells.text(index);
-    let number = |index| cells.number(index);
-    let row = cells.row;
-    let samples: Option<String> = row.get(14)?;
+/// Reads a test from the columns of `localstore_tests` and `localstore_models`. Samples that cannot be
+/// read are an error: what was measured must not be left out without a word.
+pub(super) fn read_test(cells: Cells<'_>) -> rusqlite::Result<Test> {
+    let text = |column| cells.text(column);
+    let number = |column| cells.number(column);
     Ok(Test {
-        name: text(0)?.unwrap_or_default(),
-        n_prompt: row.get(1)?,
-        n_gen: row.get(2)?,
-        test_time: text(3)?,
-        avg_time_ms: number(4)?,
-        stddev_time_ms: number(5)?,
-        prompt_tps: number(6)?,
-        prompt_tps_watt: number(7)?,
-        prompt_tps_stddev: number(8)?,
-        gen_tps: number(9)?,
-        gen_tps_watt: number(10)?,
-        gen_tps_stddev: number(11)?,
-        power_watts: number(12)?,
-        ttft_ms: number(13)?,
-        samples_ns: samples
+        name: text("name")?.unwrap_or_default(),
+        n_prompt: cells.get("n_prompt")?,
+        n_gen: cells.get("n_gen")?,
+        test_time: text("test_time")?,
+        avg_time_ms: number("avg_time_ms")?,
+        stddev_time_ms: number("stddev_time_ms")?,
+        prompt_tps: number("prompt_tps")?,
+        prompt_tps_watt: number("prompt_tps_watt")?,
+        prompt_tps_stddev: number("prompt_tps_stddev")?,
+        gen_tps: number("gen_tps")?,
+        gen_tps_watt: number("gen_tps_watt")?,
+        gen_tps_stddev: number("gen_tps_stddev")?,
+        power_watts: number("power_watts")?,
+        ttft_ms: number("ttft_ms")?,
+        samples_ns: cells
+            .get::<Option<String>>("samples_ns")?
             .map(|samples| serde_json::from_str(&samples))
             .transpose()
-            .map_err(|_| lost_samples())?,
-        reps: cells.unsigned(25)?,
+            .map_err(|_| refused("samples_ns is no list of integers"))?,
+        reps: cells.unsigned("reps")?,
         model: Model {
-            build_commit: text(15)?,
-            build_number: row.get(16)?,
-            model_name: text(17)?,
-            model_quant_str: text(18)?,
-            model_params_str: text(19)?,
-            model_filename: text(20)?,
-            model_type: text(21)?,
-            model_size: cells.unsigned(22)?,
-            model_n_params: cells.unsigned(23)?,
-            main_gpu: row.get(24)?,
+            build_commit: text("build_commit")?,
+            build_number: cells.get("build_number")?,
+            model_name: text("model_name")?,
+            model_quant_str: text("model_quant_str")?,
+            model_params_str: text("model_params_str")?,
+            model_filename: text("model_filename")?,
+            model_type: text("model_type")?,
+            model_size: cells.unsigned("model_size")?,
+            model_n_params: cells.unsigned("model_n_params")?,
+            main_gpu: cells.get("main_gpu")?,
         },
     })
 }

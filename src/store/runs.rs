@@ -1,15 +1,16 @@
 //! Runs: add, complete, read, remove.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use base::Error;
+use rusqlite::types::Null;
+use rusqlite::{Connection, Params};
 
 use super::fingerprint::Keys;
-use super::own::{configuration_id, environment_id, insert_tests, model_ids, read};
+use super::own::{self, configuration_id, environment_id, insert_tests, model_ids};
 use super::public::{Known, Public, public_text};
-use super::rows::{self, Bind};
+use super::rows;
 use super::scores::{Scores, storable};
-use super::{Store, failure, site};
-use crate::model::{Run, Test};
-use base::{Error, Result};
+use super::{Store, tags};
+use crate::model::{Field, Run, Summary, Value};
 
 /// What became of a run that was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +42,8 @@ impl Added {
 
 /// What the writes of one transaction share, and write at its end.
 #[derive(Default)]
-pub struct Shared {
-    pub scores: Scores,
+pub(super) struct Shared {
+    scores: Scores,
     known: Known,
 }
 
@@ -53,113 +54,65 @@ impl Shared {
     }
 }
 
-impl Store {
-    /// Runs `work` in one transaction that takes the write lock at once.
-    pub(super) fn write<T>(
-        &mut self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T> {
-        let path = &self.path;
-        let failed = |error: rusqlite::Error| failure(path, &error);
-        let transaction = self
-            .db
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(failed)?;
-        site::adopt(&transaction).map_err(failed)?;
-        let result = work(&transaction).map_err(failed)?;
-        transaction.commit().map_err(failed)?;
-        self.is_still_there()?;
-        Ok(result)
-    }
-
-    /// Adds runs in one transaction: all of them or, on an error, none. The tag has been checked by
-    /// [`super::check_tag`].
-    pub fn add(&mut self, runs: &[Run], tag: Option<&str>) -> Result<Vec<Added>> {
-        self.write(|db| {
-            let mut shared = Shared::default();
-            let mut added = Vec::with_capacity(runs.len());
-            for run in runs {
-                let one = add(db, &mut shared, run, None)?;
-                if let Some(tag) = tag {
-                    db.prepare_cached(
-                        "INSERT INTO localstore_tags (tag, run_id) VALUES (?1, ?2)
-                         ON CONFLICT DO NOTHING",
-                    )?
-                    .execute((tag, one.id))?;
-                }
-                added.push(one);
-            }
-            shared.write(db)?;
-            Ok(added)
-        })
-    }
-
-    /// What adding the run would do; the id is `None` for a new one.
-    pub fn lookup(&self, run: &Run) -> Result<(Option<i64>, Stored)> {
-        if !self.has_runs {
-            return Ok((None, Stored::New));
+/// Adds runs, all with this tag, which has been checked by [`tags::check_tag`].
+pub(crate) fn add_all(db: &Connection, runs: &[Run], tag: Option<&str>) -> db::Result<Vec<Added>> {
+    let mut shared = Shared::default();
+    let mut added = Vec::with_capacity(runs.len());
+    for run in runs {
+        let one = add(db, &mut shared, run, None)?;
+        if let Some(tag) = tag {
+            tags::add(db, tag, one.id)?;
         }
-        let lookup = || -> rusqlite::Result<_> {
-            let Some(id) = find(&self.db, run, &Keys::of(run))? else {
-                return Ok((None, Stored::New));
-            };
-            let known = read(&self.db, id)?;
-            let stored = match known.completed_by(run) {
-                Some(_) => Stored::Completed,
-                None => Stored::Already,
-            };
-            Ok((Some(id), stored))
-        };
-        lookup().map_err(|error| self.failure(&error))
+        added.push(one);
     }
+    shared.write(db)?;
+    Ok(added)
+}
 
-    /// The run of that id; an error if another process has removed it since the id was found.
-    pub fn run(&self, id: i64) -> Result<Run> {
-        read(&self.db, id).map_err(|error| match error {
-            rusqlite::Error::QueryReturnedNoRows => {
-                Error::new(format_args!("run {id}"), "it is not in the store any more")
-            }
-            error => self.failure(&error),
-        })
-    }
+/// What adding the run would do; the id is `None` for a new one.
+pub(crate) fn lookup(db: &Connection, run: &Run) -> db::Result<(Option<i64>, Stored)> {
+    let Some(id) = find(db, run, &Keys::of(run))? else {
+        return Ok((None, Stored::New));
+    };
+    let stored = match own::read(db, id)?.completed_by(run) {
+        Some(_) => Stored::Completed,
+        None => Stored::Already,
+    };
+    Ok((Some(id), stored))
+}
 
-    /// Removes runs in one transaction; gives how many there were.
-    ///
-    /// Rows of the public lookup tables stay, as they do on the site.
-    pub fn remove(&mut self, ids: &[i64]) -> Result<usize> {
-        // To enforce the keys, SQLite would search all test results for those of the run, for the
-        // public table has no index on it. Each row is deleted by its own id instead.
-        self.enforce_foreign_keys(false)?;
-        let removed = self.write(|db| {
-            let mut shared = Shared::default();
-            let mut removed = 0;
-            for &id in ids {
-                removed += usize::from(remove(db, &mut shared, id)?);
-            }
-            shared.write(db)?;
-            Ok(removed)
-        });
-        self.enforce_foreign_keys(true)?;
-        removed
-    }
+/// The run of that id; an error if another process has removed it since the id was found.
+pub(crate) fn read(db: &Connection, id: i64) -> db::Result<Run> {
+    own::read(db, id).map_err(|error| match error {
+        rusqlite::Error::QueryReturnedNoRows => {
+            Error::new(format_args!("run {id}"), "it is not in the store any more").into()
+        }
+        error => error.into(),
+    })
+}
 
-    pub(super) fn enforce_foreign_keys(&mut self, on: bool) -> Result<()> {
-        self.db
-            .pragma_update(None, "foreign_keys", on)
-            .map_err(|error| self.failure(&error))
-    }
+/// Removes runs in one transaction; gives how many there were.
+///
+/// Rows of the public lookup tables stay, as they do on the site.
+pub(crate) fn remove(store: &mut Store, ids: &[i64]) -> base::Result<usize> {
+    // To enforce the keys, SQLite would search all test results for those of the run, for the
+    // public table has no index on it. Each row is deleted by its own id instead.
+    store.write_without_foreign_keys(|db| {
+        let mut shared = Shared::default();
+        let mut removed = 0;
+        for &id in ids {
+            removed += usize::from(remove_one(db, &mut shared, id)?);
+        }
+        shared.write(db)?;
+        Ok(removed)
+    })
 }
 
 /// The stored run that this is a capture of.
 fn find(db: &Connection, run: &Run, keys: &Keys) -> rusqlite::Result<Option<i64>> {
-    let exact: Vec<i64> = db
-        .prepare_cached(
-            "SELECT run_id FROM localstore_runs WHERE fingerprint = ?1 ORDER BY run_id",
-        )?
-        .query_map([keys.fingerprint], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for id in exact {
-        if !read(db, id)?.is_on_other_machine(run) {
+    let sql = "SELECT run_id FROM localstore_runs WHERE fingerprint = ?1 ORDER BY run_id";
+    for id in ids(db, sql, [keys.fingerprint])? {
+        if !own::read(db, id)?.is_on_other_machine(run) {
             return Ok(Some(id));
         }
     }
@@ -172,21 +125,23 @@ fn find(db: &Connection, run: &Run, keys: &Keys) -> rusqlite::Result<Option<i64>
     } else {
         "SELECT run_id FROM localstore_runs WHERE core = ?1 AND poor ORDER BY run_id LIMIT 100"
     };
-    let candidates: Vec<i64> = db
-        .prepare_cached(sql)?
-        .query_map([keys.core], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for id in candidates {
-        if read(db, id)?.may_equal(run) {
+    for id in ids(db, sql, [keys.core])? {
+        if own::read(db, id)?.may_equal(run) {
             return Ok(Some(id));
         }
     }
     Ok(None)
 }
 
+fn ids(db: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<Vec<i64>> {
+    db.prepare_cached(sql)?
+        .query_map(params, |row| row.get(0))?
+        .collect()
+}
+
 /// Adds a run, or completes the one that it is another capture of. A new one was measured then,
 /// else when it says, else now.
-pub fn add(
+pub(super) fn add(
     db: &Connection,
     shared: &mut Shared,
     run: &Run,
@@ -194,7 +149,7 @@ pub fn add(
 ) -> rusqlite::Result<Added> {
     let keys = Keys::of(run);
     if let Some(id) = find(db, run, &keys)? {
-        let stored = match read(db, id)?.completed_by(run) {
+        let stored = match own::read(db, id)?.completed_by(run) {
             None => Stored::Already,
             Some(completed) => {
                 complete(db, shared, id, &completed)?;
@@ -203,78 +158,20 @@ pub fn add(
         };
         return Ok(Added { id, stored });
     }
-
     let public = Public::of(db, &mut shared.known, run)?;
-    let summary = run.summary();
-    db.prepare_cached(
-        "INSERT INTO benchmark_runs (system_id, accelerator_id, model_variant_id, runtime_id,
-             avg_prompt_tps, avg_gen_tps, avg_ttft_ms, performance_score)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?
-    .execute((
-        public.system_id,
-        public.accelerator_id,
-        public.model_variant_id,
-        public.runtime_id,
-        storable(summary.avg_prompt_tps),
-        storable(summary.avg_gen_tps),
-        storable(summary.avg_ttft_ms),
-        storable(summary.performance_score),
-    ))?;
-    let id = db.last_insert_rowid();
-
-    let into = "INSERT INTO test_results (benchmark_run_id, name, n_prompt, n_gen, avg_time_ms,
-         power_watts, prompt_tps, gen_tps, prompt_tps_watt, gen_tps_watt, ttft_ms)";
-    rows::insert_rows(db, into, run.tests.len(), |index, bind| {
-        public_test(id, &run.tests[index], bind)
-    })?;
+    let id = write_public(db, None, &public, run)?;
+    write_tests(db, id, run, None)?;
     let count = run.tests.len().cast_signed() as i64;
     let last = db.last_insert_rowid();
     let test_result_ids: Vec<i64> = (last - count + 1..=last).collect();
-
-    insert_own(db, id, run, &keys, &test_result_ids, measured_at)?;
+    write_own(db, id, run, &keys, &test_result_ids, measured_at, false)?;
     if let Some(key) = public.score_key() {
-        shared.scores.add(db, key, &summary)?;
+        shared.scores.add(db, key, &run.summary())?;
     }
     Ok(Added {
         id,
         stored: Stored::New,
     })
-}
-
-/// Inserts our own rows of a run whose public ones are there.
-pub fn insert_own(
-    db: &Connection,
-    id: i64,
-    run: &Run,
-    keys: &Keys,
-    test_result_ids: &[i64],
-    measured_at: Option<i64>,
-) -> rusqlite::Result<()> {
-    let environment_id = environment_id(db, &run.environment)?;
-    let model_ids = model_ids(db, run)?;
-    db.prepare_cached(
-        "INSERT INTO localstore_runs
-             (run_id, fingerprint, core, poor, source, environment_id, model_id, partial,
-              measured_at, configuration_id, score)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
-             (SELECT CAST(performance_score AS REAL) FROM benchmark_runs WHERE id = ?1))",
-    )?
-    .execute((
-        id,
-        keys.fingerprint,
-        keys.core,
-        run.is_poor(),
-        run.source.name(),
-        environment_id,
-        model_ids.first(),
-        run.is_partial(),
-        measured_at
-            .or_else(|| test_time(run))
-            .unwrap_or_else(|| jiff::Timestamp::now().as_second()),
-        configuration_id(db, run)?,
-    ))?;
-    insert_tests(db, id, run, &model_ids, test_result_ids)
 }
 
 /// Puts a run that is known better in the place of the one that is there.
@@ -288,15 +185,48 @@ fn complete(db: &Connection, shared: &mut Shared, id: i64, run: &Run) -> rusqlit
 }
 
 /// Writes all rows of a run that is there, but for the scores, of which it must not be part.
-pub fn replace(db: &Connection, known: &mut Known, id: i64, run: &Run) -> rusqlite::Result<Public> {
+pub(super) fn replace(
+    db: &Connection,
+    known: &mut Known,
+    id: i64,
+    run: &Run,
+) -> rusqlite::Result<Public> {
     let public = Public::of(db, known, run)?;
+    write_public(db, Some(id), &public, run)?;
+    let sql = "SELECT test_result_id FROM localstore_tests WHERE run_id = ?1 ORDER BY position";
+    let test_result_ids = ids(db, sql, [id])?;
+    write_tests(db, id, run, Some(&test_result_ids))?;
+    db.prepare_cached("DELETE FROM localstore_tests WHERE run_id = ?1")?
+        .execute([id])?;
+    write_own(db, id, run, &Keys::of(run), &test_result_ids, None, true)?;
+    Ok(public)
+}
+
+/// The end of an INSERT that puts these columns of a row in the place of those that are there. A
+/// statement with it saves each page before it changes it, so that it can stop half-way.
+fn on_conflict(is_there: bool, columns: &str) -> String {
+    if !is_there {
+        return String::new();
+    }
+    let values = columns.replace(", ", ", excluded.");
+    format!("ON CONFLICT DO UPDATE SET ({columns}) = (excluded.{values})")
+}
+
+/// Writes the row of `benchmark_runs`, a new one without an id; gives its id.
+fn write_public(
+    db: &Connection,
+    id: Option<i64>,
+    public: &Public,
+    run: &Run,
+) -> rusqlite::Result<i64> {
+    let columns = "system_id, accelerator_id, model_variant_id, runtime_id, avg_prompt_tps, \
+        avg_gen_tps, avg_ttft_ms, performance_score";
+    let end = on_conflict(id.is_some(), columns);
     let summary = run.summary();
-    db.prepare_cached(
-        "UPDATE benchmark_runs
-         SET system_id = ?2, accelerator_id = ?3, model_variant_id = ?4, runtime_id = ?5,
-             avg_prompt_tps = ?6, avg_gen_tps = ?7, avg_ttft_ms = ?8, performance_score = ?9
-         WHERE id = ?1",
-    )?
+    db.prepare_cached(&format!(
+        "INSERT INTO benchmark_runs (id, {columns}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         {end}"
+    ))?
     .execute((
         id,
         public.system_id,
@@ -308,34 +238,69 @@ pub fn replace(db: &Connection, known: &mut Known, id: i64, run: &Run) -> rusqli
         storable(summary.avg_ttft_ms),
         storable(summary.performance_score),
     ))?;
-    let test_result_ids: Vec<i64> = db
-        .prepare_cached(
-            "SELECT test_result_id FROM localstore_tests WHERE run_id = ?1 ORDER BY position",
-        )?
-        .query_map([id], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    let mut update = db.prepare_cached(
-        "UPDATE test_results SET name = ?2, n_prompt = ?3, n_gen = ?4, avg_time_ms = ?5,
-             power_watts = ?6, prompt_tps = ?7, gen_tps = ?8, prompt_tps_watt = ?9,
-             gen_tps_watt = ?10, ttft_ms = ?11
-         WHERE id = ?1",
-    )?;
-    for (test, test_result_id) in run.tests.iter().zip(&test_result_ids) {
-        public_test(*test_result_id, test, &mut |values| {
-            update.execute(values).map(drop)
-        })?;
-    }
+    Ok(id.unwrap_or_else(|| db.last_insert_rowid()))
+}
 
-    let keys = Keys::of(run);
+/// The fields of a test that `test_results` has too.
+pub(super) const PUBLIC: &str = "name, n_prompt, n_gen, avg_time_ms, power_watts, prompt_tps, gen_tps, \
+    prompt_tps_watt, gen_tps_watt, ttft_ms";
+
+/// Writes the rows of `test_results`, new ones without ids.
+fn write_tests(
+    db: &Connection,
+    run_id: i64,
+    run: &Run,
+    ids: Option<&[i64]>,
+) -> rusqlite::Result<()> {
+    let fields = Field::named(PUBLIC);
+    let columns = format!("id, benchmark_run_id, {PUBLIC}");
+    let end = on_conflict(ids.is_some(), PUBLIC);
+    rows::insert_rows(
+        db,
+        "test_results",
+        &columns,
+        &end,
+        run.tests.len(),
+        |position, bind| {
+            bind(&ids.map(|ids| ids[position]))?;
+            bind(&run_id)?;
+            for field in &fields {
+                match field.get(&run.tests[position]) {
+                    Value::Text(text) => bind(&public_text(text))?,
+                    Value::Integer(value) => bind(&value)?,
+                    Value::Number(value) => bind(&value)?,
+                    Value::Unsigned(_) | Value::Missing => bind(&Null)?,
+                }
+            }
+            Ok(())
+        },
+    )
+}
+
+/// Writes our own rows of a run whose public ones are there and which has none of our tests; its row
+/// of `localstore_runs` may be there. It was measured then, else when it says, else as is noted there,
+/// else now.
+pub(super) fn write_own(
+    db: &Connection,
+    id: i64,
+    run: &Run,
+    keys: &Keys,
+    test_result_ids: &[i64],
+    measured_at: Option<i64>,
+    is_there: bool,
+) -> rusqlite::Result<()> {
     let environment_id = environment_id(db, &run.environment)?;
     let model_ids = model_ids(db, run)?;
-    db.prepare_cached(
-        "UPDATE localstore_runs
-         SET fingerprint = ?2, core = ?3, poor = ?4, source = ?5, environment_id = ?6,
-             model_id = ?7, measured_at = coalesce(?8, measured_at), configuration_id = ?9,
-             score = ?10, partial = ?11
-         WHERE run_id = ?1",
-    )?
+    let columns = "fingerprint, core, poor, source, environment_id, model_id, partial, \
+        measured_at, configuration_id, score";
+    let end = on_conflict(is_there, columns);
+    db.prepare_cached(&format!(
+        "INSERT INTO localstore_runs (run_id, {columns})
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, coalesce(?9,
+             (SELECT measured_at FROM localstore_runs WHERE run_id = ?1), unixepoch()), ?10,
+             (SELECT CAST(performance_score AS REAL) FROM benchmark_runs WHERE id = ?1))
+         {end}"
+    ))?
     .execute((
         id,
         keys.fingerprint,
@@ -344,18 +309,14 @@ pub fn replace(db: &Connection, known: &mut Known, id: i64, run: &Run) -> rusqli
         run.source.name(),
         environment_id,
         model_ids.first(),
-        test_time(run),
-        configuration_id(db, run)?,
-        storable(summary.performance_score),
         run.is_partial(),
+        measured_at.or_else(|| test_time(run)),
+        configuration_id(db, run)?,
     ))?;
-    db.prepare_cached("DELETE FROM localstore_tests WHERE run_id = ?1")?
-        .execute([id])?;
-    insert_tests(db, id, run, &model_ids, &test_result_ids)?;
-    Ok(public)
+    insert_tests(db, id, run, &model_ids, test_result_ids)
 }
 
-fn remove(db: &Connection, shared: &mut Shared, id: i64) -> rusqlite::Result<bool> {
+fn remove_one(db: &Connection, shared: &mut Shared, id: i64) -> rusqlite::Result<bool> {
     shared.scores.remove_stored(db, id)?;
     let mut rows = 0;
     for sql in [
@@ -372,21 +333,18 @@ fn remove(db: &Connection, shared: &mut Shared, id: i64) -> rusqlite::Result<boo
     Ok(rows > 0)
 }
 
-/// Hands over the values of a row of the public table, after an id.
-fn public_test(id: i64, test: &Test, bind: Bind<'_>) -> rusqlite::Result<()> {
-    bind(&[
-        &id,
-        &public_text(&test.name),
-        &test.n_prompt,
-        &test.n_gen,
-        &test.avg_time_ms,
-        &test.power_watts,
-        &test.prompt_tps,
-        &test.gen_tps,
-        &test.prompt_tps_watt,
-        &test.gen_tps_watt,
-        &test.ttft_ms,
-    ])
+/// What [`read_summary`] reads of `benchmark_runs b`.
+pub(super) const AVERAGES: &str = "CAST(b.avg_prompt_tps AS REAL) AS avg_prompt_tps,
+    CAST(b.avg_gen_tps AS REAL) AS avg_gen_tps, CAST(b.avg_ttft_ms AS REAL) AS avg_ttft_ms,
+    CAST(b.performance_score AS REAL) AS performance_score";
+
+pub(super) fn read_summary(cells: rows::Cells<'_>) -> rusqlite::Result<Summary> {
+    Ok(Summary {
+        avg_prompt_tps: cells.get("avg_prompt_tps")?,
+        avg_gen_tps: cells.get("avg_gen_tps")?,
+        avg_ttft_ms: cells.get("avg_ttft_ms")?,
+        performance_score: cells.get("performance_score")?,
+    })
 }
 
 /// When the run began, as its first test tells: seconds since 1970.

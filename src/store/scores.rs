@@ -232,7 +232,7 @@ pub(crate) struct Sums {
     /// How many runs count in the row.
     pub(crate) runs: i64,
     /// `avg_prompt_tps`, `avg_gen_tps`, `avg_ttft`, `performance_score`.
-    columns: [Sum; 4],
+    columns: [Total; 4],
 }
 
 impl Sums {
@@ -251,14 +251,14 @@ impl Sums {
     }
 
     pub(crate) fn means(&self) -> [Option<f64>; 4] {
-        self.columns.map(Sum::mean)
+        self.columns.map(Total::mean)
     }
 
     /// Whether the counts are the same, and the sums but for rounding.
     pub(crate) fn is_near(&self, other: &Self) -> bool {
         self.runs == other.runs
             && self.columns.iter().zip(&other.columns).all(|(one, other)| {
-                one.count == other.count && is_near(one.total(), other.total(), 1e-12)
+                one.count == other.count && is_near(one.value(), other.value(), 1e-12)
             })
     }
 }
@@ -289,13 +289,13 @@ pub(crate) fn is_near(one: f64, other: f64, tolerance: f64) -> bool {
 /// `rest` holds what rounding takes from `sum` at each step (Neumaier's summation), so the order of
 /// adding does not matter to the last digit that a mean has, and a removed value leaves nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-struct Sum {
+struct Total {
     count: i64,
     sum: f64,
     rest: f64,
 }
 
-impl Sum {
+impl Total {
     fn add(&mut self, value: f64) {
         if value != 0.0 {
             self.count += 1;
@@ -316,7 +316,7 @@ impl Sum {
             return true;
         }
         self.accumulate(-value);
-        self.total().abs() * MOST_TIMES >= value.abs()
+        self.value().abs() * MOST_TIMES >= value.abs()
     }
 
     fn accumulate(&mut self, value: f64) {
@@ -331,13 +331,13 @@ impl Sum {
         self.sum = sum;
     }
 
-    fn total(self) -> f64 {
+    fn value(self) -> f64 {
         (self.sum + self.rest).clamp(f64::MIN, f64::MAX)
     }
 
     fn mean(self) -> Option<f64> {
         #[allow(clippy::cast_precision_loss, reason = "2^53 runs fit no disk")]
-        (self.count > 0).then(|| self.total() / self.count as f64)
+        (self.count > 0).then(|| self.value() / self.count as f64)
     }
 }
 
@@ -346,8 +346,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn sum(values: &[f64]) -> Sum {
-        let mut sum = Sum::default();
+    fn sum(values: &[f64]) -> Total {
+        let mut sum = Total::default();
         for &value in values {
             sum.add(value);
         }
@@ -392,7 +392,7 @@ mod tests {
             prop_assert_eq!(all.mean(), sum(&kept).mean());
             prop_assert_eq!(sum(&reversed).mean(), sum(&kept).mean());
             let json = serde_json::to_string(&all).unwrap();
-            prop_assert_eq!(serde_json::from_str::<Sum>(&json).unwrap(), all);
+            prop_assert_eq!(serde_json::from_str::<Total>(&json).unwrap(), all);
         }
     }
 }

@@ -4,11 +4,12 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::rows::CREATED_AT;
+use super::rows::{self, CREATED_AT, Cells, Odd};
+use super::runs::{AVERAGES, read_summary};
 use super::submissions::{self, COLUMN as SUBMISSION};
-use super::{Store, rows};
 use crate::model::{Source, Submission, Summary, Text};
-use base::{Error, Result};
+use base::Error;
+use db::Result;
 
 /// Which runs are meant. All parts that are there must match; text matches anywhere, whatever the
 /// case.
@@ -88,16 +89,15 @@ pub struct Listed {
     pub submission: Option<Submission>,
 }
 
-/// The columns behind id and time. Where the tests are a view ([`super::site::show`]), those of a run
-/// are found by index in a subquery with a limit alone.
-const COLUMNS: &str = "r.measured_at, m.model_name, m.model_quant_str,
-    e.accelerator_name, e.runtime_name, e.runtime_version, CAST(b.avg_prompt_tps AS REAL),
-    CAST(b.avg_gen_tps AS REAL), CAST(b.avg_ttft_ms AS REAL), CAST(b.performance_score AS REAL),
+/// What [`read_listed`] reads, but for time, averages and submission. Where the tests are a view
+/// ([`super::site::show`]), those of a run are found by index in a subquery with a limit alone.
+const COLUMNS: &str = "r.run_id, r.measured_at, m.model_name, m.model_quant_str,
+    e.accelerator_name, e.runtime_name, e.runtime_version,
     (SELECT count(*) FROM
-        (SELECT 1 FROM localstore_tests t WHERE t.run_id = r.run_id LIMIT -1)), r.partial,
+        (SELECT 1 FROM localstore_tests t WHERE t.run_id = r.run_id LIMIT -1)) AS tests, r.partial,
     (SELECT json_group_array(CAST(tag AS TEXT)) FROM
-        (SELECT tag FROM localstore_tags t WHERE t.run_id = r.run_id ORDER BY tag)),
-    r.source, (SELECT link FROM localstore_submissions s WHERE s.run_id = r.run_id)";
+        (SELECT tag FROM localstore_tags t WHERE t.run_id = r.run_id ORDER BY tag)) AS tags,
+    r.source, (SELECT link FROM localstore_submissions s WHERE s.run_id = r.run_id) AS link";
 
 // CROSS JOIN keeps the order of the tables: the runs, which are sorted, come first.
 const TABLES: &str = "localstore_runs r
@@ -105,157 +105,131 @@ const TABLES: &str = "localstore_runs r
     CROSS JOIN localstore_environments e ON e.id = r.environment_id
     LEFT JOIN localstore_models m ON m.id = r.model_id";
 
-impl Store {
-    /// The id of the run that `name` means: an id, `last`, `last~N`, or a tag, of whose runs the
-    /// one added last.
-    pub fn resolve(&self, name: &str) -> Result<i64> {
-        let found = if self.has_runs {
-            self.find(name).map_err(|error| self.failure(&error))?
-        } else {
-            None
-        };
-        found.ok_or_else(|| {
-            Error::new(
-                format_args!("run '{name}'"),
-                "there is no such run in the store",
-            )
-            .hint("a run is an id, 'last', 'last~N' or a tag; 'localstore list' shows them")
-        })
-    }
-
-    fn find(&self, name: &str) -> rusqlite::Result<Option<i64>> {
-        let back = match name {
-            "last" => Some("0"),
-            _ => name.strip_prefix("last~"),
-        };
-        if let Some(back) = back {
-            let Ok(back) = back.parse::<u32>() else {
-                return Ok(None);
-            };
-            return self
-                .db
-                .prepare(
-                    "SELECT run_id FROM localstore_runs ORDER BY run_id DESC LIMIT 1 OFFSET ?1",
-                )?
-                .query_row([back], |row| row.get(0))
-                .optional();
-        }
-        if name.bytes().all(|byte| byte.is_ascii_digit()) {
-            let Ok(id) = name.parse::<i64>() else {
-                return Ok(None);
-            };
-            return self
-                .db
-                .prepare("SELECT run_id FROM localstore_runs WHERE run_id = ?1")?
-                .query_row([id], |row| row.get(0))
-                .optional();
-        }
-        self.db
-            .prepare(
-                "SELECT run_id FROM localstore_tags WHERE tag = ?1 ORDER BY run_id DESC LIMIT 1",
-            )?
-            .query_row([name], |row| row.get(0))
-            .optional()
-    }
-
-    /// The ids of the runs that match, in the order in which they were added.
-    pub fn ids(&self, filter: &Filter) -> Result<Vec<i64>> {
-        if !self.has_runs {
-            return Ok(Vec::new());
-        }
-        let query = || -> rusqlite::Result<_> {
-            let condition = filter.condition(&self.db)?;
-            let of_runs = condition.of_runs();
-            self.db
-                .prepare(&format!(
-                    "SELECT r.run_id FROM localstore_runs r WHERE {of_runs} ORDER BY r.run_id"
-                ))?
-                .query_map(params_from_iter(condition.values), |row| row.get(0))?
-                .collect()
-        };
-        query().map_err(|error| self.failure(&error))
-    }
-
-    /// How many runs match.
-    pub fn count(&self, filter: &Filter) -> Result<u64> {
-        if !self.has_runs {
-            return Ok(0);
-        }
-        let query = || {
-            let condition = filter.condition(&self.db)?;
-            let of_runs = condition.of_runs();
-            let sql = format!("SELECT count(*) FROM localstore_runs r WHERE {of_runs}");
-            let mut statement = self.db.prepare(&sql)?;
-            statement.query_row(params_from_iter(condition.values), |row| {
-                row.get::<_, i64>(0)
-            })
-        };
-        let count = query().map_err(|error| self.failure(&error))?;
-        Ok(count.unsigned_abs())
-    }
-
-    /// The runs that match, at most `limit` of them.
-    pub fn list(&self, filter: &Filter, sort: Sort, limit: Option<u32>) -> Result<Vec<Listed>> {
-        if !self.has_runs {
-            return Ok(Vec::new());
-        }
-        let query = || -> rusqlite::Result<_> {
-            let condition = filter.condition(&self.db)?;
-            let of_runs = condition.of_runs();
-            let mut values = condition.values;
-            values.push(Value::Integer(limit.map_or(-1, i64::from)));
-            let sql = format!(
-                "SELECT r.run_id, {CREATED_AT}, {COLUMNS}, {SUBMISSION} FROM {TABLES} WHERE {of_runs}
-                 ORDER BY {}r.run_id DESC LIMIT ?{}",
-                sort.sql(),
-                values.len()
-            );
-            self.db
-                .prepare(&sql)?
-                .query_map(params_from_iter(values), listed)?
-                .collect::<rusqlite::Result<Vec<_>>>()
-        };
-        query().map_err(|error| self.failure(&error))
-    }
-
-    /// One run as a list shows it.
-    pub fn listed(&self, id: i64) -> Result<Listed> {
-        let sql = format!(
-            "SELECT r.run_id, {CREATED_AT}, {COLUMNS}, {SUBMISSION} FROM {TABLES}
-             WHERE r.run_id = ?1"
-        );
-        self.db
-            .prepare_cached(&sql)
-            .and_then(|mut statement| statement.query_row([id], listed))
-            .map_err(|error| self.failure(&error))
-    }
+/// The id of the run that `name` means: an id, `last`, `last~N`, or a tag, of whose runs the one
+/// added last.
+pub(crate) fn resolve(db: &Connection, name: &str) -> Result<i64> {
+    let back = match name {
+        "last" => Some("0"),
+        _ => name.strip_prefix("last~"),
+    };
+    let (sql, value) = if let Some(back) = back {
+        (
+            "SELECT run_id FROM localstore_runs ORDER BY run_id DESC LIMIT 1 OFFSET ?1",
+            back.parse::<u32>().ok().map(Value::from),
+        )
+    } else if name.bytes().all(|byte| byte.is_ascii_digit()) {
+        (
+            "SELECT run_id FROM localstore_runs WHERE run_id = ?1",
+            name.parse::<i64>().ok().map(Value::from),
+        )
+    } else {
+        (
+            "SELECT run_id FROM localstore_tags WHERE tag = ?1 ORDER BY run_id DESC LIMIT 1",
+            Some(Value::Text(name.to_owned())),
+        )
+    };
+    let found = match value {
+        Some(value) => db
+            .prepare(sql)?
+            .query_row([value], |row| row.get(0))
+            .optional()?,
+        None => None,
+    };
+    found.ok_or_else(|| {
+        Error::new(
+            format_args!("run '{name}'"),
+            "there is no such run in the store",
+        )
+        .hint("a run is an id, 'last', 'last~N' or a tag; 'localstore list' shows them")
+        .into()
+    })
 }
 
-fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Listed> {
-    let text = |index| row.get_ref(index).map(rows::text);
-    let tags: String = row.get(14)?;
-    let source: String = row.get(15)?;
+/// The ids of the runs that match, in the order in which they were added.
+pub(crate) fn ids(db: &Connection, filter: &Filter) -> Result<Vec<i64>> {
+    let condition = filter.condition(db)?;
+    let of_runs = condition.of_runs();
+    let ids = db
+        .prepare(&format!(
+            "SELECT r.run_id FROM localstore_runs r WHERE {of_runs} ORDER BY r.run_id"
+        ))?
+        .query_map(params_from_iter(condition.values), |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(ids)
+}
+
+/// How many runs match.
+pub(crate) fn count(db: &Connection, filter: &Filter) -> Result<u64> {
+    let condition = filter.condition(db)?;
+    let sql = format!(
+        "SELECT count(*) FROM localstore_runs r WHERE {}",
+        condition.of_runs()
+    );
+    let values = params_from_iter(condition.values);
+    Ok(db.query_row(&sql, values, |row| row.get(0))?)
+}
+
+/// The runs that match, at most `limit` of them.
+pub(crate) fn list(
+    db: &Connection,
+    filter: &Filter,
+    sort: Sort,
+    limit: Option<u32>,
+) -> Result<Vec<Listed>> {
+    let condition = filter.condition(db)?;
+    let of_runs = condition.of_runs();
+    let mut values = condition.values;
+    values.push(limit.map_or(-1, i64::from).into());
+    let sql = format!(
+        "{} WHERE {of_runs} ORDER BY {}r.run_id DESC LIMIT ?{}",
+        select_listed(),
+        sort.sql(),
+        values.len()
+    );
+    let mut statement = db.prepare(&sql)?;
+    Ok(rows::query(
+        &mut statement,
+        params_from_iter(values),
+        read_listed,
+    )?)
+}
+
+/// One run as a list shows it.
+pub(crate) fn listed(db: &Connection, id: i64) -> Result<Listed> {
+    let sql = format!("{} WHERE r.run_id = ?1", select_listed());
+    let mut statement = db.prepare_cached(&sql)?;
+    Ok(rows::query_one(
+        &mut statement,
+        [id],
+        Odd::Unknown,
+        read_listed,
+    )?)
+}
+
+fn select_listed() -> String {
+    format!("SELECT {CREATED_AT} AS added_at, {COLUMNS}, {AVERAGES}, {SUBMISSION} FROM {TABLES}")
+}
+
+fn read_listed(cells: Cells<'_>) -> rusqlite::Result<Listed> {
+    let text = |column| cells.text(column);
+    let tags: String = cells.get("tags")?;
+    let source: String = cells.get("source")?;
     Ok(Listed {
-        id: row.get(0)?,
-        added_at: row.get(1)?,
-        measured_at: row.get(2)?,
-        model: text(3)?,
-        quant: text(4)?,
-        accelerator: text(5)?,
-        runtime: text(6)?,
-        runtime_version: text(7)?,
-        summary: Summary {
-            avg_prompt_tps: row.get(8)?,
-            avg_gen_tps: row.get(9)?,
-            avg_ttft_ms: row.get(10)?,
-            performance_score: row.get(11)?,
-        },
-        tests: row.get(12)?,
-        partial: row.get(13)?,
+        added_at: cells.get("added_at")?,
+        id: cells.get("run_id")?,
+        measured_at: cells.get("measured_at")?,
+        model: text("model_name")?,
+        quant: text("model_quant_str")?,
+        accelerator: text("accelerator_name")?,
+        runtime: text("runtime_name")?,
+        runtime_version: text("runtime_version")?,
+        tests: cells.get("tests")?,
+        partial: cells.get("partial")?,
         tags: serde_json::from_str(&tags).unwrap_or_default(),
         source: Source::from_name(&source).unwrap_or_default(),
-        link: row.get(16)?,
-        submission: submissions::from_row(row)?,
+        link: cells.get("link")?,
+        summary: read_summary(cells)?,
+        submission: submissions::from_row(cells)?,
     })
 }
 
@@ -305,45 +279,45 @@ impl Filter {
     pub(super) fn condition(&self, db: &Connection) -> rusqlite::Result<Condition> {
         define_contains(db)?;
         let mut condition = Condition::default();
-        let mut add = |wanted: &Option<String>, of: Of, sql: &str| {
+        for (wanted, of, sql) in [
+            (
+                &self.model,
+                Of::Configuration,
+                "localstore_contains(c.model_name, ?)",
+            ),
+            (
+                &self.quant,
+                Of::Configuration,
+                "localstore_contains(c.model_quant_str, ?)",
+            ),
+            (
+                &self.accelerator,
+                Of::Configuration,
+                "localstore_contains(c.accelerator_name, ?)",
+            ),
+            (
+                &self.runtime,
+                Of::Run,
+                "r.environment_id IN (SELECT id FROM localstore_environments WHERE
+                     localstore_contains(runtime_name || ' ' || coalesce(runtime_version, ''), ?))",
+            ),
+            (
+                &self.tag,
+                Of::Run,
+                "r.run_id IN (SELECT run_id FROM localstore_tags WHERE localstore_contains(tag, ?))",
+            ),
+        ] {
             if let Some(wanted) = wanted {
-                condition.add(of, sql, Value::Text(wanted.to_lowercase()));
+                condition.add(of, sql, wanted.to_lowercase().into());
             }
-        };
-        add(
-            &self.model,
-            Of::Configuration,
-            "localstore_contains(c.model_name, ?)",
-        );
-        add(
-            &self.quant,
-            Of::Configuration,
-            "localstore_contains(c.model_quant_str, ?)",
-        );
-        add(
-            &self.accelerator,
-            Of::Configuration,
-            "localstore_contains(c.accelerator_name, ?)",
-        );
-        add(
-            &self.runtime,
-            Of::Run,
-            "r.environment_id IN (SELECT id FROM localstore_environments WHERE
-                 localstore_contains(runtime_name || ' ' || coalesce(runtime_version, ''), ?))",
-        );
-        add(
-            &self.tag,
-            Of::Run,
-            "r.run_id IN (SELECT run_id FROM localstore_tags WHERE localstore_contains(tag, ?))",
-        );
-        let numbers = [
+        }
+        for (wanted, sql) in [
             (self.since, "r.measured_at >= ?"),
             (self.until, "r.measured_at <= ?"),
             (self.configuration, "r.configuration_id = ?"),
-        ];
-        for (wanted, sql) in numbers {
+        ] {
             if let Some(wanted) = wanted {
-                condition.add(Of::Run, sql, Value::Integer(wanted));
+                condition.add(Of::Run, sql, wanted.into());
             }
         }
         Ok(condition)

@@ -1,39 +1,38 @@
-//! Runs of the public tables alone: those that the LocalScore web site has inserted into this file,
-//! which have no rows of ours before the next write, and those of a LocalScore database.
+//! Runs that only the public tables have: those that the LocalScore web site has inserted into this
+//! file, until the next write makes rows of ours for them, and those of a LocalScore database.
 
 use std::collections::BTreeMap;
 
+use db::refused;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::fingerprint::Keys;
-use super::own::{MOST_BYTES, of_test, too_large};
-use super::rows::{CREATED_AT, Cells, Odd, refused};
-use super::runs::insert_own;
+use super::own::{MOST_BYTES, of_test, read_environment, too_large};
+use super::rows::{CREATED_AT, Cells, Odd, query_one};
+use super::runs::write_own;
 use super::scores::Scores;
-use crate::model::{
-    AcceleratorInfo, Environment, Model, Run, RuntimeInfo, Source, SystemInfo, Test,
-};
+use crate::model::{Model, Run, Source, Test};
 
-/// A run that the site keeps.
-pub struct SiteRun {
-    pub run: Run,
-    /// `None` if what the site keeps is not a date; likewise `measured_at`, in seconds since 1970.
-    pub created_at: Option<String>,
-    pub measured_at: Option<i64>,
+/// A run as the public tables tell it.
+pub(crate) struct SiteRun {
+    pub(crate) run: Run,
+    /// `None` if the value there is not a date; likewise `measured_at`, in seconds since 1970.
+    pub(crate) created_at: Option<String>,
+    pub(crate) measured_at: Option<i64>,
 }
 
 /// The ids of runs, each with those of its tests.
-pub type Ids = BTreeMap<i64, Vec<i64>>;
+pub(crate) type Ids = BTreeMap<i64, Vec<i64>>;
 
-/// Whether the site has inserted the run `b` since our last write. A run whose row of ours is lost
-/// still has our tests: that is damage, for `check` to name.
-pub const INSERTED: &str = "b.id > (SELECT coalesce(max(run_id), 0) FROM localstore_runs)
+/// The condition that the site has inserted the run `b` since our last write. A run that has lost its
+/// row of ours still has our tests: `check` names that damage.
+pub(crate) const INSERTED: &str = "b.id > (SELECT coalesce(max(run_id), 0) FROM localstore_runs)
     AND NOT EXISTS (SELECT 1 FROM localstore_tests t WHERE t.run_id = b.id)";
 
 /// The runs that the site has inserted since our last write. Where there is none, as before nearly
 /// every write, two look-ups tell.
-pub(crate) fn inserted(db: &Connection) -> rusqlite::Result<Ids> {
+pub(super) fn inserted(db: &Connection) -> rusqlite::Result<Ids> {
     let newer: bool = db
         .prepare_cached(
             "SELECT coalesce((SELECT max(id) FROM benchmark_runs), 0)
@@ -53,7 +52,7 @@ pub(crate) fn inserted(db: &Connection) -> rusqlite::Result<Ids> {
 }
 
 /// The runs `b` of this condition, with those tests whose ids are not below `first_test`.
-pub fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Result<Ids> {
+pub(crate) fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Result<Ids> {
     let mut ids: Ids = db
         .prepare_cached(&format!(
             "SELECT b.id FROM benchmark_runs b WHERE {condition}"
@@ -63,7 +62,7 @@ pub fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Resul
     if ids.is_empty() {
         return Ok(ids);
     }
-    // There is no index on the run of a test: all are gone over once.
+    // All tests in one pass: there is no index on the run of a test.
     let mut query =
         db.prepare("SELECT benchmark_run_id, id FROM test_results WHERE id >= ?1 ORDER BY id")?;
     let mut rows = query.query([first_test])?;
@@ -77,9 +76,9 @@ pub fn ids(db: &Connection, condition: &str, first_test: i64) -> rusqlite::Resul
     Ok(ids)
 }
 
-/// Makes our rows for the runs that the site has inserted, and counts them. One without a date
-/// gets this moment's.
-pub fn adopt(db: &Connection) -> rusqlite::Result<()> {
+/// Makes our rows for the runs that the site has inserted, and adds them to the scores. A run
+/// without a date gets the present one.
+pub(crate) fn adopt(db: &Connection) -> rusqlite::Result<()> {
     let ids = inserted(db)?;
     if ids.is_empty() {
         return Ok(());
@@ -104,29 +103,30 @@ fn insert(db: &Connection, ids: &Ids) -> rusqlite::Result<()> {
         let SiteRun {
             run, measured_at, ..
         } = read(db, id, tests, Odd::Unknown)?;
-        insert_own(
+        write_own(
             db,
             id,
             &run,
             &Keys::of(&run),
             tests,
             measured_at.or(Some(0)),
+            false,
         )?;
     }
     Ok(())
 }
 
-/// The tables that each combination is in once: there are few rows in them.
+/// The tables that hold each combination once, so they are small.
 const SMALL: [&str; 3] = [
     "localstore_environments",
     "localstore_models",
     "localstore_configurations",
 ];
 
-/// Shows the runs that the site has inserted to all that this connection reads, as the next write
-/// will take them up. Nothing is written to the file: on this connection, temporary tables and
-/// views of the same names stand before ours, with the rows of both.
-pub fn show(db: &Connection) -> rusqlite::Result<()> {
+/// Makes this connection read the runs that the site has inserted as the next write will store
+/// them. Nothing is written to the file: temporary tables and views of the same names hide ours, and
+/// have the rows of both.
+pub(crate) fn show(db: &Connection) -> rusqlite::Result<()> {
     let ids = inserted(db)?;
     if ids.is_empty() {
         return Ok(());
@@ -167,64 +167,61 @@ pub fn show(db: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Reads a run and these tests of it.
-pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Result<SiteRun> {
+pub(crate) fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Result<SiteRun> {
     let strict = odd == Odd::Refused;
-    let (mut site, model) = db
-        .prepare_cached(&format!(
-            "SELECT {CREATED_AT}, unixepoch({CREATED_AT}),
-                    CASE WHEN r.id IS NOT b.runtime_id THEN 'runtime'
-                         WHEN s.id IS NOT b.system_id THEN 'system'
-                         WHEN a.id IS NOT b.accelerator_id THEN 'accelerator'
-                         WHEN v.id IS NOT b.model_variant_id OR m.id IS NOT v.model_id
-                         THEN 'model' END,
-                    r.name, r.version, r.commit_hash, s.cpu_name, s.cpu_arch, s.ram_gb,
-                    s.kernel_type, s.kernel_release, s.system_version, a.name, a.manufacturer,
-                    a.memory_gb, a.type, m.name, v.quantization, m.params
-             FROM benchmark_runs b
-             LEFT JOIN runtimes r ON r.id = b.runtime_id
-             LEFT JOIN benchmark_systems s ON s.id = b.system_id
-             LEFT JOIN accelerators a ON a.id = b.accelerator_id
-             LEFT JOIN model_variants v ON v.id = b.model_variant_id
-             LEFT JOIN models m ON m.id = v.model_id
-             WHERE b.id = ?1"
-        ))?
-        .query_row([id], |row| {
-            let cells = Cells { row, odd };
-            let lost: Option<String> = row.get(2)?;
-            if strict && let Some(lost) = lost {
-                return Err(refused(format!("the row of its {lost} is missing")));
-            }
-            let site = SiteRun {
-                run: Run {
-                    source: Source::Site,
-                    tests: Vec::with_capacity(tests.len()),
-                    environment: environment(cells)?,
-                },
-                created_at: row.get(0)?,
-                measured_at: row.get(1)?,
-            };
-            let model = Model {
-                model_name: cells.text(16)?,
-                model_quant_str: cells.text(17)?,
-                model_n_params: match row.get_ref(18)? {
-                    // What the site makes of a number that JavaScript does not hold.
-                    ValueRef::Real(_) => None,
-                    _ => cells.unsigned(18)?,
-                },
-                ..Model::default()
-            };
-            Ok((site, model))
-        })?;
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT {CREATED_AT} AS created_at, unixepoch({CREATED_AT}) AS measured_at,
+                CASE WHEN r.id IS NOT b.runtime_id THEN 'runtime'
+                     WHEN s.id IS NOT b.system_id THEN 'system'
+                     WHEN a.id IS NOT b.accelerator_id THEN 'accelerator'
+                     WHEN v.id IS NOT b.model_variant_id OR m.id IS NOT v.model_id
+                     THEN 'model' END AS lost,
+                r.name AS runtime_name, r.version AS runtime_version,
+                r.commit_hash AS runtime_commit, s.cpu_name, s.cpu_arch, s.ram_gb, s.kernel_type,
+                s.kernel_release, s.system_version, a.name AS accelerator_name, a.manufacturer,
+                a.memory_gb, a.type AS accelerator_type, m.name, v.quantization, m.params
+         FROM benchmark_runs b
+         LEFT JOIN runtimes r ON r.id = b.runtime_id
+         LEFT JOIN benchmark_systems s ON s.id = b.system_id
+         LEFT JOIN accelerators a ON a.id = b.accelerator_id
+         LEFT JOIN model_variants v ON v.id = b.model_variant_id
+         LEFT JOIN models m ON m.id = v.model_id
+         WHERE b.id = ?1"
+    ))?;
+    let (mut site, model) = query_one(&mut statement, [id], odd, |cells| {
+        let lost: Option<String> = cells.get("lost")?;
+        if strict && let Some(lost) = lost {
+            return Err(refused(format!("the row of its {lost} is missing")));
+        }
+        let site = SiteRun {
+            run: Run {
+                source: Source::Site,
+                tests: Vec::with_capacity(tests.len()),
+                environment: read_environment(cells)?,
+            },
+            created_at: cells.get("created_at")?,
+            measured_at: cells.get("measured_at")?,
+        };
+        let model = Model {
+            model_name: cells.text("name")?,
+            model_quant_str: cells.text("quantization")?,
+            model_n_params: match cells.raw("params")? {
+                // What the site makes of a number that JavaScript does not hold.
+                ValueRef::Real(_) => None,
+                _ => cells.unsigned("params")?,
+            },
+            ..Model::default()
+        };
+        Ok((site, model))
+    })?;
     if strict && tests.is_empty() {
         return Err(refused("it has no tests"));
     }
     let mut bytes = site.run.bytes();
     for (position, id) in tests.iter().enumerate() {
-        let test = db
-            .prepare_cached(&format!(
-                "SELECT {TEST_COLUMNS} FROM test_results p WHERE p.id = ?1"
-            ))?
-            .query_row([id], |row| read_test(Cells { row, odd }, &model))
+        let sql = format!("SELECT {TEST_COLUMNS} FROM test_results p WHERE p.id = ?1");
+        let mut statement = db.prepare_cached(&sql)?;
+        let test = query_one(&mut statement, [id], odd, |cells| read_test(cells, &model))
             .map_err(|error| of_test(position, error))?;
         bytes += test.bytes();
         if strict && bytes > MOST_BYTES {
@@ -235,56 +232,35 @@ pub fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlite::Resu
     Ok(site)
 }
 
-fn environment(cells: Cells<'_, '_>) -> rusqlite::Result<Environment> {
-    Ok(Environment {
-        runtime: RuntimeInfo {
-            name: cells.text(3)?,
-            version: cells.text(4)?,
-            commit: cells.text(5)?,
-        },
-        system: SystemInfo {
-            cpu_name: cells.text(6)?,
-            cpu_arch: cells.text(7)?,
-            ram_gb: cells.number(8)?,
-            kernel_type: cells.text(9)?,
-            kernel_release: cells.text(10)?,
-            version: cells.text(11)?,
-        },
-        accelerator: AcceleratorInfo {
-            name: cells.text(12)?,
-            manufacturer: cells.text(13)?,
-            memory_gb: cells.number(14)?,
-            kind: cells.text(15)?,
-        },
-    })
-}
-
 /// The columns that [`read_test`] reads of `test_results p`.
-pub(crate) const TEST_COLUMNS: &str = "p.name, CAST(p.n_prompt AS INTEGER),
-    CAST(p.n_gen AS INTEGER), p.avg_time_ms, p.power_watts, p.prompt_tps, p.gen_tps,
+pub(super) const TEST_COLUMNS: &str = "p.name, CAST(p.n_prompt AS INTEGER) AS prompt,
+    CAST(p.n_gen AS INTEGER) AS gen, p.avg_time_ms, p.power_watts, p.prompt_tps, p.gen_tps,
     p.prompt_tps_watt, p.gen_tps_watt, p.ttft_ms, p.n_prompt, p.n_gen";
 
 /// A test as the public table tells it.
-pub(crate) fn read_test(cells: Cells<'_, '_>, model: &Model) -> rusqlite::Result<Test> {
-    let name = cells.text(0)?;
-    let tokens = |cast, stored| match cells.odd {
-        Odd::Refused => cells.row.get::<_, i64>(stored),
-        Odd::Unknown => cells.row.get(cast).map(Option::unwrap_or_default),
+pub(super) fn read_test(cells: Cells<'_>, model: &Model) -> rusqlite::Result<Test> {
+    let name = cells.text("name")?;
+    let tokens = |cast, stored| {
+        if cells.is_strict() {
+            cells.get::<i64>(stored)
+        } else {
+            cells.get(cast).map(Option::unwrap_or_default)
+        }
     };
-    if cells.odd == Odd::Refused && name.is_none() {
+    if cells.is_strict() && name.is_none() {
         return Err(refused("name is null"));
     }
     Ok(Test {
         name: name.unwrap_or_default(),
-        n_prompt: tokens(1, 10)?,
-        n_gen: tokens(2, 11)?,
-        avg_time_ms: cells.number(3)?,
-        power_watts: cells.number(4)?,
-        prompt_tps: cells.number(5)?,
-        gen_tps: cells.number(6)?,
-        prompt_tps_watt: cells.number(7)?,
-        gen_tps_watt: cells.number(8)?,
-        ttft_ms: cells.number(9)?,
+        n_prompt: tokens("prompt", "n_prompt")?,
+        n_gen: tokens("gen", "n_gen")?,
+        avg_time_ms: cells.number("avg_time_ms")?,
+        power_watts: cells.number("power_watts")?,
+        prompt_tps: cells.number("prompt_tps")?,
+        gen_tps: cells.number("gen_tps")?,
+        prompt_tps_watt: cells.number("prompt_tps_watt")?,
+        gen_tps_watt: cells.number("gen_tps_watt")?,
+        ttft_ms: cells.number("ttft_ms")?,
         model: model.clone(),
         ..Test::default()
     })
@@ -296,12 +272,12 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::store::migrations::migrate;
+    use crate::store::RESULTS;
 
     /// What it takes to show so many runs, in hundreds of steps of SQLite.
     fn steps(runs: u32) -> u64 {
         let mut db = Connection::open_in_memory().unwrap();
-        migrate(&mut db).unwrap();
+        db::migrate(&mut db, &RESULTS).unwrap();
         let each = format!("WITH x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x LIMIT {runs})");
         db.execute_batch(&format!(
             "INSERT INTO benchmark_runs (id, avg_prompt_tps, avg_gen_tps, avg_ttft_ms,

@@ -1,60 +1,52 @@
 //! Tags: labels of runs.
 
-use super::Store;
-use base::shortened;
-use base::{Error, Result};
+use rusqlite::Connection;
 
-impl Store {
-    /// Puts the tag on the runs; gives how many did not have it.
-    pub fn tag(&mut self, tag: &str, runs: &[i64]) -> Result<usize> {
-        check_tag(tag)?;
-        self.for_each(
-            "INSERT INTO localstore_tags (tag, run_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-            tag,
-            runs,
-        )
-    }
+use base::{Error, shortened};
+use db::Result;
 
-    /// Takes the tag off the runs; gives how many had it.
-    pub fn untag(&mut self, tag: &str, runs: &[i64]) -> Result<usize> {
-        self.for_each(
-            "DELETE FROM localstore_tags WHERE tag = ?1 AND run_id = ?2",
-            tag,
-            runs,
-        )
-    }
+/// Puts the tag on the run, unless it has it.
+pub(super) fn add(db: &Connection, tag: &str, run: i64) -> rusqlite::Result<usize> {
+    db.prepare_cached(
+        "INSERT INTO localstore_tags (tag, run_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    )?
+    .execute((tag, run))
+}
 
-    /// The runs that have exactly this tag, in the order in which they were added.
-    pub fn tagged(&self, tag: &str) -> Result<Vec<i64>> {
-        if !self.has_runs {
-            return Ok(Vec::new());
-        }
-        let query = || -> rusqlite::Result<_> {
-            self.db
-                .prepare("SELECT run_id FROM localstore_tags WHERE tag = ?1 ORDER BY run_id")?
-                .query_map([tag], |row| row.get(0))?
-                .collect()
-        };
-        query().map_err(|error| self.failure(&error))
+/// Puts the tag on the runs; gives how many did not have it.
+pub(crate) fn tag(db: &Connection, tag: &str, runs: &[i64]) -> Result<usize> {
+    check_tag(tag)?;
+    let mut changed = 0;
+    for &run in runs {
+        changed += add(db, tag, run)?;
     }
+    Ok(changed)
+}
 
-    fn for_each(&mut self, sql: &str, tag: &str, runs: &[i64]) -> Result<usize> {
-        self.write(|db| {
-            let mut changed = 0;
-            let mut statement = db.prepare_cached(sql)?;
-            for run in runs {
-                changed += statement.execute((tag, run))?;
-            }
-            Ok(changed)
-        })
+/// Takes the tag off the runs; gives how many had it.
+pub(crate) fn untag(db: &Connection, tag: &str, runs: &[i64]) -> Result<usize> {
+    let mut statement = db.prepare("DELETE FROM localstore_tags WHERE tag = ?1 AND run_id = ?2")?;
+    let mut changed = 0;
+    for run in runs {
+        changed += statement.execute((tag, run))?;
     }
+    Ok(changed)
+}
+
+/// The runs that have exactly this tag, in the order in which they were added.
+pub(crate) fn tagged(db: &Connection, tag: &str) -> Result<Vec<i64>> {
+    let runs = db
+        .prepare("SELECT run_id FROM localstore_tags WHERE tag = ?1 ORDER BY run_id")?
+        .query_map([tag], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(runs)
 }
 
 /// The longest tag, in bytes: a branch or a file name fits.
 const MAX_TAG: usize = 255;
 
 /// A tag names a run, so it must not read as another name of one, and not as an option.
-pub fn check_tag(tag: &str) -> Result<()> {
+pub(crate) fn check_tag(tag: &str) -> base::Result<()> {
     let why = if tag.is_empty() {
         "a tag must not be empty"
     } else if tag.chars().any(|c| c.is_control() || c.is_whitespace()) {

@@ -4,8 +4,6 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
-use localstore::store::{End, Location, Store, Taken};
-
 use crate::sandbox::{Ran, Sandbox, fixture};
 use crate::sending::{RUN, run_1, sandbox, submit};
 use crate::server::{Reply, Server};
@@ -225,40 +223,6 @@ fn what_waits_in_another_store_waits_there_alone() {
     let store = other.store();
     sandbox.run([OsStr::new("merge"), store.as_os_str()]).ok();
     assert_eq!(states(&sandbox), ["never", "failed"]);
-}
-
-/// Two processes, as the store sees them.
-#[test]
-fn what_is_sent_again_is_the_attempt_that_was_seen() {
-    let sandbox = sandbox(&[RUN]);
-    let location = Location::resolve(Some(sandbox.store()), None);
-    let [mut one, mut other] = [(); 2].map(|()| Store::open(&location).unwrap());
-    let site = "http://localhost";
-    let take = |store: &mut Store, seen: Option<&_>| match store.take(1, site, seen).unwrap() {
-        Taken::Attempt(attempt) => Some(attempt),
-        Taken::Unknown(_) => None,
-        other => panic!("{other:?}"),
-    };
-    let lost = End::Unknown("no answer".into());
-    let busy = End::Pending("busy".into());
-    let first = take(&mut one, None).unwrap();
-    assert!(one.settle(&first, &lost).unwrap());
-    let seen = one.submission(1).unwrap();
-
-    // Both have seen it, and one is quicker.
-    let second = take(&mut other, seen.as_ref()).unwrap();
-    assert_eq!(take(&mut one, seen.as_ref()), None);
-    assert!(other.settle(&second, &busy).unwrap());
-    assert_eq!(take(&mut one, seen.as_ref()), None);
-    // It goes on from what it has left itself, and from nothing else.
-    let left = second.left_open();
-    assert_eq!(left, one.submission(1).unwrap());
-    let third = take(&mut other, left.as_ref()).unwrap();
-    assert_eq!(take(&mut other, left.as_ref()), None);
-    assert_eq!(take(&mut one, left.as_ref()), None);
-    let reset = End::Unknown("reset".into());
-    assert!(other.settle(&third, &reset).unwrap());
-    assert_eq!(take(&mut other, third.left_open().as_ref()), None);
 }
 
 /// A process whose run the site has just taken, while another one keeps the store locked.

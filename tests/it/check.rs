@@ -195,11 +195,11 @@ const MENDABLE: &[(&str, &str)] = &[
     ),
     (
         "INSERT INTO localstore_tags VALUES ('lost', 77)",
-        "run 77: has the tag 'lost', but there is no such run",
+        "run 77: has rows in localstore_tags, but there is no such run",
     ),
     (
         "INSERT INTO localstore_submissions (run_id, state) VALUES (77, 'pending')",
-        "run 77: has a submission, but there is no such run",
+        "run 77: has rows in localstore_submissions, but there is no such run",
     ),
     (
         "UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = 'benchmark_runs'",
@@ -273,7 +273,7 @@ fn what_nobody_knows_is_left_and_named() {
         ),
         (
             "DELETE FROM localstore_runs WHERE run_id = 2",
-            "run 2: has tests, but there is no such run",
+            "run 2: has rows in localstore_tests, but there is no such run",
         ),
         (
             "DELETE FROM localstore_runs WHERE run_id = 2; DELETE FROM localstore_tests WHERE run_id = 2",

@@ -398,7 +398,10 @@ fn stretches_of_anything_take_little_memory() {
         ("{\"runtime_info\":{", "\"a\":1,"),
         ("name,n_prompt,n_gen,prompt_tps,gen_tps\n", "x\n"),
         ("{\"log\":\"", "a"),
-        ("> {\n> \"results\": [\n", "> \"\n"),
+        (
+            "> {\n> \"results\": [\n",
+            "> \"a line that is as long as one of a log, which has some words\n",
+        ),
     ];
     for (head, unit) in shapes {
         let sandbox = Sandbox::new();

@@ -1,7 +1,7 @@
 use super::super::Context;
-use super::{Format, describe, find};
+use super::{Format, describe};
 use crate::formats::chat_json;
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::Result;
 
 /// Begin a chat
@@ -22,8 +22,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let mut store = Store::open(&context.location)?;
-    let id = store.add_chat(&args.model, &args.title)?;
-    let chat = find(&store, id)?;
+    let id = store.write(|db| chats::add(db, &args.model, &args.title))?;
+    let chat = store.read(|db| chats::chat(db, id))?;
     args.output
         .print(&describe(&chat), &chat_json::chat(&chat), &mut context.out)
 }

@@ -2,9 +2,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::super::{Context, deliver};
-use super::{find, id};
+use super::id;
 use crate::formats::chat_markdown;
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::Result;
 
 /// Print chats as a Markdown document
@@ -40,8 +40,12 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
         if index > 0 {
             document.write_all(b"\n")?;
         }
-        let chat = find(&store, id)?;
-        chat_markdown::write(&mut document, &chat, &store.conversation(id)?)?;
+        let chat = store.read(|db| chats::chat(db, id))?;
+        chat_markdown::write(
+            &mut document,
+            &chat,
+            &store.read(|db| chats::conversation(db, id))?,
+        )?;
     }
     deliver(&document, args.out.as_deref(), context)
 }

@@ -2,7 +2,7 @@ use super::super::Context;
 use super::{Format, cell};
 use crate::formats::chat_json;
 use crate::model::ChatActivity;
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::rows::Limit;
 use base::{Column, ColumnOf, Result};
 
@@ -27,13 +27,13 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let is_text = args.output == Format::Text;
     let limit = Limit(args.limit.unwrap_or(if is_text { 1000 } else { 0 }));
     let chats = if is_text {
-        store.chat_activity()?
+        store.read(chats::activity)?
     } else {
         let plain = |chat| ChatActivity {
             chat,
             ..ChatActivity::default()
         };
-        store.chats()?.into_iter().map(plain).collect()
+        store.read(chats::all)?.into_iter().map(plain).collect()
     };
     let count = chats.len();
     let (chats, more) = limit.cut(chats);

@@ -15,7 +15,6 @@ use std::io::Write;
 use super::Context;
 use crate::formats::llamafile_json::Json;
 use crate::model::{Chat, Text};
-use crate::store::Store;
 use base::{ColumnOf, ExitStatus, Result, Stdout, Table, shortened};
 
 /// Chats that llamafile keeps in the same file
@@ -101,11 +100,6 @@ impl Format {
 /// Reads the id of a chat or a message.
 pub(crate) fn id(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| format!("invalid id '{text}'"))
-}
-
-/// The chat with this id, or an error.
-pub(crate) fn find(store: &Store, id: i64) -> Result<Chat> {
-    store.chat(id)?.ok_or_else(|| store.no_chat(id))
 }
 
 /// A chat in one line.

@@ -1,7 +1,7 @@
 use super::super::Context;
-use super::{Format, describe, find, id};
+use super::{Format, describe, id};
 use crate::formats::chat_json;
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::Result;
 
 /// Give a chat another title
@@ -22,10 +22,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     // A wrong id is found before anything is opened for writing.
-    find(&Store::open_readonly(&context.location)?, args.chat)?;
+    Store::open_readonly(&context.location)?.read(|db| chats::chat(db, args.chat))?;
     let mut store = Store::open(&context.location)?;
-    store.rename_chat(args.chat, &args.title)?;
-    let chat = find(&store, args.chat)?;
+    store.write(|db| chats::rename(db, args.chat, &args.title))?;
+    let chat = store.read(|db| chats::chat(db, args.chat))?;
     args.output
         .print(&describe(&chat), &chat_json::chat(&chat), &mut context.out)
 }

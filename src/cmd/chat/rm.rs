@@ -1,7 +1,7 @@
 use super::super::rm::Removal;
 use super::super::{Context, unique};
-use super::{count_of_messages, describe, find, id};
-use crate::store::Store;
+use super::{count_of_messages, describe, id};
+use crate::store::{Store, chats};
 use base::{ExitStatus, Result};
 
 /// Remove chats and their messages
@@ -22,11 +22,11 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let ids = unique(args.chats.iter().copied());
     let mut lines = Vec::new();
     for &id in &ids {
-        let chat = describe(&find(&store, id)?);
-        let messages = count_of_messages(store.count_messages(id)?);
+        let chat = describe(&store.read(|db| chats::chat(db, id))?);
+        let messages = count_of_messages(store.read(|db| chats::count_messages(db, id))?);
         lines.push(format!("{chat} ({messages})"));
     }
     drop(store);
     args.removal
-        .run(&lines, context, |store| store.remove_chats(&ids))
+        .run(&lines, context, |store| chats::remove(store, &ids))
 }

@@ -2,7 +2,7 @@ use super::super::Context;
 use super::{Format, cell};
 use crate::formats::chat_json;
 use crate::model::{Hit, Needle};
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::rows::Limit;
 use base::{Column, ColumnOf, Result};
 
@@ -27,7 +27,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let limit = Limit(args.limit);
     let asked = limit.asked().map(|asked| asked as usize);
-    let (hits, more) = limit.cut(store.search(&Needle::new(&args.text), asked)?);
+    let (hits, more) =
+        limit.cut(store.read(|db| chats::search(db, &Needle::new(&args.text), asked))?);
     args.output
         .print_list(&hits, &COLUMNS, chat_json::hit, &mut context.out)?;
     if more {

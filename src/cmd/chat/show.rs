@@ -5,7 +5,7 @@ use super::{Format, count_of_messages, id};
 use crate::formats::chat_json;
 use crate::formats::llamafile_json::Json;
 use crate::model::{Chat, Message, Text};
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::{Result, Stdout, color_wanted, printable};
 
 /// Show a chat as a conversation, the first message first
@@ -26,16 +26,16 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let out = &mut context.out;
-    let chat = store.chat(args.chat)?;
     if args.output == Format::Json {
+        let chat = store.read(|db| chats::find(db, args.chat))?;
         let answer = chat.as_ref().map(chat_json::chat);
         answer
             .unwrap_or_else(|| Json::object([]))
             .write_answer(out)?;
     }
-    let chat = chat.ok_or_else(|| store.no_chat(args.chat))?;
+    let chat = store.read(|db| chats::chat(db, args.chat))?;
     if args.output == Format::Text {
-        let messages = store.conversation(chat.id)?;
+        let messages = store.read(|db| chats::conversation(db, chat.id))?;
         write_head(out, &chat, messages.len())?;
         for message in &messages {
             write_message(out, message)?;

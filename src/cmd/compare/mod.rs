@@ -8,7 +8,7 @@ mod words;
 use super::{Context, unique};
 use crate::model::{Difference, Run, differences};
 use crate::stats::{self, Comparison, Metric, Outcome, Row, TestKey};
-use crate::store::Store;
+use crate::store::{Store, select};
 use base::{Error, ExitStatus, Markup, Result, RowFormat, Stdout, rows};
 
 pub(crate) use base::number::{change, compared as value};
@@ -178,10 +178,10 @@ pub(crate) fn choose(
     min_change: f64,
     store: &Store,
 ) -> Result<(Vec<StoredRun>, Vec<StoredRun>)> {
-    let read = |name: &String| StoredRun::read(store, store.resolve(name)?);
+    let read = |name: &String| StoredRun::read(store, store.read(|db| select::resolve(db, name))?);
     let (base, new) = if let Some(baseline) = baseline {
         let new = match runs {
-            [] => StoredRun::read(store, store.resolve("last")?)?,
+            [] => StoredRun::read(store, store.read(|db| select::resolve(db, "last"))?)?,
             [name] => read(name)?,
             [_, second, ..] => {
                 return Err(Error::invalid_parameter(second)

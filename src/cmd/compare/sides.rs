@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::model::Run;
 use crate::stats;
-use crate::store::{Level, Listed, Store};
+use crate::store::{Level, Listed, Store, runs, select, tags, trends};
 use base::note;
 use base::{Error, Result};
 
@@ -26,8 +26,8 @@ pub(crate) struct StoredRun {
 impl StoredRun {
     pub(crate) fn read(store: &Store, id: i64) -> Result<Self> {
         Ok(Self {
-            listed: store.listed(id)?,
-            run: store.run(id)?,
+            listed: store.read(|db| select::listed(db, id))?,
+            run: store.read(|db| runs::read(db, id))?,
         })
     }
 
@@ -106,10 +106,12 @@ pub(crate) fn baseline(
 /// Of the runs with this tag the best fit: of the configuration of `new`, then of its machine,
 /// then whole, then measured before it; the last of several.
 fn named(store: &Store, name: &str, new: &StoredRun) -> Result<StoredRun> {
-    let configuration = store.configuration_of(new.listed.id)?;
+    let configuration = store.read(|db| trends::configuration_of(db, new.listed.id))?;
     let mut best = None;
-    for id in store.tagged(name)? {
-        if id == new.listed.id || store.configuration_of(id)? != configuration {
+    for id in store.read(|db| tags::tagged(db, name))? {
+        if id == new.listed.id
+            || store.read(|db| trends::configuration_of(db, id))? != configuration
+        {
             continue;
         }
         let run = StoredRun::read(store, id)?;
@@ -125,7 +127,7 @@ fn named(store: &Store, name: &str, new: &StoredRun) -> Result<StoredRun> {
     }
     match best {
         Some((_, run)) => Ok(run),
-        None => StoredRun::read(store, store.resolve(name)?),
+        None => StoredRun::read(store, store.read(|db| select::resolve(db, name))?),
     }
 }
 
@@ -150,7 +152,7 @@ pub(crate) fn history(
         .rev()
         .filter(|run| !is_side(run.id))
         .take(MAX_HISTORY)
-        .map(|run| store.run(run.id))
+        .map(|run| store.read(|db| runs::read(db, run.id)))
         .collect()
 }
 
@@ -164,16 +166,17 @@ struct Series {
 impl Series {
     /// Those of the configuration and machine of `of` that were measured before `before`.
     fn before(store: &Store, of: &StoredRun, before: &StoredRun, min_change: f64) -> Result<Self> {
-        let configuration = store.configuration_of(of.listed.id)?;
+        let configuration = store.read(|db| trends::configuration_of(db, of.listed.id))?;
         let machine = &of.run.environment;
         let environments: Vec<i64> = store
-            .environments(&machine.accelerator.name)?
+            .read(|db| trends::environments(db, &machine.accelerator.name))?
             .into_iter()
             .filter(|(_, environment)| environment.is_same_machine(machine))
             .map(|(id, _)| id)
             .collect();
         let until = before.listed.measured_at;
-        let mut runs = store.levels(configuration.id, &environments, until, MAX_SERIES)?;
+        let mut runs = store
+            .read(|db| trends::levels(db, configuration.id, &environments, until, MAX_SERIES))?;
         runs.retain(|run| run.moment() < before.moment());
         let scores: Vec<f64> = runs.iter().map(|run| run.score).collect();
         let changes = stats::change_points(&scores, min_change);

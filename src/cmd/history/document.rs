@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{Args, LevelChange, Trend};
+use super::{Args, Trend, TrendChange};
 use crate::model::{Difference, Text};
 use base::time::utc;
 use base::{Result, Stdout, rows};
@@ -38,7 +38,7 @@ pub(crate) fn rows(trend: &Trend) -> Vec<Row> {
             avg_ttft_ms: run.summary.avg_ttft_ms,
             partial: run.partial,
             change_percent: change.map(|change| change.point.change_percent),
-            changed: change.map(LevelChange::in_words),
+            changed: change.map(TrendChange::in_words),
         }
     };
     trend.runs.iter().enumerate().map(row).collect()
@@ -79,7 +79,7 @@ pub(crate) fn json(trend: &Trend, args: &Args, out: &mut Stdout) -> Result<()> {
         before: difference.values.first().cloned().flatten(),
         after: difference.values.get(1).cloned().flatten(),
     };
-    let changed = |change: &LevelChange| Changed {
+    let changed = |change: &TrendChange| Changed {
         run_id: trend.runs[change.point.index].id,
         before: change.point.before,
         after: change.point.after,

@@ -8,7 +8,7 @@ use super::filters::Filters;
 use super::{Context, words};
 use crate::model::{Difference, Text, differences};
 use crate::stats::{self, ChangePoint};
-use crate::store::{Configuration, Filter, Listed, Store};
+use crate::store::{Configuration, Filter, Listed, Store, runs, select, trends};
 use base::number;
 use base::rows::{self, Limit};
 use base::{
@@ -102,11 +102,11 @@ pub(crate) struct Trend {
     /// Its runs in the order in which they were measured.
     pub(crate) runs: Vec<Listed>,
     /// Where the level of the metric changed.
-    pub(crate) changes: Vec<LevelChange>,
+    pub(crate) changes: Vec<TrendChange>,
 }
 
 /// A change of level, and what else changed there.
-pub(crate) struct LevelChange {
+pub(crate) struct TrendChange {
     /// Where, and by how much.
     pub(crate) point: ChangePoint,
     /// How the first run at the new level differs from the last complete one before it.
@@ -122,7 +122,8 @@ impl Trend {
         filter: &Filter,
         limit: u32,
     ) -> Result<(Self, bool)> {
-        let mut runs = store.series(configuration.id, filter, Limit(limit).asked())?;
+        let mut runs =
+            store.read(|db| trends::series(db, configuration.id, filter, Limit(limit).asked()))?;
         let cut = limit > 0 && runs.len() > limit as usize;
         let before = cut.then(|| runs.remove(0));
         if runs.is_empty() {
@@ -152,7 +153,10 @@ impl Trend {
             let before = runs[..point.index].iter().rev().find(|run| !run.partial);
             let differences = match before {
                 Some(before) => {
-                    let [before, after] = [store.run(before.id)?, store.run(runs[point.index].id)?];
+                    let [before, after] = [
+                        store.read(|db| runs::read(db, before.id))?,
+                        store.read(|db| runs::read(db, runs[point.index].id))?,
+                    ];
                     differences(&[&before, &after])
                 }
                 None => Vec::new(),
@@ -160,7 +164,7 @@ impl Trend {
             point.index -= usize::from(self.before.is_some());
             // The first run that is shown has nothing before it.
             if point.index > 0 {
-                self.changes.push(LevelChange { point, differences });
+                self.changes.push(TrendChange { point, differences });
             }
         }
         Ok(())
@@ -172,7 +176,7 @@ impl Trend {
     }
 }
 
-impl LevelChange {
+impl TrendChange {
     /// `+12.3%: runtime version 0.9.2 → 0.9.3, …`
     pub(crate) fn in_words(&self) -> String {
         let percent = number::change(self.point.change_percent);
@@ -201,7 +205,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let filter = Filter::from(&args.filters);
     let (configuration, others) = choose(args.run.as_deref(), &store, &filter)?;
-    let machines = store.machines(configuration.id)?;
+    let machines = store.read(|db| trends::machines(db, configuration.id))?;
     let (mut trend, cut) = Trend::last(&store, configuration, &filter, args.limit)?;
     trend.find_changes(&store, args.metric, args.min_change)?;
     let out = &mut context.out;
@@ -252,9 +256,16 @@ pub(crate) fn choose(
             return Err(Error::invalid_parameter(name)
                 .hint("name a run, or choose a configuration by filters, not both"));
         }
-        return Ok((store.configuration_of(store.resolve(name)?)?, 0));
+        return Ok((
+            store.read(|db| {
+                trends::configuration_of(db, store.read(|db| select::resolve(db, name))?)
+            })?,
+            0,
+        ));
     }
-    let mut matching = store.configurations(filter)?.into_iter();
+    let mut matching = store
+        .read(|db| trends::configurations(db, filter))?
+        .into_iter();
     let Some(first) = matching.next() else {
         return Err(Error::new(store.path().display(), "no run matches"));
     };
@@ -263,7 +274,7 @@ pub(crate) fn choose(
 
 impl Trend {
     /// The change at which the run of that index is the first.
-    fn change_at(&self, index: usize) -> Option<&LevelChange> {
+    fn change_at(&self, index: usize) -> Option<&TrendChange> {
         self.changes
             .iter()
             .find(|change| change.point.index == index)
@@ -313,7 +324,7 @@ fn print(trend: &Trend, metric: Metric, markup: Markup, out: &mut Stdout) -> Res
     let mut table = Table::of(&trend.runs, &COLUMNS);
     if !trend.changes.is_empty() {
         let changes = (0..trend.runs.len()).map(|index| trend.change_at(index));
-        let percent = |change: &LevelChange| number::change(change.point.change_percent);
+        let percent = |change: &TrendChange| number::change(change.point.change_percent);
         let cells = changes.map(|change| change.map_or_else(String::new, percent));
         table.column("change", Column::Whole, cells);
     }

@@ -1,11 +1,11 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
-use super::super::{Context, chat};
-use super::{Format, describe, find, id};
+use super::super::Context;
+use super::{Format, describe, id};
 use crate::formats::chat_json;
 use crate::model::{NewMessage, Role, Sampling};
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::{Error, Result};
 
 /// Add a message to a chat
@@ -66,7 +66,7 @@ impl From<&SamplingArgs> for Sampling {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     // A wrong id is found before anything is read or opened for writing.
-    chat::find(&Store::open_readonly(&context.location)?, args.chat)?;
+    Store::open_readonly(&context.location)?.read(|db| chats::chat(db, args.chat))?;
     let content = content(&args.content)?;
     let mut store = Store::open(&context.location)?;
     let message = NewMessage {
@@ -74,8 +74,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
         content: &content,
         sampling: (&args.sampling).into(),
     };
-    let id = store.add_message(args.chat, &message)?;
-    let message = find(&store, id)?;
+    let id = store.write(|db| chats::add_message(db, args.chat, &message))?;
+    let message = store.read(|db| chats::message(db, id))?;
     let json = chat_json::message(&message);
     args.output
         .print(&describe(&message), &json, &mut context.out)

@@ -1,8 +1,8 @@
-use super::super::{Context, chat};
+use super::super::Context;
 use super::{Format, cell, first_line, id};
 use crate::formats::chat_json;
 use crate::model::Message;
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::{Column, ColumnOf, Result};
 
 /// List the messages of a chat, the one written last first
@@ -21,13 +21,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let messages = store.messages(args.chat)?;
+    let messages = store.read(|db| chats::messages(db, args.chat))?;
     let json = chat_json::listed_message;
     args.output
         .print_list(&messages, &COLUMNS, json, &mut context.out)?;
     // Messages of a removed chat are shown, since llamafile shows them.
     if messages.is_empty() {
-        chat::find(&store, args.chat)?;
+        store.read(|db| chats::chat(db, args.chat))?;
         if args.output == Format::Text {
             context.note(&format!("chat {} has no messages", args.chat));
         }

@@ -8,7 +8,6 @@ mod show;
 use super::Context;
 use super::chat::{Format, TITLE, cell, id, write_message};
 use crate::model::{Message, Text};
-use crate::store::Store;
 use base::{ExitStatus, Result, shortened};
 
 /// Messages of the chats that llamafile keeps in the same file
@@ -43,11 +42,6 @@ impl Args {
         }
         Ok(ExitStatus::Success)
     }
-}
-
-/// The message with this id, or an error.
-fn find(store: &Store, id: i64) -> Result<Message> {
-    store.message(id)?.ok_or_else(|| store.no_message(id))
 }
 
 /// A message in one line.

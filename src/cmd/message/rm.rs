@@ -1,7 +1,7 @@
 use super::super::rm::Removal;
 use super::super::{Context, unique};
-use super::{describe, find, id};
-use crate::store::Store;
+use super::{describe, id};
+use crate::store::{Store, chats};
 use base::{ExitStatus, Result};
 
 /// Remove messages
@@ -20,11 +20,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_readonly(&context.location)?;
     let ids = unique(args.messages.iter().copied());
-    let messages = ids.iter().map(|&id| find(&store, id));
+    let messages = ids
+        .iter()
+        .map(|&id| store.read(|db| chats::message(db, id)));
     let lines = messages
         .map(|message| Ok(describe(&message?)))
         .collect::<Result<Vec<_>>>()?;
     drop(store);
-    args.removal
-        .run(&lines, context, |store| store.remove_messages(&ids))
+    args.removal.run(&lines, context, |store| {
+        store.write(|db| chats::remove_messages(db, &ids))
+    })
 }

@@ -4,7 +4,7 @@ use super::super::Context;
 use super::{Format, id, write_message};
 use crate::formats::chat_json;
 use crate::formats::llamafile_json::Json;
-use crate::store::Store;
+use crate::store::{Store, chats};
 use base::Result;
 
 /// Show a message and how it was sampled
@@ -22,14 +22,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let out = &mut context.out;
-    let message = store.message(args.message)?;
     if args.output == Format::Json {
+        let message = store.read(|db| chats::find_message(db, args.message))?;
         let answer = message.as_ref().map(chat_json::message);
         answer
             .unwrap_or_else(|| Json::object([]))
             .write_answer(out)?;
     }
-    let message = message.ok_or_else(|| store.no_message(args.message))?;
+    let message = store.read(|db| chats::message(db, args.message))?;
     if args.output == Format::Text {
         let sampling = &message.sampling;
         writeln!(

@@ -3,7 +3,7 @@ use super::{Context, Target, check_number, nothing, series};
 use crate::cmd::compare::StoredRun;
 use crate::model::{Run, Test};
 use crate::stats::Metric;
-use crate::store::Store;
+use crate::store::{Store, select};
 use base::Result;
 use picture::{LinePoint, Lines, LinesPanel};
 
@@ -27,7 +27,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     check_number(args.runs.len())?;
     let store = Store::open_readonly(&context.location)?;
-    let read = |name: &String| StoredRun::read(&store, store.resolve(name)?);
+    let read = |name: &String| StoredRun::read(&store, store.read(|db| select::resolve(db, name))?);
     let runs = args.runs.iter().map(read).collect::<Result<Vec<_>>>()?;
     let picture = lines(&runs)
         .draw()

@@ -1,7 +1,7 @@
 use super::{Context, Target, nothing};
 use crate::cmd::compare::percent;
 use crate::cmd::filters::Filters;
-use crate::cmd::history::{self, Metric, Trend};
+use crate::cmd::history::{self, Metric, Trend, TrendChange};
 use crate::store::{Filter, Listed, Store};
 use base::Result;
 use base::note;
@@ -82,7 +82,7 @@ pub(crate) fn draw(trend: &Trend, metric: Metric, title: Option<String>) -> Opti
             None => String::new(),
         },
     };
-    let change = |change: &history::LevelChange| {
+    let change = |change: &TrendChange| {
         let index = change.point.index;
         Some(LevelChange {
             index: whole

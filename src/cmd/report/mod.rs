@@ -12,7 +12,7 @@ use super::plot::draw_trend;
 use crate::model::Text;
 use crate::page::{Chapter, Page, Part};
 use crate::stats;
-use crate::store::{Configuration, Filter, Listed, Store};
+use crate::store::{Configuration, Filter, Listed, Store, select, trends};
 use base::Result;
 
 /// Write one HTML page of the best runs, trends and the last comparison
@@ -56,11 +56,11 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
 
 fn page(args: &Args, store: &Store) -> Result<Page> {
     let filter = Filter::from(&args.filters);
-    let mut configurations = store.configurations(&filter)?;
+    let mut configurations = store.read(|db| trends::configurations(db, &filter))?;
     let all = configurations.len();
     configurations.truncate(MAX_CONFIGURATIONS);
     // One more tells whether that is all.
-    let best = store.best(&filter, Some(MAX_BEST + 1))?;
+    let best = store.read(|db| trends::best(db, &filter, Some(MAX_BEST + 1)))?;
 
     let mut newest = None;
     let mut chapters: Vec<Chapter> = Vec::new();
@@ -79,7 +79,10 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
     let name = store.path().file_name().unwrap_or(store.path().as_os_str());
     let mut facts = vec![
         ("Store", name.to_string_lossy().into_owned()),
-        ("Runs", store.count(&filter)?.to_string()),
+        (
+            "Runs",
+            store.read(|db| select::count(db, &filter))?.to_string(),
+        ),
         ("Configurations", all.to_string()),
     ];
     if let Some(time) = newest.and_then(super::time) {

@@ -15,15 +15,20 @@ use serde::Serialize;
 
 use super::{Store, site};
 use base::Result;
-pub(crate) use database::used_up;
+use db::{Room, Schema};
 
 /// Something that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub(crate) struct Finding {
     /// Where, with the id: `run 12`.
     pub(crate) place: String,
     /// What is wrong there.
     pub(crate) what: String,
+    /// Whether a repair can mend it.
+    pub(crate) mendable: bool,
+    /// Whether one has.
+    pub(crate) mended: bool,
+    #[serde(skip)]
     fix: Option<Fix>,
 }
 
@@ -32,18 +37,16 @@ impl Finding {
         Self {
             place: place.into(),
             what: what.into(),
+            mendable: false,
+            mended: false,
             fix: None,
         }
     }
 
     fn fix(mut self, fix: Fix) -> Self {
+        self.mendable = true;
         self.fix = Some(fix);
         self
-    }
-
-    /// Whether what is right can be derived from the rest.
-    pub(crate) fn is_mendable(&self) -> bool {
-        self.fix.is_some()
     }
 }
 
@@ -82,67 +85,62 @@ pub(crate) struct Watch<'a> {
     pub(crate) progress: &'a mut dyn FnMut(u64),
 }
 
+/// A room, and what checks its rows and counts them.
+pub(crate) type CheckedRoom = (
+    &'static Room,
+    fn(&Connection, &mut Watch<'_>, &mut Totals) -> rusqlite::Result<()>,
+);
+
 impl Store {
     /// How many runs there are.
     pub(crate) fn count_runs(&self) -> Result<u64> {
-        if !self.has_runs {
-            return Ok(0);
-        }
-        let count = || {
-            self.db
-                .query_row("SELECT count(*) FROM localstore_runs", [], |row| row.get(0))
-        };
-        count().map_err(|error| self.failure(&error))
+        let sql = "SELECT count(*) FROM localstore_runs";
+        self.read(|db| Ok(db.query_row(sql, [], |row| row.get(0))?))
     }
 
     /// Checks the whole store. An error means that the file could not be read to its end.
-    pub(crate) fn check(&self, watch: &mut Watch<'_>) -> Result<Totals> {
-        check(&self.db, self.has_runs, watch).map_err(|error| self.failure(&error))
+    pub(crate) fn check(&self, rooms: &[CheckedRoom], watch: &mut Watch<'_>) -> Result<Totals> {
+        self.read(|db| Ok(check(db, rooms, watch)?))
     }
 
-    /// Derives again what can be derived, in one transaction, and checks again in it. Gives what
-    /// was found, each with whether it is mended now.
+    /// Derives again what can be derived, in one transaction, and checks again in it.
     pub(crate) fn repair(
         &mut self,
+        rooms: &[CheckedRoom],
         progress: &mut dyn FnMut(u64),
-    ) -> Result<(Totals, Vec<(Finding, bool)>)> {
-        self.enforce_foreign_keys(false)?;
-        let result = self.write(|db| repair(db, progress));
-        self.enforce_foreign_keys(true)?;
-        result
+    ) -> Result<(Totals, Vec<Finding>)> {
+        self.write_without_foreign_keys(|db| Ok(repair(db, rooms, progress)?))
     }
 }
 
 fn repair(
     db: &Connection,
+    rooms: &[CheckedRoom],
     progress: &mut dyn FnMut(u64),
-) -> rusqlite::Result<(Totals, Vec<(Finding, bool)>)> {
+) -> rusqlite::Result<(Totals, Vec<Finding>)> {
     let mut check = || {
         let mut findings = Vec::new();
         let found = &mut |finding| findings.push(finding);
-        let totals = check(db, true, &mut Watch { found, progress })?;
+        let totals = check(db, rooms, &mut Watch { found, progress })?;
         Ok::<_, rusqlite::Error>((totals, findings))
     };
-    let (mut totals, before) = check()?;
-    let fixes: BTreeSet<Fix> = before.iter().filter_map(|finding| finding.fix).collect();
-    let mut left: HashSet<Finding> = before.iter().cloned().collect();
-    if !fixes.is_empty() {
-        for fix in fixes {
-            mend(db, fix)?;
-        }
-        super::scores::rebuild(db)?;
-        let after;
-        (totals, after) = check()?;
-        left = after.into_iter().collect();
+    let (totals, mut findings) = check()?;
+    let fixes: BTreeSet<Fix> = findings.iter().filter_map(|finding| finding.fix).collect();
+    if fixes.is_empty() {
+        return Ok((totals, findings));
     }
-    let mut results = Vec::with_capacity(before.len());
-    for finding in before {
-        let mended = !left.remove(&finding);
-        results.push((finding, mended));
+    for fix in fixes {
+        mend(db, fix)?;
+    }
+    super::scores::rebuild(db)?;
+    let (totals, after) = check()?;
+    let mut left: HashSet<Finding> = after.into_iter().collect();
+    for finding in &mut findings {
+        finding.mended = !left.remove(finding);
     }
     // What only the mending has brought to light.
-    results.extend(left.into_iter().map(|finding| (finding, false)));
-    Ok((totals, results))
+    findings.extend(left);
+    Ok((totals, findings))
 }
 
 fn mend(db: &Connection, fix: Fix) -> rusqlite::Result<()> {
@@ -161,15 +159,29 @@ fn mend(db: &Connection, fix: Fix) -> rusqlite::Result<()> {
     }
 }
 
-fn check(db: &Connection, has_runs: bool, watch: &mut Watch<'_>) -> rusqlite::Result<Totals> {
+fn check(
+    db: &Connection,
+    rooms: &[CheckedRoom],
+    watch: &mut Watch<'_>,
+) -> rusqlite::Result<Totals> {
     database::check(db, watch)?;
-    if !has_runs {
-        return Ok(Totals::default());
+    let mut totals = Totals::default();
+    for (room, check) in rooms {
+        if db::inspect(db, room)? == Schema::Version(room.current()) {
+            check(db, watch, &mut totals)?;
+        }
     }
-    let totals = runs::check(db, watch)?;
-    Ok(Totals {
-        scores: scores::check(db, watch)?,
-        inserted: site::inserted(db)?.len() as u64,
-        ..totals
-    })
+    Ok(totals)
+}
+
+/// Checks the tables of results.
+pub(crate) fn results(
+    db: &Connection,
+    watch: &mut Watch<'_>,
+    totals: &mut Totals,
+) -> rusqlite::Result<()> {
+    runs::check(db, watch, totals)?;
+    totals.scores = scores::check(db, watch)?;
+    totals.inserted = site::inserted(db)?.len() as u64;
+    Ok(())
 }

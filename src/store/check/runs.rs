@@ -1,7 +1,9 @@
 //! Each run: what is derived from its tests, against what is stored, and deriving it again.
 
 use std::collections::HashSet;
+use std::sync::OnceLock;
 
+use db::{is_about_a_value, reason};
 use rusqlite::{Connection, Row};
 
 use super::{Finding, Fix, Totals, Watch};
@@ -9,11 +11,10 @@ use crate::model::{Field, Model, Run, Source, Test, Value};
 use crate::store::fingerprint::Keys;
 use crate::store::own;
 use crate::store::public::{Known, Public};
-use crate::store::rows::{CREATED_AT, Cells};
-use crate::store::runs::replace;
+use crate::store::rows::{CREATED_AT, Cells, Columns};
+use crate::store::runs::{PUBLIC, replace};
 use crate::store::scores::{is_near, storable};
 use crate::store::site::{TEST_COLUMNS, read_test};
-use crate::store::{is_about_a_value, reason};
 
 const RUNS: &str = "SELECT r.run_id, r.fingerprint, r.core, r.poor, r.partial, r.environment_id,
         r.model_id,
@@ -35,25 +36,14 @@ const RUNS: &str = "SELECT r.run_id, r.fingerprint, r.core, r.poor, r.partial, r
     LEFT JOIN localstore_configurations c ON c.id = r.configuration_id
     ORDER BY r.run_id";
 
-/// The fields of a test that `test_results` has too.
-const PUBLISHED: [Field; 10] = [
-    Field::Name,
-    Field::NPrompt,
-    Field::NGen,
-    Field::AvgTimeMs,
-    Field::PowerWatts,
-    Field::PromptTps,
-    Field::GenTps,
-    Field::PromptTpsWatt,
-    Field::GenTpsWatt,
-    Field::TtftMs,
-];
-
 /// How many runs lie between two reports of progress.
 const STEP: u64 = 1000;
 
-pub(super) fn check(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<Totals> {
-    let mut totals = Totals::default();
+pub(super) fn check(
+    db: &Connection,
+    watch: &mut Watch<'_>,
+    totals: &mut Totals,
+) -> rusqlite::Result<()> {
     let mut statement = db.prepare(RUNS)?;
     let mut rows = statement.query([])?;
     let mut checker = Checker {
@@ -79,8 +69,7 @@ pub(super) fn check(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<
             (watch.progress)(totals.runs);
         }
     }
-    public_rows(db, last, published, watch)?;
-    Ok(totals)
+    public_rows(db, last, published, watch)
 }
 
 /// What was found in a run.
@@ -107,7 +96,15 @@ impl Checker<'_> {
     fn check(&mut self, row: &Row<'_>, id: i64) -> rusqlite::Result<Checked> {
         let run = match own::read_foreign(self.db, id) {
             Ok(run) => run,
-            Err(error) if is_about_a_value(&error) => return self.unreadable(id, reason(&error)),
+            Err(error) if is_about_a_value(&error) => {
+                let tests = "SELECT count(*) FROM localstore_tests WHERE run_id = ?1";
+                return Ok(Checked {
+                    tests: self.db.query_row(tests, [id], |row| row.get(0))?,
+                    published: 0,
+                    flaws: vec![reason(&error)],
+                    is_mendable: false,
+                });
+            }
             Err(error) => return Err(error),
         };
         let mut flaws = Vec::new();
@@ -151,42 +148,30 @@ impl Checker<'_> {
         })
     }
 
-    fn unreadable(&self, id: i64, why: String) -> rusqlite::Result<Checked> {
-        let (tests, published) = self.db.query_row(
-            "SELECT count(*), count(p.id) FROM localstore_tests t LEFT JOIN test_results p
-                 ON p.id = t.test_result_id AND p.benchmark_run_id = t.run_id
-             WHERE t.run_id = ?1",
-            [id],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        Ok(Checked {
-            tests,
-            published,
-            flaws: vec![why],
-            is_mendable: false,
-        })
-    }
-
     /// Compares the rows of the tests in the public table; gives how many there are.
     fn tests(&self, id: i64, tests: &[Test], flaws: &mut Vec<String>) -> rusqlite::Result<u64> {
+        static PUBLISHED_TESTS: OnceLock<Columns> = OnceLock::new();
         let mut statement = self.db.prepare_cached(&format!(
             "SELECT {TEST_COLUMNS}, p.id IS NOT NULL AS is_there
              FROM localstore_tests t
              LEFT JOIN test_results p ON p.id = t.test_result_id AND p.benchmark_run_id = t.run_id
              WHERE t.run_id = ?1 ORDER BY t.position"
         ))?;
+        let columns = PUBLISHED_TESTS.get_or_init(|| Columns::of(&statement));
         let mut rows = statement.query([id])?;
         let unknown = Model::default();
+        let published = Field::named(PUBLIC);
         let mut found = 0;
         for (position, test) in tests.iter().enumerate() {
             let Some(row) = rows.next()? else { break };
-            if !row.get::<_, bool>("is_there")? {
+            let cells = Cells::new(columns, row);
+            if !cells.get::<bool>("is_there")? {
                 flaws.push(format!("test {position} has no row in test_results"));
                 continue;
             }
             found += 1;
-            let public = read_test(Cells::of(row), &unknown)?;
-            for field in PUBLISHED {
+            let public = read_test(cells, &unknown)?;
+            for &field in &published {
                 if !is_published_as(field.get(test), field.get(&public)) {
                     let column = field.name();
                     flaws.push(format!("test {position}: {column} differs in test_results"));

@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
-use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
-
-use super::{Store, failure, immutable_uri, open_with};
 use base::{Error, Result};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{ErrorCode, OpenFlags};
+
+use crate::database::{Database, open_immutable, open_with};
+use crate::error::failure;
 
 /// How many pages are copied between two looks at whether to go on: 4 MiB.
 const PAGES: i32 = 1024;
 
-impl Store {
+impl Database {
     /// Copies the store, as it is at this moment, into the empty file at `file`, which is to become
     /// `target`, and has SQLite look whether the copy is whole. `go_on` is told how many pages are
     /// done, and of how many; where it says no, the copy is left as it is, and the answer is no.
@@ -30,9 +31,9 @@ impl Store {
         copy.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF")
             .map_err(failed)?;
         // From here on the transaction, which has begun, has its moment.
-        self.count_tables().map_err(|error| self.failure(&error))?;
+        self.read(|db| Ok(db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?))?;
         {
-            let backup = Backup::new(&self.db, &mut copy).map_err(failed)?;
+            let backup = Backup::new(&self.connection, &mut copy).map_err(failed)?;
             while backup.step(PAGES).map_err(failed)? != StepResult::Done {
                 let progress = backup.progress();
                 let all = u64::try_from(progress.pagecount).unwrap_or_default();
@@ -46,11 +47,6 @@ impl Store {
         quick_check(file)?;
         Ok(true)
     }
-
-    fn count_tables(&self) -> rusqlite::Result<i64> {
-        self.db
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-    }
 }
 
 fn not_copied(target: &Path, error: &rusqlite::Error) -> Error {
@@ -63,12 +59,11 @@ fn not_copied(target: &Path, error: &rusqlite::Error) -> Error {
 
 /// Reads the copy as it lies there: nothing is made beside it.
 fn quick_check(path: &Path) -> Result<()> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let check = || -> rusqlite::Result<String> {
-        let db: Connection = open_with(flags, Path::new(&immutable_uri(path)))?;
+    let check = || {
+        let db = open_immutable(path)?;
         db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
     };
-    let said = check().map_err(|error| failure(path, &error))?;
+    let said: String = check().map_err(|error| failure(path, &error))?;
     if said == "ok" {
         return Ok(());
     }

@@ -3,9 +3,15 @@
 
 use std::path::Path;
 
+use base::{Error, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OptionalExtension};
+
+use crate::database::connect_readonly;
+use crate::error::failure;
+use crate::location::{refuse_special_file, with_ending};
+use crate::room::{Room, Schema, tables};
 
 /// The most bytes of a value: as many as a document may have.
 const MOST_BYTES: i32 = 16 << 20;
@@ -16,12 +22,14 @@ const STEPS: i32 = 1000;
 /// How often that many steps may be taken for each 4 KiB of the file: many times what a merge takes.
 const PER_PAGE: u64 = 50;
 
-/// The tables that are read.
-const TABLES: &str = "tables AS (
-    SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND (
-        lower(name) LIKE 'localstore\\_%' ESCAPE '\\' OR lower(name) IN ('metadata', 'chats',
-        'messages', 'accelerators', 'models', 'model_variants', 'runtimes', 'benchmark_systems',
-        'benchmark_runs', 'test_results', 'accelerator_model_performance_scores')))";
+/// Opens a file of somebody else for reading, at one moment of it, and tells what it is to the room.
+pub fn open(path: &Path, room: &Room) -> Result<(Connection, Schema)> {
+    refuse_special_file(path)?;
+    std::fs::metadata(path).map_err(|error| Error::file(path, &error))?;
+    let (db, schemas) = connect_readonly(path, &[room], &|db| bound(db, path))
+        .map_err(|error| failure(path, &error))?;
+    Ok((db, schemas[0]))
+}
 
 /// Lets nothing of the file run: no view, no trigger, no function of its schema. What takes too
 /// many steps is interrupted.
@@ -38,7 +46,7 @@ pub fn bound(db: &Connection, path: &Path) -> rusqlite::Result<()> {
     // Checks are expressions too.
     db.pragma_update(None, "ignore_check_constraints", true)?;
     let size = ["", "-wal"].map(|ending| {
-        let file = std::fs::metadata(super::with_ending(path, ending));
+        let file = std::fs::metadata(with_ending(path, ending));
         file.map_or(0, |file| file.len())
     });
     let pages = size.iter().sum::<u64>() / 4096;
@@ -53,8 +61,19 @@ pub fn bound(db: &Connection, path: &Path) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What one of the tables that are read computes, where it should have rows alone.
-pub fn computed(db: &Connection) -> rusqlite::Result<Option<String>> {
+/// The tables of the room and of llamafile.
+const TABLES: &str = "tables AS (
+    SELECT name, type FROM pragma_table_list
+    WHERE schema = 'main' AND instr(?1, '/' || lower(name) || '/'))";
+
+/// The names of these tables, each between slashes.
+fn names(room: &Room) -> rusqlite::Result<String> {
+    let tables = tables(&room.fresh(room.current())?)?;
+    Ok(format!("/{}/", tables.join("/")).to_lowercase())
+}
+
+/// A table of the room that computes what it should have as rows.
+pub fn computed(db: &Connection, room: &Room) -> rusqlite::Result<Option<String>> {
     db.query_row(
         &format!(
             "WITH {TABLES}
@@ -69,17 +88,17 @@ pub fn computed(db: &Connection) -> rusqlite::Result<Option<String>> {
                  pragma_index_xinfo(l.name, 'main') x
              WHERE x.cid = -2 OR l.partial"
         ),
-        [],
+        [names(room)?],
         |row| row.get(0),
     )
     .optional()
 }
 
-/// What is wrong with the pages of the tables that are read. Where one is shared, or leads back to
-/// another, a few pages hold rows without end.
-pub fn damage(db: &Connection) -> rusqlite::Result<Option<String>> {
+/// What is wrong with the pages of the room's tables. Where one is shared, or leads back to another,
+/// a few pages hold rows without end.
+pub fn damage(db: &Connection, room: &Room) -> rusqlite::Result<Option<String>> {
     let mut tables = db.prepare(&format!("WITH {TABLES} SELECT name FROM tables"))?;
-    let mut tables = tables.query([])?;
+    let mut tables = tables.query([names(room)?])?;
     while let Some(row) = tables.next()? {
         let table: String = row.get(0)?;
         let said: String = db.query_row(
