@@ -263,7 +263,7 @@ impl Field {
     /// The fields that every test must have.
     const REQUIRED: [Self; 3] = [Self::Name, Self::NPrompt, Self::NGen];
 
-    /// The fields of these names, which stand between commas.
+    /// The fields with these names, which are separated by commas.
     #[must_use]
     pub fn named(names: &str) -> Vec<Self> {
         let names = names.split(", ");
