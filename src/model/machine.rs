@@ -6,7 +6,7 @@ impl Environment {
     /// Whether these may be the same machine. Missing values agree with any. The kernel may have been
     /// updated, and the memory that kernel and driver report varies a little.
     #[must_use]
-    pub fn is_same_machine(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_machine(&self, other: &Self) -> bool {
         fn agree<T: PartialEq>(one: &Option<T>, other: &Option<T>) -> bool {
             one.is_none() || other.is_none() || one == other
         }

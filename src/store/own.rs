@@ -205,7 +205,7 @@ pub(super) struct RunReader {
 
 impl RunReader {
     /// Begins with the source and the columns of `localstore_environments`.
-    pub fn new(cells: Cells<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn new(cells: Cells<'_>) -> rusqlite::Result<Self> {
         let name: String = cells.get("source")?;
         let source = match Source::from_name(&name) {
             None if cells.is_strict() => return Err(refused(format!("source is '{name}'"))),
@@ -221,7 +221,7 @@ impl RunReader {
     }
 
     /// Reads the next test from [`TEST_COLUMNS`].
-    pub fn read_test(&mut self, cells: Cells<'_>) -> rusqlite::Result<()> {
+    pub(super) fn read_test(&mut self, cells: Cells<'_>) -> rusqlite::Result<()> {
         let expected = self.run.tests.len();
         let is_next = cells.get::<i64>("position")? == expected.cast_signed() as i64;
         let has_model: bool = cells.get("has_model")?;

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode};
 use crate::sandbox::{Sandbox, fixture, read_fixture};
 
 /// A sandbox with this store of the fixtures, which only llamafile has written to.
-pub fn with_store(name: &str) -> Sandbox {
+pub(crate) fn with_store(name: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     std::fs::create_dir_all(sandbox.store().parent().unwrap()).unwrap();
     std::fs::copy(fixture(name), sandbox.store()).unwrap();
@@ -17,7 +17,7 @@ pub fn with_store(name: &str) -> Sandbox {
 }
 
 /// A sandbox with the golden chats.
-pub fn golden() -> Sandbox {
+pub(crate) fn golden() -> Sandbox {
     with_store("chats/llamafile.sqlite3")
 }
 

@@ -438,23 +438,6 @@ fn damaged_sums_do_not_make_wrong_scores() {
     }
 }
 
-/// Versions of before wrote 1120 bytes there.
-#[test]
-fn sums_of_an_older_version_are_right_until_the_next_write() {
-    let sandbox = Sandbox::new();
-    std::fs::create_dir(sandbox.store().parent().unwrap()).unwrap();
-    std::fs::copy(fixture("stores/version-2.sqlite3"), sandbox.store()).unwrap();
-    let older = |sandbox: &Sandbox| -> i64 {
-        let sql = "SELECT count(*) FROM localstore_scores WHERE length(sums) = 1120";
-        sandbox.db().query_row(sql, [], |row| row.get(0)).unwrap()
-    };
-    sandbox.run(["check"]).ok();
-    assert!(older(&sandbox) > 0);
-    sandbox.run(["rm", "-y", "last"]).ok();
-    assert_eq!(older(&sandbox), 0);
-    sandbox.run(["check"]).ok();
-}
-
 #[test]
 fn used_up_ids_are_no_full_disk() {
     let sandbox = store();
