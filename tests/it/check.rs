@@ -439,6 +439,45 @@ fn damaged_sums_do_not_make_wrong_scores() {
 }
 
 #[test]
+fn a_table_that_is_missing_is_named() {
+    let sandbox = store();
+    let drop = "DROP TABLE localstore_tags";
+    sandbox.db().execute_batch(drop).unwrap();
+    let ran = sandbox.run(["check"]);
+    assert_eq!(
+        findings(&ran),
+        [
+            "table localstore_tags: is missing, or has other columns; nothing else of the runs was \
+          checked"
+        ]
+    );
+}
+
+/// A newer program may keep what we know nothing of.
+#[test]
+fn the_tables_of_a_room_that_is_not_known_are_left_alone() {
+    let sandbox = store();
+    change(
+        &sandbox,
+        "CREATE TABLE localstore_fleet (id INTEGER PRIMARY KEY,
+             run INTEGER REFERENCES localstore_runs(run_id));
+         PRAGMA foreign_keys = OFF;
+         INSERT INTO localstore_fleet VALUES (1, 1), (2, 77)",
+    );
+    let ran = sandbox.run(["check", "--repair"]);
+    assert_eq!(
+        findings(&ran),
+        [
+            "localstore_fleet 2: refers to a row of localstore_runs that is not there (cannot be \
+          mended)"
+        ]
+    );
+    let sql = "SELECT count(*) FROM localstore_fleet";
+    let rows: i64 = sandbox.db().query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 2);
+}
+
+#[test]
 fn used_up_ids_are_no_full_disk() {
     let sandbox = store();
     change(
