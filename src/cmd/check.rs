@@ -18,7 +18,7 @@ use base::{Progress, Stdout, note, printable};
   localstore check
   localstore check --repair
   localstore check --db backup.sqlite3 -o json")]
-pub struct Args {
+pub(crate) struct Args {
     /// Derive the public tables, fingerprints and scores from the tests again
     ///
     /// All in one transaction, which checks the store again before it commits. A run whose tests
@@ -38,7 +38,7 @@ enum Output {
     Json,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
+pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_as_is(&context.location)?;
     let bar = Progress::new("checking", store.count_runs()?);
     let progress = &mut |runs| bar.set(runs);

@@ -16,7 +16,7 @@ use base::{Progress, note, printable};
 /// again changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore merge laptop.sqlite3 --dry-run")]
-pub struct Args {
+pub(crate) struct Args {
     /// A file of localstore or llamafile, or a database of the LocalScore web site
     file: PathBuf,
     /// Say what would be taken over, change nothing
@@ -24,7 +24,7 @@ pub struct Args {
     dry_run: bool,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
+pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     context.location.refuse(&args.file)?;
     let mut file = ForeignFile::open(&args.file)?;
     let mut target = Target::open(args, context)?;

@@ -15,7 +15,7 @@ use base::{Stderr, Stdout, note};
 ///
 /// Each attempt is recorded in the store before the run is sent. If the answer is lost, or the
 /// program is interrupted before the answer is recorded, the run may or may not be on the site: its
-/// submission is 'unknown', and it is sent again only with --again, after that attempt must have
+/// submission is 'unknown', and it is sent again only with --again, once that attempt has certainly
 /// ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:

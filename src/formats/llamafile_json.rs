@@ -9,7 +9,7 @@ use std::io;
 
 /// A value that llamafile's writer can print.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Json {
+pub(crate) enum Json {
     /// `null`
     Null,
     /// A number without a fraction.
@@ -41,7 +41,7 @@ impl From<&str> for Json {
 impl Json {
     /// An object with these members; of two with the same key, the last counts.
     #[must_use]
-    pub fn object<'a>(members: impl IntoIterator<Item = (&'a str, Json)>) -> Self {
+    pub(crate) fn object<'a>(members: impl IntoIterator<Item = (&'a str, Json)>) -> Self {
         let members = members.into_iter();
         Self::Object(
             members
@@ -52,7 +52,7 @@ impl Json {
 
     /// The member of an object.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         match self {
             Self::Object(members) => members.get(key),
             _ => None,
@@ -61,7 +61,7 @@ impl Json {
 
     /// The text in one line, without a newline.
     #[must_use]
-    pub fn compact(&self) -> String {
+    pub(crate) fn compact(&self) -> String {
         let mut out = String::new();
         self.write(&mut out, None);
         out
@@ -69,14 +69,14 @@ impl Json {
 
     /// The text on several lines, indented by two spaces per level, without a newline at the end.
     #[must_use]
-    pub fn pretty(&self) -> String {
+    pub(crate) fn pretty(&self) -> String {
         let mut out = String::new();
         self.write(&mut out, Some(0));
         out
     }
 
     /// Writes the pretty form and a newline, as llamafile's server answers.
-    pub fn write_answer(&self, out: &mut dyn io::Write) -> io::Result<()> {
+    pub(crate) fn write_answer(&self, out: &mut dyn io::Write) -> io::Result<()> {
         out.write_all((self.pretty() + "\n").as_bytes())
     }
 

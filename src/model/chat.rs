@@ -4,7 +4,7 @@ use super::Text;
 
 /// A conversation. Any column of llamafile's tables may be null, so any string may be missing.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Chat {
+pub(crate) struct Chat {
     /// Its id.
     pub id: i64,
     /// The time of its beginning: `YYYY-MM-DD HH:MM:SS`, UTC.
@@ -17,7 +17,7 @@ pub struct Chat {
 
 /// A chat as a list shows it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct ChatActivity {
+pub(crate) struct ChatActivity {
     /// The chat.
     pub chat: Chat,
     /// The number of its messages.
@@ -28,7 +28,7 @@ pub struct ChatActivity {
 
 /// One message of a chat.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Message {
+pub(crate) struct Message {
     /// Its id.
     pub id: i64,
     /// The time at which it was written: `YYYY-MM-DD HH:MM:SS`, UTC.
@@ -45,7 +45,7 @@ pub struct Message {
 
 /// A new message.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NewMessage<'a> {
+pub(crate) struct NewMessage<'a> {
     /// Its author.
     pub role: Role,
     /// Its text.
@@ -56,7 +56,7 @@ pub struct NewMessage<'a> {
 
 /// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Role {
+pub(crate) enum Role {
     /// Instructions for the model
     System,
     /// The user
@@ -70,7 +70,7 @@ pub enum Role {
 impl Role {
     /// The name in the store.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::System => "system",
             Self::User => "user",
@@ -82,7 +82,7 @@ impl Role {
 
 /// The sampling parameters of an answer. A value that is missing in the store is 0, as in llamafile.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sampling {
+pub(crate) struct Sampling {
     /// Randomness: 0 always chooses the most probable token.
     pub temperature: f64,
     /// The share of the probability from which tokens are chosen.
@@ -107,7 +107,7 @@ impl Default for Sampling {
 
 /// A search result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hit {
+pub(crate) struct Hit {
     /// The chat.
     pub chat_id: i64,
     /// The message; `None` if the chat's title matches.

@@ -17,7 +17,7 @@ impl Run {
     /// Whether the capture has fewer values than a csv of LocalScore, or rounded ones: another
     /// capture of the same run may be better.
     #[must_use]
-    pub fn is_poor(&self) -> bool {
+    pub(crate) fn is_poor(&self) -> bool {
         let missing = |test: &Test| {
             Field::IDENTITY
                 .iter()
@@ -31,7 +31,7 @@ impl Run {
     /// The values of the more complete capture count. Those that are missing in it, and strings of
     /// which the C tool lost bytes, are copied from the other one.
     #[must_use]
-    pub fn completed_by(&self, other: &Self) -> Option<Self> {
+    pub(crate) fn completed_by(&self, other: &Self) -> Option<Self> {
         let other_is_better = other.completeness() > self.completeness();
         let (better, poorer) = if other_is_better {
             (other, self)
@@ -49,7 +49,7 @@ impl Run {
     /// Whether the captures name two different machines: then their numbers are equal by chance. A csv
     /// does not name the machine; if it is known, the user gave it.
     #[must_use]
-    pub fn is_on_other_machine(&self, other: &Self) -> bool {
+    pub(crate) fn is_on_other_machine(&self, other: &Self) -> bool {
         self.source != Source::Csv
             && other.source != Source::Csv
             && !self.environment.is_same_machine(&other.environment)
@@ -58,7 +58,7 @@ impl Run {
     /// Whether two captures, one of them poor, may be of the same run: all values that both have are
     /// equal, or equal when rounded as in the console table.
     #[must_use]
-    pub fn may_equal(&self, other: &Self) -> bool {
+    pub(crate) fn may_equal(&self, other: &Self) -> bool {
         let rounded = self.source.is_rounded() || other.source.is_rounded();
         let same = |a: Value<'_>, b: Value<'_>| match (a, b) {
             (Value::Missing, _) | (_, Value::Missing) => true,
@@ -109,7 +109,7 @@ fn is_rounded_alike(a: f64, b: f64) -> bool {
 
 impl Environment {
     /// Copies missing values from the other; returns whether there were any.
-    pub fn complete(&mut self, other: &Self) -> bool {
+    pub(crate) fn complete(&mut self, other: &Self) -> bool {
         let mut more = false;
         for field in HeaderField::ALL {
             more |= field.complete(self, other);
@@ -120,7 +120,7 @@ impl Environment {
 
 impl Test {
     /// Copies missing values from the other; returns whether there were any.
-    pub fn complete(&mut self, other: &Self) -> bool {
+    pub(crate) fn complete(&mut self, other: &Self) -> bool {
         let mut more = false;
         for field in Field::ALL {
             more |= field.complete(self, other);

@@ -5,7 +5,7 @@ use super::{Environment, Test, Text};
 
 /// The type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A string.
     Text,
     /// A signed integer.
@@ -18,7 +18,7 @@ pub enum Kind {
 
 /// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// Not in the capture.
     Missing,
     /// A string.
@@ -33,7 +33,7 @@ pub enum Value<'a> {
 
 /// A value to be stored in a field.
 #[derive(Debug, Clone, PartialEq)]
-pub enum NewValue {
+pub(crate) enum NewValue {
     /// A string.
     Text(Text),
     /// An integer of either kind.
@@ -258,14 +258,14 @@ impl HeaderField {
 impl Field {
     /// The fields that identify a run: fingerprints in stores are hashes of these values, in this
     /// order. A new field must come after all of them, or every stored fingerprint would change.
-    pub const IDENTITY: &[Self] = Self::ALL.split_at(24).0;
+    pub(crate) const IDENTITY: &[Self] = Self::ALL.split_at(24).0;
 
     /// The fields that every test must have.
     const REQUIRED: [Self; 3] = [Self::Name, Self::NPrompt, Self::NGen];
 
-    /// The fields of these names, which stand between commas.
+    /// The fields with these names, which are separated by commas.
     #[must_use]
-    pub fn named(names: &str) -> Vec<Self> {
+    pub(crate) fn named(names: &str) -> Vec<Self> {
         let names = names.split(", ");
         names
             .filter_map(|name| Self::from_name(name.as_bytes()))
@@ -274,7 +274,7 @@ impl Field {
 
     /// The field with this name.
     #[must_use]
-    pub fn from_name(name: &[u8]) -> Option<Self> {
+    pub(crate) fn from_name(name: &[u8]) -> Option<Self> {
         let mut all = Self::ALL.iter().copied();
         all.find(|field| field.name().as_bytes() == name)
     }

@@ -7,7 +7,7 @@ impl Environment {
     /// any. The kernel may have been updated, programs write kinds in capitals or not, and the memory that
     /// kernel and driver report varies a little.
     #[must_use]
-    pub fn is_same_machine(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_machine(&self, other: &Self) -> bool {
         let (one, two) = (&self.accelerator, &other.accelerator);
         let has_other_memory = match (one.memory_gb, two.memory_gb) {
             (Some(one), Some(two)) => (one - two).abs() > 0.1 * one.max(two).max(1.0),

@@ -29,7 +29,7 @@ pub(crate) use text::{Piece, Text};
 
 /// One benchmark of one model on one machine.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Run {
+pub(crate) struct Run {
     /// Program, computer and accelerator.
     pub environment: Environment,
     /// The tests, in the order in which they were run.
@@ -40,7 +40,7 @@ pub struct Run {
 
 /// The kind of capture that contained a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// A console table: rounded values, and few properties of the model.
     Console,
     /// A row of a LocalScore database: no samples, no deviations, no file name.
@@ -55,7 +55,7 @@ pub enum Source {
 impl Source {
     /// The name in the store.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Console => "console",
             Self::Site => "site",
@@ -66,21 +66,21 @@ impl Source {
 
     /// The source with this name.
     #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         let all = [Self::Console, Self::Site, Self::Csv, Self::Json];
         all.into_iter().find(|source| source.name() == name)
     }
 
     /// Whether the values of these captures are rounded.
     #[must_use]
-    pub fn is_rounded(self) -> bool {
+    pub(crate) fn is_rounded(self) -> bool {
         self == Self::Console
     }
 }
 
 /// The header of a json document: runtime, system and accelerator.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Environment {
+pub(crate) struct Environment {
     /// The benchmark program.
     pub runtime: RuntimeInfo,
     /// The computer.
@@ -91,7 +91,7 @@ pub struct Environment {
 
 /// The benchmark program.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct RuntimeInfo {
+pub(crate) struct RuntimeInfo {
     /// `llamafile` for the C tool.
     pub name: Option<Text>,
     /// The release of llamafile.
@@ -102,7 +102,7 @@ pub struct RuntimeInfo {
 
 /// The computer that a run was measured on.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct SystemInfo {
+pub(crate) struct SystemInfo {
     /// Processor name, with its microarchitecture in parentheses.
     pub cpu_name: Option<Text>,
     /// As `uname -m`.
@@ -119,7 +119,7 @@ pub struct SystemInfo {
 
 /// The device that ran the model: a GPU, or the processor.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct AcceleratorInfo {
+pub(crate) struct AcceleratorInfo {
     /// The driver's name for it.
     pub name: Option<Text>,
     /// Its manufacturer.
@@ -133,7 +133,7 @@ pub struct AcceleratorInfo {
 /// The fields of a test that describe the model and its build.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(clippy::struct_field_names, reason = "the names of the C tool")]
-pub struct Model {
+pub(crate) struct Model {
     /// Commit of llama.cpp.
     pub build_commit: Option<Text>,
     /// Build number of llama.cpp.
@@ -159,7 +159,7 @@ pub struct Model {
 /// One test of a run: one prompt length and one generation length.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(clippy::struct_field_names, reason = "the names of the C tool")]
-pub struct Test {
+pub(crate) struct Test {
     /// The model.
     pub model: Model,
     /// Such as `pp1024+tg16`.
@@ -200,7 +200,7 @@ pub struct Test {
 impl Environment {
     /// The values that identify a run without tests: its strings, then its numbers. Fingerprints in
     /// stores are hashes of them, so the order must not change.
-    pub fn identity(&self) -> impl Iterator<Item = Value<'_>> {
+    pub(crate) fn identity(&self) -> impl Iterator<Item = Value<'_>> {
         let fields_of_kind = |kind| {
             let fields = HeaderField::ALL.iter();
             fields.filter(move |field| field.kind() == kind)
@@ -222,39 +222,39 @@ fn text_bytes<'a>(values: impl Iterator<Item = Value<'a>>) -> usize {
 impl Run {
     /// The model of the first test.
     #[must_use]
-    pub fn model(&self) -> Option<&Model> {
+    pub(crate) fn model(&self) -> Option<&Model> {
         self.tests.first().map(|test| &test.model)
     }
 
     /// The suite of its tests.
     #[must_use]
     #[allow(clippy::unused_self, reason = "there is one suite so far")]
-    pub fn suite(&self) -> &'static dyn Suite {
+    pub(crate) fn suite(&self) -> &'static dyn Suite {
         &LocalScore
     }
 
     /// The number of tests of its suite that it has.
     #[must_use]
-    pub fn present_tests(&self) -> usize {
+    pub(crate) fn present_tests(&self) -> usize {
         self.suite().present(&self.tests)
     }
 
     /// Whether a test of its suite is missing, so that its score is not comparable.
     #[must_use]
-    pub fn is_partial(&self) -> bool {
+    pub(crate) fn is_partial(&self) -> bool {
         self.present_tests() < self.suite().expected().len()
     }
 
     /// Its approximate size in memory, in bytes.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let tests: usize = self.tests.iter().map(Test::bytes).sum();
         size_of::<Self>() + text_bytes(self.environment.identity()) + tests
     }
 
     /// Averages and score.
     #[must_use]
-    pub fn summary(&self) -> Summary {
+    pub(crate) fn summary(&self) -> Summary {
         Summary::new(&self.tests)
     }
 }
@@ -265,7 +265,7 @@ impl Test {
     /// Without samples it is one if all deviations are zero, which the C tool prints for a single
     /// repetition.
     #[must_use]
-    pub fn repetitions(&self) -> Option<usize> {
+    pub(crate) fn repetitions(&self) -> Option<usize> {
         if self.samples_ns.is_some() {
             return self.repetition_times().map(<[u64]>::len);
         }
@@ -285,7 +285,7 @@ impl Test {
 
     /// Its approximate size in memory, in bytes.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let texts = text_bytes(Field::ALL.iter().map(|field| field.get(self)));
         size_of::<Self>() + texts + 8 * self.samples_ns.as_ref().map_or(0, Vec::len)
     }
@@ -295,7 +295,7 @@ impl Test {
     /// Another client stores the times of the prompt and the generation of a single repetition there:
     /// then `avg_time_ms` is their sum, not their mean.
     #[must_use]
-    pub fn repetition_times(&self) -> Option<&[u64]> {
+    pub(crate) fn repetition_times(&self) -> Option<&[u64]> {
         let samples = self.samples_ns.as_deref().filter(|s| !s.is_empty())?;
         match self.avg_time_ms.filter(|time| time.is_finite()) {
             Some(time) if !is_mean(time, samples) => None,

@@ -8,7 +8,7 @@ use std::ops::Range;
 /// equal. The others are bytes, since a store may contain invalid UTF-8. They are neither copied nor
 /// validated, for there may be many, and most do not match.
 #[derive(Debug, Clone)]
-pub struct Needle {
+pub(crate) struct Needle {
     folded: Vec<char>,
     /// The UTF-8 of every character that folds to the first one.
     starts: Vec<Vec<u8>>,
@@ -28,7 +28,7 @@ const SHOWN: usize = 160;
 impl Needle {
     /// The search for this text; an empty text is found in every other.
     #[must_use]
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let folded: Vec<char> = text.chars().flat_map(fold).collect();
         let starts = folded.first().map_or_else(Vec::new, |&first| starts(first));
         let mut anchors: Vec<u8> = starts.iter().filter_map(|s| s.last().copied()).collect();
@@ -43,7 +43,7 @@ impl Needle {
 
     /// The first match in the text, in bytes.
     #[must_use]
-    pub fn find(&self, text: &[u8]) -> Option<Range<usize>> {
+    pub(crate) fn find(&self, text: &[u8]) -> Option<Range<usize>> {
         if self.folded.is_empty() {
             return Some(0..0);
         }
@@ -60,7 +60,7 @@ impl Needle {
 
     /// The first line of the text that matches, or the part of a very long one around the match.
     #[must_use]
-    pub fn line(&self, text: &[u8]) -> Option<String> {
+    pub(crate) fn line(&self, text: &[u8]) -> Option<String> {
         let found = self.find(text)?;
         let start = memchr::memrchr(b'\n', &text[..found.start]).map_or(0, |at| at + 1);
         let end = memchr::memchr(b'\n', &text[found.start..])

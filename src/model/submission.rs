@@ -5,7 +5,7 @@ use serde::Deserialize;
 /// The state of a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum SubmissionState {
+pub(crate) enum SubmissionState {
     /// It waits to be sent.
     Pending,
     /// It cannot be sent, or the site refused it; sending it again would fail again.
@@ -20,7 +20,7 @@ pub enum SubmissionState {
 impl SubmissionState {
     /// The name in the store.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Failed => "failed",
@@ -32,7 +32,7 @@ impl SubmissionState {
 
 /// The submission of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Submission {
+pub(crate) struct Submission {
     /// Its state.
     pub state: SubmissionState,
     /// The id of the result on the site.

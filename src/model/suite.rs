@@ -3,7 +3,7 @@
 use super::{Run, Test};
 
 /// The tests of a benchmark tool and the rules for its runs. [`Run::suite`] chooses.
-pub trait Suite: Sync {
+pub(crate) trait Suite: Sync {
     /// The tests of a complete run, in their order, as `(n_prompt, n_gen)`. A run without one of them
     /// is partial; if none are expected, no run is partial.
     fn expected(&self) -> &'static [(i64, i64)];
@@ -29,7 +29,7 @@ pub trait Suite: Sync {
 
 /// A property in which two runs must agree to be compared, and do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mismatch {
+pub(crate) enum Mismatch {
     /// Another model: another name, or another number of parameters.
     Model,
     /// Another quantisation.

@@ -4,7 +4,7 @@ use super::Test;
 
 /// Averages over the tests of a run, and the LocalScore.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// Mean of `prompt_tps`, tokens per second.
     pub avg_prompt_tps: f64,
     /// Mean of `gen_tps`, tokens per second.
@@ -19,7 +19,7 @@ impl Summary {
     /// Computes the summary as `getResultsSummary` of the C tool's localscore.cpp does: over the
     /// tests with three finite values, in their order; all zero if there are none.
     #[must_use]
-    pub fn new(tests: &[Test]) -> Self {
+    pub(crate) fn new(tests: &[Test]) -> Self {
         let mut sums = [0.0; 3];
         let mut count = 0.0;
         for test in tests {
@@ -51,20 +51,20 @@ impl Summary {
 
     /// The score for lists.
     #[must_use]
-    pub fn listed_score(&self) -> i32 {
+    pub(crate) fn listed_score(&self) -> i32 {
         listed_score(self.performance_score)
     }
 
     /// The score as the C tool prints it.
     #[must_use]
-    pub fn printed_score(&self) -> i32 {
+    pub(crate) fn printed_score(&self) -> i32 {
         truncated(self.performance_score)
     }
 }
 
 /// A score for lists: truncated to an integer, 0 if it is not finite.
 #[must_use]
-pub fn listed_score(score: f64) -> i32 {
+pub(crate) fn listed_score(score: f64) -> i32 {
     if score.is_finite() {
         truncated(score)
     } else {

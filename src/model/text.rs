@@ -9,11 +9,11 @@ use std::fmt;
 /// `\ufffff`, which reads as the noncharacter U+FFFF and an `f`. No real name contains this pair; it
 /// marks a lost byte, see [`Text::LOST_BYTE`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Text(Vec<u8>);
+pub(crate) struct Text(Vec<u8>);
 
 /// A piece of a [`Text`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// A byte.
     Byte(u8),
     /// A byte whose value the C tool lost.
@@ -22,22 +22,22 @@ pub enum Piece {
 
 impl Text {
     /// The mark of one byte that the C tool lost: U+FFFF and `f`.
-    pub const LOST_BYTE: &str = "\u{ffff}f";
+    pub(crate) const LOST_BYTE: &str = "\u{ffff}f";
 
     /// The bytes of the capture.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// Whether the C tool lost a byte.
     #[must_use]
-    pub fn has_lost_bytes(&self) -> bool {
+    pub(crate) fn has_lost_bytes(&self) -> bool {
         memchr::memmem::find(&self.0, Self::LOST_BYTE.as_bytes()).is_some()
     }
 
     /// The bytes one by one, a lost byte as [`Piece::Lost`].
-    pub fn pieces(&self) -> impl Iterator<Item = Piece> {
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece> {
         let mut rest = self.0.as_slice();
         std::iter::from_fn(move || {
             if let Some(after) = rest.strip_prefix(Self::LOST_BYTE.as_bytes()) {
@@ -52,13 +52,13 @@ impl Text {
 
     /// The text as UTF-8: invalid bytes become U+FFFD, the marks of lost bytes stay.
     #[must_use]
-    pub fn to_utf8(&self) -> Cow<'_, str> {
+    pub(crate) fn to_utf8(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
     }
 
     /// The text for display: invalid UTF-8 and each lost byte become U+FFFD.
     #[must_use]
-    pub fn display(&self) -> Cow<'_, str> {
+    pub(crate) fn display(&self) -> Cow<'_, str> {
         let text = self.to_utf8();
         if text.contains(Self::LOST_BYTE) {
             Cow::Owned(text.replace(Self::LOST_BYTE, "\u{fffd}"))
@@ -69,7 +69,7 @@ impl Text {
 
     /// The bytes for csv and tables, with U+FFFD for each lost byte.
     #[must_use]
-    pub fn printed(&self) -> Cow<'_, [u8]> {
+    pub(crate) fn printed(&self) -> Cow<'_, [u8]> {
         if !self.has_lost_bytes() {
             return Cow::Borrowed(&self.0);
         }
@@ -85,7 +85,7 @@ impl Text {
 
     /// Whether two strings may be the same: bytes of 0x80 or more may be lost in one of them.
     #[must_use]
-    pub fn is_alike(&self, other: &Self) -> bool {
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
         let alike = |(a, b): (Piece, Piece)| match (a, b) {
             (Piece::Byte(a), Piece::Byte(b)) => a == b,
             (Piece::Byte(byte), Piece::Lost) | (Piece::Lost, Piece::Byte(byte)) => byte >= 0x80,
@@ -96,7 +96,7 @@ impl Text {
 
     /// The first `length` bytes that the C tool had.
     #[must_use]
-    pub fn cut(&self, length: usize) -> Self {
+    pub(crate) fn cut(&self, length: usize) -> Self {
         let mut bytes = Vec::new();
         for piece in self.pieces().take(length) {
             match piece {
@@ -109,7 +109,7 @@ impl Text {
 
     /// The number of bytes that the C tool had, which it uses as the width.
     #[must_use]
-    pub fn c_len(&self) -> usize {
+    pub(crate) fn c_len(&self) -> usize {
         self.pieces().count()
     }
 }

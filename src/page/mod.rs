@@ -200,7 +200,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the names, the elements of the page are those of a page with harmless ones.
+        /// The page has the same elements whatever the names are.
         #[test]
         fn names_add_no_markup(name in any::<String>().prop_filter("a name", |n| !n.is_empty())) {
             let tags = |page: &str| page.matches('<').count();

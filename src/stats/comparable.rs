@@ -7,7 +7,7 @@ use crate::model::{Mismatch, Run, Text};
 
 /// Why runs cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// There is no run on a side, or no test that both sides have.
     NothingInCommon,
     /// Two of the runs have too little in common.
@@ -23,7 +23,7 @@ pub enum Reason {
 
 /// Why these runs cannot be compared, by the rules of their suite; empty if they can.
 #[must_use]
-pub fn reasons(base: &[&Run], new: &[&Run]) -> Vec<Reason> {
+pub(crate) fn reasons(base: &[&Run], new: &[&Run]) -> Vec<Reason> {
     let Some((&first, rest)) = base.split_first().filter(|_| !new.is_empty()) else {
         return vec![Reason::NothingInCommon];
     };

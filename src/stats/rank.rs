@@ -118,7 +118,7 @@ impl Distribution {
                 #[allow(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
-                    reason = "below MAX_PAIRS; `as` makes 0 of NaN and of what is below zero"
+                    reason = "below MAX_PAIRS; `as` turns NaN and negative numbers into 0"
                 )]
                 let cut = (end.floor() + 1.0) as usize;
                 cut

@@ -102,7 +102,7 @@ pub(crate) enum Direction {
 pub(crate) enum Verdict {
     /// Significantly faster, by at least the smallest change that matters.
     Better,
-    /// Significantly slower, likewise.
+    /// Significantly slower, by at least the smallest change that matters.
     Worse,
     /// The whole interval is within the changes that do not matter.
     Same,

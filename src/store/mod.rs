@@ -28,13 +28,13 @@ use db::{Database, Room};
 use rusqlite::{Connection, Transaction};
 
 pub(crate) use check::{CheckedRoom, Finding, Totals, Watch, results};
-pub use db::Location;
+pub(crate) use db::Location;
 pub(crate) use merge::{ForeignFile, ForeignRun, Refused};
 pub(crate) use merge_chats::{ChatRows, MergedChat};
-pub use runs::{Added, Stored};
-pub use select::{Filter, Listed, Sort};
-pub use submissions::{End, Taken};
-pub use trends::{Configuration, Level};
+pub(crate) use runs::{Added, Stored};
+pub(crate) use select::{Filter, Listed, Sort};
+pub(crate) use submissions::{End, Taken};
+pub(crate) use trends::{Configuration, Level};
 
 /// The runs, and what the first version made besides: llamafile's chats.
 pub(crate) static RESULTS: Room = Room {
@@ -45,54 +45,64 @@ pub(crate) static RESULTS: Room = Room {
         include_str!("schema/0001_runs.sql"),
         include_str!("schema/0002_configurations.sql"),
         include_str!("schema/0003_core.sql"),
+        include_str!("schema/0004_sums.sql"),
     ],
-    signs: &[(
-        3,
-        "SELECT 1 FROM localstore_runs WHERE typeof(core) = 'blob' LIMIT 1",
-    )],
+    signs: &[
+        (
+            3,
+            "SELECT 1 FROM localstore_runs WHERE typeof(core) = 'blob' LIMIT 1",
+        ),
+        (
+            4,
+            "SELECT 1 FROM localstore_scores WHERE typeof(sums) = 'text' LIMIT 1",
+        ),
+    ],
 };
 
 /// An open store.
-pub struct Store(Database);
+pub(crate) struct Store(Database);
 
 impl Store {
     /// Opens the store for writing: makes the folder and the file if they do not exist, and brings
     /// the schema up to date.
-    pub fn open(location: &Location) -> Result<Self> {
+    pub(crate) fn open(location: &Location) -> Result<Self> {
         Database::open(location, &[&RESULTS]).map(Self)
     }
 
     /// Opens the store for reading: nothing is created, and nothing can be changed. Runs that the
     /// site has inserted since our last write are there too.
-    pub fn open_readonly(location: &Location) -> Result<Self> {
+    pub(crate) fn open_readonly(location: &Location) -> Result<Self> {
         let store = Self::open_as_is(location)?;
         store.read(|db| Ok(site::show(db)?))?;
         Ok(store)
     }
 
     /// The same without what our tables do not hold yet.
-    pub fn open_as_is(location: &Location) -> Result<Self> {
+    pub(crate) fn open_as_is(location: &Location) -> Result<Self> {
         Database::open_readonly(location, &[&RESULTS]).map(Self)
     }
 
     /// The file.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
     /// Reads.
-    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> db::Result<T>) -> Result<T> {
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> db::Result<T>) -> Result<T> {
         self.0.read(work)
     }
 
     /// Runs `work` in one transaction that takes the write lock at once.
-    pub fn write<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> db::Result<T>) -> Result<T> {
+    pub(crate) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> db::Result<T>,
+    ) -> Result<T> {
         self.0.write(adopting(work))
     }
 
     /// The same while SQLite does not enforce the foreign keys.
-    pub fn write_without_foreign_keys<T>(
+    pub(crate) fn write_without_foreign_keys<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> db::Result<T>,
     ) -> Result<T> {
@@ -100,7 +110,7 @@ impl Store {
     }
 
     /// Makes every transaction from here on outlive a power failure, whatever the startup SQL says.
-    pub fn survive_power_failure(&mut self) -> Result<()> {
+    pub(crate) fn survive_power_failure(&mut self) -> Result<()> {
         self.0.survive_power_failure()
     }
 }

@@ -11,7 +11,7 @@ use crate::model::{
     Value,
 };
 
-const ENVIRONMENT: &str = "runtime_name, runtime_version, runtime_commit, cpu_name, cpu_arch, \
+pub(super) const ENVIRONMENT: &str = "runtime_name, runtime_version, runtime_commit, cpu_name, cpu_arch, \
     ram_gb, kernel_type, kernel_release, system_version, accelerator_name, manufacturer, memory_gb, \
     accelerator_type";
 
@@ -24,6 +24,17 @@ const CONFIGURATION: &str = "model_name, model_quant_str, accelerator_name, runt
 /// The fields of a test that `localstore_tests` has.
 const TEST: &str = "name, n_prompt, n_gen, test_time, avg_time_ms, stddev_time_ms, prompt_tps, \
     prompt_tps_watt, prompt_tps_stddev, gen_tps, gen_tps_watt, gen_tps_stddev, power_watts, ttft_ms";
+
+/// What [`RunReader::read_test`] reads of [`TESTS_AND_MODELS`].
+pub(super) const TEST_COLUMNS: &str = "t.position, m.id IS NOT NULL AS has_model, t.name, \
+    t.n_prompt, t.n_gen, t.test_time, t.avg_time_ms, t.stddev_time_ms, t.prompt_tps, \
+    t.prompt_tps_watt, t.prompt_tps_stddev, t.gen_tps, t.gen_tps_watt, t.gen_tps_stddev, \
+    t.power_watts, t.ttft_ms, t.samples_ns, t.reps, m.build_commit, m.build_number, m.model_name, \
+    m.model_quant_str, m.model_params_str, m.model_filename, m.model_type, m.model_size, \
+    m.model_n_params, m.main_gpu";
+
+pub(super) const TESTS_AND_MODELS: &str =
+    "localstore_tests t LEFT JOIN localstore_models m ON m.id = t.model_id";
 
 /// The row of a table that has each combination of values once, made where there is none. Called
 /// under the write lock.
@@ -186,50 +197,66 @@ fn read_as(db: &Connection, id: i64, odd: Odd) -> rusqlite::Result<Run> {
          WHERE r.run_id = ?1"
     ))?;
     let columns = HEADER.get_or_init(|| Columns::of(&statement));
-    let mut run = statement.query_row([id], |row| {
-        let cells = Cells::of_any(columns, row, odd);
+    let mut reader =
+        statement.query_row([id], |row| RunReader::new(Cells::of_any(columns, row, odd)))?;
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT {TEST_COLUMNS} FROM {TESTS_AND_MODELS} WHERE t.run_id = ?1 ORDER BY t.position"
+    ))?;
+    let columns = TESTS.get_or_init(|| Columns::of(&statement));
+    let mut tests = statement.query([id])?;
+    while let Some(row) = tests.next()? {
+        reader.read_test(Cells::of_any(columns, row, odd))?;
+    }
+    Ok(reader.run)
+}
+
+/// A run that is being read, row by row.
+pub(super) struct RunReader {
+    pub run: Run,
+    bytes: usize,
+}
+
+impl RunReader {
+    /// Begins with the source and the columns of `localstore_environments`.
+    pub(super) fn new(cells: Cells<'_>) -> rusqlite::Result<Self> {
         let name: String = cells.get("source")?;
         let source = match Source::from_name(&name) {
             None if cells.is_strict() => return Err(refused(format!("source is '{name}'"))),
             source => source.unwrap_or_default(),
         };
-        Ok(Run {
+        let run = Run {
             environment: read_environment(cells)?,
             tests: Vec::new(),
             source,
-        })
-    })?;
-    let mut statement = db.prepare_cached(&format!(
-        "SELECT m.id IS NOT NULL AS has_model, {TEST}, t.samples_ns, t.reps, {MODEL}, t.position
-         FROM localstore_tests t LEFT JOIN localstore_models m ON m.id = t.model_id
-         WHERE t.run_id = ?1 ORDER BY t.position"
-    ))?;
-    let columns = TESTS.get_or_init(|| Columns::of(&statement));
-    let mut tests = statement.query([id])?;
-    let mut bytes = run.bytes();
-    while let Some(row) = tests.next()? {
-        let cells = Cells::of_any(columns, row, odd);
-        let expected = run.tests.len();
+        };
+        let bytes = run.bytes();
+        Ok(Self { run, bytes })
+    }
+
+    /// Reads the next test from [`TEST_COLUMNS`].
+    pub(super) fn read_test(&mut self, cells: Cells<'_>) -> rusqlite::Result<()> {
+        let expected = self.run.tests.len();
+        let is_next = cells.get::<i64>("position")? == expected.cast_signed() as i64;
         let has_model: bool = cells.get("has_model")?;
-        if cells.is_strict() {
-            if cells.get::<i64>("position")? != expected.cast_signed() as i64 {
-                return Err(refused(format!("test {expected} is missing")));
-            }
-            if !has_model {
-                let why = format!("test {expected}: its model is not in localstore_models");
-                return Err(refused(why));
-            }
+        if cells.is_strict() && !is_next {
+            return Err(refused(format!("test {expected} is missing")));
+        }
+        if cells.is_strict() && !has_model {
+            let why = format!("test {expected}: its model is not in localstore_models");
+            return Err(refused(why));
         }
         if has_model {
             let test = read_test(cells).map_err(|error| of_test(expected, error))?;
-            bytes += test.bytes();
-            run.tests.push(test);
+            if cells.is_strict() {
+                self.bytes += test.bytes();
+            }
+            self.run.tests.push(test);
         }
-        if cells.is_strict() && bytes > MOST_BYTES {
+        if self.bytes > MOST_BYTES {
             return Err(too_large());
         }
+        Ok(())
     }
-    Ok(run)
 }
 
 /// The error of a run that takes more than [`MOST_BYTES`].

@@ -22,7 +22,7 @@ pub(super) struct Public {
 
 impl Public {
     /// Finds or makes the rows, in the site's order, so that the same runs get the same ids.
-    pub fn of(db: &Connection, known: &mut Known, run: &Run) -> rusqlite::Result<Self> {
+    pub(super) fn of(db: &Connection, known: &mut Known, run: &Run) -> rusqlite::Result<Self> {
         let mut ids = [None; 3];
         for (id, (_, table, row)) in ids.iter_mut().zip(header_rows(&run.environment)) {
             if let Some(row) = row {
@@ -45,7 +45,7 @@ impl Public {
 
     /// Which of these rows are not those that a run of this environment and model refers to. What
     /// the run does not know may be anything.
-    pub fn mismatched_rows(
+    pub(super) fn mismatched_rows(
         &self,
         db: &Connection,
         environment: &Environment,
@@ -71,7 +71,7 @@ impl Public {
         Ok(mismatched)
     }
 
-    pub fn score_key(&self) -> Option<ScoreKey> {
+    pub(super) fn score_key(&self) -> Option<ScoreKey> {
         Some(ScoreKey {
             accelerator_id: self.accelerator_id?,
             model_variant_id: self.model_variant_id?,
@@ -177,7 +177,7 @@ impl Known {
     }
 
     /// Brings the sequences up to date.
-    pub fn write(self, db: &Connection) -> rusqlite::Result<()> {
+    pub(super) fn write(self, db: &Connection) -> rusqlite::Result<()> {
         let mut taken = self.taken.into_iter();
         taken.try_for_each(|(table, taken)| take_ids(db, table, taken))
     }

@@ -120,7 +120,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    pub fn of(statement: &Statement<'_>) -> Self {
+    pub(super) fn of(statement: &Statement<'_>) -> Self {
         let names = statement.column_names();
         Self {
             names: names.into_iter().map(str::to_owned).collect(),
@@ -155,37 +155,37 @@ pub(super) struct Cells<'r> {
 
 impl<'r> Cells<'r> {
     /// A row of this store.
-    pub fn new(columns: &'r Columns, row: &'r Row<'_>) -> Self {
+    pub(super) fn new(columns: &'r Columns, row: &'r Row<'_>) -> Self {
         Self::of_any(columns, row, Odd::Unknown)
     }
 
     /// A row that anybody may have written.
-    pub fn of_any(columns: &'r Columns, row: &'r Row<'_>, odd: Odd) -> Self {
+    pub(super) fn of_any(columns: &'r Columns, row: &'r Row<'_>, odd: Odd) -> Self {
         Self { columns, row, odd }
     }
 
     /// Whether what none of the writers here has written is an error.
-    pub fn is_strict(self) -> bool {
+    pub(super) fn is_strict(self) -> bool {
         self.odd == Odd::Refused
     }
 
-    pub fn raw(self, name: &str) -> rusqlite::Result<ValueRef<'r>> {
+    pub(super) fn raw(self, name: &str) -> rusqlite::Result<ValueRef<'r>> {
         self.row.get_ref(self.columns.index(name)?)
     }
 
-    pub fn get<T: FromSql>(self, name: &str) -> rusqlite::Result<T> {
+    pub(super) fn get<T: FromSql>(self, name: &str) -> rusqlite::Result<T> {
         self.row.get(self.columns.index(name)?)
     }
 
-    pub fn text(self, name: &str) -> rusqlite::Result<Option<Text>> {
+    pub(super) fn text(self, name: &str) -> rusqlite::Result<Option<Text>> {
         self.read(name, text)
     }
 
-    pub fn number(self, name: &str) -> rusqlite::Result<Option<f64>> {
+    pub(super) fn number(self, name: &str) -> rusqlite::Result<Option<f64>> {
         self.read(name, number)
     }
 
-    pub fn unsigned(self, name: &str) -> rusqlite::Result<Option<u64>> {
+    pub(super) fn unsigned(self, name: &str) -> rusqlite::Result<Option<u64>> {
         self.read(name, unsigned)
     }
 

@@ -14,7 +14,7 @@ use crate::model::{Field, Run, Summary, Value};
 
 /// What became of a run that was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stored {
+pub(crate) enum Stored {
     /// It was not there before.
     New,
     /// It was there, and this capture knew more of it.
@@ -25,7 +25,7 @@ pub enum Stored {
 
 /// A run in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Added {
+pub(crate) struct Added {
     /// Its id.
     pub id: i64,
     /// What became of it.
@@ -35,7 +35,7 @@ pub struct Added {
 impl Added {
     /// Whether it was not there before.
     #[must_use]
-    pub fn is_new(self) -> bool {
+    pub(crate) fn is_new(self) -> bool {
         self.stored == Stored::New
     }
 }
@@ -48,7 +48,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub fn write(self, db: &Connection) -> rusqlite::Result<()> {
+    pub(super) fn write(self, db: &Connection) -> rusqlite::Result<()> {
         self.scores.write(db)?;
         self.known.write(db)
     }

@@ -14,7 +14,7 @@ use db::Result;
 /// Which runs are meant. All parts that are there must match; text matches anywhere, whatever the
 /// case.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// In the model's name.
     pub model: Option<String>,
     /// In the quantisation.
@@ -35,7 +35,7 @@ pub struct Filter {
 
 /// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Sort {
+pub(crate) enum Sort {
     /// The run added last first
     Added,
     /// The run measured last first
@@ -56,7 +56,7 @@ pub enum Sort {
 
 /// A run as a list shows it.
 #[derive(Debug, Clone)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// Its id.
     pub id: i64,
     /// When it was added: `YYYY-MM-DD HH:MM:SS`, UTC; `None` where the store has no date.
@@ -252,7 +252,7 @@ impl Sort {
 impl Filter {
     /// Whether nothing is filtered out.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let Self {
             model,
             quant,
@@ -270,7 +270,7 @@ impl Filter {
 
     /// Whether it chooses among configurations: by model, quantisation or accelerator.
     #[must_use]
-    pub fn is_on_configurations(&self) -> bool {
+    pub(crate) fn is_on_configurations(&self) -> bool {
         self.model.is_some() || self.quant.is_some() || self.accelerator.is_some()
     }
 

@@ -219,10 +219,7 @@ pub(crate) fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlit
     }
     let mut bytes = site.run.bytes();
     for (position, id) in tests.iter().enumerate() {
-        let sql = format!("SELECT {TEST_COLUMNS} FROM test_results p WHERE p.id = ?1");
-        let mut statement = db.prepare_cached(&sql)?;
-        let test = query_one(&mut statement, [id], odd, |cells| read_test(cells, &model))
-            .map_err(|error| of_test(position, error))?;
+        let test = public_test(db, *id, odd, &model).map_err(|error| of_test(position, error))?;
         bytes += test.bytes();
         if strict && bytes > MOST_BYTES {
             return Err(too_large());
@@ -232,13 +229,23 @@ pub(crate) fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlit
     Ok(site)
 }
 
-/// The columns that [`read_test`] reads of `test_results p`.
-pub(super) const TEST_COLUMNS: &str = "p.name, CAST(p.n_prompt AS INTEGER) AS prompt,
-    CAST(p.n_gen AS INTEGER) AS gen, p.avg_time_ms, p.power_watts, p.prompt_tps, p.gen_tps,
-    p.prompt_tps_watt, p.gen_tps_watt, p.ttft_ms, p.n_prompt, p.n_gen";
+/// Reads a test as the public table tells it.
+pub(super) fn public_test(
+    db: &Connection,
+    id: i64,
+    odd: Odd,
+    model: &Model,
+) -> rusqlite::Result<Test> {
+    let mut statement = db.prepare_cached(
+        "SELECT name, CAST(n_prompt AS INTEGER) AS prompt, CAST(n_gen AS INTEGER) AS gen,
+                avg_time_ms, power_watts, prompt_tps, gen_tps, prompt_tps_watt, gen_tps_watt,
+                ttft_ms, n_prompt, n_gen
+         FROM test_results WHERE id = ?1",
+    )?;
+    query_one(&mut statement, [id], odd, |cells| read_test(cells, model))
+}
 
-/// A test as the public table tells it.
-pub(super) fn read_test(cells: Cells<'_>, model: &Model) -> rusqlite::Result<Test> {
+fn read_test(cells: Cells<'_>, model: &Model) -> rusqlite::Result<Test> {
     let name = cells.text("name")?;
     let tokens = |cast, stored| {
         if cells.is_strict() {

@@ -13,7 +13,7 @@ use db::Result;
 
 /// Whether a run may be sent now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Taken {
+pub(crate) enum Taken {
     /// The attempt is recorded: send it, then tell its end.
     Attempt(Attempt),
     /// It was submitted before.
@@ -26,7 +26,7 @@ pub enum Taken {
 
 /// An attempt to send a run, which is recorded already.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     run: i64,
     /// How often the run was sent, with this attempt.
     number: i64,
@@ -37,7 +37,7 @@ pub struct Attempt {
 impl Attempt {
     /// What the store says where this attempt was not successful and an earlier one was left open.
     #[must_use]
-    pub fn left_open(&self) -> Option<Submission> {
+    pub(crate) fn left_open(&self) -> Option<Submission> {
         let attempts = self.number;
         let open = self.open.clone()?;
         Some(Submission { attempts, ..open })
@@ -46,7 +46,7 @@ impl Attempt {
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// The site took it.
     Submitted {
         /// The id of the result there.

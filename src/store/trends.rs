@@ -13,7 +13,7 @@ use db::Result;
 
 /// What a trend is of: one model on one accelerator under one runtime, whatever its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Configuration {
+pub(crate) struct Configuration {
     /// Its id in this store.
     pub id: i64,
     /// The model's name.
@@ -28,7 +28,7 @@ pub struct Configuration {
 
 /// What a trend needs of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Level {
+pub(crate) struct Level {
     /// When it was measured: seconds since 1970.
     pub measured_at: i64,
     /// Its id.
@@ -40,7 +40,7 @@ pub struct Level {
 impl Level {
     /// Its place in time: runs of one second follow one another as they were added.
     #[must_use]
-    pub fn moment(&self) -> (i64, i64) {
+    pub(crate) fn moment(&self) -> (i64, i64) {
         (self.measured_at, self.id)
     }
 }

@@ -30,7 +30,7 @@ fn an_answer_without_an_id_leaves_the_end_unknown() {
         assert!(ran.stderr.contains(&told), "{name}: {}", ran.stderr);
         let hint = format!(
             "hint: if {url} shows it, 'localstore add' of its json and the line 'Result Link: URL' \
-             notes that; if not, 'localstore submit --again 1 --url {url}' sends it again\n"
+             records that; if not, 'localstore submit --again 1 --url {url}' sends it again\n"
         );
         assert!(ran.stderr.ends_with(&hint), "{name}: {}", ran.stderr);
         let requests = server.requests().len();
@@ -305,7 +305,7 @@ fn a_link_that_cannot_be_noted_is_printed_and_can_be_noted_later() {
         "{error}"
     );
     assert_eq!(states(&sandbox), ["unknown"]);
-    let script = hint.strip_prefix("hint: to note it: ").unwrap();
+    let script = hint.strip_prefix("hint: to record it: ").unwrap();
     let noted = shell(&sandbox, script).text();
     assert!(noted.starts_with("already stored as run 1: "), "{noted}");
     let run = run_1(&sandbox);

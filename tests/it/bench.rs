@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::sandbox::Sandbox;
 
 /// A complete run on a machine, of which a test says what is different.
-pub struct Bench {
+pub(crate) struct Bench {
     /// All speeds are multiplied by it.
     pub speed: f64,
     /// The generation speeds besides.
@@ -67,7 +67,7 @@ impl Bench {
         clippy::cast_sign_loss,
         reason = "times of a test in nanoseconds"
     )]
-    pub fn document(&self) -> String {
+    pub(crate) fn document(&self) -> String {
         let of_run = 1.0 + 0.01 * NOISE[self.day as usize % NOISE.len()];
         let results: Vec<Value> = TOKENS[..self.tests]
             .iter()
@@ -114,7 +114,7 @@ impl Bench {
 }
 
 /// One run a day at the same speed but for the noise.
-pub fn days(days: std::ops::RangeInclusive<u32>) -> Vec<Bench> {
+pub(crate) fn days(days: std::ops::RangeInclusive<u32>) -> Vec<Bench> {
     let day = |day| Bench {
         day,
         ..Bench::default()
@@ -123,7 +123,7 @@ pub fn days(days: std::ops::RangeInclusive<u32>) -> Vec<Bench> {
 }
 
 /// A store of these runs, added in this order.
-pub fn store(benches: &[Bench]) -> Sandbox {
+pub(crate) fn store(benches: &[Bench]) -> Sandbox {
     let sandbox = Sandbox::new();
     let text: String = benches
         .iter()

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode};
 use crate::sandbox::{Sandbox, fixture, read_fixture};
 
 /// A sandbox with this store of the fixtures, which only llamafile has written to.
-pub fn with_store(name: &str) -> Sandbox {
+pub(crate) fn with_store(name: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     std::fs::create_dir_all(sandbox.store().parent().unwrap()).unwrap();
     std::fs::copy(fixture(name), sandbox.store()).unwrap();
@@ -17,7 +17,7 @@ pub fn with_store(name: &str) -> Sandbox {
 }
 
 /// A sandbox with the golden chats.
-pub fn golden() -> Sandbox {
+pub(crate) fn golden() -> Sandbox {
     with_store("chats/llamafile.sqlite3")
 }
 
@@ -192,7 +192,7 @@ fn a_search_says_what_it_did_not_find_or_show() {
     let sandbox = golden();
     let none = sandbox.run(["chat", "search", "no\x1b[2J"]);
     assert!(none.ok().is_empty());
-    assert!(none.stderr.ends_with(": nothing has 'no\\x1b[2J' in it\n"));
+    assert!(none.stderr.ends_with(": nothing contains 'no\\x1b[2J'\n"));
     let some = sandbox.run(["chat", "search", "", "--limit", "2"]);
     assert_eq!(some.text().lines().count(), 3);
     assert!(some.stderr.contains("the first 2 lines"));

@@ -438,21 +438,43 @@ fn damaged_sums_do_not_make_wrong_scores() {
     }
 }
 
-/// Versions of before wrote 1120 bytes there.
 #[test]
-fn sums_of_an_older_version_are_right_until_the_next_write() {
-    let sandbox = Sandbox::new();
-    std::fs::create_dir(sandbox.store().parent().unwrap()).unwrap();
-    std::fs::copy(fixture("stores/version-2.sqlite3"), sandbox.store()).unwrap();
-    let older = |sandbox: &Sandbox| -> i64 {
-        let sql = "SELECT count(*) FROM localstore_scores WHERE length(sums) = 1120";
-        sandbox.db().query_row(sql, [], |row| row.get(0)).unwrap()
-    };
-    sandbox.run(["check"]).ok();
-    assert!(older(&sandbox) > 0);
-    sandbox.run(["rm", "-y", "last"]).ok();
-    assert_eq!(older(&sandbox), 0);
-    sandbox.run(["check"]).ok();
+fn a_table_that_is_missing_is_named() {
+    let sandbox = store();
+    let drop = "DROP TABLE localstore_tags";
+    sandbox.db().execute_batch(drop).unwrap();
+    let ran = sandbox.run(["check"]);
+    assert_eq!(
+        findings(&ran),
+        [
+            "table localstore_tags: is missing, or has other columns; nothing else of the runs was \
+          checked"
+        ]
+    );
+}
+
+/// A newer program may keep what we know nothing of.
+#[test]
+fn the_tables_of_a_room_that_is_not_known_are_left_alone() {
+    let sandbox = store();
+    change(
+        &sandbox,
+        "CREATE TABLE localstore_fleet (id INTEGER PRIMARY KEY,
+             run INTEGER REFERENCES localstore_runs(run_id));
+         PRAGMA foreign_keys = OFF;
+         INSERT INTO localstore_fleet VALUES (1, 1), (2, 77)",
+    );
+    let ran = sandbox.run(["check", "--repair"]);
+    assert_eq!(
+        findings(&ran),
+        [
+            "localstore_fleet 2: refers to a row of localstore_runs that is not there (cannot be \
+          mended)"
+        ]
+    );
+    let sql = "SELECT count(*) FROM localstore_fleet";
+    let rows: i64 = sandbox.db().query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 2);
 }
 
 #[test]

@@ -445,7 +445,7 @@ fn another_machine_is_no_history() {
     assert!(ran.text().contains("history 8"), "{}", ran.text());
     let stderr = sandbox.run(["history"]).stderr;
     assert!(
-        stderr.contains("of 2 machines (CPU One, CPU Two)"),
+        stderr.contains("from 2 machines (CPU One, CPU Two)"),
         "{stderr}"
     );
 }

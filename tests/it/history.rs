@@ -192,7 +192,7 @@ fn best_ranks_the_best_run_of_each_model_on_each_accelerator() {
     let nobody = sandbox.run(["best", "--model", "nobody"]);
     assert_eq!(nobody.code, Some(0));
     assert!(
-        nobody.stderr.contains("no run matches"),
+        nobody.stderr.contains("no matching run"),
         "{}",
         nobody.stderr
     );

@@ -168,6 +168,6 @@ fn nothing_to_draw_is_an_error_and_no_file() {
     let many = [vec!["plot", "context"], many].concat();
     assert_eq!(
         sandbox.run(many).failed(),
-        "9 runs: only 8 can be told apart in one picture"
+        "9 runs: only 8 can be distinguished in one picture"
     );
 }

@@ -1,17 +1,17 @@
 //! Numbers that look random and are the same for the same seed.
 
 /// The generator splitmix64.
-pub struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
     /// The numbers of one seed and one index.
-    pub fn new(seed: u64, index: u64) -> Self {
+    pub(super) fn new(seed: u64, index: u64) -> Self {
         let mut random = Self(seed ^ index.wrapping_mul(0xd134_2543_de82_ef95));
         random.next();
         random
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut value = self.0;
         value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,18 +20,18 @@ impl Random {
     }
 
     /// A number below `end`, which is not 0.
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         let end = end as u64;
         usize::try_from(self.next() % end).unwrap()
     }
 
-    pub fn byte(&mut self) -> u8 {
+    pub(super) fn byte(&mut self) -> u8 {
         self.next().to_le_bytes()[0]
     }
 }
 
 /// The seed: `LOCALSTORE_SEED`, else 1. It is printed where it is used.
-pub fn seed() -> u64 {
+pub(super) fn seed() -> u64 {
     let asked = std::env::var("LOCALSTORE_SEED").ok();
     asked.and_then(|seed| seed.parse().ok()).unwrap_or(1)
 }

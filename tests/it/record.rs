@@ -32,7 +32,7 @@ fn start(sandbox: &Sandbox, script: &str) -> (Child, BufReader<ChildStdout>) {
 }
 
 /// The script's command that prints a fixture.
-pub fn cat(name: &str) -> String {
+pub(crate) fn cat(name: &str) -> String {
     format!("cat '{}'", fixture(name).display())
 }
 
@@ -461,7 +461,7 @@ fn tee_copies_as_it_comes_and_outlives_ctrl_c() {
 }
 
 /// A terminal: its two ends, the one that a person sees first.
-pub fn terminal() -> (std::fs::File, std::fs::File) {
+pub(crate) fn terminal() -> (std::fs::File, std::fs::File) {
     use rustix::fs::{Mode, OFlags};
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     use rustix::termios::{Winsize, tcsetwinsize};

@@ -8,34 +8,34 @@ use std::process::{Command, Output, Stdio};
 
 use rusqlite::Connection;
 
-pub struct Sandbox {
+pub(crate) struct Sandbox {
     folder: tempfile::TempDir,
 }
 
 impl Sandbox {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
         }
     }
 
     /// The folder, which is also the home and the current folder of the program.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Where the store is if nobody says otherwise.
-    pub fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.path().join(".llamafile/llamafile.sqlite3")
     }
 
     /// A connection of another program to the store.
-    pub fn db(&self) -> Connection {
+    pub(crate) fn db(&self) -> Connection {
         Connection::open(self.store()).unwrap()
     }
 
     /// Writes a file into the folder.
-    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path().join(name);
         let mut file = std::fs::File::create(&path).unwrap();
         file.write_all(content.as_ref()).unwrap();
@@ -43,7 +43,7 @@ impl Sandbox {
     }
 
     /// The program with these arguments, not yet started.
-    pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("localstore"));
         command
             .args(args)
@@ -57,12 +57,12 @@ impl Sandbox {
     }
 
     /// Runs the program.
-    pub fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
         Ran::from(self.command(args).output().unwrap())
     }
 
     /// Runs the program with this on its standard input.
-    pub fn run_with_input<S: AsRef<OsStr>>(
+    pub(crate) fn run_with_input<S: AsRef<OsStr>>(
         &self,
         args: impl IntoIterator<Item = S>,
         input: &[u8],
@@ -86,7 +86,7 @@ impl Sandbox {
     }
 
     /// Adds captures of the fixtures; each must be fine.
-    pub fn add<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+    pub(crate) fn add<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
         let files: Vec<PathBuf> = names.into_iter().map(fixture).collect();
         let mut args = vec![OsStr::new("add")];
         args.extend(files.iter().map(|file| file.as_os_str()));
@@ -95,7 +95,7 @@ impl Sandbox {
 }
 
 /// What a run of the program left.
-pub struct Ran {
+pub(crate) struct Ran {
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: String,
@@ -113,20 +113,20 @@ impl From<Output> for Ran {
 
 impl Ran {
     /// The standard output as text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.stdout.clone()).expect("UTF-8")
     }
 
     /// Asserts that all went well; gives the standard output.
     #[track_caller]
-    pub fn ok(&self) -> Vec<u8> {
+    pub(crate) fn ok(&self) -> Vec<u8> {
         assert_eq!(self.code, Some(0), "stderr: {}", self.stderr);
         self.stdout.clone()
     }
 
     /// Asserts exit code 1 and one error, of one line and perhaps a hint; gives the message.
     #[track_caller]
-    pub fn failed(&self) -> String {
+    pub(crate) fn failed(&self) -> String {
         assert_eq!(self.code, Some(1), "stderr: {}", self.stderr);
         let mut lines = self.stderr.lines();
         let first = lines.next().unwrap_or_default();
@@ -142,7 +142,7 @@ impl Ran {
     }
 
     /// Code, output and messages in one text, for snapshots. The sandbox's path reads `~`.
-    pub fn snapshot(&self, sandbox: &Sandbox) -> String {
+    pub(crate) fn snapshot(&self, sandbox: &Sandbox) -> String {
         let mut text = String::new();
         let home = sandbox.path().to_str().unwrap();
         let code = self
@@ -159,14 +159,14 @@ impl Ran {
 }
 
 /// The path of a fixture.
-pub fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fixtures")
         .join(name)
 }
 
 /// The content of a fixture.
-pub fn read_fixture(name: &str) -> Vec<u8> {
+pub(crate) fn read_fixture(name: &str) -> Vec<u8> {
     let path = fixture(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

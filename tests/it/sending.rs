@@ -8,16 +8,16 @@ use crate::server::{Reply, Server, header};
 use crate::submit::states;
 
 /// One that the site takes.
-pub const RUN: &str = "golden/gpu-reps4.json";
+pub(crate) const RUN: &str = "golden/gpu-reps4.json";
 
-pub fn sandbox(names: &[&str]) -> Sandbox {
+pub(crate) fn sandbox(names: &[&str]) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.add(names.iter().copied());
     sandbox
 }
 
 /// `submit -y` to a server.
-pub fn submit(sandbox: &Sandbox, server: &Server, args: &[&str]) -> Ran {
+pub(crate) fn submit(sandbox: &Sandbox, server: &Server, args: &[&str]) -> Ran {
     let url = server.url();
     let mut all = vec!["submit", "-y", "--url", &url];
     all.extend(args);
@@ -25,7 +25,7 @@ pub fn submit(sandbox: &Sandbox, server: &Server, args: &[&str]) -> Ran {
 }
 
 /// What the list for programs tells of run 1.
-pub fn run_1(sandbox: &Sandbox) -> serde_json::Value {
+pub(crate) fn run_1(sandbox: &Sandbox) -> serde_json::Value {
     let listed: serde_json::Value =
         serde_json::from_slice(&sandbox.run(["list", "-o", "json"]).ok()).unwrap();
     listed.as_array().unwrap().last().unwrap().clone()
@@ -186,7 +186,7 @@ fn a_person_is_asked_as_by_the_c_tool() {
 
 /// A program that has asked a person at a terminal.
 #[cfg(unix)]
-pub struct Question {
+pub(crate) struct Question {
     person: std::fs::File,
     child: std::process::Child,
 }
@@ -194,7 +194,7 @@ pub struct Question {
 #[cfg(unix)]
 impl Question {
     /// Starts the program, and waits for its question. Its standard output is a pipe.
-    pub fn of(sandbox: &Sandbox, server: &Server, args: &[&str]) -> Self {
+    pub(crate) fn of(sandbox: &Sandbox, server: &Server, args: &[&str]) -> Self {
         use std::io::Read;
         let (mut person, program) = crate::record::terminal();
         let mut command = sandbox.command(args);
@@ -220,7 +220,7 @@ impl Question {
     }
 
     /// Answers; gives what the program left, and what the person sees from here on.
-    pub fn answer(mut self, answer: &str) -> (Ran, String) {
+    pub(crate) fn answer(mut self, answer: &str) -> (Ran, String) {
         use std::io::{Read, Write};
         let line = format!("{answer}\n");
         self.person.write_all(line.as_bytes()).unwrap();

@@ -17,11 +17,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// No test waits longer for anything.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the server does with a connection.
 #[derive(Debug, Clone)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// Reads the request and answers with these bytes.
     Answer(Vec<u8>),
     /// Reads the head of the request and closes the connection on the rest.
@@ -34,20 +34,20 @@ pub enum Reply {
 
 impl Reply {
     /// An answer with a body, and lines for the head.
-    pub fn status(status: &str, head: &str, body: &str) -> Self {
+    pub(crate) fn status(status: &str, head: &str, body: &str) -> Self {
         let length = body.len();
         let text = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{head}\r\n{body}");
         Self::Answer(text.into())
     }
 
     /// What the site answers when it took a run.
-    pub fn taken(id: u64) -> Self {
+    pub(crate) fn taken(id: u64) -> Self {
         let head = "Content-Type: application/json; charset=utf-8\r\n";
         Self::status("200 OK", head, &format!("{{\"id\":{id}}}"))
     }
 
     /// The same, and only when it is told to.
-    pub fn taken_when_released(id: u64) -> Self {
+    pub(crate) fn taken_when_released(id: u64) -> Self {
         match Self::taken(id) {
             Self::Answer(bytes) => Self::Held(bytes),
             other => other,
@@ -55,21 +55,21 @@ impl Reply {
     }
 
     /// A busy site that may be asked again at once.
-    pub fn busy(status: &str) -> Self {
+    pub(crate) fn busy(status: &str) -> Self {
         Self::status(status, "Retry-After: 0\r\n", "busy")
     }
 }
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(crate) struct Request {
     /// Its lines up to the empty one.
     pub head: String,
     pub body: String,
 }
 
 /// Answers one connection after the other, each with the next reply, and counts them.
-pub struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     scheme: &'static str,
     seen: Arc<Mutex<Vec<Request>>>,
@@ -80,12 +80,15 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
+    pub(crate) fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
         Self::with(replies, None)
     }
 
     /// A server for https with a certificate.
-    pub fn start_tls(replies: impl IntoIterator<Item = Reply>, certificate: &Certificate) -> Self {
+    pub(crate) fn start_tls(
+        replies: impl IntoIterator<Item = Reply>,
+        certificate: &Certificate,
+    ) -> Self {
         Self::with(replies, Some(certificate.config()))
     }
 
@@ -140,22 +143,22 @@ impl Server {
     }
 
     /// The address of the site.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}://localhost:{}", self.scheme, self.address.port())
     }
 
     /// The requests so far that came whole.
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.seen.lock().unwrap().clone()
     }
 
     /// Waits until another request has come whole.
-    pub fn wait_for_request(&self) {
+    pub(crate) fn wait_for_request(&self) {
         self.arrived.recv_timeout(PATIENCE).expect("a request");
     }
 
     /// Lets it give an answer that is held.
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         self.release.send(()).unwrap();
     }
 }
@@ -220,31 +223,31 @@ fn read_head(stream: &mut impl Read) -> io::Result<(String, Vec<u8>)> {
 }
 
 /// A header of a request.
-pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = head.lines().filter_map(|line| line.split_once(':'));
     let found = lines.find(|(key, _)| key.eq_ignore_ascii_case(name));
     found.map(|(_, value)| value.trim())
 }
 
 /// A port on which nobody listens, and which nobody else can take.
-pub struct Deaf {
+pub(crate) struct Deaf {
     stream: TcpStream,
 }
 
 impl Deaf {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         Self { stream }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.stream.local_addr().unwrap())
     }
 }
 
 /// A throwaway authority and a certificate of its making.
-pub struct Certificate {
+pub(crate) struct Certificate {
     /// The authority's own certificate, as PEM.
     pub authority: String,
     chain: Vec<CertificateDer<'static>>,
@@ -253,7 +256,7 @@ pub struct Certificate {
 
 impl Certificate {
     /// For a host.
-    pub fn of(host: &str) -> Self {
+    pub(crate) fn of(host: &str) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -284,18 +287,18 @@ impl Certificate {
 }
 
 /// A proxy that connects to where it is asked to, and notes it.
-pub struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Proxy {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(None)
     }
 
     /// One that answers with that status.
-    pub fn refusing(status: u16) -> Self {
+    pub(crate) fn refusing(status: u16) -> Self {
         Self::with(Some(status))
     }
 
@@ -313,12 +316,12 @@ impl Proxy {
         Self { address, asked }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// The first lines of the requests so far.
-    pub fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }

@@ -100,7 +100,7 @@ fn connections_are_opened_in_one_place() {
 }
 
 /// How far the submission of each run has come, that of run 1 first.
-pub fn states(sandbox: &Sandbox) -> Vec<String> {
+pub(crate) fn states(sandbox: &Sandbox) -> Vec<String> {
     let listed: serde_json::Value =
         serde_json::from_slice(&sandbox.run(["list", "-o", "json"]).ok()).unwrap();
     let runs = listed.as_array().unwrap().iter().rev();

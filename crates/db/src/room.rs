@@ -105,6 +105,19 @@ impl Room {
     }
 }
 
+/// The tables of our own that the room has in this version and that the file lacks, or has with
+/// other columns. The public tables are left to their owners.
+pub fn missing_tables(db: &Connection, room: &Room) -> rusqlite::Result<Vec<String>> {
+    let fresh = room.fresh(room.current())?;
+    let mut missing = Vec::new();
+    for table in tables(&fresh)? {
+        if table.starts_with("localstore_") && columns(db, &table)? != columns(&fresh, &table)? {
+            missing.push(table);
+        }
+    }
+    Ok(missing)
+}
+
 /// What the file is to the room, at one moment: another process may be making the schema.
 pub fn inspect(db: &Connection, room: &Room) -> rusqlite::Result<Schema> {
     if !db.is_autocommit() {

@@ -6,7 +6,7 @@ use crate::store::{Store, chats};
 use base::rows::Limit;
 use base::{Column, ColumnOf, Result};
 
-/// List chats, most recently begun first
+/// List chats, most recently started first
 ///
 /// The last activity is the time of the newest message. Times are in UTC.
 #[derive(Debug, clap::Args)]

@@ -32,7 +32,7 @@ pub(crate) struct Row {
     /// The number of values of each side that the method used: repetitions or runs.
     n_base: Option<usize>,
     n_new: Option<usize>,
-    /// Earlier runs behind a prediction interval, the base included.
+    /// The number of earlier runs behind a prediction interval, including the base.
     earlier_runs: Option<usize>,
     verdict: Option<&'static str>,
     gate_p: Option<f64>,

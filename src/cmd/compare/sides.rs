@@ -1,4 +1,4 @@
-//! Which runs are compared, and which earlier runs measure the noise between runs.
+//! The runs to compare, and the earlier runs that measure the noise between runs.
 
 use std::str::FromStr;
 
@@ -9,18 +9,18 @@ use crate::store::{Level, Listed, Store, runs, select, tags, trends};
 use base::note;
 use base::{Error, Result};
 
-/// Runs of a series that are looked at for the level that the base belongs to.
+/// The maximum number of runs that are searched for the level of the base.
 const MAX_SERIES: u32 = 100;
 
-/// Earlier runs that measure the noise: more would add little.
+/// The maximum number of earlier runs that measure the noise: more would add little.
 const MAX_HISTORY: usize = 20;
 
 /// A run in the store.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredRun {
-    /// As a list shows it.
+    /// Its properties and summary.
     pub(crate) listed: Listed,
-    /// What it measured.
+    /// Its tests and environment.
     pub(crate) run: Run,
 }
 
@@ -44,14 +44,14 @@ impl StoredRun {
     }
 }
 
-/// What a run is compared with, if that is not named.
+/// The value of `--baseline`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Baseline {
     /// The run measured before it, of the same configuration on the same machine.
     Last,
-    /// The median of that many such runs.
+    /// The median of this number of such runs.
     MedianOf(usize),
-    /// The run with this tag of the same configuration, else any run of that name.
+    /// The run of the same configuration with this tag, or else any run of this name.
     Named(String),
 }
 
@@ -73,7 +73,7 @@ impl FromStr for Baseline {
     }
 }
 
-/// The runs that `baseline` means for this run, in the order in which they were measured.
+/// The runs that `baseline` selects for this run, in the order they were measured.
 ///
 /// `median-of-N` reaches back to the last change of level by `min_change` percent.
 pub(crate) fn baseline(
@@ -110,8 +110,8 @@ pub(crate) fn baseline(
         .collect()
 }
 
-/// Of the runs with this tag the best fit: of the configuration of `new`, then of its machine,
-/// then whole, then measured before it; the last of several.
+/// The run of the configuration of `new` with this tag. Of several, prefers one on its machine, then a
+/// whole run, then one measured before it, then the last one.
 fn named(store: &Store, name: &str, new: &StoredRun) -> Result<StoredRun> {
     let configuration = store.read(|db| trends::configuration_of(db, new.listed.id))?;
     let mut best = None;
@@ -138,8 +138,8 @@ fn named(store: &Store, name: &str, new: &StoredRun) -> Result<StoredRun> {
     }
 }
 
-/// Other runs of the base's configuration and machine that were at its level, earlier than the
-/// later one of base and new run: what is known of the noise between runs.
+/// The other runs of the base's configuration and machine at its level, measured before the later one
+/// of base and new run. They measure the noise between runs.
 ///
 /// The level reaches from one change of the score by `min_change` percent to the next.
 pub(crate) fn history(
@@ -148,14 +148,18 @@ pub(crate) fn history(
     new: &StoredRun,
     min_change: f64,
 ) -> Result<Vec<Run>> {
-    let Some(of) = base.last() else {
+    let Some(last) = base.last() else {
         return Ok(Vec::new());
     };
-    let later = if of.moment() < new.moment() { new } else { of };
-    let series = Series::before(store, of, later, min_change)?;
+    let later = if last.moment() < new.moment() {
+        new
+    } else {
+        last
+    };
+    let series = Series::before(store, last, later, min_change)?;
     let is_side = |id| base.iter().chain([new]).any(|side| side.listed.id == id);
     series
-        .at_level_of(of.moment())
+        .at_level_of(last.moment())
         .rev()
         .filter(|run| !is_side(run.id))
         .take(MAX_HISTORY)
@@ -163,18 +167,23 @@ pub(crate) fn history(
         .collect()
 }
 
-/// Whole runs of one configuration on one machine, in the order in which they were measured.
+/// The whole runs of one configuration on one machine, in the order they were measured.
 struct Series {
     runs: Vec<Level>,
-    /// Indexes of the first runs at new levels.
+    /// The indices of the first runs at new levels.
     starts: Vec<usize>,
 }
 
 impl Series {
-    /// Those of the configuration and machine of `of` that were measured before `before`.
-    fn before(store: &Store, of: &StoredRun, before: &StoredRun, min_change: f64) -> Result<Self> {
-        let configuration = store.read(|db| trends::configuration_of(db, of.listed.id))?;
-        let machine = &of.run.environment;
+    /// The runs of the configuration and machine of `like` that were measured before `before`.
+    fn before(
+        store: &Store,
+        like: &StoredRun,
+        before: &StoredRun,
+        min_change: f64,
+    ) -> Result<Self> {
+        let configuration = store.read(|db| trends::configuration_of(db, like.listed.id))?;
+        let machine = &like.run.environment;
         let environments: Vec<i64> = store
             .read(|db| trends::environments(db, &machine.accelerator.name))?
             .into_iter()
@@ -193,7 +202,7 @@ impl Series {
         })
     }
 
-    /// The runs between the same changes of level as this moment.
+    /// The runs at the level of this moment.
     fn at_level_of(&self, moment: (i64, i64)) -> impl DoubleEndedIterator<Item = &Level> {
         let index = self.runs.partition_point(|run| run.moment() < moment);
         let level = self.starts.partition_point(|&start| start <= index);

@@ -50,10 +50,10 @@ fn nothing(why: &str) -> Error {
     Error::new("nothing to draw", why).hint("'localstore list' shows the runs")
 }
 
-/// Checks that there are not more runs than can be told apart.
+/// Checks that there are not more runs than a reader can distinguish.
 fn check_count(runs: usize) -> Result<()> {
     if runs > MAX_SERIES {
-        let why = format!("only {MAX_SERIES} can be told apart in one picture");
+        let why = format!("only {MAX_SERIES} can be distinguished in one picture");
         return Err(Error::new(format_args!("{runs} runs"), why).hint("name fewer runs"));
     }
     Ok(())

@@ -178,7 +178,7 @@ fn a_slow_run_among_the_earlier_ones_does_not_hide_the_next() {
     assert!(row.regression);
 }
 
-/// One repetition that was disturbed moves a mean, but not what the ranks tell.
+/// One disturbed repetition moves a mean, but not the result of the ranks.
 #[test]
 fn a_change_of_total_time_is_one_of_medians() {
     let base = run(1000.0, 50.0, 5.0, 8);
@@ -220,7 +220,7 @@ fn several_runs_a_side_are_the_unit() {
     let comparison = compare(&base[..2], &new[..2], &[], &Options::default());
     let method = mean(&comparison, Metric::GenTps).method;
     assert_eq!(method.name(), "welch");
-    // Two runs of the base do not tell the noise between runs, nor do repetitions.
+    // Neither two runs of the base nor repetitions measure the noise between runs.
     let comparison = compare(&base[..2], &new[..1], &[], &Options::default());
     let method = mean(&comparison, Metric::GenTps).method;
     assert_eq!(method, Method::Unverified(Why::FewRuns));

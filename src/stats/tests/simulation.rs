@@ -1,7 +1,7 @@
 //! The gate and the change points in simulated stores, with fixed seeds: how often they raise a
 //! false alarm, and how often they find a change.
 //!
-//! `cargo test --lib simulation -- --nocapture` prints the counts, those of the gate for each seed.
+//! `cargo test --lib simulation -- --nocapture` prints the counts, for the gate by seed.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::stats::{GateOutcome, Options, basic, change_points, compare};
 
 /// Comparisons of each kind and seed; `LOCALSTORE_COMPARISONS` asks for more, and `.ci/run` does.
 const COMPARISONS: usize = 50;
-/// For what the gate promises.
+/// The options for the promises of the gate.
 const PROMISED: &[u64] = &[1, 2, 3, 20_250_615];
 /// For the rest.
 const OTHER: &[u64] = &[1];
@@ -131,7 +131,7 @@ impl Case {
             let _ = write!(line, " {alarms}/{comparisons}");
             all += alarms;
         }
-        #[allow(clippy::print_stdout, reason = "the counts are what the test is for")]
+        #[allow(clippy::print_stdout, reason = "the counts are the result")]
         {
             println!("{line}");
         }
@@ -337,7 +337,7 @@ fn change_points_of_series() {
     }
     let [none, outliers, step] = counts;
     let all = comparisons();
-    #[allow(clippy::print_stdout, reason = "the counts are what the test is for")]
+    #[allow(clippy::print_stdout, reason = "the counts are the result")]
     {
         println!(
             "change points without a change: {none}/{all}, with 5% outliers: {outliers}/{all}"

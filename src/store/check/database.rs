@@ -25,6 +25,13 @@ pub(super) fn check(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<
     Ok(())
 }
 
+/// The tables whose rows belong to a run.
+const OF_RUNS: [&str; 3] = [
+    "localstore_tests",
+    "localstore_tags",
+    "localstore_submissions",
+];
+
 fn foreign_keys(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<()> {
     let mut without_run = BTreeSet::new();
     let mut statement = db.prepare("PRAGMA foreign_key_check")?;
@@ -32,7 +39,7 @@ fn foreign_keys(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<()> 
     while let Some(row) = rows.next()? {
         let (table, id, parent): (String, Option<i64>, String) =
             (row.get(0)?, row.get(1)?, row.get(2)?);
-        if parent == "localstore_runs" && table.starts_with("localstore_") {
+        if parent == "localstore_runs" && OF_RUNS.contains(&&*table) {
             without_run.insert(table);
         } else if let Some(id) = id
             // What a run refers to is checked run by run.

@@ -167,7 +167,15 @@ fn check(
     database::check(db, watch)?;
     let mut totals = Totals::default();
     for (room, check) in rooms {
-        if db::inspect(db, room)? == Schema::Version(room.current()) {
+        if db::inspect(db, room)? != Schema::Version(room.current()) {
+            continue;
+        }
+        let missing = db::missing_tables(db, room)?;
+        for table in &missing {
+            let what = "is missing, or has other columns; nothing else of the runs was checked";
+            (watch.found)(Finding::new(format!("table {table}"), what));
+        }
+        if missing.is_empty() {
             check(db, watch, &mut totals)?;
         }
     }

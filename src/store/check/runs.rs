@@ -1,23 +1,23 @@
 //! Each run: what is derived from its tests, against what is stored, and deriving it again.
 
 use std::collections::HashSet;
-use std::sync::OnceLock;
 
-use db::{is_about_a_value, reason};
-use rusqlite::{Connection, Row};
+use db::{is_about_a_value, reason, refused};
+use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
+use rusqlite::{Connection, Rows};
 
 use super::{Finding, Fix, Totals, Watch};
 use crate::model::{Field, Model, Run, Source, Test, Value};
 use crate::store::fingerprint::Keys;
-use crate::store::own;
+use crate::store::own::{self, ENVIRONMENT, RunReader, TEST_COLUMNS, TESTS_AND_MODELS};
 use crate::store::public::{Known, Public};
-use crate::store::rows::{CREATED_AT, Cells, Columns};
+use crate::store::rows::{CREATED_AT, Cells, Columns, Odd};
 use crate::store::runs::{PUBLIC, replace};
 use crate::store::scores::{is_near, storable};
-use crate::store::site::{TEST_COLUMNS, read_test};
+use crate::store::site::public_test;
 
-const RUNS: &str = "SELECT r.run_id, r.fingerprint, r.core, r.poor, r.partial, r.environment_id,
-        r.model_id,
+/// The columns are in the order in which they are read, as reading by name is fastest then.
+const RUNS: &str = "r.fingerprint, r.core, r.poor, r.partial,
         r.model_id IS (SELECT t.model_id FROM localstore_tests t
                        WHERE t.run_id = r.run_id AND t.position = 0) AS model_fits,
         c.id IS NOT NULL AND c.model_name IS m.model_name
@@ -25,7 +25,8 @@ const RUNS: &str = "SELECT r.run_id, r.fingerprint, r.core, r.poor, r.partial, r
             AND c.accelerator_name IS e.accelerator_name
             AND c.runtime_name IS e.runtime_name AS configuration_fits,
         b.id IS NOT NULL AS is_published, b.system_id, b.accelerator_id, b.model_variant_id,
-        b.runtime_id, r.score IS CAST(b.performance_score AS REAL) AS score_fits,
+        b.runtime_id, r.environment_id, r.model_id,
+        r.score IS CAST(b.performance_score AS REAL) AS score_fits,
         CAST(b.avg_prompt_tps AS REAL) AS avg_prompt_tps,
         CAST(b.avg_gen_tps AS REAL) AS avg_gen_tps, CAST(b.avg_ttft_ms AS REAL) AS avg_ttft_ms,
         CAST(b.performance_score AS REAL) AS performance_score
@@ -44,17 +45,34 @@ pub(super) fn check(
     watch: &mut Watch<'_>,
     totals: &mut Totals,
 ) -> rusqlite::Result<()> {
-    let mut statement = db.prepare(RUNS)?;
+    let mut statement = db.prepare(&format!(
+        "SELECT r.run_id, e.id IS NOT NULL AS has_environment, r.source, {}, {RUNS}",
+        qualified("e", ENVIRONMENT)
+    ))?;
+    let columns = Columns::of(&statement);
     let mut rows = statement.query([])?;
+    let mut tests = db.prepare(&format!(
+        "SELECT t.run_id, {TEST_COLUMNS}, p.id IS NOT NULL AS is_there,
+             ({}) IS ({}) AS is_same, t.test_result_id
+         FROM {TESTS_AND_MODELS}
+         LEFT JOIN test_results p ON p.id = t.test_result_id AND p.benchmark_run_id = t.run_id
+         ORDER BY t.run_id, t.position",
+        qualified("t", PUBLIC),
+        qualified("p", PUBLIC)
+    ))?;
     let mut checker = Checker {
         db,
+        test_columns: Columns::of(&tests),
+        tests: tests.query([])?,
         headers: HashSet::new(),
     };
+    checker.tests.advance()?;
     let mut last = 0;
     let mut published = 0;
     while let Some(row) = rows.next()? {
-        last = row.get("run_id")?;
-        let checked = checker.check(row, last)?;
+        let cells = Cells::of_any(&columns, row, Odd::Refused);
+        last = cells.get("run_id")?;
+        let checked = checker.check(cells, last)?;
         totals.runs += 1;
         totals.tests += checked.tests;
         published += checked.published;
@@ -72,6 +90,13 @@ pub(super) fn check(
     public_rows(db, last, published, watch)
 }
 
+/// The columns of a table in a statement that has several.
+fn qualified(table: &str, columns: &str) -> String {
+    let columns = columns.split(", ");
+    let columns: Vec<String> = columns.map(|name| format!("{table}.{name}")).collect();
+    columns.join(", ")
+}
+
 /// What was found in a run.
 struct Checked {
     tests: u64,
@@ -84,6 +109,9 @@ struct Checked {
 
 struct Checker<'a> {
     db: &'a Connection,
+    /// All tests in the order of the runs, at the next one.
+    tests: Rows<'a>,
+    test_columns: Columns,
     /// The combinations of public rows, header and model that were found to be right: there are
     /// few.
     headers: HashSet<(Public, i64, Option<i64>)>,
@@ -93,9 +121,10 @@ struct Checker<'a> {
 const MOST_HEADERS: usize = 100_000;
 
 impl Checker<'_> {
-    fn check(&mut self, row: &Row<'_>, id: i64) -> rusqlite::Result<Checked> {
-        let run = match own::read_foreign(self.db, id) {
-            Ok(run) => run,
+    fn check(&mut self, cells: Cells<'_>, id: i64) -> rusqlite::Result<Checked> {
+        let mut flaws = Vec::new();
+        let (run, published) = match self.read(cells, id, &mut flaws) {
+            Ok(read) => read,
             Err(error) if is_about_a_value(&error) => {
                 let tests = "SELECT count(*) FROM localstore_tests WHERE run_id = ?1";
                 return Ok(Checked {
@@ -107,35 +136,30 @@ impl Checker<'_> {
             }
             Err(error) => return Err(error),
         };
-        let mut flaws = Vec::new();
-        let published = self.tests(id, &run.tests, &mut flaws)?;
         let is_published = flaws.is_empty();
 
         let keys = Keys::of(&run);
-        let fingerprint = row.get_ref("fingerprint")?.as_blob() == Ok(&keys.fingerprint[..]);
-        let core = row.get_ref("core")?.as_blob() == Ok(&keys.core[..]);
+        let fingerprint = cells.raw("fingerprint")?.as_blob() == Ok(&keys.fingerprint[..]);
+        let core = cells.raw("core")?.as_blob() == Ok(&keys.core[..]);
+        let is = |column, flag: bool| -> rusqlite::Result<bool> {
+            Ok(cells.raw(column)?.as_i64() == Ok(flag.into()))
+        };
         for (column, fits) in [
             ("the fingerprint", fingerprint),
             ("core", core),
-            (
-                "poor",
-                row.get_ref("poor")?.as_i64() == Ok(run.is_poor().into()),
-            ),
-            (
-                "partial",
-                row.get_ref("partial")?.as_i64() == Ok(run.is_partial().into()),
-            ),
-            ("model_id", row.get("model_fits")?),
+            ("poor", is("poor", run.is_poor())?),
+            ("partial", is("partial", run.is_partial())?),
+            ("model_id", cells.get("model_fits")?),
         ] {
             if !fits {
                 flaws.push(format!("{column} does not match the tests"));
             }
         }
-        if !row.get::<_, bool>("configuration_fits")? {
+        if !cells.get::<bool>("configuration_fits")? {
             flaws.push("configuration_id does not match the model, accelerator and runtime".into());
         }
-        if row.get("is_published")? {
-            self.published_run(row, &run, &mut flaws)?;
+        if cells.get("is_published")? {
+            self.published_run(cells, &run, &mut flaws)?;
         } else {
             flaws.push("has no row in benchmark_runs".to_owned());
         }
@@ -148,53 +172,49 @@ impl Checker<'_> {
         })
     }
 
-    /// Compares the rows of the tests in the public table; gives how many there are.
-    fn tests(&self, id: i64, tests: &[Test], flaws: &mut Vec<String>) -> rusqlite::Result<u64> {
-        static PUBLISHED_TESTS: OnceLock<Columns> = OnceLock::new();
-        let mut statement = self.db.prepare_cached(&format!(
-            "SELECT {TEST_COLUMNS}, p.id IS NOT NULL AS is_there
-             FROM localstore_tests t
-             LEFT JOIN test_results p ON p.id = t.test_result_id AND p.benchmark_run_id = t.run_id
-             WHERE t.run_id = ?1 ORDER BY t.position"
-        ))?;
-        let columns = PUBLISHED_TESTS.get_or_init(|| Columns::of(&statement));
-        let mut rows = statement.query([id])?;
-        let unknown = Model::default();
-        let published = Field::named(PUBLIC);
-        let mut found = 0;
-        for (position, test) in tests.iter().enumerate() {
-            let Some(row) = rows.next()? else { break };
-            let cells = Cells::new(columns, row);
-            if !cells.get::<bool>("is_there")? {
-                flaws.push(format!("test {position} has no row in test_results"));
-                continue;
-            }
-            found += 1;
-            let public = read_test(cells, &unknown)?;
-            for &field in &published {
-                if !is_published_as(field.get(test), field.get(&public)) {
-                    let column = field.name();
-                    flaws.push(format!("test {position}: {column} differs in test_results"));
-                }
-            }
+    /// Reads the run, and compares the rows of its tests in the public table; gives how many there
+    /// are.
+    fn read(
+        &mut self,
+        cells: Cells<'_>,
+        id: i64,
+        flaws: &mut Vec<String>,
+    ) -> rusqlite::Result<(Run, u64)> {
+        if !cells.get::<bool>("has_environment")? {
+            return Err(refused("its header is not in localstore_environments"));
         }
-        Ok(found)
+        let mut reader = RunReader::new(cells)?;
+        let mut published = 0;
+        while let Some(row) = self.tests.get() {
+            let cells = Cells::of_any(&self.test_columns, row, Odd::Refused);
+            let run_id: i64 = cells.get("run_id")?;
+            if run_id > id {
+                break;
+            }
+            // Those before are of no run, or of one that could not be read.
+            if run_id == id {
+                reader.read_test(cells)?;
+                published += u64::from(check_test(self.db, cells, &reader.run.tests, flaws)?);
+            }
+            self.tests.advance()?;
+        }
+        Ok((reader.run, published))
     }
 
     /// Compares the row in `benchmark_runs`, and what it refers to.
     fn published_run(
         &mut self,
-        row: &Row<'_>,
+        cells: Cells<'_>,
         run: &Run,
         flaws: &mut Vec<String>,
     ) -> rusqlite::Result<()> {
         let public = Public {
-            system_id: row.get("system_id")?,
-            accelerator_id: row.get("accelerator_id")?,
-            model_variant_id: row.get("model_variant_id")?,
-            runtime_id: row.get("runtime_id")?,
+            system_id: cells.get("system_id")?,
+            accelerator_id: cells.get("accelerator_id")?,
+            model_variant_id: cells.get("model_variant_id")?,
+            runtime_id: cells.get("runtime_id")?,
         };
-        let header = (public, row.get("environment_id")?, row.get("model_id")?);
+        let header = (public, cells.get("environment_id")?, cells.get("model_id")?);
         if !self.headers.contains(&header) {
             let mismatched = public.mismatched_rows(self.db, &run.environment, run.model())?;
             if mismatched.is_empty() && self.headers.len() < MOST_HEADERS {
@@ -204,7 +224,7 @@ impl Checker<'_> {
                 flaws.push(format!("benchmark_runs refers to another {row}"));
             }
         }
-        if !row.get::<_, bool>("score_fits")? {
+        if !cells.get::<bool>("score_fits")? {
             flaws.push("score differs from that in benchmark_runs".to_owned());
         }
         // What the site has computed is the site's.
@@ -218,7 +238,7 @@ impl Checker<'_> {
             ("avg_ttft_ms", summary.avg_ttft_ms),
             ("performance_score", summary.performance_score),
         ] {
-            let (stored, derived) = (row.get::<_, f64>(column)?, storable(derived));
+            let (stored, derived) = (cells.get::<f64>(column)?, storable(derived));
             // The cube root in the score has another last digit on another system.
             if !is_near(stored, derived, 1e-12) {
                 flaws.push(format!(
@@ -228,6 +248,37 @@ impl Checker<'_> {
         }
         Ok(())
     }
+}
+
+/// Compares the row of the last test in the public table; gives whether there is one.
+fn check_test(
+    db: &Connection,
+    cells: Cells<'_>,
+    tests: &[Test],
+    flaws: &mut Vec<String>,
+) -> rusqlite::Result<bool> {
+    let position = tests.len() - 1;
+    if !cells.get::<bool>("is_there")? {
+        flaws.push(format!("test {position} has no row in test_results"));
+        return Ok(false);
+    }
+    // Nearly always; SQLite compares them fastest.
+    if cells.get("is_same")? {
+        return Ok(true);
+    }
+    let public = public_test(
+        db,
+        cells.get("test_result_id")?,
+        Odd::Unknown,
+        &Model::default(),
+    )?;
+    for field in Field::named(PUBLIC) {
+        if !is_published_as(field.get(&tests[position]), field.get(&public)) {
+            let column = field.name();
+            flaws.push(format!("test {position}: {column} differs in test_results"));
+        }
+    }
+    Ok(true)
 }
 
 /// Whether the public table has the value of our test: as UTF-8, and null for nan.

@@ -41,7 +41,6 @@ pub(super) fn check(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<
 /// What is wrong with the row in `localstore_scores`.
 fn sums(db: &Connection, key: ScoreKey, ours: &Sums) -> rusqlite::Result<Option<String>> {
     Ok(match stored(db, key)? {
-        None if is_of_an_older_version(db, key)? => None,
         None => Some("the sums are damaged".to_owned()),
         Some(stored) if stored.is_near(ours) => None,
         Some(stored) if stored.runs == 0 => Some("has no row in localstore_scores".to_owned()),
@@ -51,16 +50,6 @@ fn sums(db: &Connection, key: ScoreKey, ours: &Sums) -> rusqlite::Result<Option<
         )),
         Some(_) => Some("the sums do not match the runs".to_owned()),
     })
-}
-
-/// Whether an older version of this program wrote the sums: 1120 bytes, which nothing reads any
-/// more. The next write to the row computes them.
-fn is_of_an_older_version(db: &Connection, key: ScoreKey) -> rusqlite::Result<bool> {
-    db.prepare_cached(
-        "SELECT 1 FROM localstore_scores WHERE accelerator_id = ?1 AND model_variant_id = ?2
-             AND typeof(sums) = 'blob' AND length(sums) = 1120",
-    )?
-    .exists((key.accelerator_id, key.model_variant_id))
 }
 
 /// What is wrong with the row of the public table.

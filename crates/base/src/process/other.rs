@@ -1,4 +1,4 @@
-//! Systems without the terminals and signals of Unix: pipes, and no signal is caught.
+//! Systems without the terminals and signals of Unix: only pipes, and no signal handlers.
 
 use std::io;
 use std::process::{Child, Command, ExitStatus};
@@ -33,7 +33,7 @@ pub(crate) fn signal(_: ExitStatus) -> Option<i32> {
     None
 }
 
-/// No-op: what was read so far is in a file with a name.
+/// No-op: the output read so far is in a named file.
 pub fn outlive_interrupt() {}
 
 /// No-op: the default handlers terminate.
