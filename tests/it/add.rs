@@ -23,6 +23,26 @@ fn count(sandbox: &Sandbox) -> usize {
 }
 
 #[test]
+fn an_empty_kernel_and_a_kind_in_small_letters_are_the_same_machine() {
+    let sandbox = Sandbox::new();
+    sandbox.add([JSON]);
+    for (from, to, runs) in [
+        ("\"kernel_type\": \"Linux\"", "\"kernel_type\": \"\"", 1),
+        (
+            "\"kernel_type\": \"Linux\"",
+            "\"kernel_type\": \"linux\"",
+            1,
+        ),
+        ("\"type\": \"GPU\"", "\"type\": \"gpu\"", 1),
+        ("\"type\": \"GPU\"", "\"type\": \"CPU\"", 2),
+    ] {
+        let file = sandbox.file("altered.json", altered(from, to));
+        sandbox.run(["add".as_ref(), file.as_os_str()]).ok();
+        assert_eq!(count(&sandbox), runs, "{to}");
+    }
+}
+
+#[test]
 fn each_run_is_a_line_and_a_repeat_says_so() {
     let sandbox = Sandbox::new();
     let (json, partial) = (fixture(JSON), fixture("golden/single-test.json"));
