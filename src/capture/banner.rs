@@ -237,7 +237,7 @@ impl Banner {
         gpu.kind = Some("GPU".into());
         match block.title {
             Title::Runtime => {
-                // LocalScore prints the banner anew for each run.
+                // LocalScore prints the banner again for each run.
                 *self = Self::default();
                 new.runtime.name = Some("llamafile".into());
                 self.environment.runtime = new.runtime;

@@ -87,7 +87,7 @@ impl<'a> Scan<'a> {
 
     /// Returns a run, completed by the banners before it.
     pub(super) fn run(&mut self, mut document: Document) {
-        // LocalScore prints the banner anew for each run.
+        // LocalScore prints the banner again for each run.
         std::mem::take(&mut self.banner).complete(&mut document.run);
         let end = self.input.consumed();
         document.length = usize::try_from(end - self.last_end).unwrap_or(usize::MAX);

@@ -6,7 +6,7 @@ use super::Context;
 use crate::rooms::ROOMS;
 use crate::store::{Finding, Store, Totals, Watch};
 use base::{ExitStatus, Result};
-use base::{Progress, Stdout, note, printable};
+use base::{Progress, Stdout, note, printable, rows};
 
 /// Check that everything in the store is right
 ///
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// were changed is named and left as it is. Exit code 0 if nothing wrong is left.
     #[arg(long)]
     repair: bool,
-    /// The form of what is printed
+    /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
 }
@@ -72,15 +72,12 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     };
     document.totals = totals;
     drop(bar);
-    printed
-        .and_then(|()| match args.output {
-            Output::Text => summarize(out, document.totals, document.wrong),
-            Output::Json => {
-                serde_json::to_writer_pretty(&mut *out, &document)?;
-                out.write_all(b"\n")
-            }
-        })
-        .and_then(|()| out.flush())?;
+    printed?;
+    match args.output {
+        Output::Text => summarize(out, document.totals, document.wrong)?,
+        Output::Json => rows::json(&document, out)?,
+    }
+    out.flush()?;
     if mendable > 0 {
         note(&format!(
             "'localstore check --repair' can mend {mendable} of them"

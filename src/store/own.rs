@@ -323,7 +323,7 @@ pub(super) fn read_test(cells: Cells<'_>) -> rusqlite::Result<Test> {
             .get::<Option<String>>("samples_ns")?
             .map(|samples| serde_json::from_str(&samples))
             .transpose()
-            .map_err(|_| refused("samples_ns is no list of integers"))?,
+            .map_err(|_| refused("samples_ns is not a list of integers"))?,
         reps: cells.unsigned("reps")?,
         model: Model {
             build_commit: text("build_commit")?,

@@ -206,7 +206,7 @@ fn key(values: &[Value]) -> Vec<u8> {
     key
 }
 
-/// Moves the sequence of a table on, as so many inserts would that find their row.
+/// Advances the sequence of a table as this number of inserts would that find their row.
 fn take_ids(db: &Connection, table: &str, count: i64) -> rusqlite::Result<()> {
     db.prepare_cached(
         "UPDATE sqlite_sequence SET seq = seq + ?2

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Params, Row, Statement};
 
 use crate::model::{Text, Value};
 
-/// `benchmark_runs.created_at` as `YYYY-MM-DD HH:MM:SS`; null where it is no date. The column is
+/// `benchmark_runs.created_at` as `YYYY-MM-DD HH:MM:SS`; null if it is not a date. The column is
 /// declared an integer, so another program may have put seconds there. SQLite takes words such as
 /// 'now' for a date too.
 pub(super) const CREATED_AT: &str = "CASE typeof(b.created_at)
@@ -64,7 +64,7 @@ impl From<Option<f64>> for Sql<'_> {
 /// The number of rows per statement: that of the tests of a complete run of LocalScore.
 const ROWS: usize = 9;
 
-/// The places of so many values in a statement.
+/// The placeholders of this number of values in a statement.
 pub(super) fn marks(count: usize) -> String {
     let marks = "?,".repeat(count);
     marks.trim_end_matches(',').to_owned()

@@ -1,6 +1,6 @@
 //! The score table: for each model on each accelerator the means over its runs, zeros left out.
 //!
-//! The site computes the whole table anew with each run. Here `localstore_scores` keeps the count and
+//! The site computes the whole table again with each run. Here `localstore_scores` keeps the count and
 //! the sum behind each mean, so that an add or rm costs the same however many runs there are.
 
 use std::collections::BTreeMap;

@@ -281,7 +281,7 @@ fn what_nobody_knows_is_left_and_named() {
         ),
         (
             "UPDATE localstore_tests SET samples_ns = '[1, oh' WHERE run_id = 2 AND position = 3",
-            "run 2: test 3: samples_ns is no list of integers",
+            "run 2: test 3: samples_ns is not a list of integers",
         ),
         (
             "UPDATE localstore_tests SET n_gen = 'many' WHERE run_id = 2 AND position = 3",
@@ -587,5 +587,8 @@ fn samples_that_cannot_be_read_are_not_left_out_of_an_export() {
         .execute_batch("UPDATE localstore_tests SET samples_ns = '[1,' WHERE position = 3")
         .unwrap();
     let said = sandbox.run(["export", "-o", "json"]).failed();
-    assert!(said.contains("samples_ns is no list of integers"), "{said}");
+    assert!(
+        said.contains("samples_ns is not a list of integers"),
+        "{said}"
+    );
 }

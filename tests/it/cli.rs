@@ -241,7 +241,7 @@ fn a_closed_pipe_ends_the_program_quietly() {
 #[test]
 fn a_pipe_closed_in_the_midst_ends_the_program_quietly_and_the_gate_keeps_its_code() {
     let name = |version: &str, day, speed| Bench {
-        version: String::leak(version.repeat(50_000)),
+        version: String::leak(version.repeat(200_000)),
         repetitions: 4,
         day,
         speed,

@@ -1,5 +1,6 @@
 //! What the program does, seen from outside: one process after another, each in a sandbox.
 
+mod behind;
 mod random;
 mod sandbox;
 #[cfg(feature = "network")]

@@ -398,7 +398,7 @@ fn a_bad_run_is_named_and_the_others_come_over() {
         ),
         (
             "UPDATE localstore_tests SET samples_ns = '[1,' WHERE run_id = 4 AND position = 1",
-            "run 4: test 1: samples_ns is no list of integers",
+            "run 4: test 1: samples_ns is not a list of integers",
         ),
         (
             "UPDATE localstore_tests SET n_prompt = 1.5 WHERE run_id = 4 AND position = 1",

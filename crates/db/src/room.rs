@@ -133,7 +133,7 @@ fn inspect_now(db: &Connection, room: &Room) -> rusqlite::Result<Schema> {
     if has_metadata && let Some(version) = room.version(db)? {
         return Ok(Schema::Version(version));
     }
-    // Not to be begun anew in.
+    // A store without its version: never made again from the first migration.
     if !columns(db, room.table)?.is_empty() {
         return room.version_of_tables(db).map(Schema::Unversioned);
     }

@@ -1,5 +1,7 @@
 //! Several documents in one text.
 
+#[path = "../../../tests/it/behind.rs"]
+mod behind;
 mod fuzz;
 mod logs;
 #[path = "../../../tests/it/random.rs"]

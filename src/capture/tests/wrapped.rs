@@ -1,6 +1,7 @@
 //! Results inside other text: after time stamps, indented, between other programs' lines, nested in
 //! another document.
 
+use super::behind::behind;
 use super::{read_fixture, text};
 use crate::capture::{Capture, Found, Options};
 use crate::formats::{console, csv, json, jsonl};
@@ -46,14 +47,6 @@ fn printed(run: &Run, format: &str) -> Vec<u8> {
         _ => console::write(&mut out, run).unwrap(),
     }
     out
-}
-
-/// Puts a prefix before each line, made from its number.
-fn behind(text: &str, prefix: impl Fn(usize) -> String) -> String {
-    let lines = text.lines().enumerate();
-    lines
-        .map(|(number, line)| prefix(number) + line + "\n")
-        .collect()
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn published(db: &Connection, key: ScoreKey, row: &Computed) -> rusqlite::Result
     Ok(match published {
         Some((true, means))
             if are_near(means, row.ours.means(), 1e-12)
-                // The site computes the row anew with each run that it inserts, and adds otherwise.
+                // The site computes the row again with each run that it inserts, and adds otherwise.
                 || (row.with_inserted.runs > row.ours.runs
                     && are_near(means, row.with_inserted.means(), 1e-9)) =>
         {
