@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
 /// Prints runs, in this order.
 pub(crate) fn print(runs: &[Listed], format: RowFormat, out: &mut Stdout) -> Result<()> {
     let is_terminal = format == RowFormat::Table;
-    let width = out.width().filter(|_| is_terminal);
+    let width = out.screen().width.filter(|_| is_terminal);
     let speeds = width.is_none_or(|width| width >= WIDE);
     let tags = runs.iter().any(|run| !run.tags.is_empty());
     let submissions = runs.iter().any(|run| run.submission.is_some());
@@ -71,7 +71,7 @@ pub(crate) fn print(runs: &[Listed], format: RowFormat, out: &mut Stdout) -> Res
 }
 
 /// The narrowest terminal that has room for the speeds beside the score.
-const WIDE: u16 = 110;
+const WIDE: usize = 110;
 
 const COLUMNS: [ColumnOf<Listed>; 10] = [
     words::ID,

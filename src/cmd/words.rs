@@ -1,6 +1,6 @@
 //! How several commands print a run, in words and in columns.
 
-use crate::model::Text;
+use crate::model::{Text, Traits};
 use crate::store::Listed;
 use base::number::two_decimals;
 use base::time::date;
@@ -47,4 +47,20 @@ pub(crate) fn text_or(text: &Option<Text>, unknown: &str) -> String {
 /// `Llama 3.2 1B Instruct - Q4_K`.
 pub(crate) fn with_quant(model: &str, quant: Option<&Text>) -> String {
     quant.map_or_else(|| model.to_owned(), |quant| format!("{model} - {quant}"))
+}
+
+/// What may tell the run from others.
+#[allow(dead_code)]
+pub(crate) fn traits(run: &Listed) -> Traits {
+    let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
+    Traits {
+        id: Some(run.id),
+        tags: run.tags.clone(),
+        quant: text(&run.quant),
+        model: text(&run.model),
+        accelerator: text(&run.accelerator),
+        runtime: text(&run.runtime),
+        version: text(&run.runtime_version),
+        measured_at: run.measured_at,
+    }
 }

@@ -48,7 +48,7 @@ impl Cell {
 
 fn class(column: Column) -> Option<&'static str> {
     match column {
-        Column::Text => Some("text"),
+        Column::Text | Column::Short(_) => Some("text"),
         Column::Whole => None,
         Column::Number => Some("number"),
     }

@@ -92,7 +92,7 @@ fn several_runs_have_a_column_each_and_the_best_is_marked() {
     accelerator: GPU One | GPU One | GPU Two
     runtime version: 0.9.2 | 0.9.4 | 0.9.2
 
-    test              run 1    run 2                       run 3
+    test             run 1    run 2                       run 3
     tg t/s
      pp1024+tg16    131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
      pp4096+tg256   131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified

@@ -61,7 +61,7 @@ pub fn write<T, R: Serialize + Default>(
     match format {
         RowFormat::Table if items.is_empty() => {}
         RowFormat::Table => {
-            let text = Table::of(items, columns).render(out.width());
+            let text = Table::of(items, columns).render(out.screen());
             out.write_all(text.as_bytes())?;
         }
         RowFormat::Md => out.write_all(Table::of(items, columns).markdown().as_bytes())?,

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
+use crate::screen::Screen;
 use crate::text::printable;
 
 /// Whether colour is wanted, by the rule of the C tool: unless `NO_COLOR` is set to a value that is
@@ -63,14 +64,11 @@ impl Stdout {
         self.is_terminal
     }
 
-    /// The width of the terminal in columns; `None` if it is not a terminal.
+    /// What people read it on.
     #[must_use]
-    pub fn width(&self) -> Option<u16> {
-        let size = self
-            .is_terminal
-            .then(terminal_size::terminal_size)
-            .flatten();
-        size.map(|(width, _)| width.0)
+    pub fn screen(&self) -> Screen {
+        let size = terminal_size::terminal_size_of(io::stdout());
+        Screen::of(self.is_terminal, size.map(|(width, _)| width.0))
     }
 
     /// Writes our own text, which may contain colours, unfiltered.
@@ -147,6 +145,14 @@ impl Write for Stdout {
 pub struct Stderr;
 
 impl Stderr {
+    /// What people read it on.
+    #[must_use]
+    pub fn screen() -> Screen {
+        let stderr = io::stderr();
+        let size = terminal_size::terminal_size_of(&stderr);
+        Screen::of(stderr.is_terminal(), size.map(|(width, _)| width.0))
+    }
+
     /// Prints the lines, and ignores a failure, which could not be reported anywhere.
     pub fn print(lines: &str) {
         let _ = io::stderr().lock().write_all(lines.as_bytes());
@@ -155,7 +161,10 @@ impl Stderr {
     /// Prints an error, unless it is that the reader has closed our output.
     pub fn error(error: &Error) {
         if !error.is_closed_pipe() {
-            Self::print(&error.lines());
+            let screen = Self::screen();
+            let lines = error.lines();
+            let folded = lines.lines().map(|line| screen.fold(line) + "\n");
+            Self::print(&folded.collect::<String>());
         }
     }
 
@@ -167,5 +176,6 @@ impl Stderr {
 
 /// Prints a note for people on stderr: `localstore: TEXT`.
 pub fn note(text: &str) {
-    Stderr::print(&format!("localstore: {}\n", printable(text)));
+    let note = format!("localstore: {}", printable(text));
+    Stderr::print(&(Stderr::screen().fold(&note) + "\n"));
 }

@@ -72,8 +72,13 @@ const COLUMNS: [ColumnOf<ChatActivity>; 5] = [
 mod tests {
     use super::*;
     use crate::model::Chat;
-    use base::Table;
+    use base::{Screen, Table};
     use unicode_width::UnicodeWidthStr;
+
+    const NARROW: Screen = Screen {
+        width: Some(80),
+        color: false,
+    };
 
     fn listed(id: i64, title: &str, model: &str) -> ChatActivity {
         ChatActivity {
@@ -106,7 +111,7 @@ mod tests {
                 ..ChatActivity::default()
             },
         ];
-        let text = Table::of(&chats, &COLUMNS).render(Some(80));
+        let text = Table::of(&chats, &COLUMNS).render(NARROW);
         let columns: Vec<usize> = text
             .lines()
             .skip(1)
@@ -128,10 +133,10 @@ mod tests {
                 "Qwen2.5-14B-Instruct-Q4_K_M.gguf",
             ),
         ];
-        insta::assert_snapshot!(Table::of(&chats, &COLUMNS).render(Some(80)), @r"
-         id  title                 model                 messages  last activity
-        128  How can it be that…   Meta-Llama-3.1-8B-I…         2  2025-04-02 11:03:00
-          7  天空为什么是蓝色的    Qwen2.5-14B-Instruc…         2  2025-04-02 11:03:00
+        insta::assert_snapshot!(Table::of(&chats, &COLUMNS).render(NARROW), @r"
+         id  title                model               messages  last activity
+        128  How can it be that…  Meta-Llama-3.1-8B…         2  2025-04-02 11:03:00
+          7  天空为什么是蓝色的   Qwen2.5-14B…               2  2025-04-02 11:03:00
         ");
     }
 }

@@ -95,7 +95,7 @@ impl Format {
             Self::Json => Json::Array(items.iter().map(json).collect()).write_answer(out)?,
             Self::Text if items.is_empty() => {}
             Self::Text => {
-                let text = Table::of(items, columns).render(out.width());
+                let text = Table::of(items, columns).render(out.screen());
                 out.write_all(text.as_bytes())?;
             }
         }

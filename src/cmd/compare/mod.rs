@@ -144,7 +144,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
 /// Prints the whole report, and flushes it so that it precedes the verdict on a shared terminal.
 fn print(report: &Report, format: RowFormat, out: &mut Stdout) -> Result<()> {
     match format {
-        RowFormat::Table => text::print(report, Markup::Text(out.width()), out),
+        RowFormat::Table => text::print(report, Markup::Text(out.screen()), out),
         RowFormat::Md => text::print(report, Markup::Markdown, out),
         RowFormat::Csv => rows::csv(document::rows(report), out),
         RowFormat::Json => rows::json(&document::Document::new(report), out),

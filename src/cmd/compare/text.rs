@@ -12,7 +12,7 @@ const RESET: &str = "\x1b[0m";
 
 pub(crate) fn print(report: &Report, markup: Markup, out: &mut Stdout) -> Result<()> {
     let (verdicts, table) = rows(report, markup == Markup::Markdown);
-    let mut table = markup.table(table);
+    let mut table = markup.table(&table);
     if out.is_terminal() && color_wanted() && markup != Markup::Markdown {
         table = colored(&table, &verdicts);
     }

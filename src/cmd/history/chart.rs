@@ -1,5 +1,6 @@
 //! A trend in text: a line of blocks, and a chart of several.
 
+use base::Screen;
 use base::number::label;
 
 /// Blocks from one eighth of a cell to the whole cell.
@@ -9,18 +10,18 @@ const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█
 const LINES: u8 = 8;
 
 /// The width if there is no terminal.
-const WIDTH: u16 = 80;
+const WIDTH: usize = 80;
 
 /// The columns of the labels before a chart or sparkline, and of the numbers after a sparkline.
 const LABEL: usize = 9;
 const RANGE: usize = 22;
 
 /// A line such as `name  ▁▂▄█  lowest to highest`; empty if there is no value.
-pub(crate) fn sparkline(name: &str, values: &[f64], width: Option<u16>) -> String {
+pub(crate) fn sparkline(name: &str, values: &[f64], screen: Screen) -> String {
     let Some((low, high)) = range(values) else {
         return String::new();
     };
-    let room = usize::from(width.unwrap_or(WIDTH)).saturating_sub(LABEL + RANGE);
+    let room = screen.width.unwrap_or(WIDTH).saturating_sub(LABEL + RANGE);
     let points = squeezed(values, room.max(8));
     let blocks: String = heights(&points, 8)
         .iter()
@@ -35,20 +36,14 @@ pub(crate) fn sparkline(name: &str, values: &[f64], width: Option<u16>) -> Strin
 
 /// The values as bars above the lowest one, with the changes of level marked below; empty for fewer
 /// than two values.
-pub(crate) fn chart(
-    name: &str,
-    values: &[f64],
-    changes: &[usize],
-    width: Option<u16>,
-    color: bool,
-) -> String {
+pub(crate) fn chart(name: &str, values: &[f64], changes: &[usize], screen: Screen) -> String {
     let Some((low, high)) = range(values) else {
         return String::new();
     };
     if values.iter().filter(|value| value.is_finite()).count() < 2 {
         return String::new();
     }
-    let room = usize::from(width.unwrap_or(WIDTH)).saturating_sub(LABEL + 2);
+    let room = screen.width.unwrap_or(WIDTH).saturating_sub(LABEL + 2);
     let points = squeezed(values, room.max(8));
     // A run takes up to three columns if there is room.
     let wide = (room / points.len()).clamp(1, 3);
@@ -88,7 +83,7 @@ pub(crate) fn chart(
     let marks = marks.concat();
     let marks = marks.trim_end();
     if !marks.is_empty() {
-        let (start, end) = if color {
+        let (start, end) = if screen.color {
             ("\x1b[33m", "\x1b[0m")
         } else {
             ("", "")
@@ -151,22 +146,32 @@ mod tests {
 
     use super::*;
 
+    fn screen(width: usize) -> Screen {
+        Screen {
+            width: Some(width),
+            color: false,
+        }
+    }
+
     #[test]
     fn a_sparkline_has_a_block_a_run() {
         assert_eq!(
-            sparkline("score", &[1.0, f64::NAN, 8.0], None),
+            sparkline("score", &[1.0, f64::NAN, 8.0], Screen::default()),
             "score    ▁ █  1.00 to 8.00\n"
         );
-        assert_eq!(sparkline("score", &[5.0, 5.0], None), "score    ▄▄  5.00\n");
-        assert_eq!(sparkline("score", &[f64::NAN], None), "");
+        assert_eq!(
+            sparkline("score", &[5.0, 5.0], Screen::default()),
+            "score    ▄▄  5.00\n"
+        );
+        assert_eq!(sparkline("score", &[f64::NAN], Screen::default()), "");
     }
 
     #[test]
     fn many_runs_are_squeezed_into_the_width() {
         let values: Vec<f64> = (0..1000).map(f64::from).collect();
-        let line = sparkline("score", &values, Some(60));
+        let line = sparkline("score", &values, screen(60));
         assert!(line.trim_end().chars().count() <= 60, "{line}");
-        for line in chart("score", &values, &[999, 500], Some(60), false).lines() {
+        for line in chart("score", &values, &[999, 500], screen(60)).lines() {
             assert!(line.chars().count() <= 60, "{line}");
         }
     }
@@ -174,7 +179,7 @@ mod tests {
     #[test]
     fn a_chart_marks_changes_of_level() {
         let values = [10.0, 10.0, 10.0, 20.0, 20.0, 20.0];
-        let text = chart("score", &values, &[3], Some(40), false);
+        let text = chart("score", &values, &[3], screen(40));
         insta::assert_snapshot!(text, @r"
           20.00          █████████
                          █████████

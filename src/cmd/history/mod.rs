@@ -12,8 +12,7 @@ use crate::store::{Configuration, Filter, Listed, Store, runs, trends};
 use base::number;
 use base::rows::{self, Limit};
 use base::{
-    Column, ColumnOf, Error, Markup, Result, RowFormat, Stdout, Table, color_wanted, markdown,
-    note, printable,
+    Column, ColumnOf, Error, Markup, Result, RowFormat, Stdout, Table, markdown, note, printable,
 };
 
 /// Show one configuration over time
@@ -210,7 +209,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     trend.find_changes(&store, args.metric, args.min_change)?;
     let out = &mut context.out;
     match args.output {
-        RowFormat::Table => print(&trend, args.metric, Markup::Text(out.width()), out)?,
+        RowFormat::Table => print(&trend, args.metric, Markup::Text(out.screen()), out)?,
         RowFormat::Md => print(&trend, args.metric, Markup::Markdown, out)?,
         RowFormat::Csv => rows::csv(document::rows(&trend), out)?,
         RowFormat::Json => document::json(&trend, args, out)?,
@@ -304,16 +303,16 @@ const COLUMNS: [ColumnOf<Listed>; 7] = [
 fn print(trend: &Trend, metric: TrendMetric, markup: Markup, out: &mut Stdout) -> Result<()> {
     let mut text = match markup {
         Markup::Markdown => markdown(&trend.title()) + "\n\n",
-        Markup::Text(width) => {
+        Markup::Text(screen) => {
             let mut text = format!("{}\n\n", printable(&trend.title()));
             for metric in TrendMetric::ALL {
-                text += &chart::sparkline(metric.title(), &trend.values(metric), width);
+                text += &chart::sparkline(metric.title(), &trend.values(metric), screen);
             }
             text.push('\n');
             if out.is_terminal() {
                 let changes: Vec<usize> = trend.changes.iter().map(|c| c.point.index).collect();
                 let (title, values) = (metric.title(), trend.values(metric));
-                text += &chart::chart(title, &values, &changes, width, color_wanted());
+                text += &chart::chart(title, &values, &changes, screen);
                 text.push('\n');
             }
             text
@@ -326,7 +325,7 @@ fn print(trend: &Trend, metric: TrendMetric, markup: Markup, out: &mut Stdout) -
         let cells = changes.map(|change| change.map_or_else(String::new, percent));
         table.column("change", Column::Whole, cells);
     }
-    text += &markup.table(table);
+    text += &markup.table(&table);
     if !trend.changes.is_empty() {
         text.push('\n');
     }
