@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::basic::{DEVIATION_FLOOR, ln, mean, median, variance};
+use super::basic::{self, DEVIATION_FLOOR, ln, mean, median, variance};
 use super::comparable::{self, Reason, missing_from};
-use super::evidence::{self, Evidence, RunValues, Why};
+use super::evidence::{self, Evidence, Method, RunValues, Why};
 use super::gate::{self, Gate};
 use super::metric::change_percent;
+use super::outcome::Outcome;
+use super::prediction::{MIN_EARLIER, plausible_range, prediction};
 use super::row::{Direction, Interval, Options, Row, TestKey, verdict};
-use super::{Metric, Tails, basic, plausible_range};
+use super::{Metric, Tails};
 use crate::model::{Run, Summary, Test, Text};
 
 /// The LocalScore of both sides.
@@ -16,10 +18,25 @@ use crate::model::{Run, Summary, Test, Text};
 pub(crate) struct Score {
     /// Of the base, the median if it is several runs.
     pub base: f64,
+    /// What the change is measured from: the level, or the score of the base.
+    pub reference: f64,
     /// Of the new side.
     pub new: f64,
-    /// From one to the other in percent; positive is better.
+    /// From the reference to the new score in percent; positive is better.
     pub change_percent: f64,
+}
+
+/// The level of the base: three or more runs of its configuration and machine between two changes of
+/// level, the base included.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Level {
+    /// The runs at it: positions in the history, followed by the base.
+    pub runs: Vec<usize>,
+    /// How far the base is off the level of the others, which then have no base among them: in each
+    /// metric in which it is, the change from that level in percent. Empty if it is at the level.
+    pub base_off: Vec<(Metric, f64)>,
+    /// Whether changes are measured from it; else from the base, which is off it.
+    pub is_reference: bool,
 }
 
 /// The comparison of a base with a new side.
@@ -35,8 +52,40 @@ pub(crate) struct Comparison {
     pub only_new: Vec<TestKey>,
     /// The scores over the tests that all runs have, if they are numbers above zero.
     pub score: Option<Score>,
+    /// The level of the base; `None` if fewer than three runs are at it, or if the runs cannot be
+    /// compared.
+    pub level: Option<Level>,
+    /// The reasons why the runs cannot be compared; empty if they can.
+    pub reasons: Vec<Reason>,
+    /// The answer.
+    pub outcome: Outcome,
     /// The result of the gate.
     pub gate: Gate,
+}
+
+impl Comparison {
+    /// The rows of the tests, then the geometric means.
+    pub(crate) fn all_rows(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().chain(&self.means)
+    }
+
+    /// The geometric mean of this metric.
+    pub(crate) fn mean(&self, metric: Metric) -> Option<&Row> {
+        self.means.iter().find(|row| row.metric == metric)
+    }
+
+    /// The number of rows that make the outcome certain: those with its verdict, and all verdicts but
+    /// `noise` and `unclear` where it is undecided.
+    pub(crate) fn certain_rows(&self) -> usize {
+        let verdicts = self.outcome.certain_verdicts();
+        let certain = |row: &&Row| verdicts.contains(&row.verdict);
+        self.all_rows().filter(certain).count()
+    }
+
+    /// Whether the noise is known in any row.
+    pub(crate) fn is_noise_known(&self) -> bool {
+        self.all_rows().any(|row| row.interval.is_some())
+    }
 }
 
 /// Compares new runs with the runs of a base.
@@ -46,7 +95,9 @@ pub(crate) struct Comparison {
 ///
 /// `history` holds other runs of the base's configuration that were at its level: earlier ones,
 /// between the same changes of level ([`super::change_points`]). A run that is also a side is
-/// ignored.
+/// ignored. Where three or more runs are at the level, the base included, all changes are measured
+/// from it: its geometric mean is known better than the value of one run. Else they are measured from
+/// the base.
 pub(crate) fn compare(
     base: &[&Run],
     new: &[&Run],
@@ -54,37 +105,40 @@ pub(crate) fn compare(
     options: &Options,
 ) -> Comparison {
     let is_side = |run: &Run| base.iter().chain(new).any(|side| std::ptr::eq(*side, run));
-    let earlier = history.iter().copied().filter(|run| !is_side(run));
-    let sides = Sides {
-        base: base.iter().copied().map(Tests::of).collect(),
-        new: new.iter().copied().map(Tests::of).collect(),
-        history: earlier.map(Tests::of).collect(),
+    let earlier = history.iter().copied().enumerate();
+    let earlier = earlier.filter(|(_, run)| !is_side(run));
+    let base_tests: Vec<Tests> = base.iter().copied().map(Tests::of).collect();
+    let new_tests: Vec<Tests> = new.iter().copied().map(Tests::of).collect();
+    let base_keys = keys(&base_tests);
+    let new_keys = keys(&new_tests);
+    let mut sides = Sides {
+        common: base_keys
+            .iter()
+            .copied()
+            .filter(|key| {
+                let mut both = base_tests.iter().chain(&new_tests);
+                both.all(|run| run.get(*key).is_some())
+            })
+            .collect(),
+        base: base_tests,
+        new: new_tests,
+        history: earlier.map(|(at, run)| (at, Tests::of(run))).collect(),
+        level: None,
+        is_comparable: true,
         options,
     };
-    let base_keys = keys(&sides.base);
-    let new_keys = keys(&sides.new);
-    let common: Vec<TestKey> = base_keys
-        .iter()
-        .copied()
-        .filter(|key| sides.both().all(|run| run.get(*key).is_some()))
-        .collect();
 
     let mut reasons = comparable::reasons(base, new);
-    if common.is_empty() && !reasons.contains(&Reason::NothingInCommon) {
+    if sides.common.is_empty() && !reasons.contains(&Reason::NothingInCommon) {
         reasons.push(Reason::NothingInCommon);
     }
-    let mut rows = Vec::new();
-    let earlier: Vec<Earlier> = options
-        .metrics
-        .iter()
-        .map(|&metric| sides.earlier(&common, metric))
-        .collect();
-    for &key in &common {
-        for (&metric, earlier) in options.metrics.iter().zip(&earlier) {
-            let measured = sides.both().filter(|run| run.value(key, metric).is_some());
-            match measured.count() {
+    let mut measured: Vec<(TestKey, Metric)> = Vec::new();
+    for &key in &sides.common {
+        for &metric in &options.metrics {
+            let values = sides.both().filter(|run| run.value(key, metric).is_some());
+            match values.count() {
                 0 => {}
-                n if n == sides.both().count() => rows.extend(sides.row(key, metric, earlier)),
+                n if n == sides.both().count() => measured.push((key, metric)),
                 _ => reasons.push(Reason::MissingValue {
                     test: sides.name(key),
                     metric,
@@ -92,19 +146,35 @@ pub(crate) fn compare(
             }
         }
     }
+    let is_impossible = reasons.contains(&Reason::NothingInCommon);
+    sides.is_comparable = reasons.is_empty() || (options.force && !is_impossible);
+    if sides.is_comparable {
+        sides.level = sides.find_level(history.len());
+    }
+    let noise: Vec<Noise> = options.metrics.iter().map(|&m| sides.noise(m)).collect();
+    let noise = |metric: Metric| {
+        let mut of_metrics = options.metrics.iter().zip(&noise);
+        of_metrics.find_map(|(&of, noise)| (of == metric).then_some(noise))
+    };
+    let mut rows: Vec<Row> = measured
+        .iter()
+        .filter_map(|&(key, metric)| sides.row(key, metric, noise(metric)?))
+        .collect();
     let mut means: Vec<Row> = options
         .metrics
         .iter()
-        .zip(&earlier)
-        .filter_map(|(&metric, earlier)| sides.mean(&rows, metric, earlier))
+        .filter_map(|&metric| sides.mean(&rows, metric, noise(metric)?))
         .collect();
-    let gate = gate::decide(&mut rows, &mut means, reasons, options);
+    let gate = gate::decide(&mut rows, &mut means, sides.is_comparable, options);
     Comparison {
+        outcome: Outcome::of(&rows, &means, sides.is_comparable),
         rows,
         means,
         only_base: missing_from(&base_keys, &new_keys),
         only_new: missing_from(&new_keys, &base_keys),
-        score: score(&sides, &common),
+        score: sides.score(),
+        level: sides.level,
+        reasons,
         gate,
     }
 }
@@ -162,8 +232,8 @@ fn keys(runs: &[Tests]) -> Vec<TestKey> {
     keys
 }
 
-/// The runs that measure the noise between runs.
-struct Earlier<'a> {
+/// The runs at the level, which measure the noise between runs.
+struct Noise<'a> {
     runs: Vec<&'a Tests<'a>>,
     /// The typical deviation of a test between them. In ten earlier runs a test may have had no
     /// outlier by chance, so that its first one would raise an alarm: in the gate no test counts as
@@ -174,7 +244,12 @@ struct Earlier<'a> {
 struct Sides<'a> {
     base: Vec<Tests<'a>>,
     new: Vec<Tests<'a>>,
-    history: Vec<Tests<'a>>,
+    /// Each with its position.
+    history: Vec<(usize, Tests<'a>)>,
+    /// The tests that all runs of both sides have.
+    common: Vec<TestKey>,
+    level: Option<Level>,
+    is_comparable: bool,
     options: &'a Options,
 }
 
@@ -188,24 +263,79 @@ impl<'a> Sides<'a> {
         test.map(|test| test.name.clone()).unwrap_or_default()
     }
 
-    /// The earlier runs including those of the base, without outliers in the mean of the metric over
-    /// these tests.
-    fn earlier(&self, keys: &[TestKey], metric: Metric) -> Earlier<'_> {
-        let mean_log = |run: &Tests| run.mean_log(keys, metric);
-        let all = || self.history.iter().chain(&self.base);
-        let means: Vec<f64> = all().filter_map(mean_log).collect();
-        let plausible = plausible_range(&means, self.options.min_change);
-        let is_plausible =
-            |run: &&Tests| mean_log(run).is_none_or(|mean| plausible.contains(&mean));
-        let runs: Vec<&Tests> = all().filter(is_plausible).collect();
+    /// The level of the base: the runs of the history and the base without outliers, which are those
+    /// in the mean of any metric. `history` is the number of all runs of the history.
+    ///
+    /// A base of one run is at the level unless it is outside of the interval that three or more
+    /// others predict, by at least the smallest change that matters.
+    fn find_level(&self, history: usize) -> Option<Level> {
+        let base = self.base.iter().enumerate();
+        let base = base.map(|(at, run)| (history + at, run));
+        let mut candidates: Vec<(usize, &Tests)> =
+            self.history.iter().map(|(at, run)| (*at, run)).collect();
+        let single = match self.base.as_slice() {
+            [single] => Some(single),
+            _ => {
+                candidates.extend(base.clone());
+                None
+            }
+        };
+        for metric in Metric::ALL {
+            let mean_log = |run: &Tests| run.mean_log(&self.common, metric);
+            let all = candidates.iter();
+            let means: Vec<f64> = all.filter_map(|(_, run)| mean_log(run)).collect();
+            let plausible = plausible_range(&means, self.options.min_change);
+            candidates
+                .retain(|(_, run)| mean_log(run).is_none_or(|mean| plausible.contains(&mean)));
+        }
+        let base_off = single.map_or_else(Vec::new, |single| self.off(single, &candidates));
+        if base_off.is_empty() && single.is_some() {
+            candidates.extend(base);
+        }
+        let runs: Vec<usize> = candidates.iter().map(|&(at, _)| at).collect();
+        (runs.len() >= MIN_EARLIER).then(|| Level {
+            runs,
+            is_reference: base_off.is_empty() || self.options.level_stays,
+            base_off,
+        })
+    }
 
+    /// The metrics in whose mean a run is off the level of the others, with its change from it.
+    fn off(&self, run: &Tests, others: &[(usize, &Tests)]) -> Vec<(Metric, f64)> {
+        let change = |metric| {
+            let mean_log = |run: &Tests| run.mean_log(&self.common, metric);
+            let others: Vec<f64> = others.iter().filter_map(|(_, run)| mean_log(run)).collect();
+            let estimate = prediction(&others, &others, &[mean_log(run)?], self.options.alpha)?;
+            let [low, high] = [estimate.low, estimate.high].map(basic::percent);
+            let min_change = self.options.min_change;
+            let is_outside = low >= min_change || high <= -min_change;
+            is_outside.then(|| (metric, basic::percent(estimate.ln_ratio)))
+        };
+        Metric::ALL.into_iter().filter_map(change).collect()
+    }
+
+    /// The runs at the level.
+    fn level_runs(&self) -> Vec<&Tests<'a>> {
+        let Some(level) = &self.level else {
+            return Vec::new();
+        };
+        let others = self.history.iter();
+        let others = others.filter_map(|(at, run)| level.runs.contains(at).then_some(run));
+        let has_base = level.base_off.is_empty();
+        others
+            .chain(self.base.iter().filter(|_| has_base))
+            .collect()
+    }
+
+    fn noise(&self, metric: Metric) -> Noise<'_> {
+        let runs = self.level_runs();
         let variance = |&key: &TestKey| {
             let log = |run: &&Tests| run.value(key, metric).and_then(ln);
             variance(&runs.iter().filter_map(log).collect::<Vec<_>>())
         };
-        let variances: Vec<f64> = keys.iter().filter_map(variance).collect();
+        let variances: Vec<f64> = self.common.iter().filter_map(variance).collect();
         let typical = mean(&variances).unwrap_or(0.0).sqrt();
-        Earlier {
+        Noise {
             runs,
             typical_deviation: typical.max(DEVIATION_FLOOR),
         }
@@ -217,22 +347,22 @@ impl<'a> Sides<'a> {
         Some((base, middle(&self.new, key, metric)?))
     }
 
-    fn row(&self, key: TestKey, metric: Metric, earlier: &Earlier) -> Option<Row> {
+    fn row(&self, key: TestKey, metric: Metric, noise: &Noise) -> Option<Row> {
         let value = |run: &Tests| run.value(key, metric);
         let values = (across(&self.base, value)?, across(&self.new, value)?);
         let log = |run: &Tests| value(run).and_then(ln);
         let (base, new) = self.middles(key, metric)?;
         let within = || evidence::of_tests(metric, base, new, self.options.alpha);
-        let deviation = earlier.typical_deviation;
+        let deviation = noise.typical_deviation;
         Some(Row {
             test: Some(key),
             name: self.name(key),
-            ..self.build_row(metric, values, &earlier.runs, deviation, log, within)
+            ..self.build_row(metric, values, &noise.runs, deviation, log, within)
         })
     }
 
     /// The geometric mean over the tests that have a row of the metric.
-    fn mean(&self, rows: &[Row], metric: Metric, earlier: &Earlier) -> Option<Row> {
+    fn mean(&self, rows: &[Row], metric: Metric, noise: &Noise) -> Option<Row> {
         let of_metric = rows.iter().filter(|row| row.metric == metric);
         let keys: Vec<TestKey> = of_metric.filter_map(|row| row.test).collect();
         let log = |run: &Tests| run.mean_log(&keys, metric);
@@ -244,7 +374,7 @@ impl<'a> Sides<'a> {
             let pairs = keys.iter().filter_map(|&key| self.middles(key, metric));
             evidence::of_means(metric, &pairs.collect::<Vec<_>>(), self.options.alpha)
         };
-        Some(self.build_row(metric, values, &earlier.runs, DEVIATION_FLOOR, log, within))
+        Some(self.build_row(metric, values, &noise.runs, DEVIATION_FLOOR, log, within))
     }
 
     /// The row of a value on both sides. `log` returns its logarithm in a run, and `within` the
@@ -253,32 +383,42 @@ impl<'a> Sides<'a> {
         &self,
         metric: Metric,
         (base, new): (f64, f64),
-        earlier: &[&Tests],
+        level: &[&Tests],
         min_deviation: f64,
         log: impl Fn(&Tests) -> Option<f64>,
         within: impl FnOnce() -> Result<Evidence, Why>,
     ) -> Row {
         let logs = |runs: &[Tests]| runs.iter().filter_map(&log).collect::<Vec<_>>();
+        let (base_logs, new_logs) = (logs(&self.base), logs(&self.new));
+        let level: Vec<f64> = level.iter().filter_map(|run| log(run)).collect();
+        let is_from_level = self.level.as_ref().is_some_and(|level| level.is_reference);
         let runs = RunValues {
-            base: &logs(&self.base),
-            new: &logs(&self.new),
-            earlier: &earlier
-                .iter()
-                .filter_map(|run| log(run))
-                .collect::<Vec<_>>(),
+            base: &base_logs,
+            new: &new_logs,
+            level: &level,
+            reference: if is_from_level { &level } else { &base_logs },
             min_deviation,
         };
-        let evidence = evidence::choose(runs, self.options.alpha, within);
-        let change_percent = change_percent(base, new);
+        let evidence = if self.is_comparable {
+            evidence::choose(runs, self.options.alpha, within)
+        } else {
+            Evidence::none(Why::NotComparable)
+        };
+        let reference = match (evidence.method, mean(&level)) {
+            (Method::Prediction { .. }, Some(level)) if is_from_level => level.exp(),
+            _ => base,
+        };
+        let change_percent = change_percent(reference, new);
         let p_worse = |tails: Tails| {
             let is_speed = metric.higher_is_better();
             if is_speed { tails.fall } else { tails.rise }
         };
         let direction = Direction::of(change_percent, metric.higher_is_better());
-        let estimate = evidence.estimate.map(|estimate| Interval {
-            percent: basic::percent(estimate.ln_ratio),
-            low: basic::percent(estimate.low),
-            high: basic::percent(estimate.high),
+        // A change of medians or means may differ from the one that a method estimates, and by
+        // rounding: the interval contains it.
+        let interval = evidence.estimate.map(|estimate| Interval {
+            low: basic::percent(estimate.low).min(change_percent),
+            high: basic::percent(estimate.high).max(change_percent),
             p: estimate.p,
         });
         Row {
@@ -286,15 +426,39 @@ impl<'a> Sides<'a> {
             name: Text::default(),
             metric,
             base,
+            reference,
             new,
             change_percent,
             direction,
             method: evidence.method,
-            estimate,
-            verdict: verdict(change_percent, direction, estimate, self.options),
+            interval,
+            verdict: verdict(change_percent, direction, interval, self.options),
             gate_p: evidence.gate.map(p_worse),
             regression: false,
         }
+    }
+
+    /// The scores over the tests in common only, which exclude tests of one side.
+    fn score(&self) -> Option<Score> {
+        let score = |run: &Tests| {
+            let tests = self.common.iter();
+            let tests: Vec<Test> = tests.filter_map(|&key| run.get(key).cloned()).collect();
+            let score = Summary::new(&tests).performance_score;
+            ln(score).map(|_| score)
+        };
+        let (base, new) = (across(&self.base, score)?, across(&self.new, score)?);
+        let level = self.level.as_ref().filter(|level| level.is_reference);
+        let reference = level.map_or(Some(base), |_| {
+            let runs = self.level_runs();
+            let logs = runs.iter().filter_map(|run| score(run).and_then(ln));
+            mean(&logs.collect::<Vec<_>>()).map(f64::exp)
+        })?;
+        Some(Score {
+            base,
+            reference,
+            new,
+            change_percent: change_percent(reference, new),
+        })
     }
 }
 
@@ -312,25 +476,4 @@ fn middle<'a>(runs: &[Tests<'a>], key: TestKey, metric: Metric) -> Option<&'a Te
     tests.sort_by(|left, right| left.0.total_cmp(&right.0));
     let index = tests.len().checked_sub(1)? / 2;
     tests.get(index).map(|&(_, test)| test)
-}
-
-/// The scores over these tests only, which exclude tests of one side.
-fn score(sides: &Sides, tests: &[TestKey]) -> Option<Score> {
-    let score = |runs: &[Tests]| {
-        let score = |run: &Tests| {
-            let tests: Vec<Test> = tests
-                .iter()
-                .filter_map(|&key| run.get(key).cloned())
-                .collect();
-            Summary::new(&tests).performance_score
-        };
-        let scores: Vec<f64> = runs.iter().map(score).collect();
-        median(&scores).filter(|&score| ln(score).is_some())
-    };
-    let (base, new) = (score(&sides.base)?, score(&sides.new)?);
-    Some(Score {
-        base,
-        new,
-        change_percent: change_percent(base, new),
-    })
 }

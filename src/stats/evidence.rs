@@ -24,7 +24,7 @@ pub(crate) enum Method {
     Welch(Counts),
     /// Prediction interval from earlier runs of the same configuration.
     Prediction {
-        /// The number of earlier runs, including those of the base.
+        /// The number of runs at the level.
         earlier: usize,
     },
     /// No method: the change is unverified.
@@ -64,6 +64,8 @@ pub(crate) enum Why {
     NoDeviation,
     /// A side of two runs: too few to measure the noise between runs.
     FewRuns,
+    /// The runs cannot be compared.
+    NotComparable,
 }
 
 impl Method {
@@ -89,6 +91,15 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
+    /// None, and why.
+    pub(crate) fn none(why: Why) -> Self {
+        Self {
+            method: Method::Unverified(why),
+            estimate: None,
+            gate: None,
+        }
+    }
+
     fn welch(counts: Counts, estimate: Estimate) -> Self {
         Self {
             method: Method::Welch(counts),
@@ -103,8 +114,10 @@ impl Evidence {
 pub(crate) struct RunValues<'a> {
     pub base: &'a [f64],
     pub new: &'a [f64],
-    /// Earlier runs at the level of the base, including those of the base.
-    pub earlier: &'a [f64],
+    /// The runs at the level.
+    pub level: &'a [f64],
+    /// What changes are measured from: the level, or a base that is off it.
+    pub reference: &'a [f64],
     /// The minimum deviation between earlier runs that the gate assumes.
     pub min_deviation: f64,
 }
@@ -112,7 +125,7 @@ pub(crate) struct RunValues<'a> {
 /// Chooses the first applicable method, in order of how well it measures the noise between runs:
 ///
 /// 1. four runs per side: ranks over the runs;
-/// 2. three earlier runs, including those of the base: the prediction interval;
+/// 2. three runs at the level: the prediction interval;
 /// 3. two runs per side: Welch over the runs;
 /// 4. one run per side: the repetitions inside the runs (`within`).
 pub(crate) fn choose(
@@ -129,11 +142,13 @@ pub(crate) fn choose(
     let of_runs = || of_samples(runs.base, runs.new, counts, alpha);
     let ranked = (fewest >= MIN_RANKED).then(of_runs).flatten();
     let predicted = || {
-        let earlier = runs.earlier.len();
+        let (level, reference, new) = (runs.level, runs.reference, runs.new);
         Some(Evidence {
-            method: Method::Prediction { earlier },
-            estimate: Some(prediction(runs.earlier, runs.new, alpha)?),
-            gate: prediction_tails(runs.earlier, runs.new, runs.min_deviation),
+            method: Method::Prediction {
+                earlier: level.len(),
+            },
+            estimate: Some(prediction(level, reference, new, alpha)?),
+            gate: prediction_tails(level, reference, new, runs.min_deviation),
         })
     };
     let compared = || (fewest > 1).then(of_runs).flatten();
@@ -144,11 +159,7 @@ pub(crate) fn choose(
     let evidence = ranked.or_else(predicted).or_else(compared);
     evidence
         .map_or_else(within, Ok)
-        .unwrap_or_else(|why| Evidence {
-            method: Method::Unverified(why),
-            estimate: None,
-            gate: None,
-        })
+        .unwrap_or_else(Evidence::none)
 }
 
 /// Compares the repetitions of a test in one run with those in another.

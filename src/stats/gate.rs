@@ -10,7 +10,6 @@
 //! matters, false alarms are frequent, since repetitions do not measure that noise. And a single
 //! repetition cannot distinguish a slower test from an outlier.
 
-use super::comparable::Reason;
 use super::multiple::{hochberg, holm};
 use super::row::{Direction, Options, Row, is_large};
 
@@ -21,38 +20,38 @@ use super::row::{Direction, Options, Row, is_large};
 const SHARE_OF_MEANS: f64 = 0.8;
 
 /// The result of the gate.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Gate {
-    /// Whether a row got worse.
-    pub regression: bool,
-    /// The reasons why the runs cannot be compared; empty if they can.
-    pub reasons: Vec<Reason>,
-    /// The number of rows, including those of the means, that were tested. If it is zero, the gate is
-    /// undecided.
+    /// The outcome.
+    pub outcome: GateOutcome,
+    /// The number of rows, including those of the means, that were tested.
     pub asked: usize,
+    /// The number of rows that are a regression beyond the noise: none where only `fail_above` makes
+    /// one.
+    pub significant: usize,
 }
 
-/// The outcome of the gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The outcome of the gate, the worse the larger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum GateOutcome {
     /// Nothing got detectably worse.
     Ok,
+    /// No row could be tested, or the noise could hide a loss beyond `fail_above`.
+    Undecided,
     /// Something got worse.
     Regression,
     /// The runs measured different things.
     NotComparable,
 }
 
-impl Gate {
-    /// The outcome. `force` compares the tests that incomparable runs have in common.
-    pub(crate) fn outcome(&self, force: bool) -> GateOutcome {
-        let is_impossible = self.reasons.contains(&Reason::NothingInCommon);
-        if is_impossible || (!self.reasons.is_empty() && !force) {
-            GateOutcome::NotComparable
-        } else if self.regression {
-            GateOutcome::Regression
-        } else {
-            GateOutcome::Ok
+impl GateOutcome {
+    /// The name in json.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Undecided => "undecided",
+            Self::Regression => "regression",
+            Self::NotComparable => "not_comparable",
         }
     }
 }
@@ -62,11 +61,15 @@ impl Gate {
 /// A row got worse if its speed fell or its time rose by at least the smallest change that matters,
 /// and if that is significant in one direction: among the geometric means by Hochberg at 0.8 of the
 /// level, among the rows of single tests by Holm at 0.2 of it, which together keep the level. An
-/// unverified row is not counted.
+/// unverified row is not counted. Besides, a mean got worse if it did by more than `fail_above`: no
+/// noise excuses that.
+///
+/// Without a regression the gate is undecided if no row was tested, or if the interval of a mean
+/// allows a loss beyond `fail_above`: then even that could pass unseen.
 pub(crate) fn decide(
     rows: &mut [Row],
     means: &mut [Row],
-    reasons: Vec<Reason>,
+    is_comparable: bool,
     options: &Options,
 ) -> Gate {
     let asked = [&*rows, &*means].map(|rows| rows.iter().filter_map(|row| row.gate_p).count());
@@ -77,17 +80,40 @@ pub(crate) fn decide(
     };
     adjust(rows, holm, of_rows);
     adjust(means, hochberg, of_means);
-    let mut regression = false;
-    for row in rows.iter_mut().chain(means) {
+    let mut significant = 0;
+    for row in rows.iter_mut().chain(&mut *means) {
         row.regression = row.direction == Some(Direction::Worse)
             && is_large(row.change_percent, options)
             && row.gate_p.is_some_and(|p| p <= options.gate_alpha);
-        regression |= row.regression;
+        significant += usize::from(row.regression);
     }
+    // With a tolerance for rounding: 100 to 125 is a change of 25%.
+    let limit = options.fail_above + 1e-9;
+    let mut could_hide = false;
+    for mean in &mut *means {
+        let loss = |change: f64| {
+            let is_speed = mean.metric.higher_is_better();
+            if is_speed { -change } else { change }
+        };
+        mean.regression |= loss(mean.change_percent) > limit;
+        could_hide |= mean
+            .interval
+            .is_some_and(|interval| loss(interval.low).max(loss(interval.high)) > limit);
+    }
+    let asked = asked.iter().sum();
+    let outcome = if !is_comparable {
+        GateOutcome::NotComparable
+    } else if rows.iter().chain(&*means).any(|row| row.regression) {
+        GateOutcome::Regression
+    } else if asked == 0 || could_hide {
+        GateOutcome::Undecided
+    } else {
+        GateOutcome::Ok
+    };
     Gate {
-        regression,
-        reasons,
-        asked: asked.iter().sum(),
+        outcome,
+        asked,
+        significant,
     }
 }
 

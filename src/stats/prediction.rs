@@ -32,32 +32,48 @@ pub(crate) fn plausible_range(values: &[f64], min_change: f64) -> RangeInclusive
     middle - limit..=middle + limit
 }
 
-/// Compares new runs with the level of earlier ones, on logarithms of run values.
+/// Compares new runs with a reference: the level of earlier runs, or a run that is off it. All values
+/// are logarithms of run values.
 ///
-/// The t prediction interval: with k earlier values of deviation s, the mean of n new ones lies
-/// around theirs with an error of s sqrt(1/n + 1/k), k - 1 degrees of freedom. Only the spread of
-/// the earlier runs counts: one new run has none, and repetitions inside a run do not measure the
-/// noise between runs (Kalibera and Jones 2013, doi 10.1145/2464157.2464160).
-pub(crate) fn prediction(earlier: &[f64], new: &[f64], alpha: f64) -> Option<Estimate> {
-    let (difference, error, df) = parts(earlier, new, DEVIATION_FLOOR)?;
+/// The t prediction interval: with k earlier values of deviation s, the mean of n new values lies
+/// around that of m reference values with an error of s sqrt(1/n + 1/m), k - 1 degrees of freedom.
+/// Only the spread of the earlier runs counts: one new run has none, and repetitions inside a run do
+/// not measure the noise between runs (Kalibera and Jones 2013, doi 10.1145/2464157.2464160).
+pub(crate) fn prediction(
+    earlier: &[f64],
+    reference: &[f64],
+    new: &[f64],
+    alpha: f64,
+) -> Option<Estimate> {
+    let (difference, error, df) = parts(earlier, reference, new, DEVIATION_FLOOR)?;
     Estimate::student(difference, error, df, alpha)
 }
 
 /// The probabilities of [`prediction`], with a deviation between the earlier runs of at least
 /// `min_deviation`.
-pub(crate) fn prediction_tails(earlier: &[f64], new: &[f64], min_deviation: f64) -> Option<Tails> {
-    let (difference, error, df) = parts(earlier, new, min_deviation)?;
+pub(crate) fn prediction_tails(
+    earlier: &[f64],
+    reference: &[f64],
+    new: &[f64],
+    min_deviation: f64,
+) -> Option<Tails> {
+    let (difference, error, df) = parts(earlier, reference, new, min_deviation)?;
     Tails::student(difference, error, df)
 }
 
 /// The difference, its error and the degrees of freedom.
-fn parts(earlier: &[f64], new: &[f64], min_deviation: f64) -> Option<(f64, f64, f64)> {
+fn parts(
+    earlier: &[f64],
+    reference: &[f64],
+    new: &[f64],
+    min_deviation: f64,
+) -> Option<(f64, f64, f64)> {
     if earlier.len() < MIN_EARLIER {
         return None;
     }
-    let difference = mean(new)? - mean(earlier)?;
+    let difference = mean(new)? - mean(reference)?;
     let deviation = variance(earlier)?.sqrt().max(min_deviation);
-    let error = deviation * (number(new.len()).recip() + number(earlier.len()).recip()).sqrt();
+    let error = deviation * (number(new.len()).recip() + number(reference.len()).recip()).sqrt();
     Some((difference, error, number(earlier.len() - 1)))
 }
 
@@ -72,17 +88,29 @@ mod tests {
     fn as_by_hand() {
         let step = 0.02 * 0.75_f64.sqrt();
         let earlier = [-step, -step, step, step];
-        let estimate = prediction(&earlier, &[0.1], 0.05).unwrap();
+        let estimate = prediction(&earlier, &earlier, &[0.1], 0.05).unwrap();
         let half_width = 3.182_446 * 0.02 * 1.25_f64.sqrt();
         assert!((estimate.low - (0.1 - half_width)).abs() < 1e-7);
         assert!(estimate.p < 0.05);
-        assert!(prediction(&earlier, &[0.07], 0.05).unwrap().p > 0.05);
+        assert!(prediction(&earlier, &earlier, &[0.07], 0.05).unwrap().p > 0.05);
+    }
+
+    /// The noise of the level, and the error of a difference between two single runs.
+    #[test]
+    fn from_a_run_that_is_off_the_level() {
+        let step = 0.02 * 0.75_f64.sqrt();
+        let earlier = [-step, -step, step, step];
+        let estimate = prediction(&earlier, &[0.3], &[0.4], 0.05).unwrap();
+        let half_width = 3.182_446 * 0.02 * 2.0_f64.sqrt();
+        assert!((estimate.ln_ratio - 0.1).abs() < 1e-9);
+        assert!((estimate.high - (0.1 + half_width)).abs() < 1e-7);
     }
 
     #[test]
     fn too_few_earlier_runs_or_none_new() {
-        assert_eq!(prediction(&[0.0, 0.1], &[0.0], 0.05), None);
-        assert_eq!(prediction(&[0.0, 0.1, 0.2], &[], 0.05), None);
+        let of = |earlier: &[f64], new: &[f64]| prediction(earlier, earlier, new, 0.05);
+        assert_eq!(of(&[0.0, 0.1], &[0.0]), None);
+        assert_eq!(of(&[0.0, 0.1, 0.2], &[]), None);
     }
 
     #[test]
@@ -108,7 +136,7 @@ mod tests {
             new in prop::collection::vec(any::<f64>(), 0..4),
         ) {
             let _ = plausible_range(&earlier, 5.0);
-            if let Some(estimate) = prediction(&earlier, &new, 0.05) {
+            if let Some(estimate) = prediction(&earlier, &earlier, &new, 0.05) {
                 prop_assert!((0.0..=1.0).contains(&estimate.p));
                 prop_assert!(estimate.low <= estimate.high);
             }

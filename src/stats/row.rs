@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Metric;
 use super::evidence::Method;
+use super::metric::change_percent;
 use crate::model::Text;
 
 /// The metrics to compare, and the changes that matter.
@@ -17,6 +18,13 @@ pub(crate) struct Options {
     pub alpha: f64,
     /// The significance level of the gate, over all rows.
     pub gate_alpha: f64,
+    /// A geometric mean that is worse by more than this, in percent, is a regression whatever is
+    /// known of the noise.
+    pub fail_above: f64,
+    /// Whether changes are measured from the level even if the base itself is off it.
+    pub level_stays: bool,
+    /// Whether runs that cannot be compared are compared in what they have in common.
+    pub force: bool,
 }
 
 impl Default for Options {
@@ -26,6 +34,9 @@ impl Default for Options {
             min_change: 5.0,
             alpha: 0.05,
             gate_alpha: 0.01,
+            fail_above: 25.0,
+            level_stays: false,
+            force: false,
         }
     }
 }
@@ -52,36 +63,35 @@ pub(crate) struct Row {
     pub metric: Metric,
     /// Value of the base, the median if it is several runs.
     pub base: f64,
+    /// What the change is measured from: the level, or the value of the base.
+    pub reference: f64,
     /// Value of the new side.
     pub new: f64,
-    /// From the base to the new value, in percent; a positive one is better for a speed, worse for a
-    /// time.
+    /// From the reference to the new value, in percent; a positive one is better for a speed, worse
+    /// for a time.
     pub change_percent: f64,
     /// Better or worse; `None` if there is no change.
     pub direction: Option<Direction>,
     /// The method that determines how certain it is.
     pub method: Method,
-    /// The change as the method estimates it, with its interval. With [`Method::Prediction`] it is
-    /// the change from the level of all earlier runs, not only of the base.
-    pub estimate: Option<Interval>,
+    /// The interval around the change.
+    pub interval: Option<Interval>,
     /// The verdict that is printed.
     pub verdict: Verdict,
     /// The probability of a change for the worse at least as large by chance, adjusted for the number
     /// of rows; `None` if the row is not used in the gate.
     pub gate_p: Option<f64>,
     /// Whether it makes the gate fail: `gate_p` is within the level, and the change for the worse is at
-    /// least the smallest that matters.
+    /// least the smallest that matters; or a mean is worse by more than `fail_above`.
     pub regression: bool,
 }
 
-/// A change with its interval, in percent.
+/// The interval around a change, in percent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Interval {
-    /// The change.
-    pub percent: f64,
-    /// Lower end of the interval.
+    /// Lower end: the change or less.
     pub low: f64,
-    /// Upper end; may be infinite.
+    /// Upper end: the change or more; may be infinite.
     pub high: f64,
     /// The probability of a change at least as large, in either direction, by chance.
     pub p: f64,
@@ -106,7 +116,7 @@ pub(crate) enum Verdict {
     Worse,
     /// The whole interval is within the changes that do not matter.
     Same,
-    /// `~`: large, but not significant.
+    /// Large, but not significant.
     Noise,
     /// Small, but the interval does not rule out a large change.
     Unclear,
@@ -121,10 +131,17 @@ impl Verdict {
             Self::Better => "better",
             Self::Worse => "worse",
             Self::Same => "same",
-            Self::Noise => "~",
+            Self::Noise => "noise",
             Self::Unclear => "unclear",
             Self::Unverified => "unverified",
         }
+    }
+}
+
+impl Row {
+    /// From the base's own value to the new one, in percent.
+    pub(crate) fn from_base_percent(&self) -> f64 {
+        change_percent(self.base, self.new)
     }
 }
 
@@ -146,15 +163,15 @@ pub(crate) fn is_large(change_percent: f64, options: &Options) -> bool {
 pub(crate) fn verdict(
     change_percent: f64,
     direction: Option<Direction>,
-    estimate: Option<Interval>,
+    interval: Option<Interval>,
     options: &Options,
 ) -> Verdict {
-    let Some(estimate) = estimate else {
+    let Some(interval) = interval else {
         return Verdict::Unverified;
     };
-    let agrees = (estimate.percent > 0.0) == (change_percent > 0.0);
-    let is_significant = estimate.p < options.alpha && agrees;
-    let is_small = estimate.low > -options.min_change && estimate.high < options.min_change;
+    let excludes_zero = interval.low > 0.0 || interval.high < 0.0;
+    let is_significant = interval.p < options.alpha && excludes_zero;
+    let is_small = interval.low > -options.min_change && interval.high < options.min_change;
     match direction {
         Some(direction) if is_large(change_percent, options) => match direction {
             Direction::Better if is_significant => Verdict::Better,

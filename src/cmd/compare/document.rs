@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::words::{in_words, test_names};
 use super::{NewRun, Report, StoredRun};
 use crate::model::{Difference, Text};
-use crate::stats::{self, Direction, Interval, Method};
+use crate::stats::{self, Direction, GateOutcome, Interval, Method};
 use base::time::utc;
 
 /// A row of a comparison. Numbers that are not finite, such as the end of an interval, are null.
@@ -21,12 +21,14 @@ pub(crate) struct Row {
     n_gen: Option<i64>,
     metric: &'static str,
     base: f64,
+    /// What the change is measured from: the level, or the base.
+    reference: f64,
     new: f64,
     change_percent: f64,
     direction: Option<Direction>,
-    estimate_percent: Option<f64>,
     low_percent: Option<f64>,
     high_percent: Option<f64>,
+    from_base_percent: f64,
     p: Option<f64>,
     method: Option<&'static str>,
     /// The number of values of each side that the method used: repetitions or runs.
@@ -41,8 +43,8 @@ pub(crate) struct Row {
 
 impl Row {
     fn new(base_id: Option<i64>, new_id: i64, row: &stats::Row) -> Self {
-        let estimate = |value: fn(&Interval) -> f64| {
-            row.estimate.as_ref().map(value).filter(|v| v.is_finite())
+        let interval = |value: fn(&Interval) -> f64| {
+            row.interval.as_ref().map(value).filter(|v| v.is_finite())
         };
         let counts = match row.method {
             Method::Rank(counts) | Method::Welch(counts) => Some(counts),
@@ -57,13 +59,14 @@ impl Row {
             n_gen: row.test.map(|test| test.n_gen),
             metric: row.metric.name(),
             base: row.base,
+            reference: row.reference,
             new: row.new,
             change_percent: row.change_percent,
             direction: row.direction,
-            estimate_percent: estimate(|change| change.percent),
-            low_percent: estimate(|change| change.low),
-            high_percent: estimate(|change| change.high),
-            p: estimate(|change| change.p),
+            low_percent: interval(|interval| interval.low),
+            high_percent: interval(|interval| interval.high),
+            from_base_percent: row.from_base_percent(),
+            p: interval(|interval| interval.p),
             method: Some(row.method.name()),
             n_base: counts.map(|counts| counts.base),
             n_new: counts.map(|counts| counts.new),
@@ -97,8 +100,10 @@ fn rows_of(report: &Report, column: &NewRun) -> Vec<Row> {
         kind: "score",
         metric: "score",
         base: score.base,
+        reference: score.reference,
         new: score.new,
         change_percent: score.change_percent,
+        from_base_percent: stats::change_percent(score.base, score.new),
         direction: Direction::of(score.change_percent, true),
         ..Row::default()
     });
@@ -160,10 +165,10 @@ impl Document {
                 rows: rows_of(report, column),
                 only_base: test_names(&comparison.only_base),
                 only_new: test_names(&comparison.only_new),
-                comparable: gate.reasons.is_empty(),
-                reasons: gate.reasons.iter().map(in_words).collect(),
+                comparable: comparison.reasons.is_empty(),
+                reasons: comparison.reasons.iter().map(in_words).collect(),
                 rows_asked: gate.asked,
-                regression: gate.regression,
+                regression: gate.outcome == GateOutcome::Regression,
             }
         };
         let difference_row = |difference: &Difference| {

@@ -1,6 +1,7 @@
 //! `compare`: the choice of runs, the report and the gate.
 
 mod document;
+mod headline;
 mod sides;
 mod text;
 mod words;
@@ -12,6 +13,7 @@ use crate::store::Store;
 use base::{Error, ExitStatus, Markup, Result, RowFormat, Stdout, rows};
 
 pub(crate) use base::number::{change, compared as value};
+pub(crate) use headline::{changes, headline};
 pub(crate) use sides::{Baseline, StoredRun};
 pub(crate) use words::{
     common_subject, difference, interval, method, not_comparable, remarks, test_name, title,
@@ -24,7 +26,7 @@ pub(crate) use words::{
 ///
 ///   better, worse  a significant change of at least --min-change
 ///   same           the whole interval is within --min-change
-///   ~              large enough, but not significant
+///   noise          large enough, but not significant
 ///   unclear        small, but the interval does not rule out a large change
 ///   unverified     nothing measures the noise
 ///
@@ -81,9 +83,23 @@ pub(crate) struct Args {
     /// Exit with 2 if something got worse, with 3 if the runs cannot be compared
     #[arg(long)]
     fail_on_regression: bool,
+    /// A geometric mean that is worse by more than this, in percent, is a regression whatever is
+    /// known of the noise
+    #[arg(long, value_name = "PCT", default_value = "25", value_parser = percent)]
+    fail_above: f64,
+    /// Whether the gate fails, with 3, if it cannot decide
+    #[arg(long, value_name = "ANSWER", default_value = "fail")]
+    undecided: Undecided,
     /// Compare runs that are not comparable
     #[arg(long)]
     force: bool,
+}
+
+/// The gate's answer if it cannot decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Undecided {
+    Fail,
+    Pass,
 }
 
 /// A base, one run or the median of several, and the runs that are compared with it.
@@ -104,6 +120,8 @@ pub(crate) struct Report {
 pub(crate) struct NewRun {
     pub(crate) run: StoredRun,
     pub(crate) comparison: Comparison,
+    /// The ids of the runs at the level of the base; empty if there is no level.
+    pub(crate) level: Vec<i64>,
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
@@ -112,7 +130,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let count = new.len();
     let mut report = compare(&store, base, new, options(args, count))?;
     if args.fail_on_regression {
-        report.gate = Some(report.outcome(args.force));
+        report.gate = Some(report.outcome());
     }
     let printed = print(&report, args.output, &mut context.out);
     let Some(outcome) = report.gate else {
@@ -124,11 +142,15 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     {
         return Err(error);
     }
-    if report.is_undecided() {
-        context.note("the gate could not decide: nothing measures the noise");
-    }
     Ok(match outcome {
         GateOutcome::Ok => ExitStatus::Success,
+        GateOutcome::Undecided => {
+            context.note("undecided");
+            match args.undecided {
+                Undecided::Fail => ExitStatus::Code(3),
+                Undecided::Pass => ExitStatus::Success,
+            }
+        }
         GateOutcome::Regression => {
             context.note("regression");
             ExitStatus::Code(2)
@@ -166,6 +188,9 @@ fn options(args: &Args, new_runs: usize) -> stats::Options {
         alpha: args.alpha.unwrap_or(default.alpha),
         // Several comparisons share the probability of a false alarm (Bonferroni).
         gate_alpha: alpha / stats::number(new_runs.max(1)),
+        fail_above: args.fail_above,
+        level_stays: args.baseline.is_some(),
+        force: args.force,
     }
 }
 
@@ -186,6 +211,14 @@ pub(crate) fn choose(
             }
         };
         let base = sides::baseline(store, baseline, &new, min_change)?;
+        if base.is_empty() {
+            let id = new.listed.id;
+            return Err(Error::new(
+                format_args!("run {id}"),
+                "there is no earlier run of its model, accelerator and runtime on its machine",
+            )
+            .hint(format!("'localstore history {id}' shows what there is")));
+        }
         (base, vec![new])
     } else {
         let [base, new @ ..] = runs else {
@@ -228,9 +261,18 @@ pub(crate) fn compare(
     let mut columns = Vec::with_capacity(new.len());
     for run in new {
         let history = sides::history(store, &base, &run, options.min_change)?;
-        let history: Vec<&Run> = history.iter().collect();
-        let comparison = stats::compare(&base_runs, &[&run.run], &history, &options);
-        columns.push(NewRun { run, comparison });
+        let runs: Vec<&Run> = history.iter().map(|(_, run)| run).collect();
+        let comparison = stats::compare(&base_runs, &[&run.run], &runs, &options);
+        let ids = history.iter().map(|(id, _)| *id);
+        let ids: Vec<i64> = ids.chain(base.iter().map(|base| base.listed.id)).collect();
+        let level = comparison.level.iter().flat_map(|level| &level.runs);
+        let mut level: Vec<i64> = level.filter_map(|&at| ids.get(at).copied()).collect();
+        level.sort_unstable();
+        columns.push(NewRun {
+            run,
+            comparison,
+            level,
+        });
     }
     let all: Vec<&Run> = base_runs
         .iter()
@@ -247,6 +289,25 @@ pub(crate) fn compare(
     })
 }
 
+/// Compares a run with its level, else with the run before it, of its configuration and machine.
+///
+/// The report has this one new run; `None` for a partial run, and if there is no earlier run.
+pub(crate) fn standing(store: &Store, id: i64, options: stats::Options) -> Result<Option<Report>> {
+    let new = StoredRun::read(store, id)?;
+    if new.listed.partial {
+        return Ok(None);
+    }
+    let base = sides::baseline(store, &Baseline::Last, &new, options.min_change)?;
+    if base.is_empty() {
+        return Ok(None);
+    }
+    let options = stats::Options {
+        level_stays: true,
+        ..options
+    };
+    compare(store, base, vec![new], options).map(Some)
+}
+
 /// A line of the report: a test, or the geometric mean over the tests.
 pub(crate) struct Compared<'a> {
     /// The name of the test.
@@ -258,9 +319,14 @@ pub(crate) struct Compared<'a> {
 }
 
 impl NewRun {
+    /// `run 16`.
+    pub(crate) fn name(&self) -> String {
+        format!("run {}", self.run.listed.id)
+    }
+
     /// The rows of the tests, then the geometric means.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.comparison.rows.iter().chain(&self.comparison.means)
+        self.comparison.all_rows()
     }
 }
 
@@ -305,29 +371,15 @@ impl Report {
             .all(|pair| tests(&pair[0]) == tests(&pair[1]))
     }
 
-    /// Whether there is a new run with no row that could decide about a regression.
-    fn is_undecided(&self) -> bool {
-        self.new.iter().any(|new| new.comparison.gate.asked == 0)
-    }
-
-    /// The verdict of the gate, if one was requested. Undecided is not a failure.
+    /// The verdict of the gate, if one was requested.
     fn verdict(&self) -> Option<&'static str> {
-        Some(match self.gate? {
-            GateOutcome::Regression => "regression",
-            GateOutcome::NotComparable => "not comparable",
-            GateOutcome::Ok if self.is_undecided() => "undecided",
-            GateOutcome::Ok => "ok",
-        })
+        self.gate.map(GateOutcome::name)
     }
 
-    /// The outcome over all new runs: one regression is enough.
-    fn outcome(&self, force: bool) -> GateOutcome {
-        let gates = self.new.iter().map(|new| &new.comparison.gate);
-        let outcomes: Vec<GateOutcome> = gates.map(|gate| gate.outcome(force)).collect();
-        [GateOutcome::Regression, GateOutcome::NotComparable]
-            .into_iter()
-            .find(|worst| outcomes.contains(worst))
-            .unwrap_or(GateOutcome::Ok)
+    /// The outcome over all new runs: the worst.
+    fn outcome(&self) -> GateOutcome {
+        let gates = self.new.iter().map(|new| new.comparison.gate.outcome);
+        gates.max().unwrap_or(GateOutcome::Undecided)
     }
 }
 

@@ -6,8 +6,8 @@ use crate::cmd::resolve;
 use crate::model::Run;
 use crate::stats;
 use crate::store::{Level, Listed, Store, runs, select, tags, trends};
+use base::Result;
 use base::note;
-use base::{Error, Result};
 
 /// The maximum number of runs that are searched for the level of the base.
 const MAX_SERIES: u32 = 100;
@@ -73,7 +73,8 @@ impl FromStr for Baseline {
     }
 }
 
-/// The runs that `baseline` selects for this run, in the order they were measured.
+/// The runs that `baseline` selects for this run, in the order they were measured; none if there is
+/// no earlier run of its configuration and machine.
 ///
 /// `median-of-N` reaches back to the last change of level by `min_change` percent.
 pub(crate) fn baseline(
@@ -89,12 +90,7 @@ pub(crate) fn baseline(
     };
     let series = Series::before(store, new, new, min_change)?;
     let Some(last) = series.runs.last() else {
-        let id = new.listed.id;
-        return Err(Error::new(
-            format_args!("run {id}"),
-            "there is no earlier run of its model, accelerator and runtime on its machine",
-        )
-        .hint(format!("'localstore history {id}' shows what there is")));
+        return Ok(Vec::new());
     };
     let level: Vec<&Level> = series.at_level_of(last.moment()).collect();
     let level = &level[level.len().saturating_sub(count)..];
@@ -147,8 +143,8 @@ pub(crate) fn history(
     base: &[StoredRun],
     new: &StoredRun,
     min_change: f64,
-) -> Result<Vec<Run>> {
-    let Some(last) = base.last() else {
+) -> Result<Vec<(i64, Run)>> {
+    let Some(last) = base.last().filter(|last| !last.listed.partial) else {
         return Ok(Vec::new());
     };
     let later = if last.moment() < new.moment() {
@@ -163,7 +159,7 @@ pub(crate) fn history(
         .rev()
         .filter(|run| !is_side(run.id))
         .take(MAX_HISTORY)
-        .map(|run| store.read(|db| runs::read(db, run.id)))
+        .map(|run| Ok((run.id, store.read(|db| runs::read(db, run.id))?)))
         .collect()
 }
 

@@ -1,7 +1,7 @@
 //! A comparison for people: a table for a terminal, Markdown for a pull request.
 
 use super::words::{common_subject, difference, gate_lines, interval, method, remarks, title};
-use super::{Compared, NewRun, Report, StoredRun, change, value};
+use super::{Compared, NewRun, Report, StoredRun, change, headline, value};
 use crate::stats::{Metric, Verdict};
 use base::Column::{Number, Whole};
 use base::{Markup, Result, Stdout, Table, color_wanted, time};
@@ -16,7 +16,13 @@ pub(crate) fn print(report: &Report, markup: Markup, out: &mut Stdout) -> Result
     if out.is_terminal() && color_wanted() && markup != Markup::Markdown {
         table = colored(&table, &verdicts);
     }
-    let mut text = head(report, markup) + "\n" + &table;
+    let mut text = String::new();
+    for column in &report.new {
+        let line = headline(column, &report.options);
+        text += &markup.item(&line);
+    }
+    text += "\n";
+    text += &(head(report, markup) + "\n" + &table);
     let foot = foot(report);
     if !foot.is_empty() {
         text.push('\n');

@@ -2,7 +2,7 @@
 
 use super::{Report, change, unique};
 use crate::model::{Difference, Mismatch, Text};
-use crate::stats::{Comparison, Method, Metric, Reason, Row, TestKey, Unit, Why};
+use crate::stats::{Comparison, GateOutcome, Method, Metric, Reason, Row, TestKey, Unit, Why};
 use base::number;
 
 /// The most rows that the gate names; the table has them all.
@@ -20,8 +20,8 @@ pub(crate) fn title(metric: Metric) -> &'static str {
 
 /// The interval of a change in percent; empty if none is known.
 pub(crate) fn interval(row: &Row) -> String {
-    row.estimate.map_or_else(String::new, |estimate| {
-        number::interval(estimate.low, estimate.high)
+    row.interval.map_or_else(String::new, |interval| {
+        number::interval(interval.low, interval.high)
     })
 }
 
@@ -109,8 +109,8 @@ pub(crate) fn remarks(comparison: &Comparison) -> Vec<String> {
 
 /// Why the runs are not comparable; `None` if they are.
 pub(crate) fn not_comparable(comparison: &Comparison) -> Option<String> {
-    let reasons: Vec<String> = comparison.gate.reasons.iter().map(in_words).collect();
-    (!reasons.is_empty()).then(|| format!("not comparable: {}", reasons.join(", ")))
+    let reasons: Vec<String> = comparison.reasons.iter().map(in_words).collect();
+    (!reasons.is_empty()).then(|| format!("cannot be compared: {}", reasons.join(", ")))
 }
 
 /// Why runs cannot be compared, in words.
@@ -180,6 +180,8 @@ pub(crate) fn gate_lines(report: &Report, comparison: &Comparison) -> Vec<String
     );
     let verdict = if gate.asked == 0 {
         "gate: nothing tells a change from noise, so no row could decide".to_owned()
+    } else if gate.outcome == GateOutcome::Undecided {
+        "gate: undecided".to_owned()
     } else if worse.is_empty() {
         format!("gate: no regression ({rule})")
     } else {
@@ -212,6 +214,7 @@ fn why_unverified(comparison: &Comparison) -> Option<&'static str> {
         }
         Why::NoDeviation => "no deviation is known (of ttft never), and too few earlier runs",
         Why::FewRuns => "too few runs to tell the noise between runs",
+        Why::NotComparable => return None,
     })
 }
 

@@ -98,9 +98,9 @@ fn group(compared: &Compared) -> Group {
 }
 
 fn bar(row: &Row) -> Bar {
-    // The interval is that of the change; the whisker shows it around the new value.
-    let interval = row.estimate.map(|change| {
-        let end = |end: f64| row.new * (100.0 + end) / (100.0 + change.percent);
+    // The interval is that of the change from the reference.
+    let interval = row.interval.map(|change| {
+        let end = |end: f64| row.reference * (100.0 + end) / 100.0;
         (end(change.low), end(change.high))
     });
     Bar {
@@ -138,7 +138,7 @@ pub(super) fn unit(metric: Metric) -> &'static str {
 fn note(report: &Report) -> String {
     let mut remarks: Vec<String> = Vec::new();
     let rows = || report.new.iter().flat_map(|column| &column.comparison.rows);
-    if rows().any(|row| row.estimate.is_some()) {
+    if rows().any(|row| row.interval.is_some()) {
         remarks.push("whiskers: the 95% interval of the change".to_owned());
     }
     for column in &report.new {

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use crate::model::{LocalScore, Mismatch, Run, Suite, Test};
 use crate::stats::{
-    Comparison, Direction, GateOutcome, Method, Metric, Options, Reason, Row, Unit, Verdict, Why,
-    compare,
+    Comparison, Direction, GateOutcome, Method, Metric, Options, Outcome, Reason, Row, Unit,
+    Verdict, Why, compare,
 };
 
 /// A complete run with these speeds and deviations and as many repetitions.
@@ -49,7 +49,7 @@ fn mean(comparison: &Comparison, metric: Metric) -> &Row {
 #[test]
 fn a_slower_generation_is_found_and_named() {
     let comparison = of(&run(1000.0, 50.0, 5.0, 4), &run(1000.0, 44.0, 5.0, 4));
-    assert_eq!(comparison.gate.outcome(false), GateOutcome::Regression);
+    assert_eq!(comparison.gate.outcome, GateOutcome::Regression);
     assert_eq!(comparison.rows.len(), 36);
     assert_eq!(count(&comparison, Verdict::Worse), 9);
     let row = mean(&comparison, Metric::GenTps);
@@ -74,7 +74,7 @@ fn a_slower_generation_is_found_and_named() {
 #[test]
 fn a_faster_run_is_better_and_no_regression() {
     let comparison = of(&run(1000.0, 50.0, 5.0, 4), &run(1200.0, 60.0, 5.0, 4));
-    assert_eq!(comparison.gate.outcome(false), GateOutcome::Ok);
+    assert_eq!(comparison.gate.outcome, GateOutcome::Ok);
     assert_eq!(
         mean(&comparison, Metric::PromptTps).verdict,
         Verdict::Better
@@ -90,10 +90,13 @@ fn a_faster_run_is_better_and_no_regression() {
 fn one_repetition_without_history_verifies_nothing() {
     let comparison = of(&run(1000.0, 50.0, 0.0, 1), &run(500.0, 25.0, 0.0, 1));
     assert_eq!(count(&comparison, Verdict::Unverified), 36);
-    assert_eq!(
-        (comparison.gate.asked, comparison.gate.regression),
-        (0, false)
-    );
+    assert_eq!(comparison.gate.asked, 0);
+    // Half the speed is a regression whatever the noise; a fifth less may be noise.
+    assert_eq!(comparison.gate.outcome, GateOutcome::Regression);
+    let comparison = of(&run(1000.0, 50.0, 0.0, 1), &run(800.0, 40.0, 0.0, 1));
+    assert_eq!(comparison.gate.outcome, GateOutcome::Undecided);
+    assert_eq!(comparison.outcome, Outcome::Undecided);
+    assert!(!comparison.is_noise_known());
     let single = Method::Unverified(Why::SingleRepetition);
     assert_eq!(mean(&comparison, Metric::GenTps).method, single);
 }
@@ -116,6 +119,7 @@ fn samples_that_are_not_known_verify_nothing() {
     let mut new = run(1000.0, 50.0, 5.0, 4);
     for test in &mut new.tests {
         test.samples_ns = None;
+        test.avg_time_ms = Some(5000.0);
     }
     let comparison = of(&run(1000.0, 50.0, 5.0, 4), &new);
     let method = mean(&comparison, Metric::GenTps).method;
@@ -132,7 +136,7 @@ fn large_noise_is_no_verdict() {
     );
     let comparison = of(&run(1000.0, 50.0, 300.0, 4), &run(990.0, 50.0, 300.0, 4));
     assert_eq!(comparison.rows[0].verdict, Verdict::Unclear);
-    assert_eq!(comparison.gate.outcome(false), GateOutcome::Ok);
+    assert_ne!(comparison.gate.outcome, GateOutcome::Regression);
 }
 
 #[test]
@@ -189,13 +193,18 @@ fn a_change_of_total_time_is_one_of_medians() {
     let comparison = of(&base, &new);
     let row = mean(&comparison, Metric::AvgTimeMs);
     assert_eq!(row.change_percent, 0.0);
-    assert!(!comparison.gate.regression);
+    assert_ne!(comparison.gate.outcome, GateOutcome::Regression);
 }
 
 #[test]
 fn nothing_in_common_cannot_be_forced() {
-    let comparison = of(&run(1000.0, 50.0, 5.0, 4), &Run::default());
-    assert_eq!(comparison.gate.outcome(true), GateOutcome::NotComparable);
+    let forced = Options {
+        force: true,
+        ..Options::default()
+    };
+    let base = run(1000.0, 50.0, 5.0, 4);
+    let comparison = compare(&[&base], &[&Run::default()], &[], &forced);
+    assert_eq!(comparison.gate.outcome, GateOutcome::NotComparable);
 }
 
 #[test]
@@ -241,32 +250,40 @@ fn what_only_one_side_has_is_named() {
         metric: Metric::GenTps,
     };
     assert_eq!(
-        comparison.gate.reasons,
+        comparison.reasons,
         [
             Reason::Mismatch(Mismatch::TestSet),
             Reason::Mismatch(Mismatch::Partial),
             missing
         ]
     );
-    assert_eq!(comparison.gate.outcome(false), GateOutcome::NotComparable);
-    assert_eq!(comparison.gate.outcome(true), GateOutcome::Ok);
+    assert_eq!(comparison.gate.outcome, GateOutcome::NotComparable);
+    assert_eq!(comparison.outcome, Outcome::NotComparable);
+    assert!(comparison.all_rows().all(|row| row.interval.is_none()));
+    let forced = Options {
+        force: true,
+        ..Options::default()
+    };
+    let comparison = compare(&[&base], &[&new], &[], &forced);
+    assert_eq!(comparison.gate.outcome, GateOutcome::Ok);
 }
 
 #[test]
 fn nothing_in_common_and_no_runs() {
     let base = run(1000.0, 50.0, 5.0, 4);
     let comparison = of(&base, &Run::default());
-    assert!(comparison.gate.reasons.contains(&Reason::NothingInCommon));
+    assert!(comparison.reasons.contains(&Reason::NothingInCommon));
     let comparison = compare(&[], &[], &[], &Options::default());
-    assert_eq!(comparison.gate.reasons, [Reason::NothingInCommon]);
+    assert_eq!(comparison.reasons, [Reason::NothingInCommon]);
     assert!(comparison.rows.is_empty() && comparison.means.is_empty());
 }
 
 #[test]
 fn exactly_the_minimum_counts() {
     let base = run(100.0, 50.0, 0.1, 4);
-    assert!(of(&base, &run(95.0, 50.0, 0.1, 4)).gate.regression);
-    assert!(!of(&base, &run(95.01, 50.0, 0.1, 4)).gate.regression);
+    let gate = |prompt_tps| of(&base, &run(prompt_tps, 50.0, 0.1, 4)).gate.outcome;
+    assert_eq!(gate(95.0), GateOutcome::Regression);
+    assert_ne!(gate(95.01), GateOutcome::Regression);
 }
 
 fn any_test() -> impl Strategy<Value = Test> {
@@ -310,6 +327,10 @@ proptest! {
         let comparison = compare(&base, &new, &history, &options);
         for row in comparison.rows.iter().chain(&comparison.means) {
             prop_assert!(!row.base.is_nan() && !row.new.is_nan());
+            if let Some(interval) = row.interval {
+                prop_assert!(interval.low <= row.change_percent);
+                prop_assert!(row.change_percent <= interval.high);
+            }
             prop_assert!(row.gate_p.is_none_or(|p| (0.0..=1.0).contains(&p)));
         }
     }

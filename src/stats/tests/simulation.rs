@@ -151,8 +151,8 @@ impl Case {
             ..Options::default()
         };
         let comparison = compare(&[base], &[new], &history, &options);
-        assert_eq!(comparison.gate.reasons, []);
-        comparison.gate.outcome(false) == GateOutcome::Regression
+        assert_eq!(comparison.reasons, []);
+        comparison.gate.outcome == GateOutcome::Regression
     }
 
     fn run(self, index: usize, random: &mut Random) -> Run {
