@@ -20,7 +20,7 @@ fn the_page_has_best_runs_trends_and_the_last_comparison() {
         "<dd>2025-01-07T12:00:00Z</dd>",
         "Best runs by score",
         "Qwen2.5 14B - Q4_K - Medium",
-        "The last two whole runs: run 5 against run 4, score -0.8%",
+        "The last two whole runs: run 5 against run 4, score",
         "A trend needs two runs with all tests of the benchmark.",
         "history 4",
     ] {

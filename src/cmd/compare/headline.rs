@@ -3,7 +3,7 @@
 use super::NewRun;
 use super::words::{not_comparable, test_name};
 use crate::stats::{Comparison, Metric, Options, Outcome, Row, Verdict};
-use base::number::change;
+use base::number::percent;
 
 /// The most tests that it names.
 const MAX_NAMED: usize = 3;
@@ -111,7 +111,7 @@ fn is_changed(row: &Row) -> bool {
 }
 
 fn mean(row: &Row) -> String {
-    format!("{} {}", short(row.metric), change(row.change_percent))
+    format!("{} {}", short(row.metric), percent(row.change_percent))
 }
 
 fn test(row: &Row) -> String {
