@@ -130,6 +130,7 @@ struct Row {
     submission_reason: Option<String>,
     /// The kind of capture it came from; `site` if the LocalScore site inserted it.
     source: &'static str,
+    measured_guessed: bool,
 }
 
 fn row(run: &Listed) -> Row {
@@ -159,5 +160,6 @@ fn row(run: &Listed) -> Row {
         submission_attempts: submission.map_or(0, |submission| submission.attempts),
         submission_reason: submission.and_then(|submission| submission.reason.clone()),
         source: run.source.name(),
+        measured_guessed: run.measured_guessed,
     }
 }

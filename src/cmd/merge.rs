@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
             note(&format!("{}: run {id}: {why}", args.file.display()));
         }
         for (foreign, (id, stored)) in batch.runs.iter().zip(merged) {
-            if let Some(line) = runs.count(id, stored, || describe(&foreign.run)) {
+            if let Some(line) = runs.count(id, stored, || describe(&foreign.dated.run)) {
                 writeln!(out, "{line}")?;
             }
         }
@@ -159,7 +159,7 @@ impl Target {
             Self::DryRun(Some(store)) => {
                 let found = runs
                     .iter()
-                    .map(|foreign| store.read(|db| runs::lookup(db, &foreign.run)));
+                    .map(|foreign| store.read(|db| runs::lookup(db, &foreign.dated)));
                 found.collect()
             }
             Self::DryRun(None) => Ok(vec![(None, Stored::New); runs.len()]),

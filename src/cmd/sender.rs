@@ -274,16 +274,18 @@ mod tests {
 
     use super::*;
     use crate::model::Run;
-    use crate::store::{Location, runs};
+    use crate::store::{Dated, Location, Measured, runs};
 
     #[test]
     fn a_run_is_pending_between_two_attempts() {
         let folder = tempfile::tempdir().unwrap();
         let location = Location::resolve(Some(folder.path().join("store")), None);
         let mut store = Store::open(&location).unwrap();
-        store
-            .write(|db| runs::add_all(db, &[Run::default()], None))
-            .unwrap();
+        let run = Dated {
+            run: Run::default(),
+            measured: Measured::guessed(0),
+        };
+        store.write(|db| runs::add_all(db, &[run], None)).unwrap();
         // No server listens at this port.
         let site: Site = "http://127.0.0.1:9".parse().unwrap();
         let client = Client::new(&site, |_| None).unwrap();

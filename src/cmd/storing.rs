@@ -7,7 +7,7 @@ use super::words::{known, with_quant};
 use crate::capture::{Capture, Found, Link, Options};
 use crate::formats::Document;
 use crate::model::{Environment, Run, listed_score};
-use crate::store::{Added, Location, Store, Stored, runs, submissions};
+use crate::store::{Added, Dated, Location, Measured, Store, Stored, runs, submissions};
 use crate::submit::Site;
 use base::{Error, ExitStatus, Result, Spool, Stderr, Stdout, note, printable};
 
@@ -47,7 +47,7 @@ pub(crate) struct Adder<'a> {
     messages: Messages<'a>,
     options: Adding<'a>,
     store: Option<Store>,
-    batch: Vec<Run>,
+    batch: Vec<Dated>,
     batch_bytes: usize,
     failed: bool,
     is_pipe_closed: bool,
@@ -183,7 +183,8 @@ impl<'a> Adder<'a> {
         }
         let mut run = document.run;
         run.environment.complete(&self.options.machine);
-        self.batch.push(run);
+        let measured = Measured::guessed(jiff::Timestamp::now().as_second());
+        self.batch.push(Dated { run, measured });
         self.batch_bytes += document.length;
         if self.batch.len() >= BATCH || self.batch_bytes >= BATCH_BYTES {
             self.flush()?;
@@ -212,14 +213,14 @@ impl<'a> Adder<'a> {
         self.flush_messages(&lines)
     }
 
-    fn add(&mut self, runs: &[Run]) -> Result<Vec<String>> {
+    fn add(&mut self, runs: &[Dated]) -> Result<Vec<String>> {
         let store = match &mut self.store {
             Some(store) => store,
             none => none.insert(Store::open(self.location)?),
         };
         let added = store.write(|db| runs::add_all(db, runs, self.options.tag))?;
         let mut lines = Vec::with_capacity(runs.len());
-        for (run, Added { id, stored }) in runs.iter().zip(added) {
+        for (Dated { run, .. }, Added { id, stored }) in runs.iter().zip(added) {
             self.found.push(id);
             lines.push(match stored {
                 Stored::New => format!("run {id}: {}", describe(run)),
@@ -239,17 +240,17 @@ impl<'a> Adder<'a> {
         Ok(lines)
     }
 
-    fn preview(&mut self, runs: &[Run]) -> Result<Vec<String>> {
+    fn preview(&mut self, runs: &[Dated]) -> Result<Vec<String>> {
         if self.store.is_none() && self.location.path.exists() {
             self.store = Some(Store::open_readonly(self.location)?);
         }
-        let line = |run: &Run| {
+        let line = |run: &Dated| {
             let (id, stored) = match &self.store {
                 Some(store) => store.read(|db| runs::lookup(db, run))?,
                 None => (None, Stored::New),
             };
             let id = id.unwrap_or_default();
-            let run = describe(run);
+            let run = describe(&run.run);
             Ok(match stored {
                 Stored::New => format!("would store: {run}"),
                 Stored::Completed => format!("would complete run {id}: {run}"),

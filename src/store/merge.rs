@@ -7,11 +7,11 @@ use tempfile::NamedTempFile;
 
 use super::merge_chats::{ChatRows, foreign_chats};
 use super::rows::{CREATED_AT, Odd};
-use super::runs::{Added, Shared, add};
+use super::runs::{Added, Dated, Measured, Shared, add};
 use super::site::{self, SiteRun};
 use super::tags::{self, check_tag};
 use super::{RESULTS, Store, own, submissions};
-use crate::model::{Run, Submission, SubmissionState};
+use crate::model::{Submission, SubmissionState};
 use crate::submit::Site;
 use base::{Error, Result};
 use db::{SAVE, Schema, failure, foreign, is_about_a_value, reason, refuse, refused};
@@ -19,9 +19,8 @@ use db::{SAVE, Schema, failure, foreign, is_about_a_value, reason, refuse, refus
 /// A run of the other file, with its date, tags and submission.
 #[derive(Debug)]
 pub(crate) struct ForeignRun {
-    pub(crate) run: Run,
+    pub(crate) dated: Dated,
     created_at: String,
-    measured_at: i64,
     tags: Vec<String>,
     submission: Option<Submission>,
 }
@@ -140,7 +139,7 @@ impl ForeignFile {
                         let why = format!("its submission is left out: {flaw}");
                         batch.left_out.push(Refused { id, why });
                     }
-                    bytes += foreign.run.bytes();
+                    bytes += foreign.dated.run.bytes();
                     batch.runs.push(foreign);
                 }
                 Err(error) if is_about_a_value(&error) => {
@@ -181,14 +180,16 @@ fn migrated(db: &Connection, path: &Path) -> rusqlite::Result<Connection> {
 
 /// A run of a store.
 fn own_run(db: &Connection, id: i64) -> rusqlite::Result<ForeignRun> {
-    let head: (bool, Option<String>, i64) = db
+    let head: (bool, Option<String>, i64, bool) = db
         .prepare_cached(&format!(
-            "SELECT b.id IS NOT NULL, {CREATED_AT}, r.measured_at
+            "SELECT b.id IS NOT NULL, {CREATED_AT}, r.measured_at, r.measured_guessed
              FROM localstore_runs r LEFT JOIN benchmark_runs b ON b.id = r.run_id
              WHERE r.run_id = ?1"
         ))?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let (true, created_at, measured_at) = head else {
+        .query_row([id], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?;
+    let (true, created_at, at, is_guessed) = head else {
         return Err(refused("has no row in benchmark_runs"));
     };
     let tags = db
@@ -196,9 +197,11 @@ fn own_run(db: &Connection, id: i64) -> rusqlite::Result<ForeignRun> {
         .query_map([id], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(ForeignRun {
-        run: own::read_foreign(db, id)?,
+        dated: Dated {
+            run: own::read_foreign(db, id)?,
+            measured: Measured { at, is_guessed },
+        },
         created_at: created_at.ok_or_else(no_date)?,
-        measured_at,
         tags,
         submission: submissions::read(db, id).map_err(|error| {
             if is_about_a_value(&error) {
@@ -244,9 +247,11 @@ fn site_run(db: &Connection, id: i64, tests: &[i64]) -> rusqlite::Result<Foreign
         measured_at,
     } = site::read(db, id, tests, Odd::Refused)?;
     Ok(ForeignRun {
-        run,
+        dated: Dated {
+            run,
+            measured: Measured::known(measured_at.ok_or_else(no_date)?),
+        },
         created_at: created_at.ok_or_else(no_date)?,
-        measured_at: measured_at.ok_or_else(no_date)?,
         tags: Vec::new(),
         submission: None,
     })
@@ -274,7 +279,7 @@ fn merge_run(
     shared: &mut Shared,
     foreign: &ForeignRun,
 ) -> rusqlite::Result<Added> {
-    let added = add(db, shared, &foreign.run, Some(foreign.measured_at))?;
+    let added = add(db, shared, &foreign.dated)?;
     if added.is_new() {
         db.prepare_cached("UPDATE benchmark_runs SET created_at = ?2 WHERE id = ?1")?
             .execute((added.id, &foreign.created_at))?;

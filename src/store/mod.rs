@@ -31,7 +31,7 @@ pub(crate) use check::{CheckedRoom, Finding, Totals, Watch, results};
 pub(crate) use db::Location;
 pub(crate) use merge::{ForeignFile, ForeignRun, Refused};
 pub(crate) use merge_chats::{ChatRows, MergedChat};
-pub(crate) use runs::{Added, Stored};
+pub(crate) use runs::{Added, Dated, Measured, Stored};
 pub(crate) use select::{Filter, Listed, Sort};
 pub(crate) use submissions::{End, Taken};
 pub(crate) use trends::{Configuration, Level};
@@ -46,6 +46,7 @@ pub(crate) static RESULTS: Room = Room {
         include_str!("schema/0002_configurations.sql"),
         include_str!("schema/0003_core.sql"),
         include_str!("schema/0004_sums.sql"),
+        include_str!("schema/0005_guessed_dates.sql"),
     ],
     signs: &[
         (

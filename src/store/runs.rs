@@ -23,6 +23,46 @@ pub(crate) enum Stored {
     Already,
 }
 
+/// When a run was measured, for one whose tests do not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Measured {
+    /// Seconds since 1970.
+    pub at: i64,
+    /// Whether nobody knows, and this is the date of a file or of the add.
+    pub is_guessed: bool,
+}
+
+impl Measured {
+    /// A date that somebody knows.
+    #[must_use]
+    pub(crate) fn known(at: i64) -> Self {
+        let is_guessed = false;
+        Self { at, is_guessed }
+    }
+
+    /// A date that stands in for the unknown one.
+    #[must_use]
+    pub(crate) fn guessed(at: i64) -> Self {
+        let is_guessed = true;
+        Self { at, is_guessed }
+    }
+
+    /// The date that the first test of a run tells.
+    #[must_use]
+    pub(crate) fn told_by(run: &Run) -> Option<Self> {
+        let time = run.tests.first()?.test_time.as_ref()?;
+        let time: jiff::Timestamp = time.display().parse().ok()?;
+        Some(Self::known(time.as_second()))
+    }
+}
+
+/// A run to be stored, and when it was measured if its tests do not tell.
+#[derive(Debug)]
+pub(crate) struct Dated {
+    pub run: Run,
+    pub measured: Measured,
+}
+
 /// A run in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Added {
@@ -55,11 +95,15 @@ impl Shared {
 }
 
 /// Adds runs, all with this tag, which has been checked by [`tags::check_tag`].
-pub(crate) fn add_all(db: &Connection, runs: &[Run], tag: Option<&str>) -> db::Result<Vec<Added>> {
+pub(crate) fn add_all(
+    db: &Connection,
+    runs: &[Dated],
+    tag: Option<&str>,
+) -> db::Result<Vec<Added>> {
     let mut shared = Shared::default();
     let mut added = Vec::with_capacity(runs.len());
     for run in runs {
-        let one = add(db, &mut shared, run, None)?;
+        let one = add(db, &mut shared, run)?;
         if let Some(tag) = tag {
             tags::add(db, tag, one.id)?;
         }
@@ -70,13 +114,17 @@ pub(crate) fn add_all(db: &Connection, runs: &[Run], tag: Option<&str>) -> db::R
 }
 
 /// What adding the run would do; the id is `None` for a new one.
-pub(crate) fn lookup(db: &Connection, run: &Run) -> db::Result<(Option<i64>, Stored)> {
+pub(crate) fn lookup(
+    db: &Connection,
+    Dated { run, measured }: &Dated,
+) -> db::Result<(Option<i64>, Stored)> {
     let Some(id) = find(db, run, &Keys::of(run))? else {
         return Ok((None, Stored::New));
     };
+    let is_dated = !measured.is_guessed && stored_date(db, id)?.is_guessed;
     let stored = match own::read(db, id)?.completed_by(run) {
-        Some(_) => Stored::Completed,
-        None => Stored::Already,
+        None if !is_dated => Stored::Already,
+        _ => Stored::Completed,
     };
     Ok((Some(id), stored))
 }
@@ -139,17 +187,19 @@ fn ids(db: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<Vec<
         .collect()
 }
 
-/// Adds a run, or completes the one that it is another capture of. A new one was measured then,
-/// else when it says, else now.
+/// Adds a run, or completes the one that it is another capture of. It was measured when its tests
+/// say, else then. A date is no part of what makes a run: one that is known takes the place of a
+/// guessed one, and no other.
 pub(super) fn add(
     db: &Connection,
     shared: &mut Shared,
-    run: &Run,
-    measured_at: Option<i64>,
+    Dated { run, measured }: &Dated,
 ) -> rusqlite::Result<Added> {
     let keys = Keys::of(run);
     if let Some(id) = find(db, run, &keys)? {
+        let is_dated = !measured.is_guessed && date(db, id, measured.at)?;
         let stored = match own::read(db, id)?.completed_by(run) {
+            None if is_dated => Stored::Completed,
             None => Stored::Already,
             Some(completed) => {
                 complete(db, shared, id, &completed)?;
@@ -164,7 +214,7 @@ pub(super) fn add(
     let count = run.tests.len().cast_signed() as i64;
     let last = db.last_insert_rowid();
     let test_result_ids: Vec<i64> = (last - count + 1..=last).collect();
-    write_own(db, id, run, &keys, &test_result_ids, measured_at, false)?;
+    write_own(db, id, run, &keys, &test_result_ids, Some(*measured))?;
     if let Some(key) = public.score_key() {
         shared.scores.add(db, key, &run.summary())?;
     }
@@ -198,7 +248,7 @@ pub(super) fn replace(
     write_tests(db, id, run, Some(&test_result_ids))?;
     db.prepare_cached("DELETE FROM localstore_tests WHERE run_id = ?1")?
         .execute([id])?;
-    write_own(db, id, run, &Keys::of(run), &test_result_ids, None, true)?;
+    write_own(db, id, run, &Keys::of(run), &test_result_ids, None)?;
     Ok(public)
 }
 
@@ -277,27 +327,48 @@ fn write_tests(
     )
 }
 
-/// Writes our own rows of a run whose public ones are there and which has none of our tests; its row
-/// of `localstore_runs` may be there. It was measured then, else when it says, else as is noted there,
-/// else now.
+/// Puts a date that is known in the place of a guessed one; gives whether that was one.
+fn date(db: &Connection, id: i64, measured_at: i64) -> rusqlite::Result<bool> {
+    let sql = "UPDATE localstore_runs SET measured_at = ?2, measured_guessed = 0
+         WHERE run_id = ?1 AND measured_guessed";
+    Ok(db.prepare_cached(sql)?.execute((id, measured_at))? > 0)
+}
+
+/// When a stored run was measured.
+fn stored_date(db: &Connection, id: i64) -> rusqlite::Result<Measured> {
+    let sql =
+        "SELECT measured_at, measured_guessed IS NOT 0 FROM localstore_runs WHERE run_id = ?1";
+    db.prepare_cached(sql)?.query_row([id], |row| {
+        Ok(Measured {
+            at: row.get(0)?,
+            is_guessed: row.get(1)?,
+        })
+    })
+}
+
+/// Writes our own rows of a run whose public ones are there and which has none of our tests. It was
+/// measured when its tests say, else then, else as its row says, which is there in that case alone.
 pub(super) fn write_own(
     db: &Connection,
     id: i64,
     run: &Run,
     keys: &Keys,
     test_result_ids: &[i64],
-    measured_at: Option<i64>,
-    is_there: bool,
+    measured: Option<Measured>,
 ) -> rusqlite::Result<()> {
+    let is_there = measured.is_none();
+    let measured = match Measured::told_by(run).or(measured) {
+        Some(measured) => measured,
+        None => stored_date(db, id)?,
+    };
     let environment_id = environment_id(db, &run.environment)?;
     let model_ids = model_ids(db, run)?;
     let columns = "fingerprint, core, poor, source, environment_id, model_id, partial, \
-        measured_at, configuration_id, score";
+        measured_at, measured_guessed, configuration_id, score";
     let end = on_conflict(is_there, columns);
     db.prepare_cached(&format!(
         "INSERT INTO localstore_runs (run_id, {columns})
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, coalesce(?9,
-             (SELECT measured_at FROM localstore_runs WHERE run_id = ?1), unixepoch()), ?10,
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
              (SELECT CAST(performance_score AS REAL) FROM benchmark_runs WHERE id = ?1))
          {end}"
     ))?
@@ -310,7 +381,8 @@ pub(super) fn write_own(
         environment_id,
         model_ids.first(),
         run.is_partial(),
-        measured_at.or_else(|| test_time(run)),
+        measured.at,
+        measured.is_guessed,
         configuration_id(db, run)?,
     ))?;
     insert_tests(db, id, run, &model_ids, test_result_ids)
@@ -345,11 +417,4 @@ pub(super) fn read_summary(cells: rows::Cells<'_>) -> rusqlite::Result<Summary> 
         avg_ttft_ms: cells.get("avg_ttft_ms")?,
         performance_score: cells.get("performance_score")?,
     })
-}
-
-/// When the run began, as its first test tells: seconds since 1970.
-fn test_time(run: &Run) -> Option<i64> {
-    let time = run.tests.first()?.test_time.as_ref()?;
-    let time: jiff::Timestamp = time.display().parse().ok()?;
-    Some(time.as_second())
 }

@@ -61,8 +61,10 @@ pub(crate) struct Listed {
     pub id: i64,
     /// When it was added: `YYYY-MM-DD HH:MM:SS`, UTC; `None` where the store has no date.
     pub added_at: Option<String>,
-    /// When it was measured, else added: seconds since 1970.
+    /// When it was measured: seconds since 1970.
     pub measured_at: i64,
+    /// Whether nobody knows, and that is the date of a file or of the add.
+    pub measured_guessed: bool,
     /// The model's name.
     pub model: Option<Text>,
     /// The quantisation.
@@ -91,7 +93,8 @@ pub(crate) struct Listed {
 
 /// What [`read_listed`] reads, but for time, averages and submission. Where the tests are a view
 /// ([`super::site::show`]), those of a run are found by index in a subquery with a limit alone.
-const COLUMNS: &str = "r.run_id, r.measured_at, m.model_name, m.model_quant_str,
+const COLUMNS: &str =
+    "r.run_id, r.measured_at, r.measured_guessed, m.model_name, m.model_quant_str,
     e.accelerator_name, e.runtime_name, e.runtime_version,
     (SELECT count(*) FROM
         (SELECT 1 FROM localstore_tests t WHERE t.run_id = r.run_id LIMIT -1)) AS tests, r.partial,
@@ -218,6 +221,7 @@ fn read_listed(cells: Cells<'_>) -> rusqlite::Result<Listed> {
         added_at: cells.get("added_at")?,
         id: cells.get("run_id")?,
         measured_at: cells.get("measured_at")?,
+        measured_guessed: cells.get("measured_guessed")?,
         model: text("model_name")?,
         quant: text("model_quant_str")?,
         accelerator: text("accelerator_name")?,

@@ -10,7 +10,7 @@ use rusqlite::types::ValueRef;
 use super::fingerprint::Keys;
 use super::own::{MOST_BYTES, of_test, read_environment, too_large};
 use super::rows::{CREATED_AT, Cells, Odd, query_one};
-use super::runs::write_own;
+use super::runs::{Measured, write_own};
 use super::scores::Scores;
 use crate::model::{Model, Run, Source, Test};
 
@@ -83,6 +83,7 @@ pub(crate) fn adopt(db: &Connection) -> rusqlite::Result<()> {
     if ids.is_empty() {
         return Ok(());
     }
+    insert(db, &ids)?;
     for id in ids.keys() {
         db.prepare_cached(&format!(
             "UPDATE benchmark_runs AS b SET created_at = CURRENT_TIMESTAMP
@@ -90,7 +91,6 @@ pub(crate) fn adopt(db: &Connection) -> rusqlite::Result<()> {
         ))?
         .execute([id])?;
     }
-    insert(db, &ids)?;
     let mut scores = Scores::default();
     for &id in ids.keys() {
         scores.add_stored(db, id)?;
@@ -98,7 +98,9 @@ pub(crate) fn adopt(db: &Connection) -> rusqlite::Result<()> {
     scores.write(db)
 }
 
+/// Makes our rows. The date of a run is that of its row, which the site makes when it is measured.
 fn insert(db: &Connection, ids: &Ids) -> rusqlite::Result<()> {
+    let now = Measured::guessed(jiff::Timestamp::now().as_second());
     for (&id, tests) in ids {
         let SiteRun {
             run, measured_at, ..
@@ -109,8 +111,7 @@ fn insert(db: &Connection, ids: &Ids) -> rusqlite::Result<()> {
             &run,
             &Keys::of(&run),
             tests,
-            measured_at.or(Some(0)),
-            false,
+            Some(measured_at.map_or(now, Measured::known)),
         )?;
     }
     Ok(())

@@ -230,7 +230,7 @@ pub(super) fn read(db: &Connection, run: i64) -> rusqlite::Result<Option<Submiss
 mod tests {
     use super::*;
     use crate::model::Run;
-    use crate::store::{Location, Store, runs};
+    use crate::store::{Dated, Location, Measured, Store, runs};
 
     fn taken(store: &mut Store, seen: Option<&Submission>) -> Option<Attempt> {
         let site = "http://localhost";
@@ -251,8 +251,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let location = Location::resolve(Some(folder.path().join("store")), None);
         let [mut one, mut other] = [(); 2].map(|()| Store::open(&location).unwrap());
-        one.write(|db| runs::add_all(db, &[Run::default()], None))
-            .unwrap();
+        let run = Dated {
+            run: Run::default(),
+            measured: Measured::guessed(0),
+        };
+        one.write(|db| runs::add_all(db, &[run], None)).unwrap();
         let first = taken(&mut one, None).unwrap();
         settled(&mut one, &first, &End::Unknown("no answer".into()));
         let seen = one.read(|db| submission(db, 1)).unwrap();

@@ -154,6 +154,14 @@ const MENDABLE: &[(&str, &str)] = &[
         "run 2: benchmark_runs refers to another runtime",
     ),
     (
+        "UPDATE localstore_runs SET measured_guessed = 1 WHERE run_id = 2",
+        "run 2: measured_guessed does not match the tests",
+    ),
+    (
+        "UPDATE localstore_runs SET measured_guessed = 7 WHERE run_id = 3",
+        "run 3: measured_guessed does not match the tests",
+    ),
+    (
         "UPDATE localstore_runs SET score = 7 WHERE run_id = 2",
         "run 2: score differs from that in benchmark_runs",
     ),
@@ -248,6 +256,42 @@ fn what_can_be_computed_is_mended() {
         sandbox.add(["golden/utf8-model.json"]);
         sandbox.run(["check"]).ok();
     }
+}
+
+/// Other programs read the views, which nothing else here does.
+#[test]
+fn views_that_are_gone_or_changed_are_made_again() {
+    let sandbox = store();
+    let views = || -> Vec<String> {
+        let db = sandbox.db();
+        let mut statement = db
+            .prepare("SELECT name || sql FROM sqlite_schema WHERE type = 'view' ORDER BY name")
+            .unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let before = views();
+    assert_eq!(before.len(), 2);
+    for sql in [
+        "DROP VIEW localstore_view_tests",
+        "DROP VIEW localstore_view_tests; CREATE VIEW localstore_view_tests AS SELECT 1",
+    ] {
+        sandbox.db().execute_batch(sql).unwrap();
+        let ran = sandbox.run(["check"]);
+        assert_eq!(ran.code, Some(1), "{sql}");
+        let found = "view localstore_view_tests: is missing, or computes something else";
+        assert_eq!(findings(&ran), [found], "{sql}");
+        sandbox.run(["list"]).ok();
+        sandbox.run(["check", "--repair"]).ok();
+        assert_eq!(views(), before, "{sql}");
+    }
+    // A table is somebody's, whatever its name.
+    let sql = "DROP VIEW localstore_view_runs; CREATE TABLE localstore_view_runs (a)";
+    sandbox.db().execute_batch(sql).unwrap();
+    let ran = sandbox.run(["check", "--repair"]);
+    assert_eq!(ran.code, Some(1));
+    let found = "view localstore_view_runs: is missing, or computes something else";
+    assert_eq!(findings(&ran), [found]);
 }
 
 /// When a run was added is noted in its public row alone.

@@ -40,6 +40,7 @@ mod store;
 mod submit;
 mod tag;
 mod torture;
+mod views;
 
 /// Prints what a long test has done, for `--nocapture`.
 #[allow(clippy::print_stdout, reason = "the result of a measurement")]

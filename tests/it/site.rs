@@ -62,7 +62,7 @@ fn score(sandbox: &Sandbox) {
 
 /// Six runs of one configuration and two captures of others; then the site inserts four runs, of
 /// which the last is of a model that was not there.
-fn inserted() -> Sandbox {
+pub(crate) fn inserted() -> Sandbox {
     let sandbox = store(&days(1..=6));
     sandbox.add(["golden/cpu-i7-14b.csv", "golden/gpu-rtx4090-8b.json"]);
     sandbox.run(["tag", "mine", "2", "8"]).ok();

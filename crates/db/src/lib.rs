@@ -15,4 +15,4 @@ mod room;
 pub use database::Database;
 pub use error::{Error, Result, SAVE, failure, is_about_a_value, reason, refused};
 pub use location::{DEFAULT_STARTUP_SQL, Location, refuse_logs_beside};
-pub use room::{Room, Schema, inspect, migrate, missing_tables, refuse};
+pub use room::{Room, Schema, View, inspect, migrate, missing_tables, missing_views, refuse};

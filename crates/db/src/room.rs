@@ -118,6 +118,50 @@ pub fn missing_tables(db: &Connection, room: &Room) -> rusqlite::Result<Vec<Stri
     Ok(missing)
 }
 
+/// A view of a room, which other programs read.
+#[derive(Debug)]
+pub struct View {
+    /// Its name.
+    pub name: String,
+    /// The statement that makes it.
+    sql: String,
+    /// What has its name in the file.
+    there: Option<String>,
+}
+
+impl View {
+    /// Whether it can be made: no table has its name.
+    #[must_use]
+    pub fn can_be_made(&self) -> bool {
+        self.there.as_deref().is_none_or(|kind| kind == "view")
+    }
+
+    /// Makes it in the place of what is there.
+    pub fn make(&self, db: &Connection) -> rusqlite::Result<()> {
+        db.execute_batch(&format!("DROP VIEW IF EXISTS {}; {}", self.name, self.sql))
+    }
+}
+
+/// The views of the room that the file lacks, or has with other SQL.
+pub fn missing_views(db: &Connection, room: &Room) -> rusqlite::Result<Vec<View>> {
+    let fresh = room.fresh(room.current())?;
+    let mut statement = fresh.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'view'")?;
+    let mut views = statement.query([])?;
+    let mut missing = Vec::new();
+    while let Some(row) = views.next()? {
+        let (name, sql): (String, String) = (row.get(0)?, row.get(1)?);
+        let there: Option<(String, Option<String>)> = db
+            .prepare_cached("SELECT type, sql FROM main.sqlite_schema WHERE name = ?1")?
+            .query_row([&name], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if !matches!(&there, Some((_, Some(stored))) if *stored == sql) {
+            let there = there.map(|(kind, _)| kind);
+            missing.push(View { name, sql, there });
+        }
+    }
+    Ok(missing)
+}
+
 /// What the file is to the room, at one moment: another process may be making the schema.
 pub fn inspect(db: &Connection, room: &Room) -> rusqlite::Result<Schema> {
     if !db.is_autocommit() {

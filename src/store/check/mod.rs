@@ -63,6 +63,8 @@ enum Fix {
     Run(i64),
     /// Gives the runs without a date the one of their measurement.
     Dates,
+    /// Makes the views that other programs read.
+    Views,
     /// Derives the score table, as every repair does at its end.
     Scores,
 }
@@ -130,7 +132,7 @@ fn repair(
         return Ok((totals, findings));
     }
     for fix in fixes {
-        mend(db, fix)?;
+        mend(db, rooms, fix)?;
     }
     super::scores::rebuild(db)?;
     let (totals, after) = check()?;
@@ -143,7 +145,7 @@ fn repair(
     Ok((totals, findings))
 }
 
-fn mend(db: &Connection, fix: Fix) -> rusqlite::Result<()> {
+fn mend(db: &Connection, rooms: &[CheckedRoom], fix: Fix) -> rusqlite::Result<()> {
     match fix {
         Fix::Indexes => db.execute_batch("REINDEX"),
         Fix::Sequences => database::reset_sequences(db),
@@ -155,6 +157,14 @@ fn mend(db: &Connection, fix: Fix) -> rusqlite::Result<()> {
         ),
         Fix::Run(id) => runs::derive(db, id),
         Fix::Dates => runs::derive_dates(db),
+        Fix::Views => {
+            for (room, _) in rooms {
+                for view in db::missing_views(db, room)? {
+                    view.make(db)?;
+                }
+            }
+            Ok(())
+        }
         Fix::Scores => Ok(()),
     }
 }
@@ -174,6 +184,15 @@ fn check(
         for table in &missing {
             let what = "is missing, or has other columns; nothing else of the runs was checked";
             (watch.found)(Finding::new(format!("table {table}"), what));
+        }
+        for view in db::missing_views(db, room)? {
+            let what = "is missing, or computes something else";
+            let finding = Finding::new(format!("view {}", view.name), what);
+            (watch.found)(if view.can_be_made() {
+                finding.fix(Fix::Views)
+            } else {
+                finding
+            });
         }
         if missing.is_empty() {
             check(db, watch, &mut totals)?;

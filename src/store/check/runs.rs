@@ -12,12 +12,12 @@ use crate::store::fingerprint::Keys;
 use crate::store::own::{self, ENVIRONMENT, RunReader, TEST_COLUMNS, TESTS_AND_MODELS};
 use crate::store::public::{Known, Public};
 use crate::store::rows::{CREATED_AT, Cells, Columns, Odd};
-use crate::store::runs::{PUBLIC, replace};
+use crate::store::runs::{Measured, PUBLIC, replace};
 use crate::store::scores::{is_near, storable};
 use crate::store::site::public_test;
 
 /// The columns are in the order in which they are read, as reading by name is fastest then.
-const RUNS: &str = "r.fingerprint, r.core, r.poor, r.partial,
+const RUNS: &str = "r.fingerprint, r.core, r.poor, r.partial, r.measured_guessed,
         r.model_id IS (SELECT t.model_id FROM localstore_tests t
                        WHERE t.run_id = r.run_id AND t.position = 0) AS model_fits,
         c.id IS NOT NULL AND c.model_name IS m.model_name
@@ -149,6 +149,10 @@ impl Checker<'_> {
             ("core", core),
             ("poor", is("poor", run.is_poor())?),
             ("partial", is("partial", run.is_partial())?),
+            ("measured_guessed", {
+                let is_told = Measured::told_by(&run).is_some();
+                is("measured_guessed", false)? || !is_told && is("measured_guessed", true)?
+            }),
             ("model_id", cells.get("model_fits")?),
         ] {
             if !fits {
