@@ -290,7 +290,8 @@ fn views_that_are_gone_or_changed_are_made_again() {
     sandbox.db().execute_batch(sql).unwrap();
     let ran = sandbox.run(["check", "--repair"]);
     assert_eq!(ran.code, Some(1));
-    let found = "view localstore_view_runs: is missing, or computes something else";
+    let found =
+        "view localstore_view_runs: is missing, or computes something else (cannot be mended)";
     assert_eq!(findings(&ran), [found]);
 }
 
