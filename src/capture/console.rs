@@ -82,7 +82,7 @@ impl OpenDocument for Table {
             console::Step::Done(document) => scan.run(document),
             console::Step::Cut(document) => {
                 let tests = document.run.tests.len();
-                scan.cut_off(self.begin, "table", tests, Some(document));
+                scan.cut_off(self.begin, tests, Some(document));
             }
             console::Step::Bad(why) => scan.bad(at, why),
         }

@@ -149,7 +149,7 @@ impl Rows {
     fn end_cut_off(&mut self, scan: &mut Scan<'_>, line: u64) {
         let tests = self.table.grouping.tests();
         let document = self.table.grouping.end();
-        scan.cut_off(line, "csv", tests, document);
+        scan.cut_off(line, tests, document);
     }
 }
 

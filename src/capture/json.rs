@@ -168,7 +168,7 @@ impl Scan<'_> {
                 let tests = document.run.tests.len();
                 self.end_tests();
                 match flaw.kind {
-                    FlawKind::Cut => self.cut_off(line, "document", tests, Some(document)),
+                    FlawKind::Cut => self.cut_off(line, tests, Some(document)),
                     _ => self.bad(line, flaw.why),
                 }
                 if self.scanned > MAX_SCANS * (self.input.consumed() + MAX_DOCUMENT as u64) {

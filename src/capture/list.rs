@@ -81,8 +81,8 @@ impl Scan<'_> {
     /// Ends the list of tests, if there is one; an array that has not ended is cut off.
     pub(super) fn end_tests(&mut self) {
         if self.list == Some(List::Array) && !self.options.partial {
-            let why = cut_off("list", self.tests.tests());
-            self.bad(self.input.line(), why);
+            let tests = self.tests.tests();
+            self.bad_after(self.input.line(), cut_off(tests), tests);
             self.tests = Grouping::default();
         }
         self.close_list();

@@ -53,6 +53,28 @@ pub(crate) enum Found {
         line: u64,
         /// The message.
         why: String,
+        /// How many of its tests are whole, if it is cut off: `partial` makes them a run.
+        whole_tests: usize,
+    },
+    /// There was no run, not even an invalid one.
+    Nothing(Nothing),
+}
+
+/// What a text without runs is.
+#[derive(Debug)]
+pub(crate) enum Nothing {
+    /// It has no byte.
+    Empty,
+    /// It is not text.
+    Binary,
+    /// It is some other text.
+    Other,
+    /// It is the output of another program, by this line.
+    Foreign {
+        /// Its line number, from 1.
+        line: u64,
+        /// The message.
+        why: String,
     },
 }
 
@@ -99,23 +121,25 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// The error for a text without runs.
+    /// The end of a text without runs.
     fn nothing_found(&mut self) -> Found {
-        self.scan.found_any = true;
-        let suspicious = self
-            .scan
-            .suspicious
-            .map(|line| (line, SUSPICIOUS.to_owned()));
-        let (line, why) = self.scan.foreign.take().or(suspicious).unwrap_or_else(|| {
-            let why = if self.scan.input.consumed() == 0 {
-                "it is empty"
-            } else {
-                "no LocalScore result in it: neither a json document with \"results\", nor a csv \
-                 header with n_prompt, n_gen and speeds, nor a table of the console"
+        let scan = &mut self.scan;
+        scan.found_any = true;
+        if let Some((line, why)) = scan.foreign.take() {
+            return Found::Nothing(Nothing::Foreign { line, why });
+        }
+        if let Some(line) = scan.suspicious {
+            return Found::Bad {
+                line,
+                why: SUSPICIOUS.to_owned(),
+                whole_tests: 0,
             };
-            (1, why.to_owned())
-        });
-        Found::Bad { line, why }
+        }
+        Found::Nothing(match scan.input.consumed() {
+            0 => Nothing::Empty,
+            _ if scan.has_zero => Nothing::Binary,
+            _ => Nothing::Other,
+        })
     }
 
     fn search(&mut self) -> io::Result<Option<Found>> {

@@ -30,6 +30,8 @@ pub(super) struct Scan<'a> {
     pub before: (u8, bool),
     /// Items that have not been returned yet.
     pub found: VecDeque<Found>,
+    /// Whether there is a zero byte near the beginning, which no text has.
+    pub has_zero: bool,
     /// Whether there was a run or an error.
     pub found_any: bool,
     /// The end of the last run, in bytes.
@@ -41,6 +43,9 @@ pub(super) struct Scan<'a> {
     /// The first line that looks like a result and cannot be read.
     pub suspicious: Option<u64>,
 }
+
+/// How far a zero byte tells that this is no text.
+const BEGINNING: u64 = 64 << 10;
 
 /// A document that begins in the middle of a line, after this number of bytes.
 pub(super) enum Beginning {
@@ -62,6 +67,7 @@ impl<'a> Scan<'a> {
             since_test: 0,
             before: (0, true),
             found: VecDeque::new(),
+            has_zero: false,
             found_any: false,
             last_end: 0,
             scanned: 0,
@@ -77,6 +83,9 @@ impl<'a> Scan<'a> {
             self.end_tests();
         }
         let text = &self.input.unread()[..length];
+        if self.input.consumed() < BEGINNING {
+            self.has_zero |= memchr::memchr(0, text).is_some();
+        }
         if let Some(last) = text.iter().rposition(|byte| !byte.is_ascii_whitespace()) {
             let line = memchr::memrchr(b'\n', &text[..last]).map_or(0, |at| at + 1);
             let begins_its_line = is_junk(&text[line..last]);
@@ -98,8 +107,17 @@ impl<'a> Scan<'a> {
 
     /// Reports an invalid run.
     pub(super) fn bad(&mut self, line: u64, why: String) {
+        self.bad_after(line, why, 0);
+    }
+
+    /// Reports a run that is cut off after so many whole tests.
+    pub(super) fn bad_after(&mut self, line: u64, why: String, whole_tests: usize) {
         self.banner = Banner::default();
-        self.found.push_back(Found::Bad { line, why });
+        self.found.push_back(Found::Bad {
+            line,
+            why,
+            whole_tests,
+        });
     }
 
     /// Takes the result of [`Grouping::push`] for the test on this line.
@@ -114,15 +132,9 @@ impl<'a> Scan<'a> {
 
     /// Returns the complete tests of a document that is cut off if the options ask for them; else
     /// reports it.
-    pub(super) fn cut_off(
-        &mut self,
-        line: u64,
-        kind: &str,
-        tests: usize,
-        document: Option<Document>,
-    ) {
+    pub(super) fn cut_off(&mut self, line: u64, tests: usize, document: Option<Document>) {
         if !self.options.partial || tests == 0 {
-            self.bad(line, cut_off(kind, tests));
+            self.bad_after(line, cut_off(tests), tests);
         } else if let Some(document) = document {
             self.run(document);
         }

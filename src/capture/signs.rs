@@ -4,6 +4,7 @@ use memchr::memmem::{self, Finder};
 
 use super::reader::{CaptureReader, READERS};
 use super::text::trim_start;
+use crate::model::{LocalScore, Suite};
 
 /// Whether the line looks like a part of a result that cannot be read: the header of a csv or of a
 /// console table.
@@ -14,11 +15,12 @@ pub(super) fn is_suspicious(line: &[u8]) -> bool {
 }
 
 /// The error for a document that is cut off.
-pub(super) fn cut_off(kind: &str, tests: usize) -> String {
-    match tests {
-        0 => format!("the {kind} is cut off before its first test is whole"),
-        1 => format!("the {kind} is cut off after 1 whole test; --partial stores it"),
-        n => format!("the {kind} is cut off after {n} whole tests; --partial stores them"),
+pub(super) fn cut_off(tests: usize) -> String {
+    let expected = LocalScore.expected().len();
+    if tests < expected {
+        format!("cut off after {tests} of {expected} tests")
+    } else {
+        format!("cut off after {tests} tests")
     }
 }
 

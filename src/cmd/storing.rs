@@ -1,19 +1,25 @@
 //! Adds the runs of captures to the store; for `add` and `record`.
 
-use std::io::{Read, Write};
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Read, Write as _};
 use std::path::Path;
 
-use super::words::{known, with_quant};
-use crate::capture::{Capture, Found, Link, Options};
+use crate::capture::{Capture, Found, Link, Nothing, Options};
 use crate::formats::Document;
-use crate::model::{Environment, Run, listed_score};
+use crate::model::{Environment, Run, listed_score, short_device, short_quant};
 use crate::store::{Added, Dated, Location, Measured, Store, Stored, runs, submissions};
 use crate::submit::Site;
-use base::{Error, ExitStatus, Result, Spool, Stderr, Stdout, note, printable};
+use base::time::date;
+use base::{Error, ExitStatus, Progress, Result, Spool, Stderr, Stdout, printable};
+
+use super::words::known;
 
 /// The maximum number of runs per transaction, and of bytes of their captures.
 const BATCH: usize = 2048;
 const BATCH_BYTES: usize = 16 << 20;
+
+/// The most runs of a call that are told of one by one on a terminal.
+const MANY: usize = 20;
 
 /// The beginning of every SQLite file.
 const SQLITE: &[u8] = b"SQLite format 3\0";
@@ -24,6 +30,15 @@ pub(crate) enum Messages<'a> {
     Stdout(&'a mut Stdout),
     /// Standard output is a copy of a program's output.
     Stderr,
+}
+
+impl Messages<'_> {
+    fn is_terminal(&self) -> bool {
+        match self {
+            Self::Stdout(out) => out.is_terminal(),
+            Self::Stderr => io::stderr().is_terminal(),
+        }
+    }
 }
 
 /// Options for adding runs.
@@ -37,6 +52,39 @@ pub(crate) struct Adding<'a> {
     pub(crate) partial: bool,
     /// The values that are missing in a capture.
     pub(crate) machine: Environment,
+    /// When runs were measured whose captures do not tell: seconds since 1970.
+    pub(crate) measured_at: Option<i64>,
+}
+
+/// A text with runs.
+pub(crate) struct Source<'a> {
+    /// Its name for people.
+    pub(crate) name: &'a str,
+    /// The file that a command can read again.
+    pub(crate) path: Option<&'a Path>,
+    /// When that file was changed: seconds since 1970. `None`: the text comes as it is made.
+    pub(crate) changed_at: Option<i64>,
+}
+
+/// The files of folders, of which not all have results.
+#[derive(Default)]
+struct Folders {
+    files: u64,
+    without: u64,
+}
+
+/// A run that is not stored yet.
+struct Waiting {
+    dated: Dated,
+    /// Whether a guessed date is that of a file.
+    is_of_file: bool,
+}
+
+/// What became of a run.
+struct Outcome {
+    stored: Stored,
+    /// For people.
+    line: String,
 }
 
 /// Stores the runs of captures, and prints a line for each.
@@ -47,8 +95,14 @@ pub(crate) struct Adder<'a> {
     messages: Messages<'a>,
     options: Adding<'a>,
     store: Option<Store>,
-    batch: Vec<Dated>,
+    batch: Vec<Waiting>,
     batch_bytes: usize,
+    /// How many runs were new, completed, or there.
+    counts: [usize; 3],
+    folders: Option<Folders>,
+    /// The bytes of all sources if they are known, and of those that have been read.
+    bytes: (Option<u64>, u64),
+    progress: Option<Progress>,
     failed: bool,
     is_pipe_closed: bool,
 }
@@ -63,14 +117,36 @@ impl<'a> Adder<'a> {
             store: None,
             batch: Vec::new(),
             batch_bytes: 0,
+            counts: [0; 3],
+            folders: None,
+            bytes: (None, 0),
+            progress: None,
             failed: false,
             is_pipe_closed: false,
         }
     }
 
-    /// Stores the last runs. Returns a failure if an error was printed.
+    /// Tells how many bytes there will be, so that the runs can be estimated.
+    pub(crate) fn expect_bytes(&mut self, bytes: Option<u64>) {
+        self.bytes.0 = bytes;
+    }
+
+    /// Sums up at the end what is in folders.
+    pub(crate) fn begin_folder(&mut self) {
+        self.folders.get_or_insert_default();
+    }
+
+    /// Stores the last runs, and sums up if there were many. Returns a failure if an error was
+    /// printed.
     pub(crate) fn finish(&mut self) -> Result<ExitStatus> {
         self.flush()?;
+        if let Some(progress) = self.progress.take() {
+            let stored = self.stored();
+            progress.set_of(stored, stored);
+        }
+        if let Some(line) = self.sum() {
+            Stderr::print(&(Stderr::screen().fold(&line) + "\n"));
+        }
         Ok(if self.failed {
             ExitStatus::Failure
         } else {
@@ -78,12 +154,54 @@ impl<'a> Adder<'a> {
         })
     }
 
+    /// `5000 runs: 4998 new, 2 already stored; slower: 17, 400, 401`, or the same of folders.
+    fn sum(&self) -> Option<String> {
+        let all: usize = self.counts.iter().sum();
+        if all <= MANY && self.folders.is_none() {
+            return None;
+        }
+        let [new, completed, already] = self.counts;
+        let new = match &self.folders {
+            Some(_) => format!("{new} new {}", plural(new as u64, "run")),
+            None => format!("{new} new"),
+        };
+        let completed = (completed > 0).then(|| format!("{completed} completed"));
+        let already = (already > 0).then(|| format!("{already} already stored"));
+        let counts: Vec<String> = [Some(new), completed, already]
+            .into_iter()
+            .flatten()
+            .collect();
+        let counts = counts.join(", ");
+        let mut line = match &self.folders {
+            Some(Folders { files, .. }) => format!("{files} {}: {counts}", plural(*files, "file")),
+            None => format!("{all} runs: {counts}"),
+        };
+        if self.options.dry_run {
+            line += "; '--dry-run' stores nothing";
+        }
+        if let Some(Folders { without, .. }) = self.folders
+            && without > 0
+        {
+            let files = plural(without, "file");
+            let _ = write!(line, "; {without} {files} without a result");
+            if !is_verbose() {
+                line += " ('-v' names them)";
+            }
+        }
+        Some(line)
+    }
+
     /// Stores the runs in the spooled text. If any of it cannot be stored, the text is kept as a
     /// file, and an error names it.
     pub(crate) fn finish_with(&mut self, mut spool: Spool, name: &str) -> ExitStatus {
+        let source = Source {
+            name,
+            path: None,
+            changed_at: None,
+        };
         let stored = spool
             .read()
-            .and_then(|text| self.add_capture(name, text, None))
+            .and_then(|text| self.add_capture(&source, text, None))
             .and_then(|()| self.finish());
         match stored {
             Ok(ExitStatus::Success) => return ExitStatus::Success,
@@ -103,14 +221,35 @@ impl<'a> Adder<'a> {
         ExitStatus::Failure
     }
 
+    /// Adds the runs in a file of a folder, where other files may be too.
+    pub(crate) fn add_file_of_folder(
+        &mut self,
+        source: &Source<'_>,
+        input: impl Read,
+    ) -> Result<()> {
+        self.folders.get_or_insert_default().files += 1;
+        self.read(source, input, None, true)
+    }
+
     /// Adds the runs in a capture. If it is still growing, `growing` returns whether more can be read
     /// without blocking; if not, the runs found so far are stored first.
     pub(crate) fn add_capture(
         &mut self,
-        name: &str,
-        mut input: impl Read,
+        source: &Source<'_>,
+        input: impl Read,
         growing: Option<&dyn Fn() -> bool>,
     ) -> Result<()> {
+        self.read(source, input, growing, false)
+    }
+
+    fn read(
+        &mut self,
+        source: &Source<'_>,
+        mut input: impl Read,
+        growing: Option<&dyn Fn() -> bool>,
+        is_in_folder: bool,
+    ) -> Result<()> {
+        let name = source.name;
         let mut head = Vec::new();
         let limit = SQLITE.len() as u64;
         if let Err(error) = input.by_ref().take(limit).read_to_end(&mut head) {
@@ -118,9 +257,9 @@ impl<'a> Adder<'a> {
             return Ok(());
         }
         if head == SQLITE {
-            let why = "this is a SQLite database, not a capture";
-            let hint = "'localstore merge FILE' takes over the runs of another store";
-            self.print_error(&Error::new(name, why).hint(hint));
+            let file = source.path.map_or_else(|| "FILE".to_owned(), shell_word);
+            let error = Error::new(name, "a store").hint(format!("localstore merge {file}"));
+            self.without_result(&error, is_in_folder);
             return Ok(());
         }
         let input = head.as_slice().chain(input);
@@ -135,7 +274,7 @@ impl<'a> Adder<'a> {
                 None => return Ok(()),
                 Some(Ok(Found::Run(document))) => {
                     linked = true;
-                    self.take(name, document)?;
+                    self.take(source, document)?;
                 }
                 Some(Ok(Found::Pause)) if growing.is_some_and(|is_ready| is_ready()) => {}
                 Some(Ok(Found::Pause)) => self.flush()?,
@@ -144,15 +283,49 @@ impl<'a> Adder<'a> {
                 Some(Ok(Found::Note { line, message })) => {
                     tracing::info!("{}", printable(&format!("{name}:{line}: {message}")));
                 }
-                Some(Ok(Found::Bad { line, why })) => {
+                Some(Ok(Found::Nothing(nothing))) => {
+                    let error = match nothing {
+                        Nothing::Empty => Error::new(name, "empty"),
+                        Nothing::Binary => Error::new(name, "not text"),
+                        Nothing::Other => Error::new(name, "no benchmark result")
+                            .hint("LocalScore or llama-bench output is read"),
+                        Nothing::Foreign { line, why } => {
+                            Error::new(format_args!("{name}:{line}"), why)
+                        }
+                    };
+                    self.without_result(&error, is_in_folder);
+                }
+                Some(Ok(Found::Bad {
+                    line,
+                    why,
+                    whole_tests,
+                })) => {
                     linked = false;
-                    self.print_error(&Error::new(format_args!("{name}:{line}"), why));
+                    let mut error = Error::new(format_args!("{name}:{line}"), why);
+                    if whole_tests > 0 {
+                        error = error.hint(match source.path {
+                            Some(path) => format!("localstore add --partial {}", shell_word(path)),
+                            None => "'--partial' stores the whole tests".to_owned(),
+                        });
+                    }
+                    self.print_error(&error);
                 }
                 Some(Err(error)) => {
                     self.print_error(&Error::file(Path::new(name), &error));
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// Reports a text without a run: in a folder it may well be.
+    fn without_result(&mut self, error: &Error, is_in_folder: bool) {
+        match &mut self.folders {
+            Some(folders) if is_in_folder => {
+                folders.without += 1;
+                tracing::info!("{}", printable(&error.to_string()));
+            }
+            _ => self.print_error(error),
         }
     }
 
@@ -171,21 +344,29 @@ impl<'a> Adder<'a> {
         }
     }
 
-    fn take(&mut self, name: &str, document: Document) -> Result<()> {
+    fn take(&mut self, source: &Source<'_>, document: Document) -> Result<()> {
         if !document.unknown.is_empty() {
             let count = document.unknown.len();
             let mut names = document.unknown;
             names.sort_unstable();
             names.dedup();
-            let names = names.join(", ");
+            let (name, names) = (source.name, names.join(", "));
             let line = format!("{name}: passed over {count} unknown fields: {names}");
             tracing::info!("{}", printable(&line));
         }
         let mut run = document.run;
         run.environment.complete(&self.options.machine);
-        let measured = Measured::guessed(jiff::Timestamp::now().as_second());
-        self.batch.push(Dated { run, measured });
+        let now = || jiff::Timestamp::now().as_second();
+        let measured = match self.options.measured_at {
+            Some(at) => Measured::known(at),
+            None => Measured::guessed(source.changed_at.unwrap_or_else(now)),
+        };
+        self.batch.push(Waiting {
+            dated: Dated { run, measured },
+            is_of_file: source.changed_at.is_some(),
+        });
         self.batch_bytes += document.length;
+        self.bytes.1 += document.length as u64;
         if self.batch.len() >= BATCH || self.batch_bytes >= BATCH_BYTES {
             self.flush()?;
         }
@@ -195,80 +376,111 @@ impl<'a> Adder<'a> {
     /// Prints an error; other runs are still stored.
     pub(crate) fn print_error(&mut self, error: &Error) {
         self.failed = true;
+        self.progress = None;
         Stderr::error(error);
     }
 
-    /// Stores the runs found so far, then prints a line for each.
+    /// Stores the runs found so far, then prints a line for each, unless there are many.
     fn flush(&mut self) -> Result<()> {
-        let runs = std::mem::take(&mut self.batch);
+        let waiting = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
-        if runs.is_empty() {
+        if waiting.is_empty() {
             return Ok(());
         }
-        let lines = if self.options.dry_run {
-            self.preview(&runs)?
+        let before: usize = self.counts.iter().sum();
+        let is_many = before + waiting.len() > MANY && !is_verbose();
+        let has_lines = !is_many || !self.messages.is_terminal();
+        let outcomes = if self.options.dry_run {
+            self.preview(&waiting)?
         } else {
-            self.add(&runs)?
+            self.add(&waiting, has_lines)?
         };
-        self.flush_messages(&lines)
+        for outcome in &outcomes {
+            self.counts[outcome.stored as usize] += 1;
+        }
+        if has_lines {
+            return self.flush_messages(&outcomes);
+        }
+        self.show_progress();
+        Ok(())
     }
 
-    fn add(&mut self, runs: &[Dated]) -> Result<Vec<String>> {
+    fn stored(&self) -> u64 {
+        self.counts.iter().sum::<usize>() as u64
+    }
+
+    /// `1000 of 5000 runs`, where as many are expected as the bytes that are left make likely.
+    fn show_progress(&mut self) {
+        let stored = self.stored();
+        let total = match self.bytes {
+            (Some(all), read) if read > 0 => {
+                u128::from(stored) * u128::from(all) / u128::from(read)
+            }
+            _ => 0,
+        };
+        let total = u64::try_from(total).unwrap_or(u64::MAX).max(stored);
+        let progress = self.progress.get_or_insert_with(Progress::of_runs);
+        progress.set_of(stored, total);
+    }
+
+    fn add(&mut self, waiting: &[Waiting], has_lines: bool) -> Result<Vec<Outcome>> {
         let store = match &mut self.store {
             Some(store) => store,
             none => none.insert(Store::open(self.location)?),
         };
+        let runs = waiting.iter().map(|waiting| &waiting.dated);
         let added = store.write(|db| runs::add_all(db, runs, self.options.tag))?;
-        let mut lines = Vec::with_capacity(runs.len());
-        for (Dated { run, .. }, Added { id, stored }) in runs.iter().zip(added) {
+        let mut outcomes = Vec::with_capacity(waiting.len());
+        for (waiting, Added { id, stored }) in waiting.iter().zip(added) {
             self.found.push(id);
-            lines.push(match stored {
-                Stored::New => format!("run {id}: {}", describe(run)),
-                // The stored run may have more values than this capture.
-                Stored::Completed => format!(
-                    "run {id}, completed: {}",
-                    describe(&store.read(|db| runs::read(db, id))?)
-                ),
+            // The stored run may have more values than this capture.
+            let line = match stored {
+                _ if !has_lines => String::new(),
+                Stored::New => format!("run {id}: {}", waiting.describe()),
+                Stored::Completed => format!("run {id}, completed: {}", stored_run(store, id)?),
                 Stored::Already => {
-                    format!(
-                        "already stored as run {id}: {}",
-                        describe(&store.read(|db| runs::read(db, id))?)
-                    )
+                    format!("already stored as run {id}: {}", stored_run(store, id)?)
                 }
-            });
+            };
+            outcomes.push(Outcome { stored, line });
         }
-        Ok(lines)
+        Ok(outcomes)
     }
 
-    fn preview(&mut self, runs: &[Dated]) -> Result<Vec<String>> {
+    fn preview(&mut self, waiting: &[Waiting]) -> Result<Vec<Outcome>> {
         if self.store.is_none() && self.location.path.exists() {
             self.store = Some(Store::open_readonly(self.location)?);
         }
-        let line = |run: &Dated| {
+        let outcome = |waiting: &Waiting| {
             let (id, stored) = match &self.store {
-                Some(store) => store.read(|db| runs::lookup(db, run))?,
+                Some(store) => store.read(|db| runs::lookup(db, &waiting.dated))?,
                 None => (None, Stored::New),
             };
             let id = id.unwrap_or_default();
-            let run = describe(&run.run);
-            Ok(match stored {
-                Stored::New => format!("would store: {run}"),
-                Stored::Completed => format!("would complete run {id}: {run}"),
-                Stored::Already => format!("already stored as run {id}: {run}"),
-            })
+            let run = &waiting.dated.run;
+            let line = match stored {
+                Stored::New => format!("would store: {}", waiting.describe()),
+                Stored::Completed => format!("would complete run {id}: {}", describe(run)),
+                Stored::Already => format!("already stored as run {id}: {}", describe(run)),
+            };
+            Ok(Outcome { stored, line })
         };
-        runs.iter().map(line).collect()
+        waiting.iter().map(outcome).collect()
     }
 
     /// Prints the lines and flushes them. A closed pipe does not stop storing.
-    fn flush_messages(&mut self, lines: &[String]) -> Result<()> {
+    fn flush_messages(&mut self, outcomes: &[Outcome]) -> Result<()> {
+        let mut lines = outcomes.iter().map(|outcome| printable(&outcome.line));
         match &mut self.messages {
-            Messages::Stderr => lines.iter().for_each(|line| note(line)),
+            Messages::Stderr => {
+                let screen = Stderr::screen();
+                lines.for_each(|line| Stderr::print(&(screen.fold(&line) + "\n")));
+            }
             Messages::Stdout(_) if self.is_pipe_closed => {}
             Messages::Stdout(out) => {
-                let mut lines = lines.iter().map(|line| printable(line));
+                let screen = out.screen();
                 let printed = lines
-                    .try_for_each(|line| writeln!(out, "{line}"))
+                    .try_for_each(|line| writeln!(out, "{}", screen.fold(&line)))
                     .and_then(|()| out.flush());
                 match printed.map_err(Error::from) {
                     Err(error) if error.is_closed_pipe() => self.is_pipe_closed = true,
@@ -280,6 +492,45 @@ impl<'a> Adder<'a> {
     }
 }
 
+impl Waiting {
+    /// The new run on one line, with its date if that is guessed.
+    fn describe(&self) -> String {
+        let Dated { run, measured } = &self.dated;
+        let mut line = describe(run);
+        if measured.is_guessed && Measured::told_by(run).is_none() {
+            let why = if self.is_of_file {
+                "guessed from the file's date"
+            } else {
+                "guessed: now"
+            };
+            let _ = write!(line, ", measured ~{} ({why})", date(measured.at));
+        }
+        line
+    }
+}
+
+/// Whether `-v` asks for all there is to tell.
+fn is_verbose() -> bool {
+    tracing::enabled!(tracing::Level::INFO)
+}
+
+/// The word for so many.
+fn plural(count: impl Into<u64>, one: &str) -> String {
+    let end = if count.into() == 1 { "" } else { "s" };
+    format!("{one}{end}")
+}
+
+/// The path as a shell reads it.
+pub(crate) fn shell_word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);
+    if path.chars().all(is_plain) {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
+}
+
 /// Fails before the benchmark rather than after it if the store cannot be opened.
 pub(crate) fn check_store(location: &Location) -> Result<()> {
     if location.path.exists() {
@@ -288,27 +539,31 @@ pub(crate) fn check_store(location: &Location) -> Result<()> {
     Ok(())
 }
 
-/// The run on one line: model, accelerator, score.
+fn stored_run(store: &Store, id: i64) -> Result<String> {
+    Ok(describe(&store.read(|db| runs::read(db, id))?))
+}
+
+/// The run on one line: model, quantisation, accelerator, score.
 pub(crate) fn describe(run: &Run) -> String {
     let model = run.model();
     let name = model.and_then(|model| model.model_name.clone());
     let quant = model.and_then(|model| model.model_quant_str.as_ref());
-    let model = with_quant(&known(&name, "model"), quant);
     let accelerator = known(&run.environment.accelerator.name, "accelerator");
-    let score = run.suite().score(&run.tests);
-    let score = score.map_or_else(String::new, |score| {
-        format!(", score {}", listed_score(score))
+    let score = run.suite().score(&run.tests).map(|score| {
+        let rounded = if run.source.is_rounded() { "~" } else { "" };
+        let partial = if run.is_partial() { "p" } else { "" };
+        format!("score {rounded}{}{partial}", listed_score(score))
     });
-    let rounded = if run.source.is_rounded() {
-        ", rounded values"
-    } else {
-        ""
-    };
-    let partial = if run.is_partial() {
+    let partial = run.is_partial().then(|| {
         let expected = run.suite().expected().len();
-        format!(", partial: {} of {expected} tests", run.present_tests())
-    } else {
-        String::new()
-    };
-    format!("{model}, {accelerator}{score}{rounded}{partial}")
+        format!("partial: {} of {expected} tests", run.present_tests())
+    });
+    let parts = [
+        Some(known(&name, "model")),
+        quant.map(|quant| short_quant(&quant.to_string())),
+        Some(short_device(&accelerator)),
+        score,
+        partial,
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

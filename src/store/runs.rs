@@ -95,13 +95,13 @@ impl Shared {
 }
 
 /// Adds runs, all with this tag, which has been checked by [`tags::check_tag`].
-pub(crate) fn add_all(
+pub(crate) fn add_all<'a>(
     db: &Connection,
-    runs: &[Dated],
+    runs: impl IntoIterator<Item = &'a Dated>,
     tag: Option<&str>,
 ) -> db::Result<Vec<Added>> {
     let mut shared = Shared::default();
-    let mut added = Vec::with_capacity(runs.len());
+    let mut added = Vec::new();
     for run in runs {
         let one = add(db, &mut shared, run)?;
         if let Some(tag) = tag {

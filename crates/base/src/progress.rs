@@ -18,6 +18,16 @@ impl Progress {
         Self(bar)
     }
 
+    /// `1000 of 5000 runs`.
+    #[must_use]
+    pub fn of_runs() -> Self {
+        let bar = ProgressBar::new(0);
+        if let Ok(style) = ProgressStyle::with_template("{pos} of {len} runs") {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
     /// Sets the number of steps done.
     pub fn set(&self, done: u64) {
         self.0.set_position(done);

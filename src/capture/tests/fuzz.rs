@@ -451,7 +451,7 @@ fn read(text: &[u8], random: &mut Random) -> u64 {
                 check(&document.run);
             }
             Found::Bad { line, .. } => assert!(line > 0),
-            Found::Link(_) | Found::Note { .. } | Found::Pause => {}
+            Found::Nothing(_) | Found::Link(_) | Found::Note { .. } | Found::Pause => {}
         }
     }
     let (document, length, _) = json::read(text);

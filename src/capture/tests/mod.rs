@@ -41,7 +41,10 @@ fn cuts(length: usize) -> impl Iterator<Item = usize> {
 fn all(text: &[u8]) -> Vec<String> {
     let describe = |found| match found {
         Found::Run(document) => format!("run of {} tests", document.run.tests.len()),
-        Found::Bad { line, why } => format!("{line}: {why}"),
+        Found::Bad { line, why, .. } | Found::Nothing(Nothing::Foreign { line, why }) => {
+            format!("{line}: {why}")
+        }
+        Found::Nothing(nothing) => format!("{nothing:?}"),
         Found::Link(link) => link.url,
         Found::Note { line, message } => format!("{line}: note: {message}"),
         Found::Pause => unreachable!("the text is not live"),
@@ -104,8 +107,12 @@ fn an_invalid_row_invalidates_only_its_run() {
 
 #[test]
 fn a_text_without_runs_is_reported_once() {
-    assert_eq!(all(b""), ["1: it is empty"]);
-    assert!(all(b"hello\nworld\n")[0].starts_with("1: no LocalScore result"));
+    assert_eq!(all(b""), ["Empty"]);
+    assert_eq!(all(b"hello\nworld\n"), ["Other"]);
+    assert_eq!(all(b"hel\0lo\nworld\n"), ["Binary"]);
+    assert_eq!(all(&vec![0; 200_000]), ["Binary"]);
+    // UTF-16 is text.
+    assert_eq!(all(b"h\0e\0l\0l\0o\0"), ["Other"]);
     assert!(all(b"{}")[0].starts_with("1: no \"results\""));
 }
 

@@ -20,7 +20,8 @@ fn read(text: &[u8]) -> Read {
     for found in Capture::new(text, Options::default()) {
         match found.unwrap() {
             Found::Run(document) => read.runs.push(document.run),
-            Found::Bad { line, why } => read.bad.push(format!("{line}: {why}")),
+            Found::Bad { line, why, .. } => read.bad.push(format!("{line}: {why}")),
+            Found::Nothing(nothing) => read.bad.push(format!("{nothing:?}")),
             Found::Note { line, message } => read.notes.push(format!("{line}: {message}")),
             Found::Link(_) | Found::Pause => {}
         }
@@ -696,7 +697,7 @@ fn a_list_that_is_cut_off_or_damaged_is_an_error() {
     let followed = format!("{open}[{}]\n", tests.join(","));
     let read = read(followed.as_bytes());
     assert_eq!((read.runs.len(), read.bad.len()), (1, 1), "{:?}", read.bad);
-    assert!(read.bad[0].contains("the list is cut off after 5 whole tests"));
+    assert!(read.bad[0].contains("cut off after 5 of 9 tests"));
 }
 
 #[test]
