@@ -105,7 +105,7 @@ fn what_a_program_prints_passes_through_and_is_stored() {
     assert_eq!(ran.ok(), read_fixture(JSON));
     let banners = String::from_utf8(read_fixture("captures/capture-json.stderr.txt")).unwrap();
     let messages = ran.stderr.strip_prefix(&banners).expect("its stderr first");
-    assert!(messages.starts_with("localstore: run 1: Meta Llama"));
+    assert!(messages.starts_with("run 1: Meta Llama"));
     assert_eq!(messages.lines().count(), 1);
     assert_stored(&sandbox, JSON);
     assert!(saved(&sandbox).is_empty());
@@ -174,7 +174,7 @@ fn the_programs_code_comes_before_ours() {
     let sandbox = Sandbox::new();
     let ran = record(&sandbox, "echo hello; exit 3");
     assert_eq!(ran.code, Some(3));
-    assert!(ran.stderr.contains("no LocalScore result in it"));
+    assert!(ran.stderr.contains(": no benchmark result\n"));
     assert_saved(&sandbox, &ran.stderr, b"hello\n");
     // Of nothing, nothing is kept.
     let sandbox = Sandbox::new();
@@ -292,7 +292,7 @@ fn ctrl_c_reaches_the_program_and_what_was_finished_is_kept() {
     kill_process_group(pid(&child), Signal::INT).unwrap();
     let ran = end(child, stdout);
     assert_eq!(ran.code, Some(130), "{}", ran.stderr);
-    assert!(ran.stderr.contains("localstore: run 1: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("run 1: "), "{}", ran.stderr);
     assert_stored(&sandbox, JSON);
 }
 
@@ -393,7 +393,7 @@ fn it_is_stored_when_nobody_reads_the_output() {
         drop(stdin);
         let ran = Ran::from(child.wait_with_output().unwrap());
         ran.ok();
-        assert!(ran.stderr.starts_with("localstore: run 1: "));
+        assert!(ran.stderr.starts_with("run 1: "));
         assert_stored(&sandbox, JSON);
     }
 }
@@ -424,7 +424,7 @@ fn tee_copies_its_input_and_stores_it() {
     input.extend((0..=255).cycle().take(200_000));
     let ran = sandbox.run_with_input(["add", "--tee", "--tag", "x"], &input);
     assert!(ran.ok() == input);
-    assert!(ran.stderr.starts_with("localstore: run 1: "));
+    assert!(ran.stderr.starts_with("run 1: "));
     assert_stored(&sandbox, JSON);
     assert!(saved(&sandbox).is_empty());
     // What cannot be stored is saved, and passes all the same.
@@ -520,7 +520,7 @@ fn on_a_terminal_the_program_has_one_and_its_output_comes_at_once() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let rest = String::from_utf8_lossy(&rest).replace("\r\n", "\n");
     let capture = String::from_utf8(read_fixture(JSON)).unwrap();
-    let expected = format!("yes\nit was yes\n{capture}localstore: run 1: ");
+    let expected = format!("yes\nit was yes\n{capture}run 1: ");
     assert!(rest.starts_with(&expected), "{rest}");
     assert_stored(&sandbox, JSON);
 }

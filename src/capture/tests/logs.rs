@@ -1,7 +1,7 @@
 //! Terminal logs, as users have them after a benchmark.
 
 use super::{cuts, read_fixture, text};
-use crate::capture::{Capture, Found, Options};
+use crate::capture::{Capture, Found, Nothing, Options};
 use crate::formats::console;
 use crate::model::Run;
 
@@ -15,7 +15,9 @@ fn read(text: &[u8], partial: bool) -> (Vec<Run>, Vec<String>) {
     for found in Capture::new(text, options) {
         match found.unwrap() {
             Found::Run(document) => runs.push(document.run),
-            Found::Bad { why, .. } => remarks.push(why),
+            Found::Bad { why, .. } | Found::Nothing(Nothing::Foreign { why, .. }) => {
+                remarks.push(why);
+            }
             Found::Nothing(nothing) => remarks.push(format!("{nothing:?}")),
             Found::Link(_) | Found::Note { .. } | Found::Pause => {}
         }

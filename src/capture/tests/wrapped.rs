@@ -3,7 +3,7 @@
 
 use super::behind::behind;
 use super::{read_fixture, text};
-use crate::capture::{Capture, Found, Options};
+use crate::capture::{Capture, Found, Nothing, Options};
 use crate::formats::{console, csv, json, jsonl};
 use crate::model::{Run, Source};
 
@@ -20,7 +20,9 @@ fn read(text: &[u8]) -> Read {
     for found in Capture::new(text, Options::default()) {
         match found.unwrap() {
             Found::Run(document) => read.runs.push(document.run),
-            Found::Bad { line, why, .. } => read.bad.push(format!("{line}: {why}")),
+            Found::Bad { line, why, .. } | Found::Nothing(Nothing::Foreign { line, why }) => {
+                read.bad.push(format!("{line}: {why}"));
+            }
             Found::Nothing(nothing) => read.bad.push(format!("{nothing:?}")),
             Found::Note { line, message } => read.notes.push(format!("{line}: {message}")),
             Found::Link(_) | Found::Pause => {}

@@ -30,7 +30,8 @@ fn many_writers_lose_nothing_and_store_nothing_twice() {
         for (child, feeder) in writers {
             let output = child.wait_with_output().unwrap();
             feeder.join().unwrap();
-            assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+            let sum = format!("{RUNS} runs: {RUNS} new\n");
+            assert_eq!(String::from_utf8_lossy(&output.stderr), sum);
             assert!(output.status.success());
             let lines = String::from_utf8(output.stdout).unwrap();
             said += lines
