@@ -1,18 +1,21 @@
+use std::collections::HashSet;
+use std::fmt;
 use std::io::Write;
 
 use serde::Serialize;
 
 use super::Context;
+use super::words::counted;
 use crate::rooms::ROOMS;
 use crate::store::{Finding, Store, Totals, Watch};
 use base::{ExitStatus, Result};
-use base::{Progress, Stdout, note, printable, rows};
+use base::{Progress, note, printable, rows};
 
 /// Check that everything in the store is right
 ///
 /// Runs SQLite's own checks and ours: each test has its run, fingerprints and scores match the tests,
 /// the public tables hold what ours do, and no row refers to one that is missing. Prints a line for
-/// each thing that is wrong. Exit code 1 if there is any.
+/// each error. Exit code 1 if there is any.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore check
@@ -22,7 +25,7 @@ pub(crate) struct Args {
     /// Derive the public tables, fingerprints and scores from the tests again
     ///
     /// All in one transaction, which checks the store again before it commits. A run whose tests
-    /// were changed is named and left as it is. Exit code 0 if nothing wrong is left.
+    /// were changed is named and left as it is. Exit code 0 if no error is left.
     #[arg(long)]
     repair: bool,
     /// The output format
@@ -32,7 +35,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Output {
-    /// A line for each thing that is wrong, and one at the end
+    /// A line for each error, and one at the end
     Text,
     /// An object
     Json,
@@ -44,11 +47,11 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let progress = &mut |runs| bar.set(runs);
     let out = &mut context.out;
     let mut document = Document::default();
-    let mut mendable = 0;
+    let mut errors = Errors::default();
     let mut printed = Ok(());
     let mut found = |finding: Finding| {
         document.wrong += u64::from(!finding.mended);
-        mendable += u64::from(finding.mendable && !args.repair);
+        errors.count(&finding);
         if args.output == Output::Json {
             document.findings.push(finding);
         } else if printed.is_ok() {
@@ -73,14 +76,23 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     document.totals = totals;
     drop(bar);
     printed?;
+    let mends = match errors.mendable {
+        mendable if mendable > 0 && !args.repair => {
+            format!("'localstore check --repair' mends {mendable}")
+        }
+        _ => String::new(),
+    };
     match args.output {
-        Output::Text => summarize(out, document.totals, document.wrong)?,
+        Output::Text if document.wrong == 0 => writeln!(out, "{}: no error", checked(totals))?,
+        Output::Text if mends.is_empty() => writeln!(out, "{errors}")?,
+        Output::Text => writeln!(out, "{errors}; {mends}")?,
         Output::Json => rows::json(&document, out)?,
     }
     out.flush()?;
-    if mendable > 0 {
+    if args.output == Output::Text && totals.inserted > 0 {
+        let runs = counted(totals.inserted, "run");
         note(&format!(
-            "'localstore check --repair' can mend {mendable} of them"
+            "{runs} inserted by the LocalScore site; the next command that writes counts them in"
         ));
     }
     if document.wrong > 0 {
@@ -99,28 +111,51 @@ struct Document {
     findings: Vec<Finding>,
 }
 
-fn summarize(out: &mut Stdout, totals: Totals, wrong: u64) -> std::io::Result<()> {
+/// How many things are wrong, and in how many runs.
+#[derive(Debug, Default)]
+struct Errors {
+    all: u64,
+    in_runs: u64,
+    runs: HashSet<String>,
+    mendable: u64,
+}
+
+impl Errors {
+    fn count(&mut self, finding: &Finding) {
+        if finding.mended {
+            return;
+        }
+        self.all += 1;
+        self.mendable += u64::from(finding.mendable);
+        if finding.place.starts_with("run ") {
+            self.in_runs += 1;
+            self.runs.insert(finding.place.clone());
+        }
+    }
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&counted(self.all, "error"))?;
+        let runs = counted(self.runs.len() as u64, "run");
+        match self.in_runs {
+            0 => Ok(()),
+            all if all == self.all => write!(f, " in {runs}"),
+            some => write!(f, ", {some} of them in {runs}"),
+        }
+    }
+}
+
+/// How much was checked.
+fn checked(totals: Totals) -> String {
     let Totals {
         runs,
         tests,
         scores,
-        inserted,
+        ..
     } = totals;
-    if inserted > 0 {
-        let runs = if inserted == 1 { "run" } else { "runs" };
-        writeln!(
-            out,
-            "{inserted} {runs} inserted by the LocalScore site: \
-             the next command that writes takes them up"
-        )?;
-    }
-    let verdict = match wrong {
-        0 => "nothing is wrong".to_owned(),
-        1 => "1 thing is wrong".to_owned(),
-        wrong => format!("{wrong} things are wrong"),
-    };
-    writeln!(
-        out,
-        "{runs} runs, {tests} tests, {scores} scores: {verdict}"
-    )
+    let counts = [(runs, "run"), (tests, "test"), (scores, "score")];
+    counts
+        .map(|(count, thing)| counted(count, thing))
+        .join(", ")
 }

@@ -35,7 +35,7 @@ mod tag;
 mod untag;
 mod words;
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::{ArgAction, CommandFactory, Parser};
@@ -188,6 +188,21 @@ fn answered_yes() -> Result<bool> {
     let read = io::stdin().lock().read_line(&mut answer);
     read.map_err(|error| Error::new("standard input", error))?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Whether a person would see a question and can answer it.
+fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// The error for things that were not `done` (such as `removed`), since nobody can be asked;
+/// `command` does it unasked.
+fn cannot_ask(thing: &str, ids: &[i64], done: &str, command: &str) -> Error {
+    let plural = if ids.len() == 1 { "" } else { "s" };
+    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+    let what = format_args!("{thing}{plural} {}: not {done}", ids.join(", "));
+    let hint = format!("localstore {command} {}", ids.join(" "));
+    Error::new(what, "no terminal to ask on").hint(hint)
 }
 
 /// The id of the run of that name: an id, `last`, `last~N` or a tag.

@@ -1,15 +1,15 @@
-use std::io::{self, IsTerminal, Write};
+use std::io::Write;
 
-use super::{Context, answered_yes, resolve_all, submission, unique, words};
+use super::{Context, answered_yes, can_ask, cannot_ask, resolve_all, submission, unique, words};
 use crate::model::SubmissionState;
 use crate::store::{Listed, Store, runs, select};
 use base::{ExitStatus, Result, Stderr, printable};
 
 /// Remove runs from the store
 ///
-/// Prints what it will remove and, on a terminal, asks first. Data shared with other runs (the names
-/// of models, machines and runtimes) is kept. The record of a run's submission is removed with it,
-/// and a note says so.
+/// Prints what it will remove and asks first; without a terminal to ask on, -y is needed. Data shared
+/// with other runs (the names of models, machines and runtimes) is kept. The record of a run's
+/// submission is removed with it, and a note says so.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore rm last --dry-run")]
 pub(crate) struct Args {
@@ -32,9 +32,12 @@ pub(crate) struct Removal {
 }
 
 impl Removal {
-    /// Removes what these lines describe, after confirmation, and prints them.
+    /// Removes what these lines describe, after confirmation, and prints them. `thing` is what the
+    /// ids are of: `run`, `chat` or `message`.
     pub(crate) fn run(
         &self,
+        thing: &str,
+        ids: &[i64],
         lines: &[String],
         context: &mut Context,
         remove: impl FnOnce(&mut Store) -> Result<usize>,
@@ -42,9 +45,18 @@ impl Removal {
         let verb = if self.dry_run {
             "would remove"
         } else {
-            if !self.yes && io::stdin().is_terminal() && !is_confirmed(lines)? {
-                context.note("nothing was removed");
-                return Ok(ExitStatus::Failure);
+            if !self.yes {
+                if !can_ask() {
+                    let command = match thing {
+                        "run" => "rm".to_owned(),
+                        thing => format!("{thing} rm"),
+                    };
+                    return Err(cannot_ask(thing, ids, "removed", &format!("{command} -y")));
+                }
+                if !is_confirmed(lines)? {
+                    context.note("nothing was removed");
+                    return Ok(ExitStatus::Failure);
+                }
             }
             remove(&mut Store::open(&context.location)?)?;
             "removed"
@@ -78,8 +90,9 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         context.note(&remark);
     }
     let lines: Vec<String> = runs.iter().map(describe).collect();
-    args.removal
-        .run(&lines, context, |store| runs::remove(store, &ids))
+    args.removal.run("run", &ids, &lines, context, |store| {
+        runs::remove(store, &ids)
+    })
 }
 
 fn describe(run: &Listed) -> String {

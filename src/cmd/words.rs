@@ -64,3 +64,9 @@ pub(crate) fn traits(run: &Listed) -> Traits {
         measured_at: run.measured_at,
     }
 }
+
+/// `1 run`, `2 runs`.
+pub(crate) fn counted(count: u64, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}

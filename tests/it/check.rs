@@ -49,7 +49,7 @@ fn a_store_that_was_written_to_in_every_way_is_right() {
     insta::assert_snapshot!(ran.snapshot(&sandbox), @r"
     exit 0
     --- stdout
-    6 runs, 46 tests, 3 scores: nothing is wrong
+    6 runs, 46 tests, 3 scores: no error
     --- stderr
     ");
     assert!(std::fs::read(sandbox.store()).unwrap() == before);
@@ -69,13 +69,51 @@ fn a_store_that_was_written_to_in_every_way_is_right() {
     other.run(["check"]).ok();
 }
 
+/// The last line counts what was named above it.
+#[test]
+fn errors_are_counted_in_runs() {
+    let sandbox = store();
+    let check = |sql: &str| {
+        sandbox.db().execute_batch(sql).unwrap();
+        let ran = sandbox.run(["check"]);
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.stderr.is_empty(), "{}", ran.stderr);
+        ran.text()
+    };
+    let test = |run, position| {
+        format!(
+            "DELETE FROM test_results WHERE id = (SELECT test_result_id FROM localstore_tests
+             WHERE run_id = {run} AND position = {position})"
+        )
+    };
+    assert_eq!(
+        check(&test(2, 3)),
+        "run 2: test 3 has no row in test_results\n\
+         1 error in 1 run; 'localstore check --repair' mends 1\n"
+    );
+    check(&test(2, 4));
+    let text = check(&test(3, 1));
+    assert!(
+        text.ends_with("\n3 errors in 2 runs; 'localstore check --repair' mends 3\n"),
+        "{text}"
+    );
+    let text = check("UPDATE localstore_scores SET runs = 77");
+    assert!(text.contains(" errors, 3 of them in 2 runs; '"), "{text}");
+    let ran = sandbox.run(["check", "--repair"]);
+    assert!(
+        ran.text().ends_with(" scores: no error\n"),
+        "{}",
+        ran.text()
+    );
+}
+
 #[test]
 fn a_file_of_llamafile_alone_and_an_empty_one_are_right() {
     let sandbox = Sandbox::new();
     let chats = fixture("stores/llamafile.sqlite3");
     let args = ["check".as_ref(), "--db".as_ref(), chats.as_os_str()];
     let text = sandbox.run(args).text();
-    assert_eq!(text, "0 runs, 0 tests, 0 scores: nothing is wrong\n");
+    assert_eq!(text, "0 runs, 0 tests, 0 scores: no error\n");
     sandbox.file("empty", "");
     sandbox.run(["check", "--db", "empty"]).ok();
     let message = sandbox.run(["check"]).failed();
@@ -233,11 +271,13 @@ fn what_can_be_computed_is_mended() {
             found.iter().any(|line| line.starts_with(expected)),
             "{sql}: {found:?}"
         );
+        let sum = ran.text();
+        let sum = sum.lines().last().unwrap();
         assert!(
-            ran.stderr.contains("'localstore check --repair' can mend"),
-            "{}",
-            ran.stderr
+            sum.contains("; 'localstore check --repair' mends "),
+            "{sum}"
         );
+        assert!(ran.stderr.is_empty(), "{}", ran.stderr);
 
         let ran = sandbox.run(["check", "--repair"]);
         let text = ran.text();
@@ -247,7 +287,7 @@ fn what_can_be_computed_is_mended() {
                 .any(|line| line.starts_with(expected) && line.ends_with(" (mended)"))
         );
         let text = sandbox.run(["check"]).text();
-        assert!(text.ends_with("nothing is wrong\n"), "{sql}: {text}");
+        assert!(text.ends_with(": no error\n"), "{sql}: {text}");
         assert_eq!(
             without_dates(&export(&sandbox)),
             without_dates(&all),

@@ -174,10 +174,10 @@ fn runs_that_the_site_inserts_are_taken_up() {
     );
     let (stored, computed) = means();
     assert!((stored - computed).abs() < 1e-9, "{stored} {computed}");
-    sandbox.run(["rm", "1"]).ok();
+    sandbox.run(["rm", "-y", "1"]).ok();
     let (stored, computed) = means();
     assert!((stored - computed).abs() < 1e-9, "{stored} {computed}");
-    sandbox.run(["rm", "2", "3"]).ok();
+    sandbox.run(["rm", "-y", "2", "3"]).ok();
     let left: i64 = sandbox
         .db()
         .query_row("SELECT count(*) FROM test_results", [], |row| row.get(0))

@@ -58,7 +58,7 @@ fn the_score_table_is_right_after_every_add_and_rm() {
     for id in [
         3, 17, 1, 9, 6, 5, 14, 2, 19, 12, 4, 8, 7, 10, 11, 13, 15, 16, 18,
     ] {
-        sandbox.run(["rm", &id.to_string()]).ok();
+        sandbox.run(["rm", "-y", &id.to_string()]).ok();
         assert_scores(&sandbox);
     }
     for table in [
@@ -88,7 +88,7 @@ fn a_huge_run_leaves_no_trace_in_the_means() {
     );
     sandbox.run(["add", "huge"]).ok();
     assert_ne!(scores(&sandbox.db()).1, before);
-    sandbox.run(["rm", "last"]).ok();
+    sandbox.run(["rm", "-y", "last"]).ok();
     assert_eq!(scores(&sandbox.db()).1, before);
 }
 
@@ -117,7 +117,7 @@ fn a_dry_run_and_a_wrong_name_remove_nothing() {
     sandbox.add(["golden/gpu-reps4.json"]);
     let text = sandbox.run(["rm", "last", "--dry-run"]).text();
     assert!(text.starts_with("would remove run 1: "), "{text}");
-    sandbox.run(["rm", "1", "7"]).failed();
+    sandbox.run(["rm", "-y", "1", "7"]).failed();
     assert_eq!(
         sandbox.run(["export", "-o", "json"]).ok(),
         read_fixture("golden/gpu-reps4.json")
@@ -143,4 +143,34 @@ fn that_a_run_was_submitted_is_forgotten_with_a_word() {
             ": https://www.localscore.ai/result/4242; removing the run removes this record\n";
         assert!(ran.stderr.ends_with(told), "{}", ran.stderr);
     }
+}
+
+/// A script must say that it means it; a person is asked.
+#[test]
+fn without_a_terminal_nothing_is_removed_unless_told_to() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.json", "golden/second-gpu.json"]);
+    for (args, stderr) in [
+        (
+            &["rm", "last"][..],
+            "localstore: run 2: not removed: no terminal to ask on\n\
+             hint: localstore rm -y 2\n",
+        ),
+        (
+            &["rm", "2", "1", "2"],
+            "localstore: runs 2, 1: not removed: no terminal to ask on\n\
+             hint: localstore rm -y 2 1\n",
+        ),
+    ] {
+        // An answer in a pipe is none.
+        let ran = sandbox.run_with_input(args.iter(), b"y\n");
+        assert_eq!(ran.code, Some(1));
+        assert_eq!(ran.stderr, stderr);
+        assert!(ran.stdout.is_empty());
+    }
+    assert_eq!(
+        sandbox.run(["list", "-o", "jsonl"]).text().lines().count(),
+        2
+    );
+    sandbox.run(["rm", "-y", "2", "1"]).ok();
 }

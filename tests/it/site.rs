@@ -187,9 +187,9 @@ fn check_counts_them_and_finds_nothing_wrong() {
     insta::assert_snapshot!(sandbox.run(["check"]).snapshot(&sandbox), @r"
     exit 0
     --- stdout
-    4 runs inserted by the LocalScore site: the next command that writes takes them up
-    8 runs, 72 tests, 2 scores: nothing is wrong
+    8 runs, 72 tests, 2 scores: no error
     --- stderr
+    localstore: 4 runs inserted by the LocalScore site; the next command that writes counts them in
     ");
     let json: serde_json::Value =
         serde_json::from_slice(&sandbox.run(["check", "-o", "json"]).ok()).unwrap();
@@ -198,7 +198,7 @@ fn check_counts_them_and_finds_nothing_wrong() {
     insta::assert_snapshot!(sandbox.run(["check"]).snapshot(&sandbox), @r"
     exit 0
     --- stdout
-    12 runs, 108 tests, 3 scores: nothing is wrong
+    12 runs, 108 tests, 3 scores: no error
     --- stderr
     ");
 
@@ -355,10 +355,13 @@ fn a_run_without_tests_is_taken_up_too() {
         .db()
         .execute_batch("DELETE FROM test_results WHERE benchmark_run_id = 10")
         .unwrap();
-    let said = sandbox.run(["check"]).text();
+    let said = sandbox.run(["check"]);
+    assert!(said.text().ends_with(": no error\n"), "{}", said.text());
     assert!(
-        said.starts_with("4 runs inserted by the LocalScore site: "),
-        "{said}"
+        said.stderr
+            .starts_with("localstore: 4 runs inserted by the LocalScore site; "),
+        "{}",
+        said.stderr
     );
     let listed = || -> serde_json::Value {
         let list = sandbox.run(["list", "-o", "jsonl"]).text();

@@ -200,7 +200,7 @@ fn a_newer_store_is_refused_and_not_touched() {
     for args in [
         &["list".as_ref()][..],
         &["add".as_ref(), json.as_os_str()],
-        &["rm".as_ref(), "1".as_ref()],
+        &["rm".as_ref(), "-y".as_ref(), "1".as_ref()],
     ] {
         let message = sandbox.run(args).failed();
         let version = SCHEMA_VERSION;

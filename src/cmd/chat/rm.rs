@@ -6,7 +6,7 @@ use base::{ExitStatus, Result};
 
 /// Remove chats and their messages
 ///
-/// Prints what it will remove and, on a terminal, asks first.
+/// Prints what it will remove and asks first; without a terminal to ask on, -y is needed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore chat rm 3 --dry-run")]
 pub(crate) struct Args {
@@ -27,6 +27,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         lines.push(format!("{chat} ({messages})"));
     }
     drop(store);
-    args.removal
-        .run(&lines, context, |store| chats::remove(store, &ids))
+    args.removal.run("chat", &ids, &lines, context, |store| {
+        chats::remove(store, &ids)
+    })
 }

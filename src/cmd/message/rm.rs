@@ -6,7 +6,7 @@ use base::{ExitStatus, Result};
 
 /// Remove messages
 ///
-/// Prints what it will remove and, on a terminal, asks first.
+/// Prints what it will remove and asks first; without a terminal to ask on, -y is needed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore message rm 12 --dry-run")]
 pub(crate) struct Args {
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         .map(|message| Ok(describe(&message?)))
         .collect::<Result<Vec<_>>>()?;
     drop(store);
-    args.removal.run(&lines, context, |store| {
+    args.removal.run("message", &ids, &lines, context, |store| {
         store.write(|db| chats::remove_messages(db, &ids))
     })
 }
