@@ -195,12 +195,12 @@ fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// The error for things that were not `done` (such as `removed`), since nobody can be asked;
+/// The error for things of these ids, which are for example `not removed`, since nobody can be asked;
 /// `command` does it unasked.
-fn cannot_ask(thing: &str, ids: &[i64], done: &str, command: &str) -> Error {
+fn cannot_ask(thing: &str, ids: &[i64], how: &str, command: &str) -> Error {
     let plural = if ids.len() == 1 { "" } else { "s" };
     let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
-    let what = format_args!("{thing}{plural} {}: not {done}", ids.join(", "));
+    let what = format_args!("{thing}{plural} {}: {how}", ids.join(", "));
     let hint = format!("localstore {command} {}", ids.join(" "));
     Error::new(what, "no terminal to ask on").hint(hint)
 }

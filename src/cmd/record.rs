@@ -3,8 +3,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::Context;
-use super::sending::{Orders, Sending, Target, send};
-use super::show::partial_remark;
+use super::sending::{Orders, Sending, Target, partial, send};
 use super::storing::{Adder, Adding, Messages, check_store};
 use super::submission::url_option;
 use crate::model::SubmissionState;
@@ -111,10 +110,10 @@ fn submit(found: &[i64], target: &Target, code: u8, context: &mut Context) -> Re
     let mut complete = Vec::new();
     for &id in found {
         let store = Store::open_readonly(&context.location)?;
-        match partial_remark(id, &store.read(|db| runs::read(db, id))?) {
-            Some(remark) => note(&format!("{remark}, and it is not submitted")),
-            None if complete.contains(&id) => {}
-            None => complete.push(id),
+        if store.read(|db| runs::read(db, id))?.is_partial() {
+            Stderr::error(&partial(id));
+        } else if !complete.contains(&id) {
+            complete.push(id);
         }
     }
     if SIGNALS.contains(&code) {

@@ -51,7 +51,12 @@ impl Removal {
                         "run" => "rm".to_owned(),
                         thing => format!("{thing} rm"),
                     };
-                    return Err(cannot_ask(thing, ids, "removed", &format!("{command} -y")));
+                    return Err(cannot_ask(
+                        thing,
+                        ids,
+                        "not removed",
+                        &format!("{command} -y"),
+                    ));
                 }
                 if !is_confirmed(lines)? {
                     context.note("nothing was removed");

@@ -1,14 +1,21 @@
-//! Sends runs, one attempt at a time, each recorded before it is made.
+//! Sends runs, one attempt at a time, each recorded before it is made, and asks the site for those
+//! whose answer was lost.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use super::submission::{maybe_submitted, queued_hint, remark, removed_error, unknown_hint};
+use super::submission::{
+    Asked, already, queued_hint, record_link, removed_error, sent_between, unknown,
+};
 use crate::model::{Submission, SubmissionState};
-use crate::store::{End, Store, Taken, submissions};
-use crate::submit::{ATTEMPTS, Client, Exchange, Outcome, Site, retry};
+use crate::store::{End, Shown, Store, Taken, submissions};
+use crate::submit::{ATTEMPTS, Client, Outcome, Site, Wanted, retry};
 use base::{Error, Result};
 use base::{Stderr, Stdout, note};
+
+/// The time after which the site is asked once more for a run that it did not show: it may have been
+/// storing it still.
+const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 /// A run that may be sent.
 pub(crate) struct Ready {
@@ -25,33 +32,41 @@ pub(crate) struct Sender<'a> {
     pub site: &'a Site,
     /// Waits between attempts.
     pub wait: &'a dyn Fn(Duration),
+    /// Whether standard output is that of a benchmark: then a link is printed as the C tool does.
+    pub recorded: bool,
     /// Whether an error was printed.
     pub failed: bool,
+}
+
+/// A run that is on the site.
+#[derive(Debug)]
+enum Sent {
+    /// The site answered with this link.
+    Answered(String),
+    /// No answer, but the site shows it at this link.
+    Found(String),
+    /// Another process has submitted it.
+    Before(Submission),
 }
 
 /// Why a run was not submitted.
 #[derive(Debug)]
 struct NotSent {
     error: Error,
-    rest: Rest,
+    /// Whether to send the other runs; else they are left for later.
+    go_on: bool,
+    /// Whether the run stays in the queue.
+    is_queued: bool,
 }
 
 impl From<Error> for NotSent {
     fn from(error: Error) -> Self {
-        let rest = Rest::Send;
-        Self { error, rest }
+        Self {
+            error,
+            go_on: true,
+            is_queued: false,
+        }
     }
-}
-
-/// What to do with the other runs after one that was not submitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rest {
-    /// Send them.
-    Send,
-    /// Leave them for later.
-    Leave,
-    /// Leave them for later, since they would fail too.
-    LeaveSinceFutile,
 }
 
 impl Sender<'_> {
@@ -77,18 +92,49 @@ impl Sender<'_> {
         let mut printed = Ok(());
         for (index, run) in runs.iter().enumerate() {
             match self.send(run) {
-                Ok(Some(link)) => printed = printed.and_then(|()| print_link(out, &link)),
-                Ok(None) => {}
-                Err(NotSent { error, rest }) => {
-                    self.print_error(&error);
-                    if rest != Rest::Send {
-                        self.note_left(&runs[index + 1..], rest);
-                        break;
-                    }
+                Ok(sent) => printed = printed.and_then(|()| self.print(run.id, &sent, out)),
+                Err(not_sent) if not_sent.go_on => self.print_error(&not_sent.error),
+                Err(not_sent) => {
+                    self.leave(not_sent, run.id, &runs[index + 1..]);
+                    break;
                 }
             }
         }
         printed
+    }
+
+    /// Prints where a run is on the site, without delay: the next one may take a while.
+    fn print(&self, id: i64, sent: &Sent, out: &mut Stdout) -> Result<()> {
+        match sent {
+            Sent::Before(submission) => return self.print_submitted(id, submission, out),
+            Sent::Answered(link) | Sent::Found(link) if self.recorded => {
+                writeln!(out, "Result Link: {link}")?;
+            }
+            Sent::Answered(link) => writeln!(out, "run {id}: submitted: {link}")?,
+            Sent::Found(link) => {
+                writeln!(
+                    out,
+                    "run {id}: submitted (no answer, but the site has it): {link}"
+                )?;
+            }
+        }
+        Ok(out.flush()?)
+    }
+
+    /// Prints that a run was submitted before.
+    pub(crate) fn print_submitted(
+        &self,
+        id: i64,
+        submission: &Submission,
+        out: &mut Stdout,
+    ) -> Result<()> {
+        let line = already(id, submission);
+        if self.recorded {
+            note(&line);
+        } else {
+            writeln!(out, "{line}")?;
+        }
+        Ok(out.flush()?)
     }
 
     /// Prints an error, and records that there was one.
@@ -97,28 +143,35 @@ impl Sender<'_> {
         Stderr::error(error);
     }
 
-    /// Notes how many runs were not tried.
-    fn note_left(&self, runs: &[Ready], rest: Rest) {
-        let is_queued = |run: &&Ready| {
+    /// Prints why a run was not sent, and that the others are left for later; the hint to send what
+    /// is queued comes once, at the end.
+    fn leave(&mut self, not_sent: NotSent, after: i64, rest: &[Ready]) {
+        let mut errors = vec![(not_sent.error, not_sent.is_queued)];
+        for run in rest {
             let found = self.store.read(|db| submissions::submission(db, run.id));
-            matches!(found, Ok(Some(found)) if found.state == SubmissionState::Pending)
-        };
-        let queued = runs.iter().filter(is_queued).count();
-        let why = match rest {
-            Rest::LeaveSinceFutile => ", since they would fail too",
-            Rest::Send | Rest::Leave => "",
-        };
-        if queued > 0 {
-            note(&format!("{queued} more stay queued{why}"));
+            let state = found.ok().flatten().map(|found| found.state);
+            let is_queued = state == Some(SubmissionState::Pending);
+            let how = if is_queued {
+                "queued"
+            } else {
+                "not sent again"
+            };
+            let what = format_args!("run {}: {how}", run.id);
+            let why = format_args!("not tried after run {after}");
+            errors.push((Error::new(what, why), is_queued));
         }
-        if runs.len() > queued {
-            let others = runs.len() - queued;
-            note(&format!("{others} more were not sent again{why}"));
+        let last = errors.iter().rposition(|(_, is_queued)| *is_queued);
+        for (index, (error, _)) in errors.into_iter().enumerate() {
+            let error = match last {
+                Some(last) if last == index => error.hint(queued_hint(self.site)),
+                _ => error,
+            };
+            self.print_error(&error);
         }
     }
 
-    /// Sends a run and returns the link to it; `None` if another process has submitted it.
-    fn send(&mut self, run: &Ready) -> Result<Option<String>, NotSent> {
+    /// Sends a run.
+    fn send(&mut self, run: &Ready) -> Result<Sent, NotSent> {
         let mut attempts = 0;
         let mut again = run.again.clone();
         let wait = self.wait;
@@ -134,48 +187,125 @@ impl Sender<'_> {
                 ));
                 wait(pause);
             },
-        );
-        attempted?.map_or(Ok(None), |outcome| {
-            self.conclude(run.id, attempts, outcome).map(Some)
-        })
+        )?;
+        if let Some(outcome) = attempted {
+            return self.conclude(run, attempts, outcome);
+        }
+        let submission = self
+            .store
+            .read(|db| submissions::submission(db, run.id))?
+            .ok_or_else(|| removed_error(run.id))?;
+        Ok(Sent::Before(submission))
     }
 
-    /// The link, or the final error, after the message of the C tool.
-    fn conclude(&self, id: i64, attempts: u32, outcome: Outcome) -> Result<String, NotSent> {
-        let is_unknown = matches!(outcome, Outcome::Unknown { .. });
-        let (why, rest) = match outcome {
-            Outcome::Taken { id } => return Ok(self.site.link(id)),
-            Outcome::Refused { why } => (why, Rest::Send),
-            Outcome::Later { why } => (why, Rest::LeaveSinceFutile),
+    /// The link, or the final error.
+    fn conclude(&mut self, run: &Ready, attempts: u32, outcome: Outcome) -> Result<Sent, NotSent> {
+        let id = run.id;
+        let (how, why, go_on) = match outcome {
+            Outcome::Taken { id } => return Ok(Sent::Answered(self.site.link(id))),
+            Outcome::Unknown { why, answered } => {
+                let what = if answered { &why } else { "no answer" };
+                return self.find_sent(run, what);
+            }
+            Outcome::Refused { why } => ("refused", why, true),
             Outcome::Again {
                 why,
                 after: Some(pause),
             } if attempts < ATTEMPTS => {
                 let time = in_words(pause);
                 let why = format!("{why}, and asks to wait {time}");
-                (why, Rest::LeaveSinceFutile)
+                ("queued", why, false)
             }
-            Outcome::Again { why, .. } | Outcome::Unknown { why } => (why, Rest::Leave),
+            Outcome::Later { why } | Outcome::Again { why, .. } => ("queued", why, false),
         };
-        Stderr::print(&format!(
-            "Failed to submit results after {attempts} attempts\n"
-        ));
-        let error = Error::new(format_args!("run {id} was not submitted"), why);
-        let error = match self.store.read(|db| submissions::submission(db, id)) {
-            Err(error) => error,
-            Ok(Some(now)) if now.state == SubmissionState::Unknown && is_unknown => {
-                maybe_submitted(id, &now)
-            }
+        let error = |how: &str| Error::new(format_args!("run {id}: {how}"), &why);
+        let now = self.store.read(|db| submissions::submission(db, id))?;
+        let is_queued = now
+            .as_ref()
+            .is_some_and(|now| now.state == SubmissionState::Pending);
+        let error = match &now {
             // The outcome of an earlier attempt is unknown.
-            Ok(Some(now)) if now.state == SubmissionState::Unknown => {
-                error.hint(unknown_hint(id, &now))
+            Some(now) if now.state == SubmissionState::Unknown => {
+                unknown(id, &format!("not sent again ({why})"), now, &Asked::Before)
             }
-            Ok(Some(now)) if now.state == SubmissionState::Pending => {
-                error.hint(queued_hint(1, self.site))
-            }
-            Ok(_) => error,
+            _ => error(how),
         };
-        Err(NotSent { error, rest })
+        Err(NotSent {
+            error,
+            go_on,
+            is_queued,
+        })
+    }
+
+    /// Asks the site for a run that was just sent, and of which it is not known whether it arrived.
+    fn find_sent(&mut self, run: &Ready, what: &str) -> Result<Sent, NotSent> {
+        let Some(now) = self.store.read(|db| submissions::submission(db, run.id))? else {
+            return Err(removed_error(run.id).into());
+        };
+        let mut asked = self.ask(run.id, &run.payload, &now)?;
+        if matches!(asked, Asked::NotShown) {
+            (self.wait)(SECOND_LOOK);
+            match self.ask(run.id, &run.payload, &now)? {
+                Asked::Failed => {}
+                other => asked = other,
+            }
+        }
+        match asked {
+            Asked::Shown(link) => Ok(Sent::Found(link)),
+            asked => Err(NotSent {
+                error: unknown(run.id, what, &now, &asked),
+                go_on: false,
+                is_queued: false,
+            }),
+        }
+    }
+
+    /// Asks the site for a run of an earlier call, whose answer was lost. Prints where it is, if the
+    /// site shows it.
+    pub(crate) fn find(
+        &mut self,
+        id: i64,
+        payload: &str,
+        before: &Submission,
+        out: &mut Stdout,
+    ) -> Result<Asked> {
+        let asked = self.ask(id, payload, before)?;
+        if let Asked::Shown(link) = &asked {
+            self.print(id, &Sent::Found(link.clone()), out)?;
+        }
+        Ok(asked)
+    }
+
+    /// Asks the site for a run whose answer was lost, and records that it was submitted if the site
+    /// certainly shows it.
+    fn ask(&mut self, id: i64, payload: &str, before: &Submission) -> Result<Asked> {
+        let other = Site::stored(before.site.as_deref());
+        if other != *self.site {
+            return Ok(Asked::Elsewhere(other));
+        }
+        let Some((from, to)) = sent_between(&self.store, id, before)? else {
+            return Ok(Asked::Failed);
+        };
+        progress("Asking the site for it...\n");
+        let found = match self.client.find(&Wanted::new(payload, from, to)) {
+            Ok(found) => found,
+            Err(why) => {
+                tracing::info!("run {id}: {} cannot be asked: {why}", self.site);
+                return Ok(Asked::Failed);
+            }
+        };
+        tracing::info!("run {id}: {} shows {found:?}", self.site);
+        let site = self.site;
+        let shown = self.store.write(|db| {
+            submissions::set_found(db, id, &found, site.as_str(), |id| site.link(id))
+        })?;
+        Ok(match shown {
+            Shown::One(id) => Asked::Shown(site.link(id)),
+            Shown::None => Asked::NotShown,
+            Shown::Unclear(ids) => {
+                Asked::Unclear(ids.into_iter().map(|id| site.link(id)).collect())
+            }
+        })
     }
 
     /// Records an attempt, makes it, and records its outcome. `again` is the submission that may be
@@ -192,20 +322,17 @@ impl Sender<'_> {
             .write(|db| submissions::take(db, id, self.site.as_str(), again.as_ref()))?
         {
             Taken::Attempt(attempt) => attempt,
-            Taken::Submitted(submission) => {
-                note(&remark(id, &submission));
-                return Ok(None);
+            Taken::Submitted(_) => return Ok(None),
+            Taken::Unknown(submission) => {
+                let what = "another process sends it";
+                return Err(unknown(id, what, &submission, &Asked::Skipped).into());
             }
-            Taken::Unknown(submission) => return Err(maybe_submitted(id, &submission).into()),
             Taken::Gone => return Err(removed_error(id).into()),
         };
         let length = run.payload.len();
         tracing::info!("run {id}: {length} bytes to {}{}", self.site, Site::PATH);
-        let Exchange { outcome, line } = self.client.post(&run.payload);
+        let outcome = self.client.post(&run.payload);
         tracing::info!("run {id}: {outcome:?}");
-        if let Some(line) = line {
-            Stderr::print(&format!("{line}\n"));
-        }
         *again = attempt.left_open();
         let end = match &outcome {
             Outcome::Taken { id } => End::Submitted {
@@ -215,7 +342,7 @@ impl Sender<'_> {
             },
             Outcome::Again { why, .. } | Outcome::Later { why } => End::Pending(why.clone()),
             Outcome::Refused { why } => End::Failed(why.clone()),
-            Outcome::Unknown { why } => End::Unknown(why.clone()),
+            Outcome::Unknown { why, .. } => End::Unknown(why.clone()),
         };
         let mut settle = || {
             self.store
@@ -233,12 +360,8 @@ impl Sender<'_> {
             )),
             (Ok(false), _) => return Err(removed_error(id).into()),
             (Err(error), End::Submitted { link, .. }) => {
-                let what = format_args!("run {id} was submitted, but this could not be recorded");
-                let hint = format!(
-                    "to record it: (localstore export {id} -o json; echo 'Result Link: {link}') | \
-                     localstore add"
-                );
-                self.print_error(&Error::new(what, error).hint(hint));
+                let what = format_args!("run {id}: submitted, but not recorded");
+                self.print_error(&Error::new(what, error).hint(record_link(id, link)));
             }
             (Err(error), _) => return Err(error.into()),
         }
@@ -251,12 +374,6 @@ pub(crate) fn progress(lines: &str) {
     if io::stderr().is_terminal() {
         Stderr::print(lines);
     }
-}
-
-/// Prints the link as the C tool does, without delay: the next run may take a while.
-fn print_link(out: &mut Stdout, link: &str) -> Result<()> {
-    writeln!(out, "Result Link: {link}")?;
-    Ok(out.flush()?)
 }
 
 /// The time that a site asks us to wait, which may be absurd.
@@ -294,6 +411,7 @@ mod tests {
             store,
             client: &client,
             site: &site,
+            recorded: false,
             failed: false,
             wait: &|pause| {
                 let store = Store::open_readonly(&location).unwrap();
@@ -311,7 +429,7 @@ mod tests {
             again: None,
         };
         let failed = sender.send(&run).unwrap_err();
-        assert_eq!(failed.rest, Rest::Leave);
+        assert!(failed.is_queued && !failed.go_on);
         let pending = SubmissionState::Pending;
         assert_eq!(*seen.borrow(), [(2, pending, 1), (4, pending, 2)]);
     }

@@ -1,17 +1,14 @@
 //! Sends runs from the store to the site, for `submit` and `record`.
 
-use std::io::{self, IsTerminal};
-
 use super::sender::{Ready, Sender, progress};
-use super::show::partial_remark;
 use super::storing::describe;
-use super::submission::{in_flight, maybe_submitted, queued_hint, remark, variable};
-use super::{Context, answered_yes};
+use super::submission::{Asked, in_flight, queued_hint, unknown, url_option, variable};
+use super::{Context, answered_yes, can_ask, cannot_ask};
 use crate::model::{Source, SubmissionState};
 use crate::store::{Store, runs, submissions};
 use crate::submit::{Client, Payload, Site, violations};
 use base::{Error, ExitStatus, Result};
-use base::{Stderr, note};
+use base::{Stderr, Stdout, note};
 
 /// The message of the C tool without consent.
 const NOT_SUBMITTED: &str = "\nResults Not Submitted.\n";
@@ -60,8 +57,7 @@ impl Sending {
         let consent = match (self.send_results, self.no_send_results) {
             (true, _) => Consent::Yes,
             (_, true) => Consent::No,
-            // Nobody would see the question elsewhere.
-            _ if io::stdin().is_terminal() && io::stderr().is_terminal() => Consent::Ask,
+            _ if can_ask() => Consent::Ask,
             _ => Consent::CannotAsk,
         };
         Ok(Target {
@@ -139,11 +135,12 @@ pub(crate) fn send(
         client: &target.client,
         site: &target.site,
         wait: &std::thread::sleep,
+        recorded: orders.recorded,
         failed: false,
     };
     let mut ready = Vec::new();
     for &id in ids {
-        match prepare(&mut sender.store, id, orders, target) {
+        match prepare(&mut sender, id, orders, target, &mut context.out) {
             Ok(run) => ready.extend(run),
             Err(error) => sender.print_error(&error),
         }
@@ -155,11 +152,10 @@ pub(crate) fn send(
             sender.queue(&mut ready);
             progress("\nSubmitting results...\n");
             sent = sender.send_all(&ready, &mut context.out);
+        } else if target.consent == Consent::CannotAsk {
+            return Err(not_asked(&mut sender, ready, orders));
         } else {
             Stderr::print(NOT_SUBMITTED);
-            if target.consent == Consent::CannotAsk {
-                return Err(cannot_ask(&mut sender, ready, orders));
-            }
         }
     }
     if sender.failed {
@@ -169,52 +165,76 @@ pub(crate) fn send(
 }
 
 /// The error without a terminal to ask on. Runs that were just recorded are queued.
-fn cannot_ask(sender: &mut Sender, mut ready: Vec<Ready>, orders: &Orders) -> Error {
-    let error = Error::new("not submitted", "there is no terminal to ask for consent");
-    if !orders.recorded {
-        return error.hint("'-y' sends without asking");
+fn not_asked(sender: &mut Sender, mut ready: Vec<Ready>, orders: &Orders) -> Error {
+    if orders.recorded {
+        sender.queue(&mut ready);
     }
-    sender.queue(&mut ready);
-    match ready.len() {
-        0 => error,
-        runs => error.hint(queued_hint(runs, sender.site)),
+    let ids: Vec<i64> = ready.iter().map(|run| run.id).collect();
+    if orders.recorded {
+        return cannot_ask("run", &ids, "queued", "").hint(queued_hint(sender.site));
     }
+    let again = if orders.again { " --again" } else { "" };
+    let command = format!("submit -y{again}{}", url_option(sender.site));
+    cannot_ask("run", &ids, "not submitted", &command)
 }
 
-/// Checks that a run can be sent, and describes it; `None` if it was submitted before.
-fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Result<Option<Ready>> {
-    let before = store.read(|db| submissions::submission(db, id))?;
-    if let Some(before) = &before {
-        match before.state {
-            SubmissionState::Submitted => {
-                note(&remark(id, before));
-                return Ok(None);
-            }
-            SubmissionState::Unknown if !orders.again => return Err(maybe_submitted(id, before)),
-            _ => {}
+/// Checks that a run can be sent, and describes it to who is asked; `None` if it is on the site,
+/// which is printed.
+fn prepare(
+    sender: &mut Sender,
+    id: i64,
+    orders: &Orders,
+    target: &Target,
+    out: &mut Stdout,
+) -> Result<Option<Ready>> {
+    let before = sender.store.read(|db| submissions::submission(db, id))?;
+    if let Some(before) = &before
+        && before.state == SubmissionState::Submitted
+    {
+        sender.print_submitted(id, before, out)?;
+        return Ok(None);
+    }
+    let run = sender.store.read(|db| runs::read(db, id))?;
+    let payload = Payload::of(&run);
+    if let Some(before) = &before
+        && before.state == SubmissionState::Unknown
+    {
+        let asked = if target.is_forbidden() {
+            Asked::Skipped
+        } else {
+            sender.find(id, &payload.text(), before, out)?
+        };
+        if matches!(asked, Asked::Shown(_)) {
+            return Ok(None);
+        }
+        if !orders.again {
+            return Err(unknown(id, "no answer", before, &asked));
         }
         if let Some(error) = in_flight(id, before) {
             return Err(error);
         }
     }
-    let run = store.read(|db| runs::read(db, id))?;
-    let payload = Payload::of(&run);
-    let found = violations(&payload.json);
-    if let Some(error) = refusal(&format!("run {id} cannot be sent"), &found, run.source) {
-        if !target.is_forbidden() {
-            let reason = match found.as_slice() {
-                [first, _, rest @ ..] => format!("{first} (and {} more)", 1 + rest.len()),
-                one => one.concat(),
-            };
-            store.write(|db| submissions::set_unsendable(db, id, target.site.as_str(), &reason))?;
-        }
-        return Err(error);
+    if run.is_partial() {
+        return Err(partial(id));
     }
-    if !orders.recorded {
-        note(&format!("run {id}: {}", describe(&run)));
-        if let Some(remark) = partial_remark(id, &run) {
-            note(&remark);
+    let found = violations(&payload.json);
+    if let [first, others @ ..] = found.as_slice() {
+        let more = match others.len() {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        let reason = format!("{first}{more}");
+        if !target.is_forbidden() {
+            let site = target.site.as_str();
+            sender
+                .store
+                .write(|db| submissions::set_unsendable(db, id, site, &reason))?;
         }
+        let error = Error::new(format_args!("run {id}: not sent"), reason);
+        return Err(with_source(error, run.source));
+    }
+    if target.consent == Consent::Ask && !orders.recorded {
+        note(&format!("run {id}: {}", describe(&run)));
     }
     note_zeros(id, &payload);
     Ok(Some(Ready {
@@ -224,18 +244,17 @@ fn prepare(store: &mut Store, id: i64, orders: &Orders, target: &Target) -> Resu
     }))
 }
 
-/// The last violation as an error, with a hint if the capture lacks values, after notes with the
-/// others. `None` if there are no violations.
-pub(crate) fn refusal(what: &str, violations: &[String], source: Source) -> Option<Error> {
-    let (last, others) = violations.split_last()?;
-    for violation in others {
-        note(&format!("{what}: {violation}"));
-    }
-    let error = Error::new(what, last);
-    Some(match source {
+/// The error for a run that lacks tests: the site would rank its score among those of whole runs.
+pub(crate) fn partial(id: i64) -> Error {
+    Error::new(format_args!("run {id}: not sent"), "partial")
+}
+
+/// The error for a run that the site would refuse, with a hint if its capture lacks values.
+pub(crate) fn with_source(error: Error, source: Source) -> Error {
+    match source {
         Source::Json => error,
         _ => error.hint("'localstore add' of the json of the same run adds what is missing"),
-    })
+    }
 }
 
 /// Notes in which fields of a payload 0 stands for a value that is not a number.

@@ -1,22 +1,23 @@
 use std::io::Write;
 
-use super::sending::{Orders, Sending, note_zeros, refusal, send};
+use super::sending::{Orders, Sending, note_zeros, send, with_source};
 use super::{Context, resolve, resolve_all, unique};
 use crate::store::{Store, runs, submissions};
 use crate::submit::{Payload, Site, violations};
-use base::{ExitStatus, Result};
+use base::{Error, ExitStatus, Result};
 use base::{Stderr, Stdout, note};
 
 /// Send runs to LocalScore, where they are public
 ///
-/// Without RUN, sends the most recently added run. Asks for consent as localscore does, and prints
-/// the link to the result. A run that the site could not accept stays queued for it, and --pending
-/// sends it later; a submitted run is not sent again.
+/// Without RUN, sends the most recently added run. Asks for consent as localscore does; without a
+/// terminal to ask on, -y is needed. Prints a line for each run, with the link to its result. A run
+/// that the site could not accept stays queued for it, and --pending sends it later. A submitted run
+/// is not sent again, and a partial one is not sent at all.
 ///
 /// Each attempt is recorded in the store before the run is sent. If the answer is lost, or the
-/// program is interrupted before the answer is recorded, the run may or may not be on the site: its
-/// submission is 'unknown', and it is sent again only with --again, once that attempt has certainly
-/// ended.
+/// program is interrupted before the answer is recorded, the site is asked for the run, now and by
+/// each later submit of it. If the site shows it, it is submitted. Else it is 'unknown': it may be on
+/// the site, and it is sent again only with --again, once that attempt has certainly ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore submit
@@ -29,7 +30,8 @@ pub(crate) struct Args {
     /// Send the runs that are queued for the site
     #[arg(long, conflicts_with = "again")]
     pending: bool,
-    /// Also send runs whose submission is unknown; the site may then show them twice
+    /// Also send runs whose submission is unknown, unless the site shows them; it may then show them
+    /// twice
     #[arg(long)]
     again: bool,
     /// Print what would be sent without sending it
@@ -78,8 +80,7 @@ fn queued_ids(site: &Site, store: &Store) -> Result<Vec<i64>> {
         }
     }
     if ids.is_empty() {
-        let path = store.path().display();
-        note(&format!("{path}: no run is queued for {site}"));
+        note(&format!("no run is queued for {site}"));
     }
     if !others.is_empty() {
         let each = others
@@ -99,9 +100,18 @@ fn print_payloads(ids: &[i64], store: &Store, out: &mut Stdout) -> Result<()> {
         let before = if index > 0 { "\n" } else { "" };
         write!(out, "{before}{}", payload.text())?;
         note_zeros(id, &payload);
-        let what = format!("run {id} would not be sent");
-        if let Some(error) = refusal(&what, &violations(&payload.json), run.source) {
-            Stderr::error(&error);
+        let mut found = violations(&payload.json);
+        if run.is_partial() {
+            found.insert(0, "partial".to_owned());
+        }
+        for (index, why) in found.iter().enumerate() {
+            let error = Error::new(format_args!("run {id}: would not be sent"), why);
+            let is_last = index + 1 == found.len();
+            Stderr::error(&if is_last {
+                with_source(error, run.source)
+            } else {
+                error
+            });
         }
     }
     if out.is_terminal() && !ids.is_empty() {

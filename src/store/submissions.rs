@@ -200,6 +200,59 @@ pub(crate) fn set_submitted(
     exists(db, run)
 }
 
+/// What a site that was asked for a run shows of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// This result, which is recorded.
+    One(i64),
+    /// None.
+    None,
+    /// These may be the run, and it is not certain which.
+    Unclear(Vec<i64>),
+}
+
+/// Records that a run whose answer was lost is the result that `site` shows, if that is certain:
+/// `found` are the results there that the site may have made of it. A result that is recorded for
+/// another run is not counted. Another run that is not to be told from this one, and may be on the
+/// site too, leaves open which of the two a result is.
+pub(crate) fn set_found(
+    db: &Connection,
+    run: i64,
+    found: &[i64],
+    site: &str,
+    link: impl Fn(i64) -> String,
+) -> Result<Shown> {
+    let mut is_of_another = db.prepare_cached(
+        "SELECT 1 FROM localstore_submissions
+         WHERE run_id <> ?1 AND remote_id = ?2 AND (site IS NULL OR site = ?3)",
+    )?;
+    let mut free = Vec::new();
+    for &id in found {
+        if !is_of_another.exists((run, id, site))? {
+            free.push(id);
+        }
+    }
+    let has_twin = db
+        .prepare_cached(
+            "SELECT 1 FROM benchmark_runs one JOIN benchmark_runs other
+                 ON other.avg_prompt_tps = one.avg_prompt_tps
+                 AND other.avg_gen_tps = one.avg_gen_tps
+                 AND other.avg_ttft_ms = one.avg_ttft_ms
+             JOIN localstore_submissions s ON s.run_id = other.id
+             WHERE one.id = ?1 AND other.id <> ?1
+                 AND s.state NOT IN ('submitted', 'pending', 'failed')",
+        )?
+        .exists([run])?;
+    match free[..] {
+        [] => Ok(Shown::None),
+        [id] if !has_twin => {
+            set_submitted(db, run, id, &link(id), Some(site))?;
+            Ok(Shown::One(id))
+        }
+        _ => Ok(Shown::Unclear(free)),
+    }
+}
+
 fn exists(db: &Connection, run: i64) -> Result<bool> {
     let sql = "SELECT 1 FROM localstore_runs WHERE run_id = ?1";
     Ok(db.prepare_cached(sql)?.exists([run])?)

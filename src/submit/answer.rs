@@ -23,7 +23,10 @@ pub(crate) fn outcome(answer: &Response, now: Timestamp) -> Outcome {
     match answer.status {
         // Probably taken, but without the id; or a gateway that lost the answer of the site behind
         // it.
-        200..=299 | 502 | 504 | 520 | 524 => Outcome::Unknown { why },
+        200..=299 | 502 | 504 | 520 | 524 => Outcome::Unknown {
+            why,
+            answered: answer.status < 300 && answer.incomplete.is_none(),
+        },
         // The document itself was refused.
         400 | 413 | 415 | 422 => Outcome::Refused { why },
         status if is_temporary(status) => Outcome::Again {
@@ -33,25 +36,6 @@ pub(crate) fn outcome(answer: &Response, now: Timestamp) -> Outcome {
                 .and_then(|text| retry_after(text, now)),
         },
         _ => Outcome::Later { why },
-    }
-}
-
-/// The line that the C tool prints for the answer; `None` if the body is an object, with or without
-/// an id.
-pub(crate) fn line(answer: &Response) -> Option<String> {
-    let status = answer.status;
-    if status != 200 {
-        return Some(format!(
-            "Error submitting results to the public database. Status: {status}"
-        ));
-    }
-    if let Some(why) = &answer.incomplete {
-        return Some(format!("Error submitting results: {why}"));
-    }
-    match json(answer) {
-        None => Some("Error parsing response json".to_owned()),
-        Some(Value::Object(_)) => None,
-        Some(_) => Some("Response json is not an object".to_owned()),
     }
 }
 
@@ -71,7 +55,8 @@ fn id(answer: &Response) -> Option<i64> {
     (id.fract() == 0.0 && (1.0..=MAX).contains(&id)).then_some(id as i64)
 }
 
-fn describe(answer: &Response) -> String {
+/// What the site answered instead, in a line.
+pub(super) fn describe(answer: &Response) -> String {
     let status = answer.status;
     if let Some(why) = &answer.incomplete {
         return format!("the site answered {status}, but {why}");
@@ -159,7 +144,10 @@ mod tests {
             Outcome::Taken { id: 1 << 53 }
         );
         let why = |body: &str, status| match answer(status, body) {
-            Outcome::Unknown { why } => why,
+            Outcome::Unknown {
+                why,
+                answered: true,
+            } => why,
             other => panic!("{other:?}"),
         };
         assert_eq!(why("", 200), "the site answered 200 without an id");
@@ -197,23 +185,6 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_are_those_of_the_c_tool() {
-        let line = |status, body: &str| line(&response(status, body));
-        let status = "Error submitting results to the public database. Status: 503";
-        assert_eq!(line(503, "{}").as_deref(), Some(status));
-        assert_eq!(
-            line(200, "{").as_deref(),
-            Some("Error parsing response json")
-        );
-        assert_eq!(
-            line(200, "[1]").as_deref(),
-            Some("Response json is not an object")
-        );
-        assert_eq!(line(200, "{\"id\":1}"), None);
-        assert_eq!(line(200, "{}"), None);
-    }
-
-    #[test]
     fn the_status_tells_what_may_be_done() {
         for status in [400, 413, 415, 422] {
             assert!(matches!(answer(status, ""), Outcome::Refused { .. }));
@@ -226,7 +197,8 @@ mod tests {
         }
         // The site behind a gateway may have taken it.
         for status in [502, 504, 520, 524] {
-            assert!(matches!(answer(status, ""), Outcome::Unknown { .. }));
+            let outcome = answer(status, "");
+            assert!(matches!(outcome, Outcome::Unknown { answered, .. } if !answered));
         }
     }
 
@@ -239,7 +211,8 @@ mod tests {
         assert_eq!(
             outcome(&answer, Timestamp::UNIX_EPOCH),
             Outcome::Unknown {
-                why: "the site answered 200, but it is cut off".into()
+                why: "the site answered 200, but it is cut off".into(),
+                answered: false,
             }
         );
     }

@@ -1,11 +1,13 @@
 //! The client of the site.
 
-use std::time::Duration;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use net::{FailureKind, Limits, backoff};
 
-use super::{ATTEMPTS, Exchange, LONGEST_ATTEMPT, Outcome, Site, answer};
+use super::list::{MAX_PAGES, PAGE};
+use super::{ATTEMPTS, LONGEST_ATTEMPT, Outcome, Site, Wanted, answer};
 use base::Result;
 
 /// Posts payloads to a site.
@@ -23,25 +25,61 @@ impl Client {
     }
 
     /// Posts a payload, once.
-    pub(crate) fn post(&self, payload: &str) -> Exchange {
+    pub(crate) fn post(&self, payload: &str) -> Outcome {
         let headers = [("content-type", "application/json")];
         match self
             .0
             .send("POST", Site::PATH, &headers, payload.as_bytes())
         {
-            Ok(answer) => Exchange {
-                outcome: answer::outcome(&answer, Timestamp::now()),
-                line: answer::line(&answer),
-            },
-            Err(net::Failure { kind, why }) => Exchange {
-                line: Some(format!("Error submitting results: {why}")),
-                outcome: match kind {
-                    FailureKind::NotSent => Outcome::Again { why, after: None },
-                    FailureKind::Rejected => Outcome::Later { why },
-                    FailureKind::MaybeSent => Outcome::Unknown { why },
+            Ok(answer) => answer::outcome(&answer, Timestamp::now()),
+            Err(net::Failure { kind, why }) => match kind {
+                FailureKind::NotSent => Outcome::Again { why, after: None },
+                FailureKind::Rejected => Outcome::Later { why },
+                FailureKind::MaybeSent => Outcome::Unknown {
+                    why,
+                    answered: false,
                 },
             },
         }
+    }
+
+    /// The ids of the results on the site that may be the wanted run. An error, the reason, unless
+    /// the site's list was read as far back as the run can be.
+    pub(crate) fn find(&self, wanted: &Wanted) -> Result<Vec<i64>, String> {
+        let deadline = Instant::now() + LONGEST_ATTEMPT;
+        let mut seen = HashSet::new();
+        let mut found = Vec::new();
+        for page in 1..=MAX_PAGES {
+            if Instant::now() > deadline {
+                return Err("the list of the site is too slow".to_owned());
+            }
+            let path = format!("{}?limit={PAGE}&page={page}", Site::PATH);
+            let answer = self
+                .0
+                .send("GET", &path, &[("accept", "application/json")], b"");
+            let answer = answer.map_err(|failure| failure.why)?;
+            if answer.status != 200 || answer.incomplete.is_some() {
+                return Err(answer::describe(&answer));
+            }
+            let page = wanted.page(&answer.body);
+            let page = page.ok_or("the site answered 200 without a list of results")?;
+            let before = seen.len();
+            for (id, is_wanted) in page.rows {
+                // What comes in while we read moves the others to later pages.
+                if seen.insert(id) && is_wanted {
+                    found.push(id);
+                }
+            }
+            if page.is_last {
+                return Ok(found);
+            }
+            if seen.len() == before {
+                return Err("the list of the site repeats itself".to_owned());
+            }
+        }
+        Err(format!(
+            "the list of the site has more than {MAX_PAGES} pages"
+        ))
     }
 }
 
@@ -99,7 +137,10 @@ mod tests {
             Outcome::Taken { id: 1 },
             Outcome::Later { why: why() },
             Outcome::Refused { why: why() },
-            Outcome::Unknown { why: why() },
+            Outcome::Unknown {
+                why: why(),
+                answered: false,
+            },
         ] {
             assert_eq!(run(vec![outcome.clone()]), (vec![], Some(outcome)));
         }

@@ -1,4 +1,4 @@
-//! Sending runs to LocalScore: the payload, the rules and the answers of the site.
+//! Sending runs to LocalScore: the payload, the rules, the answers and the list of the site.
 //!
 //! No SQL: an attempt returns its outcome, and the store records it. The HTTP client is in the
 //! crate `net`, which needs the feature `network`.
@@ -11,11 +11,17 @@ mod client;
 #[cfg(not(feature = "network"))]
 #[path = "no_client.rs"]
 mod client;
+#[cfg_attr(
+    not(feature = "network"),
+    allow(dead_code, reason = "only the client reads the list")
+)]
+mod list;
 mod payload;
 
 pub(crate) use crate::model::Site;
 pub(crate) use check::violations;
 pub(crate) use client::{Client, retry};
+pub(crate) use list::Wanted;
 pub(crate) use payload::Payload;
 
 use std::time::Duration;
@@ -62,14 +68,7 @@ pub(crate) enum Outcome {
     Unknown {
         /// What happened.
         why: String,
+        /// Whether the site itself answered, but not as it answers when it takes a run.
+        answered: bool,
     },
-}
-
-/// The result of an attempt.
-#[derive(Debug)]
-pub(crate) struct Exchange {
-    /// Its outcome.
-    pub outcome: Outcome,
-    /// The line that the C tool prints in this case.
-    pub line: Option<String>,
 }

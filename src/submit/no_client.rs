@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Exchange, Outcome, Site};
+use super::{Outcome, Site, Wanted};
 use base::{Error, Result};
 
 /// Uninhabited: this build cannot send.
@@ -17,7 +17,12 @@ impl Client {
     }
 
     /// Never called.
-    pub(crate) fn post(&self, _: &str) -> Exchange {
+    pub(crate) fn post(&self, _: &str) -> Outcome {
+        match *self {}
+    }
+
+    /// Never called.
+    pub(crate) fn find(&self, _: &Wanted) -> Result<Vec<i64>, String> {
         match *self {}
     }
 }

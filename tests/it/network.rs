@@ -33,7 +33,7 @@ fn https_needs_a_certificate_that_is_trusted_and_of_that_host() {
         let variables = if trusted { &variables[..] } else { &[] };
         let ran = with(&sandbox, &server.url(), variables);
         assert_eq!(ran.code, Some(1));
-        let told = "run 1 was not submitted: no trusted connection to localhost: \
+        let told = "run 1: queued: no trusted connection to localhost: \
                     invalid peer certificate: ";
         assert!(ran.stderr.contains(told), "{}", ran.stderr);
         assert!(server.requests().is_empty());
@@ -48,7 +48,7 @@ fn https_needs_a_certificate_that_is_trusted_and_of_that_host() {
     );
     assert_eq!(
         String::from_utf8(ran.ok()).unwrap(),
-        format!("Result Link: {}/result/77\n", server.url())
+        format!("run 1: submitted: {}/result/77\n", server.url())
     );
 }
 
@@ -117,7 +117,7 @@ fn a_proxy_that_refuses_is_asked_once_and_the_run_is_queued() {
         let ran = with(&sandbox, UNREACHABLE, &[variable]);
         assert_eq!(ran.code, Some(1));
         let address = url.replace("http://", "");
-        let message = format!("run 1 was not submitted: the proxy {address} answered {status}\n");
+        let message = format!("run 1: queued: the proxy {address} answered {status}\n");
         assert!(ran.stderr.contains(&message), "{}", ran.stderr);
         assert_eq!(proxy.asked().len(), 1, "{status}");
         assert_eq!(states(&sandbox), ["pending"]);

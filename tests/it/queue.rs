@@ -25,19 +25,14 @@ fn a_busy_site_leaves_the_run_in_the_queue() {
     let ran = submit(&sandbox, &server, &["1", "2"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stdout.is_empty());
-    let lines: Vec<&str> = ran.stderr.lines().skip(2).collect();
     let url = server.url();
     assert_eq!(
-        lines,
-        [
-            "Error submitting results to the public database. Status: 503",
-            "Error submitting results to the public database. Status: 503",
-            "Error submitting results to the public database. Status: 429",
-            "Failed to submit results after 3 attempts",
-            "localstore: run 1 was not submitted: the site answered 429: busy",
-            &format!("hint: it stays queued: 'localstore submit --pending --url {url}' sends it"),
-            "localstore: 1 more stay queued"
-        ]
+        ran.stderr,
+        format!(
+            "localstore: run 1: queued: the site answered 429: busy\n\
+             localstore: run 2: queued: not tried after run 1\n\
+             hint: localstore submit --pending --url {url}\n"
+        )
     );
     assert_eq!(states(&sandbox), ["pending", "pending"]);
     assert_eq!(run_1(&sandbox)["submission_attempts"], 3);
@@ -61,7 +56,7 @@ fn without_a_connection_the_run_waits_in_the_queue() {
     let mut child = sandbox
         .command(["submit", "-y", "--url", &deaf.url()])
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     // While it waits for the second attempt, the run is known not to have been sent.
@@ -71,15 +66,13 @@ fn without_a_connection_the_run_waits_in_the_queue() {
         let run = run_1(&sandbox);
         if run["submission"] == "pending" && run["submission_attempts"] != 0 {
             let reason = run["submission_reason"].as_str().unwrap();
-            assert!(reason.ends_with(": connection refused"), "{reason}");
+            assert_eq!(reason, "no connection");
             break;
         }
         assert_eq!(child.try_wait().unwrap(), None);
     }
     child.kill().unwrap();
-    let told = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
-    let line = "Error submitting results: 127.0.0.1: connection refused\n";
-    assert!(told.contains(line), "{told}");
+    child.wait().unwrap();
     assert_eq!(states(&sandbox), ["pending"]);
     let server = Server::start([Reply::taken(1)]);
     submit(&sandbox, &server, &["1"]).ok();
@@ -137,7 +130,7 @@ fn a_result_link_tells_the_site() {
 }
 
 #[test]
-fn others_are_said_to_be_queued_only_if_they_are_and_to_be_hopeless_only_if_so() {
+fn others_are_said_to_be_queued_only_if_they_are() {
     let sandbox = sandbox(&[RUN, "golden/second-gpu.json", "golden/cpu-i7-14b.json"]);
     let server = Server::start([Reply::status("200 OK", "", "{}"), not_found()]);
     submit(&sandbox, &server, &["2"]);
@@ -145,10 +138,10 @@ fn others_are_said_to_be_queued_only_if_they_are_and_to_be_hopeless_only_if_so()
     let url = server.url();
     assert!(
         ran.stderr.ends_with(&format!(
-            "localstore: run 1 was not submitted: the site answered 404\n\
-             hint: it stays queued: 'localstore submit --pending --url {url}' sends it\n\
-             localstore: 1 more stay queued, since they would fail too\n\
-             localstore: 1 more were not sent again, since they would fail too\n"
+            "localstore: run 1: queued: the site answered 404\n\
+             localstore: run 2: not sent again: not tried after run 1\n\
+             localstore: run 3: queued: not tried after run 1\n\
+             hint: localstore submit --pending --url {url}\n"
         )),
         "{}",
         ran.stderr
@@ -157,10 +150,15 @@ fn others_are_said_to_be_queued_only_if_they_are_and_to_be_hopeless_only_if_so()
 
     let server = Server::start([Reply::Reset]);
     let ran = submit(&sandbox, &server, &["1", "3"]);
-    assert!(
-        ran.stderr.ends_with("\nlocalstore: 1 more stay queued\n"),
-        "{}",
-        ran.stderr
+    let url = server.url();
+    assert_eq!(
+        ran.stderr,
+        format!(
+            "localstore: run 1: unknown: no answer, and the site cannot be asked\n\
+             hint: localstore submit --again 1 --url {url}\n\
+             localstore: run 3: queued: not tried after run 1\n\
+             hint: localstore submit --pending --url {url}\n"
+        )
     );
 }
 
@@ -176,14 +174,8 @@ fn a_site_may_want_to_be_left_alone_for_any_time() {
         let ran = submit(&sandbox, &server, &["1", "2"]);
         let why = format!("the site answered 429, and asks to wait {told}\n");
         assert!(ran.stderr.contains(&why), "{}", ran.stderr);
-        assert!(
-            ran.stderr
-                .contains("Failed to submit results after 1 attempts\n")
-        );
-        assert!(
-            ran.stderr
-                .ends_with("1 more stay queued, since they would fail too\n")
-        );
+        let rest = "localstore: run 2: queued: not tried after run 1\nhint: ";
+        assert!(ran.stderr.contains(rest), "{}", ran.stderr);
         assert_eq!(server.requests().len(), 1);
     }
 }
@@ -231,7 +223,7 @@ fn a_run_that_is_removed_while_it_is_sent_stops_no_other() {
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!(
         String::from_utf8(ran.ok()).unwrap(),
-        format!("Result Link: {url}/result/5\nResult Link: {url}/result/6\n")
+        format!("run 1: submitted: {url}/result/5\nrun 2: submitted: {url}/result/6\n")
     );
     let told = "run 1 was removed from the store while it was sent; its link is not recorded\n";
     assert!(ran.stderr.contains(told), "{}", ran.stderr);

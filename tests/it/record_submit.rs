@@ -43,8 +43,13 @@ fn nothing_is_submitted_unasked() {
     let ran = record(&sandbox, &server.url(), &[], &script);
     ran.ok();
     assert!(
+        ran.stderr.contains(&format!(
+            "localstore: run 1: queued: no terminal to ask on\n\
+             hint: localstore submit --pending --url {}\n",
+            server.url()
+        )),
+        "{}",
         ran.stderr
-            .contains("there is no terminal to ask for consent\nhint: it stays queued: ")
     );
     assert_eq!(states(&sandbox), ["pending"]);
     assert!(server.requests().is_empty());
@@ -61,7 +66,7 @@ fn a_failed_submission_leaves_the_exit_code_of_the_program() {
     ran.ok();
     assert!(
         ran.stderr
-            .contains("run 1 was not submitted: the site answered 404\n")
+            .contains("run 1: queued: the site answered 404\n")
     );
     assert_eq!(states(&sandbox), ["pending"]);
     let ran = record(&sandbox, &server.url(), &["-y"], &(cat(JSON) + "; exit 3"));

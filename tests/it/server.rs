@@ -68,11 +68,16 @@ pub(crate) struct Request {
     pub body: String,
 }
 
-/// Answers one connection after the other, each with the next reply, and counts them.
+/// What the site lists: the answer to a GET of this target, after these requests.
+pub(crate) type List = Box<dyn FnMut(&str, &[Request]) -> Reply + Send>;
+
+/// Answers one connection after the other, each with the next reply, and counts them. A GET of the
+/// list of results is none of them: it has its own answers, or is not found.
 pub(crate) struct Server {
     address: SocketAddr,
     scheme: &'static str,
     seen: Arc<Mutex<Vec<Request>>>,
+    asked: Arc<Mutex<Vec<String>>>,
     arrived: Receiver<()>,
     release: Sender<()>,
     stop: Arc<AtomicBool>,
@@ -81,7 +86,15 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
-        Self::with(replies, None)
+        Self::with(replies, None, no_list())
+    }
+
+    /// A server with a list of results.
+    pub(crate) fn start_with_list(
+        replies: impl IntoIterator<Item = Reply>,
+        list: impl FnMut(&str, &[Request]) -> Reply + Send + 'static,
+    ) -> Self {
+        Self::with(replies, None, Box::new(list))
     }
 
     /// A server for https with a certificate.
@@ -89,13 +102,18 @@ impl Server {
         replies: impl IntoIterator<Item = Reply>,
         certificate: &Certificate,
     ) -> Self {
-        Self::with(replies, Some(certificate.config()))
+        Self::with(replies, Some(certificate.config()), no_list())
     }
 
-    fn with(replies: impl IntoIterator<Item = Reply>, tls: Option<Arc<ServerConfig>>) -> Self {
+    fn with(
+        replies: impl IntoIterator<Item = Reply>,
+        tls: Option<Arc<ServerConfig>>,
+        list: List,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
+        let asked = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, arrived) = channel();
         let (release, released) = channel();
@@ -103,7 +121,15 @@ impl Server {
         let mut replies: Vec<Reply> = replies.into_iter().collect();
         replies.reverse();
         let thread = {
-            let (seen, stop) = (Arc::clone(&seen), Arc::clone(&stop));
+            let stop = Arc::clone(&stop);
+            let mut script = Script {
+                replies,
+                list,
+                seen: Arc::clone(&seen),
+                asked: Arc::clone(&asked),
+                arrived: sender,
+                released,
+            };
             std::thread::spawn(move || {
                 // What hangs, hangs until the end.
                 let mut hanging = Vec::new();
@@ -112,20 +138,12 @@ impl Server {
                         break;
                     }
                     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-                    let reply = replies.pop();
-                    let reply = reply.as_ref();
                     let served = match &tls {
                         Some(config) => {
                             let tls = ServerConnection::new(Arc::clone(config)).unwrap();
-                            serve(
-                                StreamOwned::new(tls, stream),
-                                reply,
-                                &seen,
-                                &sender,
-                                &released,
-                            )
+                            script.serve(StreamOwned::new(tls, stream))
                         }
-                        None => serve(stream, reply, &seen, &sender, &released),
+                        None => script.serve(stream),
                     };
                     hanging.extend(served.ok().flatten());
                 }
@@ -135,6 +153,7 @@ impl Server {
             address,
             scheme,
             seen,
+            asked,
             arrived,
             release,
             stop,
@@ -150,6 +169,11 @@ impl Server {
     /// The requests so far that came whole.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// The targets of the requests for the list so far.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
     }
 
     /// Waits until another request has come whole.
@@ -175,38 +199,63 @@ impl Drop for Server {
 
 type Held = Box<dyn Send>;
 
-fn serve<S: Read + Write + Send + 'static>(
-    mut stream: S,
-    reply: Option<&Reply>,
-    seen: &Mutex<Vec<Request>>,
-    arrived: &Sender<()>,
-    released: &Receiver<()>,
-) -> io::Result<Option<Held>> {
-    let (head, mut body) = read_head(&mut stream)?;
-    if matches!(reply, Some(Reply::Reset)) {
-        return Ok(None);
-    }
-    let length = header(&head, "content-length").and_then(|value| value.parse().ok());
-    let missing = length.unwrap_or(0_usize).saturating_sub(body.len());
-    let start = body.len();
-    body.resize(start + missing, 0);
-    stream.read_exact(&mut body[start..])?;
-    seen.lock().unwrap().push(Request {
-        head,
-        body: String::from_utf8(body).unwrap(),
-    });
-    let _ = arrived.send(());
-    match reply {
-        Some(reply @ (Reply::Answer(bytes) | Reply::Held(bytes))) => {
-            if matches!(reply, Reply::Held(_)) && released.recv_timeout(PATIENCE).is_err() {
-                return Ok(None);
-            }
-            stream.write_all(bytes)?;
-            stream.flush()?;
-            Ok(None)
+/// A site without a list.
+fn no_list() -> List {
+    Box::new(|_, _| Reply::status("404 Not Found", "", ""))
+}
+
+struct Script {
+    /// The last one comes first.
+    replies: Vec<Reply>,
+    list: List,
+    seen: Arc<Mutex<Vec<Request>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+    arrived: Sender<()>,
+    released: Receiver<()>,
+}
+
+impl Script {
+    fn serve<S: Read + Write + Send + 'static>(
+        &mut self,
+        mut stream: S,
+    ) -> io::Result<Option<Held>> {
+        let (head, mut body) = read_head(&mut stream)?;
+        let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        let is_list = head.starts_with("GET ") && target.contains("/api/results?");
+        let reply = if is_list {
+            self.asked.lock().unwrap().push(target.clone());
+            Some((self.list)(&target, &self.seen.lock().unwrap()))
+        } else {
+            self.replies.pop()
+        };
+        if matches!(reply, Some(Reply::Reset)) {
+            return Ok(None);
         }
-        Some(Reply::Hang) => Ok(Some(Box::new(stream))),
-        Some(Reply::Reset) | None => Ok(None),
+        let length = header(&head, "content-length").and_then(|value| value.parse().ok());
+        let missing = length.unwrap_or(0_usize).saturating_sub(body.len());
+        let start = body.len();
+        body.resize(start + missing, 0);
+        stream.read_exact(&mut body[start..])?;
+        if !is_list {
+            self.seen.lock().unwrap().push(Request {
+                head,
+                body: String::from_utf8(body).unwrap(),
+            });
+        }
+        let _ = self.arrived.send(());
+        match &reply {
+            Some(reply @ (Reply::Answer(bytes) | Reply::Held(bytes))) => {
+                if matches!(reply, Reply::Held(_)) && self.released.recv_timeout(PATIENCE).is_err()
+                {
+                    return Ok(None);
+                }
+                stream.write_all(bytes)?;
+                stream.flush()?;
+                Ok(None)
+            }
+            Some(Reply::Hang) => Ok(Some(Box::new(stream))),
+            Some(Reply::Reset) | None => Ok(None),
+        }
     }
 }
 

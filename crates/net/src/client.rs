@@ -211,6 +211,10 @@ impl Client {
             ureq::Error::Timeout(_) => {
                 format!("no answer from {host} {}", within(self.limits.total))
             }
+            ureq::Error::Io(error) if is_unreachable(error) && self.proxy.is_none() => {
+                tracing::info!("{host}: {}", reason(error));
+                "no connection".to_owned()
+            }
             ureq::Error::Io(error) => format!("{host}: {}", reason(error)),
             other => format!("{host}: {other}"),
         }
@@ -292,6 +296,17 @@ fn connect_status(error: &ureq::Error) -> Option<u16> {
     }
 }
 
+/// Whether the server, or the network, is not there.
+fn is_unreachable(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+    )
+}
+
 /// Whether the error happened before the request was sent.
 fn is_before_sending(error: &ureq::Error) -> bool {
     match error {
@@ -300,7 +315,7 @@ fn is_before_sending(error: &ureq::Error) -> bool {
         | ureq::Error::ConnectionFailed
         | ureq::Error::ConnectProxyFailed(_)
         | ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
-        ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => true,
+        ureq::Error::Io(error) if is_unreachable(error) => true,
         _ => is_permanent(error),
     }
 }
