@@ -23,9 +23,10 @@ fn an_answer_without_an_id_leaves_the_end_unknown() {
         let ran = submit(&sandbox, &server, &[]);
         assert_eq!(ran.code, Some(1));
         let url = server.url();
-        let what = match name.contains("123, 125") {
-            true => "the site answered 200 without an id: {}",
-            false => "no answer",
+        let what = if name.contains("123, 125") {
+            "the site answered 200 without an id: {}"
+        } else {
+            "no answer"
         };
         let told = format!(
             "localstore: run 1: unknown: {what}, and the site cannot be asked\n\

@@ -35,6 +35,8 @@ mod report;
 mod rm;
 #[cfg(feature = "network")]
 mod sending;
+#[cfg(feature = "network")]
+mod settle;
 mod site;
 mod store;
 mod submit;
