@@ -308,7 +308,7 @@ fn the_list_is_read_as_far_back_as_the_run_can_be() {
 #[test]
 fn of_several_results_like_it_none_is_taken() {
     let sandbox = sandbox(&[RUN]);
-    let rows = (1..6).map(|id| ours(id)).collect();
+    let rows = (1..6).map(ours).collect();
     let server = site([Reply::taken(6)], rows);
     lose(&sandbox, &server.url());
     let ran = submit(&sandbox, &server, &["1"]);
