@@ -46,6 +46,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let bar = Progress::new("checking", store.count_runs()?);
     let progress = &mut |runs| bar.set(runs);
     let out = &mut context.out;
+    let screen = out.screen();
     let mut document = Document::default();
     let mut errors = Errors::default();
     let mut printed = Ok(());
@@ -61,7 +62,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
                 (true, false) => " (cannot be mended)",
             };
             let line = format!("{}: {}{done}", finding.place, finding.what);
-            printed = writeln!(out, "{}", printable(&line));
+            printed = writeln!(out, "{}", screen.fold(&printable(&line)));
         }
     };
     let totals = if args.repair {
@@ -78,14 +79,16 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     printed?;
     let mends = match errors.mendable {
         mendable if mendable > 0 && !args.repair => {
-            format!("'localstore check --repair' mends {mendable}")
+            format!("; 'localstore check --repair' mends {mendable}")
         }
         _ => String::new(),
     };
+    let answer = match document.wrong {
+        0 => format!("{}: no error", checked(totals)),
+        _ => format!("{errors}{mends}"),
+    };
     match args.output {
-        Output::Text if document.wrong == 0 => writeln!(out, "{}: no error", checked(totals))?,
-        Output::Text if mends.is_empty() => writeln!(out, "{errors}")?,
-        Output::Text => writeln!(out, "{errors}; {mends}")?,
+        Output::Text => writeln!(out, "{}", screen.fold(&answer))?,
         Output::Json => rows::json(&document, out)?,
     }
     out.flush()?;

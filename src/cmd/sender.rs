@@ -105,19 +105,18 @@ impl Sender<'_> {
 
     /// Prints where a run is on the site, without delay: the next one may take a while.
     fn print(&self, id: i64, sent: &Sent, out: &mut Stdout) -> Result<()> {
-        match sent {
+        let line = match sent {
             Sent::Before(submission) => return self.print_submitted(id, submission, out),
             Sent::Answered(link) | Sent::Found(link) if self.recorded => {
-                writeln!(out, "Result Link: {link}")?;
+                format!("Result Link: {link}")
             }
-            Sent::Answered(link) => writeln!(out, "run {id}: submitted: {link}")?,
+            Sent::Answered(link) => format!("run {id}: submitted: {link}"),
             Sent::Found(link) => {
-                writeln!(
-                    out,
-                    "run {id}: submitted (no answer, but the site has it): {link}"
-                )?;
+                format!("run {id}: submitted (no answer, but the site has it): {link}")
             }
-        }
+        };
+        let line = out.screen().fold(&line);
+        writeln!(out, "{line}")?;
         Ok(out.flush()?)
     }
 
@@ -132,6 +131,7 @@ impl Sender<'_> {
         if self.recorded {
             note(&line);
         } else {
+            let line = out.screen().fold(&line);
             writeln!(out, "{line}")?;
         }
         Ok(out.flush()?)

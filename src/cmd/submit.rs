@@ -1,6 +1,8 @@
 use std::io::Write;
 
 use super::sending::{Orders, Sending, note_zeros, send, with_source};
+use super::submission::queued_hint;
+use super::words::counted;
 use super::{Context, resolve, resolve_all, unique};
 use crate::store::{Store, runs, submissions};
 use crate::submit::{Payload, Site, violations};
@@ -82,12 +84,10 @@ fn queued_ids(site: &Site, store: &Store) -> Result<Vec<i64>> {
     if ids.is_empty() {
         note(&format!("no run is queued for {site}"));
     }
-    if !others.is_empty() {
-        let each = others
-            .iter()
-            .map(|(site, count)| format!("{count} with --url {site}"));
-        let each = each.collect::<Vec<_>>().join(", ");
-        note(&format!("runs are queued for other sites: {each}"));
+    for (other, count) in others {
+        let runs = counted(count as u64, "run");
+        let what = format_args!("{runs} queued for another site: {other}");
+        Stderr::error(&Error::plain(what).hint(queued_hint(&other)));
     }
     Ok(ids)
 }

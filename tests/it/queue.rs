@@ -102,8 +102,12 @@ fn what_waits_for_a_site_is_sent_to_no_other() {
     assert!(
         ran.stderr.ends_with(&format!(
             "no run is queued for http://127.0.0.1:9\n\
-             localstore: runs are queued for other sites: 1 with --url {one_url}, \
-             1 with --url {other_url}, 1 with --url https://www.localscore.ai\n"
+             localstore: 1 run queued for another site: {one_url}\n\
+             hint: localstore submit --pending --url {one_url}\n\
+             localstore: 1 run queued for another site: {other_url}\n\
+             hint: localstore submit --pending --url {other_url}\n\
+             localstore: 1 run queued for another site: https://www.localscore.ai\n\
+             hint: localstore submit --pending --url https://www.localscore.ai\n"
         )),
         "{}",
         ran.stderr

@@ -204,7 +204,7 @@ impl Client {
             return format!("no trusted connection to {host}: {error}");
         }
         match error {
-            ureq::Error::HostNotFound => format!("the host {host} was not found"),
+            ureq::Error::HostNotFound => format!("no connection: the host {host} was not found"),
             ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
                 format!("no connection to {host} {}", within(self.limits.connect))
             }
@@ -214,6 +214,9 @@ impl Client {
             ureq::Error::Io(error) if is_unreachable(error) && self.proxy.is_none() => {
                 tracing::info!("{host}: {}", reason(error));
                 "no connection".to_owned()
+            }
+            ureq::Error::Io(error) if is_unknown_host(error) => {
+                format!("no connection: the host {host} was not found")
             }
             ureq::Error::Io(error) => format!("{host}: {}", reason(error)),
             other => format!("{host}: {other}"),
@@ -307,6 +310,13 @@ fn is_unreachable(error: &io::Error) -> bool {
     )
 }
 
+/// Whether the name of the server has no address, or none could be asked for: Rust has no kind for
+/// this.
+fn is_unknown_host(error: &io::Error) -> bool {
+    let text = error.to_string();
+    text.starts_with("failed to lookup address information")
+}
+
 /// Whether the error happened before the request was sent.
 fn is_before_sending(error: &ureq::Error) -> bool {
     match error {
@@ -315,7 +325,7 @@ fn is_before_sending(error: &ureq::Error) -> bool {
         | ureq::Error::ConnectionFailed
         | ureq::Error::ConnectProxyFailed(_)
         | ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
-        ureq::Error::Io(error) if is_unreachable(error) => true,
+        ureq::Error::Io(error) if is_unreachable(error) || is_unknown_host(error) => true,
         _ => is_permanent(error),
     }
 }

@@ -83,7 +83,7 @@ fn a_request_may_have_no_body() {
     assert_eq!(get().unwrap_err().kind, FailureKind::MaybeSent);
     let deaf = Deaf::new();
     let sent = self::client(&deaf.url()).send("GET", "/", &[], b"");
-    assert_fails(sent, FailureKind::NotSent, "127.0.0.1: connection refused");
+    assert_fails(sent, FailureKind::NotSent, "no connection");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn an_answer_above_the_limit_is_not_read_to_its_end() {
 #[test]
 fn where_nobody_listens_nothing_is_sent() {
     let sent = post_with(&client(&Deaf::new().url()));
-    assert_fails(sent, FailureKind::NotSent, "127.0.0.1: connection refused");
+    assert_fails(sent, FailureKind::NotSent, "no connection");
 }
 
 #[test]
