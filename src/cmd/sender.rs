@@ -34,6 +34,8 @@ pub(crate) struct Sender<'a> {
     pub wait: &'a dyn Fn(Duration),
     /// Whether standard output is that of a benchmark: then a link is printed as the C tool does.
     pub recorded: bool,
+    /// Whether the site could not be asked for a run: then it is not asked for the others.
+    pub is_mute: bool,
     /// Whether an error was printed.
     pub failed: bool,
 }
@@ -205,7 +207,7 @@ impl Sender<'_> {
             Outcome::Taken { id } => return Ok(Sent::Answered(self.site.link(id))),
             Outcome::Unknown { why, answered } => {
                 let what = if answered { &why } else { "no answer" };
-                return self.find_sent(run, what);
+                return self.conclude_unknown(run, what);
             }
             Outcome::Refused { why } => ("refused", why, true),
             Outcome::Again {
@@ -216,7 +218,9 @@ impl Sender<'_> {
                 let why = format!("{why}, and asks to wait {time}");
                 ("queued", why, false)
             }
-            Outcome::Later { why } | Outcome::Again { why, .. } => ("queued", why, false),
+            Outcome::Again { why, .. } | Outcome::Broken { why, .. } | Outcome::Later { why } => {
+                ("queued", why, false)
+            }
         };
         let error = |how: &str| Error::new(format_args!("run {id}: {how}"), &why);
         let now = self.store.read(|db| submissions::submission(db, id))?;
@@ -238,26 +242,33 @@ impl Sender<'_> {
     }
 
     /// Asks the site for a run that was just sent, and of which it is not known whether it arrived.
-    fn find_sent(&mut self, run: &Ready, what: &str) -> Result<Sent, NotSent> {
-        let Some(now) = self.store.read(|db| submissions::submission(db, run.id))? else {
-            return Err(removed_error(run.id).into());
-        };
-        let mut asked = self.ask(run.id, &run.payload, &now)?;
+    fn conclude_unknown(&mut self, run: &Ready, what: &str) -> Result<Sent, NotSent> {
+        let mut asked = self.find_sent(run)?;
         if matches!(asked, Asked::NotShown) {
             (self.wait)(SECOND_LOOK);
-            match self.ask(run.id, &run.payload, &now)? {
+            match self.find_sent(run)? {
                 Asked::Failed => {}
                 other => asked = other,
             }
         }
+        let Some(now) = self.store.read(|db| submissions::submission(db, run.id))? else {
+            return Err(removed_error(run.id).into());
+        };
         match asked {
-            Asked::Shown(link) => Ok(Sent::Found(link)),
+            Asked::Shown(id) => Ok(Sent::Found(self.site.link(id))),
             asked => Err(NotSent {
                 error: unknown(run.id, what, &now, &asked),
                 go_on: false,
                 is_queued: false,
             }),
         }
+    }
+
+    /// Asks the site for a run that was just sent.
+    fn find_sent(&mut self, run: &Ready) -> Result<Asked> {
+        let now = self.store.read(|db| submissions::submission(db, run.id))?;
+        let now = now.ok_or_else(|| removed_error(run.id))?;
+        self.ask(run.id, &run.payload, &now)
     }
 
     /// Asks the site for a run of an earlier call, whose answer was lost. Prints where it is, if the
@@ -270,8 +281,8 @@ impl Sender<'_> {
         out: &mut Stdout,
     ) -> Result<Asked> {
         let asked = self.ask(id, payload, before)?;
-        if let Asked::Shown(link) = &asked {
-            self.print(id, &Sent::Found(link.clone()), out)?;
+        if let Asked::Shown(remote) = asked {
+            self.print(id, &Sent::Found(self.site.link(remote)), out)?;
         }
         Ok(asked)
     }
@@ -286,11 +297,15 @@ impl Sender<'_> {
         let Some((from, to)) = sent_between(&self.store, id, before)? else {
             return Ok(Asked::Failed);
         };
+        if self.is_mute {
+            return Ok(Asked::Failed);
+        }
         progress("Asking the site for it...\n");
         let found = match self.client.find(&Wanted::new(payload, from, to)) {
             Ok(found) => found,
             Err(why) => {
                 tracing::info!("run {id}: {} cannot be asked: {why}", self.site);
+                self.is_mute = true;
                 return Ok(Asked::Failed);
             }
         };
@@ -300,7 +315,7 @@ impl Sender<'_> {
             submissions::set_found(db, id, &found, site.as_str(), |id| site.link(id))
         })?;
         Ok(match shown {
-            Shown::One(id) => Asked::Shown(site.link(id)),
+            Shown::One(id) => Asked::Shown(id),
             Shown::None => Asked::NotShown,
             Shown::Unclear(ids) => {
                 Asked::Unclear(ids.into_iter().map(|id| site.link(id)).collect())
@@ -331,8 +346,14 @@ impl Sender<'_> {
         };
         let length = run.payload.len();
         tracing::info!("run {id}: {length} bytes to {}{}", self.site, Site::PATH);
-        let outcome = self.client.post(&run.payload);
+        let mut outcome = self.client.post(&run.payload);
         tracing::info!("run {id}: {outcome:?}");
+        if let Outcome::Broken { why, after } = outcome {
+            outcome = match self.find_sent(run)? {
+                Asked::Shown(id) => Outcome::Taken { id },
+                _ => Outcome::Again { why, after },
+            };
+        }
         *again = attempt.left_open();
         let end = match &outcome {
             Outcome::Taken { id } => End::Submitted {
@@ -340,7 +361,9 @@ impl Sender<'_> {
                 link: self.site.link(*id),
                 site: self.site.to_string(),
             },
-            Outcome::Again { why, .. } | Outcome::Later { why } => End::Pending(why.clone()),
+            Outcome::Again { why, .. } | Outcome::Broken { why, .. } | Outcome::Later { why } => {
+                End::Pending(why.clone())
+            }
             Outcome::Refused { why } => End::Failed(why.clone()),
             Outcome::Unknown { why, .. } => End::Unknown(why.clone()),
         };
@@ -412,6 +435,7 @@ mod tests {
             client: &client,
             site: &site,
             recorded: false,
+            is_mute: false,
             failed: false,
             wait: &|pause| {
                 let store = Store::open_readonly(&location).unwrap();

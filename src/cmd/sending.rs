@@ -136,6 +136,7 @@ pub(crate) fn send(
         site: &target.site,
         wait: &std::thread::sleep,
         recorded: orders.recorded,
+        is_mute: false,
         failed: false,
     };
     let mut ready = Vec::new();
@@ -153,7 +154,10 @@ pub(crate) fn send(
             progress("\nSubmitting results...\n");
             sent = sender.send_all(&ready, &mut context.out);
         } else if target.consent == Consent::CannotAsk {
-            return Err(not_asked(&mut sender, ready, orders));
+            return match not_asked(&mut sender, ready, orders) {
+                Some(error) => Err(error),
+                None => Ok(ExitStatus::Failure),
+            };
         } else {
             Stderr::print(NOT_SUBMITTED);
         }
@@ -164,18 +168,22 @@ pub(crate) fn send(
     sent.map(|()| ExitStatus::Success)
 }
 
-/// The error without a terminal to ask on. Runs that were just recorded are queued.
-fn not_asked(sender: &mut Sender, mut ready: Vec<Ready>, orders: &Orders) -> Error {
+/// The error without a terminal to ask on. Runs that were just recorded are queued; `None` if all of
+/// them have been removed since.
+fn not_asked(sender: &mut Sender, mut ready: Vec<Ready>, orders: &Orders) -> Option<Error> {
     if orders.recorded {
         sender.queue(&mut ready);
     }
     let ids: Vec<i64> = ready.iter().map(|run| run.id).collect();
+    if ids.is_empty() {
+        return None;
+    }
     if orders.recorded {
-        return cannot_ask("run", &ids, "queued", "").hint(queued_hint(sender.site));
+        return Some(cannot_ask("run", &ids, "queued", "").hint(queued_hint(sender.site)));
     }
     let again = if orders.again { " --again" } else { "" };
     let command = format!("submit -y{again}{}", url_option(sender.site));
-    cannot_ask("run", &ids, "not submitted", &command)
+    Some(cannot_ask("run", &ids, "not submitted", &command))
 }
 
 /// Checks that a run can be sent, and describes it to who is asked; `None` if it is on the site,

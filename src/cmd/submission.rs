@@ -57,8 +57,8 @@ pub(crate) fn removed_error(id: i64) -> Error {
 /// What the site shows of a run whose answer was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// The run, at this link, which is recorded.
-    Shown(String),
+    /// The run, as the result of this id, which is recorded.
+    Shown(i64),
     /// Nothing that can be the run.
     NotShown,
     /// These results, and it is not certain which of them is the run.
@@ -76,7 +76,7 @@ pub(crate) enum Asked {
 /// The error for a run that may be on the site: `what` happened, and what the site showed then.
 pub(crate) fn unknown(id: i64, what: &str, submission: &Submission, asked: &Asked) -> Error {
     let found = match asked {
-        Asked::Shown(link) => format!("the site shows it: {link}"),
+        Asked::Shown(id) => format!("the site has it: {id}"),
         Asked::NotShown => "the site does not show it".to_owned(),
         Asked::Unclear(links) => {
             format!("the site shows {} like it: {}", links.len(), shown(links))

@@ -20,6 +20,9 @@ pub(crate) fn outcome(answer: &Response, now: Timestamp) -> Outcome {
         return Outcome::Taken { id };
     }
     let why = describe(answer);
+    let after = answer
+        .header("retry-after")
+        .and_then(|text| retry_after(text, now));
     match answer.status {
         // Probably taken, but without the id; or a gateway that lost the answer of the site behind
         // it.
@@ -29,12 +32,8 @@ pub(crate) fn outcome(answer: &Response, now: Timestamp) -> Outcome {
         },
         // The document itself was refused.
         400 | 413 | 415 | 422 => Outcome::Refused { why },
-        status if is_temporary(status) => Outcome::Again {
-            why,
-            after: answer
-                .header("retry-after")
-                .and_then(|text| retry_after(text, now)),
-        },
+        500 => Outcome::Broken { why, after },
+        status if is_temporary(status) => Outcome::Again { why, after },
         _ => Outcome::Later { why },
     }
 }
@@ -189,7 +188,8 @@ mod tests {
         for status in [400, 413, 415, 422] {
             assert!(matches!(answer(status, ""), Outcome::Refused { .. }));
         }
-        for status in [408, 425, 429, 500, 503] {
+        assert!(matches!(answer(500, ""), Outcome::Broken { .. }));
+        for status in [408, 425, 429, 501, 503] {
             assert!(matches!(answer(status, ""), Outcome::Again { .. }));
         }
         for status in [301, 302, 307, 308, 401, 403, 404, 405] {

@@ -46,6 +46,10 @@ impl Client {
     /// The ids of the results on the site that may be the wanted run. An error, the reason, unless
     /// the site's list was read as far back as the run can be.
     pub(crate) fn find(&self, wanted: &Wanted) -> Result<Vec<i64>, String> {
+        let headers = [
+            ("accept", "application/json"),
+            ("cache-control", "no-cache"),
+        ];
         let deadline = Instant::now() + LONGEST_ATTEMPT;
         let mut seen = HashSet::new();
         let mut found = Vec::new();
@@ -54,9 +58,7 @@ impl Client {
                 return Err("the list of the site is too slow".to_owned());
             }
             let path = format!("{}?limit={PAGE}&page={page}", Site::PATH);
-            let answer = self
-                .0
-                .send("GET", &path, &[("accept", "application/json")], b"");
+            let answer = self.0.send("GET", &path, &headers, b"");
             let answer = answer.map_err(|failure| failure.why)?;
             if answer.status != 200 || answer.incomplete.is_some() {
                 return Err(answer::describe(&answer));

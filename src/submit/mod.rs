@@ -54,6 +54,14 @@ pub(crate) enum Outcome {
         /// How long the site asks us to wait.
         after: Option<Duration>,
     },
+    /// The site failed while it took the run, and may have stored it: its code answers 500 and still
+    /// commits what it has written. Else another attempt may help.
+    Broken {
+        /// What happened.
+        why: String,
+        /// How long the site asks us to wait.
+        after: Option<Duration>,
+    },
     /// The site did not get it or did not take it, and another attempt now would fail too.
     Later {
         /// What happened.

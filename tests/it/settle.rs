@@ -164,6 +164,39 @@ fn a_run_whose_answer_was_lost_is_found_on_the_site() {
     assert_eq!(server.asked().len(), 1);
 }
 
+/// The site commits what it has written also where it fails afterwards and answers 500.
+#[test]
+fn a_run_that_the_site_has_stored_before_it_failed_is_not_sent_again() {
+    let sandbox = sandbox(&[RUN]);
+    let now = time(0);
+    let failed = || Reply::busy("500 Internal Server Error");
+    let replies = [failed(), failed(), Reply::taken(1)];
+    let server = Server::start_with_list(replies, move |target, taken| {
+        let rows: Vec<Value> = taken
+            .iter()
+            .skip(1)
+            .map(|run| row(4245, &now, &run.body))
+            .collect();
+        page(&rows, target)
+    });
+    let ran = submit(&sandbox, &server, &[]);
+    let line = format!("run 1: submitted: {}/result/4245\n", server.url());
+    assert_eq!(String::from_utf8(ran.ok()).unwrap(), line);
+    assert_eq!([server.requests().len(), server.asked().len()], [2, 2]);
+    assert_eq!(run_1(&sandbox)["submission_attempts"], 2);
+
+    // Where it cannot be asked, it is sent again.
+    let sandbox = crate::sending::sandbox(&[RUN]);
+    let server = Server::start([failed(), failed(), failed()]);
+    let ran = submit(&sandbox, &server, &[]);
+    assert!(
+        ran.stderr
+            .contains("run 1: queued: the site answered 500: busy\n")
+    );
+    assert_eq!([server.requests().len(), server.asked().len()], [3, 1]);
+    assert_eq!(states(&sandbox), ["pending"]);
+}
+
 /// It may take a moment to store the run after the connection was lost.
 #[test]
 fn a_site_that_does_not_show_it_is_asked_once_more() {
