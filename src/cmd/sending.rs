@@ -222,7 +222,8 @@ fn prepare(
             return Err(error);
         }
     }
-    if run.is_partial() {
+    // Without a terminal to ask on, that is what a script has to know first.
+    if run.is_partial() && target.consent != Consent::CannotAsk {
         return Err(partial(id));
     }
     let found = violations(&payload.json);

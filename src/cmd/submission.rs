@@ -107,7 +107,18 @@ fn shown(links: &[String]) -> String {
 
 /// The command that records that a run is on the site.
 pub(crate) fn record_link(id: i64, link: &str) -> String {
-    format!("(localstore export {id} -o json; echo 'Result Link: {link}') | localstore add")
+    let line = quoted(&format!("Result Link: {link}"));
+    format!("(localstore export {id} -o json; echo {line}) | localstore add")
+}
+
+/// The text as a word of a shell: a site in the store may come from elsewhere.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ":/.-_".contains(c);
+    if text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// How far the clocks of this machine and of the site may differ.
@@ -172,7 +183,7 @@ pub(crate) fn url_option(site: &Site) -> String {
     if chosen.as_ref() == Ok(site) {
         String::new()
     } else {
-        format!(" --url {site}")
+        format!(" --url {}", quoted(site.as_str()))
     }
 }
 

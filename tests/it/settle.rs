@@ -72,10 +72,10 @@ fn ours(id: u64) -> Value {
 }
 
 /// A row of somebody else.
-fn other(id: u64, seconds: i64) -> Value {
+fn other(id: u64, created_at: &str) -> Value {
     let mut row = ours(id);
     row["avg_gen_tps"] = json!(id);
-    row["created_at"] = time(seconds).into();
+    row["created_at"] = created_at.into();
     row
 }
 
@@ -311,7 +311,7 @@ fn of_several_attempts_any_may_have_arrived() {
     let sandbox = sandbox(&[RUN]);
     let mut row = ours(4245);
     row["created_at"] = time(-200_000).into();
-    let server = site([], vec![other(9, 0), row]);
+    let server = site([], vec![other(9, &time(0)), row]);
     lose(&sandbox, &server.url());
     let added = "UPDATE benchmark_runs SET created_at = datetime('now', '-300000 seconds')";
     sandbox.db().execute_batch(added).unwrap();
@@ -326,9 +326,11 @@ fn of_several_attempts_any_may_have_arrived() {
 #[test]
 fn the_list_is_read_as_far_back_as_the_run_can_be() {
     let sandbox = sandbox(&[RUN]);
-    let mut rows: Vec<Value> = (0..250).map(|id| other(1000 - id, 0)).collect();
+    let [now, before] = [0, -9000].map(time);
+    let mut rows: Vec<Value> = (0..250).map(|id| other(1000 - id, &now)).collect();
     rows.push(ours(4245));
-    rows.extend((0..500).map(|id| other(700 - id, -9000)));
+    rows[250]["created_at"] = now.into();
+    rows.extend((0..500).map(|id| other(700 - id, &before)));
     let server = site([], rows);
     lose(&sandbox, &server.url());
     let ran = submit(&sandbox, &server, &["1"]);
@@ -416,7 +418,7 @@ fn before_a_run_is_sent_again_the_site_is_asked() {
     assert_eq!(ran.text(), SHOWN.replace("SITE", &server.url()));
     assert!(server.requests().is_empty());
 
-    let server = site([Reply::taken(8)], vec![other(7, 0)]);
+    let server = site([Reply::taken(8)], vec![other(7, &time(0))]);
     lose(&sandbox, &server.url());
     let ran = submit(&sandbox, &server, &["--again", "1"]);
     let line = format!("run 1: submitted: {}/result/8\n", server.url());
@@ -432,6 +434,7 @@ fn a_site_that_answers_nonsense_settles_nothing() {
     let row = ours(4245);
     let rows = |rows: &[Value]| serde_json::to_string(rows).unwrap();
     let deep = "[".repeat(100_000);
+    let now = time(0);
     let replies = [
         Reply::status("500 Internal Server Error", "", "no"),
         Reply::status("302 Found", "Location: /elsewhere\r\n", ""),
@@ -449,7 +452,7 @@ fn a_site_that_answers_nonsense_settles_nothing() {
         ok(&rows(&[row.clone(), json!("x".repeat(2 << 20))])),
         // Always the same page, and one that is as full as ours.
         ok(&rows(
-            &(0..100).map(|id| other(9 + id, 0)).collect::<Vec<_>>(),
+            &(0..100).map(|id| other(9 + id, &now)).collect::<Vec<_>>(),
         )),
         ok(&rows(&vec![row; 100])),
     ];
@@ -530,6 +533,12 @@ fn a_site_that_is_not_the_one_it_was_sent_to_is_not_asked() {
              hint: localstore submit 1 --url {url}\n"
         )
     );
+    // Such a name may come with another store, and is no command.
+    lose(&sandbox, "http://x.org/'; rm -r *'");
+    let ran = submit(&sandbox, &other, &["1"]);
+    let hint = r"hint: localstore submit 1 --url 'http://x.org/'\''; rm -r *'\'''";
+    assert_eq!(ran.stderr.lines().last(), Some(hint));
+    lose(&sandbox, &url);
     // Nor is any by who wants to send nothing.
     let ran = sandbox.run(["submit", "1", "-n", "--url", &url]);
     assert_eq!(ran.code, Some(1));
@@ -573,6 +582,9 @@ fn of_many_processes_that_ask_at_once_each_finds_it() {
 #[test]
 fn a_partial_run_is_not_sent() {
     let sandbox = sandbox(&["golden/single-test.json", RUN]);
+    let ran = sandbox.run(["submit", "1"]);
+    assert_eq!(ran.failed(), "run 1: not submitted: no terminal to ask on");
+    assert!(ran.stderr.ends_with("\nhint: localstore submit -y 1\n"));
     let server = site([Reply::taken(5)], Vec::new());
     let ran = submit(&sandbox, &server, &["1", "2"]);
     assert_eq!(ran.code, Some(1));
