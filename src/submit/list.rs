@@ -126,3 +126,39 @@ fn created_at(row: &Value) -> Option<Timestamp> {
         Err(_) => Some(utc()?.timestamp()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_last(times: &[&str]) -> bool {
+        let time = |text: &str| text.parse().unwrap();
+        let from = time("2026-01-02T00:00:00Z");
+        let wanted = Wanted::new("{}", from, time("2026-01-03T00:00:00Z"));
+        let rows = times.iter().zip(1..);
+        let rows = rows.map(|(time, id)| serde_json::json!({"id": id, "created_at": time}));
+        let body = serde_json::to_vec(&rows.collect::<Vec<_>>()).unwrap();
+        let page = wanted.page(&body).unwrap();
+        assert_eq!(page.rows.len(), times.len());
+        page.is_last
+    }
+
+    #[test]
+    fn the_last_page_is_short_or_reaches_back() {
+        let newer = "2026-01-02 00:00:00";
+        let older = "2026-01-01 23:59:59";
+        let full = |rest: &[&'static str]| [&vec![newer; PAGE - rest.len()][..], rest].concat();
+        assert!(is_last(&[]));
+        assert!(is_last(&full(&[])[1..]));
+        assert!(!is_last(&full(&[])));
+        assert!(is_last(&full(&[older])));
+        // Not newest first: something newer may follow.
+        assert!(!is_last(&full(&[older, newer])));
+        assert!(!is_last(&full(&[newer, older, newer, older])));
+        assert!(!is_last(&full(&["soon", older])));
+        assert!(is_last(&full(&[
+            "2026-01-01T23:00:00-01:00",
+            "2026-01-01T23:00:00.5Z"
+        ])));
+    }
+}
