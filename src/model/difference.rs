@@ -51,15 +51,15 @@ fn properties(run: &Run) -> [(&'static str, Option<String>); 22] {
         ("accelerator GiB", printed(accelerator.memory_gb)),
         ("main GPU", printed(model.main_gpu)),
         ("runtime", text(&runtime.name)),
-        ("runtime version", text(&runtime.version)),
+        ("version", text(&runtime.version)),
         ("runtime commit", text(&runtime.commit)),
         ("build commit", text(&model.build_commit)),
         ("build", printed(model.build_number)),
         ("cpu", text(&system.cpu_name)),
         ("cpu arch", text(&system.cpu_arch)),
         ("RAM GiB", printed(system.ram_gb)),
-        ("kernel", text(&system.kernel_type)),
-        ("kernel release", text(&system.kernel_release)),
+        ("system", text(&system.kernel_type)),
+        ("kernel", text(&system.kernel_release)),
         ("system version", text(&system.version)),
         ("repetitions", printed(repetitions(run))),
     ]
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(
             differences(&[&old, &new]),
             [Difference {
-                name: "runtime version",
+                name: "version",
                 values: values([Some("1"), Some("2")]),
             }]
         );

@@ -82,6 +82,8 @@ pub(crate) struct Names {
     /// What tells each from the others, without its id: `Q4_K_M`, `v0.9.3`. Empty where only the id
     /// does.
     pub each: Vec<String>,
+    /// What these names consist of: `quant`, `version`.
+    pub by: Vec<&'static str>,
 }
 
 impl Names {
@@ -89,23 +91,32 @@ impl Names {
     #[must_use]
     pub(crate) fn of(runs: &[Traits]) -> Self {
         let short = |text: &Option<String>, short: fn(&str) -> String| text.as_deref().map(short);
-        let columns: [fn(&Traits) -> Option<String>; 7] = [
-            |run| (!run.tags.is_empty()).then(|| run.tags.join(" ")),
-            |run| run.quant.as_deref().map(short_quant),
-            |run| run.model.clone(),
-            |run| run.accelerator.as_deref().map(short_device),
-            |run| run.version.as_deref().map(with_v),
-            |run| Some(date(run.measured_at)),
-            |run| Some(utc(run.measured_at)?.get(11..16)?.to_owned()),
+        type Trait = (&'static str, fn(&Traits) -> Option<String>);
+        let columns: [Trait; 7] = [
+            ("tag", |run| {
+                (!run.tags.is_empty()).then(|| run.tags.join(" "))
+            }),
+            ("quant", |run| run.quant.as_deref().map(short_quant)),
+            ("model", |run| run.model.clone()),
+            ("accelerator", |run| {
+                run.accelerator.as_deref().map(short_device)
+            }),
+            ("version", |run| run.version.as_deref().map(with_v)),
+            ("date", |run| Some(date(run.measured_at))),
+            ("time", |run| {
+                Some(utc(run.measured_at)?.get(11..16)?.to_owned())
+            }),
         ];
+        let mut by = Vec::new();
         let mut each: Vec<Vec<String>> = vec![Vec::new(); runs.len()];
-        for column in columns {
+        for (trait_name, column) in columns {
             let all_differ = (1..each.len()).all(|index| !each[..index].contains(&each[index]));
             if all_differ && runs.len() > 1 {
                 break;
             }
             let values: Vec<Option<String>> = runs.iter().map(column).collect();
             if values.iter().any(|value| *value != values[0]) {
+                by.push(trait_name);
                 for (name, value) in each.iter_mut().zip(values) {
                     name.extend(value);
                 }
@@ -126,6 +137,7 @@ impl Names {
         Self {
             title: title.into_iter().flatten().collect::<Vec<_>>().join(", "),
             each: each.into_iter().map(|name| name.join(" ")).collect(),
+            by,
         }
     }
 }

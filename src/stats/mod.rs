@@ -36,9 +36,11 @@ mod tests;
 pub(crate) use basic::{mean, number};
 pub(crate) use change_points::{ChangePoint, change_points};
 pub(crate) use comparable::Reason;
-pub(crate) use compare::{Comparison, compare};
+pub(crate) use compare::{Comparison, Score, compare};
 pub(crate) use estimate::{Estimate, Tails};
-pub(crate) use evidence::{Method, Unit, Why};
+#[cfg(test)]
+pub(crate) use evidence::Why;
+pub(crate) use evidence::{Method, Unit};
 pub(crate) use gate::GateOutcome;
 pub(crate) use metric::{Metric, change_percent};
 pub(crate) use outcome::Outcome;

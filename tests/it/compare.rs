@@ -32,39 +32,17 @@ fn what_differs_comes_first_and_a_row_tells_values_change_interval_verdict_and_m
     exit 0
     --- stdout
     run 2 is slower: tg −10.0% (certain in 10 of 20 rows)
+    change: from run 1 to run 2
 
-    Llama 3.2 1B Instruct, Q4_K - Medium, GPU One, llamafile
-    base run 1, measured 2025-01-01T12:00:00Z, score 1832
-    new run 2, measured 2025-01-01T12:00:00Z, score 1766
+    Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile
+              run 1 v0.9.2   run 2 v0.9.3
+    version   0.9.2          0.9.3
 
-    runtime version: 0.9.2 → 0.9.3
-
-    test              base     new  change  95% interval  verdict     method
-    tg t/s
-     pp1024+tg16    131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
-     pp4096+tg256   131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
-     pp2048+tg256   131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
-     pp2048+tg768   131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
-     pp1024+tg1024  131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
-     pp1280+tg3072  131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
-     pp384+tg1152   131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
-     pp64+tg1024    131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
-     pp16+tg1536    131.30  118.17  -10.0%    -10.5…-9.5  worse       welch 4,4
-     geo. mean      131.30  118.17  -10.0%    -10.1…-9.9  worse       welch 4,4
-    ttft ms
-     pp1024+tg16    134.35  135.20   +0.6%                unverified
-     pp4096+tg256   514.55  515.39   +0.2%                unverified
-     pp2048+tg256   261.08  261.93   +0.3%                unverified
-     pp2048+tg768   261.08  261.93   +0.3%                unverified
-     pp1024+tg1024  134.35  135.20   +0.6%                unverified
-     pp1280+tg3072  166.03  166.88   +0.5%                unverified
-     pp384+tg1152    55.14   55.99   +1.5%                unverified
-     pp64+tg1024     15.54   16.38   +5.4%                unverified
-     pp16+tg1536      9.60   10.44   +8.8%                unverified
-     geo. mean       98.39  100.36   +2.0%                unverified
-    score           1832.5  1766.3   -3.6%
-
-    unverified: no deviation is known (of ttft never), and too few earlier runs
+    geo. mean    run 1    run 2   change  95% interval  verdict     method
+    tg t/s      131.30   118.17   −10.0%   −10.1…−9.9   worse       welch 4,4
+    ttft ms      98.39   100.36    +2.0%                unverified
+    score         1832     1766    −3.6%
+    the 18 rows of single tests agree; '--tests' shows them
     --- stderr
     ");
 }
@@ -86,33 +64,14 @@ fn several_runs_have_a_column_each_and_the_best_is_marked() {
     insta::assert_snapshot!(ran.snapshot(&sandbox), @r"
     exit 0
     --- stdout
-    not decided: tg +20.0%; certain in 0 of 10 rows
-    not decided: tg −10.0%; certain in 0 of 10 rows
+    fastest: run 2 (GPU One v0.9.4); the others tg −16.7% to −25.0%
+    changes are from run 1
 
-    Llama 3.2 1B Instruct, Q4_K - Medium, llamafile
-    base run 1, measured 2025-01-01T12:00:00Z, score 1832
-    new run 2, measured 2025-01-01T12:00:00Z, score 2198
-    new run 3, measured 2025-01-01T12:00:00Z, score 1649
-
-    accelerator: GPU One | GPU One | GPU Two
-    runtime version: 0.9.2 | 0.9.4 | 0.9.2
-
-    test             run 1    run 2                       run 3
-    tg t/s
-     pp1024+tg16    131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
-     pp4096+tg256   131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
-     pp2048+tg256   131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
-     pp2048+tg768   131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
-     pp1024+tg1024  131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
-     pp1280+tg3072  131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
-     pp384+tg1152   131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
-     pp64+tg1024    131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
-     pp16+tg1536    131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
-     geo. mean      131.30   157.56*  +20.0% unverified  118.17   -10.0% unverified
-    score           1832.5   2199.0*  +20.0%             1649.2   -10.0%
-
-    run 2: unverified: one repetition a test, and too few earlier runs to tell the noise
-    run 3: unverified: one repetition a test, and too few earlier runs to tell the noise
+    Llama 3.2 1B Instruct, Q4_K_M, llamafile
+    accelerator, version  run  tg t/s           score   verdict
+    GPU One v0.9.2          1  131.30            1832
+    GPU One v0.9.4          2  157.56*  +20.0%   2198*  unverified
+    GPU Two v0.9.2          3  118.17   −10.0%   1649   unverified
     --- stderr
     ");
 }
@@ -124,27 +83,33 @@ fn markdown_pastes_into_a_pull_request() {
     insta::assert_snapshot!(ran.snapshot(&sandbox), @r"
     exit 0
     --- stdout
-    - no difference larger than 5%: pp 0.0% (10 of 10 rows)
+    **no difference larger than 5%: pp 0.0% (10 of 10 rows)**
 
-    - Llama 3.2 1B Instruct, Q4_K - Medium, GPU One, llamafile
-    - base run 1, measured 2025-01-01T12:00:00Z, score 1832
-    - new run 2, measured 2025-01-01T12:00:00Z, score 1766
+    change: from run 1 to run 2
 
-    - runtime version: 0.9.2 → 0.9.3
+    - Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile
+    - version: 0.9.2 → 0.9.3
 
-    | metric | test          |   base |    new | change | 95% interval | verdict | method    |
-    |--------|---------------|-------:|-------:|-------:|-------------:|---------|-----------|
-    | pp t/s | pp1024+tg16   | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
-    | pp t/s | pp4096+tg256  | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
-    | pp t/s | pp2048+tg256  | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
-    | pp t/s | pp2048+tg768  | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
-    | pp t/s | pp1024+tg1024 | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
-    | pp t/s | pp1280+tg3072 | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
-    | pp t/s | pp384+tg1152  | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
-    | pp t/s | pp64+tg1024   | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
-    | pp t/s | pp16+tg1536   | 8080.0 | 8080.0 |  +0.0% |    -0.5…+0.5 | same    | welch 4,4 |
-    | pp t/s | geo. mean     | 8080.0 | 8080.0 |  +0.0% |    -0.1…+0.1 | same    | welch 4,4 |
-    | score  |               | 1832.5 | 1766.3 |  -3.6% |              |         |           |
+    | geo. mean |   run 1 |   run 2 |  change | 95% interval | verdict | method    |
+    |-----------|--------:|--------:|--------:|--------------|---------|-----------|
+    | pp t/s    |  8080.0 |  8080.0 |    0.0% |  −0.1…+0.1   | same    | welch 4,4 |
+    | score     |    1832 |    1766 |   −3.6% |              |         |           |
+
+    <details><summary>9 rows of single tests</summary>
+
+    | test                 |   run 1 |   run 2 |  change | 95% interval | verdict | method    |
+    |----------------------|--------:|--------:|--------:|--------------|---------|-----------|
+    | pp t/s pp1024+tg16   |  8080.0 |  8080.0 |    0.0% |  −0.5…+0.5   | same    | welch 4,4 |
+    | pp t/s pp4096+tg256  |  8080.0 |  8080.0 |    0.0% |  −0.5…+0.5   | same    | welch 4,4 |
+    | pp t/s pp2048+tg256  |  8080.0 |  8080.0 |    0.0% |  −0.5…+0.5   | same    | welch 4,4 |
+    | pp t/s pp2048+tg768  |  8080.0 |  8080.0 |    0.0% |  −0.5…+0.5   | same    | welch 4,4 |
+    | pp t/s pp1024+tg1024 |  8080.0 |  8080.0 |    0.0% |  −0.5…+0.5   | same    | welch 4,4 |
+    | pp t/s pp1280+tg3072 |  8080.0 |  8080.0 |    0.0% |  −0.5…+0.5   | same    | welch 4,4 |
+    | pp t/s pp384+tg1152  |  8080.0 |  8080.0 |    0.0% |  −0.5…+0.5   | same    | welch 4,4 |
+    | pp t/s pp64+tg1024   |  8080.0 |  8080.0 |    0.0% |  −0.5…+0.5   | same    | welch 4,4 |
+    | pp t/s pp16+tg1536   |  8080.0 |  8080.0 |    0.0% |  −0.5…+0.5   | same    | welch 4,4 |
+
+    </details>
     --- stderr
     ");
 }
@@ -157,7 +122,7 @@ fn formats_for_programs_hold_the_same_rows() {
     // Nine tests and a mean for each of four metrics, and the score.
     assert_eq!(rows.len(), 41);
     assert_eq!(document["gate"], Value::Null);
-    assert_eq!(document["differences"][0]["name"], "runtime version");
+    assert_eq!(document["differences"][0]["name"], "version");
     assert_eq!(document["differences"][0]["new"][0], "0.9.3");
     let slow = |row: &&Value| row["metric"] == "gen_tps" && row["kind"] == "test";
     for row in rows.iter().filter(slow) {
@@ -194,7 +159,7 @@ fn tests_of_one_side_are_named_and_not_averaged_in() {
     assert!(!text.contains("\n pp16+tg1536"), "{text}");
     // The score is that of the tests in common.
     assert!(
-        text.contains("\nscore           1765.6  1765.6   +0.0%\n"),
+        text.contains("\nscore         1765     1765     0.0%\n"),
         "{text}"
     );
     let document = json(&sandbox.run(["compare", "1", "2", "-o", "json"]));
@@ -211,11 +176,11 @@ fn the_gate_tells_by_its_exit_code() {
     let sandbox = slower();
     let ran = gate(&sandbox, &["1", "2"]);
     assert_eq!(ran.code, Some(2));
-    assert_eq!(ran.stderr, "localstore: regression\n");
-    assert!(
-        ran.text().contains("gate: regression"),
-        "the report comes first"
+    assert_eq!(
+        ran.stderr,
+        "localstore: regression: tg −10.0% (20 of 30 rows)\n"
     );
+    assert!(ran.text().contains("run 2 is slower"), "{}", ran.text());
     // Faster is no regression, nor is a change that is too small to matter.
     assert_eq!(gate(&sandbox, &["2", "1"]).code, Some(0));
     assert_eq!(
@@ -225,7 +190,8 @@ fn the_gate_tells_by_its_exit_code() {
     assert_eq!(gate(&sandbox, &["1", "2", "--metric", "pp"]).code, Some(0));
     assert_eq!(gate(&sandbox, &["1", "99"]).code, Some(1));
     let document = json(&gate(&sandbox, &["1", "2", "-o", "json"]));
-    assert_eq!(document["gate"], "regression");
+    assert_eq!(document["gate"]["outcome"], "regression");
+    assert_eq!(document["gate"]["exit_code"], 2);
 }
 
 #[test]
@@ -292,7 +258,10 @@ fn without_earlier_runs_a_single_repetition_is_unverified() {
     let sandbox = store(&[Bench::default(), new]);
     let ran = sandbox.run(["compare", "1", "2", "--fail-on-regression"]);
     assert_eq!(ran.code, Some(3));
-    assert_eq!(ran.stderr, "localstore: undecided\n");
+    insta::assert_snapshot!(ran.stderr, @r"
+    localstore: undecided: one repetition, 1 earlier run: noise unknown
+    hint: 'localscore --reps 4' or 2 more runs; '--undecided pass' accepts this
+    ");
     let accepted = [
         "compare",
         "1",
@@ -301,7 +270,7 @@ fn without_earlier_runs_a_single_repetition_is_unverified() {
         "--undecided=pass",
     ];
     assert_eq!(sandbox.run(accepted).code, Some(0));
-    assert!(ran.text().contains("unverified: one repetition a test"));
+    assert!(ran.text().contains("  unverified\n"), "{}", ran.text());
 }
 
 #[test]
@@ -355,7 +324,7 @@ fn a_baseline_is_of_the_same_configuration_and_machine() {
     let few = sandbox.run(["compare", "--baseline", "median-of-9"]);
     assert_eq!(few.code, Some(0));
     assert!(few.stderr.contains("the median of 1"), "{}", few.stderr);
-    insta::assert_snapshot!(sandbox.run(["compare", "--baseline", "last", "2"]).failed(), @"run 2: there is no earlier run of its model, accelerator and runtime on its machine");
+    insta::assert_snapshot!(sandbox.run(["compare", "--baseline", "last", "2"]).failed(), @"run 2: no earlier run of this configuration and machine");
 }
 
 #[test]
@@ -378,8 +347,8 @@ fn what_cannot_be_meant_is_one_clear_line() {
         failed(&["1", "2", "--baseline", "median-of-0"]),
     ];
     insta::assert_snapshot!(lines.join("\n"), @r"
-    run 1: it cannot be compared with itself
-    run 2: it cannot be compared with itself
+    run 1: on both sides
+    run 2: on both sides
     missing parameter: NEW
     missing parameter: BASE
     run '77': there is no such run in the store
@@ -399,7 +368,7 @@ fn a_deviation_that_is_no_number_is_not_used() {
     sandbox.add(["golden/nan-stddev.json", "golden/gpu-reps4.json"]);
     let text = sandbox.run(["compare", "2", "1", "--metric", "pp"]).text();
     assert!(!text.to_lowercase().contains("nan"), "{text}");
-    assert!(text.contains("unverified: no deviation is known"), "{text}");
+    assert!(text.contains(": noise unknown\n"), "{text}");
 }
 
 #[test]
@@ -481,7 +450,7 @@ fn a_baseline_reaches_back_to_the_last_change_of_level() {
     ];
     let ran = sandbox.run(gate);
     assert_eq!(ran.code, Some(2), "{}", ran.text());
-    assert!(ran.text().contains("median of runs 8, 9, 10, 11\n"));
+    assert!(ran.text().contains("the median of runs 8–11"));
     assert!(ran.stderr.contains("the median of 4"), "{}", ran.stderr);
 }
 
@@ -613,5 +582,8 @@ fn phases_are_not_taken_for_repetitions() {
     assert_eq!(ran.code, Some(3), "{}", ran.text());
     let text = ran.text();
     assert!(!text.contains("worse"), "{text}");
-    assert!(text.contains("repetitions are not known"), "{text}");
+    assert!(
+        text.contains("why: repetitions not known, 1 earlier run: "),
+        "{text}"
+    );
 }

@@ -56,7 +56,7 @@ fn a_trend_tells_where_its_level_changed_and_what_changed_there() {
      8  2025-01-08  0.9.3     1545  6813.60  110.72   204.46
      9  2025-01-09  0.9.3     1526  6732.00  109.39   206.94
 
-    score from run 6 on -15.3%: runtime version 0.9.2 → 0.9.3, kernel release 6.8.0 → 6.9.1
+    score from run 6 on -15.3%: version 0.9.2 → 0.9.3, kernel 6.8.0 → 6.9.1
     --- stderr
     ");
 }
@@ -129,7 +129,7 @@ fn markdown_has_the_changes_below() {
     let last = text.lines().last().unwrap();
     assert_eq!(
         last,
-        "- tg t/s from run 6 on -15.3%: runtime version 0.9.2 → 0.9.3, kernel release 6.8.0 → 6.9.1"
+        "- tg t/s from run 6 on -15.3%: version 0.9.2 → 0.9.3, kernel 6.8.0 → 6.9.1"
     );
 }
 

@@ -52,7 +52,7 @@ fn a_trend_marks_its_changes_and_tells_their_cause() {
             "LocalScore, score of all tests; more is better",
             "run 1, 2025-01-01 12:00: 1,832.5, version 0.9.2",
             "1: \u{2212}15.3%, worse, 1,818.0 → 1,539.1, run 6 of 2025-01-06",
-            "runtime version 0.9.2 → 0.9.3",
+            "version 0.9.2 → 0.9.3",
         ],
     );
     // A mark for each run.

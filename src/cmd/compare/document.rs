@@ -1,9 +1,11 @@
 //! A comparison in the formats for programs.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::words::{in_words, test_names};
-use super::{NewRun, Report, StoredRun};
+use super::{NO_EARLIER, NewRun, Report, StoredRun, exit_code};
 use crate::model::{Difference, Text};
 use crate::stats::{self, Direction, GateOutcome, Interval, Method};
 use base::time::utc;
@@ -13,7 +15,8 @@ use base::time::utc;
 pub(crate) struct Row {
     /// Null where the base is the median of several runs.
     base_id: Option<i64>,
-    new_id: i64,
+    /// Null where the run is not stored.
+    new_id: Option<i64>,
     /// `test`, `geometric_mean` or `score`.
     kind: &'static str,
     test: Option<String>,
@@ -42,7 +45,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    fn new(base_id: Option<i64>, new_id: i64, row: &stats::Row) -> Self {
+    fn new(base_id: Option<i64>, new_id: Option<i64>, row: &stats::Row) -> Self {
         let interval = |value: fn(&Interval) -> f64| {
             row.interval.as_ref().map(value).filter(|v| v.is_finite())
         };
@@ -89,10 +92,10 @@ pub(crate) fn rows(report: &Report) -> Vec<Row> {
 
 fn rows_of(report: &Report, column: &NewRun) -> Vec<Row> {
     let base_id = match report.base.as_slice() {
-        [base] => Some(base.listed.id),
+        [base] => base.id(),
         _ => None,
     };
-    let new_id = column.run.listed.id;
+    let new_id = column.run.id();
     let rows = column.rows().map(|row| Row::new(base_id, new_id, row));
     let score = column.comparison.score.map(|score| Row {
         base_id,
@@ -118,13 +121,39 @@ pub(crate) struct Document {
     alpha: f64,
     gate_alpha: f64,
     comparisons: Vec<NewSide>,
-    /// Null unless the gate was requested.
-    gate: Option<&'static str>,
+    /// That of the worst new run; null unless the gate was requested.
+    gate: Option<GateAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct GateAnswer {
+    outcome: &'static str,
+    exit_code: u8,
+    reasons: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Headline {
+    outcome: &'static str,
+    text: String,
+    certain_rows: usize,
+    rows: usize,
+    changes_percent: BTreeMap<&'static str, f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Reference {
+    /// `level` or `run`.
+    kind: &'static str,
+    runs: Vec<i64>,
 }
 
 #[derive(Debug, Serialize)]
 struct Side {
-    id: i64,
+    /// Null where the run is not stored.
+    id: Option<i64>,
+    /// The base name of the file that it is in, if it is not stored.
+    file: Option<String>,
     measured_at: Option<String>,
     model: Option<String>,
     quant: Option<String>,
@@ -146,6 +175,10 @@ struct DifferenceRow {
 #[derive(Debug, Serialize)]
 struct NewSide {
     new: Side,
+    headline: Headline,
+    reference: Reference,
+    /// How far the base is off the level of the other runs; null if it is not.
+    base_off_level_percent: Option<f64>,
     rows: Vec<Row>,
     only_base: Vec<String>,
     only_new: Vec<String>,
@@ -153,15 +186,50 @@ struct NewSide {
     reasons: Vec<String>,
     rows_asked: usize,
     regression: bool,
+    /// Null unless the gate was requested.
+    gate: Option<GateAnswer>,
 }
 
 impl Document {
-    pub(crate) fn new(report: &Report) -> Self {
+    /// `accepts` says that an undecided gate passes.
+    pub(crate) fn new(report: &Report, accepts: bool) -> Self {
+        let answer = |column: &NewRun| GateAnswer {
+            outcome: column.comparison.gate.outcome.name(),
+            exit_code: exit_code(column.comparison.gate.outcome, accepts),
+            reasons: report.gate_reasons(column),
+        };
         let compared = |column: &NewRun| {
             let comparison = &column.comparison;
             let gate = &comparison.gate;
             NewSide {
                 new: Side::new(&column.run),
+                headline: Headline {
+                    outcome: comparison.outcome.name(),
+                    text: report.headline(column),
+                    certain_rows: comparison.certain_rows(),
+                    rows: comparison.all_rows().count(),
+                    changes_percent: comparison
+                        .means
+                        .iter()
+                        .map(|row| (row.metric.name(), row.change_percent))
+                        .collect(),
+                },
+                reference: Reference {
+                    kind: if column.is_from_level() {
+                        "level"
+                    } else {
+                        "run"
+                    },
+                    runs: match column.is_from_level() {
+                        true => column.level.clone(),
+                        false => report.base.iter().filter_map(StoredRun::id).collect(),
+                    },
+                },
+                base_off_level_percent: comparison
+                    .level
+                    .as_ref()
+                    .and_then(|level| level.base_off.first())
+                    .map(|(_, off)| *off),
                 rows: rows_of(report, column),
                 only_base: test_names(&comparison.only_base),
                 only_new: test_names(&comparison.only_new),
@@ -169,6 +237,7 @@ impl Document {
                 reasons: comparison.reasons.iter().map(in_words).collect(),
                 rows_asked: gate.asked,
                 regression: gate.outcome == GateOutcome::Regression,
+                gate: report.gate.map(|_| answer(column)),
             }
         };
         let difference_row = |difference: &Difference| {
@@ -188,7 +257,14 @@ impl Document {
             alpha: report.options.alpha,
             gate_alpha: report.options.gate_alpha,
             comparisons: report.new.iter().map(compared).collect(),
-            gate: report.verdict(),
+            gate: report.gate.map(|outcome| match report.worst() {
+                Some(worst) => answer(worst),
+                None => GateAnswer {
+                    outcome: outcome.name(),
+                    exit_code: exit_code(outcome, accepts),
+                    reasons: vec![NO_EARLIER.to_owned()],
+                },
+            }),
         }
     }
 }
@@ -198,7 +274,8 @@ impl Side {
         let run = &stored.listed;
         let text = |text: &Option<Text>| text.as_ref().map(|text| text.display().into_owned());
         Self {
-            id: run.id,
+            id: stored.id(),
+            file: stored.file.clone(),
             measured_at: utc(run.measured_at),
             model: text(&run.model),
             quant: text(&run.quant),

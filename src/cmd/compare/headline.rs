@@ -1,22 +1,18 @@
-//! The answer of a comparison in a sentence.
+//! The answer of a comparison in sentences.
 
-use super::NewRun;
-use super::words::{not_comparable, test_name};
-use crate::stats::{Comparison, Metric, Options, Outcome, Row, Verdict};
-use base::number::percent;
+use std::fmt::Write as _;
 
-/// The most tests that it names.
+use super::words::{in_words, outcome, short, test_name};
+use super::{NO_EARLIER, NewRun, Report, unique};
+use crate::stats::{Comparison, GateOutcome, Metric, Outcome, Row, Verdict};
+use base::Error;
+use base::number::{percent, percents};
+
+/// The most tests that a sentence names.
 const MAX_NAMED: usize = 3;
 
-/// The short name of a metric in a sentence.
-pub(crate) fn short(metric: Metric) -> &'static str {
-    match metric {
-        Metric::PromptTps => "pp",
-        Metric::GenTps => "tg",
-        Metric::TtftMs => "ttft",
-        Metric::AvgTimeMs => "total",
-    }
-}
+/// The number of runs that make a level.
+const LEVEL: usize = 3;
 
 /// The changes of the geometric means: `pp −0.6%, tg −0.4%, ttft +0.5%`.
 pub(crate) fn changes(comparison: &Comparison) -> String {
@@ -24,41 +20,410 @@ pub(crate) fn changes(comparison: &Comparison) -> String {
     means.join(", ")
 }
 
-/// The answer: `run 16 is slower: pp −11.2%, tg −11.0%, ttft +12.5% (certain in 40 of 40 rows)`.
-pub(crate) fn headline(new: &NewRun, options: &Options) -> String {
-    let (comparison, run) = (&new.comparison, new.name());
-    let rows = comparison.all_rows().count();
-    let certain = format!("{} of {rows} rows", comparison.certain_rows());
-    match comparison.outcome {
-        Outcome::Slower => one_way(comparison, &format!("{run} is slower"), Verdict::Worse),
-        Outcome::Faster => one_way(comparison, &format!("{run} is faster"), Verdict::Better),
-        Outcome::Mixed => {
-            let means: Vec<String> = speeds(comparison)
-                .into_iter()
-                .filter(|row| is_changed(row))
-                .map(|row| format!("{} {}", mean(row), row.verdict.name()))
-                .collect();
-            let changed = if means.is_empty() {
-                named(comparison, is_changed, |row| {
-                    format!("{} {}", test(row), row.verdict.name())
-                })
-            } else {
-                means.join(", ")
-            };
-            format!("{run} is mixed: {changed} (certain in {certain})")
-        }
-        Outcome::Same => format!(
-            "no difference larger than {}%: {} ({certain})",
-            options.min_change,
-            changes(comparison)
-        ),
-        Outcome::Undecided => {
-            format!("not decided: {}; certain in {certain}", changes(comparison))
-        }
-        Outcome::NotComparable => {
-            not_comparable(comparison).unwrap_or_else(|| "cannot be compared".to_owned())
+/// The runs of these ids: `2, 4–15`.
+pub(crate) fn ids(ids: &[i64]) -> String {
+    let mut text = String::new();
+    let mut rest = ids;
+    while let Some(&first) = rest.first() {
+        let next = |(at, id): &(usize, &i64)| **id == first.saturating_add_unsigned(*at as u64);
+        let length = rest.iter().enumerate().take_while(next).count().max(1);
+        let separator = if text.is_empty() { "" } else { ", " };
+        let _ = match length {
+            1 => write!(text, "{separator}{first}"),
+            2 => write!(text, "{separator}{first}, {}", rest[1]),
+            _ => write!(text, "{separator}{first}–{}", rest[length - 1]),
+        };
+        rest = &rest[length..];
+    }
+    text
+}
+
+impl Report {
+    /// The answer: `run 16 is slower: pp −11.2%, tg −11.0%, ttft +12.5% (certain in 40 of 40 rows)`.
+    pub(crate) fn headline(&self, new: &NewRun) -> String {
+        let (comparison, run) = (&new.comparison, new.run.name());
+        let rows = comparison.all_rows().count();
+        let certain = format!("{} of {rows} rows", comparison.certain_rows());
+        match comparison.outcome {
+            Outcome::Slower => one_way(comparison, &format!("{run} is slower"), Verdict::Worse),
+            Outcome::Faster => one_way(comparison, &format!("{run} is faster"), Verdict::Better),
+            Outcome::Mixed => {
+                let changed = |row: &Row, name: String| format!("{name} {}", row.verdict.name());
+                let means: Vec<String> = speeds(comparison)
+                    .into_iter()
+                    .filter(|row| is_changed(row))
+                    .map(|row| changed(row, mean(row)))
+                    .collect();
+                let changed = if means.is_empty() {
+                    named(comparison, is_changed, |row| changed(row, test(row)))
+                } else {
+                    means.join(", ")
+                };
+                format!("{run} is mixed: {changed} (certain in {certain})")
+            }
+            Outcome::Same => format!(
+                "no difference larger than {}%: {} ({certain})",
+                self.options.min_change,
+                changes(comparison)
+            ),
+            Outcome::Undecided => {
+                format!("not decided: {}; certain in {certain}", changes(comparison))
+            }
+            Outcome::NotComparable => format!("cannot be compared: {}", reasons(comparison)),
         }
     }
+
+    /// The lines after the answer: why it is undecided and what helps, what the change is measured
+    /// from, and whether the base is off its level.
+    pub(crate) fn explanation(&self, new: &NewRun) -> Vec<String> {
+        let mut lines = Vec::new();
+        match new.comparison.outcome {
+            Outcome::NotComparable => {
+                let changes = changes(&new.comparison);
+                if !changes.is_empty() {
+                    lines.push(format!("side by side: {changes}"));
+                }
+                return lines;
+            }
+            Outcome::Undecided => {
+                lines.push(format!("why: {}", new.why_undecided()));
+                lines.push(format!(
+                    "what helps: {}",
+                    new.what_helps(", or more runs", "more runs")
+                ));
+            }
+            _ => {}
+        }
+        lines.push(format!(
+            "change: from {} to {}",
+            self.reference(new),
+            new.run.name()
+        ));
+        lines.extend(self.base_off(new));
+        lines
+    }
+
+    /// What changes are measured from: `the level of 13 runs (2, 4–15; run 15 is one)`, `run 15`.
+    pub(crate) fn reference(&self, new: &NewRun) -> String {
+        let base = self.base_name();
+        if !new.is_from_level() {
+            return base;
+        }
+        let is_one = match self.base.as_slice() {
+            [base] => base.id().is_some_and(|id| new.level.contains(&id)),
+            _ => false,
+        };
+        let one = if is_one {
+            format!("; {base} is one")
+        } else {
+            String::new()
+        };
+        format!(
+            "the level of {} runs ({}{one})",
+            new.level.len(),
+            ids(&new.level)
+        )
+    }
+
+    /// That the base is off its level, if it is.
+    fn base_off(&self, new: &NewRun) -> Option<String> {
+        let level = new.comparison.level.as_ref()?;
+        let &(metric, off) = level.base_off.first()?;
+        let (base, metric_name) = (self.base_name(), short(metric));
+        let off = format!("({metric_name} {})", percent(off));
+        Some(if level.is_reference {
+            let from_base = new.comparison.mean(metric).map_or_else(String::new, |row| {
+                format!(
+                    "; from {base}: {metric_name} {}",
+                    percent(row.from_base_percent())
+                )
+            });
+            format!("warning: {base} is itself off this level {off}{from_base}")
+        } else {
+            let runs = ids(&new.level);
+            format!("note: {base} is off the level of runs {runs} {off}: changes are from {base}")
+        })
+    }
+
+    /// The first line of a comparison of several runs: `fastest: run 1 (Q2_K); the others pp −24.5% to
+    /// −70.1%`; and what the changes are measured from.
+    pub(crate) fn ranking(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let names = self.names();
+        let means: Vec<(&NewRun, Option<&Row>)> = self
+            .options
+            .metrics
+            .first()
+            .map(|&metric| {
+                self.new
+                    .iter()
+                    .map(|new| (new, new.comparison.mean(metric)))
+                    .collect()
+            })
+            .unwrap_or_default();
+        let base = means.iter().find_map(|(_, row)| *row);
+        if let (Some(first), true) = (base, self.have_same_tests()) {
+            let values: Vec<(String, &str, f64)> = std::iter::once((self.base_name(), first.base))
+                .chain(
+                    means
+                        .iter()
+                        .filter_map(|(new, row)| Some((new.run.name(), (*row)?.new))),
+                )
+                .zip(&names.each)
+                .map(|((run, value), name)| (run, name.as_str(), value))
+                .collect();
+            let is_better = |one: f64, other: f64| {
+                if first.metric.higher_is_better() {
+                    one > other
+                } else {
+                    one < other
+                }
+            };
+            let mut best = 0;
+            for (index, &(_, _, value)) in values.iter().enumerate() {
+                if is_better(value, values[best].2) {
+                    best = index;
+                }
+            }
+            let (run, name, value) = &values[best];
+            let others = values
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| *index != best);
+            let mut others: Vec<f64> = others
+                .map(|(_, other)| 100.0 * (other.2 / value - 1.0))
+                .collect();
+            others.sort_by(|one, two| one.abs().total_cmp(&two.abs()));
+            let name = if name.is_empty() {
+                String::new()
+            } else {
+                format!(" ({name})")
+            };
+            let mut ends: Vec<String> = [others.first(), others.last()]
+                .into_iter()
+                .flatten()
+                .map(|&p| percent(p))
+                .collect();
+            ends.dedup();
+            lines.push(format!(
+                "fastest: {run}{name}; the others {} {}",
+                short(first.metric),
+                ends.join(" to ")
+            ));
+        }
+        let found: Vec<&NewRun> = self
+            .new
+            .iter()
+            .filter(|new| new.comparison.outcome == Outcome::NotComparable)
+            .collect();
+        let all = found.iter().flat_map(|new| &new.comparison.reasons);
+        let all: Vec<String> = unique(all.map(in_words));
+        let reference = self.new.iter().find(|new| new.is_from_level());
+        let reference = reference.map_or_else(|| self.base_name(), |new| self.reference(new));
+        let from = format!("changes are from {reference}");
+        if found.is_empty() {
+            lines.push(from);
+        } else {
+            let runs = if found.len() < self.new.len() {
+                let runs: Vec<String> = found.iter().map(|new| new.run.name()).collect();
+                format!(" ({})", runs.join(", "))
+            } else {
+                String::new()
+            };
+            lines.push(format!(
+                "cannot be compared: {}{runs}; {from}",
+                all.join(", ")
+            ));
+        }
+        let mut off: Vec<String> = self
+            .new
+            .iter()
+            .filter_map(|new| self.base_off(new))
+            .collect();
+        off.dedup();
+        lines.extend(off);
+        lines
+    }
+}
+
+impl NewRun {
+    /// Whether changes are measured from the level, not from the base.
+    pub(crate) fn is_from_level(&self) -> bool {
+        let level = self.comparison.level.as_ref();
+        level.is_some_and(|level| level.is_reference)
+    }
+
+    /// Why nothing is certain.
+    fn why_undecided(&self) -> String {
+        let comparison = &self.comparison;
+        let open = comparison
+            .means
+            .iter()
+            .find(|row| matches!(row.verdict, Verdict::Noise | Verdict::Unclear));
+        let Some((row, interval)) = open.and_then(|row| Some((row, row.interval?))) else {
+            let unknown = comparison.means.iter();
+            let unknown = unknown.filter(|row| row.verdict == Verdict::Unverified);
+            let metrics: Vec<&str> = unknown.map(|row| short(row.metric)).collect();
+            return if comparison.is_noise_known() {
+                format!(
+                    "{}: noise of {} unknown",
+                    self.what_is_known(),
+                    metrics.join(", ")
+                )
+            } else {
+                self.noise_unknown()
+            };
+        };
+        let interval = percents(interval.low, interval.high);
+        let of = match &comparison.level {
+            Some(_) => format!(
+                "the {} runs at this level ({})",
+                self.level.len(),
+                ids(&self.level)
+            ),
+            None => "the repetitions".to_owned(),
+        };
+        format!("{of} vary too much: {} {interval}%", short(row.metric))
+    }
+
+    /// What would make it certain; `few` is said of more runs beside repetitions, `alone` without.
+    fn what_helps(&self, few: &str, alone: &str) -> String {
+        let needs_repetitions = self.repetitions() == Some(1);
+        if needs_repetitions || self.comparison.level.is_some() {
+            format!("'localscore --reps 4'{few}")
+        } else {
+            alone.to_owned()
+        }
+    }
+
+    fn repetitions(&self) -> Option<usize> {
+        self.run.run.tests.first()?.repetitions()
+    }
+
+    /// `one repetition, 1 earlier run`.
+    fn what_is_known(&self) -> String {
+        let repetitions = match self.repetitions() {
+            Some(1) => "one repetition".to_owned(),
+            Some(n) => format!("{n} repetitions"),
+            None => "repetitions not known".to_owned(),
+        };
+        let runs = match self.earlier {
+            1 => "1 earlier run".to_owned(),
+            n => format!("{n} earlier runs"),
+        };
+        format!("{repetitions}, {runs}")
+    }
+
+    fn noise_unknown(&self) -> String {
+        format!("{}: noise unknown", self.what_is_known())
+    }
+}
+
+impl Report {
+    /// The reasons of the gate for a run: why it is undecided or cannot be compared.
+    pub(crate) fn gate_reasons(&self, new: &NewRun) -> Vec<String> {
+        match new.comparison.gate.outcome {
+            GateOutcome::Ok | GateOutcome::Regression => Vec::new(),
+            GateOutcome::NotComparable => new.comparison.reasons.iter().map(in_words).collect(),
+            GateOutcome::Undecided if new.comparison.gate.asked == 0 => vec![new.noise_unknown()],
+            GateOutcome::Undecided => vec![format!(
+                "too noisy, a loss of {}% could pass unseen",
+                self.options.fail_above
+            )],
+        }
+    }
+
+    /// The run whose outcome is that of the gate, if one was requested.
+    pub(crate) fn worst(&self) -> Option<&NewRun> {
+        let outcome = self.gate?;
+        let mut new = self.new.iter();
+        new.find(|new| new.comparison.gate.outcome == outcome)
+    }
+
+    /// The line of the gate with its hint, which is about the worst run. `accepts` says that an undecided gate
+    /// passes.
+    pub(crate) fn answer(&self, accepts: bool) -> Option<Error> {
+        let outcome = self.gate?;
+        let worst = self
+            .new
+            .iter()
+            .find(|new| new.comparison.gate.outcome == outcome)?;
+        let gate = &worst.comparison.gate;
+        let run = match self.new.as_slice() {
+            [_] => String::new(),
+            _ => format!("{}: ", worst.run.name()),
+        };
+        let reasons = self.gate_reasons(worst).join(", ");
+        let mut hint = None;
+        let line = match outcome {
+            GateOutcome::Ok => {
+                let judged: usize = self.new.iter().map(|new| new.comparison.gate.asked).sum();
+                let least = self.options.min_change;
+                format!("no regression of {least}% or more ({judged} rows judged)")
+            }
+            GateOutcome::Undecided if accepts => {
+                let reasons = match gate.asked {
+                    0 => worst.what_is_known(),
+                    _ => reasons,
+                };
+                format!("undecided, accepted: {run}{reasons}")
+            }
+            GateOutcome::Undecided => {
+                let more = LEVEL.saturating_sub(worst.earlier).max(1);
+                let more = match more {
+                    _ if gate.asked > 0 => "more runs".to_owned(),
+                    1 => "1 more run".to_owned(),
+                    n => format!("{n} more runs"),
+                };
+                let helps = worst.what_helps(&format!(" or {more}"), &more);
+                hint = Some(format!("{helps}; '--undecided pass' accepts this"));
+                format!("undecided: {run}{reasons}")
+            }
+            GateOutcome::Regression if gate.significant == 0 => {
+                let means = speeds(&worst.comparison).into_iter();
+                let mut means = means
+                    .chain(&worst.comparison.means)
+                    .filter(|row| row.regression);
+                let limit = self.options.fail_above;
+                let over = means.next().map(mean).unwrap_or_default();
+                format!("regression: {run}{over} is over {limit}% ('--fail-above'); noise unknown")
+            }
+            GateOutcome::Regression => {
+                let regression = |row: &Row| row.regression;
+                let means = speeds(&worst.comparison).into_iter();
+                let means: Vec<String> = means.filter(|row| row.regression).map(mean).collect();
+                let total = worst.comparison.means.iter().find(|row| row.regression);
+                let what = match total {
+                    _ if !means.is_empty() => means.join(", "),
+                    Some(total) => mean(total),
+                    None => named(&worst.comparison, regression, test),
+                };
+                format!(
+                    "regression: {run}{what} ({} of {} rows)",
+                    gate.significant, gate.asked
+                )
+            }
+            GateOutcome::NotComparable => format!("cannot be compared: {run}{reasons}"),
+        };
+        let answer = Error::plain(line);
+        Some(match hint {
+            Some(hint) => answer.hint(hint),
+            None => answer,
+        })
+    }
+}
+
+/// The answer in a word or two, of one run among several.
+pub(crate) fn in_short(comparison: &Comparison) -> &'static str {
+    if comparison.outcome == Outcome::Undecided && !comparison.is_noise_known() {
+        return Verdict::Unverified.name();
+    }
+    outcome(comparison.outcome)
+}
+
+fn reasons(comparison: &Comparison) -> String {
+    let reasons: Vec<String> = comparison.reasons.iter().map(in_words).collect();
+    reasons.join(", ")
 }
 
 /// Slower or faster: by the means that are, or else by single tests.
@@ -79,7 +444,7 @@ fn one_way(comparison: &Comparison, answer: &str, verdict: Verdict) -> String {
     }
     let tests = |is_counted: &dyn Fn(&Row) -> bool| {
         let rows = comparison.rows.iter().filter(|row| is_counted(row));
-        super::unique(rows.map(|row| row.test)).len()
+        unique(rows.map(|row| row.test)).len()
     };
     format!(
         "{answer} in {} of {} tests: {}",
@@ -89,7 +454,7 @@ fn one_way(comparison: &Comparison, answer: &str, verdict: Verdict) -> String {
     )
 }
 
-/// The means of the speeds, or those of the total times if nothing else was compared or if only they
+/// The means of the speeds; that of the total times if nothing else was compared, or if only they
 /// changed for certain.
 fn speeds(comparison: &Comparison) -> Vec<&Row> {
     let speeds: Vec<&Row> = Metric::SPEEDS
@@ -97,8 +462,7 @@ fn speeds(comparison: &Comparison) -> Vec<&Row> {
         .filter_map(|metric| comparison.mean(metric))
         .collect();
     let has_changed = |rows: &[&Row]| rows.iter().any(|row| is_changed(row));
-    let total = comparison.mean(Metric::AvgTimeMs);
-    match total {
+    match comparison.mean(Metric::AvgTimeMs) {
         Some(total) if speeds.is_empty() || (is_changed(total) && !has_changed(&speeds)) => {
             vec![total]
         }
@@ -130,4 +494,17 @@ fn named(
         names.push("…".to_owned());
     }
     names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ids;
+
+    #[test]
+    fn ids_that_follow_one_another_are_a_range() {
+        assert_eq!(ids(&[2, 4, 5, 6, 9, 10]), "2, 4–6, 9, 10");
+        assert_eq!(ids(&[22, 23, 24]), "22–24");
+        assert_eq!(ids(&[i64::MAX]), i64::MAX.to_string());
+        assert_eq!(ids(&[]), "");
+    }
 }

@@ -6,18 +6,17 @@ mod sides;
 mod text;
 mod words;
 
+use super::words as runs_in_words;
 use super::{Context, resolve_all, unique};
-use crate::model::{Difference, Run, differences};
+use crate::model::{Difference, Names, Run, differences};
 use crate::stats::{self, Comparison, GateOutcome, Metric, Row, TestKey};
 use crate::store::Store;
-use base::{Error, ExitStatus, Markup, Result, RowFormat, Stdout, rows};
+use base::{Error, ExitStatus, Markup, Result, RowFormat, Stderr, Stdout, rows};
 
-pub(crate) use base::number::{change, compared as value};
-pub(crate) use headline::{changes, headline};
+pub(crate) use base::number::{amount, percent};
+pub(crate) use headline::changes;
 pub(crate) use sides::{Baseline, StoredRun};
-pub(crate) use words::{
-    common_subject, difference, interval, method, not_comparable, remarks, test_name, title,
-};
+pub(crate) use words::{difference, interval, method, not_comparable, remarks, test_name, title};
 
 /// Compare runs test by test, and show how certain each change is
 ///
@@ -72,11 +71,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "METRIC", value_delimiter = ',', value_parser = metric)]
     metric: Vec<Metric>,
     /// The smallest change that matters, in percent
-    #[arg(long, value_name = "PCT", default_value = "5", value_parser = percent)]
+    #[arg(long, value_name = "PCT", default_value = "5", value_parser = percentage)]
     min_change: f64,
     /// The probability of a false verdict [default: 0.05, for the gate 0.01]
     #[arg(long, value_name = "P", value_parser = probability)]
     alpha: Option<f64>,
+    /// Show the rows of all single tests, with their method
+    #[arg(long)]
+    tests: bool,
     /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: RowFormat,
@@ -85,7 +87,7 @@ pub(crate) struct Args {
     fail_on_regression: bool,
     /// A geometric mean that is worse by more than this, in percent, is a regression whatever is
     /// known of the noise
-    #[arg(long, value_name = "PCT", default_value = "25", value_parser = percent)]
+    #[arg(long, value_name = "PCT", default_value = "25", value_parser = percentage)]
     fail_above: f64,
     /// Whether the gate fails, with 3, if it cannot decide
     #[arg(long, value_name = "ANSWER", default_value = "fail")]
@@ -122,17 +124,23 @@ pub(crate) struct NewRun {
     pub(crate) comparison: Comparison,
     /// The ids of the runs at the level of the base; empty if there is no level.
     pub(crate) level: Vec<i64>,
+    /// The number of runs before it that could be at the level, the base included.
+    pub(crate) earlier: usize,
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let store = Store::open_readonly(&context.location)?;
     let (base, new) = choose(&args.runs, args.baseline.as_ref(), args.min_change, &store)?;
-    let count = new.len();
-    let mut report = compare(&store, base, new, options(args, count))?;
+    let options = options(args, new.len());
+    let mut report = if base.is_empty() && args.fail_on_regression {
+        Report::without_base(options)
+    } else {
+        compare(&store, base, new, options)?
+    };
     if args.fail_on_regression {
         report.gate = Some(report.outcome());
     }
-    let printed = print(&report, args.output, &mut context.out);
+    let printed = print(&report, args, &mut context.out);
     let Some(outcome) = report.gate else {
         return printed.map(|()| ExitStatus::Success);
     };
@@ -142,34 +150,34 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     {
         return Err(error);
     }
-    Ok(match outcome {
-        GateOutcome::Ok => ExitStatus::Success,
-        GateOutcome::Undecided => {
-            context.note("undecided");
-            match args.undecided {
-                Undecided::Fail => ExitStatus::Code(3),
-                Undecided::Pass => ExitStatus::Success,
-            }
-        }
-        GateOutcome::Regression => {
-            context.note("regression");
-            ExitStatus::Code(2)
-        }
-        GateOutcome::NotComparable => {
-            context
-                .note("the runs cannot be compared; '--force' compares what they have in common");
-            ExitStatus::Code(3)
-        }
+    let accepts = args.undecided == Undecided::Pass;
+    if let Some(answer) = report.answer(accepts) {
+        Stderr::error(&answer);
+    }
+    Ok(match exit_code(outcome, accepts) {
+        0 => ExitStatus::Success,
+        code => ExitStatus::Code(code),
     })
 }
 
+/// The exit code of the gate.
+fn exit_code(outcome: GateOutcome, accepts: bool) -> u8 {
+    match outcome {
+        GateOutcome::Ok => 0,
+        GateOutcome::Undecided if accepts => 0,
+        GateOutcome::Regression => 2,
+        GateOutcome::Undecided | GateOutcome::NotComparable => 3,
+    }
+}
+
 /// Prints the whole report, and flushes it so that it precedes the verdict on a shared terminal.
-fn print(report: &Report, format: RowFormat, out: &mut Stdout) -> Result<()> {
-    match format {
-        RowFormat::Table => text::print(report, Markup::Text(out.screen()), out),
-        RowFormat::Md => text::print(report, Markup::Markdown, out),
+fn print(report: &Report, args: &Args, out: &mut Stdout) -> Result<()> {
+    let (tests, accepts) = (args.tests, args.undecided == Undecided::Pass);
+    match args.output {
+        RowFormat::Table => text::print(report, Markup::Text(out.screen()), tests, out),
+        RowFormat::Md => text::print(report, Markup::Markdown, tests, out),
         RowFormat::Csv => rows::csv(document::rows(report), out),
-        RowFormat::Json => rows::json(&document::Document::new(report), out),
+        RowFormat::Json => rows::json(&document::Document::new(report, accepts), out),
         RowFormat::Jsonl => rows::jsonl(document::rows(report), out),
     }?;
     out.finish()
@@ -194,7 +202,10 @@ fn options(args: &Args, new_runs: usize) -> stats::Options {
     }
 }
 
-/// The runs of the base and those that are compared with it.
+/// That `--baseline` finds no run.
+const NO_EARLIER: &str = "no earlier run of this configuration and machine";
+
+/// The runs of the base and those that are compared with it. With `--baseline` there may be no base.
 pub(crate) fn choose(
     runs: &[String],
     baseline: Option<&Baseline>,
@@ -211,14 +222,6 @@ pub(crate) fn choose(
             }
         };
         let base = sides::baseline(store, baseline, &new, min_change)?;
-        if base.is_empty() {
-            let id = new.listed.id;
-            return Err(Error::new(
-                format_args!("run {id}"),
-                "there is no earlier run of its model, accelerator and runtime on its machine",
-            )
-            .hint(format!("'localstore history {id}' shows what there is")));
-        }
         (base, vec![new])
     } else {
         let [base, new @ ..] = runs else {
@@ -233,13 +236,10 @@ pub(crate) fn choose(
         (base, new.collect::<Result<_>>()?)
     };
     for run in &new {
-        let id = run.listed.id;
-        if base.iter().any(|base| base.listed.id == id) {
-            return Err(Error::new(
-                format_args!("run {id}"),
-                "it cannot be compared with itself",
-            )
-            .hint("'localstore list' shows the runs"));
+        if base.iter().any(|base| base.listed.id == run.listed.id) {
+            return Err(
+                Error::new(run.name(), "on both sides").hint("localstore compare last~1 last")
+            );
         }
     }
     Ok((base, new))
@@ -257,21 +257,27 @@ pub(crate) fn compare(
     new: Vec<StoredRun>,
     options: stats::Options,
 ) -> Result<Report> {
+    if let ([], Some(new)) = (base.as_slice(), new.first()) {
+        let hint = new.id().map(|id| format!("localstore history {id}"));
+        return Err(Error::new(new.name(), NO_EARLIER).hint(hint.unwrap_or_default()));
+    }
     let base_runs: Vec<&Run> = base.iter().map(|stored| &stored.run).collect();
+    let history = sides::history(store, &base, &new, options.min_change)?;
+    let history_runs: Vec<&Run> = history.iter().map(|(_, run)| run).collect();
+    let ids = history.iter().map(|(id, _)| *id);
+    let ids: Vec<i64> = ids.chain(base.iter().map(|base| base.listed.id)).collect();
     let mut columns = Vec::with_capacity(new.len());
     for run in new {
-        let history = sides::history(store, &base, &run, options.min_change)?;
-        let runs: Vec<&Run> = history.iter().map(|(_, run)| run).collect();
-        let comparison = stats::compare(&base_runs, &[&run.run], &runs, &options);
-        let ids = history.iter().map(|(id, _)| *id);
-        let ids: Vec<i64> = ids.chain(base.iter().map(|base| base.listed.id)).collect();
+        let comparison = stats::compare(&base_runs, &[&run.run], &history_runs, &options);
         let level = comparison.level.iter().flat_map(|level| &level.runs);
         let mut level: Vec<i64> = level.filter_map(|&at| ids.get(at).copied()).collect();
         level.sort_unstable();
+        let earlier = ids.len();
         columns.push(NewRun {
             run,
             comparison,
             level,
+            earlier,
         });
     }
     let all: Vec<&Run> = base_runs
@@ -312,6 +318,8 @@ pub(crate) fn standing(store: &Store, id: i64, options: stats::Options) -> Resul
 pub(crate) struct Compared<'a> {
     /// The name of the test.
     pub(crate) name: String,
+    /// Whether it is the geometric mean over the tests.
+    pub(crate) is_mean: bool,
     /// The value of the base.
     pub(crate) base: f64,
     /// The row of each new run; `None` where it lacks the test.
@@ -319,11 +327,6 @@ pub(crate) struct Compared<'a> {
 }
 
 impl NewRun {
-    /// `run 16`.
-    pub(crate) fn name(&self) -> String {
-        format!("run {}", self.run.listed.id)
-    }
-
     /// The rows of the tests, then the geometric means.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
         self.comparison.all_rows()
@@ -331,10 +334,70 @@ impl NewRun {
 }
 
 impl Report {
-    /// The ids of the base: `3, 4, 7`.
-    pub(crate) fn base_ids(&self) -> String {
-        let ids = self.base.iter().map(|run| run.listed.id.to_string());
-        ids.collect::<Vec<_>>().join(", ")
+    /// The report of a first run, which there is nothing to compare with.
+    fn without_base(options: stats::Options) -> Self {
+        Self {
+            base: Vec::new(),
+            new: Vec::new(),
+            differences: Vec::new(),
+            options,
+            gate: None,
+        }
+    }
+
+    /// The base: `run 15`, `the median of runs 4–8`.
+    pub(crate) fn base_name(&self) -> String {
+        match self.base.as_slice() {
+            [base] => base.name(),
+            all => {
+                let mut all: Vec<i64> = all.iter().filter_map(StoredRun::id).collect();
+                all.sort_unstable();
+                format!("the median of runs {}", headline::ids(&all))
+            }
+        }
+    }
+
+    /// The base below the head `run`, or above a column of its values.
+    fn base_label(&self) -> String {
+        match self.base.as_slice() {
+            [base] => base.label(),
+            _ => "median".to_owned(),
+        }
+    }
+
+    /// What tells the runs apart, the base first, and what they share.
+    pub(crate) fn names(&self) -> Names {
+        let runs = self.base.iter().chain(self.new.iter().map(|new| &new.run));
+        let traits: Vec<_> = runs.map(|run| runs_in_words::traits(&run.listed)).collect();
+        Names::of(&traits)
+    }
+
+    /// The metrics of a table of several runs.
+    fn speeds(&self) -> Vec<Metric> {
+        let metrics = &self.options.metrics;
+        let speeds: Vec<Metric> = metrics
+            .iter()
+            .copied()
+            .filter(|metric| Metric::SPEEDS.contains(metric))
+            .collect();
+        if speeds.is_empty() {
+            metrics.clone()
+        } else {
+            speeds
+        }
+    }
+
+    /// The names of all tests that a new run has in common with the base.
+    fn tests(&self) -> Vec<String> {
+        let rows = self.new.iter().flat_map(|new| &new.comparison.rows);
+        unique(rows.map(test_name))
+    }
+
+    /// The head of the intervals: `95% interval`.
+    fn interval_head(&self) -> String {
+        let percent = 100.0 * (1.0 - self.options.alpha);
+        // 0.05 is not a binary fraction.
+        format!("{}% interval", (percent * 1e9).round() / 1e9)
     }
 
     /// The lines of this metric: each test that a new run has, then the mean.
@@ -354,6 +417,7 @@ impl Report {
             let first = rows.iter().flatten().next()?;
             Some(Compared {
                 name: test_name(first),
+                is_mean: key.is_none(),
                 base: first.base,
                 rows,
             })
@@ -369,11 +433,6 @@ impl Report {
         self.new
             .windows(2)
             .all(|pair| tests(&pair[0]) == tests(&pair[1]))
-    }
-
-    /// The verdict of the gate, if one was requested.
-    fn verdict(&self) -> Option<&'static str> {
-        self.gate.map(GateOutcome::name)
     }
 
     /// The outcome over all new runs: the worst.
@@ -396,7 +455,7 @@ pub(crate) fn metric(text: &str) -> std::result::Result<Metric, String> {
 }
 
 /// A percentage of 0 or more.
-pub(crate) fn percent(text: &str) -> std::result::Result<f64, String> {
+pub(crate) fn percentage(text: &str) -> std::result::Result<f64, String> {
     match text.strip_suffix('%').unwrap_or(text).parse::<f64>() {
         Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
         _ => Err("it is a percentage, such as 5".to_owned()),

@@ -22,6 +22,8 @@ pub(crate) struct StoredRun {
     pub(crate) listed: Listed,
     /// Its tests and environment.
     pub(crate) run: Run,
+    /// The base name of its file, if it is not stored: then it has no id.
+    pub(crate) file: Option<String>,
 }
 
 impl StoredRun {
@@ -35,7 +37,27 @@ impl StoredRun {
         Ok(Self {
             listed: store.read(|db| select::listed(db, id))?,
             run: store.read(|db| runs::read(db, id))?,
+            file: None,
         })
+    }
+
+    /// Its id; `None` for a run that is not stored.
+    pub(crate) fn id(&self) -> Option<i64> {
+        self.file.is_none().then_some(self.listed.id)
+    }
+
+    /// `run 16`, or the name of its file.
+    pub(crate) fn name(&self) -> String {
+        self.file
+            .clone()
+            .unwrap_or_else(|| format!("run {}", self.listed.id))
+    }
+
+    /// The same below the head `run`.
+    pub(crate) fn label(&self) -> String {
+        self.file
+            .clone()
+            .unwrap_or_else(|| self.listed.id.to_string())
     }
 
     /// Its position in the order of measurement.
@@ -134,26 +156,23 @@ fn named(store: &Store, name: &str, new: &StoredRun) -> Result<StoredRun> {
     }
 }
 
-/// The other runs of the base's configuration and machine at its level, measured before the later one
-/// of base and new run. They measure the noise between runs.
+/// The other runs of the base's configuration and machine at its level, measured before the last of
+/// base and new runs. They measure the noise between runs.
 ///
 /// The level reaches from one change of the score by `min_change` percent to the next.
 pub(crate) fn history(
     store: &Store,
     base: &[StoredRun],
-    new: &StoredRun,
+    new: &[StoredRun],
     min_change: f64,
 ) -> Result<Vec<(i64, Run)>> {
     let Some(last) = base.last().filter(|last| !last.listed.partial) else {
         return Ok(Vec::new());
     };
-    let later = if last.moment() < new.moment() {
-        new
-    } else {
-        last
-    };
+    let sides = || base.iter().chain(new);
+    let later = sides().max_by_key(|run| run.moment()).unwrap_or(last);
     let series = Series::before(store, last, later, min_change)?;
-    let is_side = |id| base.iter().chain([new]).any(|side| side.listed.id == id);
+    let is_side = |id| sides().any(|side| side.listed.id == id);
     series
         .at_level_of(last.moment())
         .rev()

@@ -1,233 +1,545 @@
-//! A comparison for people: a table for a terminal, Markdown for a pull request.
+//! A comparison for people: text for a terminal, Markdown for a pull request.
 
-use super::words::{common_subject, difference, gate_lines, interval, method, remarks, title};
-use super::{Compared, NewRun, Report, StoredRun, change, headline, value};
-use crate::stats::{Metric, Verdict};
-use base::Column::{Number, Whole};
-use base::{Markup, Result, Stdout, Table, color_wanted, time};
+use super::headline::in_short;
+use super::words::{difference, interval, method, remarks, shown, test_name, title};
+use super::{Compared, NO_EARLIER, NewRun, Report, amount, percent};
+use crate::model::{Names, listed_score};
+use crate::stats::{Metric, Outcome, Row, Score, Verdict};
+use base::Column::{Number, Text, Whole};
+use base::{Markup, Result, Screen, Stdout, Style, Table, cut, printable};
+use unicode_width::UnicodeWidthStr;
 
-const GREEN: &str = "\x1b[32m";
-const RED: &str = "\x1b[31m";
-const RESET: &str = "\x1b[0m";
+/// The most rows of single tests that are shown because they differ from their mean.
+const MAX_TESTS: usize = 12;
 
-pub(crate) fn print(report: &Report, markup: Markup, out: &mut Stdout) -> Result<()> {
-    let (verdicts, table) = rows(report, markup == Markup::Markdown);
-    let mut table = markup.table(&table);
-    if out.is_terminal() && color_wanted() && markup != Markup::Markdown {
-        table = colored(&table, &verdicts);
-    }
-    let mut text = String::new();
-    for column in &report.new {
-        let line = headline(column, &report.options);
-        text += &markup.item(&line);
-    }
-    text += "\n";
-    text += &(head(report, markup) + "\n" + &table);
-    let foot = foot(report);
-    if !foot.is_empty() {
-        text.push('\n');
-    }
-    for line in foot {
-        text += &markup.item(&line);
-    }
+/// The screen that has room for the method.
+const WIDE: usize = 120;
+
+/// Screens below this have no room for intervals.
+const NARROW: usize = 80;
+
+/// The width of a name in a head.
+const WIDEST_NAME: usize = 24;
+
+pub(crate) fn print(
+    report: &Report,
+    markup: Markup,
+    with_tests: bool,
+    out: &mut Stdout,
+) -> Result<()> {
+    let text = match (report.new.as_slice(), markup) {
+        ([], _) => format!("not decided: {NO_EARLIER}\n"),
+        ([new], Markup::Text(screen)) => pair(report, new, screen, with_tests),
+        ([new], Markup::Markdown) => pair_markdown(report, new),
+        (_, Markup::Text(screen)) => several(report, screen, with_tests),
+        (_, Markup::Markdown) => several_markdown(report),
+    };
     out.styled(text.as_bytes())
 }
 
-/// The runs, and the properties in which they differ.
-fn head(report: &Report, markup: Markup) -> String {
-    let mut lines: Vec<String> = common_subject(report).into_iter().collect();
-    if let [base] = report.base.as_slice() {
-        lines.push(run_line("base", base));
-    } else {
-        lines.push(format!("base median of runs {}", report.base_ids()));
-    }
-    let new = report.new.iter();
-    lines.extend(new.map(|column| run_line("new", &column.run)));
-    let differences = report.differences.iter();
-    let mut differences: Vec<String> = differences
-        .map(|one| difference(one, report.base.len()))
-        .collect();
-    if differences.is_empty() {
-        differences
-            .push("No difference between the runs is known but the measurements.".to_owned());
-    }
-    let items =
-        |lines: &[String]| -> String { lines.iter().map(|line| markup.item(line)).collect() };
-    items(&lines) + "\n" + &items(&differences)
-}
-
-fn run_line(role: &str, stored: &StoredRun) -> String {
-    let run = &stored.listed;
-    let measured = time::utc(run.measured_at).unwrap_or_default();
-    let score = run.summary.listed_score();
-    let partial = if run.partial { " partial" } else { "" };
-    let tags = match run.tags.as_slice() {
-        [] => String::new(),
-        tags => format!(", tagged {}", tags.join(" ")),
+/// The sentences, folded and painted.
+fn sentences(lines: &[(String, Option<Style>)], screen: Screen) -> String {
+    let line = |(text, style): &(String, Option<Style>)| {
+        let folded = screen.fold(&printable(text));
+        let lines = folded.split('\n').map(|line| match style {
+            Some(style) => screen.paint(*style, line) + "\n",
+            None => line.to_owned() + "\n",
+        });
+        lines.collect::<String>()
     };
-    let id = run.id;
-    format!("{role} run {id}, measured {measured}, score {score}{partial}{tags}")
+    lines.iter().map(line).collect()
 }
 
-/// The table, and the verdict of each of its lines, for its colour.
-fn rows(report: &Report, markdown: bool) -> (Vec<Option<Verdict>>, Table) {
-    let mut heads = heads(report);
-    if markdown {
-        heads.insert(0, ("metric".to_owned(), Whole));
+fn dim(lines: Vec<String>) -> impl Iterator<Item = (String, Option<Style>)> {
+    lines.into_iter().map(|line| (line, Some(Style::Dim)))
+}
+
+/// A comparison with one new run.
+fn pair(report: &Report, new: &NewRun, screen: Screen, with_tests: bool) -> String {
+    let style = match new.comparison.outcome {
+        Outcome::Slower => Some(Style::Worse),
+        Outcome::Faster => Some(Style::Better),
+        Outcome::Mixed | Outcome::Undecided | Outcome::NotComparable => Some(Style::Undecided),
+        Outcome::Same => None,
+    };
+    let mut lines = vec![(report.headline(new), style)];
+    lines.extend(dim(report.explanation(new)));
+    let names = report.names();
+    lines.push((String::new(), None));
+    lines.push((names.title.clone(), None));
+    let mut text = sentences(&lines, screen);
+    if !report.differences.is_empty() {
+        text += &differences(report, &names).render(screen);
+    }
+    let remarks = remarks(&new.comparison);
+    text += &sentences(&dim(remarks).collect::<Vec<_>>(), screen);
+    let chosen = chosen_rows(report, new, with_tests);
+    if chosen.rows.is_empty() {
+        return text;
+    }
+    text.push('\n');
+    let columns = PairColumns::fitting(report, new, &chosen.rows, screen, with_tests);
+    text += &columns.table(report, new, &chosen.rows).render(screen);
+    text += &sentences(&dim(chosen.remarks).collect::<Vec<_>>(), screen);
+    text
+}
+
+/// The properties in which the runs differ: a row each, a column for each side.
+fn differences(report: &Report, names: &Names) -> Table {
+    // Wider gaps than in a table of numbers.
+    let spaced = |text: &str| format!("{text} ");
+    let count = report.base.len();
+    let mut heads = vec![(" ".to_owned(), Whole)];
+    let side = |run: &str, name: Option<&String>| {
+        let name = name.map(String::as_str).unwrap_or_default();
+        (
+            spaced(&cut(format!("{run} {name}").trim(), WIDEST_NAME)),
+            Text,
+        )
+    };
+    heads.push(side(
+        &report.base_name(),
+        names.each.first().filter(|_| count == 1),
+    ));
+    for (at, new) in report.new.iter().enumerate() {
+        heads.push(side(&new.run.name(), names.each.get(count + at)));
     }
     let mut table = Table::new(&heads);
-    let mut verdicts = Vec::new();
+    for difference in &report.differences {
+        let mut values = shown(difference);
+        let new = values.split_off(count.min(values.len()));
+        let base = super::unique(values).join(", ");
+        let cells = [difference.name.to_owned(), base].into_iter().chain(new);
+        table.row(&cells.map(|cell| spaced(&cell)).collect::<Vec<_>>());
+    }
+    table
+}
+
+/// The rows that are shown.
+struct Chosen<'a> {
+    /// The label of each.
+    rows: Vec<(String, &'a Row)>,
+    /// What is said of the others.
+    remarks: Vec<String>,
+}
+
+/// The means; with each, all its tests or those with another verdict.
+fn chosen_rows<'a>(report: &Report, new: &'a NewRun, with_tests: bool) -> Chosen<'a> {
+    let comparison = &new.comparison;
+    let mut rows = Vec::new();
+    let (mut differ, mut hidden) = (0, 0);
     for &metric in &report.options.metrics {
-        let compared = report.compared(metric);
-        if !markdown && !compared.is_empty() {
-            table.row(&[title(metric)]);
-            verdicts.push(None);
-        }
-        for one in compared {
-            let (mut cells, verdict) = match one.rows.as_slice() {
-                [Some(row)] => (pair(&one, row), Some(row.verdict)),
-                _ => (columns(&one, metric), None),
-            };
-            if markdown {
-                cells.insert(0, title(metric).to_owned());
+        let Some(mean) = comparison.mean(metric) else {
+            continue;
+        };
+        rows.push((title(metric).to_owned(), mean));
+        for row in comparison.rows.iter().filter(|row| row.metric == metric) {
+            let is_other = row.verdict != mean.verdict;
+            differ += usize::from(is_other);
+            if with_tests || (is_other && differ <= MAX_TESTS) {
+                rows.push((format!(" {}", test_name(row)), row));
             } else {
-                cells[0].insert(0, ' ');
+                hidden += 1;
             }
-            table.row(&cells);
-            verdicts.push(verdict);
         }
     }
-    if let Some(mut cells) = score(report) {
-        if markdown {
-            cells.insert(1, String::new());
+    let mut remarks = Vec::new();
+    if !with_tests {
+        let more = differ.saturating_sub(MAX_TESTS);
+        if more > 0 {
+            remarks.push(format!("and {more} more"));
         }
-        table.row(&cells);
-        verdicts.push(None);
+        let agree = hidden - more;
+        let (the, tests) = match (differ, agree) {
+            (_, 1) => ("the other", "1 row of single tests agrees".to_owned()),
+            (0, n) => ("the", format!("{n} rows of single tests agree")),
+            (_, n) => ("the other", format!("{n} rows of single tests agree")),
+        };
+        if comparison.outcome == Outcome::NotComparable && agree > 0 {
+            remarks.push(format!("'--tests' shows the {agree} rows of single tests"));
+        } else if agree > 0 {
+            remarks.push(format!(
+                "{the} {tests}; '--tests' shows {}",
+                if agree == 1 { "it" } else { "them" }
+            ));
+        } else if more > 0 {
+            remarks.push("'--tests' shows them".to_owned());
+        }
     }
-    (verdicts, table)
+    Chosen { rows, remarks }
 }
 
-/// The columns after the metric: every detail of one new run, or a column for each of several.
-fn heads(report: &Report) -> Vec<(String, base::Column)> {
-    let mut heads = vec![("test".to_owned(), Whole)];
-    if report.new.len() == 1 {
-        let percent = 100.0 * (1.0 - report.options.alpha);
-        // 0.05 is not a binary fraction.
-        let percent = (percent * 1e9).round() / 1e9;
-        heads.extend(["base", "new", "change"].map(|name| (name.to_owned(), Number)));
-        heads.push((format!("{percent}% interval"), Number));
-        heads.extend(["verdict", "method"].map(|name| (name.to_owned(), Whole)));
-        return heads;
+/// The columns of a comparison with one new run that the screen has room for.
+#[derive(Clone, Copy)]
+struct PairColumns {
+    /// The own value of the base, beside the level.
+    base: bool,
+    reference: bool,
+    new: bool,
+    interval: bool,
+    method: bool,
+}
+
+impl PairColumns {
+    /// The most that fit: what tells least is left out first.
+    fn fitting(
+        report: &Report,
+        new: &NewRun,
+        rows: &[(String, &Row)],
+        screen: Screen,
+        with_tests: bool,
+    ) -> Self {
+        let is_wide = screen.width.is_none_or(|width| width >= WIDE);
+        let is_narrow = screen.width.is_some_and(|width| width < NARROW);
+        let all = Self {
+            base: !is_narrow,
+            reference: true,
+            new: true,
+            interval: !is_narrow,
+            method: with_tests || is_wide,
+        };
+        let without_base = Self { base: false, ..all };
+        let plain = Self {
+            interval: false,
+            ..without_base
+        };
+        let short = Self {
+            method: false,
+            ..plain
+        };
+        let value = Self {
+            reference: false,
+            ..short
+        };
+        let change = Self {
+            new: false,
+            ..value
+        };
+        let fits = |columns: &&Self| {
+            let table = columns.table(report, new, rows).render(Screen::default());
+            let widest = table.lines().map(UnicodeWidthStr::width).max();
+            screen
+                .width
+                .is_none_or(|width| widest.is_none_or(|widest| widest <= width))
+        };
+        let candidates = [all, without_base, plain, short, value];
+        candidates.iter().find(fits).copied().unwrap_or(change)
     }
-    let base = match report.base.as_slice() {
-        [base] => format!("run {}", base.listed.id),
-        _ => "base".to_owned(),
+
+    /// A row for each of these, and one for the score.
+    fn table(self, report: &Report, new: &NewRun, rows: &[(String, &Row)]) -> Table {
+        self.rows("geo. mean", report, new, rows, new.comparison.score)
+    }
+
+    /// A row for each of these under that head.
+    fn rows(
+        self,
+        head: &str,
+        report: &Report,
+        new: &NewRun,
+        rows: &[(String, &Row)],
+        score: Option<Score>,
+    ) -> Table {
+        // Numbers of different columns keep a distance.
+        let number = |head: &str| (format!("{head:>7}"), Number);
+        let is_comparable = new.comparison.outcome != Outcome::NotComparable;
+        let is_from_level = new.is_from_level();
+        let interval_head = report.interval_head();
+        let intervals: Vec<String> = rows.iter().map(|(_, row)| interval(row)).collect();
+        let widest = intervals.iter().map(|text| text.width()).max().unwrap_or(0);
+        let left = interval_head.width().saturating_sub(widest) / 2;
+        let has_base = if is_from_level {
+            self.base
+        } else {
+            self.reference
+        };
+        let columns = [
+            has_base.then(|| number(&report.base_name())),
+            (is_from_level && self.reference).then(|| number("level")),
+            self.new.then(|| number(&new.run.name())),
+            Some(number("change")),
+            (is_comparable && self.interval).then(|| (interval_head.clone(), Whole)),
+            is_comparable.then(|| ("verdict".to_owned(), Whole)),
+            (is_comparable && self.method).then(|| ("method".to_owned(), Whole)),
+        ];
+        let mut heads = vec![(head.to_owned(), Whole)];
+        heads.extend(columns.iter().flatten().cloned());
+        let mut table = Table::new(&heads);
+        let mut add = |label: &str, cells: [String; 7]| {
+            let cells = columns.iter().zip(cells);
+            let cells = cells.filter_map(|(column, cell)| column.is_some().then_some(cell));
+            table.row(
+                &std::iter::once(label.to_owned())
+                    .chain(cells)
+                    .collect::<Vec<_>>(),
+            );
+        };
+        for ((label, row), interval) in rows.iter().zip(&intervals) {
+            let pad = " ".repeat(left + widest - interval.width());
+            add(
+                label,
+                [
+                    amount(row.base),
+                    amount(row.reference),
+                    amount(row.new),
+                    percent(row.change_percent),
+                    pad + interval,
+                    row.verdict.name().to_owned(),
+                    method(row.method),
+                ],
+            );
+        }
+        if let Some(score) = score {
+            let number = |score| listed_score(score).to_string();
+            let change = percent(score.change_percent);
+            let [base, reference, new] = [score.base, score.reference, score.new].map(number);
+            add(
+                "score",
+                [
+                    base,
+                    reference,
+                    new,
+                    change,
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                ],
+            );
+        }
+        table.paint("verdict", verdict_style);
+        table
+    }
+}
+
+fn verdict_style(verdict: &str) -> Option<Style> {
+    let is = |one: Verdict| one.name() == verdict;
+    if is(Verdict::Worse) || verdict == "slower" {
+        Some(Style::Worse)
+    } else if is(Verdict::Better) || verdict == "faster" {
+        Some(Style::Better)
+    } else if is(Verdict::Same) || verdict == "no difference" {
+        None
+    } else {
+        Some(Style::Undecided)
+    }
+}
+
+/// The rows of single tests as Markdown, folded.
+fn details(rows: usize, table: &Table) -> String {
+    let table = table.markdown();
+    format!("\n<details><summary>{rows} rows of single tests</summary>\n\n{table}\n</details>\n")
+}
+
+fn pair_markdown(report: &Report, new: &NewRun) -> String {
+    let comparison = &new.comparison;
+    let escaped = base::markdown;
+    let mut text = format!("**{}**\n", escaped(&report.headline(new)));
+    for line in report.explanation(new) {
+        text += &format!("\n{}\n", escaped(&line));
+    }
+    let names = report.names();
+    let mut items = vec![names.title];
+    let count = report.base.len();
+    items.extend(report.differences.iter().map(|one| difference(one, count)));
+    items.extend(remarks(comparison));
+    items.retain(|item| !item.is_empty());
+    text.push('\n');
+    text.extend(items.iter().map(|item| Markup::Markdown.item(item)));
+    let columns = PairColumns {
+        base: true,
+        reference: true,
+        new: true,
+        interval: true,
+        method: true,
     };
-    heads.push((base, Number));
-    for column in &report.new {
-        heads.push((format!("run {}", column.run.listed.id), Number));
-        heads.push((String::new(), Whole));
+    let means: Vec<(String, &Row)> = comparison
+        .means
+        .iter()
+        .map(|row| (title(row.metric).to_owned(), row))
+        .collect();
+    if means.is_empty() {
+        return text;
     }
-    heads
+    text.push('\n');
+    text += &columns.table(report, new, &means).markdown();
+    let mut tests = Vec::new();
+    for &metric in &report.options.metrics {
+        let rows = comparison.rows.iter().filter(|row| row.metric == metric);
+        tests.extend(rows.map(|row| (format!("{} {}", title(metric), test_name(row)), row)));
+    }
+    text + &details(
+        tests.len(),
+        &columns.rows("test", report, new, &tests, None),
+    )
 }
 
-fn pair(compared: &Compared, row: &crate::stats::Row) -> Vec<String> {
-    vec![
-        compared.name.clone(),
-        value(row.base),
-        value(row.new),
-        change(row.change_percent),
-        interval(row),
-        row.verdict.name().to_owned(),
-        method(row.method),
-    ]
+/// A comparison of several new runs, which are rows.
+fn several(report: &Report, screen: Screen, with_tests: bool) -> String {
+    let mut lines: Vec<(String, Option<Style>)> = report
+        .ranking()
+        .into_iter()
+        .map(|line| (line, None))
+        .collect();
+    if let Some((_, style)) = lines.first_mut() {
+        *style = Some(Style::Bold);
+    }
+    let names = report.names();
+    lines.push((String::new(), None));
+    lines.push((names.title.clone(), None));
+    let mut text = sentences(&lines, screen);
+    let metrics = report.speeds();
+    if report.have_same_tests() {
+        text += &fitting(report, &names, &metrics, None, screen);
+    } else {
+        let line = "no means over all: the runs have different tests".to_owned();
+        text += &sentences(&[(line, Some(Style::Dim))], screen);
+    }
+    if with_tests {
+        for test in report.tests() {
+            text += &format!("\n{test}\n");
+            text += &fitting(report, &names, &metrics, Some(&test), screen);
+        }
+    }
+    text
 }
 
-/// For each run the value, the change and the verdict, with `*` beside the best value.
-fn columns(compared: &Compared, metric: Metric) -> Vec<String> {
-    let values = compared.rows.iter().flatten().map(|row| row.new);
+/// The table of several runs with as many metrics as the screen has room for.
+fn fitting(
+    report: &Report,
+    names: &Names,
+    metrics: &[Metric],
+    test: Option<&str>,
+    screen: Screen,
+) -> String {
+    let mut shown = metrics;
+    loop {
+        let table = ranked(report, names, shown, test);
+        let text = table.render(Screen::default());
+        let widest = text.lines().map(UnicodeWidthStr::width).max().unwrap_or(0);
+        match shown.split_last() {
+            Some((_, fewer)) if !fewer.is_empty() && screen.width.is_some_and(|w| widest > w) => {
+                shown = fewer;
+            }
+            _ => return table.render(screen),
+        }
+    }
+}
+
+/// A row for each run: its values and changes, the best value of each metric marked.
+fn ranked(report: &Report, names: &Names, metrics: &[Metric], test: Option<&str>) -> Table {
+    let mut table = Table::new::<&str>(&[]);
+    if names.each.iter().any(|name| !name.is_empty()) {
+        let each = names.each.iter().cloned();
+        table.column(
+            &names.by.join(", "),
+            Text,
+            each.take(1).chain(
+                names.each[report.base.len().min(names.each.len())..]
+                    .iter()
+                    .cloned(),
+            ),
+        );
+    }
+    let ids = report.new.iter().map(|new| new.run.label());
+    table.column(
+        "run",
+        Number,
+        std::iter::once(report.base_label()).chain(ids),
+    );
+    for &metric in metrics {
+        let compared = report.compared(metric);
+        let one = compared.iter().find(|one| match test {
+            Some(test) => one.name == test,
+            None => one.is_mean,
+        });
+        let Some(one) = one else { continue };
+        let (values, changes) = columns(one, metric);
+        table.column(title(metric), Number, values.into_iter());
+        table.column("", Number, changes.into_iter());
+    }
+    if test.is_none() {
+        let scores: Vec<Option<f64>> = std::iter::once(
+            report
+                .new
+                .iter()
+                .find_map(|new| new.comparison.score)
+                .map(|score| score.base),
+        )
+        .chain(report.new.iter().map(|new| Some(new.comparison.score?.new)))
+        .collect();
+        let best = scores
+            .iter()
+            .flatten()
+            .copied()
+            .fold(f64::NEG_INFINITY, f64::max);
+        let cell = |score: Option<f64>| match score {
+            Some(score) => {
+                let mark = if score >= best { "*" } else { "" };
+                format!("{}{mark}", listed_score(score))
+            }
+            None => String::new(),
+        };
+        table.column("score", Number, scores.into_iter().map(cell));
+        let verdicts = report.new.iter().map(|new| match new.comparison.outcome {
+            Outcome::NotComparable => String::new(),
+            _ => in_short(&new.comparison).to_owned(),
+        });
+        let verdicts: Vec<String> = std::iter::once(String::new()).chain(verdicts).collect();
+        if verdicts.iter().any(|verdict| !verdict.is_empty()) {
+            table.column("verdict", Whole, verdicts.into_iter());
+            table.paint("verdict", verdict_style);
+        }
+    }
+    table
+}
+
+/// The values of a line and their changes, the base first.
+fn columns(compared: &Compared, metric: Metric) -> (Vec<String>, Vec<String>) {
     let better = if metric.higher_is_better() {
         f64::max
     } else {
         f64::min
     };
-    let best = values.fold(compared.base, better);
-    let mut cells = vec![compared.name.clone(), marked(compared.base, best)];
-    for row in &compared.rows {
-        match row {
-            Some(row) => cells.extend([
-                marked(row.new, best),
-                format!("{} {}", change(row.change_percent), row.verdict.name()),
-            ]),
-            None => cells.extend(["-".to_owned(), String::new()]),
-        }
-    }
-    cells
-}
-
-/// The scores, if they are comparable.
-fn score(report: &Report) -> Option<Vec<String>> {
-    let is_same = report.have_same_tests();
-    let score = |column: &NewRun| column.comparison.score.filter(|_| is_same);
-    let scores: Vec<_> = report.new.iter().map(score).collect();
-    let first = scores.iter().flatten().next()?;
-    let values = scores.iter().flatten().map(|score| score.new);
-    let best = values.fold(first.base, f64::max);
-    let shown = |score: f64| match report.new.len() {
-        1 => value(score),
-        _ => marked(score, best),
+    let news = compared.rows.iter().flatten().map(|row| row.new);
+    let best = news.fold(compared.base, better);
+    let marked = |value: f64| {
+        let mark = if value == best { "*" } else { "" };
+        format!("{}{mark}", amount(value))
     };
-    let mut cells = vec!["score".to_owned(), shown(first.base)];
-    for score in &scores {
-        match score {
-            Some(score) => cells.extend([shown(score.new), change(score.change_percent)]),
-            None => cells.extend(["-".to_owned(), String::new()]),
-        }
+    let mut values = vec![marked(compared.base)];
+    let mut changes = vec![String::new()];
+    for row in &compared.rows {
+        values.push(row.map_or_else(String::new, |row| marked(row.new)));
+        changes.push(row.map_or_else(String::new, |row| percent(row.change_percent)));
     }
-    Some(cells)
+    (values, changes)
 }
 
-/// A value, with `*` if it is the best.
-fn marked(number: f64, best: f64) -> String {
-    value(number) + if number == best { "*" } else { " " }
-}
-
-/// The table with its verdicts in colour.
-fn colored(table: &str, verdicts: &[Option<Verdict>]) -> String {
-    // The first line is the header.
-    let verdicts = std::iter::once(&None).chain(verdicts);
-    let lines = table.lines().zip(verdicts);
-    let colored = lines.map(|(line, verdict)| match verdict {
-        Some(Verdict::Better) => format!("{GREEN}{line}{RESET}\n"),
-        Some(Verdict::Worse) => format!("{RED}{line}{RESET}\n"),
-        _ => format!("{line}\n"),
-    });
-    colored.collect()
-}
-
-/// The lines below the table: tests of one side, why rows are unverified, the gate.
-fn foot(report: &Report) -> Vec<String> {
-    let mut lines = Vec::new();
-    let several = report.new.len() > 1;
-    for column in &report.new {
-        let run = if several {
-            format!("run {}: ", column.run.listed.id)
-        } else {
-            String::new()
+fn several_markdown(report: &Report) -> String {
+    let escaped = base::markdown;
+    let mut text = String::new();
+    for (index, line) in report.ranking().iter().enumerate() {
+        text += &match index {
+            0 => format!("**{}**\n", escaped(line)),
+            _ => format!("\n{}\n", escaped(line)),
         };
-        let mut remarks = remarks(&column.comparison);
-        if report.gate.is_some() {
-            remarks.extend(gate_lines(report, &column.comparison));
-        }
-        lines.extend(remarks.into_iter().map(|line| run.clone() + &line));
     }
-    if several && !report.have_same_tests() {
-        lines.push("no means over all: the runs have different tests".to_owned());
+    let names = report.names();
+    text += &format!("\n{}\n", Markup::Markdown.item(&names.title));
+    let metrics = report.speeds();
+    if report.have_same_tests() {
+        text += &ranked(report, &names, &metrics, None).markdown();
+    } else {
+        text += "no means over all: the runs have different tests\n";
     }
-    if let Some(gate) = report.verdict()
-        && several
-    {
-        lines.push(format!("gate over all: {gate}"));
-    }
-    lines
+    let tests = report.tests();
+    let tables = tests.iter().map(|test| {
+        let table = ranked(report, &names, &metrics, Some(test)).markdown();
+        format!("{}\n\n{table}\n", escaped(test))
+    });
+    let tables: String = tables.collect();
+    text + &format!(
+        "\n<details><summary>{} tests</summary>\n\n{tables}</details>\n",
+        tests.len()
+    )
 }

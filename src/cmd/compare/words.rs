@@ -1,12 +1,31 @@
 //! A comparison in words, for the table, Markdown, pictures and the report.
 
-use super::{Report, change, unique};
-use crate::model::{Difference, Mismatch, Text};
-use crate::stats::{Comparison, GateOutcome, Method, Metric, Reason, Row, TestKey, Unit, Why};
+use super::unique;
+use crate::model::{Difference, Mismatch, Text, short_quant};
+use crate::stats::{Comparison, Method, Metric, Outcome, Reason, Row, TestKey, Unit};
 use base::number;
 
-/// The most rows that the gate names; the table has them all.
-const MAX_NAMED: usize = 6;
+/// The short name of a metric in a sentence.
+pub(crate) fn short(metric: Metric) -> &'static str {
+    match metric {
+        Metric::PromptTps => "pp",
+        Metric::GenTps => "tg",
+        Metric::TtftMs => "ttft",
+        Metric::AvgTimeMs => "total",
+    }
+}
+
+/// An outcome in a word or two.
+pub(crate) fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Slower => "slower",
+        Outcome::Faster => "faster",
+        Outcome::Mixed => "mixed",
+        Outcome::Same => "no difference",
+        Outcome::Undecided => "not decided",
+        Outcome::NotComparable => "cannot be compared",
+    }
+}
 
 /// The name of a metric with its unit, for people.
 pub(crate) fn title(metric: Metric) -> &'static str {
@@ -21,7 +40,7 @@ pub(crate) fn title(metric: Metric) -> &'static str {
 /// The interval of a change in percent; empty if none is known.
 pub(crate) fn interval(row: &Row) -> String {
     row.interval.map_or_else(String::new, |interval| {
-        number::interval(interval.low, interval.high)
+        number::percents(interval.low, interval.high)
     })
 }
 
@@ -50,30 +69,10 @@ pub(crate) fn test_name(row: &Row) -> String {
     }
 }
 
-/// Model, accelerator and runtime, as far as they are the same for all.
-pub(crate) fn common_subject(report: &Report) -> Option<String> {
-    let mut all = report
-        .base
-        .iter()
-        .chain(report.new.iter().map(|column| &column.run))
-        .map(|stored| {
-            let run = &stored.listed;
-            [&run.model, &run.quant, &run.accelerator, &run.runtime]
-        });
-    let first = all.next()?;
-    let others: Vec<_> = all.collect();
-    let same: Vec<String> = (0..first.len())
-        .filter(|&index| others.iter().all(|other| other[index] == first[index]))
-        .filter_map(|index| first[index].as_ref().map(printed))
-        .collect();
-    (!same.is_empty()).then(|| same.join(", "))
-}
-
 /// `name: base → new`, with several new runs `name: base | new | new`. Each value of several base
 /// runs is given once.
 pub(crate) fn difference(difference: &Difference, base: usize) -> String {
-    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".to_owned());
-    let mut values: Vec<String> = difference.values.iter().map(shown).collect();
+    let mut values = shown(difference);
     let new = values.split_off(base.min(values.len()));
     let base = unique(values);
     let arrow = if new.len() > 1 { " | " } else { " → " };
@@ -81,30 +80,26 @@ pub(crate) fn difference(difference: &Difference, base: usize) -> String {
     format!("{}: {values}", difference.name)
 }
 
-/// Remarks on the rows: tests of one side, why rows are unverified or the runs not comparable.
+/// The values of a property in each run, for people.
+pub(crate) fn shown(difference: &Difference) -> Vec<String> {
+    let shown = |value: &Option<String>| match (value, difference.name) {
+        (None, _) => "?".to_owned(),
+        (Some(quant), "quant") => short_quant(quant),
+        (Some(value), _) => value.clone(),
+    };
+    difference.values.iter().map(shown).collect()
+}
+
+/// The tests that one side lacks.
 pub(crate) fn remarks(comparison: &Comparison) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (side, tests) in [
+    [
         ("base", &comparison.only_base),
         ("new run", &comparison.only_new),
-    ] {
-        if !tests.is_empty() {
-            lines.push(format!(
-                "only the {side} has {}",
-                test_names(tests).join(", ")
-            ));
-        }
-    }
-    if let Some(why) = why_unverified(comparison) {
-        lines.push(format!("unverified: {why}"));
-    }
-    if let Some(earlier) = earlier_runs(comparison) {
-        lines.push(format!(
-            "history: intervals are from the level of {earlier} earlier runs, base included"
-        ));
-    }
-    lines.extend(not_comparable(comparison));
-    lines
+    ]
+    .into_iter()
+    .filter(|(_, tests)| !tests.is_empty())
+    .map(|(side, tests)| format!("only the {side} has {}", test_names(tests).join(", ")))
+    .collect()
 }
 
 /// Why the runs are not comparable; `None` if they are.
@@ -150,79 +145,4 @@ fn name_by_tokens(test: &TestKey) -> String {
         0 => name,
         before => format!("{name} (time {})", before + 1),
     }
-}
-
-pub(crate) fn gate_lines(report: &Report, comparison: &Comparison) -> Vec<String> {
-    let gate = &comparison.gate;
-    // The means are the summary, so they come first.
-    let rows = comparison.means.iter().chain(&comparison.rows);
-    let mut worse: Vec<String> = rows
-        .filter(|row| row.regression)
-        .map(|row| {
-            let (metric, change) = (title(row.metric), change(row.change_percent));
-            match row.test {
-                None => format!("  geo. mean of {metric} {change}"),
-                Some(_) => format!("  {metric} of {} {change}", test_name(row)),
-            }
-        })
-        .collect();
-    if worse.len() > MAX_NAMED {
-        let more = worse.len() - MAX_NAMED;
-        worse.truncate(MAX_NAMED);
-        worse.push(format!("  and {more} more"));
-    }
-    let options = &report.options;
-    let rule = format!(
-        "{}% or more, p <= {} over {} rows",
-        options.min_change,
-        (options.gate_alpha * 1e6).round() / 1e6,
-        gate.asked
-    );
-    let verdict = if gate.asked == 0 {
-        "gate: nothing tells a change from noise, so no row could decide".to_owned()
-    } else if gate.outcome == GateOutcome::Undecided {
-        "gate: undecided".to_owned()
-    } else if worse.is_empty() {
-        format!("gate: no regression ({rule})")
-    } else {
-        format!("gate: regression ({rule})")
-    };
-    worse.insert(0, verdict);
-    worse
-}
-
-/// The most frequent reason for rows to be unverified.
-fn why_unverified(comparison: &Comparison) -> Option<&'static str> {
-    let why: Vec<Why> = comparison
-        .rows
-        .iter()
-        .filter_map(|row| match row.method {
-            Method::Unverified(why) => Some(why),
-            _ => None,
-        })
-        .collect();
-    let most = why
-        .iter()
-        .copied()
-        .max_by_key(|&one| why.iter().filter(|&&w| w == one).count())?;
-    Some(match most {
-        Why::SingleRepetition => {
-            "one repetition a test, and too few earlier runs to tell the noise"
-        }
-        Why::UnknownRepetitions => {
-            "repetitions are not known, and too few earlier runs to tell the noise"
-        }
-        Why::NoDeviation => "no deviation is known (of ttft never), and too few earlier runs",
-        Why::FewRuns => "too few runs to tell the noise between runs",
-        Why::NotComparable => return None,
-    })
-}
-
-/// The largest number of earlier runs behind a prediction interval.
-fn earlier_runs(comparison: &Comparison) -> Option<usize> {
-    let earlier = comparison.rows.iter().filter_map(|row| match row.method {
-        Method::Prediction { earlier } => Some(earlier),
-        _ => None,
-    });
-    earlier.max()
 }

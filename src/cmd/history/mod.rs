@@ -3,7 +3,7 @@
 mod chart;
 mod document;
 
-use super::compare::percent;
+use super::compare::percentage;
 use super::filters::Filters;
 use super::{Context, resolve, words};
 use crate::model::{Difference, Text, differences};
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "METRIC", default_value = "score")]
     metric: TrendMetric,
     /// The smallest change of level that matters, in percent
-    #[arg(long, value_name = "PCT", default_value = "5", value_parser = percent)]
+    #[arg(long, value_name = "PCT", default_value = "5", value_parser = percentage)]
     min_change: f64,
     /// Show the last N runs; 0 for all
     #[arg(long, value_name = "N", default_value_t = 200)]

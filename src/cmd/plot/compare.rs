@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "METRIC", value_delimiter = ',', value_parser = compare::metric)]
     metric: Vec<Metric>,
     /// The smallest change that matters, in percent
-    #[arg(long, value_name = "PCT", default_value = "5", value_parser = compare::percent)]
+    #[arg(long, value_name = "PCT", default_value = "5", value_parser = compare::percentage)]
     min_change: f64,
     #[command(flatten)]
     out: OutFile,
@@ -61,13 +61,13 @@ fn bars(report: &Report) -> Bars {
         [base] => series(base),
         _ => Series {
             key: "base".to_owned(),
-            name: format!("the median of runs {}", report.base_ids()),
+            name: report.base_name(),
         },
     };
     let new = report.new.iter().map(|column| series(&column.run));
     let panels = report.options.metrics.iter();
     Bars {
-        title: compare::common_subject(report).unwrap_or_else(|| "Comparison".to_owned()),
+        title: report.names().title,
         runs: std::iter::once(base).chain(new).collect(),
         panels: panels.map(|&metric| panel(report, metric)).collect(),
         note: note(report),
@@ -108,7 +108,7 @@ fn bar(row: &Row) -> Bar {
         interval,
         verdict: format!(
             "{} {}",
-            compare::change(row.change_percent),
+            compare::percent(row.change_percent),
             row.verdict.name()
         ),
         tone: tone(row),

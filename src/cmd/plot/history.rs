@@ -1,5 +1,5 @@
 use super::{Context, OutFile, nothing};
-use crate::cmd::compare::percent;
+use crate::cmd::compare::percentage;
 use crate::cmd::filters::Filters;
 use crate::cmd::history::{self, Trend, TrendChange, TrendMetric};
 use crate::store::{Filter, Listed, Store};
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "METRIC", default_value = "score")]
     metric: TrendMetric,
     /// The smallest change of level that matters, in percent
-    #[arg(long, value_name = "PCT", default_value = "5", value_parser = percent)]
+    #[arg(long, value_name = "PCT", default_value = "5", value_parser = percentage)]
     min_change: f64,
     /// Only the last N runs, up to 1000
     #[arg(long, value_name = "N", default_value_t = 500,

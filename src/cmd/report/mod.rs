@@ -31,7 +31,7 @@ pub(crate) struct Args {
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     /// The smallest change that matters, in percent
-    #[arg(long, value_name = "PCT", default_value = "5", value_parser = compare::percent)]
+    #[arg(long, value_name = "PCT", default_value = "5", value_parser = compare::percentage)]
     min_change: f64,
     #[command(flatten)]
     filters: Filters,

@@ -104,7 +104,7 @@ pub(crate) fn comparison(report: &Report) -> Option<Table> {
         return None;
     }
     let score = comparison.score.map_or_else(String::new, |score| {
-        format!(", score {}", compare::change(score.change_percent))
+        format!(", score {}", compare::percent(score.change_percent))
     });
     let runs = format!(
         "The last two whole runs: run {} against run {}{score}",
@@ -136,9 +136,9 @@ fn row(row: &Row) -> Vec<Cell> {
     };
     vec![
         compare::test_name(row).into(),
-        compare::value(row.base).into(),
-        compare::value(row.new).into(),
-        compare::change(row.change_percent).into(),
+        compare::amount(row.base).into(),
+        compare::amount(row.new).into(),
+        compare::percent(row.change_percent).into(),
         compare::interval(row).into(),
         verdict,
         compare::method(row.method).into(),
