@@ -41,6 +41,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let path = location.path.display().to_string();
     tracing::debug!("the store is {}", base::printable(&path));
     let mut context = cmd::Context { location, out };
+    if cli.command.is_paged() && !cli.global.no_pager {
+        context.out.page();
+    }
     let result = cli.command.run(&mut context);
     // What was printed before an error is written out as well.
     let written = context.out.finish();

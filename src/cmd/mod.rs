@@ -74,6 +74,9 @@ pub(crate) struct Global {
     /// SQL to run when the store is opened for writing [default: WAL, synchronous=NORMAL]
     #[arg(long, value_name = "CODE", global = true)]
     pub(crate) db_startup_sql: Option<String>,
+    /// Print long output without a pager ($LOCALSTORE_PAGER, $PAGER, else less)
+    #[arg(long, global = true)]
+    pub(crate) no_pager: bool,
     /// Print more on stderr; twice for even more
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
@@ -131,6 +134,14 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether its output goes through the pager where the terminal is shorter.
+    pub(crate) fn is_paged(&self) -> bool {
+        matches!(
+            self,
+            Self::List(_) | Self::Best(_) | Self::History(_) | Self::Show(_) | Self::Compare(_)
+        )
+    }
+
     /// Runs the command.
     pub(crate) fn run(&self, context: &mut Context) -> Result<ExitStatus> {
         match self {

@@ -11,6 +11,7 @@ pub mod time;
 
 mod error;
 mod file;
+mod pager;
 mod progress;
 mod screen;
 mod streams;

@@ -62,7 +62,7 @@ pub fn write<T, R: Serialize + Default>(
         RowFormat::Table if items.is_empty() => {}
         RowFormat::Table => {
             let text = Table::of(items, columns).render(out.screen());
-            out.write_all(text.as_bytes())?;
+            out.styled(text.as_bytes())?;
         }
         RowFormat::Md => out.write_all(Table::of(items, columns).markdown().as_bytes())?,
         RowFormat::Csv => csv(rows, out)?,

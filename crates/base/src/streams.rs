@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
-use crate::screen::Screen;
+use crate::screen::{Screen, Style};
 use crate::text::printable;
 
 /// Whether colour is wanted, by the rule of the C tool: unless `NO_COLOR` is set to a value that is
@@ -43,6 +43,8 @@ pub struct Stdout {
     line: Vec<u8>,
     /// Whether [`Stdout::pass`] has failed; the caller has the error.
     lost: bool,
+    /// What is printed, kept for the pager until the next flush.
+    paged: Option<Vec<u8>>,
 }
 
 impl Stdout {
@@ -55,6 +57,14 @@ impl Stdout {
             inner: io::BufWriter::with_capacity(64 * 1024, stdout.lock()),
             line: Vec::new(),
             lost: false,
+            paged: None,
+        }
+    }
+
+    /// What is printed until the next flush goes through the pager if the terminal is shorter.
+    pub fn page(&mut self) {
+        if self.is_terminal {
+            self.paged = Some(Vec::new());
         }
     }
 
@@ -75,8 +85,16 @@ impl Stdout {
     pub fn styled(&mut self, text: &[u8]) -> Result<()> {
         check_open()
             .and_then(|()| self.end_line())
-            .and_then(|()| self.inner.write_all(text))
+            .and_then(|()| self.put(text))
             .map_err(|error| Error::stdout(&error))
+    }
+
+    fn put(&mut self, text: &[u8]) -> io::Result<()> {
+        match &mut self.paged {
+            Some(paged) => paged.extend_from_slice(text),
+            None => self.inner.write_all(text)?,
+        }
+        Ok(())
     }
 
     /// Passes on the output of another program: every byte unchanged and without delay.
@@ -106,7 +124,7 @@ impl Stdout {
                 Some((b'\n', rest)) => {
                     self.line.extend_from_slice(rest);
                     self.end_line()?;
-                    self.inner.write_all(b"\n")?;
+                    self.put(b"\n")?;
                 }
                 _ => self.line.extend_from_slice(part),
             }
@@ -117,8 +135,7 @@ impl Stdout {
     fn end_line(&mut self) -> io::Result<()> {
         if !self.line.is_empty() {
             let line = std::mem::take(&mut self.line);
-            self.inner
-                .write_all(printable(&String::from_utf8_lossy(&line)).as_bytes())?;
+            self.put(printable(&String::from_utf8_lossy(&line)).as_bytes())?;
         }
         Ok(())
     }
@@ -136,6 +153,10 @@ impl Write for Stdout {
 
     fn flush(&mut self) -> io::Result<()> {
         self.end_line()
+            .and_then(|()| match self.paged.take() {
+                Some(paged) if !crate::pager::show(&paged) => self.inner.write_all(&paged),
+                _ => Ok(()),
+            })
             .and_then(|()| self.inner.flush())
             .map_err(|error| wrapped(&error))
     }
@@ -176,6 +197,10 @@ impl Stderr {
 
 /// Prints a note for people on stderr: `localstore: TEXT`.
 pub fn note(text: &str) {
-    let note = format!("localstore: {}", printable(text));
-    Stderr::print(&(Stderr::screen().fold(&note) + "\n"));
+    let screen = Stderr::screen();
+    let note = screen.fold(&format!("localstore: {}", printable(text)));
+    let lines = note
+        .lines()
+        .map(|line| screen.paint(Style::Dim, line) + "\n");
+    Stderr::print(&lines.collect::<String>());
 }

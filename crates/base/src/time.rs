@@ -1,6 +1,6 @@
-//! Times, all in UTC.
+//! Times, in UTC unless a clock says otherwise.
 
-use jiff::civil::DateTime;
+use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,13 +19,50 @@ pub fn date(seconds: i64) -> String {
     time
 }
 
+/// What times are shown by.
+#[derive(Debug, Clone)]
+pub struct Clock(TimeZone);
+
+impl Clock {
+    /// UTC.
+    #[must_use]
+    pub fn utc() -> Self {
+        Self(TimeZone::UTC)
+    }
+
+    /// The time zone of this computer, or that of `TZ`.
+    #[must_use]
+    pub fn local() -> Self {
+        Self(TimeZone::system())
+    }
+
+    /// This time to the minute: `2025-06-15 15:06`; empty if it is out of range.
+    #[must_use]
+    pub fn minute(&self, seconds: i64) -> String {
+        self.format(seconds, "%Y-%m-%d %H:%M")
+    }
+
+    /// What the time zone is called at this time: `CET`.
+    #[must_use]
+    pub fn name(&self, seconds: i64) -> String {
+        self.format(seconds, "%Z")
+    }
+
+    fn format(&self, seconds: i64, format: &str) -> String {
+        let time = Timestamp::from_second(seconds).ok();
+        let time = time.map(|time| time.to_zoned(self.0.clone()));
+        time.map_or_else(String::new, |time| time.strftime(format).to_string())
+    }
+}
+
 /// SQLite's `YYYY-MM-DD HH:MM:SS` as RFC 3339.
 #[must_use]
 pub fn rfc3339(time: &str) -> String {
     format!("{}Z", time.replacen(' ', "T", 1))
 }
 
-/// The first and the last second of a date, a time or an age such as `7d`.
+/// The first and the last second of a date, a time, an age such as `7d`, `today` or `yesterday`; else
+/// what may stand there.
 pub fn moment(text: &str) -> Result<(i64, i64), String> {
     moment_at(text, Timestamp::now())
 }
@@ -41,17 +78,25 @@ fn moment_at(text: &str, now: Timestamp) -> Result<(i64, i64), String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok((time.as_second(), time.as_second()));
     }
-    let time = text.parse::<DateTime>().ok();
+    let today = || now.to_zoned(TimeZone::UTC).date();
+    let time = match text {
+        "today" => Some(today().to_datetime(Time::midnight())),
+        "yesterday" => today()
+            .yesterday()
+            .ok()
+            .map(|date| date.to_datetime(Time::midnight())),
+        _ => text.parse::<DateTime>().ok(),
+    };
     let time = time.and_then(|time| time.to_zoned(TimeZone::UTC).ok());
     let first = time.map(|time| time.timestamp().as_second());
     let is_date = text.len() <= "2025-06-15".len();
-    let length = if is_date { 24 * 60 * 60 - 1 } else { 0 };
-    first.map(|first| (first, first + length)).ok_or_else(|| {
-        format!(
-            "'{text}' is not a date (2025-06-15), time (2025-06-15T15:06) or age (7d, 12h, 30m)"
-        )
-    })
+    let length = if is_date { DAY - 1 } else { 0 };
+    first
+        .map(|first| (first, first + length))
+        .ok_or_else(|| "2025-06-15, 2025-06-15T15:06, 7d, 12h, today, yesterday".to_owned())
 }
+
+const DAY: i64 = 24 * 60 * 60;
 
 /// A number and a unit: s, m (minutes), h, d, w or y (365 days).
 fn age(text: &str) -> Option<SignedDuration> {
@@ -60,9 +105,9 @@ fn age(text: &str) -> Option<SignedDuration> {
         's' => 1,
         'm' => 60,
         'h' => 60 * 60,
-        'd' => 24 * 60 * 60,
-        'w' => 7 * 24 * 60 * 60,
-        'y' => 365 * 24 * 60 * 60,
+        'd' => DAY,
+        'w' => 7 * DAY,
+        'y' => 365 * DAY,
         _ => return None,
     };
     let number: i64 = text[..text.len() - unit.len_utf8()].parse().ok()?;
@@ -87,9 +132,11 @@ mod tests {
         assert_eq!(at("2025-06-15T14:00+02:00"), Ok((noon, noon)));
         assert_eq!(at("12h"), Ok((midnight, midnight)));
         assert_eq!(at("0s"), Ok((noon, noon)));
+        assert_eq!(at("today"), at("2025-06-15"));
+        assert_eq!(at("yesterday"), at("2025-06-14"));
         for bad in [
             "",
-            "yesterday",
+            "tomorrow",
             "2025-13-01",
             "7x",
             "-3d",
@@ -99,5 +146,18 @@ mod tests {
         ] {
             assert!(at(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_clock_shows_its_own_time_and_has_a_name() {
+        let noon = 1_749_988_800;
+        assert_eq!(Clock::utc().minute(noon), "2025-06-15 12:00");
+        assert_eq!(Clock::utc().name(noon), "UTC");
+        let east = Clock(TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap());
+        assert_eq!(east.minute(noon), "2025-06-15 14:00");
+        let half_a_year = 183 * DAY;
+        assert_eq!(east.name(noon), "CEST");
+        assert_eq!(east.name(noon + half_a_year), "CET");
+        assert_eq!(east.minute(i64::MAX), "");
     }
 }

@@ -37,6 +37,9 @@ pub(crate) fn signal(_: ExitStatus) -> Option<i32> {
 pub fn outlive_interrupt() {}
 
 /// No-op: the default handlers terminate.
+pub(crate) fn leave_interrupt() {}
+
+/// No-op: the default handlers terminate.
 pub fn end_on_interrupt() {}
 
 /// No signal is caught.

@@ -157,6 +157,11 @@ pub fn outlive_interrupt() {
     let _ = signal_hook::flag::register(SIGHUP, Arc::new(AtomicBool::new(false)));
 }
 
+/// From now on, Ctrl-C is left to the program that has the terminal.
+pub(crate) fn leave_interrupt() {
+    let _ = signal_hook::flag::register(SIGINT, Arc::new(AtomicBool::new(false)));
+}
+
 /// Makes Ctrl-C and a termination request terminate us again, after a program has ended.
 pub fn end_on_interrupt() {
     for signal in [SIGINT, SIGTERM] {
