@@ -1,14 +1,13 @@
 use super::Context;
 use super::filters::Filters;
-use super::list;
-use crate::store::{Store, trends};
-use base::rows::Limit;
-use base::{Result, RowFormat};
+use super::list::{self, View};
+use crate::store::{Filter, Sort, Store, select, trends};
+use base::{Error, Result, RowFormat, Stderr};
 
-/// Rank the best run of each model on each accelerator
+/// Rank the best run of each model, quantisation and accelerator
 ///
-/// By score, the highest first. Partial runs are left out, since their score is not comparable. A
-/// score with ~ was computed from the rounded values of a console table.
+/// By score, the highest first. Partial runs are left out, since their score is not comparable. '~'
+/// stands before a score that was computed from the rounded values of a console table.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore best --model llama
@@ -21,24 +20,27 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: u32,
     #[command(flatten)]
+    view: View,
+    #[command(flatten)]
     filters: Filters,
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let limit = Limit(args.limit);
-    let runs = store.read(|db| trends::best(db, &(&args.filters).into(), limit.asked()))?;
-    let (runs, more) = limit.cut(runs);
-    list::print(&runs, args.output, &mut context.out)?;
-    if more {
-        let shown = runs.len();
-        context.note(&format!("the first {shown} runs; '--limit 0' ranks all"));
+    let filter = Filter::from(&args.filters);
+    let limit = (args.limit > 0).then_some(args.limit);
+    let (runs, all) = store.read(|db| trends::best(db, &filter, limit))?;
+    list::print(&runs, args.output, &args.view, Sort::Score, context)?;
+    if runs.len() < all {
+        list::note_more(runs.len(), all as u64, context);
     }
     if runs.is_empty() && args.output == RowFormat::Table {
-        let path = store.path().display();
-        context.note(&format!(
-            "{path}: no matching run has all tests of the benchmark"
-        ));
+        context.out.finish()?;
+        let count = store.read(|db| select::count(db, &filter))?;
+        Stderr::error(&match count {
+            0 => args.filters.no_match(&[], &store)?,
+            _ => Error::plain("no matching run has all tests of the benchmark"),
+        });
     }
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! The options that select runs, shared by several commands.
 
-use crate::store::Filter;
-use base::time::{moment, utc};
+use crate::store::select::{self, Values};
+use crate::store::{Filter, Store};
+use base::time::{date, moment, utc};
+use base::{Error, Result};
 
 /// The runs that match all of these.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -10,7 +12,7 @@ pub(crate) struct Filters {
     /// Runs of models with this in their name
     #[arg(long, value_name = "TEXT")]
     model: Option<String>,
-    /// Runs with this in their quantisation
+    /// Runs with this in their quantisation, such as Q4_K_M
     #[arg(long, value_name = "TEXT")]
     quant: Option<String>,
     /// Runs on accelerators with this in their name
@@ -19,56 +21,220 @@ pub(crate) struct Filters {
     /// Runs with this in the name and version of their runtime
     #[arg(long, value_name = "TEXT")]
     runtime: Option<String>,
-    /// Runs with this in one of their tags
-    #[arg(long, value_name = "TEXT")]
+    /// Runs with this tag; * and ? stand for any text and any character
+    #[arg(long, value_name = "TAG")]
     tag: Option<String>,
-    /// Runs measured at this time or later: a date, a time (UTC) or an age such as 7d or 12h
+    /// Runs measured at this time or later: a date, a time (UTC), an age such as 7d or 12h, today or
+    /// yesterday
     #[arg(long, value_name = "TIME", value_parser = since)]
-    since: Option<i64>,
+    since: Option<Moment>,
     /// Runs measured at this time or before; a date includes its whole day
     #[arg(long, value_name = "TIME", value_parser = until)]
-    until: Option<i64>,
+    until: Option<Moment>,
+}
+
+/// A point in time, and how it was typed.
+#[derive(Debug, Clone)]
+struct Moment {
+    typed: String,
+    second: i64,
 }
 
 impl From<&Filters> for Filter {
     fn from(filters: &Filters) -> Self {
-        let filters = filters.clone();
+        let second = |moment: &Option<Moment>| moment.as_ref().map(|moment| moment.second);
         Self {
-            model: filters.model,
-            quant: filters.quant,
-            accelerator: filters.accelerator,
-            runtime: filters.runtime,
-            tag: filters.tag,
-            since: filters.since,
-            until: filters.until,
-            configuration: None,
+            since: second(&filters.since),
+            until: second(&filters.until),
+            model: filters.model.clone(),
+            quant: filters.quant.clone(),
+            accelerator: filters.accelerator.clone(),
+            runtime: filters.runtime.clone(),
+            tag: filters.tag.clone(),
+            ..Self::default()
         }
     }
 }
 
 impl Filters {
+    /// Whether the time of the measurement counts.
+    pub(crate) fn has_times(&self) -> bool {
+        self.since.is_some() || self.until.is_some()
+    }
+
     /// `model llama, since 2025-06-15T12:00:00Z`.
     pub(crate) fn in_words(&self) -> String {
-        let time = |time: Option<i64>| time.and_then(utc);
+        let parts = self.given().into_iter().map(|(name, typed, filter)| {
+            let time = filter.since.or(filter.until).and_then(utc);
+            format!("{name} {}", time.unwrap_or(typed))
+        });
+        parts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The options that are there: name, value as it was typed, and what each says alone.
+    fn given(&self) -> Vec<(&'static str, String, Filter)> {
+        let typed = |moment: &Option<Moment>| Some(moment.as_ref()?.typed.clone());
+        let all = Filter::from(self);
+        let none = Filter::default;
         let parts = [
-            ("model", self.model.clone()),
-            ("quant", self.quant.clone()),
-            ("accelerator", self.accelerator.clone()),
-            ("runtime", self.runtime.clone()),
-            ("tag", self.tag.clone()),
-            ("since", time(self.since)),
-            ("until", time(self.until)),
+            (
+                "model",
+                all.model.clone(),
+                Filter {
+                    model: all.model,
+                    ..none()
+                },
+            ),
+            (
+                "quant",
+                all.quant.clone(),
+                Filter {
+                    quant: all.quant,
+                    ..none()
+                },
+            ),
+            (
+                "accelerator",
+                all.accelerator.clone(),
+                Filter {
+                    accelerator: all.accelerator,
+                    ..none()
+                },
+            ),
+            (
+                "runtime",
+                all.runtime.clone(),
+                Filter {
+                    runtime: all.runtime,
+                    ..none()
+                },
+            ),
+            (
+                "tag",
+                all.tag.clone(),
+                Filter {
+                    tag: all.tag,
+                    ..none()
+                },
+            ),
+            (
+                "since",
+                typed(&self.since),
+                Filter {
+                    since: all.since,
+                    ..none()
+                },
+            ),
+            (
+                "until",
+                typed(&self.until),
+                Filter {
+                    until: all.until,
+                    ..none()
+                },
+            ),
         ];
-        let known = parts.into_iter();
-        let known = known.filter_map(|(name, value)| Some(format!("{name} {}", value?)));
-        known.collect::<Vec<_>>().join(", ")
+        let given = parts.into_iter();
+        given
+            .filter_map(|(name, typed, filter)| Some((name, typed?, filter)))
+            .collect()
+    }
+
+    /// What is said where no run matches these and the words: the values that there are instead.
+    pub(crate) fn no_match(&self, words: &[String], store: &Store) -> Result<Error> {
+        let count = |filter: &Filter| store.read(|db| select::count(db, filter));
+        if count(&Filter::default())? == 0 {
+            let error = Error::plain("the store is empty");
+            return Ok(error.hint("localstore record localscore -m model.gguf"));
+        }
+        let words = words.iter().map(|word| {
+            let words = vec![word.clone()];
+            (
+                "",
+                word.clone(),
+                Filter {
+                    words,
+                    ..Filter::default()
+                },
+            )
+        });
+        let given: Vec<_> = words.chain(self.given()).collect();
+        let typed = given.iter().map(|(name, typed, _)| match *name {
+            "" => quoted(typed),
+            name => format!("--{name} {}", quoted(typed)),
+        });
+        let typed = typed.collect::<Vec<_>>().join(" ");
+        let error = Error::plain(match typed.as_str() {
+            "" => "no run matches".to_owned(),
+            typed => format!("no run matches {typed}"),
+        });
+        // The first that no run matches, whatever the others say.
+        for (name, _, filter) in given {
+            if count(&filter)? == 0 {
+                let hint = hint(name, store)?;
+                return Ok(hint.into_iter().fold(error, Error::hint));
+            }
+        }
+        Ok(error)
     }
 }
 
-fn since(text: &str) -> Result<i64, String> {
-    moment(text).map(|(first, _)| first)
+/// The values that the option could have.
+fn hint(name: &str, store: &Store) -> Result<Option<String>> {
+    let values = match name {
+        "quant" => Values::Quants,
+        "accelerator" => Values::Accelerators,
+        "runtime" => Values::Runtimes,
+        "tag" => Values::Tags,
+        "since" | "until" => {
+            let period = store.read(select::period)?;
+            return Ok(period.map(|(first, last)| {
+                format!("the runs were measured {} to {}", date(first), date(last))
+            }));
+        }
+        _ => Values::Models,
+    };
+    let found = store.read(|db| select::values(db, values))?;
+    if found.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(some_of(values.name(), &found)))
 }
 
-fn until(text: &str) -> Result<i64, String> {
-    moment(text).map(|(_, last)| last)
+/// The longest list of values.
+const MOST_CHARS: usize = 70;
+
+/// `models: A, B, … (9)`, of which as many are named as fit on a line, but one at least.
+fn some_of(name: &str, values: &[String]) -> String {
+    let mut text = format!("{name}: {}", values[0]);
+    for value in &values[1..] {
+        if text.chars().count() + value.chars().count() > MOST_CHARS {
+            text += ", …";
+            break;
+        }
+        text.extend([", ", value]);
+    }
+    format!("{text} ({})", values.len())
+}
+
+/// The value as a shell reads it.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./+,:=%@".contains(c);
+    if !value.is_empty() && value.chars().all(is_plain) {
+        value.to_owned()
+    } else {
+        format!("'{value}'")
+    }
+}
+
+fn since(text: &str) -> Result<Moment, String> {
+    let (second, _) = moment(text)?;
+    let typed = text.to_owned();
+    Ok(Moment { typed, second })
+}
+
+fn until(text: &str) -> Result<Moment, String> {
+    let (_, second) = moment(text)?;
+    let typed = text.to_owned();
+    Ok(Moment { typed, second })
 }

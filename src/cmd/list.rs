@@ -1,23 +1,35 @@
+use std::collections::{BTreeSet, HashSet};
+use std::fmt::Write as _;
+
+use clap::ValueEnum;
 use serde::Serialize;
 
+use super::Context;
 use super::filters::Filters;
-use super::{Context, words};
-use crate::model::{SubmissionState, Text};
-use crate::store::{Listed, Sort, Store, select};
+use super::words;
+use crate::model::{SubmissionState, Text, short_device, short_quant};
+use crate::store::{Filter, Listed, Sort, Store, select};
+use base::number::amount;
 use base::rows::{self, Limit};
-use base::time::{rfc3339, utc};
-use base::{Column, ColumnOf, Result, RowFormat, Stdout};
+use base::time::{Clock, rfc3339, utc};
+use base::{Column, Error, Result, RowFormat, Screen, Stderr, Table};
 
 /// List runs, most recently added first
 ///
-/// The score of a partial run is marked: a test of the benchmark is missing, so it is not comparable
-/// with others. A score with ~ was computed from the rounded values of a console table. Times are
-/// in UTC.
+/// A narrow terminal shows the columns that matter most, and always the one that is sorted by.
+/// '~' stands before a score that was computed from the rounded values of a console table, and 'p'
+/// behind that of a partial run: a test of the benchmark is missing, so it is not comparable with
+/// others. Times are in UTC.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
+  localstore list llama 4090
   localstore list --model llama --since 7d
+  localstore list --sort tg --columns id,quant,tg,tags
   localstore list --sort score -o csv")]
 pub(crate) struct Args {
+    /// Runs with each of these in their model, quantisation, accelerator or a tag
+    #[arg(value_name = "WORD")]
+    words: Vec<String>,
     /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: RowFormat,
@@ -28,68 +40,307 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
     #[command(flatten)]
+    view: View,
+    #[command(flatten)]
     filters: Filters,
+}
+
+/// How a table of runs looks.
+#[derive(Debug, clap::Args)]
+pub(crate) struct View {
+    /// The columns of a table, in this order
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    columns: Vec<Choice>,
+    /// Show times of this computer's time zone
+    #[arg(long)]
+    local: bool,
+}
+
+/// A column, or all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    Id,
+    Measured,
+    Model,
+    Quant,
+    Accelerator,
+    Score,
+    Pp,
+    Tg,
+    Ttft,
+    Tags,
+    Submission,
+    All,
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
-    let default = if args.output == RowFormat::Table {
-        1000
-    } else {
-        0
+    let default = match args.output {
+        RowFormat::Table => 1000,
+        _ => 0,
     };
     let limit = Limit(args.limit.unwrap_or(default));
-    let runs =
-        store.read(|db| select::list(db, &(&args.filters).into(), args.sort, limit.asked()))?;
+    let filter = Filter {
+        words: args.words.clone(),
+        ..(&args.filters).into()
+    };
+    let runs = store.read(|db| select::list(db, &filter, args.sort, limit.asked()))?;
     let (runs, more) = limit.cut(runs);
-    print(&runs, args.output, &mut context.out)?;
-    if more && args.limit.is_none() {
-        let shown = runs.len();
-        context.note(&format!("the first {shown} runs; '--limit 0' lists all"));
+    print(&runs, args.output, &args.view, args.sort, context)?;
+    if more {
+        let all = store.read(|db| select::count(db, &filter))?;
+        note_more(runs.len(), all, context);
     }
     if runs.is_empty() && args.output == RowFormat::Table {
-        context.note(&format!("{}: no run matches", store.path().display()));
+        context.out.finish()?;
+        Stderr::error(&args.filters.no_match(&args.words, &store)?);
     }
     Ok(())
 }
 
-/// Prints runs, in this order.
-pub(crate) fn print(runs: &[Listed], format: RowFormat, out: &mut Stdout) -> Result<()> {
-    let is_terminal = format == RowFormat::Table;
-    let width = out.screen().width.filter(|_| is_terminal);
-    let speeds = width.is_none_or(|width| width >= WIDE);
-    let tags = runs.iter().any(|run| !run.tags.is_empty());
-    let submissions = runs.iter().any(|run| run.submission.is_some());
-    let mut columns = COLUMNS.to_vec();
-    columns.retain(|(name, _, _)| match *name {
-        "pp t/s" | "tg t/s" | "ttft ms" => speeds,
-        "submission" => submissions,
-        "tags" => tags,
-        _ => true,
-    });
-    rows::write(runs, format, &columns, row, out)
+/// Says how many of the runs are shown.
+pub(crate) fn note_more(shown: usize, all: u64, context: &mut Context) {
+    context.note(&format!("{shown} of {all}; '--limit 0' shows all"));
 }
 
-/// The narrowest terminal that has room for the speeds beside the score.
-const WIDE: usize = 110;
+/// Prints runs, in this order, and what their marks mean.
+pub(crate) fn print(
+    runs: &[Listed],
+    format: RowFormat,
+    view: &View,
+    sort: Sort,
+    context: &mut Context,
+) -> Result<()> {
+    let screen = match format {
+        RowFormat::Table => context.out.screen(),
+        RowFormat::Md => Screen::default(),
+        _ if view.columns.is_empty() => {
+            return rows::write(runs, format, &[], row, &mut context.out);
+        }
+        _ => {
+            let hint = "csv, json and jsonl have all fields";
+            return Err(Error::invalid_parameter("--columns").hint(hint));
+        }
+    };
+    if runs.is_empty() && format == RowFormat::Table {
+        return Ok(());
+    }
+    let (table, hidden) = table(runs, view, sort, screen);
+    let text = match format {
+        RowFormat::Md => table.markdown(),
+        _ => table.render(screen),
+    };
+    context.out.styled(text.as_bytes())?;
+    let is_about = runs.iter().any(|run| run.source.is_rounded());
+    let about = is_about.then_some("~ about (rounded, or a guessed date)");
+    let partial = runs.iter().any(|run| run.partial);
+    let partial = partial.then_some("p partial, not comparable");
+    let marks: Vec<&str> = [about, partial].into_iter().flatten().collect();
+    if !marks.is_empty() {
+        context.note(&marks.join("; "));
+    }
+    if !hidden.is_empty() {
+        let hidden = hidden.join(", ");
+        context.note(&format!("hidden: {hidden}; '--columns all' shows them"));
+    }
+    Ok(())
+}
 
-const COLUMNS: [ColumnOf<Listed>; 10] = [
-    words::ID,
-    words::MEASURED,
-    ("model", Column::Text, |run| {
-        let quant = run.quant.as_ref().filter(|_| run.model.is_some());
-        words::with_quant(&words::cell(&run.model), quant)
-    }),
-    ("accelerator", Column::Text, |run| {
-        words::cell(&run.accelerator)
-    }),
-    words::SCORE,
-    words::PROMPT_TPS,
-    words::GEN_TPS,
-    words::TTFT_MS,
-    ("submission", Column::Whole, submission_cell),
-    ("tags", Column::Text, |run| run.tags.join(" ")),
+/// The columns, as they stand from left to right.
+const COLUMNS: [Choice; 11] = [
+    Choice::Id,
+    Choice::Measured,
+    Choice::Model,
+    Choice::Quant,
+    Choice::Accelerator,
+    Choice::Score,
+    Choice::Pp,
+    Choice::Tg,
+    Choice::Ttft,
+    Choice::Tags,
+    Choice::Submission,
 ];
+
+/// Those that can be left out, the least important first, and the width from which on each is there.
+const LEAST_IMPORTANT: [(Choice, usize); 7] = [
+    (Choice::Ttft, 121),
+    (Choice::Pp, 100),
+    (Choice::Tg, 100),
+    (Choice::Submission, 100),
+    (Choice::Tags, 0),
+    (Choice::Model, 0),
+    (Choice::Accelerator, 0),
+];
+
+/// Below this width, what is sorted by takes the place of the time.
+const NO_TIME: usize = 48;
+
+/// The table, and the names of the columns that the screen has no room for.
+fn table(runs: &[Listed], view: &View, sort: Sort, screen: Screen) -> (Table, Vec<&'static str>) {
+    let key = match sort {
+        Sort::Added => Choice::Id,
+        Sort::Date => Choice::Measured,
+        Sort::Model => Choice::Model,
+        Sort::Quant => Choice::Quant,
+        Sort::Accelerator => Choice::Accelerator,
+        Sort::Score => Choice::Score,
+        Sort::Pp => Choice::Pp,
+        Sort::Tg => Choice::Tg,
+        Sort::Ttft => Choice::Ttft,
+    };
+    let is_empty = |choice| match choice {
+        Choice::Tags => runs.iter().all(|run| run.tags.is_empty()),
+        Choice::Submission => runs.iter().all(|run| run.submission.is_none()),
+        _ => false,
+    };
+    let mut columns = view.columns.clone();
+    if columns.contains(&Choice::All) || (columns.is_empty() && screen.width.is_none()) {
+        columns = COLUMNS.to_vec();
+    }
+    let is_chosen = !columns.is_empty();
+    if let Some(width) = screen.width.filter(|_| !is_chosen) {
+        let in_the_way = match key {
+            Choice::Id | Choice::Measured | Choice::Quant | Choice::Score => 0,
+            _ => NO_TIME,
+        };
+        let needed = |choice| {
+            let of = |(other, width)| (other == choice).then_some(width);
+            LEAST_IMPORTANT.into_iter().find_map(of).unwrap_or(0)
+        };
+        columns = COLUMNS.to_vec();
+        columns.retain(|&choice| match choice {
+            _ if choice == key => true,
+            Choice::Measured => width >= in_the_way,
+            _ => width >= needed(choice) && !is_empty(choice),
+        });
+    }
+    let mut table = Table::new::<&str>(&[]);
+    for &choice in &columns {
+        add_column(&mut table, choice, runs, view.local);
+    }
+    if is_chosen {
+        return (table, Vec::new());
+    }
+    let can_go = LEAST_IMPORTANT.map(|(choice, _)| choice);
+    let can_go = can_go.into_iter().filter(|&choice| choice != key);
+    let left_out = table.leave_out(screen, &can_go.map(head).collect::<Vec<_>>());
+    columns.retain(|&choice| !left_out.contains(&head(choice)));
+    let all = [Choice::Measured].into_iter();
+    let all = all.chain(LEAST_IMPORTANT.iter().rev().map(|(choice, _)| *choice));
+    let hidden = all.filter(|choice| !columns.contains(choice) && !is_empty(*choice));
+    (table, hidden.map(name).collect())
+}
+
+fn name(column: Choice) -> &'static str {
+    match column {
+        Choice::Pp => "pp",
+        Choice::Tg => "tg",
+        Choice::Ttft => "ttft",
+        other => head(other),
+    }
+}
+
+fn head(column: Choice) -> &'static str {
+    match column {
+        Choice::Id => "id",
+        Choice::Measured => "measured",
+        Choice::Model => "model",
+        Choice::Quant => "quant",
+        Choice::Accelerator => "accelerator",
+        Choice::Score => "score",
+        Choice::Pp => "pp t/s",
+        Choice::Tg => "tg t/s",
+        Choice::Ttft => "ttft ms",
+        Choice::Tags => "tags",
+        Choice::Submission => "submission",
+        Choice::All => "",
+    }
+}
+
+/// The widest quantisation that is never cut.
+const QUANT: usize = 12;
+
+/// The width of an accelerator's name on a screen.
+const ACCELERATOR: usize = 15;
+
+fn add_column(table: &mut Table, column: Choice, runs: &[Listed], is_local: bool) {
+    let mut add = |layout, cell: fn(&Listed) -> String| {
+        table.column(head(column), layout, runs.iter().map(cell));
+    };
+    let short = |text: &Option<Text>, short: fn(&str) -> String| {
+        text.as_ref()
+            .map_or_else(|| "?".to_owned(), |text| short(&text.display()))
+    };
+    match column {
+        Choice::Id => add(Column::Number, |run| run.id.to_string()),
+        Choice::Measured => {
+            let (head, cells) = measured(runs, is_local);
+            table.column(&head, Column::Whole, cells.into_iter());
+        }
+        Choice::Model => add(Column::Text, |run| words::cell(&run.model)),
+        Choice::Quant => {
+            let cells: Vec<String> = runs
+                .iter()
+                .map(|run| short(&run.quant, short_quant))
+                .collect();
+            let is_wide = cells.iter().any(|cell| cell.chars().count() > QUANT);
+            let layout = if is_wide { Column::Text } else { Column::Whole };
+            table.column(head(column), layout, cells.into_iter());
+        }
+        Choice::Accelerator => {
+            let cells = runs.iter().map(|run| short(&run.accelerator, short_device));
+            table.column(head(column), Column::Short(ACCELERATOR), cells);
+        }
+        Choice::Score => add(Column::Number, words::score),
+        Choice::Pp => add(Column::Number, |run| amount(run.summary.avg_prompt_tps)),
+        Choice::Tg => add(Column::Number, |run| amount(run.summary.avg_gen_tps)),
+        Choice::Ttft => add(Column::Number, |run| amount(run.summary.avg_ttft_ms)),
+        Choice::Tags => add(Column::Text, |run| run.tags.join(" ")),
+        Choice::Submission => add(Column::Whole, submission_cell),
+        Choice::All => {}
+    }
+}
+
+/// The head and the cells of the column of dates; times too, where two runs of a model on an
+/// accelerator share a day.
+fn measured(runs: &[Listed], is_local: bool) -> (String, Vec<String>) {
+    let clock = if is_local {
+        Clock::local()
+    } else {
+        Clock::utc()
+    };
+    let times: Vec<String> = runs
+        .iter()
+        .map(|run| clock.minute(run.measured_at))
+        .collect();
+    let date = |time: &str| time.split(' ').next().unwrap_or_default().to_owned();
+    let mut days = HashSet::new();
+    let share_a_day = runs
+        .iter()
+        .zip(&times)
+        .any(|(run, time)| !days.insert((&run.model, &run.accelerator, date(time))));
+    let has_guesses = runs.iter().any(words::is_guessed);
+    let cells = runs.iter().zip(&times).map(|(run, time)| {
+        let mark = match has_guesses {
+            true if words::is_guessed(run) => "~",
+            true => " ",
+            false => "",
+        };
+        let time = if share_a_day {
+            time.clone()
+        } else {
+            date(time)
+        };
+        format!("{mark}{time}")
+    });
+    let mut head = format!("{}measured", if has_guesses { " " } else { "" });
+    if is_local {
+        let names: BTreeSet<String> = runs.iter().map(|run| clock.name(run.measured_at)).collect();
+        let names: Vec<String> = names.into_iter().collect();
+        let _ = write!(head, " ({})", names.join("/"));
+    }
+    (head, cells.collect())
+}
 
 /// The state of the submission of a run, with the time where the state is unknown.
 fn submission_cell(run: &Listed) -> String {

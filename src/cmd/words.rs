@@ -21,11 +21,17 @@ pub(crate) const TTFT_MS: ColumnOf<Listed> = ("ttft ms", Column::Number, |run| {
     two_decimals(run.summary.avg_ttft_ms)
 });
 
-/// The score in a table: `~` marks one that was computed from rounded values.
-fn score(run: &Listed) -> String {
+/// The score in a table: `~` marks one that was computed from rounded values, `p` that of a partial
+/// run.
+pub(crate) fn score(run: &Listed) -> String {
     let rounded = if run.source.is_rounded() { "~" } else { "" };
-    let partial = if run.partial { " partial" } else { "" };
+    let partial = if run.partial { "p" } else { "" };
     format!("{rounded}{}{partial}", run.summary.listed_score())
+}
+
+/// Whether the time of its measurement is a guess.
+pub(crate) fn is_guessed(_: &Listed) -> bool {
+    false
 }
 
 /// The text, or a placeholder such as `unknown model`.

@@ -1,13 +1,13 @@
 //! Which runs: by id, by name, by filter.
 
-use rusqlite::functions::FunctionFlags;
+use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::rows::{self, CREATED_AT, Cells, Odd};
 use super::runs::{AVERAGES, read_summary};
 use super::submissions::{self, COLUMN as SUBMISSION};
-use crate::model::{Source, Submission, Summary, Text};
+use crate::model::{Source, Submission, Summary, Text, short_quant};
 use base::Error;
 use db::Result;
 
@@ -23,8 +23,10 @@ pub(crate) struct Filter {
     pub accelerator: Option<String>,
     /// In the runtime's name and version.
     pub runtime: Option<String>,
-    /// In one of the tags.
+    /// A whole tag, or a pattern of one with `*` and `?`.
     pub tag: Option<String>,
+    /// Each of them in the model's name, the quantisation, the accelerator's name or a tag.
+    pub words: Vec<String>,
     /// Measured then or later: seconds since 1970.
     pub since: Option<i64>,
     /// Measured then or before: seconds since 1970.
@@ -42,6 +44,8 @@ pub(crate) enum Sort {
     Date,
     /// By model and quantisation
     Model,
+    /// By quantisation
+    Quant,
     /// By accelerator
     Accelerator,
     /// The highest score first
@@ -243,6 +247,7 @@ impl Sort {
             Self::Added => "",
             Self::Date => "r.measured_at DESC, ",
             Self::Model => "m.model_name, m.model_quant_str, ",
+            Self::Quant => "m.model_quant_str, ",
             Self::Accelerator => "e.accelerator_name, ",
             Self::Score => "b.performance_score DESC, ",
             Self::Pp => "b.avg_prompt_tps DESC, ",
@@ -263,13 +268,16 @@ impl Filter {
             accelerator,
             runtime,
             tag,
+            words,
             since,
             until,
             configuration,
         } = self;
         let texts = [model, quant, accelerator, runtime, tag];
         let numbers = [since, until, configuration];
-        texts.iter().all(|text| text.is_none()) && numbers.iter().all(|number| number.is_none())
+        texts.iter().all(|text| text.is_none())
+            && words.is_empty()
+            && numbers.iter().all(|number| number.is_none())
     }
 
     /// Whether it chooses among configurations: by model, quantisation or accelerator.
@@ -281,7 +289,7 @@ impl Filter {
     /// What it says in SQL, and the values. Text is looked for in the small tables that the runs
     /// refer to.
     pub(super) fn condition(&self, db: &Connection) -> rusqlite::Result<Condition> {
-        define_contains(db)?;
+        define_functions(db)?;
         let mut condition = Condition::default();
         for (wanted, of, sql) in [
             (
@@ -292,7 +300,7 @@ impl Filter {
             (
                 &self.quant,
                 Of::Configuration,
-                "localstore_contains(c.model_quant_str, ?)",
+                "localstore_is_quant(c.model_quant_str, ?)",
             ),
             (
                 &self.accelerator,
@@ -305,15 +313,31 @@ impl Filter {
                 "r.environment_id IN (SELECT id FROM localstore_environments WHERE
                      localstore_contains(runtime_name || ' ' || coalesce(runtime_version, ''), ?))",
             ),
-            (
-                &self.tag,
-                Of::Run,
-                "r.run_id IN (SELECT run_id FROM localstore_tags WHERE localstore_contains(tag, ?))",
-            ),
         ] {
             if let Some(wanted) = wanted {
                 condition.add(of, sql, wanted.to_lowercase().into());
             }
+        }
+        if let Some(tag) = &self.tag {
+            condition.add(
+                Of::Run,
+                "r.run_id IN
+                     (SELECT run_id FROM localstore_tags WHERE localstore_lower(tag) GLOB ?)",
+                // A bracket is nothing but a bracket.
+                tag.to_lowercase().replace('[', "[[]").into(),
+            );
+        }
+        for word in &self.words {
+            condition.add(
+                Of::Run,
+                "(r.configuration_id IN (SELECT c.id FROM localstore_configurations c WHERE
+                     localstore_contains(c.model_name, ?) OR
+                     localstore_is_quant(c.model_quant_str, ?) OR
+                     localstore_contains(c.accelerator_name, ?))
+                  OR r.run_id IN
+                     (SELECT run_id FROM localstore_tags WHERE localstore_contains(tag, ?)))",
+                word.to_lowercase().into(),
+            );
         }
         for (wanted, sql) in [
             (self.since, "r.measured_at >= ?"),
@@ -379,12 +403,91 @@ impl Condition {
     }
 }
 
-/// Defines `localstore_contains(text, lowercase)`: SQLite's own LIKE knows the case of ASCII only.
-fn define_contains(db: &Connection) -> rusqlite::Result<()> {
+/// Defines `localstore_lower(text)`, `localstore_contains(text, lowercase)` and
+/// `localstore_is_quant(text, lowercase)`: SQLite's own functions know the case of ASCII only.
+fn define_functions(db: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-    db.create_scalar_function("localstore_contains", 2, flags, |context| {
-        let text = rows::text(context.get_raw(0)).unwrap_or_default();
+    let lower = |text: &str| text.to_lowercase();
+    let text = |context: &Context<'_>| rows::text(context.get_raw(0)).unwrap_or_default();
+    db.create_scalar_function("localstore_lower", 1, flags, move |context| {
+        Ok(lower(&text(context).display()))
+    })?;
+    db.create_scalar_function("localstore_contains", 2, flags, move |context| {
         let wanted = context.get_raw(1).as_str()?;
-        Ok(text.display().to_lowercase().contains(wanted))
+        Ok(lower(&text(context).display()).contains(wanted))
+    })?;
+    db.create_scalar_function("localstore_is_quant", 2, flags, move |context| {
+        let wanted = context.get_raw(1).as_str()?;
+        let quant = text(context);
+        let is_in = |quant: &str| lower(quant).contains(wanted);
+        Ok(is_in(&quant.display()) || is_in(&short_quant(&quant.display())))
     })
+}
+
+/// What can be asked for: the values that runs have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Values {
+    Models,
+    Quants,
+    Accelerators,
+    Runtimes,
+    Tags,
+}
+
+impl Values {
+    /// What they are called.
+    #[must_use]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Models => "models",
+            Self::Quants => "quants",
+            Self::Accelerators => "accelerators",
+            Self::Runtimes => "runtimes",
+            Self::Tags => "tags",
+        }
+    }
+}
+
+/// These values of the stored runs, in the order of the alphabet.
+pub(crate) fn values(db: &Connection, values: Values) -> Result<Vec<String>> {
+    let sql = match values {
+        Values::Tags => "SELECT DISTINCT tag AS value FROM localstore_tags",
+        Values::Models => "SELECT DISTINCT model_name AS value FROM localstore_configurations c",
+        Values::Quants => {
+            "SELECT DISTINCT model_quant_str AS value FROM localstore_configurations c"
+        }
+        Values::Accelerators => {
+            "SELECT DISTINCT accelerator_name AS value FROM localstore_configurations c"
+        }
+        Values::Runtimes => {
+            "SELECT DISTINCT runtime_name AS value FROM localstore_configurations c"
+        }
+    };
+    // A configuration stays when its last run goes.
+    let in_use = match values {
+        Values::Tags => "",
+        _ => "WHERE EXISTS (SELECT 1 FROM localstore_runs r WHERE r.configuration_id = c.id)",
+    };
+    let mut statement = db.prepare(&format!("{sql} {in_use}"))?;
+    let found = rows::query(&mut statement, [], |cells| cells.text("value"))?;
+    let mut found: Vec<String> = found
+        .into_iter()
+        .flatten()
+        .map(|text| match values {
+            Values::Quants => short_quant(&text.display()),
+            _ => text.display().into_owned(),
+        })
+        .filter(|text| !text.is_empty())
+        .collect();
+    found.sort_by_cached_key(|text| (text.to_lowercase(), text.clone()));
+    found.dedup();
+    Ok(found)
+}
+
+/// When the first and the last run were measured: seconds since 1970.
+pub(crate) fn period(db: &Connection) -> Result<Option<(i64, i64)>> {
+    let sql = "SELECT min(measured_at), max(measured_at) FROM localstore_runs";
+    Ok(db.query_row(sql, [], |row| {
+        Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?))
+    })?)
 }

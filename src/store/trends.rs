@@ -155,8 +155,13 @@ pub(crate) fn series(
 }
 
 /// The best run of each model and quantisation on each accelerator, of those that match: the
-/// highest score first, at most `limit`. Partial runs do not count, nor does a score of zero.
-pub(crate) fn best(db: &Connection, filter: &Filter, limit: Option<u32>) -> Result<Vec<Listed>> {
+/// highest score first, at most `limit`; and how many there are. Partial runs do not count, nor does a
+/// score of zero.
+pub(crate) fn best(
+    db: &Connection,
+    filter: &Filter,
+    limit: Option<u32>,
+) -> Result<(Vec<Listed>, usize)> {
     let limit = limit.map_or(usize::MAX, |limit| limit as usize);
     let condition = filter.condition(db)?;
     // What is sorted by is selected too: else no index is used where the runs are a view
@@ -179,9 +184,12 @@ pub(crate) fn best(db: &Connection, filter: &Filter, limit: Option<u32>) -> Resu
     let best = found.into_iter().filter(|(of, _)| {
         seen.insert((of.model.clone(), of.quant.clone(), of.accelerator.clone()))
     });
-    best.take(limit)
-        .map(|(_, id)| select::listed(db, id))
-        .collect()
+    let best: Vec<i64> = best.map(|(_, id)| id).collect();
+    let shown = best.iter().take(limit);
+    let shown = shown
+        .map(|&id| select::listed(db, id))
+        .collect::<Result<_>>()?;
+    Ok((shown, best.len()))
 }
 
 fn configuration(cells: Cells<'_>) -> rusqlite::Result<Configuration> {

@@ -58,7 +58,7 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
     let all = configurations.len();
     configurations.truncate(MAX_CONFIGURATIONS);
     // One more than is shown, to know whether there are more.
-    let best = store.read(|db| trends::best(db, &filter, Some(MAX_BEST + 1)))?;
+    let (best, _) = store.read(|db| trends::best(db, &filter, Some(MAX_BEST + 1)))?;
 
     let mut newest = None;
     let mut chapters: Vec<Chapter> = Vec::new();
