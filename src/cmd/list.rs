@@ -131,8 +131,7 @@ pub(crate) fn print(
         _ => table.render(screen),
     };
     context.out.styled(text.as_bytes())?;
-    let is_about = runs.iter().any(|run| run.source.is_rounded());
-    let about = is_about.then_some("~ about (rounded, or a guessed date)");
+    let about = runs.iter().any(is_about).then_some(ABOUT);
     let partial = runs.iter().any(|run| run.partial);
     let partial = partial.then_some("p partial, not comparable");
     let marks: Vec<&str> = [about, partial].into_iter().flatten().collect();
@@ -144,6 +143,14 @@ pub(crate) fn print(
         context.note(&format!("hidden: {hidden}; '--columns all' shows them"));
     }
     Ok(())
+}
+
+/// What the mark `~` means.
+pub(crate) const ABOUT: &str = "~ about (rounded, or a guessed date)";
+
+/// Whether the run has a value with the mark `~`.
+pub(crate) fn is_about(run: &Listed) -> bool {
+    run.source.is_rounded() || words::is_guessed(run)
 }
 
 /// The columns, as they stand from left to right.
@@ -356,7 +363,7 @@ fn submission_cell(run: &Listed) -> String {
 
 /// A run in the formats for programs.
 #[derive(Debug, Default, Serialize)]
-struct Row {
+pub(crate) struct Row {
     id: i64,
     measured_at: String,
     added_at: Option<String>,
@@ -384,7 +391,7 @@ struct Row {
     measured_guessed: bool,
 }
 
-fn row(run: &Listed) -> Row {
+pub(crate) fn row(run: &Listed) -> Row {
     let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
     let submission = run.submission.as_ref();
     Row {

@@ -1,27 +1,31 @@
 use std::io::Write;
 
-use super::{Context, resolve_all};
-use crate::store::{Store, tags};
-use base::{Result, printable};
+use super::{Context, resolve_all, words};
+use crate::store::{Store, select, tags};
+use base::{Column, Error, Result, Stderr, Table, printable};
 
-/// Label runs
+/// Label runs, or list the labels
 ///
-/// Many runs can have the same tag. Where a command expects a run, a tag stands for the most
+/// Without arguments it lists the tags, the one of the newest run first. Many runs can have the same tag. Where a command expects a run, a tag stands for the most
 /// recently added run that has it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
+  localstore tag
   localstore tag baseline
   localstore tag driver-580 12 13 14")]
 pub(crate) struct Args {
     /// The label
-    tag: String,
+    tag: Option<String>,
     /// Ids, 'last', 'last~N' or tags
     #[arg(value_name = "RUN", default_value = "last")]
     runs: Vec<String>,
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
-    let Names { tag, runs } = Names::parse(&args.tag, &args.runs);
+    let Some(tag) = &args.tag else {
+        return list(context);
+    };
+    let Names { tag, runs } = Names::parse(tag, &args.runs);
     // An invalid name is reported before the store is opened for writing.
     let store = Store::open_readonly(&context.location)?;
     let ids = resolve_all(&store, &runs)?;
@@ -31,6 +35,34 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
         writeln!(context.out, "run {id}: {}", printable(tag))?;
     }
     Ok(())
+}
+
+/// Prints each tag, how many runs have it, and the one added last of them.
+fn list(context: &mut Context) -> Result<()> {
+    let store = Store::open_readonly(&context.location)?;
+    let tags = store.read(tags::all)?;
+    if tags.is_empty() {
+        Stderr::error(&Error::plain("no tags").hint("localstore tag NAME RUN"));
+        return Ok(());
+    }
+    let widest = tags.iter().map(|(_, runs, _)| runs.to_string().len()).max();
+    let widest = widest.unwrap_or(0);
+    let columns = [Column::Text, Column::Whole, Column::Whole];
+    let mut table = Table::new(&columns.map(|column| ("", column)));
+    for (tag, runs, last) in tags {
+        let last = store.read(|db| select::listed(db, last))?;
+        let noun = if runs == 1 { "run " } else { "runs" };
+        table.row(&[
+            tag,
+            format!("{runs:>widest$} {noun}"),
+            format!("last: {}, {}", last.id, words::measured(&last)),
+        ]);
+    }
+    let table = table.render(context.out.screen());
+    // The columns have no heads.
+    context
+        .out
+        .styled(table.trim_start_matches('\n').as_bytes())
 }
 
 /// A tag and runs. The tag comes first, but `tag RUN TAG` works too, since `last` or a number cannot

@@ -8,8 +8,7 @@ use base::{Column, ColumnOf};
 
 /// The columns of tables of runs.
 pub(crate) const ID: ColumnOf<Listed> = ("id", Column::Number, |run| run.id.to_string());
-pub(crate) const MEASURED: ColumnOf<Listed> =
-    ("measured", Column::Whole, |run| date(run.measured_at));
+pub(crate) const MEASURED: ColumnOf<Listed> = ("measured", Column::Whole, measured);
 pub(crate) const SCORE: ColumnOf<Listed> = ("score", Column::Number, score);
 pub(crate) const PROMPT_TPS: ColumnOf<Listed> = ("pp t/s", Column::Number, |run| {
     two_decimals(run.summary.avg_prompt_tps)
@@ -27,6 +26,12 @@ pub(crate) fn score(run: &Listed) -> String {
     let rounded = if run.source.is_rounded() { "~" } else { "" };
     let partial = if run.partial { "p" } else { "" };
     format!("{rounded}{}{partial}", run.summary.listed_score())
+}
+
+/// When it was measured; `~` marks a date that was guessed.
+pub(crate) fn measured(run: &Listed) -> String {
+    let about = if is_guessed(run) { "~" } else { "" };
+    format!("{about}{}", date(run.measured_at))
 }
 
 /// Whether the time of its measurement is a guess.

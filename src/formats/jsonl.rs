@@ -36,7 +36,6 @@ struct Line<'a> {
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let environment = &self.run.environment;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &self.label.id)?;
         map.serialize_entry("tags", self.label.tags)?;
@@ -46,13 +45,28 @@ impl Serialize for Line<'_> {
         map.serialize_entry("rounded", &self.run.source.is_rounded())?;
         map.serialize_entry("link", &self.label.link)?;
         map.serialize_entry("added_at", &self.label.added_at)?;
-        for (name, fields) in HeaderField::OBJECTS {
-            map.serialize_entry(name, &Header(environment, fields))?;
-        }
-        let results: Vec<TestMembers<'_>> = self.run.tests.iter().map(TestMembers).collect();
-        map.serialize_entry("results", &results)?;
+        measurements(&mut map, self.run)?;
         map.end()
     }
+}
+
+/// What was measured, with the keys of the C tool.
+pub(crate) struct Measurements<'a>(pub(crate) &'a Run);
+
+impl Serialize for Measurements<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        measurements(&mut map, self.0)?;
+        map.end()
+    }
+}
+
+fn measurements<M: SerializeMap>(map: &mut M, run: &Run) -> Result<(), M::Error> {
+    for (name, fields) in HeaderField::OBJECTS {
+        map.serialize_entry(name, &Header(&run.environment, fields))?;
+    }
+    let results: Vec<TestMembers<'_>> = run.tests.iter().map(TestMembers).collect();
+    map.serialize_entry("results", &results)
 }
 
 /// An object of the header with these fields.

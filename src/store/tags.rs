@@ -42,6 +42,21 @@ pub(crate) fn tagged(db: &Connection, tag: &str) -> Result<Vec<i64>> {
     Ok(runs)
 }
 
+/// A tag, how many runs have it, and the id of the one added last of them.
+pub(crate) type Tagged = (String, u64, i64);
+
+/// All tags, the one with the newest run first.
+pub(crate) fn all(db: &Connection) -> Result<Vec<Tagged>> {
+    let tags = db
+        .prepare(
+            "SELECT CAST(tag AS TEXT), count(*), max(run_id) AS last FROM localstore_tags
+             GROUP BY tag ORDER BY last DESC, tag",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(tags)
+}
+
 /// The longest tag, in bytes: a branch or a file name fits.
 const MAX_TAG: usize = 255;
 

@@ -100,6 +100,12 @@ pub fn jsonl<R: Serialize>(rows: impl IntoIterator<Item = R>, out: &mut Stdout) 
     Ok(())
 }
 
+/// The fields of a struct, each a name and a text.
+pub fn fields(row: &impl Serialize) -> impl Iterator<Item = (&'static str, String)> {
+    let fields = Fields::of(row);
+    fields.names.into_iter().zip(fields.cells)
+}
+
 /// The fields of a struct as text.
 #[derive(Default)]
 struct Fields {
