@@ -125,33 +125,39 @@ pub(crate) fn print(
     if runs.is_empty() && format == RowFormat::Table {
         return Ok(());
     }
-    let (table, hidden) = table(runs, view, sort, screen);
+    let (table, columns) = table(runs, view, sort, screen);
     let text = match format {
         RowFormat::Md => table.markdown(),
         _ => table.render(screen),
     };
     context.out.styled(text.as_bytes())?;
-    let about = runs.iter().any(is_about).then_some(ABOUT);
-    let partial = runs.iter().any(|run| run.partial);
-    let partial = partial.then_some("p partial, not comparable");
-    let marks: Vec<&str> = [about, partial].into_iter().flatten().collect();
+    let any = |column, has: fn(&Listed) -> bool| columns.contains(&column) && runs.iter().any(has);
+    let is_about = any(Choice::Score, |run| run.source.is_rounded())
+        || any(Choice::Measured, words::is_guessed);
+    let is_partial = any(Choice::Score, |run| run.partial);
+    let marks = [
+        is_about.then_some(ABOUT),
+        is_partial.then_some("p partial, not comparable"),
+    ];
+    let marks: Vec<&str> = marks.into_iter().flatten().collect();
     if !marks.is_empty() {
         context.note(&marks.join("; "));
     }
-    if !hidden.is_empty() {
-        let hidden = hidden.join(", ");
-        context.note(&format!("hidden: {hidden}; '--columns all' shows them"));
+    if view.columns.is_empty() && screen.width.is_some() {
+        let all = [Choice::Measured].into_iter();
+        let all = all.chain(LEAST_IMPORTANT.iter().rev().map(|(choice, _)| *choice));
+        let hidden = all.filter(|choice| !columns.contains(choice) && !is_empty(*choice, runs));
+        let hidden: Vec<&str> = hidden.map(name).collect();
+        if !hidden.is_empty() {
+            let hidden = hidden.join(", ");
+            context.note(&format!("hidden: {hidden}; '--columns all' shows them"));
+        }
     }
     Ok(())
 }
 
 /// What the mark `~` means.
 pub(crate) const ABOUT: &str = "~ about (rounded, or a guessed date)";
-
-/// Whether the run has a value with the mark `~`.
-pub(crate) fn is_about(run: &Listed) -> bool {
-    run.source.is_rounded() || words::is_guessed(run)
-}
 
 /// The columns, as they stand from left to right.
 const COLUMNS: [Choice; 11] = [
@@ -174,16 +180,25 @@ const LEAST_IMPORTANT: [(Choice, usize); 7] = [
     (Choice::Pp, 100),
     (Choice::Tg, 100),
     (Choice::Submission, 100),
-    (Choice::Tags, 0),
-    (Choice::Model, 0),
-    (Choice::Accelerator, 0),
+    (Choice::Tags, NAMES),
+    (Choice::Model, NAMES),
+    (Choice::Accelerator, NAMES),
 ];
 
-/// Below this width, what is sorted by takes the place of the time.
-const NO_TIME: usize = 48;
+/// The width that has room for names. Below it, what is sorted by takes the place of the time.
+const NAMES: usize = 48;
 
-/// The table, and the names of the columns that the screen has no room for.
-fn table(runs: &[Listed], view: &View, sort: Sort, screen: Screen) -> (Table, Vec<&'static str>) {
+/// Whether none of the runs has a value in that column.
+fn is_empty(column: Choice, runs: &[Listed]) -> bool {
+    match column {
+        Choice::Tags => runs.iter().all(|run| run.tags.is_empty()),
+        Choice::Submission => runs.iter().all(|run| run.submission.is_none()),
+        _ => false,
+    }
+}
+
+/// The table, and its columns: those that are asked for, else those that the screen has room for.
+fn table(runs: &[Listed], view: &View, sort: Sort, screen: Screen) -> (Table, Vec<Choice>) {
     let key = match sort {
         Sort::Added => Choice::Id,
         Sort::Date => Choice::Measured,
@@ -195,47 +210,34 @@ fn table(runs: &[Listed], view: &View, sort: Sort, screen: Screen) -> (Table, Ve
         Sort::Tg => Choice::Tg,
         Sort::Ttft => Choice::Ttft,
     };
-    let is_empty = |choice| match choice {
-        Choice::Tags => runs.iter().all(|run| run.tags.is_empty()),
-        Choice::Submission => runs.iter().all(|run| run.submission.is_none()),
-        _ => false,
+    let in_the_way = match key {
+        Choice::Id | Choice::Measured | Choice::Quant | Choice::Score => 0,
+        _ => NAMES,
     };
-    let mut columns = view.columns.clone();
-    if columns.contains(&Choice::All) || (columns.is_empty() && screen.width.is_none()) {
-        columns = COLUMNS.to_vec();
-    }
-    let is_chosen = !columns.is_empty();
-    if let Some(width) = screen.width.filter(|_| !is_chosen) {
-        let in_the_way = match key {
-            Choice::Id | Choice::Measured | Choice::Quant | Choice::Score => 0,
-            _ => NO_TIME,
-        };
-        let needed = |choice| {
-            let of = |(other, width)| (other == choice).then_some(width);
-            LEAST_IMPORTANT.into_iter().find_map(of).unwrap_or(0)
-        };
-        columns = COLUMNS.to_vec();
-        columns.retain(|&choice| match choice {
-            _ if choice == key => true,
-            Choice::Measured => width >= in_the_way,
-            _ => width >= needed(choice) && !is_empty(choice),
-        });
-    }
+    let is_in = |choice, width| match LEAST_IMPORTANT.iter().find(|(other, _)| *other == choice) {
+        _ if choice == key => true,
+        Some((_, from)) => width >= *from && !is_empty(choice, runs),
+        None => choice != Choice::Measured || width >= in_the_way,
+    };
+    let mut columns = match (view.columns.as_slice(), screen.width) {
+        ([], Some(width)) => {
+            let columns = COLUMNS.into_iter();
+            columns.filter(|&choice| is_in(choice, width)).collect()
+        }
+        (chosen, _) if chosen.is_empty() || chosen.contains(&Choice::All) => COLUMNS.to_vec(),
+        (chosen, _) => chosen.to_vec(),
+    };
     let mut table = Table::new::<&str>(&[]);
     for &choice in &columns {
         add_column(&mut table, choice, runs, view.local);
     }
-    if is_chosen {
-        return (table, Vec::new());
+    if view.columns.is_empty() {
+        let can_go = LEAST_IMPORTANT.map(|(choice, _)| choice).into_iter();
+        let can_go: Vec<&str> = can_go.filter(|&choice| choice != key).map(head).collect();
+        let left_out = table.leave_out(screen, &can_go);
+        columns.retain(|&choice| !left_out.contains(&head(choice)));
     }
-    let can_go = LEAST_IMPORTANT.map(|(choice, _)| choice);
-    let can_go = can_go.into_iter().filter(|&choice| choice != key);
-    let left_out = table.leave_out(screen, &can_go.map(head).collect::<Vec<_>>());
-    columns.retain(|&choice| !left_out.contains(&head(choice)));
-    let all = [Choice::Measured].into_iter();
-    let all = all.chain(LEAST_IMPORTANT.iter().rev().map(|(choice, _)| *choice));
-    let hidden = all.filter(|choice| !columns.contains(choice) && !is_empty(*choice));
-    (table, hidden.map(name).collect())
+    (table, columns)
 }
 
 fn name(column: Choice) -> &'static str {

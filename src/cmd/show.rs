@@ -1,14 +1,14 @@
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
-use super::list::{self, ABOUT, is_about};
+use super::list::{self, ABOUT};
 use super::{Context, resolve, words};
 use crate::formats::{console, jsonl};
 use crate::model::{Environment, Field, HeaderField, Run, SubmissionState, Test, Text, Value};
 use crate::store::{Listed, Store, runs, select};
 use base::number::two_decimals;
 use base::rows;
-use base::time::{Clock, utc};
+use base::time::utc;
 use base::{Column, Result, Screen, Table, fold, printable};
 
 /// Show a run: its score, its machine and its tests
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
             _ => console::write(out, &run)?,
         }
     }
-    if is_about(&listed) {
+    if listed.source.is_rounded() || words::is_guessed(&listed) {
         context.note(ABOUT);
     }
     Ok(())
@@ -210,6 +210,8 @@ fn submitted(listed: &Listed) -> String {
     let day = at.get(..10).unwrap_or(at);
     let reason = submission.reason.as_ref();
     let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+    let site = submission.site.as_ref();
+    let site = site.map_or_else(String::new, |site| format!(", {site}"));
     match submission.state {
         SubmissionState::Submitted => {
             let link = submission
@@ -218,9 +220,9 @@ fn submitted(listed: &Listed) -> String {
                 .unwrap_or("(its link is not known)");
             format!("{day} {link}")
         }
-        SubmissionState::Pending => format!("queued since {day}{why}"),
-        SubmissionState::Failed => format!("refused {day}{why}"),
-        SubmissionState::Unknown => format!("unknown since {day}{why}"),
+        SubmissionState::Pending => format!("queued since {day}{site}{why}"),
+        SubmissionState::Failed => format!("no, {day}{site}{why}"),
+        SubmissionState::Unknown => format!("unknown since {day}{site}{why}"),
     }
 }
 
@@ -301,14 +303,14 @@ fn pairs(pairs: &[Pair], screen: Screen) -> String {
             .map(|line| fold(&printable(line), width - indent));
         let lines = lines.collect::<Vec<_>>().join("\n");
         text += &name;
-        let mut column = name.width();
+        let mut column = name.width() + 2;
         for line in lines.lines() {
             let from = indent.min(width.saturating_sub(line.width()));
-            if column + 2 > from {
+            if column > from {
                 text.push('\n');
-                column = 0;
+                column = 2;
             }
-            text.extend([&" ".repeat(from - column), line]);
+            text.extend([&" ".repeat(from + 2 - column), line]);
             column = width;
         }
         text.push('\n');

@@ -192,11 +192,7 @@ fn assert_runs_are_those_of_the_store(page: &Value, sandbox: &Sandbox) -> BTreeS
         let stored = list.iter().find(|stored| stored["id"] == id);
         let stored = stored.unwrap_or_else(|| panic!("run {id} is not in the store"));
         let number = |name: &str| stored[name].as_f64().unwrap();
-        let partial = if stored["partial"] == true {
-            " partial"
-        } else {
-            ""
-        };
+        let partial = if stored["partial"] == true { "p" } else { "" };
         let score = number("score").trunc();
         assert_eq!(run["score"], format!("{score}{partial}"), "run {id}");
         assert_eq!(run["pp t/s"], format!("{:.2}", number("avg_prompt_tps")));

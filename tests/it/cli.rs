@@ -186,28 +186,20 @@ fn a_note_about_what_could_not_be_printed_is_left_out() {
         return;
     }
     let sandbox = Sandbox::new();
-    // Partial and submitted: two notes.
-    sandbox.add([
-        "golden/single-test.json",
-        "captures/capture-json-submitted.stdout.txt",
-    ]);
-    for run in ["1", "2"] {
+    // Partial: a note on its score. Rounded: a note on a mark.
+    sandbox.add(["golden/single-test.json", "golden/gpu-reps4.md"]);
+    for args in [&["score", "1"][..], &["show", "2"], &["list"]] {
         assert!(
-            sandbox
-                .run(["show", run])
-                .stderr
-                .contains("localstore: run ")
+            sandbox.run(args).stderr.starts_with("localstore: "),
+            "{args:?}"
         );
         let full = std::fs::File::create("/dev/full").unwrap();
-        let output = sandbox
-            .command(["show", run])
-            .stdout(full)
-            .output()
-            .unwrap();
+        let output = sandbox.command(args).stdout(full).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert_eq!(
             String::from_utf8_lossy(&output.stderr),
-            "localstore: standard output: no space left on device\n"
+            "localstore: standard output: no space left on device\n",
+            "{args:?}"
         );
     }
 }

@@ -25,6 +25,8 @@ mod merge;
 mod message;
 #[cfg(feature = "network")]
 mod network;
+#[cfg(unix)]
+mod pager;
 mod plot;
 #[cfg(feature = "network")]
 mod queue;
@@ -37,6 +39,7 @@ mod rm;
 mod sending;
 #[cfg(feature = "network")]
 mod settle;
+mod show;
 mod site;
 mod store;
 mod submit;

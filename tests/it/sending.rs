@@ -62,11 +62,10 @@ fn a_run_is_submitted_once() {
     let shown = sandbox.run(["show"]);
     shown.ok();
     assert!(
-        shown.stderr.contains("run 1 was submitted at "),
+        shown.text().contains("\nsubmitted   20") && shown.text().contains(link.as_str()),
         "{}",
-        shown.stderr
+        shown.text()
     );
-    assert!(shown.stderr.ends_with(&format!("{link}\n")));
 
     for args in [&["1"][..], &["--again", "1"], &["--pending"]] {
         let ran = submit(&sandbox, &server, args);
@@ -373,12 +372,10 @@ fn what_matters_and_is_no_number_stops_that_run_alone() {
     );
     assert_eq!(server.requests().len(), 1);
     assert_eq!(states(&sandbox), ["submitted", "failed"]);
-    let shown = sandbox.run(["show", "2"]).stderr;
+    let shown = sandbox.run(["show", "2"]).text();
+    let why = format!(", {}: results[0]", server.url());
     assert!(
-        shown.contains(&format!(
-            "run 2 was not submitted to {} (0 attempts): results[0]",
-            server.url()
-        )),
+        shown.contains("\nsubmitted   no, 20") && shown.contains(&why),
         "{shown}"
     );
 }

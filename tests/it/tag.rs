@@ -50,6 +50,47 @@ fn without_a_run_the_last_is_tagged_and_run_and_tag_may_change_places() {
 }
 
 #[test]
+fn tag_alone_lists_the_tags() {
+    let sandbox = store();
+    let none = sandbox.run(["tag"]);
+    assert_eq!(none.ok(), b"");
+    insta::assert_snapshot!(none.stderr, @r"
+    localstore: no tags
+    hint: localstore tag NAME RUN
+    ");
+    sandbox.run(["tag", "old", "1"]).ok();
+    sandbox.run(["tag", "base", "1", "2"]).ok();
+    sandbox
+        .run([
+            "tag",
+            "a-very-long-name-of-a-branch/with-a-number/1234567",
+            "3",
+        ])
+        .ok();
+    let narrow = sandbox
+        .command(["tag"])
+        .env("COLUMNS", "40")
+        .output()
+        .unwrap();
+    insta::assert_snapshot!(String::from_utf8(narrow.stdout).unwrap(), @r"
+    a-very…  1 run   last: 3, 2025-06-15
+    base     2 runs  last: 2, 2025-06-15
+    old      1 run   last: 1, 2025-06-15
+    ");
+    sandbox
+        .run([
+            "untag",
+            "a-very-long-name-of-a-branch/with-a-number/1234567",
+            "3",
+        ])
+        .ok();
+    insta::assert_snapshot!(sandbox.run(["tag"]).text(), @r"
+    base  2 runs  last: 2, 2025-06-15
+    old   1 run   last: 1, 2025-06-15
+    ");
+}
+
+#[test]
 fn a_tag_cannot_read_as_another_name_of_a_run() {
     let sandbox = store();
     for tag in ["12", "last", "last~1", "", "a b", "a\u{7}"] {
@@ -69,6 +110,6 @@ fn a_tag_has_an_end() {
         let why = "…': a tag must not be longer than 255 bytes";
         assert!(said.ends_with(why) && said.len() < 150, "{said}");
     }
-    let list = sandbox.run(["list", "-o", "csv", "--tag", "x"]).text();
+    let list = sandbox.run(["list", "-o", "csv", "--tag", "x*"]).text();
     assert!(list.contains(&longest));
 }
