@@ -19,6 +19,7 @@ mod machine;
 mod man;
 mod merge;
 mod message;
+mod named;
 mod path;
 mod plot;
 mod record;
@@ -217,15 +218,30 @@ fn cannot_ask(thing: &str, ids: &[i64], how: &str, command: &str) -> Error {
     Error::new(what, "no terminal to ask on").hint(hint)
 }
 
-/// The id of the run of that name: an id, `last`, `last~N` or a tag.
+/// The id of the one run of that name.
 fn resolve(store: &Store, name: &str) -> Result<i64> {
-    store.read(|db| select::resolve(db, name))
+    match resolve_name(store, name)?.as_slice() {
+        [id] => Ok(*id),
+        ids => Err(Error::new(
+            name,
+            format_args!("{} runs, and one is meant", ids.len()),
+        )),
+    }
 }
 
-/// The ids of the runs of these names.
+/// The ids of the runs of these names, in their order.
 fn resolve_all(store: &Store, names: &[impl AsRef<str>]) -> Result<Vec<i64>> {
-    let ids = names.iter().map(|name| resolve(store, name.as_ref()));
-    ids.collect()
+    let ids = names.iter().map(|name| resolve_name(store, name.as_ref()));
+    Ok(ids.collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// The ids of the runs of this name: see [`select::find`].
+fn resolve_name(store: &Store, name: &str) -> Result<Vec<i64>> {
+    let ids = store.read(|db| select::find(db, name))?;
+    if ids.is_empty() {
+        return Err(store.read(|db| select::no_such_run(db, name))?);
+    }
+    Ok(ids)
 }
 
 /// The items without repetitions, in their order.

@@ -101,15 +101,33 @@ pub(super) fn model_ids(db: &Connection, run: &Run) -> rusqlite::Result<Vec<i64>
 
 /// The row of this run's configuration, made where there is none.
 pub(super) fn configuration_id(db: &Connection, run: &Run) -> rusqlite::Result<i64> {
-    let unknown = Model::default();
-    let model = run.model().unwrap_or(&unknown);
-    let values = [
-        (&model.model_name).into(),
-        (&model.model_quant_str).into(),
+    let values = configuration_values(run);
+    combination(db, "localstore_configurations", CONFIGURATION, &values)
+}
+
+/// The row of this run's configuration, if there is one.
+pub(super) fn find_configuration(db: &Connection, run: &Run) -> rusqlite::Result<Option<i64>> {
+    let values = configuration_values(run);
+    let marks = rows::marks(values.len());
+    let sql =
+        format!("SELECT id FROM localstore_configurations WHERE ({CONFIGURATION}) IS ({marks})");
+    let mut statement = db.prepare(&sql)?;
+    statement
+        .query_row(params_from_iter(values), |row| row.get(0))
+        .optional()
+}
+
+fn configuration_values(run: &Run) -> [Sql<'_>; 4] {
+    static UNKNOWN: Option<Text> = None;
+    let model = run.model();
+    [
+        model.map_or(&UNKNOWN, |model| &model.model_name).into(),
+        model
+            .map_or(&UNKNOWN, |model| &model.model_quant_str)
+            .into(),
         (&run.environment.accelerator.name).into(),
         (&run.environment.runtime.name).into(),
-    ];
-    combination(db, "localstore_configurations", CONFIGURATION, &values)
+    ]
 }
 
 /// Inserts the tests of a run; the ids are those of the models and of the public rows.

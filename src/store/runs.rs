@@ -156,6 +156,11 @@ pub(crate) fn remove(store: &mut Store, ids: &[i64]) -> base::Result<usize> {
     })
 }
 
+/// The id of the stored run that this is a capture of.
+pub(crate) fn stored_id(db: &Connection, run: &Run) -> db::Result<Option<i64>> {
+    Ok(find(db, run, &Keys::of(run))?)
+}
+
 /// The stored run that this is a capture of.
 fn find(db: &Connection, run: &Run, keys: &Keys) -> rusqlite::Result<Option<i64>> {
     let sql = "SELECT run_id FROM localstore_runs WHERE fingerprint = ?1 ORDER BY run_id";

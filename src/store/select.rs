@@ -2,7 +2,7 @@
 
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use rusqlite::{Connection, params_from_iter};
 
 use super::rows::{self, CREATED_AT, Cells, Odd};
 use super::runs::{AVERAGES, read_summary};
@@ -112,45 +112,136 @@ const TABLES: &str = "localstore_runs r
     CROSS JOIN localstore_environments e ON e.id = r.environment_id
     LEFT JOIN localstore_models m ON m.id = r.model_id";
 
-/// The id of the run that `name` means: an id, `last`, `last~N`, or a tag, of whose runs the one
-/// added last.
-pub(crate) fn resolve(db: &Connection, name: &str) -> Result<i64> {
-    let back = match name {
-        "last" => Some("0"),
-        _ => name.strip_prefix("last~"),
+/// What a RUN means.
+enum Selector<'a> {
+    Id(i64),
+    /// The runs of these ids that there are.
+    Range(i64, i64),
+    /// Ids and ranges.
+    List(Vec<Selector<'a>>),
+    /// The run added last but so many.
+    Last(u32),
+    Best,
+    Tag(&'a str),
+}
+
+impl<'a> Selector<'a> {
+    fn of(name: &'a str) -> Self {
+        let number = |text: &str| {
+            let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            // No id is larger.
+            is_number.then(|| text.parse().unwrap_or(i64::MAX))
+        };
+        let ids = |text: &str| {
+            if let Some(id) = number(text) {
+                return Some(Self::Id(id));
+            }
+            let (first, last) = text.split_once('-')?;
+            Some(Self::Range(number(first)?, number(last)?))
+        };
+        match name {
+            "last" => Self::Last(0),
+            "best" => Self::Best,
+            _ => {
+                let back = name.strip_prefix("last~").map(number);
+                if let Some(Some(back)) = back {
+                    return Self::Last(u32::try_from(back).unwrap_or(u32::MAX));
+                }
+                let list = || name.split(',').map(ids).collect::<Option<Vec<_>>>();
+                ids(name)
+                    .or_else(|| list().map(Self::List))
+                    .unwrap_or(Self::Tag(name))
+            }
+        }
+    }
+
+    /// Its runs, in the order in which they are named; none if one that is named is not there.
+    fn ids(&self, db: &Connection) -> Result<Vec<i64>> {
+        let query = |sql: &str, values: &[Value]| -> Result<Vec<i64>> {
+            let mut statement = db.prepare_cached(sql)?;
+            let ids = statement.query_map(params_from_iter(values), |row| row.get(0))?;
+            Ok(ids.collect::<rusqlite::Result<_>>()?)
+        };
+        match self {
+            Self::Id(id) => query(
+                "SELECT run_id FROM localstore_runs WHERE run_id = ?1",
+                &[(*id).into()],
+            ),
+            Self::Range(first, last) => query(
+                "SELECT run_id FROM localstore_runs WHERE run_id BETWEEN ?1 AND ?2 ORDER BY run_id",
+                &[(*first).into(), (*last).into()],
+            ),
+            Self::List(parts) => {
+                let mut all = Vec::new();
+                for part in parts {
+                    let ids = part.ids(db)?;
+                    if ids.is_empty() {
+                        return Ok(ids);
+                    }
+                    all.extend(ids);
+                }
+                Ok(all)
+            }
+            Self::Last(back) => query(
+                "SELECT run_id FROM localstore_runs ORDER BY run_id DESC LIMIT 1 OFFSET ?1",
+                &[(*back).into()],
+            ),
+            Self::Best => query(
+                "SELECT run_id FROM localstore_runs WHERE partial = 0 AND score > 0
+                 ORDER BY score DESC, run_id DESC LIMIT 1",
+                &[],
+            ),
+            Self::Tag(tag) => query(
+                "SELECT run_id FROM localstore_tags WHERE tag = ?1 ORDER BY run_id DESC LIMIT 1",
+                &[Value::Text((*tag).to_owned())],
+            ),
+        }
+    }
+}
+
+/// Whether the name means a run by something else than a tag: an id, a range, a list, `last`, `best`.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    !matches!(Selector::of(name), Selector::Tag(_))
+}
+
+/// The runs that `name` means: an id, a range `3-7`, a list `3,5`, `last`, `last~N`, `best`, or a tag,
+/// of whose runs the one added last. Empty if there is none.
+pub(crate) fn find(db: &Connection, name: &str) -> Result<Vec<i64>> {
+    Selector::of(name).ids(db)
+}
+
+/// The error for a name that means no run.
+pub(crate) fn no_such_run(db: &Connection, name: &str) -> Result<Error> {
+    let last = Selector::Last(0).ids(db)?;
+    let Some(last) = last.first() else {
+        return Ok(
+            Error::plain("the store is empty").hint("localstore record localscore -m model.gguf")
+        );
     };
-    let (sql, value) = if let Some(back) = back {
-        (
-            "SELECT run_id FROM localstore_runs ORDER BY run_id DESC LIMIT 1 OFFSET ?1",
-            back.parse::<u32>().ok().map(Value::from),
-        )
-    } else if name.bytes().all(|byte| byte.is_ascii_digit()) {
-        (
-            "SELECT run_id FROM localstore_runs WHERE run_id = ?1",
-            name.parse::<i64>().ok().map(Value::from),
-        )
-    } else {
-        (
-            "SELECT run_id FROM localstore_tags WHERE tag = ?1 ORDER BY run_id DESC LIMIT 1",
-            Some(Value::Text(name.to_owned())),
-        )
-    };
-    let found = match value {
-        Some(value) => db
-            .prepare(sql)?
-            .query_row([value], |row| row.get(0))
-            .optional()?,
-        None => None,
-    };
-    found.ok_or_else(|| {
-        Error::new(
-            format_args!("run '{name}'"),
-            "there is no such run in the store",
-        )
-        .hint("a run is an id, 'last', 'last~N' or a tag; 'localstore list' shows them")
-        .into()
+    let the_last = format!("the last is {last}; 'localstore list' shows all");
+    Ok(match Selector::of(name) {
+        Selector::Id(_) => Error::new(format_args!("run {name}"), "no such run").hint(the_last),
+        Selector::Tag(_) => {
+            let mut statement =
+                db.prepare("SELECT DISTINCT tag FROM localstore_tags ORDER BY tag LIMIT 21")?;
+            let tags = statement.query_map([], |row| row.get::<_, String>(0))?;
+            let mut tags = tags.collect::<rusqlite::Result<Vec<_>>>()?;
+            if tags.len() > MAX_TAGS {
+                tags[MAX_TAGS] = "…".to_owned();
+            }
+            let hint = if tags.is_empty() {
+                the_last
+            } else {
+                format!("tags: {}", tags.join(", "))
+            };
+            Error::new(name, "no such run or tag").hint(hint)
+        }
+        _ => Error::new(name, "no such run").hint(the_last),
     })
 }
+
+/// The most tags that an error names.
+const MAX_TAGS: usize = 20;
 
 /// The ids of the runs that match, in the order in which they were added.
 pub(crate) fn ids(db: &Connection, filter: &Filter) -> Result<Vec<i64>> {

@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::select::is_reserved;
 use base::{Error, shortened};
 use db::Result;
 
@@ -72,6 +73,10 @@ pub(crate) fn check_tag(tag: &str) -> base::Result<()> {
         "a tag must not be a number, for that is an id"
     } else if tag == "last" || tag.starts_with("last~") {
         "this name means the run added last"
+    } else if tag == "best" {
+        "this name means the run with the highest score"
+    } else if is_reserved(tag) {
+        "a tag must not be a range or a list of ids"
     } else if tag.starts_with("median-of") {
         "this name means earlier runs, in 'compare --baseline'"
     } else if tag.starts_with('-') {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use super::own;
 use super::rows::{self, Cells, Odd};
 use super::select::{self, Filter, Listed, Sort};
-use crate::model::{Environment, Text};
+use crate::model::{Environment, Run, Text};
 use base::Error;
 use db::Result;
 
@@ -54,6 +54,11 @@ pub(crate) fn configuration_of(db: &Connection, run: i64) -> Result<Configuratio
     rows::query_one(&mut statement, [run], Odd::Unknown, configuration)
         .optional()?
         .ok_or_else(|| Error::new(format_args!("run {run}"), "it has no configuration").into())
+}
+
+/// The id of the configuration of a run that may not be stored.
+pub(crate) fn configuration_like(db: &Connection, run: &Run) -> Result<Option<i64>> {
+    Ok(own::find_configuration(db, run)?)
 }
 
 /// The configurations of the runs that match, the one measured last first.

@@ -351,7 +351,7 @@ fn what_cannot_be_meant_is_one_clear_line() {
     run 2: on both sides
     missing parameter: NEW
     missing parameter: BASE
-    run '77': there is no such run in the store
+    run 77: no such run
     invalid parameter for: --metric
     invalid parameter for: -1
     invalid parameter for: --alpha

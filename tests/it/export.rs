@@ -157,21 +157,22 @@ fn a_file_is_written_whole_and_keeps_its_permissions() {
 #[test]
 fn an_unknown_run_is_named() {
     let sandbox = three_runs();
-    for name in [
-        "4",
-        "0",
-        "-1",
-        "last~3",
-        "last~",
-        "last~x",
-        "nobody",
-        "99999999999999999999",
+    for (name, message) in [
+        ("4", "run 4: no such run"),
+        ("0", "run 0: no such run"),
+        ("-1", "-1: no such run or tag"),
+        ("last~3", "last~3: no such run"),
+        ("last~", "last~: no such run or tag"),
+        ("last~x", "last~x: no such run or tag"),
+        ("nobody", "nobody: no such run or tag"),
+        ("5-9", "5-9: no such run"),
+        ("3,4", "3,4: no such run"),
+        (
+            "99999999999999999999",
+            "run 99999999999999999999: no such run",
+        ),
     ] {
-        let message = sandbox.run(["export", "--", name]).failed();
-        assert_eq!(
-            message,
-            format!("run '{name}': there is no such run in the store")
-        );
+        assert_eq!(sandbox.run(["export", "--", name]).failed(), message);
     }
 }
 

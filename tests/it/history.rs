@@ -156,7 +156,7 @@ fn nothing_to_show_is_one_clear_line() {
     insta::assert_snapshot!(lines.join("\n").replace(home, "~"), @r"
     ~/.llamafile/llamafile.sqlite3: no run matches
     ~/.llamafile/llamafile.sqlite3: no run of this configuration matches
-    run '7': there is no such run in the store
+    run 7: no such run
     invalid parameter for: 1
     invalid parameter for: --metric
     ");

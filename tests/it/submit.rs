@@ -123,7 +123,7 @@ fn what_cannot_be_is_one_line() {
     assert!(ran.failed().ends_with("there is no store"));
     sandbox.add([RUN]);
     let ran = sandbox.run(["submit", "-y", "7"]);
-    assert_eq!(ran.failed(), "run '7': there is no such run in the store");
+    assert_eq!(ran.failed(), "run 7: no such run");
     let ran = sandbox.run(["submit", "--pending", "-y"]);
     assert!(ran.ok().is_empty());
     let told = "no run is queued for http://127.0.0.1:9\n";

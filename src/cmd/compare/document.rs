@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::words::{in_words, test_names};
-use super::{NO_EARLIER, NewRun, Report, StoredRun, exit_code};
+use super::{NO_EARLIER, NamedRun, NewRun, Report, exit_code};
 use crate::model::{Difference, Text};
 use crate::stats::{self, Direction, GateOutcome, Interval, Method};
 use base::time::utc;
@@ -222,7 +222,7 @@ impl Document {
                     },
                     runs: match column.is_from_level() {
                         true => column.level.clone(),
-                        false => report.base.iter().filter_map(StoredRun::id).collect(),
+                        false => report.base.iter().filter_map(NamedRun::id).collect(),
                     },
                 },
                 base_off_level_percent: comparison
@@ -270,7 +270,7 @@ impl Document {
 }
 
 impl Side {
-    fn new(stored: &StoredRun) -> Self {
+    fn new(stored: &NamedRun) -> Self {
         let run = &stored.listed;
         let text = |text: &Option<Text>| text.as_ref().map(|text| text.display().into_owned());
         Self {

@@ -106,23 +106,18 @@ impl Report {
     /// What changes are measured from: `the level of 13 runs (2, 4–15; run 15 is one)`, `run 15`.
     pub(crate) fn reference(&self, new: &NewRun) -> String {
         let base = self.base_name();
-        if !new.is_from_level() {
+        let level = new.comparison.level.as_ref();
+        let Some(level) = level.filter(|level| level.is_reference) else {
             return base;
-        }
-        let is_one = match self.base.as_slice() {
-            [base] => base.id().is_some_and(|id| new.level.contains(&id)),
-            _ => false,
         };
+        let is_one = level.base_off.is_empty() && self.base.len() == 1;
         let one = if is_one {
             format!("; {base} is one")
         } else {
             String::new()
         };
-        format!(
-            "the level of {} runs ({}{one})",
-            new.level.len(),
-            ids(&new.level)
-        )
+        let count = level.runs.len();
+        format!("the level of {count} runs ({}{one})", ids(&new.level))
     }
 
     /// That the base is off its level, if it is.
@@ -276,9 +271,9 @@ impl NewRun {
         };
         let interval = percents(interval.low, interval.high);
         let of = match &comparison.level {
-            Some(_) => format!(
+            Some(level) => format!(
                 "the {} runs at this level ({})",
-                self.level.len(),
+                level.runs.len(),
                 ids(&self.level)
             ),
             None => "the repetitions".to_owned(),
@@ -288,7 +283,7 @@ impl NewRun {
 
     /// What would make it certain; `few` is said of more runs beside repetitions, `alone` without.
     fn what_helps(&self, few: &str, alone: &str) -> String {
-        let needs_repetitions = self.repetitions() == Some(1);
+        let needs_repetitions = self.repetitions == Some(1);
         if needs_repetitions || self.comparison.level.is_some() {
             format!("'localscore --reps 4'{few}")
         } else {
@@ -296,13 +291,9 @@ impl NewRun {
         }
     }
 
-    fn repetitions(&self) -> Option<usize> {
-        self.run.run.tests.first()?.repetitions()
-    }
-
     /// `one repetition, 1 earlier run`.
     fn what_is_known(&self) -> String {
-        let repetitions = match self.repetitions() {
+        let repetitions = match self.repetitions {
             Some(1) => "one repetition".to_owned(),
             Some(n) => format!("{n} repetitions"),
             None => "repetitions not known".to_owned(),
@@ -344,10 +335,12 @@ impl Report {
     /// passes.
     pub(crate) fn answer(&self, accepts: bool) -> Option<Error> {
         let outcome = self.gate?;
-        let worst = self
-            .new
-            .iter()
-            .find(|new| new.comparison.gate.outcome == outcome)?;
+        let Some(worst) = self.worst() else {
+            let accepted = if accepts { ", accepted" } else { "" };
+            let answer = Error::plain(format_args!("undecided{accepted}: {NO_EARLIER}"));
+            let hint = "'--undecided pass' accepts this";
+            return Some(if accepts { answer } else { answer.hint(hint) });
+        };
         let gate = &worst.comparison.gate;
         let run = match self.new.as_slice() {
             [_] => String::new(),

@@ -6,8 +6,9 @@ mod sides;
 mod text;
 mod words;
 
+use super::named::{self, NamedRun};
 use super::words as runs_in_words;
-use super::{Context, resolve_all, unique};
+use super::{Context, unique};
 use crate::model::{Difference, Names, Run, differences};
 use crate::stats::{self, Comparison, GateOutcome, Metric, Row, TestKey};
 use crate::store::Store;
@@ -15,7 +16,7 @@ use base::{Error, ExitStatus, Markup, Result, RowFormat, Stderr, Stdout, rows};
 
 pub(crate) use base::number::{amount, percent};
 pub(crate) use headline::changes;
-pub(crate) use sides::{Baseline, StoredRun};
+pub(crate) use sides::Baseline;
 pub(crate) use words::{difference, interval, method, not_comparable, remarks, test_name, title};
 
 /// Compare runs test by test, and show how certain each change is
@@ -58,7 +59,7 @@ pub(crate) use words::{difference, interval, method, not_comparable, remarks, te
   localstore compare --baseline median-of-5 --fail-on-regression --min-change 3"
 )]
 pub(crate) struct Args {
-    /// Ids, 'last', 'last~N' or tags: the base first
+    /// Ids, 'last', 'last~N', 'best', tags, ranges (3-7), lists (3,5) or files: the base first
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
     /// The base for NEW (or for the last run): 'last' is the previous run of the same configuration
@@ -107,7 +108,7 @@ enum Undecided {
 /// A base, one run or the median of several, and the runs that are compared with it.
 pub(crate) struct Report {
     /// The base: usually one run.
-    pub(crate) base: Vec<StoredRun>,
+    pub(crate) base: Vec<NamedRun>,
     /// The runs that are compared with it, one by one.
     pub(crate) new: Vec<NewRun>,
     /// The properties in which they differ: base first, then each new run.
@@ -120,22 +121,25 @@ pub(crate) struct Report {
 
 /// A new run and its comparison with the base.
 pub(crate) struct NewRun {
-    pub(crate) run: StoredRun,
+    pub(crate) run: NamedRun,
     pub(crate) comparison: Comparison,
-    /// The ids of the runs at the level of the base; empty if there is no level.
+    /// The ids of the runs at the level of the base; empty if there is no level. A base in a file has
+    /// none.
     pub(crate) level: Vec<i64>,
     /// The number of runs before it that could be at the level, the base included.
     pub(crate) earlier: usize,
+    /// The repetitions of a test in it and in the base, the fewer; `None` if they are not known.
+    pub(crate) repetitions: Option<usize>,
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
-    let store = Store::open_readonly(&context.location)?;
-    let (base, new) = choose(&args.runs, args.baseline.as_ref(), args.min_change, &store)?;
+    let names = named::Names::open(&context.location)?;
+    let (base, new) = choose(&args.runs, args.baseline.as_ref(), args.min_change, &names)?;
     let options = options(args, new.len());
     let mut report = if base.is_empty() && args.fail_on_regression {
         Report::without_base(options)
     } else {
-        compare(&store, base, new, options)?
+        compare(names.store(), base, new, options)?
     };
     if args.fail_on_regression {
         report.gate = Some(report.outcome());
@@ -210,74 +214,113 @@ pub(crate) fn choose(
     runs: &[String],
     baseline: Option<&Baseline>,
     min_change: f64,
-    store: &Store,
-) -> Result<(Vec<StoredRun>, Vec<StoredRun>)> {
+    names: &named::Names,
+) -> Result<(Vec<NamedRun>, Vec<NamedRun>)> {
     let (base, new) = if let Some(baseline) = baseline {
         let new = match runs {
-            [] => StoredRun::named(store, "last")?,
-            [name] => StoredRun::named(store, name)?,
+            [] => names.run("last")?,
+            [name] => names.run(name)?,
             [_, second, ..] => {
                 return Err(Error::invalid_parameter(second)
                     .hint("with --baseline there is one NEW run, else the last one"));
             }
         };
-        let base = sides::baseline(store, baseline, &new, min_change)?;
-        (base, vec![new])
+        (baseline_of(names, baseline, &new, min_change)?, vec![new])
     } else {
         let [base, new @ ..] = runs else {
-            return Err(missing("BASE"));
-        };
-        if new.is_empty() {
-            return Err(missing("NEW"));
-        }
-        let base = vec![StoredRun::named(store, base)?];
-        let new = unique(resolve_all(store, new)?);
-        let new = new.into_iter().map(|id| StoredRun::read(store, id));
-        (base, new.collect::<Result<_>>()?)
-    };
-    for run in &new {
-        if base.iter().any(|base| base.listed.id == run.listed.id) {
             return Err(
-                Error::new(run.name(), "on both sides").hint("localstore compare last~1 last")
+                Error::new("missing parameter", "BASE").hint("localstore compare last~1 last")
             );
+        };
+        // A range or a list as the base is all that is compared.
+        let mut runs = names.runs(base)?.into_iter();
+        let first: Vec<NamedRun> = runs.next().into_iter().collect();
+        let mut all: Vec<NamedRun> = runs.collect();
+        for name in new {
+            all.extend(names.runs(name)?);
         }
+        if all.is_empty() {
+            return Err(Error::new("missing parameter", "NEW")
+                .hint(format!("localstore compare {base} last")));
+        }
+        let mut new: Vec<NamedRun> = Vec::new();
+        for run in all {
+            if new.iter().all(|other| other.name() != run.name()) {
+                new.push(run);
+            }
+        }
+        (first, new)
+    };
+    let on_both_sides = |run: &&NamedRun| base.iter().any(|base| base.name() == run.name());
+    if let Some(run) = new.iter().find(on_both_sides) {
+        return Err(Error::new(run.name(), "on both sides").hint("localstore compare last~1 last"));
     }
     Ok((base, new))
 }
 
-fn missing(name: &str) -> Error {
-    Error::new("missing parameter", name)
-        .hint("compare takes BASE and NEW, or --baseline; see 'localstore compare --help'")
+/// The runs that `--baseline` selects for this run.
+fn baseline_of(
+    names: &named::Names,
+    baseline: &Baseline,
+    new: &NamedRun,
+    min_change: f64,
+) -> Result<Vec<NamedRun>> {
+    let earlier = |count| match names.store() {
+        Some(store) => sides::baseline(store, count, new, min_change),
+        None => Ok(Vec::new()),
+    };
+    match baseline {
+        Baseline::Last => earlier(1),
+        Baseline::MedianOf(count) => earlier(*count),
+        Baseline::Named(name) => {
+            let tagged = names.store().map(|store| sides::tagged(store, name, new));
+            match tagged.transpose()?.flatten() {
+                Some(run) => Ok(vec![run]),
+                None => Ok(vec![names.run(name)?]),
+            }
+        }
+    }
 }
 
 /// Compares each of the new runs with the base, using the noise of earlier runs.
 pub(crate) fn compare(
-    store: &Store,
-    base: Vec<StoredRun>,
-    new: Vec<StoredRun>,
+    store: Option<&Store>,
+    base: Vec<NamedRun>,
+    new: Vec<NamedRun>,
     options: stats::Options,
 ) -> Result<Report> {
     if let ([], Some(new)) = (base.as_slice(), new.first()) {
-        let hint = new.id().map(|id| format!("localstore history {id}"));
-        return Err(Error::new(new.name(), NO_EARLIER).hint(hint.unwrap_or_default()));
+        let error = Error::new(new.name(), NO_EARLIER);
+        return Err(match new.id() {
+            Some(id) => error.hint(format!("localstore history {id}")),
+            None => error,
+        });
     }
     let base_runs: Vec<&Run> = base.iter().map(|stored| &stored.run).collect();
-    let history = sides::history(store, &base, &new, options.min_change)?;
+    let history = match store {
+        Some(store) => sides::history(store, &base, &new, options.min_change)?,
+        None => Vec::new(),
+    };
     let history_runs: Vec<&Run> = history.iter().map(|(_, run)| run).collect();
-    let ids = history.iter().map(|(id, _)| *id);
-    let ids: Vec<i64> = ids.chain(base.iter().map(|base| base.listed.id)).collect();
+    let ids = history.iter().map(|(id, _)| Some(*id));
+    let ids: Vec<Option<i64>> = ids.chain(base.iter().map(NamedRun::id)).collect();
     let mut columns = Vec::with_capacity(new.len());
     for run in new {
         let comparison = stats::compare(&base_runs, &[&run.run], &history_runs, &options);
         let level = comparison.level.iter().flat_map(|level| &level.runs);
-        let mut level: Vec<i64> = level.filter_map(|&at| ids.get(at).copied()).collect();
+        let mut level: Vec<i64> = level.filter_map(|&at| *ids.get(at)?).collect();
         level.sort_unstable();
         let earlier = ids.len();
+        let sides = base_runs.iter().copied().chain([&run.run]);
+        let repetitions = sides.map(|run| run.tests.first()?.repetitions());
+        let repetitions: Option<Vec<usize>> = repetitions.collect();
+        let repetitions = repetitions.and_then(|all| all.into_iter().min());
         columns.push(NewRun {
             run,
             comparison,
             level,
             earlier,
+            repetitions,
         });
     }
     let all: Vec<&Run> = base_runs
@@ -299,11 +342,11 @@ pub(crate) fn compare(
 ///
 /// The report has this one new run; `None` for a partial run, and if there is no earlier run.
 pub(crate) fn standing(store: &Store, id: i64, options: stats::Options) -> Result<Option<Report>> {
-    let new = StoredRun::read(store, id)?;
+    let new = NamedRun::read(store, id)?;
     if new.listed.partial {
         return Ok(None);
     }
-    let base = sides::baseline(store, &Baseline::Last, &new, options.min_change)?;
+    let base = sides::baseline(store, 1, &new, options.min_change)?;
     if base.is_empty() {
         return Ok(None);
     }
@@ -311,7 +354,7 @@ pub(crate) fn standing(store: &Store, id: i64, options: stats::Options) -> Resul
         level_stays: true,
         ..options
     };
-    compare(store, base, vec![new], options).map(Some)
+    compare(Some(store), base, vec![new], options).map(Some)
 }
 
 /// A line of the report: a test, or the geometric mean over the tests.
@@ -350,7 +393,7 @@ impl Report {
         match self.base.as_slice() {
             [base] => base.name(),
             all => {
-                let mut all: Vec<i64> = all.iter().filter_map(StoredRun::id).collect();
+                let mut all: Vec<i64> = all.iter().filter_map(NamedRun::id).collect();
                 all.sort_unstable();
                 format!("the median of runs {}", headline::ids(&all))
             }

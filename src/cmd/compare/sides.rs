@@ -2,10 +2,10 @@
 
 use std::str::FromStr;
 
-use crate::cmd::resolve;
+use crate::cmd::named::NamedRun;
 use crate::model::Run;
 use crate::stats;
-use crate::store::{Level, Listed, Store, runs, select, tags, trends};
+use crate::store::{Level, Store, runs, tags, trends};
 use base::Result;
 use base::note;
 
@@ -14,57 +14,6 @@ const MAX_SERIES: u32 = 100;
 
 /// The maximum number of earlier runs that measure the noise: more would add little.
 const MAX_HISTORY: usize = 20;
-
-/// A run in the store.
-#[derive(Debug, Clone)]
-pub(crate) struct StoredRun {
-    /// Its properties and summary.
-    pub(crate) listed: Listed,
-    /// Its tests and environment.
-    pub(crate) run: Run,
-    /// The base name of its file, if it is not stored: then it has no id.
-    pub(crate) file: Option<String>,
-}
-
-impl StoredRun {
-    /// The run of that name: an id, `last`, `last~N` or a tag.
-    pub(crate) fn named(store: &Store, name: &str) -> Result<Self> {
-        Self::read(store, resolve(store, name)?)
-    }
-
-    /// The run with that id.
-    pub(crate) fn read(store: &Store, id: i64) -> Result<Self> {
-        Ok(Self {
-            listed: store.read(|db| select::listed(db, id))?,
-            run: store.read(|db| runs::read(db, id))?,
-            file: None,
-        })
-    }
-
-    /// Its id; `None` for a run that is not stored.
-    pub(crate) fn id(&self) -> Option<i64> {
-        self.file.is_none().then_some(self.listed.id)
-    }
-
-    /// `run 16`, or the name of its file.
-    pub(crate) fn name(&self) -> String {
-        self.file
-            .clone()
-            .unwrap_or_else(|| format!("run {}", self.listed.id))
-    }
-
-    /// The same below the head `run`.
-    pub(crate) fn label(&self) -> String {
-        self.file
-            .clone()
-            .unwrap_or_else(|| self.listed.id.to_string())
-    }
-
-    /// Its position in the order of measurement.
-    fn moment(&self) -> (i64, i64) {
-        (self.listed.measured_at, self.listed.id)
-    }
-}
 
 /// The value of `--baseline`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,15 +50,10 @@ impl FromStr for Baseline {
 /// `median-of-N` reaches back to the last change of level by `min_change` percent.
 pub(crate) fn baseline(
     store: &Store,
-    baseline: &Baseline,
-    new: &StoredRun,
+    count: usize,
+    new: &NamedRun,
     min_change: f64,
-) -> Result<Vec<StoredRun>> {
-    let count = match baseline {
-        Baseline::Last => 1,
-        Baseline::MedianOf(count) => *count,
-        Baseline::Named(name) => return named(store, name, new).map(|run| vec![run]),
-    };
+) -> Result<Vec<NamedRun>> {
     let series = Series::before(store, new, new, min_change)?;
     let Some(last) = series.runs.last() else {
         return Ok(Vec::new());
@@ -124,22 +68,22 @@ pub(crate) fn baseline(
     }
     level
         .iter()
-        .map(|run| StoredRun::read(store, run.id))
+        .map(|run| NamedRun::read(store, run.id))
         .collect()
 }
 
 /// The run of the configuration of `new` with this tag. Of several, prefers one on its machine, then a
 /// whole run, then one measured before it, then the last one.
-fn named(store: &Store, name: &str, new: &StoredRun) -> Result<StoredRun> {
-    let configuration = store.read(|db| trends::configuration_of(db, new.listed.id))?;
+pub(crate) fn tagged(store: &Store, tag: &str, new: &NamedRun) -> Result<Option<NamedRun>> {
+    let configuration = store.read(|db| trends::configuration_like(db, &new.run))?;
     let mut best = None;
-    for id in store.read(|db| tags::tagged(db, name))? {
+    for id in store.read(|db| tags::tagged(db, tag))? {
         if id == new.listed.id
-            || store.read(|db| trends::configuration_of(db, id))? != configuration
+            || Some(store.read(|db| trends::configuration_of(db, id))?.id) != configuration
         {
             continue;
         }
-        let run = StoredRun::read(store, id)?;
+        let run = NamedRun::read(store, id)?;
         let fit = (
             run.run.environment.is_same_machine(&new.run.environment),
             !run.listed.partial,
@@ -150,10 +94,7 @@ fn named(store: &Store, name: &str, new: &StoredRun) -> Result<StoredRun> {
             best = Some((fit, run));
         }
     }
-    match best {
-        Some((_, run)) => Ok(run),
-        None => StoredRun::named(store, name),
-    }
+    Ok(best.map(|(_, run)| run))
 }
 
 /// The other runs of the base's configuration and machine at its level, measured before the last of
@@ -162,8 +103,8 @@ fn named(store: &Store, name: &str, new: &StoredRun) -> Result<StoredRun> {
 /// The level reaches from one change of the score by `min_change` percent to the next.
 pub(crate) fn history(
     store: &Store,
-    base: &[StoredRun],
-    new: &[StoredRun],
+    base: &[NamedRun],
+    new: &[NamedRun],
     min_change: f64,
 ) -> Result<Vec<(i64, Run)>> {
     let Some(last) = base.last().filter(|last| !last.listed.partial) else {
@@ -183,6 +124,7 @@ pub(crate) fn history(
 }
 
 /// The whole runs of one configuration on one machine, in the order they were measured.
+#[derive(Default)]
 struct Series {
     runs: Vec<Level>,
     /// The indices of the first runs at new levels.
@@ -191,13 +133,11 @@ struct Series {
 
 impl Series {
     /// The runs of the configuration and machine of `like` that were measured before `before`.
-    fn before(
-        store: &Store,
-        like: &StoredRun,
-        before: &StoredRun,
-        min_change: f64,
-    ) -> Result<Self> {
-        let configuration = store.read(|db| trends::configuration_of(db, like.listed.id))?;
+    fn before(store: &Store, like: &NamedRun, before: &NamedRun, min_change: f64) -> Result<Self> {
+        let configuration = store.read(|db| trends::configuration_like(db, &like.run))?;
+        let Some(configuration) = configuration else {
+            return Ok(Self::default());
+        };
         let machine = &like.run.environment;
         let environments: Vec<i64> = store
             .read(|db| trends::environments(db, &machine.accelerator.name))?
@@ -206,8 +146,8 @@ impl Series {
             .map(|(id, _)| id)
             .collect();
         let until = before.listed.measured_at;
-        let mut runs = store
-            .read(|db| trends::levels(db, configuration.id, &environments, until, MAX_SERIES))?;
+        let mut runs =
+            store.read(|db| trends::levels(db, configuration, &environments, until, MAX_SERIES))?;
         runs.retain(|run| run.moment() < before.moment());
         let scores: Vec<f64> = runs.iter().map(|run| run.score).collect();
         let changes = stats::change_points(&scores, min_change);

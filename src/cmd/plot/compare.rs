@@ -1,7 +1,7 @@
 use super::{Context, OutFile, check_count, nothing, series};
 use crate::cmd::compare::{self, Baseline, Compared, Report};
+use crate::cmd::named::Names;
 use crate::stats::{self, Direction, Metric, Row, Verdict};
-use crate::store::Store;
 use base::Result;
 use picture::{Bar, Bars, BarsPanel, Group, Series, Tone};
 
@@ -18,7 +18,7 @@ use picture::{Bar, Bars, BarsPanel, Group, Series, Tone};
   localstore plot compare --baseline median-of-5 --metric tg > tg.svg"
 )]
 pub(crate) struct Args {
-    /// Ids, 'last', 'last~N' or tags: the base first
+    /// Ids, 'last', 'last~N', 'best', tags, ranges (3-7), lists (3,5) or files: the base first
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
     /// The base for NEW (or for the last run), as in 'localstore compare'
@@ -36,8 +36,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
-    let store = Store::open_readonly(&context.location)?;
-    let (base, new) = compare::choose(&args.runs, args.baseline.as_ref(), args.min_change, &store)?;
+    let names = Names::open(&context.location)?;
+    let (base, new) = compare::choose(&args.runs, args.baseline.as_ref(), args.min_change, &names)?;
     check_count(1 + new.len())?;
     let metrics = if args.metric.is_empty() {
         Metric::SPEEDS.to_vec()
@@ -47,9 +47,10 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let options = stats::Options {
         metrics,
         min_change: args.min_change,
+        level_stays: args.baseline.is_some(),
         ..stats::Options::default()
     };
-    let report = compare::compare(&store, base, new, options)?;
+    let report = compare::compare(names.store(), base, new, options)?;
     let picture = bars(&report)
         .draw()
         .ok_or_else(|| nothing("the runs have no test in common that has a value"))?;

@@ -1,9 +1,8 @@
 use super::compare::unit;
 use super::{Context, OutFile, check_count, nothing, series};
-use crate::cmd::compare::StoredRun;
+use crate::cmd::named::{NamedRun, Names};
 use crate::model::{Run, Test};
 use crate::stats::Metric;
-use crate::store::Store;
 use base::Result;
 use picture::{LinePoint, Lines, LinesPanel};
 
@@ -25,17 +24,17 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
-    check_count(args.runs.len())?;
-    let store = Store::open_readonly(&context.location)?;
-    let runs = args.runs.iter().map(|name| StoredRun::named(&store, name));
-    let runs = runs.collect::<Result<Vec<_>>>()?;
+    let names = Names::open(&context.location)?;
+    let runs = args.runs.iter().map(|name| names.runs(name));
+    let runs = runs.collect::<Result<Vec<_>>>()?.concat();
+    check_count(runs.len())?;
     let picture = lines(&runs)
         .draw()
         .ok_or_else(|| nothing("no test of these runs has a value"))?;
     args.out.write(picture.document(), context)
 }
 
-fn lines(runs: &[StoredRun]) -> Lines {
+fn lines(runs: &[NamedRun]) -> Lines {
     let panel = |metric: Metric, tokens: &str, count: fn(&Test) -> i64| LinesPanel {
         unit: unit(metric).to_owned(),
         higher_is_better: metric.higher_is_better(),

@@ -7,7 +7,7 @@ mod history;
 pub(crate) use compare::tone;
 pub(crate) use history::draw as draw_trend;
 
-use super::compare::StoredRun;
+use super::named::NamedRun;
 use super::{Context, OutFile, words};
 use base::time::date;
 use base::{Error, Result};
@@ -60,7 +60,7 @@ fn check_count(runs: usize) -> Result<()> {
 }
 
 /// A run in the legend of a picture.
-fn series(stored: &StoredRun) -> Series {
+fn series(stored: &NamedRun) -> Series {
     let run = &stored.listed;
     let partial = if run.partial { " partial" } else { "" };
     let model = words::with_quant(&words::known(&run.model, "model"), run.quant.as_ref());

@@ -2,9 +2,10 @@
 
 mod tables;
 
-use super::compare::{self, StoredRun};
+use super::compare;
 use super::filters::Filters;
 use super::history::{Trend, TrendMetric};
+use super::named::NamedRun;
 use super::plot::draw_trend;
 use super::{Context, OutFile, words};
 use crate::page::{Chapter, Page, Part};
@@ -163,8 +164,8 @@ fn section(
             min_change: args.min_change,
             ..stats::Options::default()
         };
-        let read = |run: &Listed| StoredRun::read(store, run.id).map(|stored| vec![stored]);
-        let report = compare::compare(store, read(base)?, read(new)?, options)?;
+        let read = |run: &Listed| NamedRun::read(store, run.id).map(|stored| vec![stored]);
+        let report = compare::compare(Some(store), read(base)?, read(new)?, options)?;
         part.tables.extend(tables::comparison(&report));
     }
     let recent = runs.iter().rev().take(MAX_RECENT);
