@@ -15,6 +15,7 @@ use crate::store::Store;
 use base::{Error, ExitStatus, Markup, Result, RowFormat, Stderr, Stdout, rows};
 
 pub(crate) use base::number::{amount, percent};
+#[allow(unused_imports, reason = "for the line after add")]
 pub(crate) use headline::changes;
 pub(crate) use sides::Baseline;
 pub(crate) use words::{difference, interval, method, not_comparable, remarks, test_name, title};
@@ -341,6 +342,7 @@ pub(crate) fn compare(
 /// Compares a run with its level, else with the run before it, of its configuration and machine.
 ///
 /// The report has this one new run; `None` for a partial run, and if there is no earlier run.
+#[allow(dead_code, reason = "for the line after add")]
 pub(crate) fn standing(store: &Store, id: i64, options: stats::Options) -> Result<Option<Report>> {
     let new = NamedRun::read(store, id)?;
     if new.listed.partial {
