@@ -21,6 +21,8 @@ mod text;
 
 use std::io::{self, Read};
 
+use base::Error;
+
 use crate::formats::{Document, console::plain};
 use reader::{Begun, CaptureReader, OpenDocument};
 use scan::{Beginning, Scan, one_line_document};
@@ -76,6 +78,19 @@ pub(crate) enum Nothing {
         /// The message.
         why: String,
     },
+}
+
+impl Nothing {
+    /// The error for the text of this name.
+    pub(crate) fn error(&self, name: &str) -> Error {
+        match self {
+            Self::Empty => Error::new(name, "empty"),
+            Self::Binary => Error::new(name, "not text"),
+            Self::Other => Error::new(name, "no benchmark result")
+                .hint("LocalScore or llama-bench output is read"),
+            Self::Foreign { line, why } => Error::new(format_args!("{name}:{line}"), why),
+        }
+    }
 }
 
 /// Options for reading a capture.

@@ -7,8 +7,7 @@ use std::time::UNIX_EPOCH;
 use super::resolve_name;
 use crate::capture::{Capture, Found, Options};
 use crate::model::{Model, Run};
-use crate::store::{Listed, Location, Store, runs, select};
-use base::time::moment;
+use crate::store::{Listed, Location, Measured, Store, runs, select};
 use base::{Error, Result};
 
 /// A run with its properties, stored or in a file.
@@ -121,6 +120,9 @@ impl NamedRun {
                     let place = format!("{}:{line}", path.display());
                     return Err(Error::new(place, why));
                 }
+                Found::Nothing(nothing) => {
+                    return Err(nothing.error(&path.display().to_string()));
+                }
                 Found::Link(_) | Found::Note { .. } | Found::Pause => {}
             }
         }
@@ -161,13 +163,12 @@ impl NamedRun {
 fn listed(run: &Run, id: i64, modified: i64) -> Listed {
     let unknown = Model::default();
     let model = run.model().unwrap_or(&unknown);
-    let time = run.tests.first().and_then(|test| test.test_time.as_ref());
-    let time = time.and_then(|time| moment(&time.display()).ok());
+    let measured = Measured::told_by(run).unwrap_or_else(|| Measured::guessed(modified));
     Listed {
         id,
         added_at: None,
-        measured_at: time.map_or(modified, |(first, _)| first),
-        measured_guessed: time.is_none(),
+        measured_at: measured.at,
+        measured_guessed: measured.is_guessed,
         model: model.model_name.clone(),
         quant: model.model_quant_str.clone(),
         accelerator: run.environment.accelerator.name.clone(),

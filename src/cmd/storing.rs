@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Read, Write as _};
 use std::path::Path;
 
-use crate::capture::{Capture, Found, Link, Nothing, Options};
+use crate::capture::{Capture, Found, Link, Options};
 use crate::formats::Document;
 use crate::model::{Environment, Run, listed_score, short_device, short_quant};
 use crate::store::{Added, Dated, Location, Measured, Store, Stored, runs, submissions};
@@ -284,15 +284,7 @@ impl<'a> Adder<'a> {
                     tracing::info!("{}", printable(&format!("{name}:{line}: {message}")));
                 }
                 Some(Ok(Found::Nothing(nothing))) => {
-                    let error = match nothing {
-                        Nothing::Empty => Error::new(name, "empty"),
-                        Nothing::Binary => Error::new(name, "not text"),
-                        Nothing::Other => Error::new(name, "no benchmark result")
-                            .hint("LocalScore or llama-bench output is read"),
-                        Nothing::Foreign { line, why } => {
-                            Error::new(format_args!("{name}:{line}"), why)
-                        }
-                    };
+                    let error = nothing.error(name);
                     self.without_result(&error, is_in_folder);
                 }
                 Some(Ok(Found::Bad {

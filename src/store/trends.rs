@@ -31,6 +31,8 @@ pub(crate) struct Configuration {
 pub(crate) struct Level {
     /// When it was measured: seconds since 1970.
     pub measured_at: i64,
+    /// Whether that is a guess.
+    pub is_guessed: bool,
     /// Its id.
     pub id: i64,
     /// Its score.
@@ -121,7 +123,7 @@ pub(crate) fn levels(
 ) -> Result<Vec<Level>> {
     let environments = serde_json::to_string(environments).unwrap_or_default();
     let mut statement = db.prepare_cached(
-        "SELECT measured_at, run_id, score FROM localstore_runs
+        "SELECT measured_at, measured_guessed, run_id, score FROM localstore_runs
          WHERE configuration_id = ?1 AND measured_at <= ?2 AND partial = 0
              AND +environment_id IN (SELECT value FROM json_each(?3))
          ORDER BY measured_at DESC, run_id DESC LIMIT ?4",
@@ -130,6 +132,7 @@ pub(crate) fn levels(
     let mut levels = rows::query(&mut statement, values, |cells| {
         Ok(Level {
             measured_at: cells.get("measured_at")?,
+            is_guessed: cells.get("measured_guessed")?,
             id: cells.get("run_id")?,
             score: cells.get("score")?,
         })

@@ -55,10 +55,13 @@ pub(crate) fn baseline(
     min_change: f64,
 ) -> Result<Vec<NamedRun>> {
     let series = Series::before(store, new, new, min_change)?;
-    let Some(last) = series.runs.last() else {
+    // Nobody knows whether a run with a guessed date came last.
+    let is_dated = |run: &&Level| !run.is_guessed;
+    let Some(last) = series.runs.iter().rfind(is_dated) else {
         return Ok(Vec::new());
     };
-    let level: Vec<&Level> = series.at_level_of(last.moment()).collect();
+    let level = series.at_level_of(last.moment());
+    let level: Vec<&Level> = level.filter(is_dated).collect();
     let level = &level[level.len().saturating_sub(count)..];
     if level.len() < count {
         note(&format!(
@@ -149,7 +152,9 @@ impl Series {
         let mut runs =
             store.read(|db| trends::levels(db, configuration, &environments, until, MAX_SERIES))?;
         runs.retain(|run| run.moment() < before.moment());
-        let scores: Vec<f64> = runs.iter().map(|run| run.score).collect();
+        // A run with a guessed date starts no level.
+        let score = |run: &Level| if run.is_guessed { f64::NAN } else { run.score };
+        let scores: Vec<f64> = runs.iter().map(score).collect();
         let changes = stats::change_points(&scores, min_change);
         Ok(Self {
             runs,
