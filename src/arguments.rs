@@ -1,12 +1,14 @@
 //! Parses the command line, and reports invalid arguments in the words of the C tool.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::num::{ParseFloatError, ParseIntError};
 
 use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::cmd::{Cli, command};
-use base::Error;
+use base::time::TIMES;
+use base::{Error, set_command_options, shell_word};
 
 /// The reason why there is no command to run.
 pub(crate) enum Stop {
@@ -29,11 +31,38 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, St
             Ok(cli) => return Ok(cli),
             Err(error) => error,
         };
-        match with_hyphens(&error, &arguments) {
-            Some((index, argument)) => arguments[index] = argument,
-            None => return Err(stop(&error, &arguments, &command)),
+        let changed = with_hyphens(&error, &arguments).or_else(|| short_help(&error, &arguments));
+        if let Some((index, argument)) = changed {
+            arguments[index] = argument;
+            continue;
+        }
+        if let Some(store) = named_store(&arguments) {
+            name_store(&store);
+        }
+        return Err(stop(&error, &arguments, &command));
+    }
+}
+
+/// Lets the commands in hints name this store.
+pub(crate) fn name_store(path: &OsStr) {
+    let path = path.to_string_lossy();
+    set_command_options(format!("--db {}", shell_word(&path)));
+}
+
+/// The store that the arguments name, as far as they can be read.
+pub(crate) fn named_store(arguments: &[OsString]) -> Option<OsString> {
+    let ours = arguments.iter().take_while(|argument| *argument != "--");
+    let mut ours = ours.skip(1).peekable();
+    let mut store = None;
+    while let Some(argument) = ours.next() {
+        let text = argument.to_string_lossy();
+        if text == "--db" {
+            store = ours.peek().map(|&next| next.clone());
+        } else if let Some(path) = text.strip_prefix("--db=") {
+            store = Some(path.into());
         }
     }
+    store
 }
 
 /// The index of an unknown option, and that option with `-` for each `_` in its name: as in the C
@@ -53,6 +82,16 @@ fn with_hyphens(error: &clap::Error, arguments: &[OsString]) -> Option<(usize, O
     })
 }
 
+/// `-h` before a command is the command `help`.
+fn short_help(error: &clap::Error, arguments: &[OsString]) -> Option<(usize, OsString)> {
+    let index = arguments.iter().position(|argument| argument == "-h")?;
+    let before = &arguments[1..index];
+    let is_first = error.kind() == ErrorKind::DisplayHelp
+        && !before.iter().any(|argument| argument == "--help")
+        && Typed::new(&arguments[..index], &command()).path == "localstore";
+    is_first.then(|| (index, "help".into()))
+}
+
 fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) -> Stop {
     if matches!(
         error.kind(),
@@ -61,48 +100,166 @@ fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) ->
         return Stop::Help(error.render().to_string());
     }
     let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.clone()),
-        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
-        _ => None,
+        Some(ContextValue::String(text)) => text.as_str(),
+        Some(ContextValue::Strings(texts)) => texts.first().map_or("", String::as_str),
+        _ => "",
     };
-    let help = help_of(arguments, command);
-    let invalid = match error.kind() {
+    let typed = Typed::new(arguments, command);
+    let name = context(ContextKind::InvalidArg);
+    let value = context(ContextKind::InvalidValue);
+    let (invalid, hint) = match error.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            Error::plain("missing command")
+            (Error::plain("missing command"), None)
         }
         ErrorKind::MissingRequiredArgument => {
-            let name = context(ContextKind::InvalidArg).unwrap_or_default();
-            Error::new("missing parameter", name.trim_matches(PUNCTUATION))
+            let name = name.trim_matches(PUNCTUATION);
+            (Error::new("missing parameter", name), typed.example())
         }
         ErrorKind::InvalidUtf8 => {
             let mut arguments = arguments.iter().map(|argument| argument.to_string_lossy());
             let bad = arguments.find(|argument| argument.contains(char::REPLACEMENT_CHARACTER));
-            Error::invalid_parameter(bad.unwrap_or_default())
+            (Error::invalid_parameter(bad.unwrap_or_default()), None)
         }
-        _ => {
-            let name = context(ContextKind::InvalidArg).unwrap_or_default();
-            Error::invalid_parameter(match context(ContextKind::InvalidSubcommand) {
-                Some(name) => name,
-                None if name.starts_with('-') => as_typed(&name, arguments, command),
-                // An argument without a name is identified by its value.
-                None => context(ContextKind::InvalidValue)
-                    .unwrap_or_else(|| name.trim_matches(PUNCTUATION).to_owned()),
-            })
+        ErrorKind::InvalidSubcommand => {
+            let name = context(ContextKind::InvalidSubcommand);
+            return Stop::Invalid(unknown_command(name, typed.command));
+        }
+        kind => {
+            let is_option = name.starts_with('-');
+            // An argument without a name is identified by its value.
+            let shown = match (is_option, value) {
+                (true, _) => as_typed(name, arguments, command),
+                (false, "") => name.trim_matches(PUNCTUATION).to_owned(),
+                (false, value) => value.to_owned(),
+            };
+            if kind == ErrorKind::InvalidValue && is_option && value.is_empty() {
+                let hint = missing_value(name, error);
+                (Error::new("missing value for", shown), hint)
+            } else {
+                let hint = match kind {
+                    ErrorKind::UnknownArgument if is_option => typed.meant(name, arguments),
+                    ErrorKind::ValueValidation => Some(refusal(name, value, error)),
+                    ErrorKind::ArgumentConflict => {
+                        let other = context(ContextKind::PriorArg);
+                        let other = as_typed(other, arguments, command);
+                        Some(format!("not together with '{other}'"))
+                    }
+                    _ => values(error),
+                };
+                (Error::invalid_parameter(shown), hint)
+            }
         }
     };
-    let suggested = context(ContextKind::SuggestedArg)
-        .or_else(|| context(ContextKind::SuggestedSubcommand))
-        .or_else(|| context(ContextKind::SuggestedValue))
-        .map(|name| format!("did you mean '{name}'? "));
-    let reason = std::error::Error::source(error).map(|source| format!("{source}; "));
-    let valid = match error.get(ContextKind::ValidValue) {
-        Some(ContextValue::Strings(values)) if !values.is_empty() => {
-            Some(format!("it is one of {}; ", values.join(", ")))
-        }
+    Stop::Invalid(invalid.hint(hint.unwrap_or_else(|| format!("{} --help", typed.path))))
+}
+
+/// The error for a name that none of the commands of this one has.
+pub(crate) fn unknown_command(name: &str, command: &clap::Command) -> Error {
+    let commands = command.get_subcommands();
+    let hint = match closest(name, commands.map(clap::Command::get_name)) {
+        Some(meant) => format!("did you mean '{meant}'?"),
+        None => format!("{} --help", command.get_bin_name().unwrap_or("localstore")),
+    };
+    Error::invalid_parameter(name).hint(hint)
+}
+
+/// The values that an argument can have.
+fn values(error: &clap::Error) -> Option<String> {
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) if !values.is_empty() => Some(values.join(", ")),
         _ => None,
+    }
+}
+
+/// The hint for an option without its value: the values, or what it is.
+fn missing_value(name: &str, error: &clap::Error) -> Option<String> {
+    values(error).or_else(|| match name.split_once(' ') {
+        Some(("--db", _)) => Some("--db FILE names the store".to_owned()),
+        Some((_, "<TIME>")) => Some(TIMES.to_owned()),
+        _ => None,
+    })
+}
+
+/// Why a value was refused.
+fn refusal(name: &str, value: &str, error: &clap::Error) -> String {
+    let Some(source) = std::error::Error::source(error) else {
+        return String::new();
     };
-    let hint = [suggested, reason, valid, Some(help)];
-    Stop::Invalid(invalid.hint(hint.into_iter().flatten().collect::<String>()))
+    let is_number = source.is::<ParseIntError>() || source.is::<ParseFloatError>();
+    match is_number {
+        true if name.starts_with("--limit ") => format!("'{value}' is not a number; 0 shows all"),
+        true => format!("'{value}' is not a number"),
+        false => source.to_string(),
+    }
+}
+
+/// The command that was typed, as far as it is known.
+struct Typed<'a> {
+    /// Its name with those of the commands that it belongs to.
+    path: String,
+    command: &'a clap::Command,
+}
+
+impl<'a> Typed<'a> {
+    fn new(arguments: &[OsString], mut command: &'a clap::Command) -> Self {
+        let mut path = String::from("localstore");
+        for argument in arguments.iter().skip(1) {
+            if !command.has_subcommands() {
+                break;
+            }
+            if let Some(name) = argument.to_str()
+                && let Some(found) = command.find_subcommand(name)
+            {
+                path.push(' ');
+                path.push_str(found.get_name());
+                command = found;
+            }
+        }
+        Self { path, command }
+    }
+
+    /// The first example of its help.
+    fn example(&self) -> Option<String> {
+        let help = self.command.get_after_help()?.to_string();
+        let at = help.find("localstore ")?;
+        help[at..].lines().next().map(str::to_owned)
+    }
+
+    /// What an unknown option should be: a value of another option, such as `--json`, or an option
+    /// of nearly the same name.
+    fn meant(&self, name: &str, arguments: &[OsString]) -> Option<String> {
+        let word = name.strip_prefix("--")?;
+        let has_value = |option: &&clap::Arg| {
+            let values = option.get_possible_values();
+            !option.is_positional() && values.iter().any(|value| value.get_name() == word)
+        };
+        if let Some(option) = self.command.get_arguments().find(has_value) {
+            let option = match (option.get_short(), option.get_long()) {
+                (Some(short), _) => format!("-{short}"),
+                (None, long) => format!("--{}", long?),
+            };
+            let typed = retyped(arguments, name, &option);
+            return Some(typed.replacen(&option, &format!("{option} {word}"), 1));
+        }
+        let options = self.command.get_arguments();
+        let meant = closest(word, options.filter_map(clap::Arg::get_long))?;
+        Some(format!("did you mean '--{meant}'?"))
+    }
+}
+
+/// The command as it was typed, with another word in the place of one.
+pub(crate) fn retyped(arguments: &[OsString], word: &str, other: &str) -> String {
+    let mut full = String::from("localstore");
+    for argument in arguments.iter().skip(1) {
+        let argument = argument.to_string_lossy();
+        let argument = match argument.strip_suffix(word) {
+            Some(before) if before.is_empty() || before.ends_with('=') => [before, other].concat(),
+            _ => argument.into_owned(),
+        };
+        full.push(' ');
+        full += &shell_word(&argument);
+    }
+    full
 }
 
 /// The option as it was typed, which is how the C tool repeats it; clap adds the name of its value
@@ -136,21 +293,100 @@ fn as_typed(name: &str, arguments: &[OsString], command: &clap::Command) -> Stri
         .to_owned()
 }
 
-/// The hint to see the help of the command that was typed, as far as it is known.
-fn help_of(arguments: &[OsString], command: &clap::Command) -> String {
-    let mut help = String::from("localstore");
-    let mut command = command;
-    for argument in arguments.iter().skip(1) {
-        if !command.has_subcommands() {
-            break;
+/// The name that was probably meant; of several, the first.
+fn closest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let typed: Vec<char> = typed.to_lowercase().chars().collect();
+    let near = names.filter_map(|name| {
+        let chars: Vec<char> = name.chars().collect();
+        let slips = slips(&typed, &chars);
+        let allowed = 1 + typed.len().min(chars.len()) / 5;
+        // The beginning of a name, such as `hist`, comes before a slip, and another abbreviation,
+        // such as `ls`, after one.
+        let distance = if typed.len() > 2 && chars.starts_with(&typed) {
+            1
+        } else if slips <= allowed {
+            2 * slips
+        } else if is_abbreviation(&typed, &chars) {
+            3
+        } else {
+            return None;
+        };
+        Some((distance, name))
+    });
+    near.min_by_key(|&(distance, _)| distance)
+        .map(|(_, name)| name)
+}
+
+/// Whether the letters are in the name, in their order and from its first one on.
+fn is_abbreviation(typed: &[char], name: &[char]) -> bool {
+    let mut rest = name.iter();
+    typed.len() > 1 && typed.first() == name.first() && typed.iter().all(|c| rest.any(|n| n == c))
+}
+
+/// How many letters are missing, too many, wrong, or swapped with their neighbour.
+fn slips(typed: &[char], name: &[char]) -> usize {
+    let mut rows: Vec<Vec<usize>> = vec![(0..=name.len()).collect()];
+    for (i, c) in typed.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, n) in name.iter().enumerate() {
+            let changed = rows[i][j] + usize::from(c != n);
+            let mut least = changed.min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *c == name[j - 1] && typed[i - 1] == *n {
+                least = least.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(least);
         }
-        if let Some(name) = argument.to_str()
-            && let Some(found) = command.find_subcommand(name)
-        {
-            help.push(' ');
-            help.push_str(found.get_name());
-            command = found;
+        rows.push(row);
+    }
+    rows[typed.len()][name.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meant(typed: &str) -> Option<String> {
+        let command = command();
+        let names = command.get_subcommands().map(clap::Command::get_name);
+        closest(typed, names).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_command_with_a_slip_is_recognised() {
+        for (typed, name) in [
+            ("lsit", "list"),
+            ("lis", "list"),
+            ("lost", "list"),
+            ("LIST", "list"),
+            ("recrod", "record"),
+            ("comapre", "compare"),
+            ("repotr", "report"),
+            ("histroy", "history"),
+            ("shwo", "show"),
+            ("tga", "tag"),
+            ("sumbit", "submit"),
+            ("ls", "list"),
+            ("comp", "compare"),
+            ("hist", "history"),
+            ("rec", "record"),
+        ] {
+            assert_eq!(meant(typed).as_deref(), Some(name), "{typed}");
+        }
+        for typed in ["frob", "x", "", "result.json", "benchmark"] {
+            assert_eq!(meant(typed), None, "{typed}");
         }
     }
-    format!("see '{help} --help'")
+
+    #[test]
+    fn a_swap_is_one_slip() {
+        let slips = |a: &str, b: &str| {
+            let [a, b] = [a, b].map(|text| text.chars().collect::<Vec<_>>());
+            slips(&a, &b)
+        };
+        assert_eq!(slips("lsit", "list"), 1);
+        assert_eq!(slips("list", "list"), 0);
+        assert_eq!(slips("lit", "list"), 1);
+        assert_eq!(slips("", "list"), 4);
+        assert_eq!(slips("frob", "list"), 4);
+    }
 }

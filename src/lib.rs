@@ -28,7 +28,12 @@ pub use cmd::command;
 /// Runs the program with these arguments and returns its exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let mut out = Stdout::lock();
-    let cli = match arguments::parse(arguments) {
+    let arguments: Vec<OsString> = arguments.collect();
+    if let Some(answer) = cmd::answer_shell(&arguments) {
+        let _ = out.styled(&answer).and_then(|()| out.finish());
+        return ExitCode::SUCCESS;
+    }
+    let cli = match arguments::parse(arguments.into_iter()) {
         Ok(cli) => cli,
         Err(arguments::Stop::Help(text)) => {
             let printed = out.styled(text.as_bytes()).and_then(|()| out.finish());
@@ -37,14 +42,22 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(arguments::Stop::Invalid(error)) => return exit_code(Err(error)),
     };
     start_tracing(cli.global.verbose);
+    if let Some(path) = &cli.global.db {
+        arguments::name_store(path.as_os_str());
+    }
     let location = Location::resolve(cli.global.db, cli.global.db_startup_sql);
     let path = location.path.display().to_string();
     tracing::debug!("the store is {}", base::printable(&path));
     let mut context = cmd::Context { location, out };
-    if cli.command.is_paged() && !cli.global.no_pager {
+    let Some(command) = cli.command else {
+        let text = cmd::overview(&context.location, Stderr::screen());
+        Stderr::print(&text);
+        return ExitCode::FAILURE;
+    };
+    if command.is_paged() && !cli.global.no_pager {
         context.out.page();
     }
-    let result = cli.command.run(&mut context);
+    let result = command.run(&mut context);
     // What was printed before an error is written out as well.
     let written = context.out.finish();
     exit_code(match result {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::machine::Machine;
-use super::storing::{Adder, Adding, Messages, Source, check_store, shell_word};
+use super::storing::{Adder, Adding, Messages, Source, check_store, path_word};
 use crate::store::tags;
 use base::time::moment;
 use base::{Error, ExitStatus, Result, Spool, Tee, note, process};
@@ -235,7 +235,7 @@ fn files_in(folder: &Path, is_recursive: bool, adder: &mut Adder<'_>) -> Vec<(Pa
     }
     if files.is_empty() && has_folders && !is_recursive {
         let name = folder.display();
-        let command = shell_word(folder);
+        let command = path_word(folder);
         note(&format!(
             "{name}: only folders; 'localstore add -r {command}' reads them"
         ));

@@ -3,7 +3,7 @@
 use crate::store::select::{self, Values};
 use crate::store::{Filter, Store};
 use base::time::{date, moment, utc};
-use base::{Error, Result};
+use base::{Error, Result, shell_word};
 
 /// The runs that match all of these.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -160,8 +160,8 @@ impl Filters {
         });
         let given: Vec<_> = words.chain(self.given()).collect();
         let typed = given.iter().map(|(name, typed, _)| match *name {
-            "" => quoted(typed),
-            name => format!("--{name} {}", quoted(typed)),
+            "" => shell_word(typed),
+            name => format!("--{name} {}", shell_word(typed)),
         });
         let typed = typed.collect::<Vec<_>>().join(" ");
         let error = Error::plain(match typed.as_str() {
@@ -215,16 +215,6 @@ fn some_of(name: &str, values: &[String]) -> String {
         text.extend([", ", value]);
     }
     format!("{text} ({})", values.len())
-}
-
-/// The value as a shell reads it.
-fn quoted(value: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./+,:=%@".contains(c);
-    if !value.is_empty() && value.chars().all(is_plain) {
-        value.to_owned()
-    } else {
-        format!("'{value}'")
-    }
 }
 
 fn since(text: &str) -> Result<Moment, String> {

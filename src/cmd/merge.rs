@@ -1,11 +1,11 @@
-use std::io::Write;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 
 use super::Context;
-use super::storing::describe;
+use super::storing::{SQLITE, describe, path_word};
 use crate::store::{ChatRows, ForeignFile, ForeignRun, MergedChat, Refused, Store, Stored, runs};
-use base::{ExitStatus, Result};
-use base::{Progress, note, printable};
+use base::{Error, ExitStatus, Progress, Result, note, printable};
 
 /// Take over the runs and chats of another store, or of a LocalScore database
 ///
@@ -26,6 +26,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     context.location.refuse(&args.file)?;
+    refuse_text(&args.file)?;
     let mut file = ForeignFile::open(&args.file)?;
     let mut target = Target::open(args, context)?;
     let out = &mut context.out;
@@ -82,6 +83,23 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         return Ok(ExitStatus::Failure);
     }
     Ok(ExitStatus::Success)
+}
+
+/// Refuses a file with no database in it: `add` reads those.
+fn refuse_text(path: &Path) -> Result<()> {
+    let mut head = Vec::new();
+    let file = path.is_file().then(|| File::open(path).ok()).flatten();
+    if let Some(file) = file
+        && file
+            .take(SQLITE.len() as u64)
+            .read_to_end(&mut head)
+            .is_ok()
+        && !SQLITE.starts_with(&head)
+    {
+        let hint = format!("localstore add {}", path_word(path));
+        return Err(Error::new(path.display(), "not a store").hint(hint));
+    }
+    Ok(())
 }
 
 /// How many runs or chats were new, completed and known.

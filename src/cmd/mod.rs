@@ -13,6 +13,7 @@ mod compare;
 mod completions;
 mod export;
 mod filters;
+mod help;
 mod history;
 mod list;
 mod machine;
@@ -34,15 +35,21 @@ mod submission;
 mod submit;
 mod tag;
 mod untag;
+mod version;
 mod words;
 
+use std::ffi::OsString;
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, CommandFactory, Parser};
 
+use crate::arguments::retyped;
 use crate::store::{Location, Store, select};
 use base::{Error, ExitStatus, Result, Stdout, write_atomically};
+
+pub(crate) use completions::answer as answer_shell;
+pub(crate) use help::overview;
 
 /// Keeps LocalScore benchmark runs, and gives them back byte for byte
 ///
@@ -56,13 +63,14 @@ use base::{Error, ExitStatus, Result, Stdout, write_atomically};
     term_width = 80,
     disable_help_subcommand = true,
     args_override_self = true,
+    override_usage = "localstore [OPTIONS] <COMMAND>",
     after_help = "Example: localscore -m model.gguf -o json | localstore add"
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 /// Options that every command takes.
@@ -107,32 +115,35 @@ impl Context {
     }
 }
 
-/// The commands.
+/// The commands. Those used more come first: of two that a mistyped name may mean, the first is
+/// suggested.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    Add(add::Args),
     Record(record::Args),
-    Merge(merge::Args),
+    Add(add::Args),
     List(list::Args),
-    Show(show::Args),
-    Export(export::Args),
-    Score(score::Args),
     Compare(compare::Args),
     History(history::Args),
-    Best(best::Args),
-    Plot(plot::Args),
     Report(report::Args),
+    Show(show::Args),
+    Best(best::Args),
+    Export(export::Args),
+    Score(score::Args),
+    Plot(plot::Args),
     Submit(submit::Args),
     Tag(tag::Args),
     Untag(untag::Args),
     Rm(rm::Args),
-    Chat(chat::Args),
-    Message(message::Args),
+    Merge(merge::Args),
     Check(check::Args),
     Backup(backup::Args),
     Path(path::Args),
+    Chat(chat::Args),
+    Message(message::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Help(help::Args),
+    Version(version::Args),
 }
 
 impl Command {
@@ -172,6 +183,8 @@ impl Command {
             Self::Path(args) => path::run(args, context)?,
             Self::Completions(args) => completions::run(args, context)?,
             Self::Man(args) => man::run(args, context)?,
+            Self::Help(args) => help::run(args, context)?,
+            Self::Version(args) => version::run(args, context)?,
         }
         Ok(ExitStatus::Success)
     }
@@ -186,6 +199,20 @@ struct OutFile {
 }
 
 impl OutFile {
+    /// Refuses the name of a picture in another format than SVG.
+    fn check_svg(&self) -> Result<()> {
+        const OTHERS: [&str; 7] = ["png", "jpg", "jpeg", "gif", "webp", "pdf", "eps"];
+        let path = self.out.as_deref().unwrap_or(Path::new(""));
+        let ending = path.extension().unwrap_or_default().to_string_lossy();
+        if !OTHERS.contains(&ending.to_lowercase().as_str()) {
+            return Ok(());
+        }
+        let svg = path.with_extension("svg");
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        let command = retyped(&arguments, &path.to_string_lossy(), &svg.to_string_lossy());
+        Err(Error::new(path.display(), "only SVG is drawn").hint(command))
+    }
+
     fn write(&self, document: impl AsRef<[u8]>, context: &mut Context) -> Result<()> {
         let Some(path) = &self.out else {
             return Ok(context.out.write_all(document.as_ref())?);

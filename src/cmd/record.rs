@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -26,7 +27,7 @@ use base::{Error, ExitStatus, Result, Spool, Stderr, Tee, note};
 #[command(
     override_usage = "localstore record [OPTIONS] [--] <CMD>...",
     after_help = "Examples:
-  localstore record -- localscore -m model.gguf
+  localstore record localscore -m model.gguf
   localstore record --tag baseline -- localscore -m model.gguf -o json -n
   localstore record --submit -- localscore -m model.gguf -n"
 )]
@@ -67,7 +68,10 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Error::new("missing parameter", "CMD"));
     };
-    let failed = |error| Error::file(Path::new(program), &error);
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Error::new(Path::new(program).display(), "no such program"),
+        _ => Error::file(Path::new(program), &error),
+    };
     check_store(&context.location)?;
     let mut spool = Spool::create()?;
     let watched = Watched::start(program, arguments).map_err(failed)?;

@@ -11,7 +11,7 @@ use base::{ExitStatus, Result, Stderr, printable};
 /// with other runs (the names of models, machines and runtimes) is kept. The record of a run's
 /// submission is removed with it, and a note says so.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: localstore rm last --dry-run")]
+#[command(after_help = "Example: localstore rm --dry-run last")]
 pub(crate) struct Args {
     /// Ids, 'last', 'last~N' or tags
     #[arg(value_name = "RUN", required = true)]

@@ -10,7 +10,7 @@ use crate::model::{Environment, Run, listed_score, short_device, short_quant};
 use crate::store::{Added, Dated, Location, Measured, Store, Stored, runs, submissions};
 use crate::submit::Site;
 use base::time::date;
-use base::{Error, ExitStatus, Progress, Result, Spool, Stderr, Stdout, printable};
+use base::{Error, ExitStatus, Progress, Result, Spool, Stderr, Stdout, printable, shell_word};
 
 use super::words::known;
 
@@ -22,7 +22,7 @@ const BATCH_BYTES: usize = 16 << 20;
 const MANY: usize = 20;
 
 /// The beginning of every SQLite file.
-const SQLITE: &[u8] = b"SQLite format 3\0";
+pub(crate) const SQLITE: &[u8] = b"SQLite format 3\0";
 
 /// The stream for the lines about runs.
 pub(crate) enum Messages<'a> {
@@ -257,7 +257,7 @@ impl<'a> Adder<'a> {
             return Ok(());
         }
         if head == SQLITE {
-            let file = source.path.map_or_else(|| "FILE".to_owned(), shell_word);
+            let file = source.path.map_or_else(|| "FILE".to_owned(), path_word);
             let error = Error::new(name, "a store").hint(format!("localstore merge {file}"));
             self.without_result(&error, is_in_folder);
             return Ok(());
@@ -296,7 +296,7 @@ impl<'a> Adder<'a> {
                     let mut error = Error::new(format_args!("{name}:{line}"), why);
                     if whole_tests > 0 {
                         error = error.hint(match source.path {
-                            Some(path) => format!("localstore add --partial {}", shell_word(path)),
+                            Some(path) => format!("localstore add --partial {}", path_word(path)),
                             None => "'--partial' stores the whole tests".to_owned(),
                         });
                     }
@@ -512,15 +512,9 @@ fn plural(count: impl Into<u64>, one: &str) -> String {
     format!("{one}{end}")
 }
 
-/// The path as a shell reads it.
-pub(crate) fn shell_word(path: &Path) -> String {
-    let path = path.display().to_string();
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);
-    if path.chars().all(is_plain) {
-        path
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
-    }
+/// The path as a word of a shell.
+pub(crate) fn path_word(path: &Path) -> String {
+    shell_word(&path.to_string_lossy())
 }
 
 /// Fails before the benchmark rather than after it if the store cannot be opened.

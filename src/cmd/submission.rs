@@ -8,7 +8,7 @@ use crate::model::{Submission, SubmissionState};
 use crate::store::{Store, select};
 use crate::submit::{LONGEST_ATTEMPT, Site};
 use base::time::rfc3339;
-use base::{Error, Result};
+use base::{Error, Result, shell_word};
 
 /// The state of the submission of a run, in a line.
 pub(crate) fn remark(id: i64, submission: &Submission) -> String {
@@ -107,18 +107,8 @@ fn shown(links: &[String]) -> String {
 
 /// The command that records that a run is on the site.
 pub(crate) fn record_link(id: i64, link: &str) -> String {
-    let line = quoted(&format!("Result Link: {link}"));
+    let line = shell_word(&format!("Result Link: {link}"));
     format!("(localstore export {id} -o json; echo {line}) | localstore add")
-}
-
-/// The text as a word of a shell: a site in the store may come from elsewhere.
-fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || ":/.-_".contains(c);
-    if text.chars().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 /// How far the clocks of this machine and of the site may differ.
@@ -183,7 +173,7 @@ pub(crate) fn url_option(site: &Site) -> String {
     if chosen.as_ref() == Ok(site) {
         String::new()
     } else {
-        format!(" --url {}", quoted(site.as_str()))
+        format!(" --url {}", shell_word(site.as_str()))
     }
 }
 

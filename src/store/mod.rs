@@ -8,6 +8,7 @@ pub(crate) mod chats;
 pub(crate) mod runs;
 pub(crate) mod select;
 pub(crate) mod submissions;
+pub(crate) mod suggest;
 pub(crate) mod tags;
 pub(crate) mod trends;
 
@@ -22,9 +23,12 @@ mod scores;
 mod site;
 
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use base::Result;
-use db::{Database, Room};
+use db::{Database, Room, Schema, foreign};
 use rusqlite::{Connection, Transaction};
 
 pub(crate) use check::{CheckedRoom, Finding, Totals, Watch, results};
@@ -81,6 +85,22 @@ impl Store {
     /// The same without what our tables do not hold yet.
     pub(crate) fn open_as_is(location: &Location) -> Result<Self> {
         Database::open_readonly(location, &[&RESULTS]).map(Self)
+    }
+
+    /// Looks into the store for at most this long. Nothing is waited for, made or changed, not even
+    /// an older version brought up to date; `None` if there is nothing to read.
+    pub(crate) fn peek<T: Send + 'static>(
+        location: &Location,
+        at_most: Duration,
+        work: impl FnOnce(&Connection, Schema) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Option<T> {
+        let (sender, receiver) = mpsc::channel();
+        let path = location.path.clone();
+        thread::spawn(move || {
+            let (db, schema) = foreign::open(&path, &RESULTS).ok()?;
+            sender.send(work(&db, schema).ok()?).ok()
+        });
+        receiver.recv_timeout(at_most).ok()
     }
 
     /// The file.

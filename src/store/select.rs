@@ -9,7 +9,7 @@ use super::runs::{AVERAGES, read_summary};
 use super::submissions::{self, COLUMN as SUBMISSION};
 use crate::model::{Source, Submission, Summary, Text, short_quant};
 use base::Error;
-use db::Result;
+use db::{Result, Schema};
 
 /// Which runs are meant. All parts that are there must match; text matches anywhere, whatever the
 /// case.
@@ -254,6 +254,16 @@ pub(crate) fn ids(db: &Connection, filter: &Filter) -> Result<Vec<i64>> {
         .query_map(params_from_iter(condition.values), |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(ids)
+}
+
+/// How many runs there are, also in a store of an older version.
+pub(crate) fn count_all(db: &Connection, schema: Schema) -> rusqlite::Result<u64> {
+    match schema {
+        Schema::Empty | Schema::Llamafile | Schema::Absent => Ok(0),
+        Schema::Version(_) | Schema::Unversioned(_) | Schema::Foreign => {
+            db.query_row("SELECT count(*) FROM localstore_runs", [], |row| row.get(0))
+        }
+    }
 }
 
 /// How many runs match.

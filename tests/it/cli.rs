@@ -19,7 +19,7 @@ fn a_wrong_argument_is_named_as_by_the_c_tool() {
             "invalid parameter for: --output",
         ),
         (&["list", "--output=xml"], "invalid parameter for: --output"),
-        (&["export", "-o"], "invalid parameter for: -o"),
+        (&["export", "-o"], "missing value for: -o"),
         (
             &["list", "--since", "then"],
             "invalid parameter for: --since",
@@ -27,7 +27,7 @@ fn a_wrong_argument_is_named_as_by_the_c_tool() {
         (&["show", "1", "2"], "invalid parameter for: 2"),
         (&["show", "1", "a_b"], "invalid parameter for: a_b"),
         (&["rm"], "missing parameter: RUN"),
-        (&[], "missing command"),
+        (&["chat"], "missing command"),
     ];
     for (args, message) in cases {
         let ran = sandbox.run(args);
@@ -150,18 +150,87 @@ fn the_reference_of_commands_is_what_help_says() {
 }
 
 #[test]
-fn completions_and_man_pages_are_printed() {
+fn every_command_has_a_manual_page() {
     let sandbox = Sandbox::new();
-    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
-        let script = sandbox.run(["completions", shell]).text();
-        assert!(script.contains("localstore"), "{shell}");
+    let check = |names: &[&str], title: &str| {
+        let page = sandbox.run([&["man"], names].concat()).text();
+        assert!(
+            page.starts_with(&format!(".TH {title} 1 \"\" ")),
+            "{title}: {page:.200}"
+        );
+        let mut from = 0;
+        for section in [
+            "NAME",
+            "SYNOPSIS",
+            "DESCRIPTION",
+            "OPTIONS",
+            "EXAMPLES",
+            "\"EXIT STATUS\"",
+            "ENVIRONMENT",
+            "FILES",
+        ] {
+            let head = format!("\n.SH {section}\n");
+            let at = page[from..].find(&head);
+            from += at.unwrap_or_else(|| panic!("{title}: no {section} in its place"));
+        }
+        assert_eq!(
+            page.matches("\n.nf\n").count(),
+            page.matches("\n.fi\n").count(),
+            "{title}"
+        );
+    };
+    check(&[], "LOCALSTORE");
+    for command in localstore::command().get_subcommands() {
+        let name = command.get_name();
+        let title = format!("LOCALSTORE-{}", name.to_uppercase());
+        check(&[name], &title);
+        for inner in command.get_subcommands() {
+            let inner = inner.get_name();
+            check(&[name, inner], &format!("{title}-{}", inner.to_uppercase()));
+        }
     }
-    assert!(sandbox.run(["man"]).text().contains(".TH localstore 1"));
-    assert!(sandbox.run(["man", "add"]).text().contains("dry\\-run"));
-    assert_eq!(
-        sandbox.run(["man", "frob"]).failed(),
-        "invalid parameter for: frob"
+    for (names, hint) in [
+        (&["lsit"][..], "did you mean 'list'?"),
+        (&["frob"], "localstore --help"),
+        (&["plot", "histroy"], "did you mean 'history'?"),
+        (&["plot", "x"], "localstore plot --help"),
+    ] {
+        let ran = sandbox.run([&["man"], names].concat());
+        let name = names.last().unwrap();
+        assert_eq!(ran.failed(), format!("invalid parameter for: {name}"));
+        assert!(
+            ran.stderr.ends_with(&format!("hint: {hint}\n")),
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn a_manual_page_has_names_values_and_tables_as_they_are() {
+    let sandbox = Sandbox::new();
+    let record = sandbox.run(["man", "record"]).text();
+    let (_, synopsis) = record.split_once(".SH SYNOPSIS\n").unwrap();
+    assert!(
+        synopsis.starts_with("\\fBlocalstore record\\fR [\\fB\\-\\-tag\\fR \\fITAG\\fR] "),
+        "{synopsis:.200}"
     );
+    assert!(record.contains("128 plus the number of the signal"));
+    let compare = sandbox.run(["man", "compare"]).text();
+    let (_, table) = compare.split_once("\n.nf\n").unwrap();
+    assert!(table.starts_with("  better, worse  "), "{table:.200}");
+    for code in ["\\fB2\\fR", "\\fB3\\fR"] {
+        assert!(compare.contains(&format!("\n{code}\nWith ")), "{code}");
+    }
+    let root = sandbox.run(["man"]).text();
+    for name in [
+        "localstore\\-list(1)",
+        "LOCALSTORE_DB",
+        "NO_COLOR",
+        "\\-\\-db",
+    ] {
+        assert!(root.contains(name), "{name}");
+    }
 }
 
 #[test]

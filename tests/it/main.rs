@@ -16,6 +16,7 @@ mod chat;
 mod check;
 mod cli;
 mod compare;
+mod completions;
 mod export;
 mod goldens;
 mod history;
@@ -23,6 +24,7 @@ mod list;
 mod logs;
 mod merge;
 mod message;
+mod mistakes;
 #[cfg(feature = "network")]
 mod network;
 #[cfg(unix)]

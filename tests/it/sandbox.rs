@@ -29,6 +29,12 @@ impl Sandbox {
         self.path().join(".llamafile/llamafile.sqlite3")
     }
 
+    /// Moves the store into the folder, under another name.
+    pub(crate) fn move_store(&self, name: &str) {
+        std::fs::copy(self.store(), self.path().join(name)).unwrap();
+        std::fs::remove_file(self.store()).unwrap();
+    }
+
     /// A connection of another program to the store.
     pub(crate) fn db(&self) -> Connection {
         Connection::open(self.store()).unwrap()

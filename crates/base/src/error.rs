@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::command::runnable;
 use crate::text::printable;
 
 /// The result of every fallible function.
@@ -65,6 +66,11 @@ impl Error {
     /// A failure to read or write the file at `path`.
     #[must_use]
     pub fn file(path: &Path, error: &io::Error) -> Self {
+        let folder = path.parent();
+        let has_folder = || folder.is_none_or(|at| at.as_os_str().is_empty() || at.is_dir());
+        if error.kind() == io::ErrorKind::NotFound && has_folder() {
+            return Self::new(path.display(), "no such file");
+        }
         Self::new(path.display(), reason(error))
     }
 
@@ -95,7 +101,10 @@ impl Error {
         let message = printable(&self.message);
         match &self.hint {
             None => format!("localstore: {message}\n"),
-            Some(hint) => format!("localstore: {message}\nhint: {}\n", printable(hint)),
+            Some(hint) => format!(
+                "localstore: {message}\nhint: {}\n",
+                printable(&runnable(hint))
+            ),
         }
     }
 }
@@ -143,10 +152,7 @@ mod tests {
     #[test]
     fn an_io_error_is_shown_without_its_number() {
         let error = Error::file(Path::new("x.json"), &io::Error::from_raw_os_error(2));
-        assert_eq!(
-            error.lines(),
-            "localstore: x.json: no such file or directory\n"
-        );
+        assert_eq!(error.lines(), "localstore: x.json: no such file\n");
     }
 
     #[test]

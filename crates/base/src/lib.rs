@@ -9,6 +9,7 @@ pub mod process;
 pub mod rows;
 pub mod time;
 
+mod command;
 mod error;
 mod file;
 mod pager;
@@ -19,6 +20,7 @@ mod table;
 mod tee;
 mod text;
 
+pub use command::{set_command_options, shell_word};
 pub use error::{Error, ExitStatus, Result, reason};
 pub use file::{Existing, replace_atomically, write_atomically};
 pub use progress::Progress;

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::command::runnable;
 use crate::error::{Error, Result};
 use crate::screen::{Screen, Style};
 use crate::text::printable;
@@ -198,7 +199,7 @@ impl Stderr {
 /// Prints a note for people on stderr: `localstore: TEXT`.
 pub fn note(text: &str) {
     let screen = Stderr::screen();
-    let note = screen.fold(&format!("localstore: {}", printable(text)));
+    let note = screen.fold(&format!("localstore: {}", printable(&runnable(text))));
     let lines = note
         .lines()
         .map(|line| screen.paint(Style::Dim, line) + "\n");

@@ -61,6 +61,9 @@ pub fn rfc3339(time: &str) -> String {
     format!("{}Z", time.replacen(' ', "T", 1))
 }
 
+/// What a time may look like, for hints.
+pub const TIMES: &str = "2025-06-15, 2025-06-15T15:06, 7d, 12h, today, yesterday";
+
 /// The first and the last second of a date, a time, an age such as `7d`, `today` or `yesterday`; else
 /// what may stand there.
 pub fn moment(text: &str) -> Result<(i64, i64), String> {
@@ -93,7 +96,7 @@ fn moment_at(text: &str, now: Timestamp) -> Result<(i64, i64), String> {
     let length = if is_date { DAY - 1 } else { 0 };
     first
         .map(|first| (first, first + length))
-        .ok_or_else(|| "2025-06-15, 2025-06-15T15:06, 7d, 12h, today, yesterday".to_owned())
+        .ok_or_else(|| TIMES.to_owned())
 }
 
 const DAY: i64 = 24 * 60 * 60;

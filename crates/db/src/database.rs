@@ -85,7 +85,7 @@ impl Database {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::new(path.display(), "there is no store")
-                    .hint("'localstore add FILE' makes it; '--db FILE' names another one"));
+                    .hint("'localstore add FILE' makes it"));
             }
             Err(error) => return Err(Error::file(path, &error)),
         }

@@ -105,7 +105,8 @@ impl Format {
 
 /// Reads the id of a chat or a message.
 pub(crate) fn id(text: &str) -> Result<i64, String> {
-    text.parse().map_err(|_| format!("invalid id '{text}'"))
+    text.parse()
+        .map_err(|_| format!("'{text}' is not a number; 'localstore chat list' shows the ids"))
 }
 
 /// A chat in one line.

@@ -12,7 +12,7 @@ use super::{Context, unique};
 use crate::model::{Difference, Names, Run, differences};
 use crate::stats::{self, Comparison, GateOutcome, Metric, Row, TestKey};
 use crate::store::Store;
-use base::{Error, ExitStatus, Markup, Result, RowFormat, Stderr, Stdout, rows};
+use base::{Error, ExitStatus, Markup, Result, RowFormat, Stderr, Stdout, rows, shell_word};
 
 pub(crate) use base::number::{amount, percent};
 #[allow(unused_imports, reason = "for the line after add")]
@@ -242,7 +242,7 @@ pub(crate) fn choose(
         }
         if all.is_empty() {
             return Err(Error::new("missing parameter", "NEW")
-                .hint(format!("localstore compare {base} last")));
+                .hint(format!("localstore compare {} last", shell_word(base))));
         }
         let mut new: Vec<NamedRun> = Vec::new();
         for run in all {

@@ -36,6 +36,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
+    args.out.check_svg()?;
     let names = Names::open(&context.location)?;
     let (base, new) = compare::choose(&args.runs, args.baseline.as_ref(), args.min_change, &names)?;
     check_count(1 + new.len())?;

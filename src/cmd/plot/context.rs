@@ -24,6 +24,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
+    args.out.check_svg()?;
     let names = Names::open(&context.location)?;
     let runs = args.runs.iter().map(|name| names.runs(name));
     let runs = runs.collect::<Result<Vec<_>>>()?.concat();
