@@ -90,6 +90,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "2025-06-15, 2025-06-15T15:06, 7d, 12h, today, yesterday",
     ),
     (
+        "list --sort speed",
+        "invalid parameter for: --sort",
+        "added, date, model, quant, accelerator, score, pp, tg, ttft",
+    ),
+    (
         "list --since",
         "missing value for: --since",
         "2025-06-15, 2025-06-15T15:06, 7d, 12h, today, yesterday",
@@ -290,6 +295,8 @@ fn what_is_typed_first_works() {
         "help help",
         "help chat export",
         "version",
+        "list llama",
+        "tag",
         "list --since yesterday",
         "list --until today",
     ] {
@@ -300,6 +307,15 @@ fn what_is_typed_first_works() {
     assert_eq!(text("help plot history"), text("plot history --help"));
     assert_eq!(text("version"), text("--version"));
     assert_eq!(text("list --since today -o jsonl"), "");
+    assert_eq!(text("list llama -o jsonl").lines().count(), 5);
+    let tags: Vec<String> = text("tag")
+        .lines()
+        .map(|line| line.split(' ').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(tags, ["q8", "baseline"]);
+    std::fs::create_dir(sandbox.path().join("captures")).unwrap();
+    sandbox.file("captures/one.json", read_fixture("golden/second-gpu.json"));
+    assert!(text("add captures").starts_with("run 6: "));
 }
 
 #[cfg(unix)]
