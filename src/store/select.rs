@@ -223,11 +223,13 @@ pub(crate) fn no_such_run(db: &Connection, name: &str) -> Result<Error> {
         Selector::Id(_) => Error::new(format_args!("run {name}"), "no such run").hint(the_last),
         Selector::Tag(_) => {
             let mut statement =
-                db.prepare("SELECT DISTINCT tag FROM localstore_tags ORDER BY tag LIMIT 21")?;
+                db.prepare("SELECT DISTINCT tag FROM localstore_tags ORDER BY tag")?;
             let tags = statement.query_map([], |row| row.get::<_, String>(0))?;
             let mut tags = tags.collect::<rusqlite::Result<Vec<_>>>()?;
-            if tags.len() > MAX_TAGS {
-                tags[MAX_TAGS] = "…".to_owned();
+            let count = tags.len();
+            if count > MAX_TAGS {
+                tags.truncate(MAX_TAGS);
+                tags.push(format!("… ({count})"));
             }
             let hint = if tags.is_empty() {
                 the_last
@@ -241,7 +243,7 @@ pub(crate) fn no_such_run(db: &Connection, name: &str) -> Result<Error> {
 }
 
 /// The most tags that an error names.
-const MAX_TAGS: usize = 20;
+const MAX_TAGS: usize = 12;
 
 /// The ids of the runs that match, in the order in which they were added.
 pub(crate) fn ids(db: &Connection, filter: &Filter) -> Result<Vec<i64>> {

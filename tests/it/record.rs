@@ -186,7 +186,7 @@ fn the_programs_code_comes_before_ours() {
 fn a_program_that_does_not_exist_is_one_line() {
     let sandbox = Sandbox::new();
     let ran = sandbox.run(["record", "--", "no-such-program", "x"]);
-    assert_eq!(ran.failed(), "no-such-program: no such file or directory");
+    assert_eq!(ran.failed(), "no-such-program: no such program");
     assert_eq!(ran.stderr.lines().count(), 1);
     assert!(saved(&sandbox).is_empty());
     assert!(!sandbox.store().exists());
