@@ -80,7 +80,8 @@ fn ids(db: &Connection, wanted: Wanted) -> rusqlite::Result<Vec<Suggestion>> {
         _ => ("r.run_id", ""),
     };
     let mut query = db.prepare(&format!(
-        "SELECT {id}, c.model_quant_str, c.model_name, c.accelerator_name, r.measured_at
+        "SELECT {id}, c.model_quant_str, c.model_name, c.accelerator_name, r.measured_at,
+             r.measured_guessed
          FROM localstore_runs r LEFT JOIN localstore_configurations c ON c.id = r.configuration_id
          {group} ORDER BY 1 DESC LIMIT ?1"
     ))?;
@@ -92,7 +93,13 @@ fn ids(db: &Connection, wanted: Wanted) -> rusqlite::Result<Vec<Suggestion>> {
             (quant, model) => model.or(quant).unwrap_or_default(),
         };
         let accelerator = text(3).map(|name| short_device(&name));
+        let about = if row.get(5).unwrap_or_default() {
+            "~"
+        } else {
+            ""
+        };
         let measured = row.get(4).map(date).unwrap_or_default();
+        let measured = format!("{about}{measured}");
         let parts = [model, accelerator.unwrap_or_default(), measured];
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         Ok(Suggestion {

@@ -367,3 +367,11 @@ fn the_script_of_each_shell_asks_this_program() {
         assert_eq!(asked.text().lines().count(), script.lines().count());
     }
 }
+
+#[test]
+fn a_guessed_date_is_marked() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.md"]);
+    let about = &offered(&sandbox, &["show", "1"])[0];
+    assert!(about.contains(", ~20"), "{about}");
+}
