@@ -185,11 +185,22 @@ fn refusal(name: &str, value: &str, error: &clap::Error) -> String {
     let Some(source) = std::error::Error::source(error) else {
         return String::new();
     };
-    let is_number = source.is::<ParseIntError>() || source.is::<ParseFloatError>();
-    match is_number {
-        true if name.starts_with("--limit ") => format!("'{value}' is not a number; 0 shows all"),
-        true => format!("'{value}' is not a number"),
-        false => source.to_string(),
+    let shown = source.to_string();
+    if source.is::<ParseIntError>() || source.is::<ParseFloatError>() {
+        let zero = if name.starts_with("--limit ") {
+            "; 0 shows all"
+        } else {
+            ""
+        };
+        return format!("'{value}' is not a number{zero}");
+    }
+    // clap's words for a number outside of a range.
+    match shown
+        .split_once(" is not in ")
+        .and_then(|(_, range)| range.split_once("..="))
+    {
+        Some((least, most)) => format!("a number from {least} to {most}"),
+        None => shown,
     }
 }
 
@@ -231,7 +242,7 @@ impl<'a> Typed<'a> {
         let word = name.strip_prefix("--")?;
         let has_value = |option: &&clap::Arg| {
             let values = option.get_possible_values();
-            !option.is_positional() && values.iter().any(|value| value.get_name() == word)
+            !option.is_positional() && values.iter().any(|value| value.matches(word, false))
         };
         if let Some(option) = self.command.get_arguments().find(has_value) {
             let option = match (option.get_short(), option.get_long()) {

@@ -18,7 +18,7 @@ use base::{Error, Result, write_atomically};
   localstore export -o json 3 > run3.json
   localstore export -o csv --all --out runs.csv")]
 pub(crate) struct Args {
-    /// Ids, 'last', 'last~N' or tags
+    /// Ids, 'last', 'last~N', 'best', tags, ranges (3-7) or lists (3,5)
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
     /// The output format; md is another name of console

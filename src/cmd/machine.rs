@@ -59,5 +59,5 @@ fn gib(text: &str) -> Result<f64, String> {
         .parse::<f64>()
         .ok()
         .filter(|gib| gib.is_finite() && *gib >= 0.0);
-    gib.ok_or_else(|| format!("invalid number of GiB '{text}'"))
+    gib.ok_or_else(|| format!("'{text}' is not a number of GiB"))
 }

@@ -83,7 +83,7 @@ pub(crate) struct Global {
     /// SQL to run when the store is opened for writing [default: WAL, synchronous=NORMAL]
     #[arg(long, value_name = "CODE", global = true)]
     pub(crate) db_startup_sql: Option<String>,
-    /// Print long output without a pager ($LOCALSTORE_PAGER, $PAGER, else less)
+    /// Print long output at once, without a pager
     #[arg(long, global = true)]
     pub(crate) no_pager: bool,
     /// Print more on stderr; twice for even more

@@ -13,7 +13,7 @@ use base::{ExitStatus, Result, Stderr, printable};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore rm --dry-run last")]
 pub(crate) struct Args {
-    /// Ids, 'last', 'last~N' or tags
+    /// Ids, 'last', 'last~N', 'best', tags, ranges (3-7) or lists (3,5)
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<String>,
     #[command(flatten)]

@@ -11,7 +11,7 @@ use base::{Result, color_wanted};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: NO_COLOR=1 localstore score last --plaintext")]
 pub(crate) struct Args {
-    /// An id, 'last', 'last~N' or a tag
+    /// An id, 'last', 'last~N', 'best' or a tag
     #[arg(default_value = "last")]
     run: String,
     /// Print a line of text instead of the logo and the large digits

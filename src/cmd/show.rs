@@ -21,7 +21,7 @@ use base::{Column, Result, Screen, Table, fold, printable};
   localstore show 12 --details
   localstore show 12 -o json")]
 pub(crate) struct Args {
-    /// An id, 'last', 'last~N' or a tag
+    /// An id, 'last', 'last~N', 'best' or a tag
     #[arg(default_value = "last")]
     run: String,
     /// Print every stored field, a line each, with the names of LocalScore

@@ -26,7 +26,7 @@ use base::{Stderr, Stdout, note};
   localstore submit --dry-run 12 > payload.json
   localstore submit --pending -y")]
 pub(crate) struct Args {
-    /// Ids, 'last', 'last~N' or tags
+    /// Ids, 'last', 'last~N', 'best', tags, ranges (3-7) or lists (3,5)
     #[arg(value_name = "RUN", conflicts_with = "pending")]
     runs: Vec<String>,
     /// Send the runs that are queued for the site

@@ -16,7 +16,7 @@ use base::{Column, Error, Result, Stderr, Table, printable};
 pub(crate) struct Args {
     /// The label
     tag: Option<String>,
-    /// Ids, 'last', 'last~N' or tags
+    /// Ids, 'last', 'last~N', 'best', tags, ranges (3-7) or lists (3,5)
     #[arg(value_name = "RUN", default_value = "last")]
     runs: Vec<String>,
 }

@@ -13,7 +13,7 @@ use base::{Error, Result, printable};
 pub(crate) struct Args {
     /// The label
     tag: String,
-    /// Ids, 'last', 'last~N' or tags
+    /// Ids, 'last', 'last~N', 'best', tags, ranges (3-7) or lists (3,5)
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
 }

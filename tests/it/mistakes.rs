@@ -90,6 +90,21 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "2025-06-15, 2025-06-15T15:06, 7d, 12h, today, yesterday",
     ),
     (
+        "export --md",
+        "invalid parameter for: --md",
+        "localstore export -o md",
+    ),
+    (
+        "compare 1 2 --min-change x",
+        "invalid parameter for: --min-change",
+        "a percentage, such as 5",
+    ),
+    (
+        "compare 1 2 --metric speed",
+        "invalid parameter for: --metric",
+        "pp, tg, ttft, time",
+    ),
+    (
         "list --sort speed",
         "invalid parameter for: --sort",
         "added, date, model, quant, accelerator, score, pp, tg, ttft",

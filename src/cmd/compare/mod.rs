@@ -496,20 +496,20 @@ pub(crate) fn metric(text: &str) -> std::result::Result<Metric, String> {
         "time" => Some(Metric::AvgTimeMs),
         name => Metric::from_name(&name.replace('-', "_")),
     }
-    .ok_or_else(|| "it is one of pp, tg, ttft, time".to_owned())
+    .ok_or_else(|| "pp, tg, ttft, time".to_owned())
 }
 
 /// A percentage of 0 or more.
 pub(crate) fn percentage(text: &str) -> std::result::Result<f64, String> {
     match text.strip_suffix('%').unwrap_or(text).parse::<f64>() {
         Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
-        _ => Err("it is a percentage, such as 5".to_owned()),
+        _ => Err("a percentage, such as 5".to_owned()),
     }
 }
 
 fn probability(text: &str) -> std::result::Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
-        _ => Err("it is a probability between 0 and 1, such as 0.05".to_owned()),
+        _ => Err("a number between 0 and 1, such as 0.05".to_owned()),
     }
 }

@@ -39,7 +39,7 @@ impl FromStr for Baseline {
         let number = rest.strip_prefix([' ', '-', '=']).unwrap_or(rest);
         match number.parse() {
             Ok(number @ 1..=100) => Ok(Self::MedianOf(number)),
-            _ => Err("it is 'median-of-N', N from 1 to 100".to_owned()),
+            _ => Err("last, median-of-5 (N from 1 to 100), or a run".to_owned()),
         }
     }
 }

@@ -102,5 +102,5 @@ fn finite(text: &str) -> Result<f64, String> {
     let number: Option<f64> = text.parse().ok();
     number
         .filter(|number| number.is_finite())
-        .ok_or_else(|| format!("invalid number '{text}'"))
+        .ok_or_else(|| format!("'{text}' is not a number"))
 }
