@@ -426,17 +426,16 @@ fn an_empty_store_says_how_to_fill_it() {
 }
 
 #[test]
-fn a_hint_names_at_most_twenty_tags() {
+fn a_hint_names_at_most_twelve_tags() {
     let sandbox = store(&[Bench::default()]);
-    let tags: Vec<String> = (1..=22).map(|index| format!("t{index:02}")).collect();
-    for tag in &tags {
-        sandbox.run(["tag", tag, "1"]).ok();
+    for index in 1..=14 {
+        sandbox.run(["tag", &format!("t{index:02}"), "1"]).ok();
     }
     assert_wrong(
         &sandbox.run(["show", "nope"]),
         "nope",
         "nope: no such run or tag",
-        &format!("tags: {}, …", tags[..20].join(", ")),
+        "tags: t01, t02, t03, t04, t05, t06, t07, t08, t09, t10, t11, t12, … (14)",
     );
 }
 
