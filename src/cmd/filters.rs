@@ -1,7 +1,8 @@
 //! The options that select runs, shared by several commands.
 
+use super::{Context, words};
 use crate::store::select::{self, Values};
-use crate::store::{Filter, Store};
+use crate::store::{Filter, Listed, Store};
 use base::time::{date, moment, utc};
 use base::{Error, Result, shell_word};
 
@@ -57,9 +58,19 @@ impl From<&Filters> for Filter {
 }
 
 impl Filters {
-    /// Whether the time of the measurement counts.
-    pub(crate) fn has_times(&self) -> bool {
-        self.since.is_some() || self.until.is_some()
+    /// Says how many of the runs were selected by a time that is a guess.
+    pub(crate) fn note_guessed(&self, runs: &[Listed], context: &mut Context) {
+        let guessed = runs.iter().filter(|run| words::is_guessed(run)).count();
+        if self.since.is_none() && self.until.is_none() {
+            return;
+        }
+        match guessed {
+            0 => {}
+            1 => context.note("1 run with a guessed date (~) is among them"),
+            _ => context.note(&format!(
+                "{guessed} runs with a guessed date (~) are among them"
+            )),
+        }
     }
 
     /// `model llama, since 2025-06-15T12:00:00Z`.

@@ -52,17 +52,13 @@ fn pager() -> Option<Command> {
 /// The command of a line; a shell reads it if it is more than words.
 fn command(line: OsString) -> Option<Command> {
     let is_plain = |c: char| cfg!(windows) || c.is_alphanumeric() || " -_./+,:=%@".contains(c);
-    match line.to_str().filter(|line| line.chars().all(is_plain)) {
-        Some(line) => {
-            let mut words = line.split_whitespace();
-            let mut command = Command::new(words.next()?);
-            command.args(words);
-            Some(command)
-        }
-        None => {
-            let mut shell = Command::new("sh");
-            shell.arg("-c").arg(line);
-            Some(shell)
-        }
-    }
+    let Some(words) = line.to_str().filter(|line| line.chars().all(is_plain)) else {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(line);
+        return Some(shell);
+    };
+    let mut words = words.split_whitespace();
+    let mut command = Command::new(words.next()?);
+    command.args(words);
+    Some(command)
 }
