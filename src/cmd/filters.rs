@@ -1,6 +1,6 @@
 //! The options that select runs, shared by several commands.
 
-use super::{Context, words};
+use super::Context;
 use crate::store::select::{self, Values};
 use crate::store::{Filter, Listed, Store};
 use base::time::{date, moment, utc};
@@ -60,7 +60,7 @@ impl From<&Filters> for Filter {
 impl Filters {
     /// Says how many of the runs were selected by a time that is a guess.
     pub(crate) fn note_guessed(&self, runs: &[Listed], context: &mut Context) {
-        let guessed = runs.iter().filter(|run| words::is_guessed(run)).count();
+        let guessed = runs.iter().filter(|run| run.measured_guessed).count();
         if self.since.is_none() && self.until.is_none() {
             return;
         }

@@ -9,10 +9,9 @@ use super::filters::Filters;
 use super::words;
 use crate::model::{SubmissionState, Text, short_device, short_quant};
 use crate::store::{Filter, Listed, Sort, Store, select};
-use base::number::amount;
 use base::rows::{self, Limit};
 use base::time::{Clock, rfc3339, utc};
-use base::{Column, Error, Result, RowFormat, Screen, Stderr, Table};
+use base::{Column, ColumnOf, Error, Result, RowFormat, Screen, Stderr, Table};
 
 /// List runs, most recently added first
 ///
@@ -134,7 +133,7 @@ pub(crate) fn print(
     context.out.styled(text.as_bytes())?;
     let any = |column, has: fn(&Listed) -> bool| columns.contains(&column) && runs.iter().any(has);
     let is_about = any(Choice::Score, |run| run.source.is_rounded())
-        || any(Choice::Measured, words::is_guessed);
+        || any(Choice::Measured, |run| run.measured_guessed);
     let is_partial = any(Choice::Score, |run| run.partial);
     let marks = [
         is_about.then_some(ABOUT),
@@ -258,9 +257,9 @@ fn head(column: Choice) -> &'static str {
         Choice::Quant => "quant",
         Choice::Accelerator => "accelerator",
         Choice::Score => "score",
-        Choice::Pp => "pp t/s",
-        Choice::Tg => "tg t/s",
-        Choice::Ttft => "ttft ms",
+        Choice::Pp => words::PROMPT_TPS.0,
+        Choice::Tg => words::GEN_TPS.0,
+        Choice::Ttft => words::TTFT_MS.0,
         Choice::Tags => "tags",
         Choice::Submission => "submission",
         Choice::All => "",
@@ -274,20 +273,20 @@ const QUANT: usize = 12;
 const ACCELERATOR: usize = 15;
 
 fn add_column(table: &mut Table, column: Choice, runs: &[Listed], is_local: bool) {
-    let mut add = |layout, cell: fn(&Listed) -> String| {
-        table.column(head(column), layout, runs.iter().map(cell));
+    let mut add = |(head, layout, cell): ColumnOf<Listed>| {
+        table.column(head, layout, runs.iter().map(cell));
     };
     let short = |text: &Option<Text>, short: fn(&str) -> String| {
         text.as_ref()
             .map_or_else(|| "?".to_owned(), |text| short(&text.display()))
     };
     match column {
-        Choice::Id => add(Column::Number, |run| run.id.to_string()),
+        Choice::Id => add(words::ID),
         Choice::Measured => {
             let (head, cells) = measured(runs, is_local);
             table.column(&head, Column::Whole, cells.into_iter());
         }
-        Choice::Model => add(Column::Text, |run| words::cell(&run.model)),
+        Choice::Model => add(("model", Column::Text, |run| words::cell(&run.model))),
         Choice::Quant => {
             let cells: Vec<String> = runs
                 .iter()
@@ -301,12 +300,12 @@ fn add_column(table: &mut Table, column: Choice, runs: &[Listed], is_local: bool
             let cells = runs.iter().map(|run| short(&run.accelerator, short_device));
             table.column(head(column), Column::Short(ACCELERATOR), cells);
         }
-        Choice::Score => add(Column::Number, words::score),
-        Choice::Pp => add(Column::Number, |run| amount(run.summary.avg_prompt_tps)),
-        Choice::Tg => add(Column::Number, |run| amount(run.summary.avg_gen_tps)),
-        Choice::Ttft => add(Column::Number, |run| amount(run.summary.avg_ttft_ms)),
-        Choice::Tags => add(Column::Text, |run| run.tags.join(" ")),
-        Choice::Submission => add(Column::Whole, submission_cell),
+        Choice::Score => add(words::SCORE),
+        Choice::Pp => add(words::PROMPT_TPS),
+        Choice::Tg => add(words::GEN_TPS),
+        Choice::Ttft => add(words::TTFT_MS),
+        Choice::Tags => add(("tags", Column::Text, |run| run.tags.join(" "))),
+        Choice::Submission => add(("submission", Column::Whole, submission_cell)),
         Choice::All => {}
     }
 }
@@ -329,10 +328,10 @@ fn measured(runs: &[Listed], is_local: bool) -> (String, Vec<String>) {
         .iter()
         .zip(&times)
         .any(|(run, time)| !days.insert((&run.model, &run.accelerator, date(time))));
-    let has_guesses = runs.iter().any(words::is_guessed);
+    let has_guesses = runs.iter().any(|run| run.measured_guessed);
     let cells = runs.iter().zip(&times).map(|(run, time)| {
         let mark = match has_guesses {
-            true if words::is_guessed(run) => "~",
+            true if run.measured_guessed => "~",
             true => " ",
             false => "",
         };

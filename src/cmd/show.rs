@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
             _ => console::write(out, &run)?,
         }
     }
-    if listed.source.is_rounded() || words::is_guessed(&listed) {
+    if listed.source.is_rounded() || listed.measured_guessed {
         context.note(ABOUT);
     }
     Ok(())
@@ -156,7 +156,7 @@ fn facts(run: &Run, listed: &Listed) -> Vec<Pair> {
 fn measured(listed: &Listed) -> String {
     let time = utc(listed.measured_at).unwrap_or_default();
     let time = time.replace('T', " ").replace('Z', " UTC");
-    let time = if words::is_guessed(listed) {
+    let time = if listed.measured_guessed {
         format!("~{time}")
     } else {
         time

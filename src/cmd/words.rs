@@ -2,7 +2,7 @@
 
 use crate::model::{Text, Traits};
 use crate::store::Listed;
-use base::number::two_decimals;
+use base::number::amount;
 use base::time::date;
 use base::{Column, ColumnOf};
 
@@ -11,18 +11,18 @@ pub(crate) const ID: ColumnOf<Listed> = ("id", Column::Number, |run| run.id.to_s
 pub(crate) const MEASURED: ColumnOf<Listed> = ("measured", Column::Whole, measured);
 pub(crate) const SCORE: ColumnOf<Listed> = ("score", Column::Number, score);
 pub(crate) const PROMPT_TPS: ColumnOf<Listed> = ("pp t/s", Column::Number, |run| {
-    two_decimals(run.summary.avg_prompt_tps)
+    amount(run.summary.avg_prompt_tps)
 });
 pub(crate) const GEN_TPS: ColumnOf<Listed> = ("tg t/s", Column::Number, |run| {
-    two_decimals(run.summary.avg_gen_tps)
+    amount(run.summary.avg_gen_tps)
 });
 pub(crate) const TTFT_MS: ColumnOf<Listed> = ("ttft ms", Column::Number, |run| {
-    two_decimals(run.summary.avg_ttft_ms)
+    amount(run.summary.avg_ttft_ms)
 });
 
 /// The score in a table: `~` marks one that was computed from rounded values, `p` that of a partial
 /// run.
-pub(crate) fn score(run: &Listed) -> String {
+fn score(run: &Listed) -> String {
     let rounded = if run.source.is_rounded() { "~" } else { "" };
     let partial = if run.partial { "p" } else { "" };
     format!("{rounded}{}{partial}", run.summary.listed_score())
@@ -30,13 +30,8 @@ pub(crate) fn score(run: &Listed) -> String {
 
 /// When it was measured; `~` marks a date that was guessed.
 pub(crate) fn measured(run: &Listed) -> String {
-    let about = if is_guessed(run) { "~" } else { "" };
+    let about = if run.measured_guessed { "~" } else { "" };
     format!("{about}{}", date(run.measured_at))
-}
-
-/// Whether the time of its measurement is a guess.
-pub(crate) fn is_guessed(_: &Listed) -> bool {
-    false
 }
 
 /// The text, or a placeholder such as `unknown model`.

@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use crate::bench::{self, Bench};
-use crate::sandbox::{Ran, Sandbox, fixture};
+use crate::sandbox::{Ran, Sandbox, fixture, read_fixture};
 
 fn store() -> Sandbox {
     let sandbox = Sandbox::new();
@@ -328,6 +328,48 @@ fn the_columns_that_matter_most_stay() {
     localstore: hidden: tg, pp, ttft; '--columns all' shows them
     localstore: 3 of 5; '--limit 0' shows all
     ");
+}
+
+#[test]
+fn a_guessed_date_is_marked_and_told_of() {
+    let sandbox = mixed();
+    let file = sandbox.file(
+        "run.txt",
+        read_fixture("captures/capture-console.stdout.txt"),
+    );
+    let date = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_736_942_400);
+    let opened = std::fs::File::options().append(true).open(&file).unwrap();
+    opened.set_modified(date).unwrap();
+    drop(opened);
+    sandbox.run(["rm", "-y", "7"]).ok();
+    sandbox.run(["add".as_ref(), file.as_os_str()]).ok();
+    sandbox.run(["tag", "old", "last"]).ok();
+    let list = |args| on_screen(&sandbox, 80, args);
+    insta::assert_snapshot!(list("list --since 2025-01-05"), @r"
+    id   measured    model                       quant   accelerator    score   tags
+     8  ~2025-01-15  Meta Llama 3.1 8B Instruct  Q4_K_M  RTX 4090       ~1876   old
+     6   2025-01-06  Meta Llama 3.1 8B Instruct  Q4_K_M  RTX 4090        2267p
+     5   2025-01-05  DeepSeek R1 Distill Qwen…   Q2_K    RTX PRO 6000…   2263
+    localstore: ~ about (rounded, or a guessed date); p partial, not comparable
+    localstore: hidden: tg, pp, ttft; '--columns all' shows them
+    localstore: 1 run with a guessed date (~) is among them
+    ");
+    insta::assert_snapshot!(list("list --columns id,measured --until yesterday --limit 1"), @r"
+    id   measured
+     8  ~2025-01-15
+    localstore: ~ about (rounded, or a guessed date)
+    localstore: 1 run with a guessed date (~) is among them
+    localstore: 1 of 7; '--limit 0' shows all
+    ");
+    assert!(!list("list --until 2025-01-06").contains('~'));
+    assert!(!list("list").contains("among them"));
+    assert!(list("best --since 2025-01-01").contains("among them"));
+    assert!(list("tag").contains(", ~2025-01-15\n"));
+    let shown = list("show");
+    assert!(
+        shown.contains("\nmeasured    ~2025-01-15 12:00:00 UTC, added 20"),
+        "{shown}"
+    );
 }
 
 #[test]
