@@ -56,7 +56,6 @@ pub(crate) fn with_quant(model: &str, quant: Option<&Text>) -> String {
 }
 
 /// What may tell the run from others.
-#[allow(dead_code)]
 pub(crate) fn traits(run: &Listed) -> Traits {
     let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
     Traits {

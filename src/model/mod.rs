@@ -9,7 +9,6 @@ mod difference;
 mod field;
 mod localscore;
 mod machine;
-#[allow(dead_code)]
 mod naming;
 mod needle;
 pub(crate) mod site;
@@ -22,7 +21,6 @@ pub(crate) use chat::{Chat, ChatActivity, Hit, Message, NewMessage, Role, Sampli
 pub(crate) use difference::{Difference, differences};
 pub(crate) use field::{Draft, Field, HeaderField, Kind, NewValue, Value};
 pub(crate) use localscore::LocalScore;
-#[allow(unused_imports)]
 pub(crate) use naming::{Names, Traits, short_device, short_quant};
 pub(crate) use needle::Needle;
 pub(crate) use site::Site;

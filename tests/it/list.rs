@@ -337,7 +337,7 @@ fn a_guessed_date_is_marked_and_told_of() {
         "run.txt",
         read_fixture("captures/capture-console.stdout.txt"),
     );
-    let date = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_736_942_400);
+    let date = std::time::UNIX_EPOCH + std::time::Duration::from_hours(482_484);
     let opened = std::fs::File::options().append(true).open(&file).unwrap();
     opened.set_modified(date).unwrap();
     drop(opened);
