@@ -1,13 +1,14 @@
 use std::io::Write;
 
+use super::list::ABOUT;
 use super::{Context, resolve_all, words};
 use crate::store::{Store, select, tags};
 use base::{Column, Error, Result, Stderr, Table, printable};
 
 /// Label runs, or list the labels
 ///
-/// Without arguments it lists the tags, the one of the newest run first. Many runs can have the same tag. Where a command expects a run, a tag stands for the most
-/// recently added run that has it.
+/// Without arguments it lists the tags, that of the newest run first. Many runs can have the same
+/// tag. Where a command expects a run, a tag stands for the most recently added run that has it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore tag
@@ -49,8 +50,10 @@ fn list(context: &mut Context) -> Result<()> {
     let widest = widest.unwrap_or(0);
     let columns = [Column::Text, Column::Whole, Column::Whole];
     let mut table = Table::new(&columns.map(|column| ("", column)));
+    let mut has_guesses = false;
     for (tag, runs, last) in tags {
         let last = store.read(|db| select::listed(db, last))?;
+        has_guesses |= last.measured_guessed;
         let noun = if runs == 1 { "run " } else { "runs" };
         table.row(&[
             tag,
@@ -62,7 +65,11 @@ fn list(context: &mut Context) -> Result<()> {
     // The columns have no heads.
     context
         .out
-        .styled(table.trim_start_matches('\n').as_bytes())
+        .styled(table.trim_start_matches('\n').as_bytes())?;
+    if has_guesses {
+        context.note(ABOUT);
+    }
+    Ok(())
 }
 
 /// A tag and runs. The tag comes first, but `tag RUN TAG` works too, since `last` or a number cannot

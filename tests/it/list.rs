@@ -364,7 +364,11 @@ fn a_guessed_date_is_marked_and_told_of() {
     assert!(!list("list --until 2025-01-06").contains('~'));
     assert!(!list("list").contains("among them"));
     assert!(list("best --since 2025-01-01").contains("among them"));
-    assert!(list("tag").contains(", ~2025-01-15\n"));
+    let tags = list("tag");
+    assert!(
+        tags.contains(", ~2025-01-15\n") && tags.contains("localstore: ~ about"),
+        "{tags}"
+    );
     let shown = list("show");
     assert!(
         shown.contains("\nmeasured    ~2025-01-15 12:00:00 UTC, added 20"),
