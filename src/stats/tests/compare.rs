@@ -286,6 +286,76 @@ fn exactly_the_minimum_counts() {
     assert_ne!(gate(95.01), GateOutcome::Regression);
 }
 
+/// Right after a step, its size counts as noise: a run far below both levels must not pass.
+#[test]
+fn noise_that_could_hide_a_loss_leaves_the_gate_undecided() {
+    let runs = [1000.0, 1160.0, 1150.0, 930.0].map(|tps| run(tps, tps / 20.0, 0.0, 1));
+    let history: Vec<&Run> = runs[..2].iter().collect();
+    let gate = |options: &Options| {
+        let comparison = compare(&[&runs[2]], &[&runs[3]], &history, options);
+        let ttft = mean(&comparison, Metric::TtftMs).interval.unwrap();
+        assert!(ttft.high > 75.0 && ttft.low < -20.0, "{ttft:?}");
+        assert_eq!(comparison.outcome, Outcome::Undecided);
+        comparison.gate.outcome
+    };
+    assert_eq!(gate(&Options::default()), GateOutcome::Undecided);
+    let patient = Options {
+        fail_above: 90.0,
+        ..Options::default()
+    };
+    assert_eq!(gate(&patient), GateOutcome::Ok);
+}
+
+/// The change is that from the geometric mean of the level, whatever the base's own value.
+#[test]
+fn one_reference_for_change_and_interval() {
+    let runs = [1000.0, 1010.0, 990.0, 1005.0].map(|tps| run(tps, tps / 20.0, 0.0, 1));
+    let history: Vec<&Run> = runs[..3].iter().collect();
+    let new = run(900.0, 45.0, 0.0, 1);
+    let comparison = compare(&[&runs[3]], &[&new], &history, &Options::default());
+    let level = comparison.level.as_ref().unwrap();
+    assert_eq!(level.runs, [0, 1, 2, 3]);
+    assert!(level.is_reference && level.base_off.is_empty());
+    let row = mean(&comparison, Metric::PromptTps);
+    let geometric: f64 = (1000.0_f64 * 1010.0 * 990.0 * 1005.0).powf(0.25);
+    assert!((row.reference - geometric).abs() < 1e-6);
+    assert!((row.change_percent - 100.0 * (900.0 / geometric - 1.0)).abs() < 1e-9);
+    assert!((row.base - 1005.0).abs() < 1e-6);
+    assert!((row.from_base_percent() - 100.0 * (900.0 / 1005.0 - 1.0)).abs() < 1e-9);
+    let score = comparison.score.unwrap();
+    assert!(score.reference < score.base, "{score:?}");
+}
+
+#[test]
+fn a_base_off_its_level_is_the_reference_unless_the_level_stays() {
+    let runs = [1000.0, 1010.0, 990.0, 1005.0].map(|tps| run(tps, tps / 20.0, 0.0, 1));
+    let history: Vec<&Run> = runs.iter().collect();
+    let base = run(1150.0, 57.5, 0.0, 1);
+    let new = run(1155.0, 57.75, 0.0, 1);
+    let of = |level_stays| {
+        let options = Options {
+            level_stays,
+            ..Options::default()
+        };
+        compare(&[&base], &[&new], &history, &options)
+    };
+    let named = of(false);
+    let level = named.level.as_ref().unwrap();
+    assert_eq!(level.runs, [0, 1, 2, 3]);
+    assert!(!level.is_reference);
+    let (metric, off) = level.base_off[0];
+    assert_eq!(metric, Metric::PromptTps);
+    assert!((off - 14.9).abs() < 0.1, "{off}");
+    let row = mean(&named, Metric::PromptTps);
+    assert!((row.reference - 1150.0).abs() < 1e-6);
+    // The noise is that of the level.
+    assert_eq!(row.method, Method::Prediction { earlier: 4 });
+    assert_eq!(named.outcome, Outcome::Same);
+    let row = of(true);
+    let row = mean(&row, Metric::PromptTps);
+    assert!(row.reference < 1010.0 && row.verdict == Verdict::Better);
+}
+
 fn any_test() -> impl Strategy<Value = Test> {
     let value = || prop::option::of(any::<f64>());
     let samples = prop::option::of(prop::collection::vec(any::<u64>(), 0..6));

@@ -140,6 +140,11 @@ impl Case {
 
     /// Whether the gate calls the new run a regression from the last of the earlier ones.
     fn alarm(self, random: &mut Random) -> bool {
+        self.outcome(random) == GateOutcome::Regression
+    }
+
+    /// What the gate says of the new run after the earlier ones.
+    fn outcome(self, random: &mut Random) -> GateOutcome {
         let runs: Vec<Run> = (0..=self.earlier)
             .map(|index| self.run(index, random))
             .collect();
@@ -152,7 +157,7 @@ impl Case {
         };
         let comparison = compare(&[base], &[new], &history, &options);
         assert_eq!(comparison.reasons, []);
-        comparison.gate.outcome == GateOutcome::Regression
+        comparison.gate.outcome
     }
 
     fn run(self, index: usize, random: &mut Random) -> Run {
@@ -262,6 +267,30 @@ fn few_earlier_runs_without_a_change() {
         };
         let what = format!("{earlier} earlier of {repetitions} reps, no change");
         assert!(case.alarms(&what, OTHER) <= 14.0);
+    }
+}
+
+/// The first jobs of a CI: one repetition, and few earlier runs or none but the base.
+#[test]
+fn first_jobs() {
+    let mut random = Random(1);
+    for earlier in 1..=3 {
+        let case = Case {
+            earlier,
+            ..TEN_EARLIER
+        };
+        for _ in 0..comparisons() {
+            // 60% slower.
+            let slow = case.slower(2.5).outcome(&mut random);
+            assert_eq!(slow, GateOutcome::Regression, "{earlier} earlier");
+            let equal = case.outcome(&mut random);
+            // Three runs are a level, which tells the noise.
+            let expected = match earlier {
+                3 => GateOutcome::Ok,
+                _ => GateOutcome::Undecided,
+            };
+            assert_eq!(equal, expected, "{earlier} earlier");
+        }
     }
 }
 
