@@ -68,10 +68,10 @@ fn several_runs_have_a_column_each_and_the_best_is_marked() {
     changes are from run 1
 
     Llama 3.2 1B Instruct, Q4_K_M, llamafile
-    accelerator, version  run  tg t/s           score   verdict
-    GPU One v0.9.2          1  131.30            1832
-    GPU One v0.9.4          2  157.56*  +20.0%   2198*  unverified
-    GPU Two v0.9.2          3  118.17   −10.0%   1649   unverified
+    name            run  tg t/s           score   verdict
+    GPU One v0.9.2    1  131.30            1832
+    GPU One v0.9.4    2  157.56*  +20.0%   2198*  unverified
+    GPU Two v0.9.2    3  118.17   −10.0%   1649   unverified
     --- stderr
     ");
 }
@@ -585,5 +585,435 @@ fn phases_are_not_taken_for_repetitions() {
     assert!(
         text.contains("why: repetitions not known, 1 earlier run: "),
         "{text}"
+    );
+}
+
+/// A store of runs at one level, of which the last got slower, with another runtime.
+fn level() -> Sandbox {
+    let mut benches = days(1..=10);
+    benches.push(Bench {
+        day: 11,
+        speed: 0.85,
+        version: "0.9.3",
+        kernel: "6.11.0-29-generic",
+        repetitions: 4,
+        ..Bench::default()
+    });
+    store(&benches)
+}
+
+fn at_width(sandbox: &Sandbox, width: &str, args: &[&str]) -> Ran {
+    let mut command = sandbox.command(args);
+    command.env("COLUMNS", width);
+    command.output().unwrap().into()
+}
+
+#[test]
+fn the_answer_and_its_reference_come_first_at_any_width() {
+    let sandbox = level();
+    let at = |width| at_width(&sandbox, width, &["compare", "10", "11"]).text();
+    insta::assert_snapshot!(at("40"), @r"
+    run 11 is slower: pp −15.2%, tg −15.2%,
+    ttft +18.0% (certain in 40 of 40 rows)
+    change: from the level of 10 runs (1–10;
+    run 10 is one) to run 11
+
+    Llama 3.2 1B Instruct, Q4_K_M, GPU One,
+    llamafile
+                  run 10   run 11
+    version       0.9.2    0.9.3
+    kernel        6.8.0    6.11.0-29…
+    repetitions   1        4
+
+    geo. mean   run 11   change  verdict
+    pp t/s      6786.4   −15.2%  worse
+    tg t/s      110.28   −15.2%  worse
+    ttft ms     117.15   +18.0%  worse
+    total ms    5654.2   +18.1%  worse
+    score         1539   −15.2%
+    the 36 rows of single tests agree;
+    '--tests' shows them
+    ");
+    insta::assert_snapshot!(at("60"), @r"
+    run 11 is slower: pp −15.2%, tg −15.2%, ttft +18.0% (certain
+    in 40 of 40 rows)
+    change: from the level of 10 runs (1–10; run 10 is one) to
+    run 11
+
+    Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile
+                  run 10 v0.9.2   run 11 v0.9.3
+    version       0.9.2           0.9.3
+    kernel        6.8.0           6.11.0-29-generic
+    repetitions   1               4
+
+    geo. mean    level   run 11   change  verdict
+    pp t/s      8006.2   6786.4   −15.2%  worse
+    tg t/s      130.10   110.28   −15.2%  worse
+    ttft ms      99.30   117.15   +18.0%  worse
+    total ms    4787.0   5654.2   +18.1%  worse
+    score         1815     1539   −15.2%
+    the 36 rows of single tests agree; '--tests' shows them
+    ");
+    insta::assert_snapshot!(at("80"), @r"
+    run 11 is slower: pp −15.2%, tg −15.2%, ttft +18.0% (certain in 40 of 40 rows)
+    change: from the level of 10 runs (1–10; run 10 is one) to run 11
+
+    Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile
+                  run 10 v0.9.2   run 11 v0.9.3
+    version       0.9.2           0.9.3
+    kernel        6.8.0           6.11.0-29-generic
+    repetitions   1               4
+
+    geo. mean   run 10    level   run 11   change  95% interval  verdict
+    pp t/s      8048.0   8006.2   6786.4   −15.2%  −16.7…−13.7   worse
+    tg t/s      130.78   130.10   110.28   −15.2%  −16.7…−13.7   worse
+    ttft ms      98.78    99.30   117.15   +18.0%  +15.9…+20.1   worse
+    total ms    4762.1   4787.0   5654.2   +18.1%  +16.0…+20.3   worse
+    score         1825     1815     1539   −15.2%
+    the 36 rows of single tests agree; '--tests' shows them
+    ");
+    insta::assert_snapshot!(at("120"), @r"
+    run 11 is slower: pp −15.2%, tg −15.2%, ttft +18.0% (certain in 40 of 40 rows)
+    change: from the level of 10 runs (1–10; run 10 is one) to run 11
+
+    Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile
+                  run 10 v0.9.2   run 11 v0.9.3
+    version       0.9.2           0.9.3
+    kernel        6.8.0           6.11.0-29-generic
+    repetitions   1               4
+
+    geo. mean   run 10    level   run 11   change  95% interval  verdict  method
+    pp t/s      8048.0   8006.2   6786.4   −15.2%  −16.7…−13.7   worse    history 10
+    tg t/s      130.78   130.10   110.28   −15.2%  −16.7…−13.7   worse    history 10
+    ttft ms      98.78    99.30   117.15   +18.0%  +15.9…+20.1   worse    history 10
+    total ms    4762.1   4787.0   5654.2   +18.1%  +16.0…+20.3   worse    history 10
+    score         1825     1815     1539   −15.2%
+    the 36 rows of single tests agree; '--tests' shows them
+    ");
+    for width in ["40", "60", "80", "120"] {
+        for args in [
+            &["compare", "10", "11"][..],
+            &["compare", "10", "11", "--tests"],
+            &["compare", "8-11"],
+            &["compare", "8-11", "--tests"],
+        ] {
+            let text = at_width(&sandbox, width, args).text();
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= width.parse().ok(), "{args:?} at {width}:\n{text}");
+        }
+    }
+    // In a pipe all columns are there.
+    let text = sandbox.run(["compare", "10", "11"]).text();
+    assert!(text.contains("history 10"), "{text}");
+}
+
+#[test]
+fn runs_of_another_quantisation_are_side_by_side() {
+    let other = Bench {
+        day: 2,
+        quant: "Q8_0",
+        speed: 0.6,
+        ..Bench::default()
+    };
+    let third = Bench {
+        day: 3,
+        quant: "Q2_K - Medium",
+        speed: 1.3,
+        ..Bench::default()
+    };
+    let sandbox = store(&[Bench::default(), other, third]);
+    insta::assert_snapshot!(sandbox.run(["compare", "1", "2"]).text(), @r"
+    cannot be compared: another quantisation
+    side by side: pp −40.5%, tg −40.5%, ttft +68.0%
+
+    Llama 3.2 1B Instruct, GPU One, llamafile 0.9.2
+            run 1 Q4_K_M   run 2 Q8_0
+    quant   Q4_K_M         Q8_0
+
+    geo. mean    run 1    run 2   change
+    pp t/s      8080.0   4809.6   −40.5%
+    tg t/s      131.30    78.16   −40.5%
+    ttft ms      98.39   165.29   +68.0%
+    total ms    4743.3   7968.6   +68.0%
+    score         1832     1090   −40.5%
+    '--tests' shows the 36 rows of single tests
+    ");
+    insta::assert_snapshot!(sandbox.run(["compare", "1", "2", "3"]).text(), @r"
+    fastest: run 3 (Q2_K); the others pp −21.5% to −53.3%
+    cannot be compared: another quantisation; changes are from run 1
+
+    Llama 3.2 1B Instruct, GPU One, llamafile 0.9.2
+    quant   run  pp t/s           tg t/s           ttft ms           score
+    Q4_K_M    1  8080.0           131.30             98.39            1832
+    Q8_0      2  4809.6   −40.5%   78.16   −40.5%   165.29   +68.0%   1090
+    Q2_K      3   10296*  +27.4%  167.31*  +27.4%    77.21*  −21.5%   2335*
+    ");
+    let forced = sandbox.run(["compare", "1", "2", "--force"]).text();
+    assert!(forced.contains("  unverified"), "{forced}");
+    let document = json(&sandbox.run(["compare", "1", "2", "-o", "json"]));
+    let comparison = &document["comparisons"][0];
+    assert_eq!(comparison["headline"]["outcome"], "not_comparable");
+    assert_eq!(comparison["reference"]["kind"], "run");
+    assert_eq!(comparison["reference"]["runs"], serde_json::json!([1]));
+}
+
+#[test]
+fn json_has_the_answer_the_reference_and_the_gate() {
+    let sandbox = level();
+    let args = ["compare", "10", "11", "--fail-on-regression", "-o", "json"];
+    let document = json(&sandbox.run(args));
+    let comparison = &document["comparisons"][0];
+    let headline = &comparison["headline"];
+    assert_eq!(headline["outcome"], "slower");
+    let text = sandbox.run(["compare", "10", "11"]).text();
+    assert_eq!(headline["text"], text.lines().next().unwrap());
+    assert_eq!(headline["rows"], 40);
+    assert_eq!(headline["certain_rows"], 40);
+    let reference = &comparison["reference"];
+    assert_eq!(reference["kind"], "level");
+    let runs: Vec<i64> = (1..=10).collect();
+    assert_eq!(reference["runs"], serde_json::json!(runs));
+    assert_eq!(comparison["base_off_level_percent"], Value::Null);
+    let gate = serde_json::json!({"outcome": "regression", "exit_code": 2, "reasons": []});
+    assert_eq!(comparison["gate"], gate);
+    assert_eq!(document["gate"], gate);
+    for row in comparison["rows"].as_array().unwrap() {
+        let number = |name: &str| row[name].as_f64().unwrap();
+        let change = number("change_percent");
+        let new = number("reference") * (1.0 + change / 100.0);
+        assert!((new / number("new") - 1.0).abs() < 1e-9, "{row}");
+        let own = 100.0 * (number("new") / number("base") - 1.0);
+        assert!((own - number("from_base_percent")).abs() < 1e-9, "{row}");
+        if row["kind"] != "score" {
+            assert!(number("low_percent") <= change && change <= number("high_percent"));
+        }
+        assert!(row.get("estimate_percent").is_none());
+    }
+}
+
+#[test]
+fn a_base_off_its_level_is_named() {
+    let mut benches = days(1..=8);
+    benches.extend(days(9..=10).into_iter().map(|bench| Bench {
+        speed: 1.15,
+        ..bench
+    }));
+    let sandbox = store(&benches);
+    let head = |args: &[&str]| {
+        let text = at_width(&sandbox, "200", args).text();
+        text.lines().take(3).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(head(&["compare", "9", "10"]), @r"
+    no difference larger than 5%: pp +1.6%, tg +1.6%, ttft −1.6% (40 of 40 rows)
+    change: from run 9 to run 10
+    note: run 9 is off the level of runs 1–8 (pp +13.7%): changes are from run 9
+    ");
+    insta::assert_snapshot!(head(&["compare", "--baseline", "last"]), @r"
+    run 10 is faster: pp +15.5%, tg +15.5%, ttft −13.4% (certain in 40 of 40 rows)
+    change: from the level of 8 runs (1–8) to run 10
+    warning: run 9 is itself off this level (pp +13.7%); from run 9: pp +1.6%
+    ");
+    let document = json(&sandbox.run(["compare", "9", "10", "-o", "json"]));
+    let comparison = &document["comparisons"][0];
+    assert!(comparison["base_off_level_percent"].as_f64().unwrap() > 10.0);
+    assert_eq!(comparison["reference"]["kind"], "run");
+}
+
+/// One repetition, and few earlier runs or none: 60% slower is a regression, else the gate says that
+/// it cannot decide.
+#[test]
+fn the_first_jobs_of_a_ci_do_not_pass_unseen() {
+    let gate = ["compare", "--baseline", "last", "--fail-on-regression"];
+    let after = |earlier: u32, speed: f64| {
+        let mut benches = days(1..=earlier);
+        benches.push(Bench {
+            day: earlier + 1,
+            speed,
+            ..Bench::default()
+        });
+        store(&benches)
+    };
+    let first = after(0, 1.0);
+    insta::assert_snapshot!(first.run(gate).snapshot(&first), @r"
+    exit 3
+    --- stdout
+    not decided: no earlier run of this configuration and machine
+    --- stderr
+    localstore: undecided: no earlier run of this configuration and machine
+    hint: '--undecided pass' accepts this
+    ");
+    let accepted = first.run(gate.iter().chain(&["--undecided", "pass"]));
+    insta::assert_snapshot!(accepted.snapshot(&first), @r"
+    exit 0
+    --- stdout
+    not decided: no earlier run of this configuration and machine
+    --- stderr
+    localstore: undecided, accepted: no earlier run of this configuration and machine
+    ");
+    assert_eq!(first.run(["compare", "--baseline", "last"]).code, Some(1));
+    let document = json(&first.run(gate.iter().chain(&["-o", "json"])));
+    assert_eq!(document["gate"]["exit_code"], 3);
+
+    let mut lines = String::new();
+    for (earlier, speed) in [(1, 1.0), (2, 1.0), (3, 1.0), (1, 0.4), (2, 0.4), (3, 0.4)] {
+        let sandbox = after(earlier, speed);
+        let ran = sandbox.run(gate);
+        let pass = sandbox.run(gate.iter().chain(&["--undecided=pass"]));
+        lines += &format!("{:?} {:?} {}", ran.code, pass.code, ran.stderr);
+    }
+    insta::assert_snapshot!(lines, @r"
+    Some(3) Some(0) localstore: undecided: one repetition, 1 earlier run: noise unknown
+    hint: 'localscore --reps 4' or 2 more runs; '--undecided pass' accepts this
+    Some(3) Some(0) localstore: undecided: one repetition, 2 earlier runs: noise unknown
+    hint: 'localscore --reps 4' or 1 more run; '--undecided pass' accepts this
+    Some(0) Some(0) localstore: no regression of 5% or more (40 rows judged)
+    Some(2) Some(2) localstore: regression: pp −60.3% is over 25% ('--fail-above'); noise unknown
+    Some(2) Some(2) localstore: regression: pp −60.5% is over 25% ('--fail-above'); noise unknown
+    Some(2) Some(2) localstore: regression: pp −59.8%, tg −59.8%, ttft +148.7% (4 of 40 rows)
+    ");
+    let other = after(2, 1.0);
+    let ran = other.run([
+        "compare",
+        "1",
+        "3",
+        "--fail-on-regression",
+        "--fail-above=0.1",
+    ]);
+    assert_ne!(ran.code, Some(0), "{}", ran.stderr);
+    let different = Bench {
+        day: 2,
+        model: "Qwen2.5 14B",
+        ..Bench::default()
+    };
+    let different = store(&[Bench::default(), different]);
+    let args = [
+        "compare",
+        "1",
+        "2",
+        "--fail-on-regression",
+        "--undecided=pass",
+    ];
+    let ran = different.run(args);
+    assert_eq!(ran.code, Some(3));
+    assert_eq!(
+        ran.stderr,
+        "localstore: cannot be compared: another model\n"
+    );
+}
+
+#[test]
+fn too_much_noise_is_undecided_and_no_regression_is_said() {
+    let speeds = [1.0, 1.16, 1.15, 0.93];
+    let benches: Vec<Bench> = (1..)
+        .zip(speeds)
+        .map(|(day, speed)| Bench {
+            day,
+            speed,
+            ..Bench::default()
+        })
+        .collect();
+    let sandbox = store(&benches);
+    let ran = sandbox.run(["compare", "--baseline", "last", "--fail-on-regression"]);
+    assert_eq!(ran.code, Some(3));
+    insta::assert_snapshot!(ran.stderr, @r"
+    localstore: undecided: too noisy, a loss of 25% could pass unseen
+    hint: 'localscore --reps 4' or more runs; '--undecided pass' accepts this
+    ");
+    let why = ran.text();
+    assert!(
+        why.contains("\nwhy: the 3 runs at this level (1–3) vary too much: pp "),
+        "{why}"
+    );
+    let sandbox = store(&days(1..=8));
+    let ran = sandbox.run(["compare", "7", "8", "--fail-on-regression"]);
+    assert_eq!(
+        ran.stderr,
+        "localstore: no regression of 5% or more (40 rows judged)\n"
+    );
+    assert_eq!(ran.code, Some(0));
+    assert!(
+        ran.text().starts_with("no difference larger than 5%: pp "),
+        "{}",
+        ran.text()
+    );
+}
+
+#[test]
+fn a_run_is_named_by_best_a_range_a_list_or_a_file() {
+    let mut benches = days(1..=4);
+    benches[1].speed = 1.5;
+    let sandbox = store(&benches);
+    let ids = |args: &[&str]| -> Vec<Value> {
+        let mut all = vec!["compare", "-o", "json"];
+        all.extend(args);
+        let document = json(&sandbox.run(all));
+        let base = document["base"].as_array().unwrap().iter();
+        let new = document["comparisons"].as_array().unwrap().iter();
+        let new = new.map(|one| one["new"]["id"].clone());
+        base.map(|run| run["id"].clone()).chain(new).collect()
+    };
+    assert_eq!(ids(&["best", "last"]), [2, 4]);
+    assert_eq!(ids(&["1-4"]), [1, 2, 3, 4]);
+    assert_eq!(ids(&["3,1"]), [3, 1]);
+    assert_eq!(ids(&["4", "1-2,3"]), [4, 1, 2, 3]);
+    // Only those that there are.
+    assert_eq!(ids(&["3-9"]), [3, 4]);
+
+    let old = sandbox.path().join("old.json");
+    std::fs::write(&old, days(5..=5)[0].document()).unwrap();
+    let new = Bench {
+        day: 6,
+        speed: 0.5,
+        ..Bench::default()
+    };
+    std::fs::write(sandbox.path().join("new.json"), new.document()).unwrap();
+    let before = sandbox.run(["list"]).text();
+    let ran = sandbox.run(["compare", "old.json", "./new.json"]);
+    let text = ran.text();
+    assert!(text.contains(" old.json "), "{text}");
+    assert!(text.contains(" to new.json\n"), "{text}");
+    let mixed = sandbox.run(["compare", "4", "new.json"]).text();
+    assert!(mixed.contains("to new.json\n"), "{mixed}");
+    assert_eq!(sandbox.run(["list"]).text(), before);
+    let document = json(&sandbox.run(["compare", "old.json", "new.json", "-o", "json"]));
+    assert_eq!(document["base"][0]["id"], Value::Null);
+    assert_eq!(document["base"][0]["file"], "old.json");
+    // A tag of that name comes first.
+    sandbox.run(["tag", "new.json", "1"]).ok();
+    let tagged = sandbox.run(["compare", "4", "new.json"]).text();
+    assert!(tagged.contains("to run 1\n"), "{tagged}");
+    for name in ["best", "3-7", "3,5"] {
+        sandbox.run(["tag", name, "1"]).failed();
+    }
+    let many = sandbox.run(["score", "1-3"]).failed();
+    assert_eq!(many, "1-3: 3 runs, and one is meant");
+}
+
+#[test]
+fn files_are_compared_without_a_store() {
+    let sandbox = Sandbox::new();
+    for (name, speed) in [("a.json", 1.0), ("b.json", 0.9)] {
+        let bench = Bench {
+            speed,
+            repetitions: 4,
+            ..Bench::default()
+        };
+        std::fs::write(sandbox.path().join(name), bench.document()).unwrap();
+    }
+    let text = sandbox.run(["compare", "a.json", "b.json"]).text();
+    assert!(
+        text.starts_with("b.json is slower: pp −10.0%, tg −10.0%"),
+        "{text}"
+    );
+    assert!(
+        sandbox
+            .run(["list"])
+            .failed()
+            .ends_with("there is no store")
+    );
+    let missing = sandbox.run(["compare", "./none.json", "b.json"]).failed();
+    assert!(
+        missing.starts_with("./none.json: no such file"),
+        "{missing}"
     );
 }

@@ -20,14 +20,18 @@ pub(crate) use headline::changes;
 pub(crate) use sides::Baseline;
 pub(crate) use words::{difference, interval, method, not_comparable, remarks, test_name, title};
 
-/// Compare runs test by test, and show how certain each change is
+/// Compare runs, and say how certain each change is
 ///
-/// Each test that the runs share has a row for each metric: the values, the
-/// change in percent (a shorter time is better), an interval, and a verdict:
+/// The first line is the answer, the second what the changes are measured from.
+/// That is one reference: the level of the base, which is the geometric mean of
+/// the runs of its configuration and machine between two changes of level, if
+/// three or more are at it; else the base. A BASE off its level is itself the
+/// reference. Then come what differs, the geometric means over the tests, and
+/// the tests with another verdict than their mean; --tests shows all.
 ///
-///   better, worse  a significant change of at least --min-change
+///   better, worse  a certain change of at least --min-change
 ///   same           the whole interval is within --min-change
-///   noise          large enough, but not significant
+///   noise          large enough, but not certain
 ///   unclear        small, but the interval does not rule out a large change
 ///   unverified     nothing measures the noise
 ///
@@ -36,18 +40,26 @@ pub(crate) use words::{difference, interval, method, not_comparable, remarks, te
 ///   rank 4,4       Mann-Whitney test and Hodges-Lehmann interval, with
 ///                  this many values on each side
 ///   welch 4,4      Welch's t test on logarithms
-///   history 10     prediction interval from this many earlier runs of the same
-///                  configuration and machine; the change is from their level
+///   history 10     prediction interval from the runs at the level, this many
 ///
-/// With several NEW runs each has a column, and * marks the best. A median of
-/// several runs has no base id in csv, json and jsonl; json names its runs in
-/// 'base'.
+/// Several NEW runs are rows, and * marks the best. A run in a file has its name
+/// and no id; nothing is stored. A median of several runs has no base id in csv,
+/// json and jsonl; json names its runs in 'base'.
 ///
-/// With --fail-on-regression the exit code is 2 if something got worse: by at
-/// least --min-change, and significantly over all rows together; 3 if the runs
-/// cannot be compared: another model, quantisation or test set, a GPU against a
-/// CPU, a partial run; 1 for any failure. The report is always printed. The
-/// repetitions of a run do not measure the noise between runs: keep earlier
+/// With --fail-on-regression one line on stderr follows the report, and the exit
+/// code is
+///
+///   0  nothing got worse
+///   1  any failure
+///   2  something got worse: by --min-change or more, and significantly over all
+///      rows together; or a geometric mean by more than --fail-above, whatever is
+///      known of the noise
+///   3  the runs cannot be compared (another model, quantisation or test set, a
+///      GPU against a CPU, a partial run), or the gate cannot decide: no earlier
+///      run, nothing that measures the noise, or so much noise that a loss beyond
+///      --fail-above could pass unseen. '--undecided pass' accepts the latter
+///
+/// The repetitions of a run do not measure the noise between runs: keep earlier
 /// runs in the store. A change that lasts for three runs is the new level.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -84,14 +96,14 @@ pub(crate) struct Args {
     /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: RowFormat,
-    /// Exit with 2 if something got worse, with 3 if the runs cannot be compared
+    /// Exit with 2 if something got worse, with 3 if that cannot be decided
     #[arg(long)]
     fail_on_regression: bool,
     /// A geometric mean that is worse by more than this, in percent, is a regression whatever is
     /// known of the noise
     #[arg(long, value_name = "PCT", default_value = "25", value_parser = percentage)]
     fail_above: f64,
-    /// Whether the gate fails, with 3, if it cannot decide
+    /// What the gate does if it cannot decide: fail exits with 3, pass with 0
     #[arg(long, value_name = "ANSWER", default_value = "fail")]
     undecided: Undecided,
     /// Compare runs that are not comparable

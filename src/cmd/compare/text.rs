@@ -1,7 +1,7 @@
 //! A comparison for people: text for a terminal, Markdown for a pull request.
 
 use super::headline::in_short;
-use super::words::{difference, interval, method, remarks, shown, test_name, title};
+use super::words::{difference, interval, method, remarks, short, shown, test_name, title};
 use super::{Compared, NO_EARLIER, NewRun, Report, amount, percent};
 use crate::model::{Names, listed_score};
 use crate::stats::{Metric, Outcome, Row, Score, Verdict};
@@ -69,7 +69,10 @@ fn pair(report: &Report, new: &NewRun, screen: Screen, with_tests: bool) -> Stri
     lines.push((names.title.clone(), None));
     let mut text = sentences(&lines, screen);
     if !report.differences.is_empty() {
-        text += &differences(report, &names).render(screen);
+        let has_room = |table: &Table| fits(table, screen);
+        let named = Some(differences(report, &names)).filter(has_room);
+        let table = named.unwrap_or_else(|| differences(report, &Names::default()));
+        text += &table.render(screen);
     }
     let remarks = remarks(&new.comparison);
     text += &sentences(&dim(remarks).collect::<Vec<_>>(), screen);
@@ -82,6 +85,15 @@ fn pair(report: &Report, new: &NewRun, screen: Screen, with_tests: bool) -> Stri
     text += &columns.table(report, new, &chosen.rows).render(screen);
     text += &sentences(&dim(chosen.remarks).collect::<Vec<_>>(), screen);
     text
+}
+
+/// Whether the rows fit on the screen, with the cuts that they take.
+fn fits(table: &Table, screen: Screen) -> bool {
+    let text = table.render(screen);
+    let widest = text.lines().map(UnicodeWidthStr::width).max();
+    screen
+        .width
+        .is_none_or(|width| widest.unwrap_or(0) <= width)
 }
 
 /// The properties in which the runs differ: a row each, a column for each side.
@@ -403,7 +415,8 @@ fn several(report: &Report, screen: Screen, with_tests: bool) -> String {
     text
 }
 
-/// The table of several runs with as many metrics as the screen has room for.
+/// The table of several runs with as many metrics as the screen has room for; if there is none for a
+/// value, with the change of the first one alone.
 fn fitting(
     report: &Report,
     names: &Names,
@@ -411,41 +424,48 @@ fn fitting(
     test: Option<&str>,
     screen: Screen,
 ) -> String {
-    let mut shown = metrics;
-    loop {
-        let table = ranked(report, names, shown, test);
+    let shown = (1..=metrics.len()).rev().map(|count| &metrics[..count]);
+    let mut tables = shown.map(|shown| ranked(report, names, shown, test, true));
+    let fits_uncut = |table: &Table| {
         let text = table.render(Screen::default());
-        let widest = text.lines().map(UnicodeWidthStr::width).max().unwrap_or(0);
-        match shown.split_last() {
-            Some((_, fewer)) if !fewer.is_empty() && screen.width.is_some_and(|w| widest > w) => {
-                shown = fewer;
-            }
-            _ => return table.render(screen),
+        let widest = text.lines().map(UnicodeWidthStr::width).max();
+        screen
+            .width
+            .is_none_or(|width| widest.unwrap_or(0) <= width)
+    };
+    let table = tables.find(fits_uncut).unwrap_or_else(|| {
+        let first = &metrics[..metrics.len().min(1)];
+        let table = ranked(report, names, first, test, true);
+        if fits(&table, screen) {
+            table
+        } else {
+            ranked(report, names, first, test, false)
         }
-    }
+    });
+    table.render(screen)
 }
 
-/// A row for each run: its values and changes, the best value of each metric marked.
-fn ranked(report: &Report, names: &Names, metrics: &[Metric], test: Option<&str>) -> Table {
+/// A row for each run: its values, scores and changes, the best of each marked, or its changes alone.
+fn ranked(
+    report: &Report,
+    names: &Names,
+    metrics: &[Metric],
+    test: Option<&str>,
+    with_values: bool,
+) -> Table {
     let mut table = Table::new::<&str>(&[]);
     if names.each.iter().any(|name| !name.is_empty()) {
-        let each = names.each.iter().cloned();
-        table.column(
-            &names.by.join(", "),
-            Text,
-            each.take(1).chain(
-                names.each[report.base.len().min(names.each.len())..]
-                    .iter()
-                    .cloned(),
-            ),
-        );
+        let head = match names.by.as_slice() {
+            [one] => one,
+            _ => "name",
+        };
+        // Of several base runs the first speaks for all.
+        let new = names.each.iter().skip(report.base.len());
+        table.column(head, Text, names.each.iter().take(1).chain(new).cloned());
     }
     let ids = report.new.iter().map(|new| new.run.label());
-    table.column(
-        "run",
-        Number,
-        std::iter::once(report.base_label()).chain(ids),
-    );
+    let ids = std::iter::once(report.base_label()).chain(ids);
+    table.column("run", Number, ids);
     for &metric in metrics {
         let compared = report.compared(metric);
         let one = compared.iter().find(|one| match test {
@@ -454,43 +474,46 @@ fn ranked(report: &Report, names: &Names, metrics: &[Metric], test: Option<&str>
         });
         let Some(one) = one else { continue };
         let (values, changes) = columns(one, metric);
-        table.column(title(metric), Number, values.into_iter());
-        table.column("", Number, changes.into_iter());
-    }
-    if test.is_none() {
-        let scores: Vec<Option<f64>> = std::iter::once(
-            report
-                .new
-                .iter()
-                .find_map(|new| new.comparison.score)
-                .map(|score| score.base),
-        )
-        .chain(report.new.iter().map(|new| Some(new.comparison.score?.new)))
-        .collect();
-        let best = scores
-            .iter()
-            .flatten()
-            .copied()
-            .fold(f64::NEG_INFINITY, f64::max);
-        let cell = |score: Option<f64>| match score {
-            Some(score) => {
-                let mark = if score >= best { "*" } else { "" };
-                format!("{}{mark}", listed_score(score))
-            }
-            None => String::new(),
-        };
-        table.column("score", Number, scores.into_iter().map(cell));
-        let verdicts = report.new.iter().map(|new| match new.comparison.outcome {
-            Outcome::NotComparable => String::new(),
-            _ => in_short(&new.comparison).to_owned(),
-        });
-        let verdicts: Vec<String> = std::iter::once(String::new()).chain(verdicts).collect();
-        if verdicts.iter().any(|verdict| !verdict.is_empty()) {
-            table.column("verdict", Whole, verdicts.into_iter());
-            table.paint("verdict", verdict_style);
+        if with_values {
+            table.column(title(metric), Number, values.into_iter());
+            table.column("", Number, changes.into_iter());
+        } else {
+            table.column(short(metric), Number, changes.into_iter());
         }
     }
+    if test.is_some() {
+        return table;
+    }
+    if with_values {
+        table.column("score", Number, scores(report).into_iter());
+    }
+    let verdicts = report.new.iter().map(|new| match new.comparison.outcome {
+        Outcome::NotComparable => "",
+        _ => in_short(&new.comparison),
+    });
+    let verdicts: Vec<&str> = std::iter::once("").chain(verdicts).collect();
+    if verdicts.iter().any(|verdict| !verdict.is_empty()) {
+        table.column("verdict", Whole, verdicts.into_iter().map(str::to_owned));
+        table.paint("verdict", verdict_style);
+    }
     table
+}
+
+/// The score of each run, the base first, the best marked.
+fn scores(report: &Report) -> Vec<String> {
+    let found: Vec<_> = report.new.iter().map(|new| new.comparison.score).collect();
+    let base = found.iter().flatten().next().map(|score| score.base);
+    let new = found.iter().map(|score| score.map(|score| score.new));
+    let scores: Vec<Option<f64>> = std::iter::once(base).chain(new).collect();
+    let known = scores.iter().flatten().copied();
+    let best = known.fold(f64::NEG_INFINITY, f64::max);
+    let cell = |score: &Option<f64>| {
+        score.map_or_else(String::new, |score| {
+            let mark = if score >= best { "*" } else { "" };
+            format!("{}{mark}", listed_score(score))
+        })
+    };
+    scores.iter().map(cell).collect()
 }
 
 /// The values of a line and their changes, the base first.
@@ -528,13 +551,13 @@ fn several_markdown(report: &Report) -> String {
     text += &format!("\n{}\n", Markup::Markdown.item(&names.title));
     let metrics = report.speeds();
     if report.have_same_tests() {
-        text += &ranked(report, &names, &metrics, None).markdown();
+        text += &ranked(report, &names, &metrics, None, true).markdown();
     } else {
         text += "no means over all: the runs have different tests\n";
     }
     let tests = report.tests();
     let tables = tests.iter().map(|test| {
-        let table = ranked(report, &names, &metrics, Some(test)).markdown();
+        let table = ranked(report, &names, &metrics, Some(test), true).markdown();
         format!("{}\n\n{table}\n", escaped(test))
     });
     let tables: String = tables.collect();
