@@ -74,6 +74,9 @@ pub(crate) struct Traits {
     pub measured_at: i64,
 }
 
+/// What a trait is called, and its value in a run.
+type Trait = (&'static str, fn(&Traits) -> Option<String>);
+
 /// How runs that are shown together are called.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Names {
@@ -91,7 +94,6 @@ impl Names {
     #[must_use]
     pub(crate) fn of(runs: &[Traits]) -> Self {
         let short = |text: &Option<String>, short: fn(&str) -> String| text.as_deref().map(short);
-        type Trait = (&'static str, fn(&Traits) -> Option<String>);
         let columns: [Trait; 7] = [
             ("tag", |run| {
                 (!run.tags.is_empty()).then(|| run.tags.join(" "))

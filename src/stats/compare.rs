@@ -275,11 +275,11 @@ impl<'a> Sides<'a> {
             self.history.iter().map(|(at, run)| (*at, run)).collect();
         let single = match self.base.as_slice() {
             [single] => Some(single),
-            _ => {
-                candidates.extend(base.clone());
-                None
-            }
+            _ => None,
         };
+        if single.is_none() {
+            candidates.extend(base.clone());
+        }
         for metric in Metric::ALL {
             let mean_log = |run: &Tests| run.mean_log(&self.common, metric);
             let all = candidates.iter();
@@ -293,7 +293,7 @@ impl<'a> Sides<'a> {
             candidates.extend(base);
         }
         let runs: Vec<usize> = candidates.iter().map(|&(at, _)| at).collect();
-        (runs.len() >= MIN_EARLIER).then(|| Level {
+        (runs.len() >= MIN_EARLIER).then_some(Level {
             runs,
             is_reference: base_off.is_empty() || self.options.level_stays,
             base_off,

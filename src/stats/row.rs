@@ -140,7 +140,7 @@ impl Verdict {
 
 impl Row {
     /// From the base's own value to the new one, in percent.
-    pub(crate) fn from_base_percent(&self) -> f64 {
+    pub(crate) fn percent_from_base(&self) -> f64 {
         change_percent(self.base, self.new)
     }
 }

@@ -854,14 +854,14 @@ fn the_first_jobs_of_a_ci_do_not_pass_unseen() {
     let document = json(&first.run(gate.iter().chain(&["-o", "json"])));
     assert_eq!(document["gate"]["exit_code"], 3);
 
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     for (earlier, speed) in [(1, 1.0), (2, 1.0), (3, 1.0), (1, 0.4), (2, 0.4), (3, 0.4)] {
         let sandbox = after(earlier, speed);
         let ran = sandbox.run(gate);
         let pass = sandbox.run(gate.iter().chain(&["--undecided=pass"]));
-        lines += &format!("{:?} {:?} {}", ran.code, pass.code, ran.stderr);
+        lines.push(format!("{:?} {:?} {}", ran.code, pass.code, ran.stderr));
     }
-    insta::assert_snapshot!(lines, @r"
+    insta::assert_snapshot!(lines.concat(), @r"
     Some(3) Some(0) localstore: undecided: one repetition, 1 earlier run: noise unknown
     hint: 'localscore --reps 4' or 2 more runs; '--undecided pass' accepts this
     Some(3) Some(0) localstore: undecided: one repetition, 2 earlier runs: noise unknown
@@ -907,8 +907,8 @@ fn too_much_noise_is_undecided_and_no_regression_is_said() {
     let benches: Vec<Bench> = (1..)
         .zip(speeds)
         .map(|(day, speed)| Bench {
-            day,
             speed,
+            day,
             ..Bench::default()
         })
         .collect();
@@ -959,14 +959,13 @@ fn a_run_is_named_by_best_a_range_a_list_or_a_file() {
     // Only those that there are.
     assert_eq!(ids(&["3-9"]), [3, 4]);
 
-    let old = sandbox.path().join("old.json");
-    std::fs::write(&old, days(5..=5)[0].document()).unwrap();
+    sandbox.file("old.json", days(5..=5)[0].document());
     let new = Bench {
         day: 6,
         speed: 0.5,
         ..Bench::default()
     };
-    std::fs::write(sandbox.path().join("new.json"), new.document()).unwrap();
+    sandbox.file("new.json", new.document());
     let before = sandbox.run(["list"]).text();
     let ran = sandbox.run(["compare", "old.json", "./new.json"]);
     let text = ran.text();
@@ -998,7 +997,7 @@ fn files_are_compared_without_a_store() {
             repetitions: 4,
             ..Bench::default()
         };
-        std::fs::write(sandbox.path().join(name), bench.document()).unwrap();
+        sandbox.file(name, bench.document());
     }
     let text = sandbox.run(["compare", "a.json", "b.json"]).text();
     assert!(

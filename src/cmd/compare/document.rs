@@ -68,7 +68,7 @@ impl Row {
             direction: row.direction,
             low_percent: interval(|interval| interval.low),
             high_percent: interval(|interval| interval.high),
-            from_base_percent: row.from_base_percent(),
+            from_base_percent: row.percent_from_base(),
             p: interval(|interval| interval.p),
             method: Some(row.method.name()),
             n_base: counts.map(|counts| counts.base),
@@ -220,9 +220,10 @@ impl Document {
                     } else {
                         "run"
                     },
-                    runs: match column.is_from_level() {
-                        true => column.level.clone(),
-                        false => report.base.iter().filter_map(NamedRun::id).collect(),
+                    runs: if column.is_from_level() {
+                        column.level.clone()
+                    } else {
+                        report.base.iter().filter_map(NamedRun::id).collect()
                     },
                 },
                 base_off_level_percent: comparison

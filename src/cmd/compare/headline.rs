@@ -130,7 +130,7 @@ impl Report {
             let from_base = new.comparison.mean(metric).map_or_else(String::new, |row| {
                 format!(
                     "; from {base}: {metric_name} {}",
-                    percent(row.from_base_percent())
+                    percent(row.percent_from_base())
                 )
             });
             format!("warning: {base} is itself off this level {off}{from_base}")

@@ -183,6 +183,7 @@ fn chosen_rows<'a>(report: &Report, new: &'a NewRun, with_tests: bool) -> Chosen
 
 /// The columns of a comparison with one new run that the screen has room for.
 #[derive(Clone, Copy)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a column")]
 struct PairColumns {
     /// The own value of the base, beside the level.
     base: bool,
@@ -347,7 +348,7 @@ fn pair_markdown(report: &Report, new: &NewRun) -> String {
     let escaped = base::markdown;
     let mut text = format!("**{}**\n", escaped(&report.headline(new)));
     for line in report.explanation(new) {
-        text += &format!("\n{}\n", escaped(&line));
+        text.extend(["\n", &escaped(&line), "\n"]);
     }
     let names = report.names();
     let mut items = vec![names.title];
@@ -408,7 +409,7 @@ fn several(report: &Report, screen: Screen, with_tests: bool) -> String {
     }
     if with_tests {
         for test in report.tests() {
-            text += &format!("\n{test}\n");
+            text.extend(["\n", &printable(&test), "\n"]);
             text += &fitting(report, &names, &metrics, Some(&test), screen);
         }
     }
@@ -542,13 +543,13 @@ fn several_markdown(report: &Report) -> String {
     let escaped = base::markdown;
     let mut text = String::new();
     for (index, line) in report.ranking().iter().enumerate() {
-        text += &match index {
-            0 => format!("**{}**\n", escaped(line)),
-            _ => format!("\n{}\n", escaped(line)),
-        };
+        match index {
+            0 => text.extend(["**", &escaped(line), "**\n"]),
+            _ => text.extend(["\n", &escaped(line), "\n"]),
+        }
     }
     let names = report.names();
-    text += &format!("\n{}\n", Markup::Markdown.item(&names.title));
+    text.extend(["\n", &Markup::Markdown.item(&names.title), "\n"]);
     let metrics = report.speeds();
     if report.have_same_tests() {
         text += &ranked(report, &names, &metrics, None, true).markdown();

@@ -321,7 +321,7 @@ fn one_reference_for_change_and_interval() {
     assert!((row.reference - geometric).abs() < 1e-6);
     assert!((row.change_percent - 100.0 * (900.0 / geometric - 1.0)).abs() < 1e-9);
     assert!((row.base - 1005.0).abs() < 1e-6);
-    assert!((row.from_base_percent() - 100.0 * (900.0 / 1005.0 - 1.0)).abs() < 1e-9);
+    assert!((row.percent_from_base() - 100.0 * (900.0 / 1005.0 - 1.0)).abs() < 1e-9);
     let score = comparison.score.unwrap();
     assert!(score.reference < score.base, "{score:?}");
 }
