@@ -38,7 +38,7 @@ pub(crate) use merge_chats::{ChatRows, MergedChat};
 pub(crate) use runs::{Added, Dated, Measured, Stored};
 pub(crate) use select::{Filter, Listed, Sort};
 pub(crate) use submissions::{End, Shown, Taken};
-pub(crate) use trends::{Configuration, Level};
+pub(crate) use trends::{Configuration, Level, Matching, TrendRun};
 
 /// The runs, and what the first version made besides: llamafile's chats.
 pub(crate) static RESULTS: Room = Room {

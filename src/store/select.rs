@@ -31,8 +31,6 @@ pub(crate) struct Filter {
     pub since: Option<i64>,
     /// Measured then or before: seconds since 1970.
     pub until: Option<i64>,
-    /// Of the configuration of this id.
-    pub configuration: Option<i64>,
 }
 
 /// The order of a list.
@@ -374,10 +372,9 @@ impl Filter {
             words,
             since,
             until,
-            configuration,
         } = self;
         let texts = [model, quant, accelerator, runtime, tag];
-        let numbers = [since, until, configuration];
+        let numbers = [since, until];
         texts.iter().all(|text| text.is_none())
             && words.is_empty()
             && numbers.iter().all(|number| number.is_none())
@@ -387,6 +384,17 @@ impl Filter {
     #[must_use]
     pub(crate) fn is_on_configurations(&self) -> bool {
         self.model.is_some() || self.quant.is_some() || self.accelerator.is_some()
+    }
+
+    /// What it says about runs whatever their configuration.
+    pub(super) fn condition_on_runs(&self, db: &Connection) -> rusqlite::Result<Condition> {
+        let filter = Self {
+            model: None,
+            quant: None,
+            accelerator: None,
+            ..self.clone()
+        };
+        filter.condition(db)
     }
 
     /// What it says in SQL, and the values. Text is looked for in the small tables that the runs
@@ -445,7 +453,6 @@ impl Filter {
         for (wanted, sql) in [
             (self.since, "r.measured_at >= ?"),
             (self.until, "r.measured_at <= ?"),
-            (self.configuration, "r.configuration_id = ?"),
         ] {
             if let Some(wanted) = wanted {
                 condition.add(Of::Run, sql, wanted.into());

@@ -1,15 +1,20 @@
 //! Configurations: their trends and their best runs.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::own;
-use super::rows::{self, Cells, Odd};
-use super::select::{self, Filter, Listed, Sort};
-use crate::model::{Environment, Run, Text};
+use super::rows::{self, Cells, Odd, Sql};
+use super::runs::{AVERAGES, read_summary};
+use super::select::{self, Filter, Listed};
+use crate::model::{Environment, Run, Summary, Text};
 use base::Error;
 use db::Result;
+
+/// Whether the date of `localstore_runs r` is guessed.
+const GUESSED: &str = "0";
 
 /// What a trend is of: one model on one accelerator under one runtime, whatever its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +29,51 @@ pub(crate) struct Configuration {
     pub accelerator: Option<Text>,
     /// The runtime's name.
     pub runtime: Option<Text>,
+    /// The configuration whose runs belong to it too, since their runtime is not known and can be no
+    /// other: see [`complete`].
+    pub joined: Option<i64>,
 }
 
-/// What a trend needs of a run.
+/// A configuration among those that match a filter.
+#[derive(Debug, Clone)]
+pub(crate) struct Matching {
+    /// It.
+    pub configuration: Configuration,
+    /// Its matching run that was measured last: by its date, where that is not guessed.
+    pub last: Last,
+    /// Whether it has two whole runs that match.
+    pub has_trend: bool,
+}
+
+/// The last run of a configuration, in the order of how new it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Last {
+    /// Whether its date is known, not guessed.
+    pub is_dated: bool,
+    /// When it was measured: seconds since 1970.
+    pub measured_at: i64,
+    /// Its id.
+    pub id: i64,
+}
+
+/// A run of a trend.
+#[derive(Debug, Clone)]
+pub(crate) struct TrendRun {
+    /// Its id.
+    pub id: i64,
+    /// When it was measured: seconds since 1970.
+    pub measured_at: i64,
+    /// Whether that is a guess.
+    pub is_guessed: bool,
+    /// Whether a baseline test is missing.
+    pub partial: bool,
+    /// The runtime's version.
+    pub version: Option<Text>,
+    /// Averages and score.
+    pub summary: Summary,
+}
+
+/// What the level of a trend needs of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Level {
     /// When it was measured: seconds since 1970.
@@ -63,20 +110,121 @@ pub(crate) fn configuration_like(db: &Connection, run: &Run) -> Result<Option<i6
     Ok(own::find_configuration(db, run)?)
 }
 
-/// The configurations of the runs that match, the one measured last first.
-pub(crate) fn configurations(db: &Connection, filter: &Filter) -> Result<Vec<Configuration>> {
+/// The configurations of the runs that match: those with two whole runs first, among them the one
+/// measured last, those of which all dates are guessed behind the others. One that belongs to another
+/// ([`complete`]) is not there by itself.
+pub(crate) fn matching(db: &Connection, filter: &Filter) -> Result<Vec<Matching>> {
     let condition = filter.condition(db)?;
+    // What is sorted by is selected too: else no index is used where the runs are a view
+    // (site::show).
+    let last = |dated: &str| {
+        format!(
+            "(SELECT run_id FROM (SELECT r.run_id, r.measured_at FROM localstore_runs r
+              WHERE r.configuration_id = c.id AND {} AND {dated}
+              ORDER BY r.measured_at DESC, r.run_id DESC LIMIT 1))",
+            condition.run
+        )
+    };
     let mut statement = db.prepare(&format!(
-        "SELECT c.*,
-             (SELECT r.measured_at FROM localstore_runs r
-              WHERE r.configuration_id = c.id AND {}
-              ORDER BY r.measured_at DESC LIMIT 1) AS last
-         FROM localstore_configurations c WHERE last IS NOT NULL AND {}
-         ORDER BY last DESC, c.id DESC",
-        condition.run, condition.configuration
+        "SELECT c.*, r.run_id, r.measured_at, {GUESSED} AS is_guessed,
+             (SELECT count(*) FROM (SELECT 1 FROM localstore_runs r
+              WHERE r.configuration_id = c.id AND r.partial = 0 AND {} LIMIT 2)) AS whole
+         FROM localstore_configurations c
+         JOIN localstore_runs r ON r.run_id = coalesce({}, {}) WHERE {}",
+        condition.run,
+        last(&format!("NOT {GUESSED}")),
+        last("1"),
+        condition.configuration
     ))?;
     let values = params_from_iter(condition.values);
-    Ok(rows::query(&mut statement, values, configuration)?)
+    let found = rows::query(&mut statement, values, |cells| {
+        let is_guessed: bool = cells.get("is_guessed")?;
+        let last = Last {
+            is_dated: !is_guessed,
+            measured_at: cells.get("measured_at")?,
+            id: cells.get("run_id")?,
+        };
+        Ok((configuration(cells)?, last, cells.get::<u32>("whole")?))
+    })?;
+    let mut matching: Vec<(Matching, u32)> = Vec::new();
+    let mut places = HashMap::new();
+    for (configuration, last, whole) in found {
+        let configuration = if is_known(&configuration.runtime) {
+            configuration
+        } else {
+            complete(db, configuration)?
+        };
+        let place = *places.entry(configuration.id).or_insert(matching.len());
+        if let Some((one, count)) = matching.get_mut(place) {
+            one.configuration.joined = one.configuration.joined.or(configuration.joined);
+            one.last = one.last.max(last);
+            *count += whole;
+        } else {
+            let has_trend = false;
+            let one = Matching {
+                configuration,
+                last,
+                has_trend,
+            };
+            matching.push((one, whole));
+        }
+    }
+    let with_trend = matching.into_iter().map(|(mut one, whole)| {
+        one.has_trend = whole > 1;
+        one
+    });
+    let mut matching: Vec<Matching> = with_trend.collect();
+    matching.sort_by_key(|one| Reverse((one.has_trend, one.last)));
+    Ok(matching)
+}
+
+/// The configurations of the runs that match, in the same order.
+pub(crate) fn configurations(db: &Connection, filter: &Filter) -> Result<Vec<Configuration>> {
+    let matching = matching(db, filter)?.into_iter();
+    Ok(matching.map(|one| one.configuration).collect())
+}
+
+/// The configuration with the runs that belong to it although their runtime is not known: those of
+/// its model and quantisation on its machine, where it has the only runtime that is known. If it is
+/// one of an unknown runtime itself, the one that it belongs to, if there is one.
+pub(crate) fn complete(db: &Connection, of: Configuration) -> Result<Configuration> {
+    if ![&of.model, &of.quant, &of.accelerator]
+        .into_iter()
+        .all(is_known)
+    {
+        return Ok(of);
+    }
+    let sql = "SELECT * FROM localstore_configurations WHERE model_name IS ?1
+         AND model_quant_str IS ?2 AND accelerator_name IS ?3 AND EXISTS
+             (SELECT 1 FROM localstore_runs r WHERE r.configuration_id = localstore_configurations.id)";
+    let values = [&of.model, &of.quant, &of.accelerator].map(Sql::from);
+    let mut statement = db.prepare_cached(sql)?;
+    let all = rows::query(&mut statement, values, configuration)?;
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|one| is_known(&one.runtime));
+    let Some(unknown) = unknown.first() else {
+        return Ok(of);
+    };
+    let machines = own::environments_of(db, unknown.id)?;
+    let mut homes = Vec::new();
+    for one in known {
+        let environments = own::environments_of(db, one.id)?;
+        let is_machine = |machine: &Environment| {
+            environments
+                .iter()
+                .any(|other| machine.is_same_machine(other))
+        };
+        if machines.iter().all(is_machine) {
+            homes.push(one);
+        }
+    }
+    match homes.as_slice() {
+        [home] if home.id == of.id || unknown.id == of.id => Ok(Configuration {
+            joined: Some(unknown.id),
+            ..home.clone()
+        }),
+        _ => Ok(of),
+    }
 }
 
 /// The processors that a configuration was measured with, where they are known: one for each
@@ -85,12 +233,7 @@ pub(crate) fn machines(db: &Connection, configuration: i64) -> Result<Vec<Text>>
     let mut machines: Vec<Environment> = Vec::new();
     for environment in own::environments_of(db, configuration)? {
         // Without its processor a machine could be any of them.
-        let is_known = environment
-            .system
-            .cpu_name
-            .as_ref()
-            .is_some_and(|name| !name.as_bytes().is_empty());
-        if is_known
+        if is_known(&environment.system.cpu_name)
             && !machines
                 .iter()
                 .any(|found| found.is_same_machine(&environment))
@@ -142,24 +285,53 @@ pub(crate) fn levels(
 }
 
 /// The last `limit` runs of a configuration that match (the filter's texts on the configuration
-/// itself are passed over), in the order in which they were measured.
+/// itself are passed over), in the order in which they were measured, and the number of all that
+/// match.
 pub(crate) fn series(
     db: &Connection,
-    configuration: i64,
+    configuration: &Configuration,
     filter: &Filter,
     limit: Option<u32>,
-) -> Result<Vec<Listed>> {
-    let filter = Filter {
-        configuration: Some(configuration),
-        model: None,
-        quant: None,
-        accelerator: None,
-        ..filter.clone()
-    };
-    let mut runs = select::list(db, &filter, Sort::Date, limit)?;
+) -> Result<(Vec<TrendRun>, usize)> {
+    let all = count(db, configuration, filter)?;
+    let condition = filter.condition_on_runs(db)?;
+    let of_runs = format!("{} AND {}", configuration.condition(), condition.run);
+    let mut values = condition.values;
+    values.push(limit.map_or(-1, i64::from).into());
+    // CROSS JOIN keeps the order of the tables: the runs, which are sorted, come first.
+    let mut statement = db.prepare(&format!(
+        "SELECT r.run_id, r.measured_at, {GUESSED} AS is_guessed, r.partial, e.runtime_version,
+             {AVERAGES}
+         FROM localstore_runs r CROSS JOIN benchmark_runs b ON b.id = r.run_id
+         CROSS JOIN localstore_environments e ON e.id = r.environment_id
+         WHERE {of_runs} ORDER BY r.measured_at DESC, r.run_id DESC LIMIT ?{}",
+        values.len()
+    ))?;
+    let mut runs = rows::query(&mut statement, params_from_iter(values), |cells| {
+        Ok(TrendRun {
+            id: cells.get("run_id")?,
+            measured_at: cells.get("measured_at")?,
+            is_guessed: cells.get("is_guessed")?,
+            partial: cells.get("partial")?,
+            version: cells.text("runtime_version")?,
+            summary: read_summary(cells)?,
+        })
+    })?;
     runs.reverse();
-    tracing::debug!("read {} runs of configuration {configuration}", runs.len());
-    Ok(runs)
+    tracing::debug!("read {} of {all} runs of {configuration:?}", runs.len());
+    Ok((runs, all))
+}
+
+/// The number of runs of a configuration that match.
+pub(crate) fn count(db: &Connection, of: &Configuration, filter: &Filter) -> Result<usize> {
+    let condition = filter.condition_on_runs(db)?;
+    let sql = format!(
+        "SELECT count(*) FROM localstore_runs r WHERE {} AND {}",
+        of.condition(),
+        condition.run
+    );
+    let values = params_from_iter(condition.values);
+    Ok(db.query_row(&sql, values, |row| row.get(0))?)
 }
 
 /// The best run of each model and quantisation on each accelerator, of those that match: the
@@ -200,6 +372,11 @@ pub(crate) fn best(
     Ok((shown, best.len()))
 }
 
+fn is_known(text: &Option<Text>) -> bool {
+    text.as_ref()
+        .is_some_and(|text| !text.as_bytes().is_empty())
+}
+
 fn configuration(cells: Cells<'_>) -> rusqlite::Result<Configuration> {
     Ok(Configuration {
         id: cells.get("id")?,
@@ -207,5 +384,16 @@ fn configuration(cells: Cells<'_>) -> rusqlite::Result<Configuration> {
         quant: cells.text("model_quant_str")?,
         accelerator: cells.text("accelerator_name")?,
         runtime: cells.text("runtime_name")?,
+        joined: None,
     })
+}
+
+impl Configuration {
+    /// On `localstore_runs r`: its runs.
+    fn condition(&self) -> String {
+        match self.joined {
+            Some(joined) => format!("r.configuration_id IN ({}, {joined})", self.id),
+            None => format!("r.configuration_id = {}", self.id),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::bench::{Bench, days, store};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Ran, Sandbox};
 
 /// Five days on one version, four on the next, which is slower; then a run of another model.
 fn changed() -> Sandbox {
@@ -22,6 +22,16 @@ fn changed() -> Sandbox {
     store(&benches)
 }
 
+/// What the command prints on a screen of that width.
+fn at_width(sandbox: &Sandbox, width: usize, args: &[&str]) -> String {
+    let mut command = sandbox.command(args);
+    let ran = Ran::from(command.env("COLUMNS", width.to_string()).output().unwrap());
+    for line in ran.text().lines().chain(ran.stderr.lines()) {
+        assert!(line.chars().count() <= width, "{width}: {line}");
+    }
+    ran.snapshot(sandbox)
+}
+
 /// The ids of the runs that the command shows.
 fn ids(sandbox: &Sandbox, command: &str, args: &[&str]) -> Vec<i64> {
     let mut all = vec![command, "-o", "jsonl"];
@@ -32,33 +42,281 @@ fn ids(sandbox: &Sandbox, command: &str, args: &[&str]) -> Vec<i64> {
 }
 
 #[test]
-fn a_trend_tells_where_its_level_changed_and_what_changed_there() {
+fn the_first_line_tells_the_level_and_the_changes_tell_their_causes() {
     let sandbox = changed();
     let ran = sandbox.run(["history", "--model", "llama"]);
     insta::assert_snapshot!(ran.snapshot(&sandbox), @r"
     exit 0
     --- stdout
-    Llama 3.2 1B Instruct - Q4_K - Medium, GPU One, llamafile
+    score 1539 since run 6 (2025-01-06): −15.3%, worse; 9 runs, 1 change
+    Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile
 
-    score    ██▇██▁▂▁▁  1527 to 1832
-    pp t/s   ██▇██▁▂▁▁  6732 to 8080
-    tg t/s   ██▇██▁▂▁▁  109.39 to 131.30
-    ttft ms  ▁▁▂▁▁█▇▇█  172.41 to 206.94
+      1850 ┤●     ●
+      1800 ┤  ● ●   ●
+      1750 ┤
+      1700 ┤
+      1650 ┤
+      1600 ┤
+      1550 ┤          ● ● ● ●
+           └──────────▼───────
+            1         6     9
 
-    id  measured    version  score  pp t/s  tg t/s  ttft ms  change
-     1  2025-01-01  0.9.2     1832  8080.0  131.30   172.41
-     2  2025-01-02  0.9.2     1817  8016.0  130.26   173.79
-     3  2025-01-03  0.9.2     1796  7920.0  128.70   175.90
-     4  2025-01-04  0.9.2     1825  8048.0  130.78   173.10
-     5  2025-01-05  0.9.2     1810  7984.0  129.74   174.49
-     6  2025-01-06  0.9.3     1532  6759.2  109.84   206.10  -15.3%
-     7  2025-01-07  0.9.3     1557  6868.0  111.61   202.84
-     8  2025-01-08  0.9.3     1545  6813.6  110.72   204.46
-     9  2025-01-09  0.9.3     1526  6732.0  109.39   206.94
+    ▼ run 6  2025-01-06  1817 → 1539  −15.3%  worse  version 0.9.2 → 0.9.3, kernel 6.8.0 → 6.9.1
 
-    score from run 6 on -15.3%: version 0.9.2 → 0.9.3, kernel 6.8.0 → 6.9.1
+    id  measured    version  score     pp t/s  tg t/s  ttft ms
+     9  2025-01-09  0.9.3     1526    6732.00  109.39   206.94
+     8  2025-01-08  0.9.3     1545    6813.60  110.72   204.46
+     7  2025-01-07  0.9.3     1557    6868.00  111.61   202.84
+     6  2025-01-06  0.9.3     1532 ▼  6759.20  109.84   206.10
+     5  2025-01-05  0.9.2     1810    7984.00  129.74   174.49
+     4  2025-01-04  0.9.2     1825    8048.00  130.78   173.10
+     3  2025-01-03  0.9.2     1796    7920.00  128.70   175.90
+     2  2025-01-02  0.9.2     1817    8016.00  130.26   173.79
+     1  2025-01-01  0.9.2     1832    8080.00  131.30   172.41
     --- stderr
     ");
+    let args = ["history", "--model", "llama"];
+    insta::assert_snapshot!(at_width(&sandbox, 80, &args), @r"
+    exit 0
+    --- stdout
+    score 1539 since run 6 (2025-01-06): −15.3%, worse; 9 runs, 1 change
+    Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile
+
+      1850 ┤●     ●
+      1800 ┤  ● ●   ●
+      1750 ┤
+      1700 ┤
+      1650 ┤
+      1600 ┤
+      1550 ┤          ● ● ● ●
+           └──────────▼───────
+            1         6     9
+
+    ▼ run 6  2025-01-06  1817 → 1539  −15.3%  worse  version 0.9.2 → 0.9.3,
+                                                     kernel 6.8.0 → 6.9.1
+
+    id  measured    version  score     pp t/s  tg t/s  ttft ms
+     9  2025-01-09  0.9.3     1526    6732.00  109.39   206.94
+     8  2025-01-08  0.9.3     1545    6813.60  110.72   204.46
+     7  2025-01-07  0.9.3     1557    6868.00  111.61   202.84
+     6  2025-01-06  0.9.3     1532 ▼  6759.20  109.84   206.10
+     5  2025-01-05  0.9.2     1810    7984.00  129.74   174.49
+     4  2025-01-04  0.9.2     1825    8048.00  130.78   173.10
+     3  2025-01-03  0.9.2     1796    7920.00  128.70   175.90
+     2  2025-01-02  0.9.2     1817    8016.00  130.26   173.79
+     1  2025-01-01  0.9.2     1832    8080.00  131.30   172.41
+    --- stderr
+    ");
+    insta::assert_snapshot!(at_width(&sandbox, 60, &args), @r"
+    exit 0
+    --- stdout
+    score 1539 since run 6 (2025-01-06): −15.3%, worse; 9 runs,
+    1 change
+    Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile
+
+      1850 ┤●     ●
+      1800 ┤  ● ●   ●
+      1750 ┤
+      1700 ┤
+      1650 ┤
+      1600 ┤
+      1550 ┤          ● ● ● ●
+           └──────────▼───────
+            1         6     9
+
+    ▼ run 6  2025-01-06  1817 → 1539  −15.3%  worse
+      version 0.9.2 → 0.9.3, kernel 6.8.0 → 6.9.1
+
+    id  measured    version  score     pp t/s  tg t/s  ttft ms
+     9  2025-01-09  0.9.3     1526    6732.00  109.39   206.94
+     8  2025-01-08  0.9.3     1545    6813.60  110.72   204.46
+     7  2025-01-07  0.9.3     1557    6868.00  111.61   202.84
+     6  2025-01-06  0.9.3     1532 ▼  6759.20  109.84   206.10
+     5  2025-01-05  0.9.2     1810    7984.00  129.74   174.49
+     4  2025-01-04  0.9.2     1825    8048.00  130.78   173.10
+     3  2025-01-03  0.9.2     1796    7920.00  128.70   175.90
+     2  2025-01-02  0.9.2     1817    8016.00  130.26   173.79
+     1  2025-01-01  0.9.2     1832    8080.00  131.30   172.41
+    --- stderr
+    ");
+    insta::assert_snapshot!(at_width(&sandbox, 40, &args), @r"
+    exit 0
+    --- stdout
+    score 1539 since run 6 (2025-01-06):
+    −15.3%, worse; 9 runs, 1 change
+    Llama 3.2 1B Instruct, Q4_K_M, GPU One,
+    llamafile
+
+    ▼ run 6  1817 → 1539  −15.3%  worse
+      version 0.9.2 → 0.9.3,
+      kernel 6.8.0 → 6.9.1
+
+    id  measured    version  score    tg t/s
+     9  2025-01-09  0.9.3     1526    109.39
+     8  2025-01-08  0.9.3     1545    110.72
+     7  2025-01-07  0.9.3     1557    111.61
+     6  2025-01-06  0.9.3     1532 ▼  109.84
+     5  2025-01-05  0.9.2     1810    129.74
+     4  2025-01-04  0.9.2     1825    130.78
+     3  2025-01-03  0.9.2     1796    128.70
+     2  2025-01-02  0.9.2     1817    130.26
+     1  2025-01-01  0.9.2     1832    131.30
+    --- stderr
+    ");
+    let wide = at_width(&sandbox, 120, &args);
+    assert_eq!(wide, ran.snapshot(&sandbox));
+}
+
+#[test]
+fn less_time_to_first_token_is_better() {
+    let sandbox = changed();
+    let args = ["history", "1", "--metric", "ttft"];
+    let text = sandbox.run(args).text();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("run 6")).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    ttft 205.28 ms since run 6 (2025-01-06): +18.1%, worse; 9 runs, 1 change
+    ▼ run 6  2025-01-06  173.79 → 205.28  +18.1%  worse  version 0.9.2 → 0.9.3, kernel 6.8.0 → 6.9.1
+    ");
+    let json = sandbox.run(["history", "1", "--metric", "ttft", "-o", "json"]);
+    let document: Value = serde_json::from_slice(&json.ok()).unwrap();
+    assert_eq!(document["changes"][0]["verdict"], "worse");
+    assert_eq!(document["headline"], text.lines().next().unwrap());
+    assert_eq!(document["runs"][5]["verdict"], "worse");
+    assert_eq!(document["runs"][6]["verdict"], Value::Null);
+}
+
+#[test]
+fn repetitions_are_a_cause_if_nothing_else_changed() {
+    let with = |version| {
+        let mut benches = days(1..=4);
+        benches.extend(days(5..=8).into_iter().map(|bench| Bench {
+            speed: 0.85,
+            version,
+            repetitions: 4,
+            ..bench
+        }));
+        let text = store(&benches).run(["history"]).text();
+        let line = text.lines().find(|line| line.starts_with("▼ run 5"));
+        line.unwrap()
+            .split("worse")
+            .last()
+            .unwrap()
+            .trim()
+            .to_owned()
+    };
+    assert_eq!(with("0.9.3"), "version 0.9.2 → 0.9.3");
+    assert_eq!(with("0.9.2"), "repetitions 1 → 4");
+}
+
+#[test]
+fn twenty_runs_are_shown_and_the_trend_is_of_all() {
+    let sandbox = store(&days(1..=25));
+    let ran = sandbox.run(["history"]);
+    let (text, stderr) = (ran.text(), ran.stderr);
+    assert!(
+        text.contains(" since run 1 (2025-01-01); 25 runs, no change\n"),
+        "{text}"
+    );
+    let table = |text: &str| text.split("\nid ").nth(1).unwrap().lines().count() - 1;
+    assert_eq!(table(&text), 20);
+    assert_eq!(stderr, "localstore: 5 more; '--limit 0' shows all\n");
+    let all = sandbox.run(["history", "--limit", "0"]);
+    assert_eq!((table(&all.text()), all.stderr.as_str()), (25, ""));
+    assert_eq!(ids(&sandbox, "history", &[]).len(), 25);
+}
+
+/// A run of an unknown runtime: a csv does not name it, but the options name the machine.
+fn add_csv(sandbox: &Sandbox, day: u32, cpu: &str) {
+    let json = Bench {
+        day,
+        ..Bench::default()
+    };
+    let other = store(&[json]);
+    let csv = other.run(["export", "1", "-o", "csv"]).ok();
+    let machine = ["add", "--accelerator", "GPU One", "--cpu", cpu];
+    sandbox.run_with_input(machine, &csv).ok();
+}
+
+#[test]
+fn a_run_of_an_unknown_runtime_joins_the_only_known_one_of_its_machine() {
+    let runs = |sandbox: &Sandbox, args: &[&str]| {
+        let ran = sandbox.run([&["history"], args].concat());
+        let text = ran.text();
+        let mut lines = text.lines().map(str::to_owned);
+        let first = lines.next().unwrap();
+        let title = lines.next().unwrap();
+        let runs = first.split("; ").last().unwrap().to_owned();
+        (
+            runs,
+            title.rsplit(", ").next().unwrap().to_owned(),
+            ran.stderr,
+        )
+    };
+    let known = |name: &str| name.to_owned();
+    let sandbox = store(&days(1..=3));
+    add_csv(&sandbox, 4, "CPU One");
+    let joined = (
+        known("4 runs, no change"),
+        known("llamafile"),
+        String::new(),
+    );
+    assert_eq!(runs(&sandbox, &[]), joined);
+    // Whichever of its runs is named.
+    assert_eq!(runs(&sandbox, &["4"]), joined);
+    assert_eq!(runs(&sandbox, &["1"]), joined);
+    assert_eq!(ids(&sandbox, "history", &[]), [1, 2, 3, 4]);
+
+    // Another machine.
+    let other = store(&days(1..=3));
+    add_csv(&other, 4, "CPU Two");
+    assert_eq!(runs(&other, &["4"]).1, "unknown runtime");
+    assert_eq!(ids(&other, "history", &["1"]), [1, 2, 3]);
+
+    // Two known ones.
+    let mut benches = days(1..=3);
+    benches.push(Bench {
+        runtime: "other",
+        ..Bench::default()
+    });
+    let two = store(&benches);
+    add_csv(&two, 4, "CPU One");
+    assert_eq!(runs(&two, &["5"]).1, "unknown runtime");
+    let (_, _, stderr) = runs(&two, &[]);
+    assert!(
+        stderr.contains("the only one with a trend; 2 have one run"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn configurations_that_match_are_listed_with_their_commands() {
+    let mut benches = days(1..=3);
+    for (accelerator, runtime) in [("GPU Two", "llamafile"), ("GPU Two", "other")] {
+        benches.extend(days(2..=3).into_iter().map(|bench| Bench {
+            accelerator,
+            runtime,
+            ..bench
+        }));
+    }
+    benches.push(Bench {
+        model: "Qwen2.5 14B",
+        day: 20,
+        ..Bench::default()
+    });
+    let sandbox = store(&benches);
+    let ran = sandbox.run(["history"]);
+    // The newest run has no trend.
+    assert!(
+        ran.text()
+            .contains("\nLlama 3.2 1B Instruct, Q4_K_M, GPU Two, other\n")
+    );
+    insta::assert_snapshot!(ran.stderr, @"");
+    for line in ran.stderr.lines().skip(1) {
+        let (_, id) = line.rsplit_once("localstore history ").unwrap();
+        sandbox.run(["history", id]).ok();
+    }
+    let narrow = at_width(&sandbox, 60, &["history"]);
+    assert!(narrow.contains("localstore history 7"), "{narrow}");
 }
 
 #[test]
@@ -75,7 +333,10 @@ fn a_configuration_is_chosen_by_a_run_or_by_filters() {
     // The one measured last, and a word on the other.
     let (name, stderr) = model(&[]);
     assert_eq!(name, "Llama 3.2 1B Instruct");
-    assert!(stderr.contains("1 more configuration matches"), "{stderr}");
+    assert_eq!(
+        stderr,
+        "localstore: shown: the only one with a trend; 1 has one run\n"
+    );
     let (name, stderr) = model(&["--model", "QWEN"]);
     assert_eq!((name.as_str(), stderr.as_str()), ("Qwen2.5 14B", ""));
 }
@@ -105,8 +366,9 @@ fn a_partial_run_is_listed_and_counts_in_no_trend() {
     );
     let sandbox = store(&benches);
     let text = sandbox.run(["history"]).text();
-    assert_eq!(text.matches("p  ").count(), 3, "{text}");
-    assert!(!text.contains("from run"), "{text}");
+    assert_eq!(text.matches(" partial").count(), 3, "{text}");
+    assert!(text.contains("; 9 runs, no change"), "{text}");
+    assert_eq!(text.matches('●').count(), 6, "{text}");
 }
 
 #[test]
@@ -126,11 +388,25 @@ fn markdown_has_the_changes_below() {
     let text = sandbox
         .run(["history", "1", "-o", "md", "--metric", "gen_tps"])
         .text();
-    let last = text.lines().last().unwrap();
-    assert_eq!(
-        last,
-        "- tg t/s from run 6 on -15.3%: version 0.9.2 → 0.9.3, kernel 6.8.0 → 6.9.1"
-    );
+    insta::assert_snapshot!(text, @r"
+    **tg 110.28 t/s since run 6 (2025-01-06): −15.3%, worse; 9 runs, 1 change**
+
+    Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile
+
+    - ▼ run 6 (2025-01-06): 130.26 → 110.28, −15.3%, worse: version 0.9.2 → 0.9.3, kernel 6.8.0 → 6.9.1
+
+    | id | measured   | version | score |  pp t/s |   tg t/s | ttft ms |
+    |---:|------------|---------|------:|--------:|---------:|--------:|
+    |  9 | 2025-01-09 | 0.9.3   |  1526 | 6732.00 |   109.39 |  206.94 |
+    |  8 | 2025-01-08 | 0.9.3   |  1545 | 6813.60 |   110.72 |  204.46 |
+    |  7 | 2025-01-07 | 0.9.3   |  1557 | 6868.00 |   111.61 |  202.84 |
+    |  6 | 2025-01-06 | 0.9.3   |  1532 | 6759.20 | 109.84 ▼ |  206.10 |
+    |  5 | 2025-01-05 | 0.9.2   |  1810 | 7984.00 |   129.74 |  174.49 |
+    |  4 | 2025-01-04 | 0.9.2   |  1825 | 8048.00 |   130.78 |  173.10 |
+    |  3 | 2025-01-03 | 0.9.2   |  1796 | 7920.00 |   128.70 |  175.90 |
+    |  2 | 2025-01-02 | 0.9.2   |  1817 | 8016.00 |   130.26 |  173.79 |
+    |  1 | 2025-01-01 | 0.9.2   |  1832 | 8080.00 |   131.30 |  172.41 |
+    ");
 }
 
 #[test]

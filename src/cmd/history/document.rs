@@ -3,8 +3,9 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{Args, Trend, TrendChange};
+use super::{Trend, TrendChange, verdict};
 use crate::model::{Difference, Text};
+use crate::store::TrendRun;
 use base::time::utc;
 use base::{Result, Stdout, rows};
 
@@ -21,24 +22,30 @@ pub(crate) struct Row {
     partial: bool,
     /// The change of level that begins with this run, in percent.
     change_percent: Option<f64>,
+    /// `better` or `worse`.
+    verdict: Option<&'static str>,
     /// What else changed with this run.
     changed: Option<String>,
+    /// Whether the date is a guess.
+    guessed: bool,
 }
 
 pub(crate) fn rows(trend: &Trend) -> Vec<Row> {
-    let row = |(index, run): (usize, &crate::store::Listed)| {
+    let row = |(index, run): (usize, &TrendRun)| {
         let change = trend.change_at(index);
         Row {
             id: run.id,
             measured_at: utc(run.measured_at).unwrap_or_default(),
-            runtime_version: run.runtime_version.as_ref().map(Text::to_string),
+            runtime_version: run.version.as_ref().map(Text::to_string),
             score: run.summary.performance_score,
             avg_prompt_tps: run.summary.avg_prompt_tps,
             avg_gen_tps: run.summary.avg_gen_tps,
             avg_ttft_ms: run.summary.avg_ttft_ms,
             partial: run.partial,
             change_percent: change.map(|change| change.point.change_percent),
-            changed: change.map(TrendChange::in_words),
+            verdict: change.map(|change| verdict(trend.is_better(change))),
+            changed: change.map(|change| change.causes().join(", ")),
+            guessed: run.is_guessed,
         }
     };
     trend.runs.iter().enumerate().map(row).collect()
@@ -51,6 +58,7 @@ struct Document {
     accelerator: Option<String>,
     runtime: Option<String>,
     metric: Option<String>,
+    headline: String,
     min_change_percent: f64,
     runs: Vec<Row>,
     changes: Vec<ChangeRow>,
@@ -62,6 +70,7 @@ struct ChangeRow {
     before: f64,
     after: f64,
     change_percent: f64,
+    verdict: &'static str,
     differences: Vec<DifferenceRow>,
 }
 
@@ -72,7 +81,7 @@ struct DifferenceRow {
     after: Option<String>,
 }
 
-pub(crate) fn json(trend: &Trend, args: &Args, out: &mut Stdout) -> Result<()> {
+pub(crate) fn json(trend: &Trend, min_change: f64, out: &mut Stdout) -> Result<()> {
     let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
     let difference_row = |difference: &Difference| DifferenceRow {
         name: difference.name,
@@ -84,9 +93,10 @@ pub(crate) fn json(trend: &Trend, args: &Args, out: &mut Stdout) -> Result<()> {
         before: change.point.before,
         after: change.point.after,
         change_percent: change.point.change_percent,
+        verdict: verdict(trend.is_better(change)),
         differences: change.differences.iter().map(difference_row).collect(),
     };
-    let metric = args.metric.to_possible_value();
+    let metric = trend.metric.to_possible_value();
     let configuration = &trend.configuration;
     let document = Document {
         model: text(&configuration.model),
@@ -94,7 +104,8 @@ pub(crate) fn json(trend: &Trend, args: &Args, out: &mut Stdout) -> Result<()> {
         accelerator: text(&configuration.accelerator),
         runtime: text(&configuration.runtime),
         metric: metric.map(|value| value.get_name().to_owned()),
-        min_change_percent: args.min_change,
+        headline: trend.headline(),
+        min_change_percent: min_change,
         runs: rows(trend),
         changes: trend.changes.iter().map(change_row).collect(),
     };

@@ -1,29 +1,40 @@
 //! `history`: one configuration over time.
 
+mod changes;
 mod chart;
 mod document;
+
+pub(crate) use changes::TrendChange;
+pub(crate) use chart::sign;
+
+use std::fmt::Write as _;
 
 use super::compare::percentage;
 use super::filters::Filters;
 use super::{Context, resolve, words};
-use crate::model::{Difference, Text, differences};
-use crate::stats::{self, ChangePoint};
-use crate::store::{Configuration, Filter, Listed, Store, runs, trends};
-use base::number;
-use base::rows::{self, Limit};
+use crate::model::{Text, differences, listed_score, short_device, short_quant};
+use crate::stats;
+use crate::store::{
+    Configuration, Filter, Listed, Matching, Store, TrendRun, runs, select, trends,
+};
+use base::rows;
+use base::time::date;
 use base::{
-    Column, ColumnOf, Error, Markup, Result, RowFormat, Stdout, Table, markdown, note, printable,
+    Column, ColumnOf, Error, Markup, Result, RowFormat, Screen, Stderr, Stdout, Style, Table,
+    markdown, number, printable,
 };
 
 /// Show one configuration over time
 ///
 /// A configuration is a model with its quantisation on one accelerator under one runtime, whatever
-/// its version. It is that of RUN, or of the last measured run that matches the filters. Its runs
-/// are listed in the order they were measured, and where the level changed (by at least --min-change,
-/// for three runs or more), what else changed: the runtime's version, the kernel, the machine.
+/// its version. It is that of RUN, else among those with two whole runs that match the filters the one
+/// measured last. The first line says at which level it is and since when; below are the runs, the
+/// newest first, and where the level changed (by at least --min-change, for three runs or more), what
+/// else changed: the runtime's version, the kernel, the machine.
 ///
-/// Partial runs are listed, but ignored in the search for changes. Of more than 1000 runs, only the
-/// last 1000 are searched for changes.
+/// Partial runs are listed, but count in no level, nor do runs with a guessed date (~), which are hollow
+/// in the chart. Where a model has only one known runtime on a machine, its runs of an unknown runtime
+/// belong to that. Of more than 1000 runs, the last 1000 are examined; --limit 0 examines all.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore history --model llama --accelerator 4090
@@ -39,15 +50,25 @@ pub(crate) struct Args {
     /// The smallest change of level that matters, in percent
     #[arg(long, value_name = "PCT", default_value = "5", value_parser = percentage)]
     min_change: f64,
-    /// Show the last N runs; 0 for all
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    limit: u32,
+    /// Show the last N runs; 0 for all [default: 20 in a table, else 1000]
+    #[arg(long, value_name = "N", hide_default_value = true)]
+    limit: Option<u32>,
     /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: RowFormat,
     #[command(flatten)]
     filters: Filters,
 }
+
+/// The number of runs in which changes of level are looked for, the last ones, unless more are asked
+/// for.
+pub(crate) const EXAMINED: u32 = 1000;
+
+/// The number of runs in the table.
+const SHOWN: u32 = 20;
+
+/// The number of other configurations that are named.
+const NAMED: usize = 10;
 
 /// The value of a run that a trend follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -79,8 +100,30 @@ impl TrendMetric {
         }
     }
 
+    /// A value of it, for people.
+    pub(crate) fn value(self, value: f64) -> String {
+        match self {
+            Self::Score => listed_score(value).to_string(),
+            _ => number::amount(value),
+        }
+    }
+
+    /// `score 1912`, `ttft 165.14 ms`.
+    fn with_value(self, value: f64) -> String {
+        let value = self.value(value);
+        match self.title().split_once(' ') {
+            Some((name, unit)) => format!("{name} {value} {unit}"),
+            None => format!("{} {value}", self.title()),
+        }
+    }
+
+    /// Whether a change in percent is for the better.
+    pub(crate) fn is_better(self, change: f64) -> bool {
+        (change > 0.0) == (self != Self::TtftMs)
+    }
+
     /// The value of a run; NaN for a partial run, whose averages are over other tests.
-    pub(crate) fn value(self, run: &Listed) -> f64 {
+    pub(crate) fn of(self, run: &TrendRun) -> f64 {
         let summary = &run.summary;
         match self {
             _ if run.partial => f64::NAN,
@@ -90,52 +133,52 @@ impl TrendMetric {
             Self::TtftMs => summary.avg_ttft_ms,
         }
     }
+
+    /// The same for the search of changes: NaN too where nobody knows when the run was measured.
+    fn dated(self, run: &TrendRun) -> f64 {
+        if run.is_guessed {
+            f64::NAN
+        } else {
+            self.of(run)
+        }
+    }
 }
 
 /// One configuration over time.
 pub(crate) struct Trend {
     /// Its model, accelerator and runtime.
     pub(crate) configuration: Configuration,
-    /// The run before the ones shown, which makes the first level more certain.
-    before: Option<Listed>,
-    /// Its runs in the order they were measured.
-    pub(crate) runs: Vec<Listed>,
-    /// Where the level of the metric changed.
+    /// Its runs in the order they were measured, those that were asked for.
+    pub(crate) runs: Vec<TrendRun>,
+    /// The number of all its runs that match.
+    pub(crate) all: usize,
+    /// The metric that changes were looked for in.
+    pub(crate) metric: TrendMetric,
+    /// Where its level changed.
     pub(crate) changes: Vec<TrendChange>,
 }
 
-/// A change of level, and what else changed there.
-pub(crate) struct TrendChange {
-    /// Where, and by how much.
-    pub(crate) point: ChangePoint,
-    /// How the first run at the new level differs from the last complete one before it.
-    pub(crate) differences: Vec<Difference>,
-}
-
 impl Trend {
-    /// The last `limit` matching runs (0 for all), and whether there are more. There are no changes
-    /// until [`Self::find_changes`].
+    /// The last `limit` matching runs (0 for all). There are no changes until [`Self::find_changes`].
     pub(crate) fn last(
         store: &Store,
         configuration: Configuration,
         filter: &Filter,
         limit: u32,
-    ) -> Result<(Self, bool)> {
-        let mut runs =
-            store.read(|db| trends::series(db, configuration.id, filter, Limit(limit).asked()))?;
-        let cut = limit > 0 && runs.len() > limit as usize;
-        let before = cut.then(|| runs.remove(0));
+    ) -> Result<Self> {
+        let limit = (limit > 0).then_some(limit);
+        let (runs, all) = store.read(|db| trends::series(db, &configuration, filter, limit))?;
         if runs.is_empty() {
             let why = "no run of this configuration matches";
             return Err(Error::new(store.path().display(), why));
         }
-        let trend = Self {
+        Ok(Self {
             configuration,
-            before,
             runs,
+            all,
+            metric: TrendMetric::Score,
             changes: Vec::new(),
-        };
-        Ok((trend, cut))
+        })
     }
 
     /// Finds where the level of the metric changed, and what else changed there.
@@ -145,81 +188,159 @@ impl Trend {
         metric: TrendMetric,
         min_change: f64,
     ) -> Result<()> {
+        self.metric = metric;
         self.changes.clear();
-        let runs: Vec<&Listed> = self.before.iter().chain(&self.runs).collect();
-        let values: Vec<f64> = runs.iter().map(|run| metric.value(run)).collect();
-        for mut point in stats::change_points(&values, min_change) {
-            let before = runs[..point.index].iter().rev().find(|run| !run.partial);
+        let values: Vec<f64> = self.runs.iter().map(|run| metric.dated(run)).collect();
+        for point in stats::change_points(&values, min_change) {
+            let is_whole = |run: &&TrendRun| !run.partial && !run.is_guessed;
+            let before = self.runs[..point.index].iter().rev().find(is_whole);
             let differences = match before {
                 Some(before) => {
                     let [before, after] = [
                         store.read(|db| runs::read(db, before.id))?,
-                        store.read(|db| runs::read(db, runs[point.index].id))?,
+                        store.read(|db| runs::read(db, self.runs[point.index].id))?,
                     ];
                     differences(&[&before, &after])
                 }
                 None => Vec::new(),
             };
-            point.index -= usize::from(self.before.is_some());
-            // The first run that is shown has nothing before it.
-            if point.index > 0 {
-                self.changes.push(TrendChange { point, differences });
-            }
+            self.changes.push(TrendChange { point, differences });
         }
         Ok(())
     }
 
-    /// The values of the metric, run by run.
-    pub(crate) fn values(&self, metric: TrendMetric) -> Vec<f64> {
-        self.runs.iter().map(|run| metric.value(run)).collect()
+    /// Leaves out all but the last runs, and the changes before them.
+    pub(crate) fn keep_last(&mut self, runs: usize) {
+        let gone = self.runs.len().saturating_sub(runs);
+        self.runs.drain(..gone);
+        self.changes.retain(|change| change.point.index > gone);
+        for change in &mut self.changes {
+            change.point.index -= gone;
+        }
+    }
+
+    /// The change that begins with the run at that index.
+    pub(crate) fn change_at(&self, index: usize) -> Option<&TrendChange> {
+        let at = |change: &&TrendChange| change.point.index == index;
+        self.changes.iter().find(at)
+    }
+
+    /// Whether a change is for the better.
+    pub(crate) fn is_better(&self, change: &TrendChange) -> bool {
+        self.metric.is_better(change.point.change_percent)
+    }
+
+    /// Model, quantisation, accelerator and runtime.
+    pub(crate) fn title(&self) -> String {
+        let configuration = &self.configuration;
+        let parts = [
+            Some(words::known(&configuration.model, "model")),
+            configuration
+                .quant
+                .as_ref()
+                .map(|quant| short_quant(&quant.to_string())),
+            Some(words::known(&configuration.accelerator, "accelerator")),
+            Some(words::known(&configuration.runtime, "runtime")),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// The answer: at which level it is, since when, and of how many runs that is said.
+    pub(crate) fn headline(&self) -> String {
+        let runs = match (self.runs.len(), self.all) {
+            (1, 1) => "1 run".to_owned(),
+            (some, all) if some < all => format!("the last {some} of {all} runs"),
+            (_, all) => format!("{all} runs"),
+        };
+        let level = |value: fn(TrendMetric, &TrendRun) -> f64| {
+            let values = self.runs.iter().map(|run| value(self.metric, run));
+            let known: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+            stats::geometric_mean(&known)
+        };
+        let Some(last) = self.changes.last() else {
+            let level = level(TrendMetric::dated).or_else(|| level(TrendMetric::of));
+            let Some(level) = level else {
+                return format!("no whole run with a value; {runs}");
+            };
+            let level = self.metric.with_value(level);
+            let known = |run: &&TrendRun| self.metric.dated(run).is_finite();
+            return match self.runs.iter().find(known) {
+                Some(first) if self.runs.len() > 1 => format!(
+                    "{level} since run {} ({}); {runs}, no change",
+                    first.id,
+                    date(first.measured_at)
+                ),
+                _ => format!("{level}; {runs}"),
+            };
+        };
+        let run = &self.runs[last.point.index];
+        format!(
+            "{} since run {} ({}): {}, {}; {runs}, {}",
+            self.metric.with_value(last.point.after),
+            run.id,
+            date(run.measured_at),
+            number::percent(last.point.change_percent),
+            verdict(self.is_better(last)),
+            match self.changes.len() {
+                1 => "1 change".to_owned(),
+                changes => format!("{changes} changes"),
+            }
+        )
+    }
+
+    /// The chart.
+    fn chart(&self, screen: Screen) -> String {
+        let dot = |(index, run): (usize, &TrendRun)| chart::Dot {
+            id: run.id,
+            value: self.metric.of(run),
+            is_guessed: run.is_guessed,
+            change: self.change_at(index).map(|change| self.is_better(change)),
+        };
+        let dots: Vec<chart::Dot> = self.runs.iter().enumerate().map(dot).collect();
+        chart::chart(&dots, screen)
     }
 }
 
-impl TrendChange {
-    /// `+12.3%: runtime version 0.9.2 → 0.9.3, …`
-    pub(crate) fn in_words(&self) -> String {
-        let percent = number::change(self.point.change_percent);
-        if self.differences.is_empty() {
-            return percent + ", nothing else is known to have changed";
-        }
-        format!("{percent}: {}", self.causes())
-    }
-
-    /// `runtime version 0.9.2 → 0.9.3, …`; empty if nothing else is known to have changed.
-    pub(crate) fn causes(&self) -> String {
-        let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".to_owned());
-        let differences: Vec<String> = self
-            .differences
-            .iter()
-            .map(|difference| {
-                let values: Vec<String> = difference.values.iter().map(known).collect();
-                format!("{} {}", difference.name, values.join(" → "))
-            })
-            .collect();
-        differences.join(", ")
-    }
+/// The word for a change.
+pub(crate) fn verdict(is_better: bool) -> &'static str {
+    if is_better { "better" } else { "worse" }
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let filter = Filter::from(&args.filters);
-    let (configuration, others) = choose(args.run.as_deref(), &store, &filter)?;
+    let (configuration, matching) = choose(args.run.as_deref(), &store, &filter)?;
     let machines = store.read(|db| trends::machines(db, configuration.id))?;
-    let (mut trend, cut) = Trend::last(&store, configuration, &filter, args.limit)?;
+    let examined = match args.limit {
+        Some(0) => 0,
+        limit => limit.unwrap_or(0).max(EXAMINED),
+    };
+    let mut trend = Trend::last(&store, configuration, &filter, examined)?;
     trend.find_changes(&store, args.metric, args.min_change)?;
+    let is_for_people = matches!(args.output, RowFormat::Table | RowFormat::Md);
+    let limit = args
+        .limit
+        .unwrap_or(if is_for_people { SHOWN } else { EXAMINED });
+    let shown = match limit {
+        0 => trend.runs.len(),
+        limit => trend.runs.len().min(limit as usize),
+    };
+    let more = trend.all - shown;
     let out = &mut context.out;
     match args.output {
-        RowFormat::Table => print(&trend, args.metric, Markup::Text(out.screen()), out)?,
-        RowFormat::Md => print(&trend, args.metric, Markup::Markdown, out)?,
-        RowFormat::Csv => rows::csv(document::rows(&trend), out)?,
-        RowFormat::Json => document::json(&trend, args, out)?,
-        RowFormat::Jsonl => rows::jsonl(document::rows(&trend), out)?,
+        RowFormat::Table => print(&trend, shown, &store, Markup::Text(out.screen()), out)?,
+        RowFormat::Md => print(&trend, shown, &store, Markup::Markdown, out)?,
+        format => {
+            trend.keep_last(shown);
+            match format {
+                RowFormat::Csv => rows::csv(document::rows(&trend), out)?,
+                RowFormat::Json => document::json(&trend, args.min_change, out)?,
+                _ => rows::jsonl(document::rows(&trend), out)?,
+            }
+        }
     }
-    if cut {
-        let shown = trend.runs.len();
-        context.note(&format!(
-            "runs shown: the last {shown}; '--limit 0' shows all"
-        ));
+    if more > 0 {
+        context.note(&format!("{more} more; '--limit 0' shows all"));
     }
     if machines.len() > 1 {
         let names: Vec<String> = machines.iter().map(Text::to_string).collect();
@@ -229,110 +350,211 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
             names.join(", ")
         ));
     }
-    note_others(others);
+    note_others(&matching, &store, &filter, context)
+}
+
+/// Notes which of several matching configurations is shown, and how each other is shown.
+pub(crate) fn note_others(
+    matching: &[Matching],
+    store: &Store,
+    filter: &Filter,
+    context: &mut Context,
+) -> Result<()> {
+    if matching.len() < 2 {
+        return Ok(());
+    }
+    let with_trend = matching.iter().filter(|one| one.has_trend).count();
+    let rest = matching.len() - with_trend;
+    let mut words = match with_trend {
+        0 => format!("shown: the one measured last of {rest}, none of which has two whole runs"),
+        1 => "shown: the only one with a trend".to_owned(),
+        several => format!("shown: the one measured last of {several} with a trend"),
+    };
+    if with_trend > 0 && rest > 0 {
+        let have = if rest == 1 { "has" } else { "have" };
+        let _ = write!(words, "; {rest} {have} one run");
+    }
+    context.note(&words);
+    let listed = match with_trend {
+        0 => matching,
+        with_trend => &matching[..with_trend],
+    };
+    if listed.len() < 2 {
+        return Ok(());
+    }
+    let named = &listed[..listed.len().min(NAMED)];
+    let full = |one: &Matching| {
+        let (of, text) = (&one.configuration, Text::to_string);
+        let parts = [
+            Some(words::known(&of.model, "model")),
+            of.quant.as_ref().map(text).as_deref().map(short_quant),
+            of.accelerator
+                .as_ref()
+                .map(text)
+                .as_deref()
+                .map(short_device),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    };
+    let names: Vec<String> = named.iter().map(full).collect();
+    let mut table = Table::new(&[
+        ("", Column::Number),
+        ("", Column::Text),
+        ("", Column::Whole),
+    ]);
+    for (one, name) in named.iter().zip(&names) {
+        let runs = match store.read(|db| trends::count(db, &one.configuration, filter))? {
+            1 => "1 run ".to_owned(),
+            runs => format!("{runs} runs"),
+        };
+        let is_alone = names.iter().filter(|other| *other == name).count() == 1;
+        let runtime = words::known(&one.configuration.runtime, "runtime");
+        let name = if is_alone {
+            name.clone()
+        } else {
+            format!("{name}, {runtime}")
+        };
+        table.row(&[runs, name, format!(" localstore history {}", one.last.id)]);
+    }
+    let mut screen = Stderr::screen();
+    screen.width = screen.width.map(|width| width - 2);
+    let mut lines = String::new();
+    for line in table.render(screen).lines().skip(1) {
+        lines.extend(["  ", line, "\n"]);
+    }
+    Stderr::print(&lines);
+    if named.len() < listed.len() {
+        let more = listed.len() - named.len();
+        context.note(&format!(
+            "{more} more; '--model' and the other filters select one"
+        ));
+    }
     Ok(())
 }
 
-/// Notes that more configurations match than the one shown.
-pub(crate) fn note_others(others: usize) {
-    let matches = match others {
-        0 => return,
-        1 => "1 more configuration matches".to_owned(),
-        n => format!("{n} more configurations match"),
-    };
-    note(&(matches + "; '--model' and the other filters select one"));
-}
-
-/// The configuration of the run, or the last measured one that matches the filters, and the number
-/// of others that match.
+/// The configuration of the run, or the first one that matches the filters, and all that match.
 pub(crate) fn choose(
     run: Option<&str>,
     store: &Store,
     filter: &Filter,
-) -> Result<(Configuration, usize)> {
+) -> Result<(Configuration, Vec<Matching>)> {
     if let Some(name) = run {
         if filter.is_on_configurations() {
             return Err(Error::invalid_parameter(name)
                 .hint("name a run, or select a configuration with filters, but not both"));
         }
         let id = resolve(store, name)?;
-        let configuration = store.read(|db| trends::configuration_of(db, id))?;
-        return Ok((configuration, 0));
+        let configuration = store.read(|db| {
+            let configuration = trends::configuration_of(db, id)?;
+            trends::complete(db, configuration)
+        })?;
+        return Ok((configuration, Vec::new()));
     }
-    let mut matching = store
-        .read(|db| trends::configurations(db, filter))?
-        .into_iter();
-    let Some(first) = matching.next() else {
+    let matching = store.read(|db| trends::matching(db, filter))?;
+    let Some(first) = matching.first() else {
         return Err(Error::new(store.path().display(), "no run matches"));
     };
-    Ok((first, matching.len()))
+    Ok((first.configuration.clone(), matching))
 }
 
-impl Trend {
-    /// The change that begins with the run at that index.
-    fn change_at(&self, index: usize) -> Option<&TrendChange> {
-        self.changes
-            .iter()
-            .find(|change| change.point.index == index)
-    }
+/// A run in the table.
+struct Shown {
+    run: Listed,
+    /// The metric of the trend, and the sign of a change that begins here.
+    change: Option<(TrendMetric, &'static str)>,
+}
 
-    /// Model, accelerator and runtime.
-    pub(crate) fn title(&self) -> String {
-        let configuration = &self.configuration;
-        let model = words::known(&configuration.model, "model");
-        let model = words::with_quant(&model, configuration.quant.as_ref());
-        let accelerator = words::known(&configuration.accelerator, "accelerator");
-        let runtime = words::known(&configuration.runtime, "runtime");
-        format!("{model}, {accelerator}, {runtime}")
+impl Shown {
+    /// The cell of a metric, with the sign behind the one that changes.
+    fn cell(&self, metric: TrendMetric, text: String) -> String {
+        match self.change {
+            Some((changed, sign)) if changed == metric => format!("{text} {sign}"),
+            _ => text,
+        }
     }
 }
 
-const COLUMNS: [ColumnOf<Listed>; 7] = [
-    words::ID,
-    words::MEASURED,
-    ("version", Column::Text, |run| {
-        words::cell(&run.runtime_version)
+const COLUMNS: [ColumnOf<Shown>; 7] = [
+    ("id", Column::Number, |shown| (words::ID.2)(&shown.run)),
+    ("measured", Column::Whole, |shown| {
+        (words::MEASURED.2)(&shown.run)
     }),
-    words::SCORE,
-    words::PROMPT_TPS,
-    words::GEN_TPS,
-    words::TTFT_MS,
+    ("version", Column::Text, |shown| {
+        words::cell(&shown.run.runtime_version)
+    }),
+    ("score", Column::Number, |shown| {
+        shown.cell(TrendMetric::Score, (words::SCORE.2)(&shown.run))
+    }),
+    ("pp t/s", Column::Number, |shown| {
+        let text = (words::PROMPT_TPS.2)(&shown.run);
+        shown.cell(TrendMetric::PromptTps, text)
+    }),
+    ("tg t/s", Column::Number, |shown| {
+        shown.cell(TrendMetric::GenTps, (words::GEN_TPS.2)(&shown.run))
+    }),
+    ("ttft ms", Column::Number, |shown| {
+        shown.cell(TrendMetric::TtftMs, (words::TTFT_MS.2)(&shown.run))
+    }),
 ];
 
-/// Prints the trend for people; only plain text has charts.
-fn print(trend: &Trend, metric: TrendMetric, markup: Markup, out: &mut Stdout) -> Result<()> {
-    let mut text = match markup {
-        Markup::Markdown => markdown(&trend.title()) + "\n\n",
-        Markup::Text(screen) => {
-            let mut text = format!("{}\n\n", printable(&trend.title()));
-            for metric in TrendMetric::ALL {
-                text += &chart::sparkline(metric.title(), &trend.values(metric), screen);
-            }
-            text.push('\n');
-            if out.is_terminal() {
-                let changes: Vec<usize> = trend.changes.iter().map(|c| c.point.index).collect();
-                let (title, values) = (metric.title(), trend.values(metric));
-                text += &chart::chart(title, &values, &changes, screen);
-                text.push('\n');
-            }
-            text
+/// The columns that a narrow screen has no room for, the least important first.
+const LEAST_IMPORTANT: [&str; 4] = ["ttft ms", "pp t/s", "tg t/s", "version"];
+
+/// Prints the trend for people, with the last runs; only plain text has a chart.
+fn print(
+    trend: &Trend,
+    shown: usize,
+    store: &Store,
+    markup: Markup,
+    out: &mut Stdout,
+) -> Result<()> {
+    let mut text = String::new();
+    match markup {
+        Markup::Markdown => {
+            let (headline, title) = (markdown(&trend.headline()), markdown(&trend.title()));
+            let _ = writeln!(text, "**{headline}**\n\n{title}\n");
         }
-    };
-    let mut table = Table::of(&trend.runs, &COLUMNS);
-    if !trend.changes.is_empty() {
-        let changes = (0..trend.runs.len()).map(|index| trend.change_at(index));
-        let percent = |change: &TrendChange| number::change(change.point.change_percent);
-        let cells = changes.map(|change| change.map_or_else(String::new, percent));
-        table.column("change", Column::Whole, cells);
+        Markup::Text(screen) => {
+            let (headline, title) = (trend.headline(), trend.title());
+            let (headline, title) = (printable(&headline), printable(&title));
+            let _ = writeln!(
+                text,
+                "{}\n{}\n",
+                screen.fold(&headline),
+                screen.fold(&title)
+            );
+            let chart = trend.chart(screen);
+            if !chart.is_empty() {
+                let _ = writeln!(text, "{chart}");
+            }
+        }
+    }
+    let changes = changes::in_words(trend, markup);
+    if !changes.is_empty() {
+        let _ = writeln!(text, "{changes}");
+    }
+    let mut rows = Vec::new();
+    for (index, run) in trend.runs.iter().enumerate().rev().take(shown) {
+        let change = trend.change_at(index);
+        rows.push(Shown {
+            run: store.read(|db| select::listed(db, run.id))?,
+            change: change.map(|change| (trend.metric, sign(trend.is_better(change)))),
+        });
+    }
+    let mut table = Table::of(&rows, &COLUMNS);
+    for (head, _, _) in COLUMNS {
+        table.paint(head, |cell| match cell.chars().last() {
+            Some('▲') => Some(Style::Better),
+            Some('▼') => Some(Style::Worse),
+            _ => None,
+        });
+    }
+    if let Markup::Text(screen) = markup {
+        let least = LEAST_IMPORTANT
+            .into_iter()
+            .filter(|head| *head != trend.metric.title());
+        table.leave_out(screen, &least.collect::<Vec<_>>());
     }
     text += &markup.table(&table);
-    if !trend.changes.is_empty() {
-        text.push('\n');
-    }
-    for change in &trend.changes {
-        let id = trend.runs[change.point.index].id;
-        let title = metric.title();
-        text += &markup.item(&format!("{title} from run {id} on {}", change.in_words()));
-    }
     out.styled(text.as_bytes())
 }

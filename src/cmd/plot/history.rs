@@ -2,9 +2,8 @@ use super::{Context, OutFile, nothing};
 use crate::cmd::compare::percentage;
 use crate::cmd::filters::Filters;
 use crate::cmd::history::{self, Trend, TrendChange, TrendMetric};
-use crate::store::{Filter, Listed, Store};
+use crate::store::{Filter, Store, TrendRun};
 use base::Result;
-use base::note;
 use picture::{LevelChange, Picture, Point};
 
 /// Draw one configuration over time, with its changes of level
@@ -41,21 +40,20 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     args.out.check_svg()?;
     let store = Store::open_readonly(&context.location)?;
     let filter = Filter::from(&args.filters);
-    let (configuration, others) = history::choose(args.run.as_deref(), &store, &filter)?;
-    let (mut trend, cut) = Trend::last(&store, configuration, &filter, args.limit)?;
+    let (configuration, matching) = history::choose(args.run.as_deref(), &store, &filter)?;
+    let mut trend = Trend::last(&store, configuration, &filter, args.limit)?;
     trend.find_changes(&store, args.metric, args.min_change)?;
     let picture = draw(&trend, args.metric, Some(trend.title())).ok_or_else(|| {
         nothing("no run of this configuration has all tests of the benchmark and a value")
     })?;
     args.out.write(picture.document(), context)?;
-    if cut {
+    if trend.runs.len() < trend.all {
         let shown = trend.runs.len();
-        note(&format!(
+        context.note(&format!(
             "the last {shown} runs; '--limit' draws up to 1000"
         ));
     }
-    history::note_others(others);
-    Ok(())
+    history::note_others(&matching, &store, &filter, context)
 }
 
 /// Draws a trend with the changes of the metric; `None` if there is nothing to draw. Without a
@@ -73,12 +71,12 @@ pub(crate) fn draw(trend: &Trend, metric: TrendMetric, title: Option<String>) ->
     };
     // Partial runs are left out.
     let runs = trend.runs.iter().enumerate();
-    let whole: Vec<(usize, &Listed)> = runs.filter(|(_, run)| !run.partial).collect();
-    let point = |(_, run): &(usize, &Listed)| Point {
+    let whole: Vec<(usize, &TrendRun)> = runs.filter(|(_, run)| !run.partial).collect();
+    let point = |(_, run): &(usize, &TrendRun)| Point {
         run: run.id,
         time: run.measured_at,
-        value: metric.value(run),
-        label: match &run.runtime_version {
+        value: metric.of(run),
+        label: match &run.version {
             Some(version) => format!("version {}", version.display()),
             None => String::new(),
         },
@@ -92,7 +90,7 @@ pub(crate) fn draw(trend: &Trend, metric: TrendMetric, title: Option<String>) ->
             before: change.point.before,
             after: change.point.after,
             percent: change.point.change_percent,
-            cause: change.causes(),
+            cause: change.causes().join(", "),
         })
     };
     let trend = picture::Trend {

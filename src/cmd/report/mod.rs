@@ -10,7 +10,7 @@ use super::plot::draw_trend;
 use super::{Context, OutFile, words};
 use crate::page::{Chapter, Page, Part};
 use crate::stats;
-use crate::store::{Configuration, Filter, Listed, Store, select, trends};
+use crate::store::{Configuration, Filter, Listed, Store, TrendRun, select, trends};
 use base::Result;
 use base::time::utc;
 
@@ -145,7 +145,7 @@ fn section(
         title: format!("{accelerator}, {runtime}"),
         ..Part::default()
     };
-    let (mut trend, _) = Trend::last(store, configuration.clone(), filter, args.limit)?;
+    let mut trend = Trend::last(store, configuration.clone(), filter, args.limit)?;
     if trend.runs.iter().filter(|run| !run.partial).count() > 1 {
         for metric in TrendMetric::ALL {
             trend.find_changes(store, metric, args.min_change)?;
@@ -157,18 +157,20 @@ fn section(
             .push("A trend needs two runs with all tests of the benchmark.".to_owned());
     }
     let runs = trend.runs;
-    let whole: Vec<&Listed> = runs.iter().filter(|run| !run.partial).collect();
+    let whole: Vec<&TrendRun> = runs.iter().filter(|run| !run.partial).collect();
     if let [.., base, new] = whole.as_slice() {
         let options = stats::Options {
             metrics: stats::Metric::SPEEDS.to_vec(),
             min_change: args.min_change,
             ..stats::Options::default()
         };
-        let read = |run: &Listed| NamedRun::read(store, run.id).map(|stored| vec![stored]);
+        let read = |run: &TrendRun| NamedRun::read(store, run.id).map(|stored| vec![stored]);
         let report = compare::compare(Some(store), read(base)?, read(new)?, options)?;
         part.tables.extend(tables::comparison(&report));
     }
     let recent = runs.iter().rev().take(MAX_RECENT);
-    part.tables.push(tables::recent(recent));
+    let recent = recent.map(|run| store.read(|db| select::listed(db, run.id)));
+    part.tables
+        .push(tables::recent(&recent.collect::<Result<Vec<_>>>()?));
     Ok((part, runs.last().map(|run| run.measured_at)))
 }
