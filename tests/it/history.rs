@@ -276,6 +276,7 @@ fn a_run_of_an_unknown_runtime_joins_the_only_known_one_of_its_machine() {
     let mut benches = days(1..=3);
     benches.push(Bench {
         runtime: "other",
+        speed: 0.99,
         ..Bench::default()
     });
     let two = store(&benches);
@@ -291,10 +292,11 @@ fn a_run_of_an_unknown_runtime_joins_the_only_known_one_of_its_machine() {
 #[test]
 fn configurations_that_match_are_listed_with_their_commands() {
     let mut benches = days(1..=3);
-    for (accelerator, runtime) in [("GPU Two", "llamafile"), ("GPU Two", "other")] {
+    for (runtime, speed) in [("llamafile", 1.1), ("other", 1.2)] {
         benches.extend(days(2..=3).into_iter().map(|bench| Bench {
-            accelerator,
+            accelerator: "GPU Two",
             runtime,
+            speed,
             ..bench
         }));
     }
@@ -310,7 +312,12 @@ fn configurations_that_match_are_listed_with_their_commands() {
         ran.text()
             .contains("\nLlama 3.2 1B Instruct, Q4_K_M, GPU Two, other\n")
     );
-    insta::assert_snapshot!(ran.stderr, @"");
+    insta::assert_snapshot!(ran.stderr, @r"
+    localstore: shown: the one measured last of 3 with a trend; 1 has one run
+      2 runs  Llama 3.2 1B Instruct, Q4_K_M, GPU Two, other       localstore history 7
+      2 runs  Llama 3.2 1B Instruct, Q4_K_M, GPU Two, llamafile   localstore history 5
+      3 runs  Llama 3.2 1B Instruct, Q4_K_M, GPU One              localstore history 3
+    ");
     for line in ran.stderr.lines().skip(1) {
         let (_, id) = line.rsplit_once("localstore history ").unwrap();
         sandbox.run(["history", id]).ok();
@@ -383,7 +390,7 @@ fn an_outlier_is_no_change_of_level() {
 }
 
 #[test]
-fn markdown_has_the_changes_below() {
+fn markdown_has_the_same_answer_without_a_chart() {
     let sandbox = changed();
     let text = sandbox
         .run(["history", "1", "-o", "md", "--metric", "gen_tps"])
