@@ -14,7 +14,7 @@ use base::Error;
 use db::Result;
 
 /// Whether the date of `localstore_runs r` is guessed.
-const GUESSED: &str = "0";
+const GUESSED: &str = "r.measured_guessed";
 
 /// What a trend is of: one model on one accelerator under one runtime, whatever its version.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -24,7 +24,7 @@ fn words(svg: &str) -> Vec<String> {
     let document = Document::parse(svg).unwrap();
     assert_eq!(document.root_element().tag_name().name(), "svg");
     let texts = document.descendants();
-    let texts = texts.filter(|node| matches!(node.tag_name().name(), "text" | "title"));
+    let texts = texts.filter(|node| matches!(node.tag_name().name(), "text" | "title" | "desc"));
     texts
         .filter_map(|node| node.text().map(str::to_owned))
         .collect()
@@ -48,13 +48,22 @@ fn a_trend_marks_its_changes_and_tells_their_cause() {
     assert_says(
         &svg,
         &[
-            "Llama 3.2 1B Instruct - Q4_K - Medium, GPU One, llamafile",
+            "Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile",
             "LocalScore, score of all tests; more is better",
             "run 1, 2025-01-01 12:00: 1,832.5, version 0.9.2",
-            "1: \u{2212}15.3%, worse, 1,818.0 → 1,539.1, run 6 of 2025-01-06",
+            "▼ run 6 (2025-01-06): 1817 → 1539, −15.3%, worse",
             "version 0.9.2 → 0.9.3",
         ],
     );
+    // What is said in words is what 'history' says.
+    let history = sandbox.run(["history"]).text();
+    let document = Document::parse(&svg).unwrap();
+    let says = |name: &str| {
+        let node = document.descendants().find(|node| node.has_tag_name(name));
+        node.unwrap().text().unwrap().to_owned()
+    };
+    let said: Vec<&str> = history.lines().take(2).collect();
+    assert_eq!([says("desc"), says("title")].as_slice(), said);
     // A mark for each run.
     assert_eq!(svg.matches("<circle class=\"mark\"").count(), 9);
     let ttft = sandbox
@@ -66,7 +75,11 @@ fn a_trend_marks_its_changes_and_tells_their_cause() {
     );
     let last = sandbox.run(["plot", "history", "--limit", "2"]);
     assert_eq!(last.text().matches("<circle class=\"mark\"").count(), 2);
-    assert!(last.stderr.contains("the last 2 runs"), "{}", last.stderr);
+    assert!(
+        last.stderr.contains("the last 2 of 9 runs"),
+        "{}",
+        last.stderr
+    );
 }
 
 #[test]
@@ -87,18 +100,105 @@ fn a_comparison_has_a_bar_a_run_and_a_verdict() {
     let table = sandbox.run(["compare", "1", "2", "-o", "csv"]).text();
     let row = "pp1024+tg16";
     assert!(table.contains(row), "{table}");
-    assert_says(&svg, &[row, "geo. mean", "run 1", "run 2"]);
+    let answer = sandbox.run(["compare", "1", "2"]).text();
+    let answer = answer.lines().next().unwrap();
+    assert_says(
+        &svg,
+        &[row, "geo. mean", "2025-01-01  run 1", "2025-01-02  run 2"],
+    );
     let said = words(&svg);
     assert!(
-        said.iter().any(|line| line.ends_with("% worse")),
+        said.iter().any(|line| line.ends_with("% ▼ worse")),
         "{said:#?}"
     );
+    // The sentence may be on several lines, but is whole for those who listen.
+    assert_says(&svg, &[answer]);
     // Three metrics of each test and their mean, two runs; the legend has a bar a run.
     assert_eq!(svg.matches("class=\"bar\"").count(), 3 * 10 * 2 + 2);
     let one = sandbox
         .run(["plot", "compare", "1", "2", "--metric", "tg"])
         .text();
     assert_eq!(one.matches("class=\"bar\"").count(), 10 * 2 + 2);
+}
+
+#[test]
+fn the_whiskers_are_around_the_level_which_is_a_tick() {
+    let mut benches = days(1..=6);
+    benches.push(Bench {
+        speed: 0.8,
+        day: 7,
+        ..Bench::default()
+    });
+    let sandbox = store(&benches);
+    let svg = sandbox
+        .run(["plot", "compare", "6", "7", "--metric", "tg"])
+        .text();
+    assert_says(&svg, &["level of 6 runs"]);
+    let json = sandbox
+        .run(["compare", "6", "7", "--metric", "tg", "-o", "json"])
+        .ok();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let rows = json["comparisons"][0]["rows"].as_array().unwrap();
+    let row = rows
+        .iter()
+        .find(|row| row["kind"] == "geometric_mean")
+        .unwrap();
+    let number = |name: &str| row[name].as_f64().unwrap();
+    // The last group is the mean; its axis is linear and begins at the bars.
+    let document = Document::parse(&svg).unwrap();
+    let lines = |class: &str| -> Vec<(f64, f64)> {
+        let nodes = document.descendants();
+        let nodes = nodes.filter(|node| node.attribute("class") == Some(class));
+        let place = |node: roxmltree::Node<'_, '_>, name| node.attribute(name)?.parse().ok();
+        nodes
+            .filter_map(|node| Some((place(node, "x1")?, place(node, "x2")?)))
+            .collect()
+    };
+    let bars = document.descendants();
+    let bars = bars.filter(|node| node.attribute("class") == Some("bar"));
+    let bar = bars.last().unwrap();
+    let part = |name| bar.attribute(name).unwrap().parse::<f64>().unwrap();
+    let (zero, scale) = (part("x"), part("width") / number("new"));
+    let tick = lines("tick").last().unwrap().0;
+    let at = |value: f64| zero + scale * value;
+    assert!((tick - at(number("reference"))).abs() < 0.3, "{tick}");
+    // A whisker is a line and its two ends.
+    let whiskers = lines("whisker");
+    let (from, to) = whiskers[whiskers.len() - 3];
+    for (end, name) in [(from, "low_percent"), (to, "high_percent")] {
+        let wanted = at(number("reference") * (1.0 + number(name) / 100.0));
+        assert!((end - wanted).abs() < 0.3, "{name}: {end} {wanted}");
+    }
+}
+
+#[test]
+fn other_pictures_than_svg_are_refused_by_name() {
+    let sandbox = changed();
+    for (args, command) in [
+        (
+            &["plot", "history", "--out", "x.png"][..],
+            "localstore plot history --out x.svg",
+        ),
+        (
+            &["plot", "compare", "1", "9", "--out", "x.PNG"],
+            "localstore plot compare 1 9 --out x.svg",
+        ),
+        (
+            &["plot", "context", "--out", "x.pdf"],
+            "localstore plot context last --out x.svg",
+        ),
+    ] {
+        let ran = sandbox.run(args);
+        let file = args.last().unwrap();
+        assert_eq!(
+            ran.stderr,
+            format!("localstore: {file}: only SVG is drawn\nhint: {command}\n")
+        );
+        assert_eq!(ran.code, Some(1));
+        assert!(!sandbox.path().join(file).exists());
+        sandbox.run(command.split(' ').skip(1)).ok();
+        assert!(sandbox.path().join("x.svg").exists());
+    }
 }
 
 #[test]

@@ -7,21 +7,21 @@ use maud::{Markup, html};
 
 use crate::WIDTH;
 use crate::axis::{Scale, is_drawable};
-use crate::series::{Sample, Series, class, stacked};
+use crate::series::{Caption, Legend, Sample, Series, class, stacked};
 use crate::svg::{Anchor, Picture, Px, better, count, label, line, text};
 use crate::text::{BOLD, SIZE, TITLE_SIZE, fit, number, widest, width};
 
 /// A comparison of runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bars {
-    /// The title.
-    pub title: String,
+    /// What it says.
+    pub caption: Caption,
     /// The runs, the base first.
     pub runs: Vec<Series>,
     /// The metrics.
     pub panels: Vec<BarsPanel>,
-    /// A note on the whiskers, and other remarks; may be empty.
-    pub note: String,
+    /// What the ticks of the groups are, such as `level of 13 runs`; without it there are none.
+    pub tick: Option<String>,
 }
 
 /// A metric.
@@ -40,6 +40,8 @@ pub struct BarsPanel {
 pub struct Group {
     /// Its name.
     pub name: String,
+    /// The value that the changes are measured from, if it is not that of the base.
+    pub tick: Option<f64>,
     /// A bar for each run, in the order of the runs; `None` if the run lacks the value.
     pub bars: Vec<Option<Bar>>,
 }
@@ -73,6 +75,8 @@ pub enum Tone {
 const BAR: f64 = 14.0;
 /// The distance from one bar to the next.
 const STEP: f64 = 16.0;
+/// The most room for the name of a bar.
+const KEY: f64 = 110.0;
 /// The gap between groups.
 const GAP: f64 = 10.0;
 
@@ -80,9 +84,14 @@ impl Bars {
     /// Draws the picture; `None` if there are no values to draw.
     #[must_use]
     pub fn draw(&self) -> Option<Picture> {
-        let (title, runs, note) = (&self.title, &self.runs, &self.note);
+        let runs = &self.runs;
         let draw = |panel: &BarsPanel, top| panel.draw(runs, top);
-        stacked(title, runs, Sample::Bar, &self.panels, note, draw)
+        let legend = Legend {
+            runs,
+            sample: Sample::Bar,
+            tick: self.tick.as_deref(),
+        };
+        stacked(&self.caption, &legend, &self.panels, draw)
     }
 }
 
@@ -97,11 +106,24 @@ impl BarsPanel {
         let drawn = || bars().filter(|bar| is_drawable(bar.value));
         let names =
             widest(self.groups.iter().map(|group| width(&group.name, SIZE))).min(WIDTH * 0.3);
-        let keys = widest(runs.iter().map(|run| width(&run.key, SIZE))).min(90.0);
+        // Names that are too long are in the legend alone.
+        let longest =
+            |run: fn(&Series) -> &String| widest(runs.iter().map(|one| width(run(one), SIZE)));
+        let has_names = runs.iter().all(|run| !run.name.is_empty());
+        let key: fn(&Series) -> &String = match longest(|run| &run.name) {
+            names if has_names && names <= KEY => |run| &run.name,
+            _ => |run| &run.key,
+        };
+        let keys = longest(key).min(KEY);
         let left = 16.0 + names + 12.0 + keys + 8.0;
         let words = widest(bars().map(|bar| width(&bar_label(bar), BOLD))).min(WIDTH * 0.35);
         let right = WIDTH - 24.0 - words;
-        let ends = drawn().map(|bar| bar.interval.map_or(bar.value, |(_, high)| high));
+        let ends = drawn().map(|bar| {
+            bar.interval
+                .map_or(bar.value, |(_, high)| high.max(bar.value))
+        });
+        let ticks = self.groups.iter().filter_map(|group| group.tick);
+        let ends = ends.chain(ticks.filter(|tick| is_drawable(*tick)));
         // A very long whisker must not shrink the bars too much.
         let longest = widest(drawn().map(|bar| bar.value));
         let x = Scale::from_zero(ends.map(|end| end.min(1.5 * longest)), (left, right))?;
@@ -121,8 +143,14 @@ impl BarsPanel {
                 (text(16.0, y + 11.0, Anchor::Start, "", &fit(&test.name, names, SIZE)))
                 @for (series, (bar, run)) in test.bars.iter().zip(runs).enumerate() {
                     @let y = y + STEP * count(series);
-                    (text(left - 8.0, y + 11.0, Anchor::End, "soft", &fit(&run.key, 90.0, SIZE)))
-                    (draw_bar(bar.as_ref(), series, &x, y, &test.name, run))
+                    (text(left - 8.0, y + 11.0, Anchor::End, "soft", &fit(key(run), KEY, SIZE)))
+                    (draw_bar(bar.as_ref(), series, &x, y, test, run))
+                }
+                @if let Some(tick) = test.tick.filter(|tick| is_drawable(*tick)) {
+                    @let (at, end) = (x.at(tick), y + STEP * count(runs.len()) - STEP + BAR);
+                    @for class in ["halo", "tick"] {
+                        (line((at, y - 3.0), (at, end + 3.0), class))
+                    }
                 }
             }
             (line((left, first - 4.0), (left, bottom), "axis"))
@@ -136,7 +164,7 @@ fn draw_bar(
     series: usize,
     x: &Scale,
     y: f64,
-    test: &str,
+    test: &Group,
     run: &Series,
 ) -> Markup {
     let zero = x.at(0.0);
@@ -151,13 +179,16 @@ fn draw_bar(
         Tone::Worse => "worse",
         Tone::Neutral => "soft",
     };
+    // The words are clear of the tick.
+    let tick = test.tick.filter(|tick| is_drawable(*tick));
+    let tick = tick.map_or(0.0, |tick| x.at(tick));
     let words = bar_label(bar);
     let middle = y + BAR / 2.0;
     html! {
         g class=(class(series)) {
             rect class="bar" x=(Px(zero)) y=(Px(y)) width=(Px(length)) height=(Px(BAR)) {
                 title {
-                    (fit(test, 400.0, SIZE)) ", " (fit(&run.key, 200.0, SIZE)) ": " (words)
+                    (fit(&test.name, 400.0, SIZE)) ", " (fit(&run.key, 200.0, SIZE)) ": " (words)
                 }
             }
         }
@@ -169,7 +200,7 @@ fn draw_bar(
                 }
             }
         }
-        (text(high.max(zero + length) + 6.0, y + 11.0, Anchor::Start, tone, &words))
+        (text(high.max(zero + length).max(tick) + 6.0, y + 11.0, Anchor::Start, tone, &words))
     }
 }
 

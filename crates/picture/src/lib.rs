@@ -2,7 +2,7 @@
 //!
 //! Every picture follows its reader's light or dark setting, is light in print, and scales to any
 //! width. Colour is never the only sign: series also differ in marks and dashes, and verdicts are
-//! words. Names are made printable, and escaped by the templates.
+//! shapes and words. Titles are wrapped, never cut. Names are made printable, and escaped by the templates.
 
 #![forbid(unsafe_code)]
 
@@ -19,7 +19,7 @@ mod tests;
 
 pub use bars::{Bar, Bars, BarsPanel, Group, Tone};
 pub use lines::{LinePoint, Lines, LinesPanel};
-pub use series::{MAX_SERIES, Series};
+pub use series::{Caption, MAX_SERIES, Series};
 pub use svg::{Picture, STYLE};
 pub use trend::{LevelChange, Point, Trend};
 
@@ -27,4 +27,4 @@ pub use trend::{LevelChange, Point, Trend};
 pub const WIDTH: f64 = 760.0;
 
 /// The width of a picture in a column of a page: narrow, so that its text stays readable on a phone.
-pub const COLUMN: f64 = 420.0;
+pub const COLUMN: f64 = 340.0;

@@ -4,15 +4,15 @@ use maud::{Markup, html};
 
 use crate::WIDTH;
 use crate::axis::{Base, Scale, is_drawable};
-use crate::series::{Sample, Series, class, dashed, mark, stacked};
+use crate::series::{Caption, Legend, Sample, Series, class, dashed, mark, stacked};
 use crate::svg::{Anchor, Picture, better, label, line, path, text};
 use crate::text::{SIZE, TITLE_SIZE, fit, number};
 
 /// Metrics of runs against numbers of tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lines {
-    /// The title.
-    pub title: String,
+    /// What it says.
+    pub caption: Caption,
     /// The runs.
     pub runs: Vec<Series>,
     /// The metrics.
@@ -52,9 +52,14 @@ impl Lines {
     /// Draws the picture; `None` if there are no values to draw.
     #[must_use]
     pub fn draw(&self) -> Option<Picture> {
-        let (title, runs) = (&self.title, &self.runs);
+        let runs = &self.runs;
         let draw = |panel: &LinesPanel, top| Some((panel.draw(runs, top)?, top + HEIGHT + 80.0));
-        stacked(title, runs, Sample::Line, &self.panels, "", draw)
+        let legend = Legend {
+            runs,
+            sample: Sample::Line,
+            tick: None,
+        };
+        stacked(&self.caption, &legend, &self.panels, draw)
     }
 }
 

@@ -3,19 +3,33 @@
 use maud::{Markup, html};
 
 use crate::WIDTH;
-use crate::svg::{Anchor, Picture, Px, count, line, path, text};
-use crate::text::{SIZE, TITLE_SIZE, fit};
+use crate::svg::{Anchor, Heading, Picture, Px, count, line, path, text};
+use crate::text::{SIZE, fit, width, wrapped};
 
 /// The maximum number of distinguishable series in one picture.
 pub const MAX_SERIES: usize = 8;
 
+/// The number of colours; more series differ in dash, mark and strength.
+const COLORS: usize = 4;
+
 /// A run in a picture that shows several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
-    /// Its short name in the picture, such as `run 12`.
-    pub key: String,
-    /// Its description: model, accelerator, date.
+    /// What tells it from the others, such as `Q4_K_M`; may be empty.
     pub name: String,
+    /// The run, such as `run 12`.
+    pub key: String,
+}
+
+/// What a picture of several runs says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Caption {
+    /// What the runs have in common.
+    pub title: String,
+    /// What the picture says, in a sentence.
+    pub sentence: String,
+    /// Remarks below; may be empty.
+    pub note: String,
 }
 
 /// The sample of a series in a legend.
@@ -25,19 +39,28 @@ pub(crate) enum Sample {
     Line,
 }
 
+/// The legend of a picture: its runs, and the name of a tick across their bars if there is one.
+pub(crate) struct Legend<'a> {
+    pub runs: &'a [Series],
+    pub sample: Sample,
+    pub tick: Option<&'a str>,
+}
+
 /// A picture of several runs: the title, the legend, and below each other the panels that are not
 /// empty; `None` if all are empty. `draw` gets the top of a panel, and returns the panel and its
 /// bottom.
+///
+/// In a narrow picture the legend is below.
 pub(crate) fn stacked<P>(
-    title: &str,
-    runs: &[Series],
-    sample: Sample,
+    caption: &Caption,
+    legend: &Legend<'_>,
     panels: &[P],
-    note: &str,
     draw: impl Fn(&P, f64) -> Option<(Markup, f64)>,
 ) -> Option<Picture> {
-    let legend_top = 34.0;
-    let mut bottom = legend_top + LINE * count(runs.len()) + 8.0;
+    let heading = Heading::new(&caption.title, &caption.sentence, WIDTH);
+    let top = heading.bottom + 4.0;
+    let (legend, height) = legend.draw(top);
+    let mut bottom = top + height;
     let mut drawn = Vec::new();
     for panel in panels {
         if let Some((markup, end)) = draw(panel, bottom) {
@@ -48,54 +71,77 @@ pub(crate) fn stacked<P>(
     if drawn.is_empty() {
         return None;
     }
-    let room = WIDTH - 32.0;
-    let title = fit(title, room, TITLE_SIZE);
-    let label = match runs.len() {
-        1 => format!("{title}: 1 run"),
-        several => format!("{title}: {several} runs"),
-    };
+    let notes = wrapped(&caption.note, WIDTH - 32.0, SIZE);
+    let down = Px(bottom - top - height);
     let body = html! {
-        (text(16.0, 22.0, Anchor::Start, "title", &title))
-        (legend(runs, legend_top, sample))
-        @for panel in drawn { (panel) }
-        @if !note.is_empty() {
-            (text(16.0, bottom + 14.0, Anchor::Start, "soft", &fit(note, room, SIZE)))
+        g style={ "--down:" (down) "px;--up:-" (Px(height)) "px" } {
+            g class="legend" { (legend) }
+            g class="panels" { @for panel in drawn { (panel) } }
+        }
+        @for (index, line) in notes.iter().enumerate() {
+            (text(16.0, bottom + 14.0 + 16.0 * count(index), Anchor::Start, "soft", line))
         }
     };
-    let height = bottom + if note.is_empty() { 0.0 } else { 28.0 };
-    Some(Picture::new(label, WIDTH, height, body))
+    let height = bottom + 16.0 * count(notes.len()) + 12.0;
+    Some(Picture::new(heading, WIDTH, height, &body))
 }
 
 /// The height of a line of the legend.
 const LINE: f64 = 18.0;
 
-fn legend(runs: &[Series], top: f64, sample: Sample) -> Markup {
-    html! {
-        @for (index, run) in runs.iter().enumerate() {
-            @let y = top + LINE * (count(index) + 0.5);
-            g class=(class(index)) {
-                @if sample == Sample::Line {
-                    (line((16.0, y), (44.0, y), &dashed(index)))
-                    (mark(index, (30.0, y), 4.0, &fit(&run.key, 200.0, SIZE)))
-                } @else {
-                    rect class="bar" x="16" y=(Px(y - 6.0)) width="28" height="12" {}
+impl Legend<'_> {
+    /// The legend and its height.
+    fn draw(&self, top: f64) -> (Markup, f64) {
+        let mut bottom = top;
+        let mut drawn = Vec::new();
+        for (index, run) in self.runs.iter().enumerate() {
+            let y = bottom + LINE / 2.0;
+            drawn.push(html! {
+                g class=(class(index)) {
+                    @if self.sample == Sample::Line {
+                        (line((16.0, y), (44.0, y), &dashed(index)))
+                        (mark(index, (30.0, y), 4.0, &fit(&run.key, 200.0, SIZE)))
+                    } @else {
+                        rect class="bar" x="16" y=(Px(y - 6.0)) width="28" height="12" {}
+                    }
                 }
+            });
+            let room = WIDTH - 68.0;
+            let key = fit(&run.key, room, SIZE);
+            let mut words = wrapped(&run.name, room, SIZE);
+            match words.last_mut() {
+                Some(last) if width(&format!("{last}  {key}"), SIZE) <= room => {
+                    last.extend(["  ", &key]);
+                }
+                _ => words.push(key),
             }
-            (text(52.0, y + 4.0, Anchor::Start, "", &fit(
-                &format!("{}: {}", run.key, run.name), WIDTH - 68.0, SIZE
-            )))
+            for words in words {
+                let y = bottom + LINE / 2.0;
+                drawn.push(text(52.0, y + 4.0, Anchor::Start, "", &words));
+                bottom += LINE;
+            }
         }
+        if let Some(tick) = self.tick {
+            let y = bottom + LINE / 2.0;
+            drawn.push(html! {
+                (line((30.0, y - 7.0), (30.0, y + 7.0), "tick"))
+                (text(52.0, y + 4.0, Anchor::Start, "", &fit(tick, WIDTH - 68.0, SIZE)))
+            });
+            bottom += LINE;
+        }
+        (html! { @for one in drawn { (one) } }, bottom + 8.0 - top)
     }
 }
 
 /// The class that gives a series its colour.
 pub(crate) fn class(series: usize) -> String {
-    format!("c{}", series % MAX_SERIES)
+    let again = if series < COLORS { "" } else { " again" };
+    format!("c{}{again}", series % COLORS)
 }
 
 /// The classes of the line of a series.
 pub(crate) fn dashed(series: usize) -> String {
-    format!("line d{}", series % 4)
+    format!("line d{}", series % MAX_SERIES)
 }
 
 /// The corners of the marks, sized to look as large as a circle of radius 1, which is the mark of the

@@ -88,23 +88,30 @@ fn check(picture: &Picture) {
 }
 
 fn point() -> impl Strategy<Value = Point> {
-    (0..i64::from(u32::MAX), any::<i64>(), value(), name()).prop_map(|(run, time, value, label)| {
-        Point {
-            run,
-            time,
-            value,
-            label,
-        }
+    let run = (
+        0..i64::from(u32::MAX),
+        any::<i64>(),
+        any::<bool>(),
+        value(),
+        name(),
+    );
+    run.prop_map(|(run, time, is_guessed, value, label)| Point {
+        run,
+        time,
+        is_guessed,
+        value,
+        label,
     })
 }
 
 fn change() -> impl Strategy<Value = LevelChange> {
-    (0..40_usize, value(), value(), value(), name()).prop_map(
-        |(index, before, after, percent, cause)| LevelChange {
+    (0..40_usize, value(), value(), any::<bool>(), name(), name()).prop_map(
+        |(index, before, after, is_better, words, cause)| LevelChange {
             index,
             before,
             after,
-            percent,
+            is_better,
+            words,
             cause,
         },
     )
@@ -125,37 +132,46 @@ fn bar() -> impl Strategy<Value = Option<Bar>> {
     prop::option::of(bar)
 }
 
+fn caption() -> impl Strategy<Value = Caption> {
+    (name(), name(), name()).prop_map(|(title, sentence, note)| Caption {
+        title,
+        sentence,
+        note,
+    })
+}
+
 proptest! {
     #[test]
     fn a_trend(
-        title in name(),
+        (title, sentence) in (name(), name()),
         points in prop::collection::vec(point(), 0..30),
         changes in prop::collection::vec(change(), 0..9),
         width in prop_oneof![Just(WIDTH), Just(COLUMN)],
     ) {
         let unit = "score".to_owned();
         let any = points.iter().any(|point| point.value.is_finite() && point.value.abs() < 1e99);
-        let picture = Trend { title, unit, higher_is_better: true, points, changes, width }.draw();
+        let picture = Trend { title, sentence, unit, higher_is_better: true, points, changes, width }.draw();
         prop_assert!(picture.is_some() || !any);
         picture.iter().for_each(check);
     }
 
     #[test]
     fn bars(
-        title in name(),
+        caption in caption(),
         runs in prop::collection::vec(series(), 1..9),
-        groups in prop::collection::vec((name(), prop::collection::vec(bar(), 0..9)), 0..6),
-        note in name(),
+        groups in prop::collection::vec(
+            (name(), prop::option::of(value()), prop::collection::vec(bar(), 0..9)), 0..6),
+        tick in prop::option::of(name()),
     ) {
-        let groups = groups.into_iter().map(|(name, bars)| Group { name, bars }).collect();
+        let groups = groups.into_iter().map(|(name, tick, bars)| Group { name, tick, bars }).collect();
         let panel = BarsPanel { unit: "t/s".to_owned(), higher_is_better: true, groups };
         let panels = vec![panel.clone(), panel];
-        Bars { title, runs, panels, note }.draw().iter().for_each(check);
+        Bars { caption, runs, panels, tick }.draw().iter().for_each(check);
     }
 
     #[test]
     fn lines(
-        title in name(),
+        caption in caption(),
         runs in prop::collection::vec(series(), 1..9),
         points in prop::collection::vec((value(), value(), name()), 0..20),
         is_log in any::<bool>(),
@@ -168,7 +184,7 @@ proptest! {
             is_log,
             series: vec![points.collect()],
         };
-        Lines { title, runs, panels: vec![panel] }.draw().iter().for_each(check);
+        Lines { caption, runs, panels: vec![panel] }.draw().iter().for_each(check);
     }
 }
 
@@ -176,6 +192,7 @@ proptest! {
 fn nothing_to_draw_is_no_picture() {
     let mut trend = Trend {
         title: String::new(),
+        sentence: String::new(),
         unit: String::new(),
         higher_is_better: true,
         points: Vec::new(),
@@ -186,34 +203,94 @@ fn nothing_to_draw_is_no_picture() {
     trend.points.push(Point {
         run: 1,
         time: 0,
+        is_guessed: false,
         value: f64::NAN,
         label: String::new(),
     });
     assert!(trend.draw().is_none());
 }
 
-#[test]
-fn the_same_data_give_the_same_bytes_and_say_what_they_are() {
-    let trend = Trend {
+/// A trend of this number of runs.
+fn trend(runs: u32) -> Trend {
+    let point = |n: u32| Point {
+        run: n.into(),
+        time: 86_400 * i64::from(n),
+        is_guessed: false,
+        value: 100.0 + f64::from(n % 7),
+        label: String::new(),
+    };
+    Trend {
         title: "A <b> & C".to_owned(),
+        sentence: "score 100 since run 0; 3 runs, no change".to_owned(),
         unit: "score".to_owned(),
         higher_is_better: true,
-        points: (0..3_i32)
-            .map(|n| Point {
-                run: n.into(),
-                time: 86_400 * i64::from(n),
-                value: 100.0 + f64::from(n),
-                label: String::new(),
-            })
-            .collect(),
+        points: (0..runs).map(point).collect(),
         changes: Vec::new(),
         width: WIDTH,
-    };
+    }
+}
+
+#[test]
+fn the_same_data_give_the_same_bytes_and_say_what_they_are() {
+    let trend = trend(3);
     let text = trend.draw().unwrap().document();
     assert_eq!(text, trend.draw().unwrap().document());
-    assert!(text.contains("<title>A &lt;b&gt; &amp; C: score; 3 runs, no lasting change</title>"));
+    assert!(text.contains(
+        "<title>A &lt;b&gt; &amp; C</title><desc>score 100 since run 0; 3 runs, no change</desc>"
+    ));
     assert!(
         text.contains("<title>run 2, 1970-01-03 00:00: 102.0</title>"),
         "{text}"
     );
+}
+
+#[test]
+fn a_guessed_date_is_hollow() {
+    let mut trend = trend(3);
+    let drawn = trend.draw().unwrap().document();
+    assert!(!drawn.contains("<g class=\"guessed\">") && !drawn.contains("hollow"));
+    trend.points[1].is_guessed = true;
+    let drawn = trend.draw().unwrap().document();
+    assert_eq!(drawn.matches("<g class=\"guessed\">").count(), 1);
+    assert!(drawn.contains("hollow: guessed date"));
+}
+
+#[test]
+fn very_many_runs_are_thinned_and_the_picture_says_so() {
+    let marks = |trend: &Trend| {
+        let drawn = trend.draw().unwrap().document();
+        (drawn.matches("<circle").count(), drawn.contains("thinned"))
+    };
+    assert_eq!(marks(&trend(2000)), (2000, false));
+    let mut many = trend(5000);
+    many.points[3333].value = 200.0;
+    many.points[4444].value = 50.0;
+    let (count, is_thinned) = marks(&many);
+    assert!(is_thinned && (700..=1520).contains(&count), "{count}");
+    let drawn = many.draw().unwrap().document();
+    assert!(drawn.contains("; 5000 runs, thinned"));
+    for run in ["run 3333,", "run 4444,"] {
+        assert!(drawn.contains(run), "{run}");
+    }
+    check(&many.draw().unwrap());
+}
+
+#[test]
+fn a_title_is_wrapped_and_whole() {
+    let mut trend = trend(3);
+    trend.title = "DeepSeek R1 Distill Qwen 14B Preview, Q4_K_M, NVIDIA RTX PRO 6000 Blackwell \
+                   Workstation Edition, llamafile"
+        .to_owned();
+    for width in [WIDTH, COLUMN] {
+        trend.width = width;
+        let picture = trend.draw().unwrap();
+        check(&picture);
+        let text = picture.document();
+        let document = roxmltree::Document::parse(&text).unwrap();
+        let titles = document.descendants();
+        let titles = titles.filter(|node| node.attribute("class") == Some("title"));
+        let lines: Vec<&str> = titles.filter_map(|node| node.text()).collect();
+        assert!(lines.len() > 1);
+        assert_eq!(lines.join(" "), trend.title);
+    }
 }

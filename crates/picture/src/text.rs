@@ -1,4 +1,4 @@
-//! Text that is cut to fit, and numbers as labels.
+//! Text that is wrapped or cut to fit, and numbers as labels.
 
 use unicode_width::UnicodeWidthChar;
 
@@ -29,6 +29,7 @@ fn em(c: char) -> f64 {
         'f' | 't' | 'r' | '(' | ')' | '[' | ']' | '-' | '/' => 0.42,
         'm' | 'w' | 'M' | 'W' | '@' | '%' | '…' => 1.0,
         '<' | '>' | '=' | '+' | '~' | '^' | '#' | '&' | '\u{2212}' => 0.84,
+        '▲' | '▼' | '→' | '●' | '○' => 1.05,
         c if c.is_ascii_uppercase() => 0.75,
         c if c.is_ascii() => 0.64,
         c => match c.width() {
@@ -55,6 +56,31 @@ pub(crate) fn fit(text: &str, room: f64, size: f64) -> String {
     shortened(&whole, columns + 1).into_owned()
 }
 
+/// The text made printable, on lines of at most `room` pixels: broken at spaces, and only a word that is
+/// wider than a line inside.
+pub(crate) fn wrapped(text: &str, room: f64, size: f64) -> Vec<String> {
+    let whole = shortened(text, WIDEST);
+    let mut lines: Vec<String> = Vec::new();
+    for word in whole.split(' ').filter(|word| !word.is_empty()) {
+        if let Some(line) = lines.last_mut() {
+            let longer = format!("{line} {word}");
+            if width(&longer, size) <= room {
+                *line = longer;
+                continue;
+            }
+        }
+        let mut part = String::new();
+        for c in word.chars() {
+            if !part.is_empty() && width(&part, size) + em(c) * size > room {
+                lines.push(std::mem::take(&mut part));
+            }
+            part.push(c);
+        }
+        lines.push(part);
+    }
+    lines
+}
+
 /// A number to four digits or more, such as `1,234.5`, `12.34` or `0.0012`.
 pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
@@ -79,20 +105,6 @@ pub(crate) fn number(value: f64) -> String {
         text.trim_end_matches('0').to_owned()
     } else {
         text
-    }
-}
-
-/// A change in percent with its sign: `+3.2%`.
-pub(crate) fn percent(value: f64) -> String {
-    if !value.is_finite() || value.abs() >= 1e6 {
-        return "more than a millionfold".to_owned();
-    }
-    let decimals = usize::from(value.abs() < 100.0);
-    let text = format!("{value:+.decimals$}%");
-    match text.as_str() {
-        "-0.0%" | "+0.0%" => "0.0%".to_owned(),
-        // The minus sign is as wide as the plus.
-        _ => text.replace('-', "\u{2212}"),
     }
 }
 
@@ -149,10 +161,6 @@ mod tests {
         for (value, text) in cases {
             assert_eq!(number(value), text);
         }
-        assert_eq!(percent(3.21), "+3.2%");
-        assert_eq!(percent(-10.04), "\u{2212}10.0%");
-        assert_eq!(percent(-0.04), "0.0%");
-        assert_eq!(percent(250.4), "+250%");
     }
 
     #[test]
@@ -162,5 +170,15 @@ mod tests {
         assert!(cut.ends_with('…') && width(&cut, SIZE) <= 100.0, "{cut}");
         assert!(width(&fit(&"W".repeat(99), 100.0, SIZE), SIZE) <= 100.0);
         assert_eq!(fit("a\u{1b}[2J", 100.0, SIZE), "a\\x1b[2J");
+    }
+
+    #[test]
+    fn long_titles_are_wrapped_at_spaces() {
+        let lines = wrapped("NVIDIA GeForce RTX 4090, llamafile", 120.0, SIZE);
+        assert_eq!(lines, ["NVIDIA GeForce", "RTX 4090,", "llamafile"]);
+        let lines = wrapped(&"W".repeat(30), 120.0, SIZE);
+        assert_eq!(lines.concat(), "W".repeat(30));
+        assert!(lines.iter().all(|line| width(line, SIZE) <= 120.0));
+        assert!(wrapped("  ", 120.0, SIZE).is_empty());
     }
 }

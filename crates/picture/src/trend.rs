@@ -7,14 +7,16 @@ use maud::{Markup, html};
 
 use crate::axis::{Scale, is_drawable};
 use crate::series::{class, mark};
-use crate::svg::{Anchor, Picture, Px, better, count, label, line, path, text};
-use crate::text::{BOLD, DATE, SIZE, TITLE_SIZE, fit, moment, number, percent, width};
+use crate::svg::{Anchor, Heading, Picture, better, count, label, line, path, sign, text, verdict};
+use crate::text::{BOLD, DATE, SIZE, fit, moment, number, width, wrapped};
 
 /// A value over runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trend {
     /// The title: the model and the machine.
     pub title: String,
+    /// What the picture says, in a sentence.
+    pub sentence: String,
     /// The metric, with its unit.
     pub unit: String,
     /// Whether more is better.
@@ -34,6 +36,8 @@ pub struct Point {
     pub run: i64,
     /// The time of the measurement in seconds since 1970.
     pub time: i64,
+    /// Whether that is a guess: the mark is hollow then.
+    pub is_guessed: bool,
     /// The value; it is not drawn unless it is finite.
     pub value: f64,
     /// Further text for the run, such as the version of its runtime.
@@ -49,14 +53,19 @@ pub struct LevelChange {
     pub before: f64,
     /// The level from there on.
     pub after: f64,
-    /// The change in percent.
-    pub percent: f64,
+    /// Whether it is for the better.
+    pub is_better: bool,
+    /// It in words, with its verdict.
+    pub words: String,
     /// The cause, such as a new version of the runtime; may be empty.
     pub cause: String,
 }
 
 /// The maximum number of changes that are described in words, the last ones.
 const MAX_DESCRIBED: usize = 6;
+
+/// The most runs that are drawn one by one; of more, the lowest and the highest of each pixel.
+const MAX_DRAWN: usize = 2000;
 
 /// The width of a label below the axis, such as `2025-06-15`.
 const LABEL: f64 = 90.0;
@@ -65,14 +74,27 @@ impl Trend {
     /// Draws the picture; `None` if there are no values to draw.
     #[must_use]
     pub fn draw(&self) -> Option<Picture> {
-        let values = self.drawn().map(|(_, point)| point.value);
-        let (_, latest) = self.drawn().last()?;
-        let latest = format!("latest {}", number(latest.value));
-        let top = if self.changes.is_empty() { 56.0 } else { 76.0 };
+        let drawn = self.drawn();
+        let y = |ends| Scale::around(drawn.iter().map(|(_, point)| point.value), ends);
+        let heading = Heading::new(&self.title, &self.sentence, self.width);
+        let known = self.known().count();
+        let mut unit = format!("{}; {}", self.unit, better(self.higher_is_better));
+        if known > drawn.len() {
+            unit += &format!("; {known} runs, thinned");
+        }
+        if drawn.iter().any(|(_, point)| point.is_guessed) {
+            unit += "; hollow: guessed date";
+        }
+        let units = wrapped(&unit, self.width - 32.0, SIZE);
+        let mut top = heading.bottom + 16.0 * count(units.len()) + 8.0;
+        if !self.changes.is_empty() {
+            top += 20.0;
+        }
         let bottom = top + (self.width * 0.38).clamp(150.0, 280.0);
-        let y = Scale::around(values, (bottom, top))?;
+        let y = y((bottom, top))?;
         let plot = Plot {
             trend: self,
+            drawn,
             left: y.left(),
             y,
             right: self.width - 16.0,
@@ -80,13 +102,12 @@ impl Trend {
             bottom,
         };
         let captions = plot.changes_in_words();
-        let height = bottom + 42.0 + 16.0 * count(captions.len());
-        let room = self.width - 44.0 - width(&latest, TITLE_SIZE);
-        let subtitle = format!("{}; {}", self.unit, better(self.higher_is_better));
+        let height = bottom + 46.0 + 16.0 * count(captions.len());
         let body = html! {
-            (text(16.0, 22.0, Anchor::Start, "title", &fit(&self.title, room, TITLE_SIZE)))
-            (text(plot.right, 22.0, Anchor::End, "title", &latest))
-            (text(16.0, 40.0, Anchor::Start, "soft", &fit(&subtitle, self.width - 32.0, SIZE)))
+            @for (index, line) in units.iter().enumerate() {
+                @let y = heading.bottom + 12.0 + 16.0 * count(index);
+                (text(16.0, y, Anchor::Start, "soft", line))
+            }
             (plot.axes())
             (plot.series())
             (plot.change_marks())
@@ -95,34 +116,49 @@ impl Trend {
                 (text(line.indent, y, Anchor::Start, line.class, &line.text))
             }
         };
-        Some(Picture::new(self.label(), self.width, height, body))
+        Some(Picture::new(heading, self.width, height, &body))
     }
 
-    fn drawn(&self) -> impl Iterator<Item = (usize, &Point)> {
+    /// The runs with a value.
+    fn known(&self) -> impl Iterator<Item = (usize, &Point)> {
         let points = self.points.iter().enumerate();
         points.filter(|(_, point)| is_drawable(point.value))
     }
 
-    fn label(&self) -> String {
-        let count = self.drawn().count();
-        let runs = if count == 1 { "run" } else { "runs" };
-        let changes = match self.changes.len() {
-            0 => "no lasting change".to_owned(),
-            1 => "1 lasting change".to_owned(),
-            n => format!("{n} lasting changes"),
+    /// The runs that are drawn.
+    fn drawn(&self) -> Vec<(usize, &Point)> {
+        let known: Vec<_> = self.known().collect();
+        if known.len() <= MAX_DRAWN {
+            return known;
+        }
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the width of a picture"
+        )]
+        let pixels = self.width as usize;
+        let chunks = known.chunks(known.len().div_ceil(pixels));
+        let ends = |chunk: &[(usize, &'_ Point)]| {
+            let by_value =
+                |a: &&(usize, &Point), b: &&(usize, &Point)| a.1.value.total_cmp(&b.1.value);
+            let low = chunk.iter().min_by(by_value).map(|(index, _)| *index);
+            let high = chunk.iter().max_by(by_value).map(|(index, _)| *index);
+            (low.min(high), low.max(high))
         };
-        let title = fit(&self.title, 900.0, SIZE);
-        format!("{title}: {}; {count} {runs}, {changes}", self.unit)
-    }
-
-    fn is_better(&self, change: &LevelChange) -> bool {
-        (change.percent > 0.0) == self.higher_is_better
+        let mut kept: Vec<usize> = Vec::new();
+        for chunk in chunks {
+            let (first, second) = ends(chunk);
+            kept.extend(first.into_iter().chain(second.filter(|_| first != second)));
+        }
+        let point = |index: usize| Some((index, self.points.get(index)?));
+        kept.into_iter().filter_map(point).collect()
     }
 }
 
 /// A trend and its position in the picture.
 struct Plot<'a> {
     trend: &'a Trend,
+    drawn: Vec<(usize, &'a Point)>,
     y: Scale,
     left: f64,
     right: f64,
@@ -188,25 +224,25 @@ impl Plot<'_> {
     }
 
     fn series(&self) -> Markup {
-        let at = |(index, point): (usize, &Point)| (self.x(count(index)), self.y.at(point.value));
-        let count = self.trend.points.len();
-        let radius = match count {
+        let at = |&(index, point): &(usize, &Point)| (self.x(count(index)), self.y.at(point.value));
+        let radius = match self.trend.points.len() {
             0..=40 => 4.0,
             41..=150 => 3.0,
             _ => 2.0,
         };
-        let (line, dense) = if count > 150 {
+        let (line, dense) = if self.trend.points.len() > 150 {
             ("line thin", "dense")
         } else {
             ("line", "")
         };
         html! {
             g class=(class(0)) {
-                path class=(line) d=(path(self.trend.drawn().map(at))) {}
+                path class=(line) d=(path(self.drawn.iter().map(at))) {}
             }
             g class=(format!("{} {dense}", class(0))) {
-                @for (index, point) in self.trend.drawn() {
-                    (mark(0, at((index, point)), radius, &describe(point)))
+                @for one in &self.drawn {
+                    @let mark = mark(0, at(one), radius, &describe(one.1));
+                    @if one.1.is_guessed { g class="guessed" { (mark) } } @else { (mark) }
                 }
             }
             g class=(class(1)) {
@@ -242,16 +278,18 @@ impl Plot<'_> {
     fn change_marks(&self) -> Markup {
         let mut free = f64::NEG_INFINITY;
         html! {
-            @for (index, change) in self.trend.changes.iter().enumerate() {
+            @for change in &self.trend.changes {
                 @let x = self.between(change);
-                (line((x, self.top - 8.0), (x, self.bottom), "change"))
-                // Numbers that would overlap are left out.
-                @if x >= free {
-                    circle class="badge" cx=(Px(x)) cy=(Px(self.top - 16.0)) r="9" {
-                        title { (percent(change.percent)) }
-                    }
-                    (text(x, self.top - 12.0, Anchor::Middle, "number", &(index + 1).to_string()))
-                    ({ free = x + 19.0; "" })
+                @let verdict = verdict(change.is_better);
+                (line((x, self.top - 8.0), (x, self.bottom), &format!("change {verdict}")))
+                (sign(change.is_better, (x, self.top - 14.0)))
+                @let run = self.trend.points.get(change.index).map_or(0, |point| point.run);
+                @let words = format!("run {run}");
+                @let end = x + 10.0 + width(&words, SIZE);
+                // Names that would overlap are left out.
+                @if x >= free && end <= self.trend.width {
+                    (text(x + 9.0, self.top - 10.0, Anchor::Start, "soft", &words))
+                    ({ free = end + 8.0; "" })
                 }
             }
         }
@@ -259,36 +297,24 @@ impl Plot<'_> {
 
     fn changes_in_words(&self) -> Vec<Caption> {
         let trend = self.trend;
-        let room = |indent: f64| trend.width - 16.0 - indent;
-        let plain = |indent, text: &str| Caption {
-            indent,
-            class: "soft",
-            text: fit(text, room(indent), BOLD),
+        let lines = |indent: f64, class: &'static str, words: &str| {
+            let room = trend.width - 16.0 - indent;
+            let size = if class == "soft" { SIZE } else { BOLD };
+            let lines = wrapped(words, room, size).into_iter();
+            lines.map(move |text| Caption {
+                indent,
+                class,
+                text,
+            })
         };
         let changes = &trend.changes;
         let earlier = changes.len().saturating_sub(MAX_DESCRIBED);
-        let mut lines = Vec::new();
-        for (index, change) in changes.iter().enumerate().skip(earlier) {
-            let better = trend.is_better(change);
-            let point = trend.points.get(change.index);
-            let place = point.map_or_else(String::new, |point| {
-                format!(", run {} of {}", point.run, moment(point.time, DATE))
-            });
-            let words = format!(
-                "{}: {}, {}, {} → {}{place}",
-                index + 1,
-                percent(change.percent),
-                if better { "better" } else { "worse" },
-                number(change.before),
-                number(change.after),
-            );
-            lines.push(Caption {
-                class: if better { "better" } else { "worse" },
-                ..plain(16.0, &words)
-            });
-            if !change.cause.is_empty() {
-                lines.push(plain(30.0, &change.cause));
-            }
+        let mut captions = Vec::new();
+        for change in changes.iter().skip(earlier).rev() {
+            let sign = if change.is_better { "▲" } else { "▼" };
+            let words = format!("{sign} {}", change.words);
+            captions.extend(lines(16.0, verdict(change.is_better), &words));
+            captions.extend(lines(30.0, "soft", &change.cause));
         }
         if earlier > 0 {
             let were = if earlier == 1 {
@@ -296,12 +322,10 @@ impl Plot<'_> {
             } else {
                 "changes are"
             };
-            lines.push(plain(
-                16.0,
-                &format!("{earlier} earlier {were} marked in the picture alone"),
-            ));
+            let words = format!("{earlier} earlier {were} marked in the picture alone");
+            captions.extend(lines(16.0, "soft", &words));
         }
-        lines
+        captions
     }
 }
 

@@ -108,11 +108,9 @@ pub(super) fn in_words(trend: &Trend, markup: Markup) -> String {
         Markup::Markdown => {
             let changes = trend.changes.iter().zip(causes);
             let item = |(change, causes): (&TrendChange, Vec<String>)| {
-                let [run, date, levels, percent, verdict] = cells(trend, change);
-                markup.item(&format!(
-                    "{run} ({date}): {levels}, {percent}, {verdict}: {}",
-                    causes.join(", ")
-                ))
+                let (is_better, words) = (trend.is_better(change), trend.in_words(change));
+                let causes = causes.join(", ");
+                markup.item(&format!("{} {words}: {causes}", sign(is_better)))
             };
             changes.map(item).collect()
         }
@@ -137,12 +135,13 @@ fn folded(causes: &[String], width: usize, indent: usize) -> String {
     text.replace('\n', &format!("\n{}", " ".repeat(indent)))
 }
 
-fn cells(trend: &Trend, change: &TrendChange) -> [String; 5] {
+/// Run, date, levels, change and verdict.
+pub(super) fn cells(trend: &Trend, change: &TrendChange) -> [String; 5] {
     let (point, is_better) = (&change.point, trend.is_better(change));
     let run = &trend.runs[point.index];
     let [before, after] = [point.before, point.after].map(|level| trend.metric.value(level));
     [
-        format!("{} run {}", sign(is_better), run.id),
+        format!("run {}", run.id),
         date(run.measured_at),
         format!("{before} → {after}"),
         number::percent(point.change_percent),
@@ -160,7 +159,9 @@ fn lines(trend: &Trend, screen: Screen) -> Vec<String> {
         ("is", Column::Whole),
     ]);
     for change in &trend.changes {
-        table.row(&cells(trend, change));
+        let mut cells = cells(trend, change);
+        cells[0] = format!("{} {}", sign(trend.is_better(change)), cells[0]);
+        table.row(&cells);
     }
     table.leave_out(screen, &["on", "levels", "by"]);
     let plain = Screen {

@@ -288,6 +288,12 @@ impl Trend {
         )
     }
 
+    /// A change without its causes: `run 16 (2025-09-25): 1826 → 1652, −9.5%, worse`.
+    pub(crate) fn in_words(&self, change: &TrendChange) -> String {
+        let [run, date, levels, percent, verdict] = changes::cells(self, change);
+        format!("{run} ({date}): {levels}, {percent}, {verdict}")
+    }
+
     /// The chart.
     fn chart(&self, screen: Screen) -> String {
         let dot = |(index, run): (usize, &TrendRun)| chart::Dot {

@@ -1,14 +1,15 @@
 use super::{Context, OutFile, check_count, nothing, series};
 use crate::cmd::compare::{self, Baseline, Compared, Report};
-use crate::cmd::named::Names;
+use crate::cmd::named::{NamedRun, Names};
 use crate::stats::{self, Direction, Metric, Row, Verdict};
 use base::Result;
-use picture::{Bar, Bars, BarsPanel, Group, Series, Tone};
+use base::number::percent;
+use picture::{Bar, Bars, BarsPanel, Caption, Group, Tone};
 
 /// Draw a comparison as bars: a group for each test, a bar for each run
 ///
 /// Draws what 'localstore compare' prints, with its verdicts. The bars begin at zero. The whiskers
-/// are the interval of the change, around the value of the new run.
+/// are the interval of the change from the level, else from the base; the level is a tick.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "localstore plot compare [OPTIONS] BASE NEW...
@@ -20,7 +21,7 @@ use picture::{Bar, Bars, BarsPanel, Group, Series, Tone};
 pub(crate) struct Args {
     /// Ids, 'last', 'last~N', 'best', tags, ranges (3-7), lists (3,5) or files: the base first
     #[arg(value_name = "RUN")]
-    runs: Vec<String>,
+    pub(super) runs: Vec<String>,
     /// The base for NEW (or for the last run), as in 'localstore compare'
     #[arg(long, value_name = "BASELINE")]
     baseline: Option<Baseline>,
@@ -32,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PCT", default_value = "5", value_parser = compare::percentage)]
     min_change: f64,
     #[command(flatten)]
-    out: OutFile,
+    pub(super) out: OutFile,
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
@@ -40,39 +41,49 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let names = Names::open(&context.location)?;
     let (base, new) = compare::choose(&args.runs, args.baseline.as_ref(), args.min_change, &names)?;
     check_count(1 + new.len())?;
-    let metrics = if args.metric.is_empty() {
-        Metric::SPEEDS.to_vec()
-    } else {
-        args.metric.clone()
-    };
-    let options = stats::Options {
-        metrics,
+    let mut options = stats::Options {
         min_change: args.min_change,
         level_stays: args.baseline.is_some(),
         ..stats::Options::default()
     };
+    // The sentence is that of 'localstore compare' with the same options.
+    let mut drawn = Metric::SPEEDS.to_vec();
+    if !args.metric.is_empty() {
+        drawn.clone_from(&args.metric);
+        options.metrics.clone_from(&args.metric);
+    }
     let report = compare::compare(names.store(), base, new, options)?;
-    let picture = bars(&report)
+    let picture = bars(&report, &drawn)
         .draw()
         .ok_or_else(|| nothing("the runs have no test in common that has a value"))?;
     args.out.write(picture.document(), context)
 }
 
-fn bars(report: &Report) -> Bars {
-    let base = match report.base.as_slice() {
-        [base] => series(base),
-        _ => Series {
-            key: "base".to_owned(),
-            name: report.base_name(),
-        },
+fn bars(report: &Report, metrics: &[Metric]) -> Bars {
+    let new = report.new.iter().map(|column| &column.run);
+    let runs: Vec<&NamedRun> = report.base.iter().take(1).chain(new).collect();
+    let (mut runs, title) = series(&runs);
+    if report.base.len() > 1
+        && let Some(base) = runs.first_mut()
+    {
+        base.name = "base".to_owned();
+        base.key = report.base_name();
+    }
+    let sentence = match report.new.as_slice() {
+        [new] => report.headline(new),
+        _ => report.ranking().into_iter().next().unwrap_or_default(),
     };
-    let new = report.new.iter().map(|column| series(&column.run));
-    let panels = report.options.metrics.iter();
+    let level = report.new.iter().find(|new| new.is_from_level());
+    let panels = metrics.iter();
     Bars {
-        title: report.names().title,
-        runs: std::iter::once(base).chain(new).collect(),
+        caption: Caption {
+            title,
+            sentence,
+            note: note(report),
+        },
+        runs,
         panels: panels.map(|&metric| panel(report, metric)).collect(),
-        note: note(report),
+        tick: level.map(|new| format!("level of {} runs", new.level.len())),
     }
 }
 
@@ -93,8 +104,12 @@ fn group(compared: &Compared) -> Group {
         tone: Tone::Neutral,
     };
     let new = compared.rows.iter().map(|row| row.map(bar));
+    let references = compared.rows.iter().flatten().map(|row| row.reference);
     Group {
         name: compared.name.clone(),
+        tick: references
+            .into_iter()
+            .find(|&reference| reference != compared.base),
         bars: std::iter::once(Some(base)).chain(new).collect(),
     }
 }
@@ -109,11 +124,21 @@ fn bar(row: &Row) -> Bar {
         value: row.new,
         interval,
         verdict: format!(
-            "{} {}",
-            compare::percent(row.change_percent),
+            "{} {}{}",
+            percent(row.change_percent),
+            sign(row.verdict),
             row.verdict.name()
         ),
         tone: tone(row),
+    }
+}
+
+/// The sign of a certain change.
+fn sign(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Better => "▲ ",
+        Verdict::Worse => "▼ ",
+        _ => "",
     }
 }
 
@@ -141,7 +166,7 @@ fn note(report: &Report) -> String {
     let mut remarks: Vec<String> = Vec::new();
     let rows = || report.new.iter().flat_map(|column| &column.comparison.rows);
     if rows().any(|row| row.interval.is_some()) {
-        remarks.push("whiskers: the 95% interval of the change".to_owned());
+        remarks.push("whiskers: the 95% interval".to_owned());
     }
     for column in &report.new {
         if let Some(remark) = compare::not_comparable(&column.comparison)

@@ -4,7 +4,7 @@ use crate::cmd::named::{NamedRun, Names};
 use crate::model::{Run, Test};
 use crate::stats::Metric;
 use base::Result;
-use picture::{LinePoint, Lines, LinesPanel};
+use picture::{Caption, LinePoint, Lines, LinesPanel};
 
 /// Draw speed against the length of the context
 ///
@@ -18,9 +18,9 @@ use picture::{LinePoint, Lines, LinesPanel};
 pub(crate) struct Args {
     /// Ids, 'last', 'last~N' or tags
     #[arg(value_name = "RUN", default_value = "last")]
-    runs: Vec<String>,
+    pub(super) runs: Vec<String>,
     #[command(flatten)]
-    out: OutFile,
+    pub(super) out: OutFile,
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
@@ -47,12 +47,17 @@ fn lines(runs: &[NamedRun]) -> Lines {
             .map(|stored| points(&stored.run, metric, count))
             .collect(),
     };
+    let (series, title) = series(&runs.iter().collect::<Vec<_>>());
     let prompt = "tokens of the prompt";
     let prompt_and_answer = "tokens of the prompt and the answer";
     let context = |test: &Test| test.n_prompt.saturating_add(test.n_gen);
     Lines {
-        title: "Speed against the length of the context".to_owned(),
-        runs: runs.iter().map(series).collect(),
+        caption: Caption {
+            title,
+            sentence: "Speed against the length of the context".to_owned(),
+            note: String::new(),
+        },
+        runs: series,
         panels: vec![
             panel(Metric::PromptTps, prompt, |test| test.n_prompt),
             panel(Metric::GenTps, prompt_and_answer, context),

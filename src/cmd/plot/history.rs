@@ -1,7 +1,7 @@
 use super::{Context, OutFile, nothing};
 use crate::cmd::compare::percentage;
 use crate::cmd::filters::Filters;
-use crate::cmd::history::{self, Trend, TrendChange, TrendMetric};
+use crate::cmd::history::{self, EXAMINED, Trend, TrendChange, TrendMetric};
 use crate::store::{Filter, Store, TrendRun};
 use base::Result;
 use picture::{LevelChange, Picture, Point};
@@ -9,9 +9,10 @@ use picture::{LevelChange, Picture, Point};
 /// Draw one configuration over time, with its changes of level
 ///
 /// Draws what 'localstore history' prints. A configuration is a model with its quantisation on one
-/// accelerator under one runtime: that of RUN, or of the last measured run that matches the filters.
-/// The runs are drawn in the order they were measured, at equal distances. Partial runs are left
-/// out.
+/// accelerator under one runtime: that of RUN, else among those with two whole runs that match the filters
+/// the one measured last. The runs are drawn in the order they were measured, at equal distances; of
+/// more than 2000 the lowest and the highest of each pixel. Partial runs are left out, runs with a
+/// guessed date are hollow.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore plot history --model llama --accelerator 4090 --out trend.svg
@@ -19,19 +20,18 @@ use picture::{LevelChange, Picture, Point};
 pub(crate) struct Args {
     /// An id, 'last', 'last~N' or a tag: a run of the configuration
     #[arg(value_name = "RUN")]
-    run: Option<String>,
+    pub(super) run: Option<String>,
     /// The metric to draw
     #[arg(long, value_name = "METRIC", default_value = "score")]
     metric: TrendMetric,
     /// The smallest change of level that matters, in percent
     #[arg(long, value_name = "PCT", default_value = "5", value_parser = percentage)]
     min_change: f64,
-    /// Only the last N runs, up to 1000
-    #[arg(long, value_name = "N", default_value_t = 500,
-          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// Only the last N runs; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 500)]
     limit: u32,
     #[command(flatten)]
-    out: OutFile,
+    pub(super) out: OutFile,
     #[command(flatten)]
     filters: Filters,
 }
@@ -41,25 +41,35 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let filter = Filter::from(&args.filters);
     let (configuration, matching) = history::choose(args.run.as_deref(), &store, &filter)?;
-    let mut trend = Trend::last(&store, configuration, &filter, args.limit)?;
+    let examined = match args.limit {
+        0 => 0,
+        limit => limit.max(EXAMINED),
+    };
+    let mut trend = Trend::last(&store, configuration, &filter, examined)?;
     trend.find_changes(&store, args.metric, args.min_change)?;
-    let picture = draw(&trend, args.metric, Some(trend.title())).ok_or_else(|| {
+    let title = trend.title();
+    trend.keep_last(match args.limit {
+        0 => usize::MAX,
+        limit => limit as usize,
+    });
+    let picture = draw(&trend, Some(title)).ok_or_else(|| {
         nothing("no run of this configuration has all tests of the benchmark and a value")
     })?;
     args.out.write(picture.document(), context)?;
     if trend.runs.len() < trend.all {
         let shown = trend.runs.len();
         context.note(&format!(
-            "the last {shown} runs; '--limit' draws up to 1000"
+            "the last {shown} of {} runs; '--limit 0' draws all",
+            trend.all
         ));
     }
     history::note_others(&matching, &store, &filter, context)
 }
 
-/// Draws a trend with the changes of the metric; `None` if there is nothing to draw. Without a
-/// title, the picture is for a page that names the configuration.
-pub(crate) fn draw(trend: &Trend, metric: TrendMetric, title: Option<String>) -> Option<Picture> {
-    let (name, scope) = match metric {
+/// Draws a trend with its changes; `None` if there is nothing to draw. With a title it is a picture by
+/// itself, without one it is for a page that names the configuration.
+pub(crate) fn draw(trend: &Trend, title: Option<String>) -> Option<Picture> {
+    let (name, scope) = match trend.metric {
         TrendMetric::Score => ("LocalScore", "score of all tests"),
         TrendMetric::PromptTps => ("Prompt processing, tokens/s", "mean of all tests"),
         TrendMetric::GenTps => ("Generation, tokens/s", "mean of all tests"),
@@ -75,7 +85,8 @@ pub(crate) fn draw(trend: &Trend, metric: TrendMetric, title: Option<String>) ->
     let point = |(_, run): &(usize, &TrendRun)| Point {
         run: run.id,
         time: run.measured_at,
-        value: metric.of(run),
+        is_guessed: run.is_guessed,
+        value: trend.metric.of(run),
         label: match &run.version {
             Some(version) => format!("version {}", version.display()),
             None => String::new(),
@@ -89,17 +100,19 @@ pub(crate) fn draw(trend: &Trend, metric: TrendMetric, title: Option<String>) ->
                 .ok()?,
             before: change.point.before,
             after: change.point.after,
-            percent: change.point.change_percent,
+            is_better: trend.is_better(change),
+            words: trend.in_words(change),
             cause: change.causes().join(", "),
         })
     };
-    let trend = picture::Trend {
+    let picture = picture::Trend {
         title,
+        sentence: trend.headline(),
         unit,
-        higher_is_better: metric != TrendMetric::TtftMs,
+        higher_is_better: trend.metric != TrendMetric::TtftMs,
         points: whole.iter().map(point).collect(),
         changes: trend.changes.iter().filter_map(change).collect(),
         width,
     };
-    trend.draw()
+    picture.draw()
 }

@@ -9,7 +9,7 @@ pub(crate) use history::draw as draw_trend;
 
 use super::named::NamedRun;
 use super::{Context, OutFile, words};
-use base::time::date;
+use crate::model::Names;
 use base::{Error, Result};
 use picture::{MAX_SERIES, Series};
 
@@ -37,12 +37,41 @@ enum Command {
 impl Args {
     /// Runs the command.
     pub(crate) fn run(&self, context: &mut Context) -> Result<()> {
+        let (name, runs, out) = match &self.command {
+            Command::History(args) => ("history", args.run.as_slice(), &args.out),
+            Command::Compare(args) => ("compare", args.runs.as_slice(), &args.out),
+            Command::Context(args) => ("context", args.runs.as_slice(), &args.out),
+        };
+        refuse_other_formats(name, runs, out)?;
         match &self.command {
             Command::History(args) => history::run(args, context),
             Command::Compare(args) => compare::run(args, context),
             Command::Context(args) => context::run(args, context),
         }
     }
+}
+
+/// The ends of the names of other pictures than SVG.
+const OTHER_FORMATS: [&str; 8] = ["png", "jpg", "jpeg", "gif", "webp", "bmp", "tiff", "pdf"];
+
+/// Refuses a file whose name promises another format than SVG.
+fn refuse_other_formats(name: &str, runs: &[String], out: &OutFile) -> Result<()> {
+    let Some(path) = &out.out else {
+        return Ok(());
+    };
+    let end = path
+        .extension()
+        .map(|end| end.to_string_lossy().to_lowercase());
+    if !end.is_some_and(|end| OTHER_FORMATS.contains(&end.as_str())) {
+        return Ok(());
+    }
+    let mut command = format!("localstore plot {name}");
+    for run in runs {
+        command.extend([" ", run]);
+    }
+    let svg = path.with_extension("svg");
+    Err(Error::new(path.display(), "only SVG is drawn")
+        .hint(format!("{command} --out {}", svg.display())))
 }
 
 /// The error for a picture that would be empty.
@@ -59,20 +88,23 @@ fn check_count(runs: usize) -> Result<()> {
     Ok(())
 }
 
-/// A run in the legend of a picture.
-fn series(stored: &NamedRun) -> Series {
-    let run = &stored.listed;
-    let partial = if run.partial { " partial" } else { "" };
-    let model = words::with_quant(&words::known(&run.model, "model"), run.quant.as_ref());
-    Series {
-        key: format!("run {}", run.id),
-        name: format!(
-            "{}, score {}{partial}, {} {}, {}, {model}",
-            date(run.measured_at),
-            run.summary.listed_score(),
-            words::known(&run.runtime, "runtime"),
-            words::known(&run.runtime_version, "version"),
-            words::known(&run.accelerator, "accelerator"),
-        ),
-    }
+/// The runs in the legend of a picture, and what they have in common.
+fn series(runs: &[&NamedRun]) -> (Vec<Series>, String) {
+    let traits: Vec<_> = runs
+        .iter()
+        .map(|stored| words::traits(&stored.listed))
+        .collect();
+    let names = Names::of(&traits);
+    let series = runs.iter().zip(names.each).map(|(stored, name)| {
+        let partial = if stored.listed.partial {
+            ", partial"
+        } else {
+            ""
+        };
+        Series {
+            key: stored.name() + partial,
+            name,
+        }
+    });
+    (series.collect(), names.title)
 }

@@ -149,7 +149,7 @@ fn section(
     if trend.runs.iter().filter(|run| !run.partial).count() > 1 {
         for metric in TrendMetric::ALL {
             trend.find_changes(store, metric, args.min_change)?;
-            part.pictures.extend(draw_trend(&trend, metric, None));
+            part.pictures.extend(draw_trend(&trend, None));
         }
     }
     if part.pictures.is_empty() {
