@@ -118,7 +118,7 @@ fn change() -> impl Strategy<Value = LevelChange> {
 }
 
 fn series() -> impl Strategy<Value = Series> {
-    (name(), name()).prop_map(|(key, name)| Series { key, name })
+    (name(), name()).prop_map(|(name, key)| Series { name, key })
 }
 
 fn bar() -> impl Strategy<Value = Option<Bar>> {

@@ -80,7 +80,7 @@ impl Trend {
         let known = self.known().count();
         let mut unit = format!("{}; {}", self.unit, better(self.higher_is_better));
         if known > drawn.len() {
-            unit += &format!("; {known} runs, thinned");
+            unit.extend(["; ", &known.to_string(), " runs, thinned"]);
         }
         if drawn.iter().any(|(_, point)| point.is_guessed) {
             unit += "; hollow: guessed date";

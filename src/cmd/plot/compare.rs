@@ -66,7 +66,7 @@ fn bars(report: &Report, metrics: &[Metric]) -> Bars {
     if report.base.len() > 1
         && let Some(base) = runs.first_mut()
     {
-        base.name = "base".to_owned();
+        "base".clone_into(&mut base.name);
         base.key = report.base_name();
     }
     let sentence = match report.new.as_slice() {
