@@ -135,14 +135,7 @@ pub(crate) fn print(
     let is_about = any(Choice::Score, |run| run.source.is_rounded())
         || any(Choice::Measured, |run| run.measured_guessed);
     let is_partial = any(Choice::Score, |run| run.partial);
-    let marks = [
-        is_about.then_some(ABOUT),
-        is_partial.then_some("p partial, not comparable"),
-    ];
-    let marks: Vec<&str> = marks.into_iter().flatten().collect();
-    if !marks.is_empty() {
-        context.note(&marks.join("; "));
-    }
+    note_marks(is_about, is_partial, context);
     if view.columns.is_empty() && screen.width.is_some() {
         let all = [Choice::Measured].into_iter();
         let all = all.chain(LEAST_IMPORTANT.iter().rev().map(|(choice, _)| *choice));
@@ -154,6 +147,18 @@ pub(crate) fn print(
         }
     }
     Ok(())
+}
+
+/// Notes what the marks in a table mean.
+pub(crate) fn note_marks(is_about: bool, is_partial: bool, context: &mut Context) {
+    let marks = [
+        is_about.then_some(ABOUT),
+        is_partial.then_some("p partial, not comparable"),
+    ];
+    let marks: Vec<&str> = marks.into_iter().flatten().collect();
+    if !marks.is_empty() {
+        context.note(&marks.join("; "));
+    }
 }
 
 /// What the mark `~` means.

@@ -318,7 +318,8 @@ pub(crate) fn series(
         })
     })?;
     runs.reverse();
-    tracing::debug!("read {} of {all} runs of {configuration:?}", runs.len());
+    let id = configuration.id;
+    tracing::debug!("read {} runs of configuration {id}", runs.len());
     Ok((runs, all))
 }
 

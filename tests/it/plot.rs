@@ -271,3 +271,27 @@ fn nothing_to_draw_is_an_error_and_no_file() {
         "9 runs: only 8 can be distinguished in one picture"
     );
 }
+
+/// The README shows them: `sh examples/pictures.sh` draws them again.
+#[cfg(unix)]
+#[test]
+fn the_pictures_of_the_readme_are_what_this_program_draws() {
+    let sandbox = Sandbox::new();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let drawn = std::process::Command::new("sh")
+        .arg(root.join("examples/pictures.sh"))
+        .arg(sandbox.path())
+        .env("LOCALSTORE", assert_cmd::cargo::cargo_bin!("localstore"))
+        .env("HOME", sandbox.path())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&drawn.stderr);
+    assert!(drawn.status.success(), "{stderr}");
+    let readme = std::fs::read_to_string(root.join("README_localstore.md")).unwrap();
+    for name in ["history.svg", "compare.svg"] {
+        let [new, old] = [sandbox.path(), &root.join("docs")].map(|folder| folder.join(name));
+        let [new, old] = [new, old].map(|path| std::fs::read_to_string(path).unwrap());
+        assert!(new == old, "docs/{name} is old: sh examples/pictures.sh");
+        assert!(readme.contains(&format!("](docs/{name})")), "{name}");
+    }
+}

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use super::compare::percentage;
 use super::filters::Filters;
-use super::{Context, resolve, words};
+use super::{Context, list, resolve, words};
 use crate::model::{Text, differences, listed_score, short_device, short_quant};
 use crate::stats;
 use crate::store::{
@@ -20,8 +20,8 @@ use crate::store::{
 use base::rows;
 use base::time::date;
 use base::{
-    Column, ColumnOf, Error, Markup, Result, RowFormat, Screen, Stderr, Stdout, Style, Table,
-    markdown, number, printable,
+    Column, ColumnOf, Error, Markup, Result, RowFormat, Screen, Stderr, Style, Table, markdown,
+    number, printable,
 };
 
 /// Show one configuration over time
@@ -332,12 +332,13 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
         limit => trend.runs.len().min(limit as usize),
     };
     let more = trend.all - shown;
-    let out = &mut context.out;
+    let screen = context.out.screen();
     match args.output {
-        RowFormat::Table => print(&trend, shown, &store, Markup::Text(out.screen()), out)?,
-        RowFormat::Md => print(&trend, shown, &store, Markup::Markdown, out)?,
+        RowFormat::Table => print(&trend, shown, &store, Markup::Text(screen), context)?,
+        RowFormat::Md => print(&trend, shown, &store, Markup::Markdown, context)?,
         format => {
             trend.keep_last(shown);
+            let out = &mut context.out;
             match format {
                 RowFormat::Csv => rows::csv(document::rows(&trend), out)?,
                 RowFormat::Json => document::json(&trend, args.min_change, out)?,
@@ -512,7 +513,7 @@ fn print(
     shown: usize,
     store: &Store,
     markup: Markup,
-    out: &mut Stdout,
+    context: &mut Context,
 ) -> Result<()> {
     let mut text = String::new();
     match markup {
@@ -555,12 +556,21 @@ fn print(
             _ => None,
         });
     }
+    let mut hidden = Vec::new();
     if let Markup::Text(screen) = markup {
         let least = LEAST_IMPORTANT
             .into_iter()
             .filter(|head| *head != trend.metric.title());
-        table.leave_out(screen, &least.collect::<Vec<_>>());
+        hidden = table.leave_out(screen, &least.collect::<Vec<_>>());
     }
     text += &markup.table(&table);
-    out.styled(text.as_bytes())
+    context.out.styled(text.as_bytes())?;
+    let any = |has: fn(&Listed) -> bool| rows.iter().any(|shown| has(&shown.run));
+    let is_about = any(|run| run.source.is_rounded() || words::is_guessed(run));
+    list::note_marks(is_about, any(|run| run.partial), context);
+    if !hidden.is_empty() {
+        let hidden = hidden.join(", ");
+        context.note(&format!("hidden: {hidden}; a wider terminal shows them"));
+    }
+    Ok(())
 }
