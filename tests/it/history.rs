@@ -292,6 +292,63 @@ fn a_run_of_an_unknown_runtime_joins_the_only_known_one_of_its_machine() {
 }
 
 #[test]
+fn a_guessed_date_is_hollow_and_starts_no_level() {
+    let sandbox = store(&days(1..=6));
+    // Slower, and nobody knows when: they take the time of the add.
+    for speed in [0.8, 0.79, 0.81] {
+        let bench = Bench {
+            speed,
+            ..Bench::default()
+        };
+        let undated = bench.document().replace("2025-01-01T12:00:00Z", "");
+        sandbox.run_with_input(["add"], undated.as_bytes()).ok();
+    }
+    let other = Bench {
+        model: "Qwen2.5 14B",
+        ..Bench::default()
+    };
+    let undated = |bench: &Bench| bench.document().replace("2025-01-01T12:00:00Z", "");
+    sandbox
+        .run_with_input(["add"], undated(&other).as_bytes())
+        .ok();
+    let faster = Bench {
+        speed: 1.1,
+        ..other
+    };
+    sandbox
+        .run_with_input(["add"], undated(&faster).as_bytes())
+        .ok();
+
+    // The other configuration is newer by its guesses alone.
+    let ran = sandbox.run(["history"]);
+    let text = ran.text();
+    let first = text.lines().next().unwrap();
+    assert!(
+        first.ends_with("since run 1 (2025-01-01); 9 runs, no change"),
+        "{first}"
+    );
+    assert_eq!(
+        (text.matches('●').count(), text.matches('○').count()),
+        (6, 3),
+        "{text}"
+    );
+    assert_eq!(
+        text.lines().filter(|line| line.contains("  ~20")).count(),
+        3,
+        "{text}"
+    );
+    let about = "localstore: ~ about (rounded, or a guessed date)";
+    assert_eq!(ran.stderr.lines().next(), Some(about));
+    let since = sandbox.run(["history", "--since", "2025-01-03", "--model", "llama"]);
+    let note = "localstore: 3 runs with guessed dates (~) are among them\n";
+    assert!(since.stderr.contains(note), "{}", since.stderr);
+    let json = sandbox.run(["history", "-o", "jsonl"]).text();
+    assert_eq!(json.matches("\"guessed\":true").count(), 3, "{json}");
+    let svg = sandbox.run(["plot", "history"]).text();
+    assert_eq!(svg.matches("<g class=\"guessed\">").count(), 3);
+}
+
+#[test]
 fn configurations_that_match_are_listed_with_their_commands() {
     let mut benches = days(1..=3);
     for (runtime, speed) in [("llamafile", 1.1), ("other", 1.2)] {

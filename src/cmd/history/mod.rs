@@ -349,6 +349,14 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     if more > 0 {
         context.note(&format!("{more} more; '--limit 0' shows all"));
     }
+    let guessed = trend.runs.iter().filter(|run| run.is_guessed).count();
+    if args.filters.has_times() && guessed > 0 {
+        let (runs, are) = match guessed {
+            1 => ("run with a guessed date", "is"),
+            _ => ("runs with guessed dates", "are"),
+        };
+        context.note(&format!("{guessed} {runs} (~) {are} among them"));
+    }
     if machines.len() > 1 {
         let names: Vec<String> = machines.iter().map(Text::to_string).collect();
         context.note(&format!(
@@ -566,7 +574,7 @@ fn print(
     text += &markup.table(&table);
     context.out.styled(text.as_bytes())?;
     let any = |has: fn(&Listed) -> bool| rows.iter().any(|shown| has(&shown.run));
-    let is_about = any(|run| run.source.is_rounded() || words::is_guessed(run));
+    let is_about = any(|run| run.source.is_rounded() || run.measured_guessed);
     list::note_marks(is_about, any(|run| run.partial), context);
     if !hidden.is_empty() {
         let hidden = hidden.join(", ");
