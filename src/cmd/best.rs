@@ -31,7 +31,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let limit = (args.limit > 0).then_some(args.limit);
     let (runs, all) = store.read(|db| trends::best(db, &filter, limit))?;
     list::print(&runs, args.output, &args.view, Sort::Score, context)?;
-    args.filters.note_guessed(&runs, context);
+    let guessed = runs.iter().map(|run| run.measured_guessed);
+    args.filters.note_guessed(guessed, context);
     if runs.len() < all {
         list::note_more(runs.len(), all as u64, context);
     }

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::store::select::{self, Values};
-use crate::store::{Filter, Listed, Store};
+use crate::store::{Filter, Store};
 use base::time::{date, moment, utc};
 use base::{Error, Result, shell_word};
 
@@ -58,16 +58,19 @@ impl From<&Filters> for Filter {
 }
 
 impl Filters {
-    /// Says how many of the runs were selected by a time that is a guess.
-    pub(crate) fn note_guessed(&self, runs: &[Listed], context: &mut Context) {
-        let guessed = runs.iter().filter(|run| run.measured_guessed).count();
+    /// Says how many runs were selected by a time that is a guess.
+    pub(crate) fn note_guessed(
+        &self,
+        is_guessed: impl Iterator<Item = bool>,
+        context: &mut Context,
+    ) {
         if self.since.is_none() && self.until.is_none() {
             return;
         }
-        match guessed {
+        match is_guessed.filter(|is_guessed| *is_guessed).count() {
             0 => {}
             1 => context.note("1 run with a guessed date (~) is among them"),
-            _ => context.note(&format!(
+            guessed => context.note(&format!(
                 "{guessed} runs with a guessed date (~) are among them"
             )),
         }

@@ -86,7 +86,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let runs = store.read(|db| select::list(db, &filter, args.sort, limit.asked()))?;
     let (runs, more) = limit.cut(runs);
     print(&runs, args.output, &args.view, args.sort, context)?;
-    args.filters.note_guessed(&runs, context);
+    let guessed = runs.iter().map(|run| run.measured_guessed);
+    args.filters.note_guessed(guessed, context);
     if more {
         let all = store.read(|db| select::count(db, &filter))?;
         note_more(runs.len(), all, context);

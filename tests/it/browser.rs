@@ -182,6 +182,15 @@ fn assert_nothing(page: &Value, names: &[&str]) {
     }
 }
 
+/// A speed or a time as people read it.
+fn amount(value: f64) -> String {
+    match value {
+        large if large >= 9999.95 => format!("{value:.0}"),
+        large if large >= 999.995 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
 /// Every run that a table shows is the run of the list; gives their ids.
 fn assert_runs_are_those_of_the_store(page: &Value, sandbox: &Sandbox) -> BTreeSet<i64> {
     let list = sandbox.run(["list", "-o", "json"]).ok();
@@ -195,14 +204,9 @@ fn assert_runs_are_those_of_the_store(page: &Value, sandbox: &Sandbox) -> BTreeS
         let partial = if stored["partial"] == true { "p" } else { "" };
         let score = number("score").trunc();
         assert_eq!(run["score"], format!("{score}{partial}"), "run {id}");
-        let amount = |name| match number(name) {
-            value if value < 1000.0 => format!("{value:.2}"),
-            value if value < 10_000.0 => format!("{value:.1}"),
-            value => format!("{value:.0}"),
-        };
-        assert_eq!(run["pp t/s"], amount("avg_prompt_tps"));
-        assert_eq!(run["tg t/s"], amount("avg_gen_tps"));
-        assert_eq!(run["ttft ms"], amount("avg_ttft_ms"));
+        assert_eq!(run["pp t/s"], amount(number("avg_prompt_tps")));
+        assert_eq!(run["tg t/s"], amount(number("avg_gen_tps")));
+        assert_eq!(run["ttft ms"], amount(number("avg_ttft_ms")));
         let measured = stored["measured_at"].as_str().unwrap();
         assert_eq!(run["measured"], measured[..10]);
         seen.insert(id);

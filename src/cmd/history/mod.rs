@@ -349,14 +349,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     if more > 0 {
         context.note(&format!("{more} more; '--limit 0' shows all"));
     }
-    let guessed = trend.runs.iter().filter(|run| run.is_guessed).count();
-    if args.filters.has_times() && guessed > 0 {
-        let (runs, are) = match guessed {
-            1 => ("run with a guessed date", "is"),
-            _ => ("runs with guessed dates", "are"),
-        };
-        context.note(&format!("{guessed} {runs} (~) {are} among them"));
-    }
+    let guessed = trend.runs.iter().map(|run| run.is_guessed);
+    args.filters.note_guessed(guessed, context);
     if machines.len() > 1 {
         let names: Vec<String> = machines.iter().map(Text::to_string).collect();
         context.note(&format!(
