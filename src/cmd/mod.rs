@@ -30,6 +30,7 @@ mod score;
 mod sender;
 mod sending;
 mod show;
+mod standing;
 mod storing;
 mod submission;
 mod submit;

@@ -10,8 +10,11 @@ use crate::model::{Environment, Run, listed_score, short_device, short_quant};
 use crate::store::{Added, Dated, Location, Measured, Store, Stored, runs, submissions};
 use crate::submit::Site;
 use base::time::date;
-use base::{Error, ExitStatus, Progress, Result, Spool, Stderr, Stdout, printable, shell_word};
+use base::{
+    Error, ExitStatus, Progress, Result, Screen, Spool, Stderr, Stdout, printable, shell_word,
+};
 
+use super::standing::{Standing, Suspicion};
 use super::words::known;
 
 /// The maximum number of runs per transaction, and of bytes of their captures.
@@ -20,6 +23,9 @@ const BATCH_BYTES: usize = 16 << 20;
 
 /// The most runs of a call that are told of one by one on a terminal.
 const MANY: usize = 20;
+
+/// The most ids of slower runs in the line at the end.
+const MOST_IDS: usize = 20;
 
 /// The beginning of every SQLite file.
 pub(crate) const SQLITE: &[u8] = b"SQLite format 3\0";
@@ -85,6 +91,8 @@ struct Outcome {
     stored: Stored,
     /// For people.
     line: String,
+    /// How a new run stands beside the earlier ones.
+    standing: Option<Standing>,
 }
 
 /// Stores the runs of captures, and prints a line for each.
@@ -100,6 +108,9 @@ pub(crate) struct Adder<'a> {
     /// How many runs were new, completed, or there.
     counts: [usize; 3],
     folders: Option<Folders>,
+    /// Of many runs, those that are slower.
+    slower: Vec<i64>,
+    suspicion: Suspicion,
     /// The bytes of all sources if they are known, and of those that have been read.
     bytes: (Option<u64>, u64),
     progress: Option<Progress>,
@@ -119,6 +130,8 @@ impl<'a> Adder<'a> {
             batch_bytes: 0,
             counts: [0; 3],
             folders: None,
+            slower: Vec::new(),
+            suspicion: Suspicion::default(),
             bytes: (None, 0),
             progress: None,
             failed: false,
@@ -178,6 +191,14 @@ impl<'a> Adder<'a> {
         };
         if self.options.dry_run {
             line += "; '--dry-run' stores nothing";
+        }
+        if !self.slower.is_empty() {
+            let ids = self.slower.iter().take(MOST_IDS).map(i64::to_string);
+            line += "; slower: ";
+            line += &ids.collect::<Vec<_>>().join(", ");
+        }
+        if self.slower.len() > MOST_IDS {
+            let _ = write!(line, " and {} more", self.slower.len() - MOST_IDS);
         }
         if let Some(Folders { without, .. }) = self.folders
             && without > 0
@@ -385,7 +406,7 @@ impl<'a> Adder<'a> {
         let outcomes = if self.options.dry_run {
             self.preview(&waiting)?
         } else {
-            self.add(&waiting, has_lines)?
+            self.add(&waiting, is_many, has_lines)?
         };
         for outcome in &outcomes {
             self.counts[outcome.stored as usize] += 1;
@@ -415,7 +436,8 @@ impl<'a> Adder<'a> {
         progress.set_of(stored, total);
     }
 
-    fn add(&mut self, waiting: &[Waiting], has_lines: bool) -> Result<Vec<Outcome>> {
+    /// Stores the runs. Of many, only those that are slower are found.
+    fn add(&mut self, waiting: &[Waiting], is_many: bool, has_lines: bool) -> Result<Vec<Outcome>> {
         let store = match &mut self.store {
             Some(store) => store,
             none => none.insert(Store::open(self.location)?),
@@ -434,7 +456,31 @@ impl<'a> Adder<'a> {
                     format!("already stored as run {id}: {}", stored_run(store, id)?)
                 }
             };
-            outcomes.push(Outcome { stored, line });
+            let Dated { run, measured } = &waiting.dated;
+            let measured_at = Measured::told_by(run).unwrap_or(*measured).at;
+            let is_compared = stored == Stored::New
+                && !run.is_partial()
+                && (!is_many
+                    || self
+                        .suspicion
+                        .of(store, (id, run, measured_at))
+                        .unwrap_or_default());
+            let mut standing = None;
+            if is_compared {
+                // The run is stored, whatever becomes of those that it is compared with.
+                standing = Standing::of(store, id).unwrap_or_else(|error| {
+                    tracing::info!("{}", printable(&error.to_string()));
+                    None
+                });
+            }
+            if is_many && standing.take().is_some_and(|standing| standing.is_slower()) {
+                self.slower.push(id);
+            }
+            outcomes.push(Outcome {
+                stored,
+                line,
+                standing,
+            });
         }
         Ok(outcomes)
     }
@@ -455,32 +501,50 @@ impl<'a> Adder<'a> {
                 Stored::Completed => format!("would complete run {id}: {}", describe(run)),
                 Stored::Already => format!("already stored as run {id}: {}", describe(run)),
             };
-            Ok(Outcome { stored, line })
+            Ok(Outcome {
+                stored,
+                line,
+                standing: None,
+            })
         };
         waiting.iter().map(outcome).collect()
     }
 
     /// Prints the lines and flushes them. A closed pipe does not stop storing.
     fn flush_messages(&mut self, outcomes: &[Outcome]) -> Result<()> {
-        let mut lines = outcomes.iter().map(|outcome| printable(&outcome.line));
         match &mut self.messages {
             Messages::Stderr => {
                 let screen = Stderr::screen();
-                lines.for_each(|line| Stderr::print(&(screen.fold(&line) + "\n")));
+                for outcome in outcomes {
+                    Stderr::print(&outcome.lines(screen));
+                }
             }
             Messages::Stdout(_) if self.is_pipe_closed => {}
             Messages::Stdout(out) => {
                 let screen = out.screen();
-                let printed = lines
-                    .try_for_each(|line| writeln!(out, "{}", screen.fold(&line)))
-                    .and_then(|()| out.flush());
-                match printed.map_err(Error::from) {
+                let printed = outcomes
+                    .iter()
+                    .try_for_each(|outcome| out.styled(outcome.lines(screen).as_bytes()))
+                    .and_then(|()| Ok(out.flush()?));
+                match printed {
                     Err(error) if error.is_closed_pipe() => self.is_pipe_closed = true,
                     printed => return printed,
                 }
             }
         }
         Ok(())
+    }
+}
+
+impl Outcome {
+    /// The lines for people.
+    fn lines(&self, screen: Screen) -> String {
+        let mut lines = screen.fold(&printable(&self.line)) + "\n";
+        if let Some(standing) = &self.standing {
+            lines += &standing.line(screen);
+            lines.push('\n');
+        }
+        lines
     }
 }
 

@@ -127,7 +127,7 @@ fn partition(logs: &[f64]) -> Vec<usize> {
 
 /// The deviation of the noise, from the median absolute deviation of the differences of neighbours,
 /// each of which contains the noise of two values.
-fn noise(logs: &[f64]) -> f64 {
+pub(crate) fn noise(logs: &[f64]) -> f64 {
     let differences: Vec<f64> = logs.windows(2).map(|pair| pair[1] - pair[0]).collect();
     (robust_deviation(&differences) / std::f64::consts::SQRT_2).max(DEVIATION_FLOOR)
 }

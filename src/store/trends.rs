@@ -255,6 +255,52 @@ pub(crate) fn environments(
     Ok(own::environments(db, accelerator)?)
 }
 
+/// The best whole run of its configuration that was added before this one, in these environments, and
+/// its score.
+pub(crate) fn best_before(
+    db: &Connection,
+    run: i64,
+    environments: &[i64],
+) -> Result<Option<(i64, f64)>> {
+    let environments = serde_json::to_string(environments).unwrap_or_default();
+    let mut statement = db.prepare_cached(
+        "SELECT run_id, score FROM localstore_runs
+         WHERE configuration_id =
+                 (SELECT configuration_id FROM localstore_runs WHERE run_id = ?1)
+             AND partial = 0 AND run_id < ?1
+             AND +environment_id IN (SELECT value FROM json_each(?2))
+         ORDER BY score DESC, run_id LIMIT 1",
+    )?;
+    let best = statement.query_row((run, environments), |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(best.optional()?)
+}
+
+/// The averages of the last whole runs of its configuration that were added before this one, in the
+/// order in which they were measured, with that time.
+pub(crate) fn averages_before(
+    db: &Connection,
+    run: i64,
+    limit: usize,
+) -> Result<Vec<(i64, [f64; 3])>> {
+    let mut statement = db.prepare_cached(
+        "SELECT r.measured_at, CAST(b.avg_prompt_tps AS REAL), CAST(b.avg_gen_tps AS REAL),
+             CAST(b.avg_ttft_ms AS REAL)
+         FROM localstore_runs r JOIN benchmark_runs b ON b.id = r.run_id
+         WHERE r.configuration_id =
+                 (SELECT configuration_id FROM localstore_runs WHERE run_id = ?1)
+             AND r.partial = 0 AND r.measured_guessed = 0 AND r.run_id < ?1
+         ORDER BY r.measured_at DESC, r.run_id DESC LIMIT ?2",
+    )?;
+    let limit = limit.cast_signed() as i64;
+    let mut averages: Vec<(i64, [f64; 3])> = statement
+        .query_map((run, limit), |row| {
+            Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?]))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    averages.reverse();
+    Ok(averages)
+}
+
 /// The last `limit` whole runs of a configuration in these environments that were measured at
 /// `until` or before, in the order in which they were measured, from the index alone.
 pub(crate) fn levels(

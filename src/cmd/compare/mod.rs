@@ -15,9 +15,8 @@ use crate::store::Store;
 use base::{Error, ExitStatus, Markup, Result, RowFormat, Stderr, Stdout, rows, shell_word};
 
 pub(crate) use base::number::{amount, percent};
-#[allow(unused_imports, reason = "for the line after add")]
 pub(crate) use headline::changes;
-pub(crate) use sides::Baseline;
+pub(crate) use sides::{Baseline, best};
 pub(crate) use words::{difference, interval, method, not_comparable, remarks, test_name, title};
 
 /// Compare runs, and say how certain each change is

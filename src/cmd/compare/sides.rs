@@ -126,6 +126,22 @@ pub(crate) fn history(
         .collect()
 }
 
+/// The best run of its configuration and machine that was added before it, and its score.
+pub(crate) fn best(store: &Store, run: &NamedRun) -> Result<Option<(i64, f64)>> {
+    let id = run.listed.id;
+    let environments = environments(store, run)?;
+    store.read(|db| trends::best_before(db, id, &environments))
+}
+
+/// The environments of the machine of this run.
+fn environments(store: &Store, run: &NamedRun) -> Result<Vec<i64>> {
+    let machine = &run.run.environment;
+    let all = store.read(|db| trends::environments(db, &machine.accelerator.name))?;
+    let same = all.into_iter();
+    let same = same.filter(|(_, environment)| environment.is_same_machine(machine));
+    Ok(same.map(|(id, _)| id).collect())
+}
+
 /// The whole runs of one configuration on one machine, in the order they were measured.
 #[derive(Default)]
 struct Series {
@@ -141,13 +157,7 @@ impl Series {
         let Some(configuration) = configuration else {
             return Ok(Self::default());
         };
-        let machine = &like.run.environment;
-        let environments: Vec<i64> = store
-            .read(|db| trends::environments(db, &machine.accelerator.name))?
-            .into_iter()
-            .filter(|(_, environment)| environment.is_same_machine(machine))
-            .map(|(id, _)| id)
-            .collect();
+        let environments = environments(store, like)?;
         let until = before.listed.measured_at;
         let mut runs =
             store.read(|db| trends::levels(db, configuration, &environments, until, MAX_SERIES))?;
