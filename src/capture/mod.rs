@@ -152,7 +152,7 @@ impl<'a> Capture<'a> {
         }
         Found::Nothing(match scan.input.consumed() {
             0 => Nothing::Empty,
-            _ if scan.has_zero => Nothing::Binary,
+            _ if scan.is_binary => Nothing::Binary,
             _ => Nothing::Other,
         })
     }

@@ -30,8 +30,8 @@ pub(super) struct Scan<'a> {
     pub before: (u8, bool),
     /// Items that have not been returned yet.
     pub found: VecDeque<Found>,
-    /// Whether there is a zero byte near the beginning, which no text has.
-    pub has_zero: bool,
+    /// Whether there is a byte near the beginning that no text has.
+    pub is_binary: bool,
     /// Whether there was a run or an error.
     pub found_any: bool,
     /// The end of the last run, in bytes.
@@ -44,7 +44,7 @@ pub(super) struct Scan<'a> {
     pub suspicious: Option<u64>,
 }
 
-/// How far a zero byte tells that this is no text.
+/// How far such a byte tells that this is no text.
 const BEGINNING: u64 = 64 << 10;
 
 /// A document that begins in the middle of a line, after this number of bytes.
@@ -67,7 +67,7 @@ impl<'a> Scan<'a> {
             since_test: 0,
             before: (0, true),
             found: VecDeque::new(),
-            has_zero: false,
+            is_binary: false,
             found_any: false,
             last_end: 0,
             scanned: 0,
@@ -84,7 +84,7 @@ impl<'a> Scan<'a> {
         }
         let text = &self.input.unread()[..length];
         if self.input.consumed() < BEGINNING {
-            self.has_zero |= memchr::memchr(0, text).is_some();
+            self.is_binary |= memchr::memchr3(0, 1, 2, text).is_some();
         }
         if let Some(last) = text.iter().rposition(|byte| !byte.is_ascii_whitespace()) {
             let line = memchr::memrchr(b'\n', &text[..last]).map_or(0, |at| at + 1);

@@ -266,11 +266,15 @@ impl<'a> Adder<'a> {
     fn read(
         &mut self,
         source: &Source<'_>,
-        mut input: impl Read,
+        input: impl Read,
         growing: Option<&dyn Fn() -> bool>,
         is_in_folder: bool,
     ) -> Result<()> {
         let name = source.name;
+        let mut input = Ending {
+            input,
+            has_ended: false,
+        };
         let mut head = Vec::new();
         let limit = SQLITE.len() as u64;
         if let Err(error) = input.by_ref().take(limit).read_to_end(&mut head) {
@@ -562,6 +566,23 @@ impl Waiting {
             let _ = write!(line, ", measured ~{} ({why})", date(measured.at));
         }
         line
+    }
+}
+
+/// A text that is not read on behind its end: a terminal would go on.
+struct Ending<R> {
+    input: R,
+    has_ended: bool,
+}
+
+impl<R: Read> Read for Ending<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.has_ended {
+            return Ok(0);
+        }
+        let length = self.input.read(buffer)?;
+        self.has_ended = length == 0 && !buffer.is_empty();
+        Ok(length)
     }
 }
 
