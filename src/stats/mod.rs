@@ -33,7 +33,7 @@ mod welch;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use basic::{geometric_mean, mean, median, number};
+pub(crate) use basic::{geometric_mean, median, number};
 pub(crate) use change_points::{ChangePoint, change_points, noise};
 pub(crate) use comparable::Reason;
 pub(crate) use compare::{Comparison, Score, compare};
