@@ -1,19 +1,21 @@
 //! Changes of the level of a series.
 //!
 //! Optimal partitioning (Jackson et al. 2005) with the L1 cost of each segment to its median, which
-//! outliers do not move. Exact and without random numbers: the same series gives the same answer.
-
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+//! outliers do not move. Without random numbers: the same series gives the same answer.
+//!
+//! Instead of the cheapest last segment for each start, that for each possible median is kept
+//! (Maidstone et al. 2017): of two starts with the same median, the cheaper one remains the cheaper.
+//! A segment has one of its values as its median, so up to [`MAX_MEDIANS`] values the result is
+//! exact; for more, the medians are quantiles of the values.
 
 use super::basic::{DEVIATION_FLOOR, ln, median, number, percent, robust_deviation};
 
 /// The minimum number of runs at a level: fewer could be outliers.
 const MIN_SEGMENT: usize = 3;
 
-/// The number of values examined, the last of a series: the work grows with the square of the number,
-/// and takes 20 ms for this many.
-pub(crate) const MAX_VALUES: usize = 1000;
+/// The number of possible medians. The work grows with it and with the number of values: a second
+/// is enough for a million.
+const MAX_MEDIANS: usize = 1000;
 
 /// The gain that a change must bring, in units of the noise, times ln n.
 const PENALTY: f64 = 3.0;
@@ -33,96 +35,123 @@ pub(crate) struct ChangePoint {
 
 /// Finds the changes of level of at least `min_change` percent in values above zero, oldest first.
 ///
-/// Values that are not finite numbers above zero are skipped, and of a long series only the last
-/// [`MAX_VALUES`] are examined. The noise is estimated from the differences of neighbours, which
-/// a change of level does not inflate, and is assumed to be at least 0.1%.
+/// Values that are not finite numbers above zero are skipped. The noise is estimated from the
+/// differences of neighbours, which a change of level does not inflate, and is assumed to be at
+/// least 0.1%.
 pub(crate) fn change_points(values: &[f64], min_change: f64) -> Vec<ChangePoint> {
-    let mut known: Vec<(usize, f64)> = values
+    let (places, logs): (Vec<usize>, Vec<f64>) = values
         .iter()
         .enumerate()
         .filter_map(|(index, &value)| Some((index, ln(value)?)))
-        .collect();
-    known.drain(..known.len().saturating_sub(MAX_VALUES));
-    let logs: Vec<f64> = known.iter().map(|&(_, log)| log).collect();
-
-    let mut starts = partition(&logs);
+        .unzip();
+    let mut bounds = partition(&logs);
+    let level = |segment: &[usize]| median(&logs[segment[0]..segment[1]]).unwrap_or_default();
+    let mut levels: Vec<f64> = bounds.windows(2).map(level).collect();
     loop {
-        let points = steps(&logs, &starts);
-        let smallest = points
-            .iter()
+        let changes = levels.windows(2).map(|pair| percent(pair[1] - pair[0]));
+        let smallest = changes
             .enumerate()
-            .min_by(|(_, a), (_, b)| a.change_percent.abs().total_cmp(&b.change_percent.abs()))
-            .filter(|(_, point)| point.change_percent.abs() < min_change);
+            .min_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()))
+            .filter(|(_, change)| change.abs() < min_change);
         // A step too small to matter is removed, which joins its two levels.
         let Some((at, _)) = smallest else {
-            return points
-                .into_iter()
-                .map(|point| ChangePoint {
-                    index: known[point.index].0,
-                    ..point
-                })
-                .collect();
+            break;
         };
-        starts.remove(at);
+        bounds.remove(at + 1);
+        levels.remove(at);
+        levels[at] = level(&bounds[at..=at + 1]);
     }
-}
-
-fn steps(logs: &[f64], starts: &[usize]) -> Vec<ChangePoint> {
-    let inner = starts.iter().copied();
-    let bounds: Vec<usize> = [0].into_iter().chain(inner).chain([logs.len()]).collect();
-    let step = |bounds: &[usize]| {
-        let &[from, index, to] = bounds else {
-            return None;
-        };
-        let before = median(logs.get(from..index)?)?;
-        let after = median(logs.get(index..to)?)?;
-        Some(ChangePoint {
-            index,
-            before: before.exp(),
-            after: after.exp(),
-            change_percent: percent(after - before),
-        })
+    let starts = bounds.iter().skip(1);
+    let point = |(levels, &start): (&[f64], &usize)| ChangePoint {
+        index: places[start],
+        before: levels[0].exp(),
+        after: levels[1].exp(),
+        change_percent: percent(levels[1] - levels[0]),
     };
-    bounds.windows(3).filter_map(step).collect()
+    levels.windows(2).zip(starts).map(point).collect()
 }
 
-/// The starts of all segments but the first in the cheapest partition.
+/// The bounds of the segments of the cheapest partition, from 0 to the number of values.
 fn partition(logs: &[f64]) -> Vec<usize> {
     let n = logs.len();
     if n < 2 * MIN_SEGMENT {
-        return Vec::new();
+        return vec![0, n];
     }
     let noise = noise(logs);
+    let values: Vec<f64> = logs.iter().map(|log| log / noise).collect();
+    let mut last: Vec<LastSegment> = medians(&values).into_iter().map(LastSegment::of).collect();
     let penalty = PENALTY * number(n).ln();
     // The cost of the cheapest partition up to each end, and the start of its last segment.
-    let mut cheapest = vec![f64::INFINITY; n + 1];
-    let mut last_start = vec![0; n + 1];
-    cheapest[0] = -penalty;
-    for start in 0..n {
-        if !cheapest[start].is_finite() {
-            continue;
-        }
-        let mut segment = Segment::default();
-        for end in start + 1..=n {
-            segment.push(logs[end - 1] / noise);
-            if end - start < MIN_SEGMENT {
-                continue;
-            }
-            let cost = cheapest[start] + penalty + segment.cost();
-            if cost < cheapest[end] {
-                cheapest[end] = cost;
-                last_start[end] = start;
+    let mut cheapest = vec![(f64::INFINITY, 0); n + 1];
+    cheapest[0].0 = -penalty;
+    for end in MIN_SEGMENT..=n {
+        let start = end - MIN_SEGMENT;
+        let before = cheapest[start].0 + penalty;
+        let first = &values[start..end];
+        let (mut best, mut best_start) = (f64::INFINITY, 0);
+        for one in &mut last {
+            one.push(start, before, first);
+            if one.cost < best || (one.cost == best && one.start < best_start) {
+                (best, best_start) = (one.cost, one.start);
             }
         }
+        cheapest[end] = (best, best_start);
     }
-    let mut starts = Vec::new();
-    let mut start = last_start[n];
-    while start > 0 {
-        starts.push(start);
-        start = last_start[start];
+    let mut bounds = vec![n];
+    let mut bound = n;
+    while bound > 0 {
+        bound = cheapest[bound].1;
+        bounds.push(bound);
     }
-    starts.reverse();
-    starts
+    bounds.reverse();
+    bounds
+}
+
+/// The values that a segment may have as its median, each once; of very many values, quantiles.
+fn medians(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.dedup();
+    let last = sorted.len() - 1;
+    if last < MAX_MEDIANS {
+        return sorted;
+    }
+    let quantile = |index| sorted[index * last / (MAX_MEDIANS - 1)];
+    (0..MAX_MEDIANS).map(quantile).collect()
+}
+
+/// The cheapest partition whose last segment has a certain median.
+struct LastSegment {
+    median: f64,
+    cost: f64,
+    start: usize,
+}
+
+impl LastSegment {
+    fn of(median: f64) -> Self {
+        Self {
+            median,
+            cost: f64::INFINITY,
+            start: 0,
+        }
+    }
+
+    /// Adds a value, the last of `first`, to the segment; or begins a new one with all of `first` at
+    /// `start`, before which the partition costs `before`.
+    fn push(&mut self, start: usize, before: f64, first: &[f64]) {
+        let distance = |value: &f64| (value - self.median).abs();
+        let [earlier @ .., value] = first else {
+            return;
+        };
+        let earlier: f64 = earlier.iter().map(distance).sum();
+        let distance = distance(value);
+        let (longer, fresh) = (self.cost + distance, before + earlier + distance);
+        if fresh < longer {
+            (self.cost, self.start) = (fresh, start);
+        } else {
+            self.cost = longer;
+        }
+    }
 }
 
 /// The deviation of the noise, from the median absolute deviation of the differences of neighbours,
@@ -130,71 +159,6 @@ fn partition(logs: &[f64]) -> Vec<usize> {
 pub(crate) fn noise(logs: &[f64]) -> f64 {
     let differences: Vec<f64> = logs.windows(2).map(|pair| pair[1] - pair[0]).collect();
     (robust_deviation(&differences) / std::f64::consts::SQRT_2).max(DEVIATION_FLOOR)
-}
-
-/// A segment that grows at its end and maintains the sum of distances to its median.
-#[derive(Default)]
-struct Segment {
-    lower: BinaryHeap<Ordered>,
-    upper: BinaryHeap<Reverse<Ordered>>,
-    lower_sum: f64,
-    upper_sum: f64,
-}
-
-impl Segment {
-    fn push(&mut self, value: f64) {
-        let is_low = self.lower.peek().is_none_or(|top| value <= top.0);
-        if is_low {
-            self.lower.push(Ordered(value));
-            self.lower_sum += value;
-        } else {
-            self.upper.push(Reverse(Ordered(value)));
-            self.upper_sum += value;
-        }
-        if self.lower.len() > self.upper.len() + 1
-            && let Some(top) = self.lower.pop()
-        {
-            self.lower_sum -= top.0;
-            self.upper_sum += top.0;
-            self.upper.push(Reverse(top));
-        } else if self.upper.len() > self.lower.len()
-            && let Some(Reverse(top)) = self.upper.pop()
-        {
-            self.upper_sum -= top.0;
-            self.lower_sum += top.0;
-            self.lower.push(top);
-        }
-    }
-
-    fn cost(&self) -> f64 {
-        let median = self.lower.peek().map_or(0.0, |top| top.0);
-        let below = median * number(self.lower.len()) - self.lower_sum;
-        let above = self.upper_sum - median * number(self.upper.len());
-        (below + above).max(0.0)
-    }
-}
-
-/// A number with its total order.
-struct Ordered(f64);
-
-impl PartialEq for Ordered {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Ordered {}
-
-impl PartialOrd for Ordered {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Ordered {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
-    }
 }
 
 #[cfg(test)]
@@ -239,24 +203,55 @@ mod tests {
     }
 
     #[test]
-    fn a_long_series_is_cut() {
-        let mut values = vec![100.0; 1000];
-        values.extend([50.0; MAX_VALUES]);
-        assert!(indices(&values).is_empty());
+    fn a_long_series_is_searched_to_its_beginning() {
+        let mut values = [100.0, 101.0, 99.0, 100.5, 99.5, 100.2].repeat(1000);
+        for (index, value) in values.iter_mut().enumerate() {
+            // No two of them are equal.
+            *value *= 1.0 + 1e-7 * number(index);
+        }
+        for value in &mut values[50..70] {
+            *value *= 0.8;
+        }
+        for value in &mut values[5990..] {
+            *value *= 1.3;
+        }
+        assert_eq!(indices(&values), [50, 70, 5990]);
+    }
+
+    /// The cost of the partition in which every value is compared with the median of its segment.
+    fn cost(values: &[f64], bounds: &[usize], penalty: f64) -> f64 {
+        let segment = |pair: &[usize]| {
+            let values = &values[pair[0]..pair[1]];
+            let centre = median(values).unwrap();
+            values
+                .iter()
+                .map(|value| (value - centre).abs())
+                .sum::<f64>()
+        };
+        let segments: f64 = bounds.windows(2).map(segment).sum();
+        segments + penalty * number(bounds.len() - 2)
     }
 
     proptest! {
+        /// No other partition is cheaper, tried one by one.
         #[test]
-        fn the_cost_is_the_distance_to_the_median(
-            values in prop::collection::vec(-9.0..9.0_f64, 1..30),
+        fn the_partition_is_the_cheapest(
+            values in prop::collection::vec((-3..3_i32).prop_map(f64::from), 6..12),
         ) {
-            let mut segment = Segment::default();
-            for &value in &values {
-                segment.push(value);
+            let logs: Vec<f64> = values.iter().map(|value| value * 0.01).collect();
+            let n = logs.len();
+            let (noise, penalty) = (noise(&logs), PENALTY * number(n).ln());
+            let units: Vec<f64> = logs.iter().map(|log| log / noise).collect();
+            let found = partition(&logs);
+            prop_assert!(found.windows(2).all(|pair| pair[1] - pair[0] >= MIN_SEGMENT));
+            let found = cost(&units, &found, penalty);
+            for choice in 0..1_u32 << (n - 1) {
+                let inner = (1..n).filter(|at| choice >> (at - 1) & 1 == 1);
+                let bounds: Vec<usize> = std::iter::once(0).chain(inner).chain([n]).collect();
+                if bounds.windows(2).all(|pair| pair[1] - pair[0] >= MIN_SEGMENT) {
+                    prop_assert!(found <= cost(&units, &bounds, penalty) + 1e-6, "{bounds:?}");
+                }
             }
-            let centre = median(&values).unwrap();
-            let cost: f64 = values.iter().map(|value| (value - centre).abs()).sum();
-            prop_assert!((segment.cost() - cost).abs() < 1e-9);
         }
 
         #[test]
