@@ -10,43 +10,70 @@ pub(crate) use table::{Cell, Table};
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
 use base::{WIDEST, shortened};
-use picture::{Picture, STYLE};
+use picture::{Picture, STYLE, Tone};
 
 /// The page.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
     /// The heading.
     pub title: String,
-    /// Names and values under the title.
-    pub facts: Vec<(&'static str, String)>,
-    /// The first part, such as the best runs.
-    pub first: Part,
-    /// The other parts, in groups.
-    pub chapters: Vec<Chapter>,
+    /// What is on it, such as `64 runs, 18 configurations`; may be empty.
+    pub summary: String,
     /// Remarks, for example on what is left out; may be empty.
     pub remarks: Vec<String>,
+    /// What all runs have to say.
+    pub sections: Vec<Section>,
+    /// A section for each configuration.
+    pub configurations: Vec<Section>,
 }
 
-/// Related sections, such as those of a model.
+/// A part of the page with a heading.
 #[derive(Debug, Clone)]
-pub(crate) struct Chapter {
+pub(crate) struct Section {
+    /// What links to it; unique on the page.
+    pub id: String,
     /// The heading.
     pub title: String,
-    /// Its parts.
-    pub parts: Vec<Part>,
+    /// Its contents.
+    pub blocks: Vec<Block>,
 }
 
-/// A section with pictures and tables.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Part {
-    /// The heading.
-    pub title: String,
-    /// The paragraphs before them.
-    pub paragraphs: Vec<String>,
-    /// The pictures.
-    pub pictures: Vec<Picture>,
-    /// The tables.
-    pub tables: Vec<Table>,
+/// A part of a section.
+#[derive(Debug, Clone)]
+pub(crate) enum Block {
+    /// A sentence.
+    Text(String),
+    /// The answer, which comes first.
+    Answer(Cell),
+    /// What the section is about, less important than the rest.
+    Facts(String),
+    /// A command for the reader.
+    Command(String),
+    /// Changes, one a line.
+    News(Vec<News>),
+    /// Pictures, side by side if there is room.
+    Pictures(Vec<Picture>),
+    /// A table.
+    Table(Table),
+    /// Two groups, side by side if there is room.
+    Beside(Vec<Block>, Vec<Block>),
+    /// What is closed until its line is clicked.
+    Closed(String, Vec<Block>),
+}
+
+/// A change of level.
+#[derive(Debug, Clone)]
+pub(crate) struct News {
+    /// Where on the page there is more: the id of a section.
+    pub section: String,
+    /// Its run, with the sign of the change.
+    pub run: String,
+    /// When.
+    pub date: String,
+    /// The change in words.
+    pub change: Cell,
+    /// What changed.
+    pub configuration: String,
 }
 
 /// Untrusted text, which is cut if it is absurdly long.
@@ -83,30 +110,20 @@ impl Page {
                 body {
                     header {
                         h1 { (Words(&self.title)) }
-                        dl {
-                            @for (name, value) in &self.facts {
-                                div { dt { (name) } dd { (Words(value)) } }
-                            }
-                        }
-                        @for remark in &self.remarks {
-                            p { (Words(remark)) }
+                        @if !self.summary.is_empty() {
+                            p { (Words(&self.summary)) }
                         }
                     }
-                    (self.contents())
+                    @for remark in &self.remarks {
+                        p { (Words(remark)) }
+                    }
                     main {
-                        section id="first" {
-                            h2 { (Words(&self.first.title)) }
-                            (self.first.body())
+                        @for section in &self.sections {
+                            (section)
                         }
-                        @for (number, chapter) in self.chapters.iter().enumerate() {
-                            section id={ "c" (number) } {
-                                h2 { (Words(&chapter.title)) }
-                                @for (part, one) in chapter.parts.iter().enumerate() {
-                                    section id={ "c" (number) "-" (part) } {
-                                        h3 { (Words(&one.title)) }
-                                        (one.body())
-                                    }
-                                }
+                        div class="configurations" {
+                            @for section in &self.configurations {
+                                (section)
                             }
                         }
                     }
@@ -115,49 +132,75 @@ impl Page {
         };
         page.into_string() + "\n"
     }
+}
 
-    fn contents(&self) -> Markup {
+impl Render for Section {
+    fn render(&self) -> Markup {
         html! {
-            nav aria-label="Contents" {
-                ul {
-                    li { a href="#first" { (Words(&self.first.title)) } }
-                    @for (number, chapter) in self.chapters.iter().enumerate() {
-                        li {
-                            a href={ "#c" (number) } { (Words(&chapter.title)) }
-                            ul {
-                                @for (part, one) in chapter.parts.iter().enumerate() {
-                                    li {
-                                        a href={ "#c" (number) "-" (part) } {
-                                            (Words(&one.title))
-                                        }
-                                    }
-                                }
-                            }
-                        }
-                    }
+            section id=(self.id) {
+                h2 { (Words(&self.title)) }
+                @for block in &self.blocks {
+                    (block)
                 }
             }
         }
     }
 }
 
-impl Part {
-    fn body(&self) -> Markup {
+impl Render for Block {
+    fn render(&self) -> Markup {
         html! {
-            @for words in &self.paragraphs {
-                p { (Words(words)) }
-            }
-            @if !self.pictures.is_empty() {
-                div class="pictures" {
-                    @for picture in &self.pictures {
-                        (picture.element())
+            @match self {
+                Self::Text(words) => p { (Words(words)) },
+                Self::Answer(words) => p class="answer" { (words) },
+                Self::Facts(words) => p class="facts" { (Words(words)) },
+                Self::Command(words) => p { code { (Words(words)) } },
+                Self::News(news) => {
+                    ul class="news" {
+                        @for one in news { li { (one) } }
                     }
-                }
-            }
-            @for table in &self.tables {
-                (table)
+                },
+                Self::Pictures(pictures) => {
+                    div class="pictures" {
+                        @for picture in pictures { (picture.element()) }
+                    }
+                },
+                Self::Table(table) => (table),
+                Self::Beside(left, right) => {
+                    div class="beside" {
+                        @for group in [left, right] {
+                            div { @for block in group { (block) } }
+                        }
+                    }
+                },
+                Self::Closed(title, blocks) => {
+                    details {
+                        summary { (Words(title)) }
+                        @for block in blocks { (block) }
+                    }
+                },
             }
         }
+    }
+}
+
+impl Render for News {
+    fn render(&self) -> Markup {
+        html! {
+            span { a href={ "#" (self.section) } { (Words(&self.run)) } } " "
+            span { (Words(&self.date)) } " "
+            span { (self.change) } " "
+            span { (Words(&self.configuration)) }
+        }
+    }
+}
+
+/// The class of what is better or worse.
+fn class(tone: Tone) -> Option<&'static str> {
+    match tone {
+        Tone::Better => Some("better"),
+        Tone::Worse => Some("worse"),
+        Tone::Neutral => None,
     }
 }
 
@@ -169,25 +212,38 @@ mod tests {
     use base::Column;
 
     fn page(name: &str) -> Page {
-        let part = Part {
-            title: name.to_owned(),
-            paragraphs: vec![name.to_owned()],
-            pictures: Vec::new(),
-            tables: vec![Table {
-                caption: name.to_owned(),
-                heads: vec![("run", Column::Number)],
-                groups: vec![(name.to_owned(), vec![vec![Cell::from(name)]])],
-            }],
+        let text = || name.to_owned();
+        let table = Table {
+            caption: text(),
+            heads: vec![(text(), Column::Number)],
+            groups: vec![(text(), vec![vec![Cell::from(name).link(name)]])],
+        };
+        let news = News {
+            section: "c0".to_owned(),
+            run: text(),
+            date: text(),
+            change: Cell::from(name),
+            configuration: text(),
+        };
+        let blocks = vec![
+            Block::Text(text()),
+            Block::Answer(Cell::from(name)),
+            Block::Facts(text()),
+            Block::Command(text()),
+            Block::News(vec![news]),
+            Block::Closed(text(), vec![Block::Table(table)]),
+        ];
+        let section = Section {
+            id: "c0".to_owned(),
+            title: text(),
+            blocks,
         };
         Page {
-            title: name.to_owned(),
-            facts: vec![("store", name.to_owned())],
-            first: part.clone(),
-            chapters: vec![Chapter {
-                title: name.to_owned(),
-                parts: vec![part],
-            }],
-            remarks: vec![name.to_owned()],
+            title: text(),
+            summary: text(),
+            remarks: vec![text()],
+            sections: vec![section.clone()],
+            configurations: vec![section],
         }
     }
 
@@ -197,6 +253,22 @@ mod tests {
         assert!(!page.contains("<script"));
         assert!(!page.contains(['\u{202e}', '\u{1b}']));
         assert!(page.contains("&lt;/title&gt;&lt;script&gt;&quot;x' &amp; \\u{202e}\\x1b[2J"));
+    }
+
+    #[test]
+    fn only_a_place_on_the_web_or_on_the_page_is_a_link() {
+        for (address, is_link) in [
+            ("https://www.localscore.ai/result/7", true),
+            ("http://127.0.0.1:8377/result/7", true),
+            ("#c0", true),
+            ("javascript:alert(1)", false),
+            ("JavaScript:alert(1)", false),
+            ("data:text/html,x", false),
+            ("7", false),
+        ] {
+            let cell = Cell::from("7").link(address).render().into_string();
+            assert_eq!(cell.contains("<a "), is_link, "{address}");
+        }
     }
 
     proptest! {

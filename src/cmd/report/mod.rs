@@ -2,41 +2,51 @@
 
 mod tables;
 
-use super::compare;
-use super::filters::Filters;
-use super::history::{Trend, TrendMetric};
-use super::named::NamedRun;
-use super::plot::draw_trend;
-use super::{Context, OutFile, words};
-use crate::page::{Chapter, Page, Part};
-use crate::stats;
-use crate::store::{Configuration, Filter, Listed, Store, TrendRun, select, trends};
-use base::Result;
-use base::time::utc;
+use std::cmp::Reverse;
+use std::path::PathBuf;
 
-/// Write one HTML page of the best runs, trends and the last comparison
+use super::compare::{self, Report, StoredRun};
+use super::filters::Filters;
+use super::history::{Trend, TrendChange, TrendMetric};
+use super::plot::draw_trend;
+use super::{Context, OutFile, unique, words};
+use crate::model::{Text, short_device, short_quant};
+use crate::page::{Block, Cell, News, Page, Section};
+use crate::stats;
+use crate::store::{Configuration, Filter, Listed, Store, select, trends};
+use base::Result;
+use base::number::percent;
+use base::time::date;
+use picture::Tone;
+
+/// Write one HTML page of the best runs, trends and the last comparisons
 ///
 /// The page is self-contained: no network, no script. It follows its reader's light or dark
-/// setting, and can be printed. For each model on each accelerator, it has the trends of score and
-/// speeds, a comparison of the last two whole runs, and the last runs. The same store gives the same
-/// page.
+/// setting, fits a phone, and can be printed. What changed lately comes first, then the best runs,
+/// then each model on each accelerator: the trends of score and speeds, the last run against its
+/// level, and the runs. The same store gives the same page.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  localstore report --out runs.html
+  localstore report runs.html
   localstore report --model llama --since 90d > llama.html")]
 pub(crate) struct Args {
+    /// Write to this file, whole or not at all [default: standard output]
+    #[arg(value_name = "FILE", conflicts_with = "out")]
+    file: Option<PathBuf>,
     #[command(flatten)]
     out: OutFile,
-    /// Only the last N runs in each trend, up to 1000
-    #[arg(long, value_name = "N", default_value_t = 60,
-          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// Only the last N runs of each configuration; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 0)]
     limit: u32,
     /// The smallest change that matters, in percent
-    #[arg(long, value_name = "PCT", default_value = "5", value_parser = compare::percentage)]
+    #[arg(long, value_name = "PCT", default_value = "5", value_parser = compare::percent)]
     min_change: f64,
     #[command(flatten)]
     filters: Filters,
 }
+
+/// The number of changes that come first.
+const MAX_NEWS: usize = 10;
 
 /// The number of best runs on the page.
 const MAX_BEST: u32 = 30;
@@ -45,132 +55,347 @@ const MAX_BEST: u32 = 30;
 const MAX_CONFIGURATIONS: usize = 20;
 
 /// The number of runs in the table of a configuration.
-const MAX_RECENT: usize = 10;
+const MAX_RUNS: usize = 100;
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let page = page(args, &store)?.html();
-    args.out.write(page, context)
+    let out = args.file.as_ref().or(args.out.out.as_ref()).cloned();
+    OutFile { out }.write(page, context)
 }
 
 fn page(args: &Args, store: &Store) -> Result<Page> {
     let filter = Filter::from(&args.filters);
+    let runs = store.read(|db| select::count(db, &filter))?;
     let mut configurations = store.read(|db| trends::configurations(db, &filter))?;
     let all = configurations.len();
     configurations.truncate(MAX_CONFIGURATIONS);
-    // One more than is shown, to know whether there are more.
-    let (best, _) = store.read(|db| trends::best(db, &filter, Some(MAX_BEST + 1)))?;
 
-    let mut newest = None;
-    let mut chapters: Vec<Chapter> = Vec::new();
-    for configuration in &configurations {
-        let model = words::text_or(&configuration.model, "Unknown model");
-        let title = words::with_quant(&model, configuration.quant.as_ref());
-        let (part, last) = section(args, store, &filter, configuration)?;
-        newest = newest.max(last);
-        match chapters.iter_mut().find(|chapter| chapter.title == title) {
-            Some(chapter) => chapter.parts.push(part),
-            None => chapters.push(Chapter {
-                title,
-                parts: vec![part],
-            }),
-        }
+    let mut found = Vec::new();
+    for (number, configuration) in configurations.iter().enumerate() {
+        let id = format!("c{number}");
+        let title = title(configuration, &configurations);
+        found.push(Found::read(args, store, &filter, configuration, id, title)?);
     }
-    let name = store.path().file_name().unwrap_or(store.path().as_os_str());
-    let mut facts = vec![
-        ("Store", name.to_string_lossy().into_owned()),
-        (
-            "Runs",
-            store.read(|db| select::count(db, &filter))?.to_string(),
-        ),
-        ("Configurations", all.to_string()),
-    ];
-    if let Some(time) = newest.and_then(utc) {
-        facts.push(("Last run measured", time));
-    }
+    let last = found.iter().map(|one| one.measured_at).max();
+    let mut news: Vec<Change> = found.iter().flat_map(|one| one.changes.clone()).collect();
+    news.sort_by_key(|change| Reverse(change.moment));
+    // The one with the latest change comes first; those without one stay as they were measured.
+    found.sort_by_key(|one| Reverse(one.changes.iter().map(|change| change.moment).max()));
+
+    let count = |count: u64, noun: &str| match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
+    };
+    let mut summary = vec![count(runs, "run"), count(all as u64, "configuration")];
+    summary.extend(last.map(|time| format!("to {}", date(time))));
     if !filter.is_empty() {
-        facts.push(("Filtered by", args.filters.in_words()));
+        summary.push(args.filters.in_words());
     }
     let mut remarks = Vec::new();
     if all > MAX_CONFIGURATIONS {
         remarks.push(format!(
-            "The page shows the {MAX_CONFIGURATIONS} configurations that were measured last: \
+            "The page shows the {MAX_CONFIGURATIONS} configurations that were measured last; \
              filters choose others."
         ));
     }
-    if all == 0 {
-        remarks.push("No run matches.".to_owned());
-    }
+    // One more than is shown, to know whether there are more.
+    let (best, ranked) = store.read(|db| trends::best(db, &filter, Some(MAX_BEST)))?;
+    let sections = match runs {
+        0 => vec![no_runs(&filter)],
+        _ => vec![latest(news), best_runs(&best, &configurations)],
+    };
     Ok(Page {
         title: "LocalScore runs".to_owned(),
-        facts,
-        first: best_runs(&best),
-        chapters,
+        summary: summary.join(", "),
         remarks,
+        sections,
+        configurations: found.into_iter().map(|one| one.section).collect(),
     })
 }
 
-fn best_runs(best: &[Listed]) -> Part {
-    let mut paragraphs = vec![
-        "The best run of each model on each accelerator, by score. Partial runs do not count."
-            .to_owned(),
-    ];
-    let shown = best.get(..MAX_BEST as usize).unwrap_or(best);
-    if shown.len() < best.len() {
-        paragraphs.push(format!(
-            "The first {MAX_BEST}; 'localstore best' ranks all."
-        ));
-    }
-    Part {
-        title: "Best runs".to_owned(),
-        paragraphs,
-        tables: match shown {
-            [] => Vec::new(),
-            _ => vec![tables::best(shown)],
-        },
-        ..Part::default()
+fn no_runs(filter: &Filter) -> Section {
+    let (title, blocks) = if filter.is_empty() {
+        let command = "localstore record localscore -m model.gguf".to_owned();
+        let text = "This runs a benchmark and keeps it:".to_owned();
+        ("No runs yet.", vec![Block::Text(text), Block::Command(command)])
+    } else {
+        ("No run matches.", Vec::new())
+    };
+    Section {
+        id: "none".to_owned(),
+        title: title.to_owned(),
+        blocks,
     }
 }
 
-/// The section of a configuration, and when it was last measured.
-fn section(
-    args: &Args,
-    store: &Store,
-    filter: &Filter,
-    configuration: &Configuration,
-) -> Result<(Part, Option<i64>)> {
-    let accelerator = words::text_or(&configuration.accelerator, "Unknown accelerator");
-    let runtime = words::known(&configuration.runtime, "runtime");
-    let mut part = Part {
-        title: format!("{accelerator}, {runtime}"),
-        ..Part::default()
+/// What changed lately.
+fn latest(changes: Vec<Change>) -> Section {
+    let blocks = if changes.is_empty() {
+        Block::Text("Nothing changed.".to_owned())
+    } else {
+        let news = changes.into_iter().take(MAX_NEWS);
+        Block::News(news.map(|change| change.news).collect())
     };
-    let mut trend = Trend::last(store, configuration.clone(), filter, args.limit)?;
-    if trend.runs.iter().filter(|run| !run.partial).count() > 1 {
+    Section {
+        id: "news".to_owned(),
+        title: "What changed lately".to_owned(),
+        blocks: vec![blocks],
+    }
+}
+
+fn best_runs(best: &[Listed], configurations: &[Configuration]) -> Section {
+    let shown = best.get(..MAX_BEST as usize).unwrap_or(best);
+    let mut caption = "By score; partial runs do not count".to_owned();
+    if shown.len() < best.len() {
+        caption += &format!(". The first {MAX_BEST}; 'localstore best --limit 0' shows all");
+    }
+    let of = |run: &Listed| {
+        let is_same = |one: &Configuration| {
+            (&one.model, &one.quant, &one.accelerator, &one.runtime)
+                == (&run.model, &run.quant, &run.accelerator, &run.runtime)
+        };
+        let number = configurations.iter().position(is_same);
+        number.map(|number| format!("#c{number}"))
+    };
+    let blocks = match shown {
+        [] => vec![Block::Text("No run has all tests of the benchmark.".to_owned())],
+        _ => vec![Block::Table(tables::best(caption, shown, of))],
+    };
+    Section {
+        id: "best".to_owned(),
+        title: "Best runs".to_owned(),
+        blocks,
+    }
+}
+
+/// Model, quantisation and accelerator; the runtime too if they are not unique.
+fn title(configuration: &Configuration, all: &[Configuration]) -> String {
+    let text = |text: &Option<Text>, unknown: &str| words::text_or(text, unknown);
+    let mut parts = vec![text(&configuration.model, "Unknown model")];
+    let quant = configuration.quant.as_ref().map(Text::to_string);
+    parts.extend(quant.as_deref().map(short_quant));
+    let accelerator = text(&configuration.accelerator, "unknown accelerator");
+    parts.push(short_device(&accelerator));
+    let is_alike = |one: &&Configuration| {
+        (&one.model, &one.quant, &one.accelerator)
+            == (
+                &configuration.model,
+                &configuration.quant,
+                &configuration.accelerator,
+            )
+    };
+    if all.iter().filter(is_alike).count() > 1 {
+        parts.push(words::known(&configuration.runtime, "runtime"));
+    }
+    parts.join(", ")
+}
+
+/// A change of the level of the score, and its place among the others.
+#[derive(Clone)]
+struct Change {
+    moment: (i64, i64),
+    news: News,
+}
+
+/// What the page has of a configuration.
+struct Found {
+    section: Section,
+    changes: Vec<Change>,
+    measured_at: i64,
+}
+
+impl Found {
+    fn read(
+        args: &Args,
+        store: &Store,
+        filter: &Filter,
+        configuration: &Configuration,
+        id: String,
+        title: String,
+    ) -> Result<Self> {
+        let (mut trend, _) = Trend::last(store, configuration.clone(), filter, args.limit)?;
+        let mut pictures = Vec::new();
+        let mut changes = Vec::new();
+        let mut answer = Cell::default();
         for metric in TrendMetric::ALL {
             trend.find_changes(store, metric, args.min_change)?;
-            part.pictures.extend(draw_trend(&trend, None));
+            pictures.push(draw_trend(&trend, metric, None));
+            if metric == TrendMetric::Score {
+                answer = self::answer(&trend);
+                let news = trend.changes.iter();
+                let news = news.map(|change| Change::new(&trend, change, &id, &title));
+                changes = news.collect();
+            }
+        }
+        let runs = trend.runs;
+        let whole: Vec<&Listed> = runs.iter().filter(|run| !run.partial).collect();
+        let last = whole.last().copied().or(runs.last());
+        let mut blocks = vec![Block::Answer(answer)];
+        let mut standing = None;
+        if let [_, .., last] = whole.as_slice() {
+            let options = stats::Options {
+                metrics: stats::Metric::SPEEDS.to_vec(),
+                min_change: args.min_change,
+                ..stats::Options::default()
+            };
+            standing = compare::standing(store, last.id, options)?;
+        }
+        blocks.extend(facts(store, configuration, &runs, last, standing.as_ref())?);
+        let right = standing.as_ref().map_or_else(Vec::new, comparison);
+        if whole.len() > 1 {
+            let mut pictures = pictures.into_iter();
+            let score = pictures.next().flatten().into_iter().collect();
+            let mut left = vec![Block::Pictures(score)];
+            let others: Vec<_> = pictures.flatten().collect();
+            if !others.is_empty() {
+                let others = vec![Block::Pictures(others)];
+                left.push(Block::Closed("pp, tg, ttft".to_owned(), others));
+            }
+            blocks.push(Block::Beside(left, right));
+        }
+        let all = match runs.len() {
+            1 => "1 run".to_owned(),
+            several => format!("{several} runs"),
+        };
+        let shown = runs.iter().rev().take(MAX_RUNS);
+        let mut caption = "The newest first".to_owned();
+        if runs.len() > MAX_RUNS
+            && let Some(run) = last
+        {
+            caption = format!(
+                "The last {MAX_RUNS}; 'localstore history {} --limit 0' shows all",
+                run.id
+            );
+        }
+        let table = Block::Table(tables::runs(caption, shown));
+        blocks.push(Block::Closed(all, vec![table]));
+        Ok(Self {
+            section: Section { id, title, blocks },
+            changes,
+            measured_at: runs.last().map_or(0, |run| run.measured_at),
+        })
+    }
+}
+
+impl Change {
+    fn new(trend: &Trend, change: &TrendChange, section: &str, title: &str) -> Self {
+        let run = &trend.runs[change.point.index];
+        let (sign, word, tone) = verdict(change);
+        let percent = percent(change.point.change_percent);
+        Self {
+            moment: (run.measured_at, run.id),
+            news: News {
+                section: section.to_owned(),
+                run: format!("{sign} run {}", run.id),
+                date: date(run.measured_at),
+                change: Cell::from(format!("{percent} {word}")).tone(tone),
+                configuration: title.to_owned(),
+            },
         }
     }
-    if part.pictures.is_empty() {
-        part.paragraphs
-            .push("A trend needs two runs with all tests of the benchmark.".to_owned());
+}
+
+/// The sign, the word and the tone of a change of the score.
+fn verdict(change: &TrendChange) -> (&'static str, &'static str, Tone) {
+    if change.point.change_percent > 0.0 {
+        ("▲", "better", Tone::Better)
+    } else {
+        ("▼", "worse", Tone::Worse)
     }
-    let runs = trend.runs;
-    let whole: Vec<&TrendRun> = runs.iter().filter(|run| !run.partial).collect();
-    if let [.., base, new] = whole.as_slice() {
-        let options = stats::Options {
-            metrics: stats::Metric::SPEEDS.to_vec(),
-            min_change: args.min_change,
-            ..stats::Options::default()
+}
+
+/// The level of the score, and since when.
+fn answer(trend: &Trend) -> Cell {
+    let whole: Vec<&Listed> = trend.runs.iter().filter(|run| !run.partial).collect();
+    let score = |run: &Listed| run.summary.listed_score();
+    if let Some(change) = trend.changes.last() {
+        let run = &trend.runs[change.point.index];
+        let (_, word, tone) = verdict(change);
+        return Cell::from(format!(
+            "score {:.0} since run {} ({}): {}, {word}",
+            change.point.after.trunc(),
+            run.id,
+            date(run.measured_at),
+            percent(change.point.change_percent),
+        ))
+        .tone(tone);
+    }
+    Cell::from(match (whole.as_slice(), trend.runs.as_slice()) {
+        ([], [.., run]) => format!(
+            "score {}, partial: {} tests",
+            score(run),
+            run.tests
+        ),
+        ([run], _) => format!("score {}, one run ({})", score(run), date(run.measured_at)),
+        ([.., run], _) => format!("score {}, no change in {} runs", score(run), whole.len()),
+        _ => String::new(),
+    })
+}
+
+/// Processor, memory, kernel and versions, on one line.
+fn facts(
+    store: &Store,
+    configuration: &Configuration,
+    runs: &[Listed],
+    last: Option<&Listed>,
+    standing: Option<&Report>,
+) -> Result<Option<Block>> {
+    let mut facts = Vec::new();
+    let read = match (standing, last) {
+        (None, Some(last)) => Some(StoredRun::read(store, last.id)?),
+        _ => None,
+    };
+    let compared = standing.and_then(|report| Some(&report.new.first()?.run));
+    if let Some(stored) = compared.or(read.as_ref()) {
+        let system = &stored.run.environment.system;
+        let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
+        let machines = store.read(|db| trends::machines(db, configuration.id))?;
+        let machines = match machines.as_slice() {
+            [_, _, ..] => machines.iter().map(Text::to_string).collect(),
+            _ => text(&system.cpu_name).into_iter().collect::<Vec<_>>(),
         };
-        let read = |run: &TrendRun| NamedRun::read(store, run.id).map(|stored| vec![stored]);
-        let report = compare::compare(Some(store), read(base)?, read(new)?, options)?;
-        part.tables.extend(tables::comparison(&report));
+        let processors = machines.iter().map(|name| short_device(name));
+        facts.extend(few(unique(processors).as_slice()));
+        let memory = system.ram_gb.filter(|gb| gb.is_finite() && *gb > 0.0);
+        facts.extend(memory.map(|gb| format!("{gb:.1} GiB")));
+        let kernel = [text(&system.kernel_type), text(&system.kernel_release)];
+        facts.push(kernel.into_iter().flatten().collect::<Vec<_>>().join(" "));
     }
-    let recent = runs.iter().rev().take(MAX_RECENT);
-    let recent = recent.map(|run| store.read(|db| select::listed(db, run.id)));
-    part.tables
-        .push(tables::recent(&recent.collect::<Result<Vec<_>>>()?));
-    Ok((part, runs.last().map(|run| run.measured_at)))
+    let versions = unique(runs.iter().filter_map(|run| run.runtime_version.as_ref()));
+    let versions: Vec<String> = versions.into_iter().map(Text::to_string).collect();
+    let runtime = words::known(&configuration.runtime, "runtime");
+    facts.push(match few(&versions) {
+        Some(versions) => format!("{runtime} {versions}"),
+        None => runtime,
+    });
+    facts.retain(|fact| !fact.is_empty());
+    Ok((!facts.is_empty()).then(|| Block::Facts(facts.join(", "))))
+}
+
+/// The values, or the ends of many; `None` without any.
+fn few(values: &[String]) -> Option<String> {
+    match values {
+        [] => None,
+        [first, _, _, _, .., last] => Some(format!("{first} … {last} ({})", values.len())),
+        _ => Some(values.join(", ")),
+    }
+}
+
+/// The last run against its level.
+fn comparison(report: &Report) -> Vec<Block> {
+    let Some(new) = report.new.first() else {
+        return Vec::new();
+    };
+    let mut blocks = vec![Block::Text(compare::headline(new, &report.options))];
+    blocks.extend(tables::means(report, new).map(Block::Table));
+    let count = new.comparison.rows.len();
+    if let Some(table) = tables::tests(report, new) {
+        let title = match count {
+            1 => "all rows: 1 test".to_owned(),
+            _ => format!("all {count} rows"),
+        };
+        blocks.push(Block::Closed(title, vec![Block::Table(table)]));
+    }
+    blocks
 }

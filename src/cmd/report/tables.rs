@@ -1,146 +1,229 @@
 //! The tables of the page.
 
-use crate::cmd::compare::{self, Report};
+use crate::cmd::compare::{self, NewRun, Report};
 use crate::cmd::plot::tone;
 use crate::cmd::words;
+use crate::model::{Submission, SubmissionState, Text, short_device, short_quant};
 use crate::page::{Cell, Table};
-use crate::stats::Row;
+use crate::stats::{Method, Row};
 use crate::store::Listed;
+use base::number::{amount, percent, percents};
 use base::{Column, ColumnOf};
 
-/// The best runs, ranked.
-pub(crate) fn best(runs: &[Listed]) -> Table {
-    let mut columns: Vec<ColumnOf<Listed>> = vec![
-        ("model", Column::Text, |run| {
-            words::with_quant(&words::cell(&run.model), run.quant.as_ref())
+/// The most rows of single tests beside the means.
+const MAX_CHANGED: usize = 12;
+
+/// The best runs, each with a link to its configuration.
+pub(crate) fn best(
+    caption: String,
+    runs: &[Listed],
+    link: impl Fn(&Listed) -> Option<String>,
+) -> Table {
+    let columns: [ColumnOf<Listed>; 8] = [
+        words::SCORE,
+        words::PROMPT_TPS,
+        words::GEN_TPS,
+        words::TTFT_MS,
+        ("quant", Column::Whole, |run| {
+            let quant = run.quant.as_ref().map(Text::to_string);
+            quant.as_deref().map_or_else(String::new, short_quant)
         }),
+        ("model", Column::Text, |run| words::cell(&run.model)),
         ("accelerator", Column::Text, |run| {
-            words::cell(&run.accelerator)
+            short_device(&words::cell(&run.accelerator))
         }),
-        ("runtime", Column::Text, runtime),
+        ("date", Column::Whole, words::MEASURED.2),
     ];
-    columns.extend(MEASURED);
-    let mut table = table("Best runs by score", runs, &columns);
-    table.heads.insert(0, ("rank", Column::Number));
-    for (index, row) in table
-        .groups
-        .iter_mut()
-        .flat_map(|(_, rows)| rows)
-        .enumerate()
-    {
-        row.insert(0, (index + 1).to_string().into());
+    let row = |run| {
+        let mut cells = cells(run, &columns);
+        if let Some(link) = link(run) {
+            let model = std::mem::take(&mut cells[5]);
+            cells[5] = model.link(link);
+        }
+        cells
+    };
+    Table {
+        caption,
+        heads: heads(&columns),
+        groups: vec![(String::new(), runs.iter().map(row).collect())],
     }
-    table
 }
 
-/// The most recent runs of a configuration.
-pub(crate) fn recent<'a>(runs: impl IntoIterator<Item = &'a Listed>) -> Table {
-    let mut columns = MEASURED.to_vec();
-    columns.insert(
-        2,
+/// The runs of a configuration; without the columns in which they have nothing.
+pub(crate) fn runs<'a>(caption: String, runs: impl Iterator<Item = &'a Listed> + Clone) -> Table {
+    let mut columns: Vec<ColumnOf<Listed>> = vec![
+        words::ID,
+        ("date", Column::Whole, words::MEASURED.2),
         ("version", Column::Whole, |run| {
             words::cell(&run.runtime_version)
         }),
-    );
-    columns.push(("tags", Column::Text, |run| run.tags.join(" ")));
-    table("Last runs, the newest first", runs, &columns)
-}
-
-const MEASURED: [ColumnOf<Listed>; 6] = [
-    ("run", Column::Number, |run| run.id.to_string()),
-    words::MEASURED,
-    words::SCORE,
-    words::PROMPT_TPS,
-    words::GEN_TPS,
-    words::TTFT_MS,
-];
-
-/// A table with a row for each run.
-fn table<'a>(
-    caption: &str,
-    runs: impl IntoIterator<Item = &'a Listed>,
-    columns: &[ColumnOf<Listed>],
-) -> Table {
-    let row = |run| {
-        columns
-            .iter()
-            .map(|(_, _, cell)| cell(run).into())
-            .collect()
+        words::SCORE,
+        words::PROMPT_TPS,
+        words::GEN_TPS,
+        words::TTFT_MS,
+    ];
+    if runs.clone().any(|run| !run.tags.is_empty()) {
+        columns.push(("tags", Column::Text, |run| run.tags.join(" ")));
+    }
+    let has_submission = runs.clone().any(|run| run.submission.is_some());
+    let mut heads = heads(&columns);
+    if has_submission {
+        heads.push(("submitted".to_owned(), Column::Whole));
+    }
+    let row = |run: &Listed| {
+        let mut cells = cells(run, &columns);
+        if has_submission {
+            cells.push(run.submission.as_ref().map(submission).unwrap_or_default());
+        }
+        cells
     };
     Table {
-        caption: caption.to_owned(),
-        heads: columns
-            .iter()
-            .map(|&(name, kind, _)| (name, kind))
-            .collect(),
-        groups: vec![(String::new(), runs.into_iter().map(row).collect())],
+        caption,
+        heads,
+        groups: vec![(String::new(), runs.map(row).collect())],
     }
 }
 
-fn runtime(run: &Listed) -> String {
-    let name = words::cell(&run.runtime);
-    match &run.runtime_version {
-        Some(version) => format!("{name} {version}"),
-        None => name,
+fn heads(columns: &[ColumnOf<Listed>]) -> Vec<(String, Column)> {
+    let heads = columns.iter();
+    heads.map(|&(name, kind, _)| (name.to_owned(), kind)).collect()
+}
+
+fn cells(run: &Listed, columns: &[ColumnOf<Listed>]) -> Vec<Cell> {
+    let cells = columns.iter();
+    cells.map(|(_, _, cell)| cell(run).into()).collect()
+}
+
+/// The link of a submitted run, without the words that all have; else its state.
+fn submission(submission: &Submission) -> Cell {
+    match (submission.state, &submission.link) {
+        (SubmissionState::Submitted, Some(link)) => {
+            let short = link.split_once("://").map_or(link.as_str(), |(_, rest)| rest);
+            Cell::from(short).link(link)
+        }
+        (SubmissionState::Submitted, None) => "yes".into(),
+        (SubmissionState::Pending, _) => "queued".into(),
+        (SubmissionState::Failed, _) => "refused".into(),
+        (SubmissionState::Unknown, _) => "unknown".into(),
     }
 }
 
-/// The comparison of two runs; none if they have no test in common.
-pub(crate) fn comparison(report: &Report) -> Option<Table> {
-    let (base, column) = (report.base.first()?, report.new.first()?);
-    let comparison = &column.comparison;
-    let groups: Vec<_> = report
-        .options
-        .metrics
-        .iter()
-        .map(|&metric| {
-            let rows = comparison.rows.iter().chain(&comparison.means);
-            let rows = rows.filter(|row| row.metric == metric).map(row);
-            (compare::title(metric).to_owned(), rows.collect::<Vec<_>>())
-        })
-        .filter(|(_, rows)| !rows.is_empty())
-        .collect();
-    if groups.is_empty() {
+/// The geometric means of a comparison, and the tests with another verdict than their mean; none if
+/// the runs have no test in common.
+pub(crate) fn means(report: &Report, new: &NewRun) -> Option<Table> {
+    let comparison = &new.comparison;
+    if comparison.means.is_empty() {
         return None;
     }
-    let score = comparison.score.map_or_else(String::new, |score| {
-        format!(", score {}", compare::percent(score.change_percent))
-    });
-    let runs = format!(
-        "The last two whole runs: run {} against run {}{score}",
-        column.run.listed.id, base.listed.id
-    );
-    let differences = report.differences.iter();
-    let differences = differences.map(|one| compare::difference(one, report.base.len()));
-    let remarks = differences.chain(compare::remarks(comparison));
-    let caption: Vec<String> = std::iter::once(runs).chain(remarks).collect();
+    let is_other = |row: &&Row| {
+        let mean = comparison.mean(row.metric);
+        mean.is_none_or(|mean| mean.verdict != row.verdict)
+    };
+    let others: Vec<&Row> = comparison.rows.iter().filter(is_other).collect();
+    let means = comparison.means.iter();
+    let mut rows: Vec<Vec<Cell>> = means
+        .map(|row| cells_of(compare::title(row.metric).to_owned(), row))
+        .collect();
+    if let Some(score) = comparison.score {
+        rows.push(
+            [
+                "score".to_owned(),
+                format!("{:.0}", score.reference.trunc()),
+                format!("{:.0}", score.new.trunc()),
+                percent(score.change_percent),
+                String::new(),
+                String::new(),
+            ]
+            .map(Cell::from)
+            .into(),
+        );
+    }
+    let named = |row: &&Row| {
+        let name = format!("{} {}", compare::test_name(row), compare::title(row.metric));
+        cells_of(name, row)
+    };
+    let mut tests: Vec<Vec<Cell>> = others.iter().take(MAX_CHANGED).map(named).collect();
+    if others.len() > MAX_CHANGED {
+        let more = format!("and {} more", others.len() - MAX_CHANGED);
+        tests.push(vec![Cell::from(more)]);
+    }
+    let mut groups = vec![(String::new(), rows)];
+    if !tests.is_empty() {
+        groups.push(("tests that differ from their mean".to_owned(), tests));
+    }
     Some(Table {
-        caption: caption.join("; "),
-        heads: vec![
-            ("test", Column::Whole),
-            ("base", Column::Number),
-            ("new", Column::Number),
-            ("change", Column::Number),
-            ("interval, %", Column::Number),
-            ("verdict", Column::Whole),
-            ("method", Column::Whole),
-        ],
+        caption: subject(report, new),
+        heads: heads_of(report, new, "geo. mean"),
         groups,
     })
 }
 
-fn row(row: &Row) -> Vec<Cell> {
-    let verdict = Cell {
-        text: row.verdict.name().to_owned(),
-        tone: tone(row),
+/// All tests of a comparison; none if the runs have no test in common.
+pub(crate) fn tests(report: &Report, new: &NewRun) -> Option<Table> {
+    let metrics = report.options.metrics.iter();
+    let groups: Vec<_> = metrics
+        .map(|&metric| {
+            let rows = new.comparison.rows.iter();
+            let rows = rows.filter(|row| row.metric == metric).map(|row| {
+                let mut cells = cells_of(compare::test_name(row), row);
+                cells.push(compare::method(row.method).into());
+                cells
+            });
+            (compare::title(metric).to_owned(), rows.collect::<Vec<_>>())
+        })
+        .filter(|(_, rows)| !rows.is_empty())
+        .collect();
+    let mut heads = heads_of(report, new, "test");
+    heads.push(("method".to_owned(), Column::Whole));
+    let remarks = compare::remarks(&new.comparison);
+    (!groups.is_empty()).then(|| Table {
+        caption: remarks.join("; "),
+        heads,
+        groups,
+    })
+}
+
+/// `run 27 against the level of 5 runs`.
+fn subject(report: &Report, new: &NewRun) -> String {
+    let runs = new.level.len();
+    if is_from_level(new) {
+        format!("{} against the level of {runs} runs", new.name())
+    } else {
+        format!("{} against run {}", new.name(), report.base_ids())
+    }
+}
+
+fn is_from_level(new: &NewRun) -> bool {
+    let mut rows = new.comparison.all_rows();
+    rows.any(|row| matches!(row.method, Method::Prediction { .. }))
+}
+
+fn heads_of(report: &Report, new: &NewRun, first: &str) -> Vec<(String, Column)> {
+    let reference = if is_from_level(new) {
+        "level".to_owned()
+    } else {
+        format!("run {}", report.base_ids())
     };
     vec![
-        compare::test_name(row).into(),
-        compare::amount(row.base).into(),
-        compare::amount(row.new).into(),
-        compare::percent(row.change_percent).into(),
-        compare::interval(row).into(),
-        verdict,
-        compare::method(row.method).into(),
+        (first.to_owned(), Column::Whole),
+        (reference, Column::Number),
+        (new.name(), Column::Number),
+        ("change".to_owned(), Column::Number),
+        ("95% interval".to_owned(), Column::Number),
+        ("verdict".to_owned(), Column::Whole),
+    ]
+}
+
+fn cells_of(name: String, row: &Row) -> Vec<Cell> {
+    let interval = row.interval;
+    vec![
+        name.into(),
+        amount(row.reference).into(),
+        amount(row.new).into(),
+        percent(row.change_percent).into(),
+        interval
+            .map_or_else(String::new, |ends| percents(ends.low, ends.high))
+            .into(),
+        Cell::from(row.verdict.name()).tone(tone(row)),
     ]
 }
