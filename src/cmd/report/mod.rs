@@ -7,13 +7,13 @@ use std::path::PathBuf;
 
 use super::compare::{self, Report, StoredRun};
 use super::filters::Filters;
-use super::history::{Trend, TrendChange, TrendMetric};
+use super::history::{Trend, TrendChange, TrendMetric, sign, verdict};
 use super::plot::draw_trend;
 use super::{Context, OutFile, unique, words};
 use crate::model::{Text, short_device, short_quant};
 use crate::page::{Block, Cell, News, Page, Section};
 use crate::stats;
-use crate::store::{Configuration, Filter, Listed, Store, select, trends};
+use crate::store::{Configuration, Filter, Listed, Store, TrendRun, select, trends};
 use base::Result;
 use base::number::percent;
 use base::time::date;
@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     limit: u32,
     /// The smallest change that matters, in percent
-    #[arg(long, value_name = "PCT", default_value = "5", value_parser = compare::percent)]
+    #[arg(long, value_name = "PCT", default_value = "5", value_parser = compare::percentage)]
     min_change: f64,
     #[command(flatten)]
     filters: Filters,
@@ -214,7 +214,7 @@ impl Found {
         id: String,
         title: String,
     ) -> Result<Self> {
-        let (mut trend, _) = Trend::last(store, configuration.clone(), filter, args.limit)?;
+        let mut trend = Trend::last(store, configuration.clone(), filter, args.limit)?;
         let mut pictures = Vec::new();
         let mut changes = Vec::new();
         let mut answer = Cell::default();
@@ -229,7 +229,7 @@ impl Found {
             }
         }
         let runs = trend.runs;
-        let whole: Vec<&Listed> = runs.iter().filter(|run| !run.partial).collect();
+        let whole: Vec<&TrendRun> = runs.iter().filter(|run| !run.partial).collect();
         let last = whole.last().copied().or(runs.last());
         let mut blocks = vec![Block::Answer(answer)];
         let mut standing = None;
@@ -259,6 +259,8 @@ impl Found {
             several => format!("{several} runs"),
         };
         let shown = runs.iter().rev().take(MAX_RUNS);
+        let shown = shown.map(|run| store.read(|db| select::listed(db, run.id)));
+        let shown = shown.collect::<Result<Vec<_>>>()?;
         let mut caption = "The newest first".to_owned();
         if runs.len() > MAX_RUNS
             && let Some(run) = last
@@ -268,7 +270,7 @@ impl Found {
                 run.id
             );
         }
-        let table = Block::Table(tables::runs(caption, shown));
+        let table = Block::Table(tables::runs(caption, &shown));
         blocks.push(Block::Closed(all, vec![table]));
         Ok(Self {
             section: Section { id, title, blocks },
@@ -281,64 +283,41 @@ impl Found {
 impl Change {
     fn new(trend: &Trend, change: &TrendChange, section: &str, title: &str) -> Self {
         let run = &trend.runs[change.point.index];
-        let (sign, word, tone) = verdict(change);
+        let is_better = trend.is_better(change);
         let percent = percent(change.point.change_percent);
+        let words = format!("{percent} {}", verdict(is_better));
         Self {
             moment: (run.measured_at, run.id),
             news: News {
                 section: section.to_owned(),
-                run: format!("{sign} run {}", run.id),
+                run: format!("{} run {}", sign(is_better), run.id),
                 date: date(run.measured_at),
-                change: Cell::from(format!("{percent} {word}")).tone(tone),
+                change: Cell::from(words).tone(tone(is_better)),
                 configuration: title.to_owned(),
             },
         }
     }
 }
 
-/// The sign, the word and the tone of a change of the score.
-fn verdict(change: &TrendChange) -> (&'static str, &'static str, Tone) {
-    if change.point.change_percent > 0.0 {
-        ("▲", "better", Tone::Better)
-    } else {
-        ("▼", "worse", Tone::Worse)
-    }
+fn tone(is_better: bool) -> Tone {
+    if is_better { Tone::Better } else { Tone::Worse }
 }
 
-/// The level of the score, and since when.
+/// The level of the score, and since when. The number of runs is told below.
 fn answer(trend: &Trend) -> Cell {
-    let whole: Vec<&Listed> = trend.runs.iter().filter(|run| !run.partial).collect();
-    let score = |run: &Listed| run.summary.listed_score();
-    if let Some(change) = trend.changes.last() {
-        let run = &trend.runs[change.point.index];
-        let (_, word, tone) = verdict(change);
-        return Cell::from(format!(
-            "score {:.0} since run {} ({}): {}, {word}",
-            change.point.after.trunc(),
-            run.id,
-            date(run.measured_at),
-            percent(change.point.change_percent),
-        ))
-        .tone(tone);
+    let headline = trend.headline();
+    match (trend.changes.last(), headline.split_once("; ")) {
+        (Some(change), Some((level, _))) => Cell::from(level).tone(tone(trend.is_better(change))),
+        _ => headline.into(),
     }
-    Cell::from(match (whole.as_slice(), trend.runs.as_slice()) {
-        ([], [.., run]) => format!(
-            "score {}, partial: {} tests",
-            score(run),
-            run.tests
-        ),
-        ([run], _) => format!("score {}, one run ({})", score(run), date(run.measured_at)),
-        ([.., run], _) => format!("score {}, no change in {} runs", score(run), whole.len()),
-        _ => String::new(),
-    })
 }
 
 /// Processor, memory, kernel and versions, on one line.
 fn facts(
     store: &Store,
     configuration: &Configuration,
-    runs: &[Listed],
-    last: Option<&Listed>,
+    runs: &[TrendRun],
+    last: Option<&TrendRun>,
     standing: Option<&Report>,
 ) -> Result<Option<Block>> {
     let mut facts = Vec::new();
@@ -362,7 +341,7 @@ fn facts(
         let kernel = [text(&system.kernel_type), text(&system.kernel_release)];
         facts.push(kernel.into_iter().flatten().collect::<Vec<_>>().join(" "));
     }
-    let versions = unique(runs.iter().filter_map(|run| run.runtime_version.as_ref()));
+    let versions = unique(runs.iter().filter_map(|run| run.version.as_ref()));
     let versions: Vec<String> = versions.into_iter().map(Text::to_string).collect();
     let runtime = words::known(&configuration.runtime, "runtime");
     facts.push(match few(&versions) {
@@ -387,7 +366,7 @@ fn comparison(report: &Report) -> Vec<Block> {
     let Some(new) = report.new.first() else {
         return Vec::new();
     };
-    let mut blocks = vec![Block::Text(compare::headline(new, &report.options))];
+    let mut blocks = vec![Block::Text(report.headline(new))];
     blocks.extend(tables::means(report, new).map(Block::Table));
     let count = new.comparison.rows.len();
     if let Some(table) = tables::tests(report, new) {

@@ -5,7 +5,7 @@ use crate::cmd::plot::tone;
 use crate::cmd::words;
 use crate::model::{Submission, SubmissionState, Text, short_device, short_quant};
 use crate::page::{Cell, Table};
-use crate::stats::{Method, Row};
+use crate::stats::Row;
 use crate::store::Listed;
 use base::number::{amount, percent, percents};
 use base::{Column, ColumnOf};
@@ -50,7 +50,7 @@ pub(crate) fn best(
 }
 
 /// The runs of a configuration; without the columns in which they have nothing.
-pub(crate) fn runs<'a>(caption: String, runs: impl Iterator<Item = &'a Listed> + Clone) -> Table {
+pub(crate) fn runs(caption: String, runs: &[Listed]) -> Table {
     let mut columns: Vec<ColumnOf<Listed>> = vec![
         words::ID,
         ("date", Column::Whole, words::MEASURED.2),
@@ -62,10 +62,10 @@ pub(crate) fn runs<'a>(caption: String, runs: impl Iterator<Item = &'a Listed> +
         words::GEN_TPS,
         words::TTFT_MS,
     ];
-    if runs.clone().any(|run| !run.tags.is_empty()) {
+    if runs.iter().any(|run| !run.tags.is_empty()) {
         columns.push(("tags", Column::Text, |run| run.tags.join(" ")));
     }
-    let has_submission = runs.clone().any(|run| run.submission.is_some());
+    let has_submission = runs.iter().any(|run| run.submission.is_some());
     let mut heads = heads(&columns);
     if has_submission {
         heads.push(("submitted".to_owned(), Column::Whole));
@@ -80,7 +80,7 @@ pub(crate) fn runs<'a>(caption: String, runs: impl Iterator<Item = &'a Listed> +
     Table {
         caption,
         heads,
-        groups: vec![(String::new(), runs.map(row).collect())],
+        groups: vec![(String::new(), runs.iter().map(row).collect())],
     }
 }
 
@@ -152,7 +152,11 @@ pub(crate) fn means(report: &Report, new: &NewRun) -> Option<Table> {
         groups.push(("tests that differ from their mean".to_owned(), tests));
     }
     Some(Table {
-        caption: subject(report, new),
+        caption: format!(
+            "change: from {} to {}",
+            report.reference(new),
+            new.run.name()
+        ),
         heads: heads_of(report, new, "geo. mean"),
         groups,
     })
@@ -183,31 +187,16 @@ pub(crate) fn tests(report: &Report, new: &NewRun) -> Option<Table> {
     })
 }
 
-/// `run 27 against the level of 5 runs`.
-fn subject(report: &Report, new: &NewRun) -> String {
-    let runs = new.level.len();
-    if is_from_level(new) {
-        format!("{} against the level of {runs} runs", new.name())
-    } else {
-        format!("{} against run {}", new.name(), report.base_ids())
-    }
-}
-
-fn is_from_level(new: &NewRun) -> bool {
-    let mut rows = new.comparison.all_rows();
-    rows.any(|row| matches!(row.method, Method::Prediction { .. }))
-}
-
 fn heads_of(report: &Report, new: &NewRun, first: &str) -> Vec<(String, Column)> {
-    let reference = if is_from_level(new) {
+    let reference = if new.is_from_level() {
         "level".to_owned()
     } else {
-        format!("run {}", report.base_ids())
+        report.base_name()
     };
     vec![
         (first.to_owned(), Column::Whole),
         (reference, Column::Number),
-        (new.name(), Column::Number),
+        (new.run.name(), Column::Number),
         ("change".to_owned(), Column::Number),
         ("95% interval".to_owned(), Column::Number),
         ("verdict".to_owned(), Column::Whole),
