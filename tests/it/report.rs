@@ -81,9 +81,7 @@ fn what_changed_comes_first_then_the_best_runs_and_each_configuration() {
 
 #[test]
 fn the_latest_of_many_changes_come_first() {
-    let models = [
-        "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l",
-    ];
+    let models = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
     let mut benches = Vec::new();
     for (index, model) in (0..).zip(models) {
         for day in 1..=6 {
@@ -98,7 +96,10 @@ fn the_latest_of_many_changes_come_first() {
     let page = store(&benches).run(["report"]).text();
     let news = page.split("<h2>Best runs").next().unwrap();
     assert_eq!(news.matches("% better").count(), 10);
-    assert_in_order(news, &["2025-01-15", "l, Q4_K_M", "2025-01-06", "c, Q4_K_M"]);
+    assert_in_order(
+        news,
+        &["2025-01-15", "l, Q4_K_M", "2025-01-06", "c, Q4_K_M"],
+    );
     assert!(!news.contains("2025-01-05"));
     // So do the configurations.
     assert_in_order(&page, &["<h2>l, Q4_K_M", "<h2>b, Q4_K_M", "<h2>a, Q4_K_M"]);
@@ -143,7 +144,10 @@ fn a_submitted_run_has_its_link() {
 fn the_same_store_gives_the_same_page() {
     let sandbox = store(&days(1..=4));
     let page = sandbox.run(["report"]).ok();
-    for args in [["report", "--out", "a.html"].as_slice(), &["report", "b.html"]] {
+    for args in [
+        ["report", "--out", "a.html"].as_slice(),
+        &["report", "b.html"],
+    ] {
         assert!(sandbox.run(args).ok().is_empty());
         let file = sandbox.path().join(args[args.len() - 1]);
         assert_eq!(page, std::fs::read(file).unwrap(), "{args:?}");

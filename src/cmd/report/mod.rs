@@ -83,11 +83,10 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
     // The one with the latest change comes first; those without one stay as they were measured.
     found.sort_by_key(|one| Reverse(one.changes.iter().map(|change| change.moment).max()));
 
-    let count = |count: u64, noun: &str| match count {
-        1 => format!("1 {noun}"),
-        _ => format!("{count} {noun}s"),
-    };
-    let mut summary = vec![count(runs, "run"), count(all as u64, "configuration")];
+    let mut summary = vec![
+        words::counted(runs, "run"),
+        words::counted(all as u64, "configuration"),
+    ];
     summary.extend(last.map(|time| format!("to {}", date(time))));
     if !filter.is_empty() {
         summary.push(args.filters.in_words());
@@ -99,11 +98,10 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
              filters choose others."
         ));
     }
-    // One more than is shown, to know whether there are more.
     let (best, ranked) = store.read(|db| trends::best(db, &filter, Some(MAX_BEST)))?;
     let sections = match runs {
         0 => vec![no_runs(&filter)],
-        _ => vec![latest(news), best_runs(&best, &configurations)],
+        _ => vec![latest(news), best_runs(&best, ranked, &configurations)],
     };
     Ok(Page {
         title: "LocalScore runs".to_owned(),
@@ -118,7 +116,10 @@ fn no_runs(filter: &Filter) -> Section {
     let (title, blocks) = if filter.is_empty() {
         let command = "localstore record localscore -m model.gguf".to_owned();
         let text = "This runs a benchmark and keeps it:".to_owned();
-        ("No runs yet.", vec![Block::Text(text), Block::Command(command)])
+        (
+            "No runs yet.",
+            vec![Block::Text(text), Block::Command(command)],
+        )
     } else {
         ("No run matches.", Vec::new())
     };
@@ -144,11 +145,11 @@ fn latest(changes: Vec<Change>) -> Section {
     }
 }
 
-fn best_runs(best: &[Listed], configurations: &[Configuration]) -> Section {
-    let shown = best.get(..MAX_BEST as usize).unwrap_or(best);
+fn best_runs(best: &[Listed], ranked: usize, configurations: &[Configuration]) -> Section {
     let mut caption = "By score; partial runs do not count".to_owned();
-    if shown.len() < best.len() {
-        caption += &format!(". The first {MAX_BEST}; 'localstore best --limit 0' shows all");
+    if best.len() < ranked {
+        let shown = best.len();
+        caption += &format!(". {shown} of {ranked}; 'localstore best --limit 0' shows all");
     }
     let of = |run: &Listed| {
         let is_same = |one: &Configuration| {
@@ -158,9 +159,11 @@ fn best_runs(best: &[Listed], configurations: &[Configuration]) -> Section {
         let number = configurations.iter().position(is_same);
         number.map(|number| format!("#c{number}"))
     };
-    let blocks = match shown {
-        [] => vec![Block::Text("No run has all tests of the benchmark.".to_owned())],
-        _ => vec![Block::Table(tables::best(caption, shown, of))],
+    let blocks = match best {
+        [] => vec![Block::Text(
+            "No run has all tests of the benchmark.".to_owned(),
+        )],
+        _ => vec![Block::Table(tables::best(caption, best, of))],
     };
     Section {
         id: "best".to_owned(),
@@ -220,7 +223,7 @@ impl Found {
         let mut answer = Cell::default();
         for metric in TrendMetric::ALL {
             trend.find_changes(store, metric, args.min_change)?;
-            pictures.push(draw_trend(&trend, metric, None));
+            pictures.push(draw_trend(&trend, None));
             if metric == TrendMetric::Score {
                 answer = self::answer(&trend);
                 let news = trend.changes.iter();
@@ -254,10 +257,7 @@ impl Found {
             }
             blocks.push(Block::Beside(left, right));
         }
-        let all = match runs.len() {
-            1 => "1 run".to_owned(),
-            several => format!("{several} runs"),
-        };
+        let all = words::counted(runs.len() as u64, "run");
         let shown = runs.iter().rev().take(MAX_RUNS);
         let shown = shown.map(|run| store.read(|db| select::listed(db, run.id)));
         let shown = shown.collect::<Result<Vec<_>>>()?;

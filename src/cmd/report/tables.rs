@@ -86,7 +86,9 @@ pub(crate) fn runs(caption: String, runs: &[Listed]) -> Table {
 
 fn heads(columns: &[ColumnOf<Listed>]) -> Vec<(String, Column)> {
     let heads = columns.iter();
-    heads.map(|&(name, kind, _)| (name.to_owned(), kind)).collect()
+    heads
+        .map(|&(name, kind, _)| (name.to_owned(), kind))
+        .collect()
 }
 
 fn cells(run: &Listed, columns: &[ColumnOf<Listed>]) -> Vec<Cell> {
@@ -98,7 +100,9 @@ fn cells(run: &Listed, columns: &[ColumnOf<Listed>]) -> Vec<Cell> {
 fn submission(submission: &Submission) -> Cell {
     match (submission.state, &submission.link) {
         (SubmissionState::Submitted, Some(link)) => {
-            let short = link.split_once("://").map_or(link.as_str(), |(_, rest)| rest);
+            let short = link
+                .split_once("://")
+                .map_or(link.as_str(), |(_, rest)| rest);
             Cell::from(short).link(link)
         }
         (SubmissionState::Submitted, None) => "yes".into(),
