@@ -106,13 +106,18 @@ impl Picture {
 
     fn svg(&self, style: &Markup) -> Markup {
         let (width, height) = (Px(self.width), Px(self.height));
-        let label = format!("{}: {}", self.title, self.description);
+        let label = match self.description.as_str() {
+            "" => self.title.clone(),
+            description => format!("{}: {description}", self.title),
+        };
         html! {
             svg class="plot" xmlns="http://www.w3.org/2000/svg" role="img" aria-label=(label)
                 viewBox={ "0 0 " (width) " " (height) } width=(width) height=(height)
             {
                 title { (self.title) }
-                desc { (self.description) }
+                @if !self.description.is_empty() {
+                    desc { (self.description) }
+                }
                 (style)
                 rect class="paper" width=(width) height=(height) {}
                 (self.body)

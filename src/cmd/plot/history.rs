@@ -75,6 +75,11 @@ pub(crate) fn draw(trend: &Trend, title: Option<String>) -> Option<Picture> {
         TrendMetric::GenTps => ("Generation, tokens/s", "mean of all tests"),
         TrendMetric::TtftMs => ("Time to first token, ms", "mean of all tests"),
     };
+    let sentence = match (&title, trend.metric) {
+        // The page has it above the picture.
+        (None, TrendMetric::Score) => String::new(),
+        _ => trend.headline(),
+    };
     let (title, unit, width) = match title {
         Some(title) => (title, format!("{name}, {scope}"), picture::WIDTH),
         None => (name.to_owned(), scope.to_owned(), picture::COLUMN),
@@ -107,7 +112,7 @@ pub(crate) fn draw(trend: &Trend, title: Option<String>) -> Option<Picture> {
     };
     let picture = picture::Trend {
         title,
-        sentence: trend.headline(),
+        sentence,
         unit,
         higher_is_better: trend.metric != TrendMetric::TtftMs,
         points: whole.iter().map(point).collect(),
