@@ -90,7 +90,13 @@ fn look(chromium: &Path, sandbox: &Sandbox, dark: bool, open: bool) -> Vec<Value
     sandbox.file("look.html", include_str!("browser.html"));
     let page = if open { "look.html?open" } else { "look.html" };
     let scheme = format!("--blink-settings=preferredColorScheme={}", u8::from(!dark));
-    let dom = run(chromium, sandbox, page, &["--dump-dom".to_owned(), scheme]);
+    let patience = "--virtual-time-budget=10000".to_owned();
+    let dom = run(
+        chromium,
+        sandbox,
+        page,
+        &["--dump-dom".to_owned(), patience, scheme],
+    );
     let found = dom.split_once("<pre id=\"found\">").unwrap().1;
     let found = found.split_once("</pre>").unwrap().0;
     serde_json::from_str(found).unwrap_or_else(|error| panic!("{error}: {found}"))
@@ -186,9 +192,10 @@ fn the_page_is_seen_as_the_store_has_it() {
     let printable = HOSTILE
         .replace('\u{1b}', "\\x1b")
         .replace('\u{202e}', "\\u{202e}");
-    let hostile = Value::from(format!("{printable}, {printable}, {printable}"));
+    let hostile = format!("{printable}, {printable}, ");
     let headings = wide["headings"].as_array().unwrap();
-    assert!(headings.contains(&hostile), "{headings:#?}");
+    let is_hostile = |heading: &Value| heading.as_str().unwrap().starts_with(&hostile);
+    assert!(headings.iter().any(is_hostile), "{headings:#?}");
     let seen = assert_runs_are_those_of_the_store(wide, &sandbox);
     assert_eq!(seen, (1..=16).collect(), "{seen:?}");
 }
