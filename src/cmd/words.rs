@@ -50,11 +50,6 @@ pub(crate) fn text_or(text: &Option<Text>, unknown: &str) -> String {
         .map_or_else(|| unknown.to_owned(), Text::to_string)
 }
 
-/// `Llama 3.2 1B Instruct - Q4_K`.
-pub(crate) fn with_quant(model: &str, quant: Option<&Text>) -> String {
-    quant.map_or_else(|| model.to_owned(), |quant| format!("{model} - {quant}"))
-}
-
 /// What may tell the run from others.
 pub(crate) fn traits(run: &Listed) -> Traits {
     let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);

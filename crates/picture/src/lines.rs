@@ -96,7 +96,7 @@ impl LinesPanel {
                 g class=(class(index)) {
                     path class=(dashed(index)) d=(path(places)) {}
                     @for point in points {
-                        (mark(index, (x.at(point.tokens), y.at(point.value)), 4.0, &describe(point, runs.get(index))))
+                        (mark(index, (x.at(point.tokens), y.at(point.value)), 4.0, Some(&describe(point, runs.get(index)))))
                     }
                 }
             }

@@ -100,7 +100,7 @@ impl Legend<'_> {
                 g class=(class(index)) {
                     @if self.sample == Sample::Line {
                         (line((16.0, y), (44.0, y), &dashed(index)))
-                        (mark(index, (30.0, y), 4.0, &fit(&run.key, 200.0, SIZE)))
+                        (mark(index, (30.0, y), 4.0, Some(&fit(&run.key, 200.0, SIZE))))
                     } @else {
                         rect class="bar" x="16" y=(Px(y - 6.0)) width="28" height="12" {}
                     }
@@ -171,11 +171,12 @@ const CROSS: [(f64, f64); 12] = [
 ];
 
 /// The mark of a series at a position; its shape distinguishes the series without colour.
-pub(crate) fn mark(series: usize, (x, y): (f64, f64), r: f64, label: &str) -> Markup {
+pub(crate) fn mark(series: usize, (x, y): (f64, f64), r: f64, label: Option<&str>) -> Markup {
     let shape = series % MAX_SERIES;
+    let title = html! { @if let Some(label) = label { title { (label) } } };
     if shape == 0 {
         return html! {
-            circle class="mark" cx=(Px(x)) cy=(Px(y)) r=(Px(r)) { title { (label) } }
+            circle class="mark" cx=(Px(x)) cy=(Px(y)) r=(Px(r)) { (title) }
         };
     }
     let d = if let Some(corners) = OUTLINES.get(shape - 1) {
@@ -185,6 +186,6 @@ pub(crate) fn mark(series: usize, (x, y): (f64, f64), r: f64, label: &str) -> Ma
         path(CROSS.map(|(dx, dy)| (x + turn * (dx - dy), y + turn * (dx + dy))))
     };
     html! {
-        path class="mark" d=(d + "Z") { title { (label) } }
+        path class="mark" d=(d + "Z") { (title) }
     }
 }

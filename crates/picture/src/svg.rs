@@ -177,9 +177,17 @@ pub(crate) struct Px(pub f64);
 
 impl std::fmt::Display for Px {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let tenths = (self.0 * 10.0).round() / 10.0;
-        // A negative zero would be printed with its sign.
-        write!(f, "{}", tenths + 0.0)
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "no picture is near so large; integers are printed faster"
+        )]
+        let tenths = (self.0 * 10.0).round() as i64;
+        let sign = if tenths < 0 { "-" } else { "" };
+        let (whole, rest) = (tenths.unsigned_abs() / 10, tenths.unsigned_abs() % 10);
+        match rest {
+            0 => write!(f, "{sign}{whole}"),
+            _ => write!(f, "{sign}{whole}.{rest}"),
+        }
     }
 }
 

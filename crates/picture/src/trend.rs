@@ -79,13 +79,13 @@ impl Trend {
         let heading = Heading::new(&self.title, &self.sentence, self.width);
         let known = self.known().count();
         let mut unit = format!("{}; {}", self.unit, better(self.higher_is_better));
-        if known > drawn.len() {
-            unit.extend(["; ", &known.to_string(), " runs, thinned"]);
-        }
         if drawn.iter().any(|(_, point)| point.is_guessed) {
             unit += "; hollow: guessed date";
         }
-        let units = wrapped(&unit, self.width - 32.0, SIZE);
+        let mut units = wrapped(&unit, self.width - 32.0, SIZE);
+        if known > drawn.len() {
+            units.push(format!("{known} runs, thinned"));
+        }
         let mut top = heading.bottom + 16.0 * count(units.len()) + 8.0;
         if !self.changes.is_empty() {
             top += 20.0;
@@ -235,13 +235,16 @@ impl Plot<'_> {
         } else {
             ("line", "")
         };
+        // A mark that cannot be pointed at tells nothing.
+        let is_told = self.drawn.len() < 2 || self.x(1.0) - self.x(0.0) >= 1.0;
         html! {
             g class=(class(0)) {
                 path class=(line) d=(path(self.drawn.iter().map(at))) {}
             }
             g class=(format!("{} {dense}", class(0))) {
                 @for one in &self.drawn {
-                    @let mark = mark(0, at(one), radius, &describe(one.1));
+                    @let label = is_told.then(|| describe(one.1));
+                    @let mark = mark(0, at(one), radius, label.as_deref());
                     @if one.1.is_guessed { g class="guessed" { (mark) } } @else { (mark) }
                 }
             }

@@ -7,7 +7,7 @@ use crate::model::{Submission, SubmissionState, Text, short_device, short_quant}
 use crate::page::{Cell, Table};
 use crate::stats::Row;
 use crate::store::Listed;
-use base::number::{amount, percent, percents};
+use base::number::{amount, percent};
 use base::{Column, ColumnOf};
 
 /// The most rows of single tests beside the means.
@@ -208,15 +208,12 @@ fn heads_of(report: &Report, new: &NewRun, first: &str) -> Vec<(String, Column)>
 }
 
 fn cells_of(name: String, row: &Row) -> Vec<Cell> {
-    let interval = row.interval;
     vec![
         name.into(),
         amount(row.reference).into(),
         amount(row.new).into(),
         percent(row.change_percent).into(),
-        interval
-            .map_or_else(String::new, |ends| percents(ends.low, ends.high))
-            .into(),
+        compare::interval(row).into(),
         Cell::from(row.verdict.name()).tone(tone(row)),
     ]
 }
