@@ -17,7 +17,7 @@ use base::{Error, ExitStatus, Markup, Result, RowFormat, Stderr, Stdout, rows, s
 pub(crate) use base::number::{amount, percent};
 pub(crate) use headline::changes;
 pub(crate) use sides::{Baseline, best};
-pub(crate) use words::{difference, interval, method, not_comparable, remarks, test_name, title};
+pub(crate) use words::{interval, method, not_comparable, remarks, test_name, title};
 
 /// Compare runs, and say how certain each change is
 ///

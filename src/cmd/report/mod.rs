@@ -5,9 +5,10 @@ mod tables;
 use std::cmp::Reverse;
 use std::path::PathBuf;
 
-use super::compare::{self, Report, StoredRun};
+use super::compare::{self, Report};
 use super::filters::Filters;
 use super::history::{Trend, TrendChange, TrendMetric, sign, verdict};
+use super::named::NamedRun;
 use super::plot::draw_trend;
 use super::{Context, OutFile, unique, words};
 use crate::model::{Text, short_device, short_quant};
@@ -322,7 +323,7 @@ fn facts(
 ) -> Result<Option<Block>> {
     let mut facts = Vec::new();
     let read = match (standing, last) {
-        (None, Some(last)) => Some(StoredRun::read(store, last.id)?),
+        (None, Some(last)) => Some(NamedRun::read(store, last.id)?),
         _ => None,
     };
     let compared = standing.and_then(|report| Some(&report.new.first()?.run));
