@@ -152,14 +152,19 @@ pub(crate) fn print(
 
 /// Notes what the marks in a table mean.
 pub(crate) fn note_marks(is_about: bool, is_partial: bool, context: &mut Context) {
+    let marks = marks(is_about, is_partial);
+    if !marks.is_empty() {
+        context.note(&marks);
+    }
+}
+
+/// What the marks in a table mean.
+pub(crate) fn marks(is_about: bool, is_partial: bool) -> String {
     let marks = [
         is_about.then_some(ABOUT),
         is_partial.then_some("p partial, not comparable"),
     ];
-    let marks: Vec<&str> = marks.into_iter().flatten().collect();
-    if !marks.is_empty() {
-        context.note(&marks.join("; "));
-    }
+    marks.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// What the mark `~` means.

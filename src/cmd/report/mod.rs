@@ -52,7 +52,7 @@ const MAX_NEWS: usize = 10;
 /// The number of best runs on the page.
 const MAX_BEST: u32 = 30;
 
-/// The number of configurations on the page, those measured last.
+/// The number of configurations on the page.
 const MAX_CONFIGURATIONS: usize = 20;
 
 /// The number of runs in the table of a configuration.

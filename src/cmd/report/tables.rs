@@ -1,6 +1,7 @@
 //! The tables of the page.
 
 use crate::cmd::compare::{self, NewRun, Report};
+use crate::cmd::list;
 use crate::cmd::plot::tone;
 use crate::cmd::words;
 use crate::model::{Submission, SubmissionState, Text, short_device, short_quant};
@@ -43,10 +44,19 @@ pub(crate) fn best(
         cells
     };
     Table {
-        caption,
+        caption: with_marks(caption, runs),
         heads: heads(&columns),
         groups: vec![(String::new(), runs.iter().map(row).collect())],
     }
+}
+
+/// The caption of a table of these runs, with what the marks mean that are there.
+fn with_marks(caption: String, runs: &[Listed]) -> String {
+    let any = |has: fn(&Listed) -> bool| runs.iter().any(has);
+    let is_about = any(|run| run.source.is_rounded() || words::is_guessed(run));
+    let marks = list::marks(is_about, any(|run| run.partial));
+    let parts = [caption, marks].into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join("; ")
 }
 
 /// The runs of a configuration; without the columns in which they have nothing.
@@ -78,7 +88,7 @@ pub(crate) fn runs(caption: String, runs: &[Listed]) -> Table {
         cells
     };
     Table {
-        caption,
+        caption: with_marks(caption, runs),
         heads,
         groups: vec![(String::new(), runs.iter().map(row).collect())],
     }
