@@ -79,23 +79,15 @@ fn partition(logs: &[f64]) -> Vec<usize> {
     }
     let noise = noise(logs);
     let values: Vec<f64> = logs.iter().map(|log| log / noise).collect();
-    let mut last: Vec<LastSegment> = medians(&values).into_iter().map(LastSegment::of).collect();
+    let mut last = LastSegments::new(medians(&values));
     let penalty = PENALTY * number(n).ln();
     // The cost of the cheapest partition up to each end, and the start of its last segment.
     let mut cheapest = vec![(f64::INFINITY, 0); n + 1];
     cheapest[0].0 = -penalty;
     for end in MIN_SEGMENT..=n {
         let start = end - MIN_SEGMENT;
-        let before = cheapest[start].0 + penalty;
-        let first = &values[start..end];
-        let (mut best, mut best_start) = (f64::INFINITY, 0);
-        for one in &mut last {
-            one.push(start, before, first);
-            if one.cost < best || (one.cost == best && one.start < best_start) {
-                (best, best_start) = (one.cost, one.start);
-            }
-        }
-        cheapest[end] = (best, best_start);
+        let first = [values[start], values[start + 1], values[start + 2]];
+        cheapest[end] = last.push(start, cheapest[start].0 + penalty, first);
     }
     let mut bounds = vec![n];
     let mut bound = n;
@@ -120,37 +112,42 @@ fn medians(values: &[f64]) -> Vec<f64> {
     (0..MAX_MEDIANS).map(quantile).collect()
 }
 
-/// The cheapest partition whose last segment has a certain median.
-struct LastSegment {
-    median: f64,
-    cost: f64,
-    start: usize,
+/// For each median, the cheapest partition whose last segment has it: columns, which the processor
+/// adds to several at a time.
+struct LastSegments {
+    medians: Vec<f64>,
+    costs: Vec<f64>,
+    starts: Vec<usize>,
 }
 
-impl LastSegment {
-    fn of(median: f64) -> Self {
+impl LastSegments {
+    fn new(medians: Vec<f64>) -> Self {
         Self {
-            median,
-            cost: f64::INFINITY,
-            start: 0,
+            costs: vec![f64::INFINITY; medians.len()],
+            starts: vec![0; medians.len()],
+            medians,
         }
     }
 
-    /// Adds a value, the last of `first`, to the segment; or begins a new one with all of `first` at
-    /// `start`, before which the partition costs `before`.
-    fn push(&mut self, start: usize, before: f64, first: &[f64]) {
-        let distance = |value: &f64| (value - self.median).abs();
-        let [earlier @ .., value] = first else {
-            return;
-        };
-        let earlier: f64 = earlier.iter().map(distance).sum();
-        let distance = distance(value);
-        let (longer, fresh) = (self.cost + distance, before + earlier + distance);
-        if fresh < longer {
-            (self.cost, self.start) = (fresh, start);
-        } else {
-            self.cost = longer;
+    /// Adds a value, the last of `first`, to each segment; or begins a new one with all of `first` at
+    /// `start`, before which the partition costs `before`. Returns the cost of the cheapest and where
+    /// its last segment starts.
+    fn push(&mut self, start: usize, before: f64, first: [f64; MIN_SEGMENT]) -> (f64, usize) {
+        let [one, two, value] = first;
+        let columns = self.medians.iter().zip(&mut self.costs);
+        for ((median, cost), last_start) in columns.zip(&mut self.starts) {
+            let distance = (value - median).abs();
+            let fresh = before + (one - median).abs() + (two - median).abs() + distance;
+            let longer = *cost + distance;
+            let is_fresh = fresh < longer;
+            *cost = if is_fresh { fresh } else { longer };
+            *last_start = if is_fresh { start } else { *last_start };
         }
+        let best = self.costs.iter().copied().fold(f64::INFINITY, f64::min);
+        let starts = self.costs.iter().zip(&self.starts);
+        let best_starts = starts.filter(|(cost, _)| **cost == best);
+        let best_start = best_starts.map(|(_, start)| *start).min();
+        (best, best_start.unwrap_or(start))
     }
 }
 

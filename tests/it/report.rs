@@ -233,6 +233,6 @@ fn a_series_is_read_once() {
     let sandbox = store(&days(1..=4));
     let ran = sandbox.run(["report", "-vv"]);
     assert_eq!(ran.text().matches("<svg ").count(), 4);
-    let line = "read 4 of 4 runs";
+    let line = "read 4 runs of configuration 1";
     assert_eq!(ran.stderr.matches(line).count(), 1, "{}", ran.stderr);
 }

@@ -56,7 +56,7 @@ const MAX_BEST: u32 = 30;
 const MAX_CONFIGURATIONS: usize = 20;
 
 /// The number of runs in the table of a configuration.
-const MAX_RUNS: usize = 100;
+const MAX_RUNS: usize = 50;
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
@@ -95,8 +95,8 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
     let mut remarks = Vec::new();
     if all > MAX_CONFIGURATIONS {
         remarks.push(format!(
-            "The page shows the {MAX_CONFIGURATIONS} configurations that were measured last; \
-             filters choose others."
+            "{MAX_CONFIGURATIONS} of {all} configurations are shown: those with two whole runs \
+             first, then those measured last. Filters choose others."
         ));
     }
     let (best, ranked) = store.read(|db| trends::best(db, &filter, Some(MAX_BEST)))?;
