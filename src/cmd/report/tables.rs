@@ -53,7 +53,7 @@ pub(crate) fn best(
 /// The caption of a table of these runs, with what the marks mean that are there.
 fn with_marks(caption: String, runs: &[Listed]) -> String {
     let any = |has: fn(&Listed) -> bool| runs.iter().any(has);
-    let is_about = any(|run| run.source.is_rounded() || words::is_guessed(run));
+    let is_about = any(|run| run.source.is_rounded() || run.measured_guessed);
     let marks = list::marks(is_about, any(|run| run.partial));
     let parts = [caption, marks].into_iter().filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join("; ")
