@@ -3,6 +3,7 @@
 mod tables;
 
 use std::cmp::Reverse;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use super::compare::{self, Report};
@@ -150,7 +151,10 @@ fn best_runs(best: &[Listed], ranked: usize, configurations: &[Configuration]) -
     let mut caption = "By score; partial runs do not count".to_owned();
     if best.len() < ranked {
         let shown = best.len();
-        caption += &format!(". {shown} of {ranked}; 'localstore best --limit 0' shows all");
+        let _ = write!(
+            caption,
+            ". {shown} of {ranked}; 'localstore best --limit 0' shows all"
+        );
     }
     let of = |run: &Listed| {
         let is_same = |one: &Configuration| {
