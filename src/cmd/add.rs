@@ -13,9 +13,12 @@ use base::{Error, ExitStatus, Result, Spool, Tee, note, process};
 /// Store the runs in captures
 ///
 /// A capture is any text that contains results of LocalScore: a terminal log, json documents, csv,
-/// tables, or several of them. Prints a line per run. A run that is already stored is not stored
-/// again; if this capture has more values (such as the json of a run stored from csv), it is
-/// completed.
+/// tables, or several of them. A run that is already stored is not stored again; if this capture has
+/// more values (such as the json of a run stored from csv), it is completed.
+///
+/// Prints a line per run, and beneath it how it compares with the level of the earlier runs of its
+/// configuration and machine, else with the last of them. Of more than 20 runs, those that are
+/// slower are named at the end; '-v' prints all lines.
 ///
 /// Of a folder, the files in it are read by name, without hidden ones; files without a result are
 /// counted there.

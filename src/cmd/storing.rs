@@ -466,10 +466,10 @@ impl<'a> Adder<'a> {
             let is_compared = stored == Stored::New
                 && !run.is_partial()
                 && (!is_many
-                    || self
-                        .suspicion
-                        .of(store, (id, run, measured_at))
-                        .unwrap_or_default());
+                    || self.slower.len() <= MOST_IDS && {
+                        let suspicion = self.suspicion.of(store, (id, run, measured_at));
+                        suspicion.unwrap_or_default()
+                    });
             let mut standing = None;
             if is_compared {
                 // The run is stored, whatever becomes of those that it is compared with.

@@ -22,7 +22,7 @@ pub(crate) const TTFT_MS: ColumnOf<Listed> = ("ttft ms", Column::Number, |run| {
 
 /// The score in a table: `~` marks one that was computed from rounded values, `p` that of a partial
 /// run.
-fn score(run: &Listed) -> String {
+pub(crate) fn score(run: &Listed) -> String {
     let rounded = if run.source.is_rounded() { "~" } else { "" };
     let partial = if run.partial { "p" } else { "" };
     format!("{rounded}{}{partial}", run.summary.listed_score())
