@@ -34,7 +34,7 @@ use base::{
 ///
 /// Partial runs are listed, but count in no level, nor do runs with a guessed date (~), which are hollow
 /// in the chart. Where a model has only one known runtime on a machine, its runs of an unknown runtime
-/// belong to that. Of more than 1000 runs, the last 1000 are examined; --limit 0 examines all.
+/// belong to that. Of more than 500 runs, the last 500 are examined; --limit 0 examines all.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore history --model llama --accelerator 4090
@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// The smallest change of level that matters, in percent
     #[arg(long, value_name = "PCT", default_value = "5", value_parser = percentage)]
     min_change: f64,
-    /// Show the last N runs; 0 for all [default: 20 in a table, else 1000]
+    /// Show the last N runs; 0 for all [default: 20 in a table, else 500]
     #[arg(long, value_name = "N", hide_default_value = true)]
     limit: Option<u32>,
     /// The output format
@@ -62,7 +62,7 @@ pub(crate) struct Args {
 
 /// The number of runs in which changes of level are looked for, the last ones, unless more are asked
 /// for.
-pub(crate) const EXAMINED: u32 = 1000;
+pub(crate) const EXAMINED: u32 = 500;
 
 /// The number of runs in the table.
 const SHOWN: u32 = 20;
