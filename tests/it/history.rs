@@ -340,7 +340,7 @@ fn a_guessed_date_is_hollow_and_starts_no_level() {
     let about = "localstore: ~ about (rounded, or a guessed date)";
     assert_eq!(ran.stderr.lines().next(), Some(about));
     let since = sandbox.run(["history", "--since", "2025-01-03", "--model", "llama"]);
-    let note = "localstore: 3 runs with guessed dates (~) are among them\n";
+    let note = "localstore: 3 runs with a guessed date (~) are among them\n";
     assert!(since.stderr.contains(note), "{}", since.stderr);
     let json = sandbox.run(["history", "-o", "jsonl"]).text();
     assert_eq!(json.matches("\"guessed\":true").count(), 3, "{json}");
