@@ -202,7 +202,9 @@ struct OutFile {
 impl OutFile {
     /// Refuses the name of a picture in another format than SVG.
     fn check_svg(&self) -> Result<()> {
-        const OTHERS: [&str; 7] = ["png", "jpg", "jpeg", "gif", "webp", "pdf", "eps"];
+        const OTHERS: [&str; 9] = [
+            "png", "jpg", "jpeg", "gif", "webp", "bmp", "tiff", "pdf", "eps",
+        ];
         let path = self.out.as_deref().unwrap_or(Path::new(""));
         let ending = path.extension().unwrap_or_default().to_string_lossy();
         if !OTHERS.contains(&ending.to_lowercase().as_str()) {

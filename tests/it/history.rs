@@ -42,6 +42,7 @@ fn ids(sandbox: &Sandbox, command: &str, args: &[&str]) -> Vec<i64> {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one store at four widths")]
 fn the_first_line_tells_the_level_and_the_changes_tell_their_causes() {
     let sandbox = changed();
     let ran = sandbox.run(["history", "--model", "llama"]);

@@ -155,8 +155,8 @@ fn the_whiskers_are_around_the_level_which_is_a_tick() {
             .collect()
     };
     let bars = document.descendants();
-    let bars = bars.filter(|node| node.attribute("class") == Some("bar"));
-    let bar = bars.last().unwrap();
+    let mut bars = bars.filter(|node| node.attribute("class") == Some("bar"));
+    let bar = bars.next_back().unwrap();
     let part = |name| bar.attribute(name).unwrap().parse::<f64>().unwrap();
     let (zero, scale) = (part("x"), part("width") / number("new"));
     let tick = lines("tick").last().unwrap().0;

@@ -37,41 +37,12 @@ enum Command {
 impl Args {
     /// Runs the command.
     pub(crate) fn run(&self, context: &mut Context) -> Result<()> {
-        let (name, runs, out) = match &self.command {
-            Command::History(args) => ("history", args.run.as_slice(), &args.out),
-            Command::Compare(args) => ("compare", args.runs.as_slice(), &args.out),
-            Command::Context(args) => ("context", args.runs.as_slice(), &args.out),
-        };
-        refuse_other_formats(name, runs, out)?;
         match &self.command {
             Command::History(args) => history::run(args, context),
             Command::Compare(args) => compare::run(args, context),
             Command::Context(args) => context::run(args, context),
         }
     }
-}
-
-/// The ends of the names of other pictures than SVG.
-const OTHER_FORMATS: [&str; 8] = ["png", "jpg", "jpeg", "gif", "webp", "bmp", "tiff", "pdf"];
-
-/// Refuses a file whose name promises another format than SVG.
-fn refuse_other_formats(name: &str, runs: &[String], out: &OutFile) -> Result<()> {
-    let Some(path) = &out.out else {
-        return Ok(());
-    };
-    let end = path
-        .extension()
-        .map(|end| end.to_string_lossy().to_lowercase());
-    if !end.is_some_and(|end| OTHER_FORMATS.contains(&end.as_str())) {
-        return Ok(());
-    }
-    let mut command = format!("localstore plot {name}");
-    for run in runs {
-        command.extend([" ", run]);
-    }
-    let svg = path.with_extension("svg");
-    Err(Error::new(path.display(), "only SVG is drawn")
-        .hint(format!("{command} --out {}", svg.display())))
 }
 
 /// The error for a picture that would be empty.
