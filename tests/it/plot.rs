@@ -185,7 +185,7 @@ fn other_pictures_than_svg_are_refused_by_name() {
         ),
         (
             &["plot", "context", "--out", "x.pdf"],
-            "localstore plot context last --out x.svg",
+            "localstore plot context --out x.svg",
         ),
     ] {
         let ran = sandbox.run(args);
