@@ -299,13 +299,13 @@ fn the_columns_that_matter_most_stay() {
     localstore: hidden: tg, pp, ttft; '--columns all' shows them
     ");
     insta::assert_snapshot!(list(120), @r"
-    id  measured    model                         quant    accelerator      score   pp t/s  tg t/s  tags
-     6  2025-01-06  Meta Llama 3.1 8B Instruct    Q4_K_M   RTX 4090          2267p   11928  193.83
-     5  2025-01-05  DeepSeek R1 Distill Qwen 14B  Q2_K     RTX PRO 6000…     2263   9980.0  162.17
-     4  2025-01-04  通义千问 Qwen3 🚀 14B Chat    Q4_K_M   RTX 5090 显卡     1825   8048.0  130.78
-     3  2025-01-03  Qwen2.5 14B Instruct          Q8_0     Apple M4…+32GPU   1347   5940.0   96.52
-     2  2025-01-02  Qwen2.5 14B Instruct          IQ3_XXS  Apple M4…+40GPU    908   4008.0   65.13  rec
-     1  2025-01-01  Llama 3.2 1B Instruct         Q4_K_M   EPYC 7352          458   2020.0   32.82
+    id  measured    model                         quant    accelerator                          score   pp t/s  tg t/s  tags
+     6  2025-01-06  Meta Llama 3.1 8B Instruct    Q4_K_M   RTX 4090                              2267p   11928  193.83
+     5  2025-01-05  DeepSeek R1 Distill Qwen 14B  Q2_K     RTX PRO 6000 Blackwell Workstation…   2263   9980.0  162.17
+     4  2025-01-04  通义千问 Qwen3 🚀 14B Chat    Q4_K_M   RTX 5090 显卡                         1825   8048.0  130.78
+     3  2025-01-03  Qwen2.5 14B Instruct          Q8_0     Apple M4 Max 12P+4E+32GPU             1347   5940.0   96.52
+     2  2025-01-02  Qwen2.5 14B Instruct          IQ3_XXS  Apple M4 Max 12P+4E+40GPU              908   4008.0   65.13  rec
+     1  2025-01-01  Llama 3.2 1B Instruct         Q4_K_M   EPYC 7352                              458   2020.0   32.82
     localstore: p partial, not comparable
     localstore: hidden: ttft; '--columns all' shows them
     ");

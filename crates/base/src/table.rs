@@ -12,7 +12,7 @@ use crate::text::{cut_all, printable};
 pub enum Column {
     /// Text that is cut if the screen is narrow.
     Text,
-    /// The same, and on a screen of any width it takes no more than this.
+    /// The same, and it takes no more than this as long as other text would be cut for it.
     Short(usize),
     /// Text that is never cut.
     Whole,
@@ -163,9 +163,12 @@ impl Table {
     pub fn render(&self, screen: Screen) -> String {
         let mut columns: Vec<Shown> = self.columns.iter().map(Shown::of).collect();
         if let Some(width) = screen.width {
-            for column in &mut columns {
+            for index in 0..columns.len() {
+                let all = spaced(columns.iter().map(Shown::width));
+                let column = &mut columns[index];
                 if let Column::Short(most) = column.layout {
-                    column.cut(most);
+                    let others = all - column.width();
+                    column.cut(most.max(width.saturating_sub(others)));
                 }
             }
             // First to a legible width, then to any.
@@ -480,9 +483,9 @@ mod tests {
     fn columns_share_what_room_there_is() {
         let shown = |width| table().render(screen(width));
         insta::assert_snapshot!(shown(80), @r"
-        id  model                       accelerator    score   tags
-        68  Meta Llama 3.1 8B Instruct  RTX 4090        1576p
-         7  通义千问 Qwen3 🚀 14B Chat  RTX PRO 6000…   ~541   rec
+        id  model                       accelerator             score   tags
+        68  Meta Llama 3.1 8B Instruct  RTX 4090                 1576p
+         7  通义千问 Qwen3 🚀 14B Chat  RTX PRO 6000 Blackwell   ~541   rec
         ");
         insta::assert_snapshot!(shown(50), @r"
         id  model            accelerator    score   tags

@@ -76,8 +76,8 @@ pub fn cut(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{}…", beginning(&text, width.saturating_sub(1))))
 }
 
-/// The texts cut to this width. Two that differ still differ where that is possible: the end stays
-/// then, and the middle goes.
+/// The texts cut to this width. Two that differ still differ where that is possible: the middle goes
+/// then, and the end stays if there is room for it.
 #[must_use]
 pub fn cut_all(texts: &[&str], width: usize) -> Vec<String> {
     let mut wholes: HashMap<String, Vec<&str>> = HashMap::new();
@@ -99,7 +99,8 @@ pub fn cut_all(texts: &[&str], width: usize) -> Vec<String> {
 /// Where text may be cut within a word.
 const JOINTS: [char; 6] = [' ', '+', '-', '_', '/', '('];
 
-/// Cuts the middle, so that the end holds the first difference from the others.
+/// Cuts the middle, so that the word that the others do not have is there, and behind it the end if
+/// there is room for that.
 fn without_middle(text: &str, others: &[&str], width: usize) -> String {
     let common = |other: &&str| {
         let pairs = text.char_indices().zip(other.chars());
@@ -111,14 +112,28 @@ fn without_middle(text: &str, others: &[&str], width: usize) -> String {
     };
     let others = others.iter().filter(|&&other| other != text);
     let common = others.map(common).min().unwrap_or_default();
-    let tail = printable(&text[text[..common].rfind(JOINTS).unwrap_or(common)..]).into_owned();
+    let (before, rest) = text.split_at(common);
+    let start = match before.rfind(JOINTS) {
+        Some(joint) if !rest.starts_with(JOINTS) => joint,
+        _ => common,
+    };
     let most = width.saturating_sub(1);
-    let mut tail = tail.trim_start();
-    while tail.width() > most {
-        tail = &tail[tail.chars().next().map_or(0, char::len_utf8)..];
-    }
+    let tail = cut(text[start..].trim_start(), most);
     let text = printable(text);
-    format!("{}…{tail}", beginning(&text, most - tail.width()))
+    let start = beginning(&text, most.saturating_sub(tail.width()));
+    let first = text.split(JOINTS).next().unwrap_or_default();
+    // Half a word tells less than none.
+    let start = if start.len() < first.len() && first.width() < width {
+        ""
+    } else {
+        start
+    };
+    let short = format!("{start}…{tail}");
+    if short.width() <= width {
+        short
+    } else {
+        cut(&text, width).into_owned()
+    }
 }
 
 /// As much of the text as fits, up to the end of a word.
@@ -208,6 +223,25 @@ mod tests {
             cut_all(&names, 15),
             ["Apple M4…+40GPU", "Apple M4…+32GPU", "RTX 3060"]
         );
+        let long = [
+            "RTX PRO 6000 Blackwell Workstation Edition",
+            "RTX PRO 6000 Blackwell Max-Q Workstation Edition",
+        ];
+        assert_eq!(cut_all(&long, 15), ["…Workstation…", "RTX PRO…Max-Q…"]);
+        let models = [
+            "Meta Llama 3.1 8B Instruct",
+            "Meta Llama 3.1 405B Instruct FP8",
+            "Meta Llama 3.3 70B Instruct",
+        ];
+        assert_eq!(
+            cut_all(&models, 13),
+            ["Meta…3.1 8B…", "…3.1 405B…", "Meta…3.3 70B…"]
+        );
+        let ada = [
+            "RTX 6000 Ada Generation",
+            "RTX 6000 Ada Generation Laptop GPU",
+        ];
+        assert_eq!(cut_all(&ada, 15), ["RTX…Generation", "RTX…Laptop GPU"]);
         let twice = ["Apple M4 Max 12P+4E+40GPU"; 2];
         assert_eq!(cut_all(&twice, 15), ["Apple M4 Max…"; 2]);
         for width in 0..30 {
