@@ -85,7 +85,7 @@ fn with_hyphens(error: &clap::Error, arguments: &[OsString]) -> Option<(usize, O
 /// `-h` before a command is the command `help`.
 fn short_help(error: &clap::Error, arguments: &[OsString]) -> Option<(usize, OsString)> {
     let index = arguments.iter().position(|argument| argument == "-h")?;
-    let before = &arguments[1..index];
+    let before = arguments.get(1..index)?;
     let is_first = error.kind() == ErrorKind::DisplayHelp
         && !before.iter().any(|argument| argument == "--help")
         && Typed::new(&arguments[..index], &command()).path == "localstore";

@@ -64,7 +64,7 @@ fn selected_ids(args: &Args, store: &Store) -> Result<Vec<i64>> {
     }
     let ids = store.read(|db| select::ids(db, &filter))?;
     if ids.is_empty() {
-        return Err(Error::new(store.path().display(), "no run matches"));
+        return Err(args.filters.no_match(&[], store)?);
     }
     Ok(ids)
 }

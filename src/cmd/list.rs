@@ -16,9 +16,9 @@ use base::{Column, ColumnOf, Error, Result, RowFormat, Screen, Stderr, Table};
 /// List runs, most recently added first
 ///
 /// A narrow terminal shows the columns that matter most, and always the one that is sorted by.
-/// '~' stands before a score that was computed from the rounded values of a console table, and 'p'
-/// behind that of a partial run: a test of the benchmark is missing, so it is not comparable with
-/// others. Times are in UTC.
+/// '~' stands before a score that was computed from the rounded values of a console table and before a
+/// guessed date, and 'p' behind the score of a partial run: a test of the benchmark is missing, so it is
+/// not comparable with others. Times are in UTC; --local shows those of this computer.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore list llama 4090

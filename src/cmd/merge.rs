@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::storing::{SQLITE, describe, path_word};
+use super::words::counted;
 use crate::store::{ChatRows, ForeignFile, ForeignRun, MergedChat, Refused, Store, Stored, runs};
 use base::{Error, ExitStatus, Progress, Result, note, printable};
 
@@ -62,23 +63,21 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let foreign = file.chats()?;
     let mut chats = Tally::new("chat", args.dry_run);
     for (chat, merged) in foreign.iter().zip(target.take_chats(&foreign)?) {
-        let what = || match merged.messages {
-            1 => format!("{}, 1 message", chat.title()),
-            n => format!("{}, {n} messages", chat.title()),
-        };
+        let messages = counted(merged.messages as u64, "message");
+        let what = || format!("{}, {messages}", chat.title());
         if let Some(line) = chats.count(Some(merged.id), merged.stored, what) {
             writeln!(out, "{line}")?;
         }
     }
     if !foreign.is_empty() {
-        writeln!(out, "{} chats: {}", chats.all(), chats.sum())?;
+        writeln!(out, "{}: {}", counted(chats.all(), "chat"), chats.sum())?;
     }
     let end = match refused {
         0 => String::new(),
         refused => format!(", {refused} refused"),
     };
-    let all = runs.all() + refused;
-    writeln!(out, "{all} runs: {}{end}", runs.sum())?;
+    let all = counted(runs.all() + refused, "run");
+    writeln!(out, "{all}: {}{end}", runs.sum())?;
     if !is_whole {
         return Ok(ExitStatus::Failure);
     }

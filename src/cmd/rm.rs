@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use super::{Context, answered_yes, can_ask, cannot_ask, resolve_all, submission, unique, words};
-use crate::model::SubmissionState;
+use crate::model::{SubmissionState, Text, short_device, short_quant};
 use crate::store::{Listed, Store, runs, select};
 use base::{ExitStatus, Result, Stderr, printable};
 
@@ -101,14 +101,16 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
 }
 
 fn describe(run: &Listed) -> String {
-    format!(
-        "run {}: {}, {}, score {}{}",
-        run.id,
-        words::known(&run.model, "model"),
-        words::known(&run.accelerator, "accelerator"),
-        run.summary.listed_score(),
-        if run.partial { ", partial" } else { "" }
-    )
+    let quant = run.quant.as_ref().map(Text::to_string);
+    let parts = [
+        Some(words::known(&run.model, "model")),
+        quant.as_deref().map(short_quant),
+        Some(short_device(&words::known(&run.accelerator, "accelerator"))),
+        Some(format!("score {}", words::score(run))),
+        run.partial.then(|| "partial".to_owned()),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!("run {}: {}", run.id, parts.join(", "))
 }
 
 /// The warning about a run that was submitted: removed and added again, it could be submitted a

@@ -93,13 +93,10 @@ fn ids(db: &Connection, wanted: Wanted) -> rusqlite::Result<Vec<Suggestion>> {
             (quant, model) => model.or(quant).unwrap_or_default(),
         };
         let accelerator = text(3).map(|name| short_device(&name));
-        let about = if row.get(5).unwrap_or_default() {
-            "~"
-        } else {
-            ""
-        };
+        let is_guessed: bool = row.get(5).unwrap_or_default();
+        let mark = if is_guessed { "~" } else { "" };
         let measured = row.get(4).map(date).unwrap_or_default();
-        let measured = format!("{about}{measured}");
+        let measured = format!("{mark}{measured}");
         let parts = [model, accelerator.unwrap_or_default(), measured];
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         Ok(Suggestion {

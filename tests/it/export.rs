@@ -58,8 +58,13 @@ fn filters_choose() {
         .run(["export", "-o", "json", "--accelerator", "radeon"])
         .text();
     assert_eq!(json, golden("second-gpu.json"));
-    let message = sandbox.run(["export", "--model", "gpt"]).failed();
-    assert!(message.ends_with("no run matches"), "{message}");
+    let ran = sandbox.run(["export", "--model", "gpt"]);
+    assert_eq!(ran.code, Some(1));
+    let models = "models: Llama 3.2 1B Instruct, Meta Llama 3.1 8B Instruct, … (3)";
+    assert_eq!(
+        ran.stderr,
+        format!("localstore: no run matches --model gpt\nhint: {models}\n")
+    );
     let message = sandbox.run(["export", "1", "--all"]).failed();
     assert_eq!(message, "invalid parameter for: 1");
 }

@@ -504,7 +504,7 @@ fn nothing_to_show_is_one_clear_line() {
     ];
     let home = sandbox.path().to_str().unwrap();
     insta::assert_snapshot!(lines.join("\n").replace(home, "~"), @r"
-    ~/.llamafile/llamafile.sqlite3: no run matches
+    no run matches --model nobody
     ~/.llamafile/llamafile.sqlite3: no run of this configuration matches
     run 7: no such run
     invalid parameter for: 1
@@ -545,4 +545,17 @@ fn best_ranks_the_best_run_of_each_model_on_each_accelerator() {
     localstore: no run matches --model nobody
     hint: models: a, b (2)
     ");
+}
+
+#[test]
+fn since_when_a_level_holds_is_told_only_if_all_runs_were_examined() {
+    let sandbox = store(&days(1..=9));
+    let svg = |limit: &str| {
+        let ran = sandbox.run(["plot", "history", "--limit", limit]);
+        ran.text()
+    };
+    assert!(svg("0").contains(" since run 1 (2025-01-01); 9 runs, no change"));
+    let last = svg("4");
+    assert!(last.contains("; the last 4 of 9 runs, no change"), "{last}");
+    assert!(!last.contains(" since run "), "{last}");
 }

@@ -468,7 +468,7 @@ fn a_bad_run_is_named_and_the_others_come_over() {
                 text.ends_with("4 runs: 3 new, 0 completed, 0 known, 1 refused\n"),
                 "{sql}: {text}"
             );
-            assert!(text.contains("1 chats: 1 new"), "{sql}: {text}");
+            assert!(text.contains("1 chat: 1 new"), "{sql}: {text}");
         }
         sandbox.run(["check"]).ok();
         assert_eq!(
@@ -777,7 +777,7 @@ fn a_chat_whose_text_is_not_utf_8_comes_over_as_it_is() {
     );
     let text = sandbox.run(["merge", "other.db"]).text();
     assert!(
-        text.contains("1 chats: 1 new, 0 completed, 0 known"),
+        text.contains("1 chat: 1 new, 0 completed, 0 known"),
         "{text}"
     );
     let stored: String = sandbox
@@ -792,7 +792,7 @@ fn a_chat_whose_text_is_not_utf_8_comes_over_as_it_is() {
     assert_eq!(stored, "textFF41textFF42");
     let again = sandbox.run(["merge", "other.db"]).text();
     assert!(
-        again.contains("1 chats: 0 new, 0 completed, 1 known"),
+        again.contains("1 chat: 0 new, 0 completed, 1 known"),
         "{again}"
     );
 }

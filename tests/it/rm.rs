@@ -99,8 +99,8 @@ fn a_removed_run_can_be_added_again() {
     sandbox.run(["tag", "x", "1", "2"]).ok();
     let text = sandbox.run(["rm", "1", "last", "1", "-y"]).text();
     insta::assert_snapshot!(text, @r"
-    removed run 1: Llama 3.2 1B Instruct, NVIDIA GeForce RTX 4090, score 6986
-    removed run 2: Meta Llama 3.1 8B Instruct, AMD Radeon RX 7900 XTX, score 1875
+    removed run 1: Llama 3.2 1B Instruct, Q4_K_M, RTX 4090, score 6986
+    removed run 2: Meta Llama 3.1 8B Instruct, Q4_K_M, RX 7900 XTX, score 1875
     ");
     sandbox.add(["golden/gpu-reps4.json"]);
     assert_eq!(

@@ -265,11 +265,13 @@ impl Trend {
             let level = self.metric.with_value(level);
             let known = |run: &&TrendRun| self.metric.dated(run).is_finite();
             return match self.runs.iter().find(known) {
-                Some(first) if self.runs.len() > 1 => format!(
+                Some(first) if self.runs.len() > 1 && self.runs.len() == self.all => format!(
                     "{level} since run {} ({}); {runs}, no change",
                     first.id,
                     date(first.measured_at)
                 ),
+                // It may hold since a run that was not examined.
+                Some(_) if self.runs.len() > 1 => format!("{level}; {runs}, no change"),
                 _ => format!("{level}; {runs}"),
             };
         };
@@ -315,7 +317,7 @@ pub(crate) fn verdict(is_better: bool) -> &'static str {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let filter = Filter::from(&args.filters);
-    let (configuration, matching) = choose(args.run.as_deref(), &store, &filter)?;
+    let (configuration, matching) = choose(args.run.as_deref(), &store, &args.filters)?;
     let machines = store.read(|db| trends::machines(db, configuration.id))?;
     let examined = match args.limit {
         Some(0) => 0,
@@ -445,8 +447,9 @@ pub(crate) fn note_others(
 pub(crate) fn choose(
     run: Option<&str>,
     store: &Store,
-    filter: &Filter,
+    filters: &Filters,
 ) -> Result<(Configuration, Vec<Matching>)> {
+    let filter = Filter::from(filters);
     if let Some(name) = run {
         if filter.is_on_configurations() {
             return Err(Error::invalid_parameter(name)
@@ -459,9 +462,9 @@ pub(crate) fn choose(
         })?;
         return Ok((configuration, Vec::new()));
     }
-    let matching = store.read(|db| trends::matching(db, filter))?;
+    let matching = store.read(|db| trends::matching(db, &filter))?;
     let Some(first) = matching.first() else {
-        return Err(Error::new(store.path().display(), "no run matches"));
+        return Err(filters.no_match(&[], store)?);
     };
     Ok((first.configuration.clone(), matching))
 }

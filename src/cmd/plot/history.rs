@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     args.out.check_svg()?;
     let store = Store::open_readonly(&context.location)?;
     let filter = Filter::from(&args.filters);
-    let (configuration, matching) = history::choose(args.run.as_deref(), &store, &filter)?;
+    let (configuration, matching) = history::choose(args.run.as_deref(), &store, &args.filters)?;
     let examined = match args.limit {
         0 => 0,
         limit => limit.max(EXAMINED),
