@@ -79,7 +79,7 @@ pub fn cut(text: &str, width: usize) -> Cow<'_, str> {
 /// The texts cut to this width. Two that differ still differ where that is possible: the middle goes
 /// then, and the end stays if there is room for it.
 #[must_use]
-pub fn cut_all(texts: &[&str], width: usize) -> Vec<String> {
+pub(crate) fn cut_all(texts: &[&str], width: usize) -> Vec<String> {
     let mut wholes: HashMap<String, Vec<&str>> = HashMap::new();
     let cuts: Vec<String> = texts.iter().map(|text| cut(text, width).into()).collect();
     for (cut, &text) in cuts.iter().zip(texts) {
