@@ -109,7 +109,7 @@ pub(crate) struct Adder<'a> {
     /// How many runs were new, completed, or there.
     counts: [usize; 3],
     folders: Option<Folders>,
-    /// Of many runs, those that are slower.
+    /// Those that are slower.
     slower: Vec<i64>,
     suspicion: Suspicion,
     /// The bytes of all sources if they are known, and of those that have been read.
@@ -193,7 +193,7 @@ impl<'a> Adder<'a> {
         if self.options.dry_run {
             line += "; '--dry-run' stores nothing";
         }
-        if !self.slower.is_empty() {
+        if all > MANY && !self.slower.is_empty() {
             let ids = self.slower.iter().take(MOST_IDS).map(i64::to_string);
             line += "; slower: ";
             line += &ids.collect::<Vec<_>>().join(", ");
@@ -233,9 +233,9 @@ impl<'a> Adder<'a> {
         match spool.keep() {
             Ok(None) => {}
             Ok(Some(path)) => {
-                let path = path.display();
-                let error = Error::new("the output was saved", &path)
-                    .hint(format!("'localstore add {path}' reads it again"));
+                let word = path_word(&path);
+                let error = Error::new("the output was saved", path.display())
+                    .hint(format!("'localstore add {word}' reads it again"));
                 self.print_error(&error);
             }
             Err(error) => self.print_error(&error),
@@ -478,9 +478,10 @@ impl<'a> Adder<'a> {
                     None
                 });
             }
-            if is_many && standing.take().is_some_and(|standing| standing.is_slower()) {
+            if standing.as_ref().is_some_and(Standing::is_slower) {
                 self.slower.push(id);
             }
+            standing = standing.filter(|_| !is_many);
             outcomes.push(Outcome {
                 stored,
                 line,

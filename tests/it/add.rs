@@ -769,8 +769,11 @@ fn of_many_runs_those_that_are_slower_are_named_at_the_end() {
     assert_eq!(ran.stderr, "22 runs: 22 new; slower: 12, 20\n");
     let all = Sandbox::new();
     let text = documents.concat();
-    let lines = all.run_with_input(["add", "-v"], text.as_bytes()).text();
+    let ran = all.run_with_input(["add", "-v"], text.as_bytes());
+    let lines = ran.text();
     assert_eq!(lines.matches("\n  slower: ").count(), 2, "{lines}");
+    let sum = "28 runs: 28 new; slower: 12, 20\n";
+    assert!(ran.stderr.ends_with(sum), "{}", ran.stderr);
 }
 
 /// On a terminal the lines of many runs would hide the rest.
