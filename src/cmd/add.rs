@@ -45,7 +45,7 @@ pub(crate) struct Args {
     /// Read the folders in a folder too
     #[arg(short, long)]
     recursive: bool,
-    /// Label the runs, new or not
+    /// Tag the runs, new or not
     #[arg(long)]
     tag: Option<String>,
     /// When the runs were measured that do not tell it: a date, a time (UTC) or an age such as 7d

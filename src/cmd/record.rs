@@ -32,7 +32,7 @@ use base::{Error, ExitStatus, Result, Spool, Stderr, Tee, note};
   localstore record --submit -- localscore -m model.gguf -n"
 )]
 pub(crate) struct Args {
-    /// Label the runs, new or not
+    /// Tag the runs, new or not
     #[arg(long)]
     tag: Option<String>,
     /// Store the complete tests of a run that is cut off, even if the program succeeded; if it

@@ -51,7 +51,7 @@ impl Messages<'_> {
 /// Options for adding runs.
 #[derive(Default)]
 pub(crate) struct Adding<'a> {
-    /// A label for the runs, new or not.
+    /// A tag for the runs, new or not.
     pub(crate) tag: Option<&'a str>,
     /// Print what would be stored, store nothing.
     pub(crate) dry_run: bool,

@@ -5,7 +5,7 @@ use super::{Context, resolve_all, words};
 use crate::store::{Store, select, tags};
 use base::{Column, Error, Result, Stderr, Table, printable};
 
-/// Label runs, or list the labels
+/// Tag runs, or list the tags
 ///
 /// Without arguments it lists the tags, that of the newest run first. Many runs can have the same
 /// tag. Where a command expects a run, a tag stands for the most recently added run that has it.
@@ -15,7 +15,7 @@ use base::{Column, Error, Result, Stderr, Table, printable};
   localstore tag baseline
   localstore tag driver-580 12 13 14")]
 pub(crate) struct Args {
-    /// The label
+    /// The tag
     tag: Option<String>,
     /// Ids, 'last', 'last~N', 'best', tags, ranges (3-7) or lists (3,5)
     #[arg(value_name = "RUN", default_value = "last")]

@@ -5,13 +5,13 @@ use super::{Context, resolve_all};
 use crate::store::{Store, tags};
 use base::{Error, Result, printable};
 
-/// Remove a label from runs
+/// Remove a tag from runs
 ///
 /// Without RUN, removes it from every run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore untag baseline 12")]
 pub(crate) struct Args {
-    /// The label
+    /// The tag
     tag: String,
     /// Ids, 'last', 'last~N', 'best', tags, ranges (3-7) or lists (3,5)
     #[arg(value_name = "RUN")]
