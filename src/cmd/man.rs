@@ -213,11 +213,12 @@ const FILES: [Entry; 2] = [
 
 /// What is the same on each page, or nearly so.
 fn rest(command: &clap::Command, roff: &mut Roff) {
-    let name = command.get_name();
+    // `plot compare` has none of the codes of `compare`.
+    let name = command.get_display_name().unwrap_or("localstore");
     let mut exit = EXIT.to_vec();
     match name {
-        "compare" => exit.extend(EXIT_OF_COMPARE),
-        "record" => exit.extend(EXIT_OF_RECORD),
+        "localstore-compare" => exit.extend(EXIT_OF_COMPARE),
+        "localstore-record" => exit.extend(EXIT_OF_RECORD),
         "localstore" => {
             roff_entries(roff, "EXIT STATUS", &EXIT);
             roff.text([

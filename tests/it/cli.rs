@@ -222,6 +222,9 @@ fn a_manual_page_has_names_values_and_tables_as_they_are() {
     for code in ["\\fB2\\fR", "\\fB3\\fR"] {
         assert!(compare.contains(&format!("\n{code}\nWith ")), "{code}");
     }
+    // No gate has that name there.
+    let pictures = sandbox.run(["man", "plot", "compare"]).text();
+    assert!(!pictures.contains("\n\\fB2\\fR\n"), "{pictures}");
     let root = sandbox.run(["man"]).text();
     for name in [
         "localstore\\-list(1)",
