@@ -21,13 +21,13 @@ pub(crate) struct NamedRun {
     pub(crate) file: Option<String>,
 }
 
-/// Where named runs are: a store, if there is one, and files.
-pub(crate) struct Names<'a> {
+/// Finds the runs of a name in the store, if there is one, and in files.
+pub(crate) struct Finder<'a> {
     location: &'a Location,
     store: Option<Store>,
 }
 
-impl<'a> Names<'a> {
+impl<'a> Finder<'a> {
     /// Opens the store if it is there.
     pub(crate) fn open(location: &'a Location) -> Result<Self> {
         let store = location.path.exists();

@@ -1016,3 +1016,19 @@ fn files_are_compared_without_a_store() {
         "{missing}"
     );
 }
+
+#[test]
+fn a_large_loss_amid_known_noise_is_not_called_unknown() {
+    let speeds = [1.0, 1.7, 0.6, 0.45];
+    let benches: Vec<Bench> = days(1..=4)
+        .into_iter()
+        .zip(speeds)
+        .map(|(bench, speed)| Bench { speed, ..bench })
+        .collect();
+    let ran = store(&benches).run(["compare", "--baseline=last", "--fail-on-regression"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert_eq!(
+        ran.stderr,
+        "localstore: regression: pp −55.1% is over 25% ('--fail-above'); not certain\n"
+    );
+}

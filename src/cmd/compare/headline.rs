@@ -379,7 +379,12 @@ impl Report {
                     .filter(|row| row.regression);
                 let limit = self.options.fail_above;
                 let over = means.next().map(mean).unwrap_or_default();
-                format!("regression: {run}{over} is over {limit}% ('--fail-above'); noise unknown")
+                let noise = if worst.comparison.is_noise_known() {
+                    "not certain"
+                } else {
+                    "noise unknown"
+                };
+                format!("regression: {run}{over} is over {limit}% ('--fail-above'); {noise}")
             }
             GateOutcome::Regression => {
                 let regression = |row: &Row| row.regression;

@@ -145,13 +145,13 @@ pub(crate) struct NewRun {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
-    let names = named::Names::open(&context.location)?;
-    let (base, new) = choose(&args.runs, args.baseline.as_ref(), args.min_change, &names)?;
+    let finder = named::Finder::open(&context.location)?;
+    let (base, new) = choose(&args.runs, args.baseline.as_ref(), args.min_change, &finder)?;
     let options = options(args, new.len());
     let mut report = if base.is_empty() && args.fail_on_regression {
         Report::without_base(options)
     } else {
-        compare(names.store(), base, new, options)?
+        compare(finder.store(), base, new, options)?
     };
     if args.fail_on_regression {
         report.gate = Some(report.outcome());
@@ -226,18 +226,18 @@ pub(crate) fn choose(
     runs: &[String],
     baseline: Option<&Baseline>,
     min_change: f64,
-    names: &named::Names,
+    finder: &named::Finder,
 ) -> Result<(Vec<NamedRun>, Vec<NamedRun>)> {
     let (base, new) = if let Some(baseline) = baseline {
         let new = match runs {
-            [] => names.run("last")?,
-            [name] => names.run(name)?,
+            [] => finder.run("last")?,
+            [name] => finder.run(name)?,
             [_, second, ..] => {
                 return Err(Error::invalid_parameter(second)
                     .hint("with --baseline there is one NEW run, else the last one"));
             }
         };
-        (baseline_of(names, baseline, &new, min_change)?, vec![new])
+        (baseline_of(finder, baseline, &new, min_change)?, vec![new])
     } else {
         let [base, new @ ..] = runs else {
             return Err(
@@ -245,11 +245,11 @@ pub(crate) fn choose(
             );
         };
         // A range or a list as the base is all that is compared.
-        let mut runs = names.runs(base)?.into_iter();
+        let mut runs = finder.runs(base)?.into_iter();
         let first: Vec<NamedRun> = runs.next().into_iter().collect();
         let mut all: Vec<NamedRun> = runs.collect();
         for name in new {
-            all.extend(names.runs(name)?);
+            all.extend(finder.runs(name)?);
         }
         if all.is_empty() {
             return Err(Error::new("missing parameter", "NEW")
@@ -272,12 +272,12 @@ pub(crate) fn choose(
 
 /// The runs that `--baseline` selects for this run.
 fn baseline_of(
-    names: &named::Names,
+    finder: &named::Finder,
     baseline: &Baseline,
     new: &NamedRun,
     min_change: f64,
 ) -> Result<Vec<NamedRun>> {
-    let earlier = |count| match names.store() {
+    let earlier = |count| match finder.store() {
         Some(store) => sides::baseline(store, count, new, min_change),
         None => Ok(Vec::new()),
     };
@@ -285,10 +285,10 @@ fn baseline_of(
         Baseline::Last => earlier(1),
         Baseline::MedianOf(count) => earlier(*count),
         Baseline::Named(name) => {
-            let tagged = names.store().map(|store| sides::tagged(store, name, new));
+            let tagged = finder.store().map(|store| sides::tagged(store, name, new));
             match tagged.transpose()?.flatten() {
                 Some(run) => Ok(vec![run]),
-                None => Ok(vec![names.run(name)?]),
+                None => Ok(vec![finder.run(name)?]),
             }
         }
     }
@@ -353,7 +353,6 @@ pub(crate) fn compare(
 /// Compares a run with its level, else with the run before it, of its configuration and machine.
 ///
 /// The report has this one new run; `None` for a partial run, and if there is no earlier run.
-#[allow(dead_code, reason = "for the line after add")]
 pub(crate) fn standing(store: &Store, id: i64, options: stats::Options) -> Result<Option<Report>> {
     let new = NamedRun::read(store, id)?;
     if new.listed.partial {

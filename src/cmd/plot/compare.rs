@@ -1,6 +1,6 @@
 use super::{Context, OutFile, check_count, nothing, series};
 use crate::cmd::compare::{self, Baseline, Compared, Report};
-use crate::cmd::named::{NamedRun, Names};
+use crate::cmd::named::{Finder, NamedRun};
 use crate::stats::{self, Direction, Metric, Row, Verdict};
 use base::Result;
 use base::number::percent;
@@ -38,8 +38,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     args.out.check_svg()?;
-    let names = Names::open(&context.location)?;
-    let (base, new) = compare::choose(&args.runs, args.baseline.as_ref(), args.min_change, &names)?;
+    let finder = Finder::open(&context.location)?;
+    let (base, new) =
+        compare::choose(&args.runs, args.baseline.as_ref(), args.min_change, &finder)?;
     check_count(1 + new.len())?;
     let mut options = stats::Options {
         min_change: args.min_change,
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
         drawn.clone_from(&args.metric);
         options.metrics.clone_from(&args.metric);
     }
-    let report = compare::compare(names.store(), base, new, options)?;
+    let report = compare::compare(finder.store(), base, new, options)?;
     let picture = bars(&report, &drawn)
         .draw()
         .ok_or_else(|| nothing("the runs have no test in common that has a value"))?;

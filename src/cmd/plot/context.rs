@@ -1,6 +1,6 @@
 use super::compare::unit;
 use super::{Context, OutFile, check_count, nothing, series};
-use crate::cmd::named::{NamedRun, Names};
+use crate::cmd::named::{Finder, NamedRun};
 use crate::model::{Run, Test};
 use crate::stats::Metric;
 use base::Result;
@@ -25,8 +25,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     args.out.check_svg()?;
-    let names = Names::open(&context.location)?;
-    let runs = args.runs.iter().map(|name| names.runs(name));
+    let finder = Finder::open(&context.location)?;
+    let runs = args.runs.iter().map(|name| finder.runs(name));
     let runs = runs.collect::<Result<Vec<_>>>()?.concat();
     check_count(runs.len())?;
     let picture = lines(&runs)
