@@ -31,6 +31,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let mut file = ForeignFile::open(&args.file)?;
     let mut target = Target::open(args, context)?;
     let out = &mut context.out;
+    let screen = out.screen();
     // On a terminal the lines tell how far it is.
     let progress = (!out.is_terminal()).then(|| Progress::new("merging", file.count()));
     let mut runs = Tally::new("run", args.dry_run);
@@ -50,7 +51,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         }
         for (foreign, (id, stored)) in batch.runs.iter().zip(merged) {
             if let Some(line) = runs.count(id, stored, || describe(&foreign.dated.run)) {
-                writeln!(out, "{line}")?;
+                writeln!(out, "{}", screen.fold(&line))?;
             }
         }
         if let Some(progress) = &progress {
@@ -66,18 +67,20 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         let messages = counted(merged.messages as u64, "message");
         let what = || format!("{}, {messages}", chat.title());
         if let Some(line) = chats.count(Some(merged.id), merged.stored, what) {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", screen.fold(&line))?;
         }
     }
     if !foreign.is_empty() {
-        writeln!(out, "{}: {}", counted(chats.all(), "chat"), chats.sum())?;
+        let sum = format!("{}: {}", counted(chats.all(), "chat"), chats.sum());
+        writeln!(out, "{}", screen.fold(&sum))?;
     }
     let end = match refused {
         0 => String::new(),
         refused => format!(", {refused} refused"),
     };
     let all = counted(runs.all() + refused, "run");
-    writeln!(out, "{all}: {}{end}", runs.sum())?;
+    let sum = format!("{all}: {}{end}", runs.sum());
+    writeln!(out, "{}", screen.fold(&sum))?;
     if !is_whole {
         return Ok(ExitStatus::Failure);
     }

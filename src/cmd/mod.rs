@@ -61,7 +61,7 @@ pub(crate) use help::overview;
 #[command(
     name = "localstore",
     version,
-    term_width = 80,
+    max_term_width = 80,
     disable_help_subcommand = true,
     args_override_self = true,
     override_usage = "localstore [OPTIONS] <COMMAND>",

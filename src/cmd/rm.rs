@@ -66,8 +66,10 @@ impl Removal {
             remove(&mut Store::open(&context.location)?)?;
             "removed"
         };
+        let screen = context.out.screen();
         for line in lines {
-            writeln!(context.out, "{verb} {}", printable(line))?;
+            let line = format!("{verb} {}", printable(line));
+            writeln!(context.out, "{}", screen.fold(&line))?;
         }
         Ok(ExitStatus::Success)
     }
@@ -76,7 +78,8 @@ impl Removal {
 /// Asks whether to remove what these lines describe.
 fn is_confirmed(lines: &[String]) -> Result<bool> {
     for line in lines {
-        Stderr::print(&format!("{}\n", printable(line)));
+        let line = Stderr::screen().fold(&printable(line));
+        Stderr::print(&(line + "\n"));
     }
     let them = if lines.len() == 1 { "it" } else { "them" };
     Stderr::print(&format!("Remove {them} (y/n)? "));

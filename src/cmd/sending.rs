@@ -100,10 +100,12 @@ impl Target {
         if self.consent != Consent::Ask {
             return Ok(self.consent == Consent::Yes);
         }
-        Stderr::print(&format!(
-            "\nDo you want to submit your results to {}? The results will be public (y/n): ",
+        let question = format!(
+            "Do you want to submit your results to {}? The results will be public (y/n):",
             self.site.name()
-        ));
+        );
+        let question = Stderr::screen().fold(&question);
+        Stderr::print(&format!("\n{question} "));
         answered_yes()
     }
 }

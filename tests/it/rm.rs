@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use crate::sandbox::{Sandbox, fixture, read_fixture};
+use crate::sandbox::{Ran, Sandbox, fixture, read_fixture};
 
 /// What the site's own statement makes of the runs, and what the table says.
 fn scores(db: &Connection) -> (Vec<String>, Vec<String>) {
@@ -173,4 +173,31 @@ fn without_a_terminal_nothing_is_removed_unless_told_to() {
         2
     );
     sandbox.run(["rm", "-y", "2", "1"]).ok();
+}
+
+#[test]
+fn lines_fit_a_narrow_screen() {
+    let sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.json"]);
+    let narrow = |args: &[&str]| {
+        let mut command = sandbox.command(args);
+        let ran = Ran::from(command.env("COLUMNS", "40").output().unwrap());
+        ran.text()
+    };
+    insta::assert_snapshot!(narrow(&["rm", "--dry-run", "1"]), @r"
+    would remove run 1: Llama 3.2 1B
+    Instruct, Q4_K_M, RTX 4090, score 6986
+    ");
+    let other = Sandbox::new();
+    let path = other.store().to_str().unwrap().to_owned();
+    other.add(["golden/second-gpu.json"]);
+    insta::assert_snapshot!(narrow(&["merge", &path]), @r"
+    run 2: Meta Llama 3.1 8B Instruct,
+    Q4_K_M, RX 7900 XTX, score 1875
+    1 run: 1 new, 0 completed, 0 known
+    ");
+    let help = narrow(&["list", "--help"]);
+    let (about, _) = help.split_once("\nUsage:").unwrap();
+    assert!(about.lines().count() > 8, "{about}");
+    assert!(about.lines().all(|line| line.len() <= 40), "{about}");
 }
