@@ -41,7 +41,7 @@ use base::{
   localstore history last --metric gen_tps --since 90d
   localstore history -o csv > trend.csv")]
 pub(crate) struct Args {
-    /// An id, 'last', 'last~N' or a tag: a run of the configuration
+    /// An id, 'last', 'last~N', 'best' or a tag: a run of the configuration
     #[arg(value_name = "RUN")]
     run: Option<String>,
     /// The metric whose changes of level are shown

@@ -16,7 +16,7 @@ use picture::{Caption, LinePoint, Lines, LinesPanel};
   localstore plot context --out context.svg
   localstore plot context before after > context.svg")]
 pub(crate) struct Args {
-    /// Ids, 'last', 'last~N' or tags
+    /// Ids, 'last', 'last~N', 'best', tags, ranges (3-7), lists (3,5) or files
     #[arg(value_name = "RUN", default_value = "last")]
     pub(super) runs: Vec<String>,
     #[command(flatten)]

@@ -18,7 +18,7 @@ use picture::{LevelChange, Picture, Point};
   localstore plot history --model llama --accelerator 4090 --out trend.svg
   localstore plot history last --metric ttft_ms --since 90d > trend.svg")]
 pub(crate) struct Args {
-    /// An id, 'last', 'last~N' or a tag: a run of the configuration
+    /// An id, 'last', 'last~N', 'best' or a tag: a run of the configuration
     #[arg(value_name = "RUN")]
     pub(super) run: Option<String>,
     /// The metric to draw
