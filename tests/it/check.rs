@@ -592,7 +592,7 @@ fn what_is_no_store_is_refused() {
         .unwrap();
     for repair in [false, true] {
         for (name, why) in [
-            ("text", "this is not a database"),
+            ("text", "not a store"),
             ("other", "this is a database of another program"),
             (".", "is a directory"),
         ] {

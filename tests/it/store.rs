@@ -230,7 +230,7 @@ fn what_is_no_store_is_refused_and_not_touched() {
             "other.db",
             "other.db: this is a database of another program",
         ),
-        ("text.db", "text.db: this is not a database"),
+        ("text.db", "text.db: not a store"),
         ("folder", "folder: is a directory"),
         ("text.db/x", "text.db/x: not a directory"),
     ];

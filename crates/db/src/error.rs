@@ -64,7 +64,7 @@ pub fn failure(path: &Path, error: &rusqlite::Error) -> base::Error {
         return plain(&reason(error));
     };
     match code {
-        ErrorCode::NotADatabase => plain("this is not a database")
+        ErrorCode::NotADatabase => plain("not a store")
             .hint("'--db FILE' names the store; a new file is made where there is none"),
         ErrorCode::CannotOpen => {
             let found = std::fs::File::open(path).err();
