@@ -240,7 +240,7 @@ fn table(runs: &[Listed], view: &View, sort: Sort, screen: Screen) -> (Table, Ve
     };
     let mut table = Table::new::<&str>(&[]);
     for &choice in &columns {
-        add_column(&mut table, choice, runs, view.local);
+        add_column(&mut table, choice, runs, view);
     }
     if view.columns.is_empty() {
         let can_go = LEAST_IMPORTANT.map(|(choice, _)| choice).into_iter();
@@ -277,13 +277,13 @@ fn head(column: Choice) -> &'static str {
     }
 }
 
-/// The widest quantisation that is never cut.
+/// The widest quantisation that is not cut where columns are chosen.
 const QUANT: usize = 12;
 
 /// The width of an accelerator's name on a screen.
 const ACCELERATOR: usize = 15;
 
-fn add_column(table: &mut Table, column: Choice, runs: &[Listed], is_local: bool) {
+fn add_column(table: &mut Table, column: Choice, runs: &[Listed], view: &View) {
     let mut add = |(head, layout, cell): ColumnOf<Listed>| {
         table.column(head, layout, runs.iter().map(cell));
     };
@@ -294,7 +294,7 @@ fn add_column(table: &mut Table, column: Choice, runs: &[Listed], is_local: bool
     match column {
         Choice::Id => add(words::ID),
         Choice::Measured => {
-            let (head, cells) = measured(runs, is_local);
+            let (head, cells) = measured(runs, view.local);
             table.column(&head, Column::Whole, cells.into_iter());
         }
         Choice::Model => add(("model", Column::Text, |run| words::cell(&run.model))),
@@ -303,8 +303,14 @@ fn add_column(table: &mut Table, column: Choice, runs: &[Listed], is_local: bool
                 .iter()
                 .map(|run| short(&run.quant, short_quant))
                 .collect();
+            // Where the columns are not chosen, all others that can be cut are left out first.
+            let can_be_cut = view.columns.is_empty();
             let is_wide = cells.iter().any(|cell| cell.chars().count() > QUANT);
-            let layout = if is_wide { Column::Text } else { Column::Whole };
+            let layout = if can_be_cut || is_wide {
+                Column::Text
+            } else {
+                Column::Whole
+            };
             table.column(head(column), layout, cells.into_iter());
         }
         Choice::Accelerator => {

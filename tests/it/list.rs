@@ -462,6 +462,14 @@ fn runs_of_one_day_have_their_time() {
     localstore: hidden: accelerator, model,
     tg, pp, ttft; '--columns all' shows them
     ");
+    // A long quantisation is cut where a row would be wider than the screen.
+    let long = ["MXFP4 MoE XL", "Q4_K - Medium"].map(|quant| Bench {
+        quant,
+        tests: 4,
+        ..Bench::default()
+    });
+    let long = on_screen(&bench::store(&long), 40, "list --sort date");
+    assert!(long.contains("  MXFP4 MoE…  "), "{long}");
     let mut command = sandbox.command(["list", "--local", "--columns", "id,measured"]);
     command.env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3");
     let ran = Ran::from(command.output().unwrap());
