@@ -4,7 +4,7 @@ use super::Context;
 use crate::store::select::{self, Values};
 use crate::store::{Filter, Store};
 use base::time::{date, moment, utc};
-use base::{Error, Result, shell_word};
+use base::{Error, Result, cut, shell_word};
 
 /// The runs that match all of these.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -220,7 +220,7 @@ const MOST_CHARS: usize = 70;
 
 /// `models: A, B, … (9)`, of which as many are named as fit on a line, but one at least.
 fn some_of(name: &str, values: &[String]) -> String {
-    let mut text = format!("{name}: {}", values[0]);
+    let mut text = format!("{name}: {}", cut(&values[0], MOST_CHARS));
     for value in &values[1..] {
         if text.chars().count() + value.chars().count() > MOST_CHARS {
             text += ", …";

@@ -46,8 +46,9 @@ pub(crate) fn cell(text: &Option<Text>) -> String {
 
 /// The text, or `unknown` in its place.
 pub(crate) fn text_or(text: &Option<Text>, unknown: &str) -> String {
-    text.as_ref()
-        .map_or_else(|| unknown.to_owned(), Text::to_string)
+    let text = text.as_ref().map(Text::to_string);
+    text.filter(|text| !text.is_empty())
+        .unwrap_or_else(|| unknown.to_owned())
 }
 
 /// What may tell the run from others.

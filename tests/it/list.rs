@@ -197,6 +197,21 @@ fn an_empty_list_says_what_there_is_and_is_no_error() {
     }
 }
 
+#[test]
+fn a_name_that_is_empty_or_very_long_is_told_of() {
+    let sandbox = bench::store(&["", "x".repeat(5000).leak()].map(|model| Bench {
+        model,
+        ..Bench::default()
+    }));
+    let ran = sandbox.run(["list", "--limit", "1", "--model", "gpt"]);
+    assert!(ran.stderr.len() < 200, "{}", ran.stderr);
+    let ran = sandbox.run(["show", "1"]);
+    assert_eq!(
+        ran.text().lines().nth(1),
+        Some("unknown model, Q4_K - Medium, GPU One (24.0 GiB)")
+    );
+}
+
 /// Runs of many names, one a day, and a partial one at the end.
 fn mixed() -> Sandbox {
     let names = [
