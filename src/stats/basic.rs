@@ -27,12 +27,6 @@ pub(crate) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / number(values.len()))
 }
 
-/// The geometric mean of values above zero; the others are passed over.
-pub(crate) fn geometric_mean(values: &[f64]) -> Option<f64> {
-    let logs: Vec<f64> = values.iter().filter_map(|&value| ln(value)).collect();
-    mean(&logs).map(f64::exp)
-}
-
 /// The variance of the sample (divisor n - 1); `None` below two values.
 pub(crate) fn variance(values: &[f64]) -> Option<f64> {
     let mean = mean(values).filter(|_| values.len() > 1)?;

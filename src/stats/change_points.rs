@@ -8,7 +8,8 @@
 //! A segment has one of its values as its median, so up to [`MAX_MEDIANS`] values the result is
 //! exact; for more, the medians are quantiles of the values.
 
-use super::basic::{DEVIATION_FLOOR, ln, median, number, percent, robust_deviation};
+use super::basic::{DEVIATION_FLOOR, ln, mean, number, percent, robust_deviation};
+use super::prediction::plausible_range;
 
 /// The minimum number of runs at a level: fewer could be outliers.
 const MIN_SEGMENT: usize = 3;
@@ -25,9 +26,9 @@ const PENALTY: f64 = 3.0;
 pub(crate) struct ChangePoint {
     /// Index of the first value at the new level.
     pub index: usize,
-    /// Median of the level before, in the unit of the values.
+    /// The level before, in the unit of the values.
     pub before: f64,
-    /// Median of the level from there on.
+    /// The level from there on.
     pub after: f64,
     /// The change in percent.
     pub change_percent: f64,
@@ -45,7 +46,7 @@ pub(crate) fn change_points(values: &[f64], min_change: f64) -> Vec<ChangePoint>
         .filter_map(|(index, &value)| Some((index, ln(value)?)))
         .unzip();
     let mut bounds = partition(&logs);
-    let level = |segment: &[usize]| median(&logs[segment[0]..segment[1]]).unwrap_or_default();
+    let level = |segment: &[usize]| mean_log(&logs[segment[0]..segment[1]], min_change);
     let mut levels: Vec<f64> = bounds.windows(2).map(level).collect();
     loop {
         let changes = levels.windows(2).map(|pair| percent(pair[1] - pair[0]));
@@ -69,6 +70,24 @@ pub(crate) fn change_points(values: &[f64], min_change: f64) -> Vec<ChangePoint>
         change_percent: percent(levels[1] - levels[0]),
     };
     levels.windows(2).zip(starts).map(point).collect()
+}
+
+/// The level of values between two changes of level, as a comparison has it: the geometric mean of
+/// those above zero, without outliers; `None` if there are none.
+pub(crate) fn level(values: &[f64], min_change: f64) -> Option<f64> {
+    let logs: Vec<f64> = values.iter().filter_map(|&value| ln(value)).collect();
+    (!logs.is_empty()).then(|| mean_log(&logs, min_change).exp())
+}
+
+/// The mean of the logarithms without outliers.
+fn mean_log(logs: &[f64], min_change: f64) -> f64 {
+    let plausible = plausible_range(logs, min_change);
+    let logs: Vec<f64> = logs
+        .iter()
+        .copied()
+        .filter(|log| plausible.contains(log))
+        .collect();
+    mean(&logs).unwrap_or_default()
 }
 
 /// The bounds of the segments of the cheapest partition, from 0 to the number of values.
@@ -162,6 +181,7 @@ pub(crate) fn noise(logs: &[f64]) -> f64 {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::basic::median;
     use super::*;
 
     fn indices(values: &[f64]) -> Vec<usize> {
@@ -180,6 +200,26 @@ mod tests {
         assert_eq!(points[0].index, 12);
         assert!((points[0].change_percent + 10.0).abs() < 1.0);
         assert!(change_points(&values, 20.0).is_empty());
+    }
+
+    /// As in a comparison: the geometric mean, and an outlier is not at the level.
+    #[test]
+    fn a_level_is_a_geometric_mean() {
+        let before = [100.0, 104.0, 97.0, 103.0, 98.0, 103.0];
+        let after = [50.0, 51.0, 52.0, 51.0, 50.0, 52.0, 51.0, 90.0, 50.0, 52.0];
+        let points = change_points(&[&before[..], &after].concat(), 5.0);
+        assert_eq!(points.len(), 1);
+        let product: f64 = before.iter().product();
+        assert!((points[0].before - product.powf(1.0 / 6.0)).abs() < 1e-9);
+        let whole: Vec<f64> = after
+            .iter()
+            .map(|value| value / 100.0)
+            .filter(|v| *v < 0.6)
+            .collect();
+        let product: f64 = whole.iter().product();
+        assert!((points[0].after / 100.0 - product.powf(1.0 / 9.0)).abs() < 1e-9);
+        assert_eq!(level(&after, 5.0), Some(points[0].after));
+        assert_eq!(level(&[f64::NAN, 0.0], 5.0), None);
     }
 
     #[test]

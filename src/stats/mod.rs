@@ -33,8 +33,8 @@ mod welch;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use basic::{geometric_mean, median, number};
-pub(crate) use change_points::{ChangePoint, change_points, noise};
+pub(crate) use basic::{median, number};
+pub(crate) use change_points::{ChangePoint, change_points, level, noise};
 pub(crate) use comparable::Reason;
 pub(crate) use compare::{Comparison, Score, compare};
 pub(crate) use estimate::{Estimate, Tails};

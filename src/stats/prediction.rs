@@ -11,9 +11,14 @@ pub(crate) const MIN_EARLIER: usize = 3;
 /// The minimum number of earlier runs for a deviation that is certain enough to find outliers.
 const MIN_FOR_OUTLIERS: usize = 8;
 
+/// How many deviations of the other values an outlier is away at least.
+const FAR: f64 = 7.0;
+
 /// The range around their median outside of which the logarithms of earlier values are outliers: they
 /// differ by at least `min_change` percent and by five deviations, or by eight for a few values, whose
-/// deviation is easily underestimated.
+/// deviation is easily underestimated; and by seven deviations of the others. Without the last, one in
+/// six levels of ten runs would lose a run to plain noise, and the gate would take the rest for less
+/// noisy than it is.
 ///
 /// A slow run that the gate stopped stays in the store, and so does a disturbed one. If they counted,
 /// the next slow run would pass. The scale is the median absolute deviation, which they do not
@@ -29,6 +34,9 @@ pub(crate) fn plausible_range(values: &[f64], min_change: f64) -> RangeInclusive
         5.0
     };
     let limit = (deviations * deviation.max(DEVIATION_FLOOR)).max((min_change / 100.0).ln_1p());
+    let near = |value: &f64| (value - middle).abs() <= limit;
+    let others: Vec<f64> = values.iter().copied().filter(near).collect();
+    let limit = limit.max(FAR * variance(&others).unwrap_or(0.0).sqrt());
     middle - limit..=middle + limit
 }
 
@@ -124,6 +132,11 @@ mod tests {
         let close = [1.0, 1.0, 1.0, 1.0, 1.03];
         assert!(plausible_range(&close, 5.0).contains(&1.03));
         assert!(!plausible_range(&close, 2.0).contains(&1.03));
+        // Nor is one that is within the noise of the others, though their median deviation is small.
+        let noisy = [
+            0.0, 0.001, -0.001, 0.001, 0.04, -0.04, 0.05, -0.05, 0.0, 0.1,
+        ];
+        assert!(plausible_range(&noisy, 5.0).contains(&0.1));
         // Of two levels, neither is an outlier.
         let range = plausible_range(&[0.0, 0.0, 0.0, 1.0, 1.0, 1.0], 5.0);
         assert!(range.contains(&0.0) && range.contains(&1.0));

@@ -49,7 +49,7 @@ fn the_first_line_tells_the_level_and_the_changes_tell_their_causes() {
     insta::assert_snapshot!(ran.snapshot(&sandbox), @r"
     exit 0
     --- stdout
-    score 1539 since run 6 (2025-01-06): −15.3%, worse; 9 runs, 1 change
+    score 1540 since run 6 (2025-01-06): −15.2%, worse; 9 runs, 1 change
     Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile
 
       1850 ┤●     ●
@@ -62,7 +62,7 @@ fn the_first_line_tells_the_level_and_the_changes_tell_their_causes() {
            └──────────▼───────
             1         6     9
 
-    ▼ run 6  2025-01-06  1817 → 1539  −15.3%  worse  version 0.9.2 → 0.9.3, kernel 6.8.0 → 6.9.1
+    ▼ run 6  2025-01-06  1816 → 1540  −15.2%  worse  version 0.9.2 → 0.9.3, kernel 6.8.0 → 6.9.1
 
     id  measured    version  score    pp t/s  tg t/s  ttft ms
      9  2025-01-09  0.9.3     1526    6732.0  109.39   206.94
@@ -80,7 +80,7 @@ fn the_first_line_tells_the_level_and_the_changes_tell_their_causes() {
     insta::assert_snapshot!(at_width(&sandbox, 80, &args), @r"
     exit 0
     --- stdout
-    score 1539 since run 6 (2025-01-06): −15.3%, worse; 9 runs, 1 change
+    score 1540 since run 6 (2025-01-06): −15.2%, worse; 9 runs, 1 change
     Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile
 
       1850 ┤●     ●
@@ -93,7 +93,7 @@ fn the_first_line_tells_the_level_and_the_changes_tell_their_causes() {
            └──────────▼───────
             1         6     9
 
-    ▼ run 6  2025-01-06  1817 → 1539  −15.3%  worse  version 0.9.2 → 0.9.3,
+    ▼ run 6  2025-01-06  1816 → 1540  −15.2%  worse  version 0.9.2 → 0.9.3,
                                                      kernel 6.8.0 → 6.9.1
 
     id  measured    version  score    pp t/s  tg t/s  ttft ms
@@ -111,7 +111,7 @@ fn the_first_line_tells_the_level_and_the_changes_tell_their_causes() {
     insta::assert_snapshot!(at_width(&sandbox, 60, &args), @r"
     exit 0
     --- stdout
-    score 1539 since run 6 (2025-01-06): −15.3%, worse; 9 runs,
+    score 1540 since run 6 (2025-01-06): −15.2%, worse; 9 runs,
     1 change
     Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile
 
@@ -125,7 +125,7 @@ fn the_first_line_tells_the_level_and_the_changes_tell_their_causes() {
            └──────────▼───────
             1         6     9
 
-    ▼ run 6  2025-01-06  1817 → 1539  −15.3%  worse
+    ▼ run 6  2025-01-06  1816 → 1540  −15.2%  worse
       version 0.9.2 → 0.9.3, kernel 6.8.0 → 6.9.1
 
     id  measured    version  score    pp t/s  tg t/s  ttft ms
@@ -143,12 +143,12 @@ fn the_first_line_tells_the_level_and_the_changes_tell_their_causes() {
     insta::assert_snapshot!(at_width(&sandbox, 40, &args), @r"
     exit 0
     --- stdout
-    score 1539 since run 6 (2025-01-06):
-    −15.3%, worse; 9 runs, 1 change
+    score 1540 since run 6 (2025-01-06):
+    −15.2%, worse; 9 runs, 1 change
     Llama 3.2 1B Instruct, Q4_K_M, GPU One,
     llamafile
 
-    ▼ run 6  1817 → 1539  −15.3%  worse
+    ▼ run 6  1816 → 1540  −15.2%  worse
       version 0.9.2 → 0.9.3,
       kernel 6.8.0 → 6.9.1
 
@@ -177,8 +177,8 @@ fn less_time_to_first_token_is_better() {
     let text = sandbox.run(args).text();
     let lines: Vec<&str> = text.lines().filter(|line| line.contains("run 6")).collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
-    ttft 205.28 ms since run 6 (2025-01-06): +18.1%, worse; 9 runs, 1 change
-    ▼ run 6  2025-01-06  173.79 → 205.28  +18.1%  worse  version 0.9.2 → 0.9.3, kernel 6.8.0 → 6.9.1
+    ttft 205.08 ms since run 6 (2025-01-06): +17.9%, worse; 9 runs, 1 change
+    ▼ run 6  2025-01-06  173.93 → 205.08  +17.9%  worse  version 0.9.2 → 0.9.3, kernel 6.8.0 → 6.9.1
     ");
     let json = sandbox.run(["history", "1", "--metric", "ttft", "-o", "json"]);
     let document: Value = serde_json::from_slice(&json.ok()).unwrap();
@@ -445,6 +445,37 @@ fn a_partial_run_is_listed_and_counts_in_no_trend() {
     assert_eq!(text.matches('●').count(), 6, "{text}");
 }
 
+/// The geometric mean of its runs, as 'compare' has it.
+#[test]
+fn a_level_is_the_same_in_history_and_in_a_comparison() {
+    let speeds = [1.0, 1.002, 1.004, 1.03, 1.001, 0.8, 0.801, 0.802, 0.84];
+    let benches = (1..).zip(speeds).map(|(day, speed)| Bench {
+        speed,
+        day,
+        ..Bench::default()
+    });
+    let sandbox = store(&benches.collect::<Vec<_>>());
+    let of = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_slice(&sandbox.run(args).stdout).unwrap()
+    };
+    let comparison = of(&["compare", "5", "6", "-o", "json"]);
+    let comparison = &comparison["comparisons"][0];
+    assert_eq!(
+        comparison["reference"]["runs"],
+        serde_json::json!([1, 2, 3, 4, 5])
+    );
+    let rows = comparison["rows"].as_array().unwrap();
+    let level = rows.iter().find(|row| row["kind"] == "score").unwrap();
+    let level = level["reference"].as_f64().unwrap();
+    let history = of(&["history", "-o", "json"]);
+    let before = history["changes"][0]["before"].as_f64().unwrap();
+    assert!((before / level - 1.0).abs() < 1e-9, "{before} {level}");
+    let scores = history["runs"].as_array().unwrap().iter();
+    let scores: Vec<f64> = scores.map(|run| run["score"].as_f64().unwrap()).collect();
+    let mean = scores[..5].iter().product::<f64>().powf(0.2);
+    assert!((before / mean - 1.0).abs() < 1e-9, "{before} {mean}");
+}
+
 #[test]
 fn an_outlier_is_no_change_of_level() {
     let mut benches = days(1..=12);
@@ -463,11 +494,11 @@ fn markdown_has_the_same_answer_without_a_chart() {
         .run(["history", "1", "-o", "md", "--metric", "gen_tps"])
         .text();
     insta::assert_snapshot!(text, @r"
-    **tg 110.28 t/s since run 6 (2025-01-06): −15.3%, worse; 9 runs, 1 change**
+    **tg 110.39 t/s since run 6 (2025-01-06): −15.2%, worse; 9 runs, 1 change**
 
     Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile
 
-    - ▼ run 6 (2025-01-06): 130.26 → 110.28, −15.3%, worse: version 0.9.2 → 0.9.3, kernel 6.8.0 → 6.9.1
+    - ▼ run 6 (2025-01-06): 130.15 → 110.39, −15.2%, worse: version 0.9.2 → 0.9.3, kernel 6.8.0 → 6.9.1
 
     | id | measured   | version | score | pp t/s |   tg t/s | ttft ms |
     |---:|------------|---------|------:|-------:|---------:|--------:|

@@ -12,9 +12,6 @@ use base::note;
 /// The maximum number of runs that are searched for the level of the base.
 const MAX_SERIES: u32 = 100;
 
-/// The maximum number of earlier runs that measure the noise: more would add little.
-const MAX_HISTORY: usize = 20;
-
 /// The value of `--baseline`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Baseline {
@@ -119,9 +116,7 @@ pub(crate) fn history(
     let is_side = |id| sides().any(|side| side.listed.id == id);
     series
         .at_level_of(last.moment())
-        .rev()
         .filter(|run| !is_side(run.id))
-        .take(MAX_HISTORY)
         .map(|run| Ok((run.id, store.read(|db| runs::read(db, run.id))?)))
         .collect()
 }

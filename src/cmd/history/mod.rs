@@ -154,6 +154,8 @@ pub(crate) struct Trend {
     pub(crate) all: usize,
     /// The metric that changes were looked for in.
     pub(crate) metric: TrendMetric,
+    /// The smallest change of level, in percent.
+    min_change: f64,
     /// Where its level changed.
     pub(crate) changes: Vec<TrendChange>,
 }
@@ -177,6 +179,7 @@ impl Trend {
             runs,
             all,
             metric: TrendMetric::Score,
+            min_change: stats::Options::default().min_change,
             changes: Vec::new(),
         })
     }
@@ -188,7 +191,7 @@ impl Trend {
         metric: TrendMetric,
         min_change: f64,
     ) -> Result<()> {
-        self.metric = metric;
+        (self.metric, self.min_change) = (metric, min_change);
         self.changes.clear();
         let values: Vec<f64> = self.runs.iter().map(|run| metric.dated(run)).collect();
         for point in stats::change_points(&values, min_change) {
@@ -254,8 +257,7 @@ impl Trend {
         };
         let level = |value: fn(TrendMetric, &TrendRun) -> f64| {
             let values = self.runs.iter().map(|run| value(self.metric, run));
-            let known: Vec<f64> = values.filter(|value| value.is_finite()).collect();
-            stats::geometric_mean(&known)
+            stats::level(&values.collect::<Vec<f64>>(), self.min_change)
         };
         let Some(last) = self.changes.last() else {
             let level = level(TrendMetric::dated).or_else(|| level(TrendMetric::of));
