@@ -50,8 +50,8 @@ fn a_trend_marks_its_changes_and_tells_their_cause() {
         &[
             "Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile",
             "LocalScore, score of all tests; more is better",
-            "run 1, 2025-01-01 12:00: 1,832.5, version 0.9.2",
-            "▼ run 6 (2025-01-06): 1817 → 1539, −15.3%, worse",
+            "run 1, 2025-01-01 12:00: 1832, version 0.9.2",
+            "▼ run 6 (2025-01-06): 1816 → 1540, −15.2%, worse",
             "version 0.9.2 → 0.9.3",
         ],
     );
@@ -172,6 +172,26 @@ fn the_whiskers_are_around_the_level_which_is_a_tick() {
 }
 
 #[test]
+fn runs_that_cannot_be_compared_have_no_verdict() {
+    let other = Bench {
+        day: 2,
+        quant: "Q8_0",
+        speed: 0.6,
+        ..Bench::default()
+    };
+    let sandbox = store(&[Bench::default(), other]);
+    let svg = sandbox.run(["plot", "compare", "1", "2"]).text();
+    assert_says(
+        &svg,
+        &[
+            "cannot be compared: another quantisation",
+            "pp1024+tg16, run 1: 8080.0",
+        ],
+    );
+    assert!(!svg.contains("unverified"), "{svg}");
+}
+
+#[test]
 fn other_pictures_than_svg_are_refused_by_name() {
     let sandbox = changed();
     for (args, command) in [
@@ -210,8 +230,8 @@ fn speed_is_drawn_against_the_context() {
         &[
             "prompt processing, tokens/s, more is better",
             "tokens of the prompt and the answer",
-            "run 1, pp16+tg1536: 131.3",
-            "4,096",
+            "run 1, pp16+tg1536: 131.30",
+            "4096",
         ],
     );
 }

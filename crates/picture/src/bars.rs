@@ -9,7 +9,8 @@ use crate::WIDTH;
 use crate::axis::{Scale, is_drawable};
 use crate::series::{Caption, Legend, Sample, Series, class, stacked};
 use crate::svg::{Anchor, Picture, Px, better, count, label, line, text};
-use crate::text::{BOLD, SIZE, TITLE_SIZE, fit, number, widest, width};
+use crate::text::{BOLD, SIZE, TITLE_SIZE, fit, widest, width};
+use base::number::amount;
 
 /// A comparison of runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -206,7 +207,7 @@ fn draw_bar(
 
 /// The value and the verdict.
 fn bar_label(bar: &Bar) -> String {
-    let value = number(bar.value);
+    let value = amount(bar.value);
     if bar.verdict.is_empty() {
         value
     } else {

@@ -6,7 +6,8 @@ use crate::WIDTH;
 use crate::axis::{Base, Scale, is_drawable};
 use crate::series::{Caption, Legend, Sample, Series, class, dashed, mark, stacked};
 use crate::svg::{Anchor, Picture, better, label, line, path, text};
-use crate::text::{SIZE, TITLE_SIZE, fit, number};
+use crate::text::{SIZE, TITLE_SIZE, fit};
+use base::number::amount;
 
 /// Metrics of runs against numbers of tokens.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,5 +130,5 @@ fn medians(points: &[&LinePoint]) -> Vec<(f64, f64)> {
 fn describe(point: &LinePoint, run: Option<&Series>) -> String {
     let key = run.map_or("", |run| run.key.as_str());
     let (key, test) = (fit(key, 200.0, SIZE), fit(&point.test, 400.0, SIZE));
-    format!("{key}, {test}: {}", number(point.value))
+    format!("{key}, {test}: {}", amount(point.value))
 }

@@ -81,7 +81,7 @@ pub(crate) fn wrapped(text: &str, room: f64, size: f64) -> Vec<String> {
     lines
 }
 
-/// A number to four digits or more, such as `1,234.5`, `12.34` or `0.0012`.
+/// A number to four digits or more, such as `1234.5`, `12.34` or `0.0012`.
 pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
@@ -108,26 +108,16 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-/// The number with this number of decimals and with thousands separators.
+/// The number with this number of decimals.
 pub(crate) fn fixed(value: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", value.abs());
-    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let mut out = String::with_capacity(text.len() + 4);
     let is_zero = text.chars().all(|c| matches!(c, '0' | '.'));
-    if value < 0.0 && !is_zero {
-        out.push('\u{2212}');
-    }
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    if !fraction.is_empty() {
-        out.push('.');
-        out.push_str(fraction);
-    }
-    out
+    let minus = if value < 0.0 && !is_zero {
+        "\u{2212}"
+    } else {
+        ""
+    };
+    format!("{minus}{text}")
 }
 
 /// The format of a date.
@@ -152,9 +142,9 @@ mod tests {
             (1.5, "1.500"),
             (12.345, "12.35"),
             (133.333, "133.3"),
-            (8305.28, "8,305.3"),
-            (1_234_567.0, "1,234,567"),
-            (-123_456.0, "\u{2212}123,456"),
+            (8305.28, "8305.3"),
+            (1_234_567.0, "1234567"),
+            (-123_456.0, "\u{2212}123456"),
             (1e9, "1.000e9"),
             (1e-9, "1.000e-9"),
         ];

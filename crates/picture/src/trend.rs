@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use crate::axis::{Scale, is_drawable};
 use crate::series::{class, mark};
 use crate::svg::{Anchor, Heading, Picture, better, count, label, line, path, sign, text, verdict};
-use crate::text::{BOLD, DATE, SIZE, fit, moment, number, width, wrapped};
+use crate::text::{BOLD, DATE, SIZE, fit, moment, width, wrapped};
 
 /// A value over runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +40,8 @@ pub struct Point {
     pub is_guessed: bool,
     /// The value; it is not drawn unless it is finite.
     pub value: f64,
+    /// The value as it is told.
+    pub shown: String,
     /// Further text for the run, such as the version of its runtime.
     pub label: String,
 }
@@ -338,7 +340,7 @@ fn describe(point: &Point) -> String {
         "run {}, {}: {}",
         point.run,
         moment(point.time, "%Y-%m-%d %H:%M"),
-        number(point.value)
+        point.shown
     );
     if point.label.is_empty() {
         text

@@ -1,7 +1,7 @@
 use super::{Context, OutFile, check_count, nothing, series};
 use crate::cmd::compare::{self, Baseline, Compared, Report};
 use crate::cmd::named::{Finder, NamedRun};
-use crate::stats::{self, Direction, Metric, Row, Verdict};
+use crate::stats::{self, Direction, Metric, Outcome, Row, Verdict};
 use base::Result;
 use base::number::percent;
 use picture::{Bar, Bars, BarsPanel, Caption, Group, Tone};
@@ -92,19 +92,25 @@ fn panel(report: &Report, metric: Metric) -> BarsPanel {
     BarsPanel {
         unit: unit(metric).to_owned(),
         higher_is_better: metric.higher_is_better(),
-        groups: report.compared(metric).iter().map(group).collect(),
+        groups: report
+            .compared(metric)
+            .iter()
+            .map(|compared| group(report, compared))
+            .collect(),
     }
 }
 
 /// A test, or the mean over the tests.
-fn group(compared: &Compared) -> Group {
+fn group(report: &Report, compared: &Compared) -> Group {
     let base = Bar {
         value: compared.base,
         interval: None,
         verdict: String::new(),
         tone: Tone::Neutral,
     };
-    let new = compared.rows.iter().map(|row| row.map(bar));
+    let outcomes = report.new.iter().map(|new| new.comparison.outcome);
+    let new = compared.rows.iter().zip(outcomes);
+    let new = new.map(|(row, outcome)| row.map(|row| bar(row, outcome)));
     let references = compared.rows.iter().flatten().map(|row| row.reference);
     Group {
         name: compared.name.clone(),
@@ -115,7 +121,7 @@ fn group(compared: &Compared) -> Group {
     }
 }
 
-fn bar(row: &Row) -> Bar {
+fn bar(row: &Row, outcome: Outcome) -> Bar {
     // The interval is that of the change from the reference.
     let interval = row.interval.map(|change| {
         let end = |end: f64| row.reference * (100.0 + end) / 100.0;
@@ -124,12 +130,15 @@ fn bar(row: &Row) -> Bar {
     Bar {
         value: row.new,
         interval,
-        verdict: format!(
-            "{} {}{}",
-            percent(row.change_percent),
-            sign(row.verdict),
-            row.verdict.name()
-        ),
+        verdict: match outcome {
+            Outcome::NotComparable => percent(row.change_percent),
+            _ => format!(
+                "{} {}{}",
+                percent(row.change_percent),
+                sign(row.verdict),
+                row.verdict.name()
+            ),
+        },
         tone: tone(row),
     }
 }

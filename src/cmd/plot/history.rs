@@ -92,6 +92,7 @@ pub(crate) fn draw(trend: &Trend, title: Option<String>) -> Option<Picture> {
         time: run.measured_at,
         is_guessed: run.is_guessed,
         value: trend.metric.of(run),
+        shown: trend.metric.value(trend.metric.of(run)),
         label: match &run.version {
             Some(version) => format!("version {}", version.display()),
             None => String::new(),
