@@ -450,7 +450,11 @@ fn a_baseline_reaches_back_to_the_last_change_of_level() {
     ];
     let ran = sandbox.run(gate);
     assert_eq!(ran.code, Some(2), "{}", ran.text());
-    assert!(ran.text().contains("the median of runs 8–11"));
+    assert!(
+        ran.text().contains("\ngeo. mean   median "),
+        "{}",
+        ran.text()
+    );
     assert!(ran.stderr.contains("the median of 4"), "{}", ran.stderr);
 }
 
@@ -548,6 +552,26 @@ fn a_median_names_none_of_its_runs_as_the_base() {
         csv.lines().skip(1).all(|line| line.starts_with(",6,")),
         "{csv}"
     );
+    let sandbox = level();
+    let args = ["compare", "--baseline", "median-of-5"];
+    insta::assert_snapshot!(at_width(&sandbox, "80", &args).text(), @r"
+    run 11 is slower: pp −15.2%, tg −15.2%, ttft +18.0% (certain in 40 of 40 rows)
+    change: from the level of 10 runs (1–10) to run 11
+
+    Llama 3.2 1B Instruct, Q4_K_M, GPU One, llamafile
+                  the median of runs 6–10   run 11
+    version       0.9.2                     0.9.3
+    kernel        6.8.0                     6.11.0-29-generic
+    repetitions   1                         4
+
+    geo. mean   median    level   run 11   change  95% interval  verdict
+    pp t/s      8016.0   8006.2   6786.4   −15.2%  −16.7…−13.7   worse
+    tg t/s      130.26   130.10   110.28   −15.2%  −16.7…−13.7   worse
+    ttft ms      99.18    99.30   117.15   +18.0%  +15.9…+20.1   worse
+    total ms    4781.1   4787.0   5654.2   +18.1%  +16.0…+20.3   worse
+    score         1817     1815     1539   −15.2%
+    the 36 rows of single tests agree; '--tests' shows them
+    ");
 }
 
 /// Another client keeps in `samples_ns` how long the prompt and the generation of one repetition

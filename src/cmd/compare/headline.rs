@@ -225,8 +225,14 @@ impl Report {
             } else {
                 String::new()
             };
+            let side_by_side =
+                if found.len() < self.new.len() && self.new.iter().any(NewRun::is_from_level) {
+                    format!("; side by side with {}", self.base_name())
+                } else {
+                    String::new()
+                };
             lines.push(format!(
-                "cannot be compared: {}{runs}; {from}",
+                "cannot be compared: {}{runs}{side_by_side}; {from}",
                 all.join(", ")
             ));
         }

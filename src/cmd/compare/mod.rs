@@ -412,6 +412,14 @@ impl Report {
         }
     }
 
+    /// The base above a column of its values: `run 15`, `median`.
+    fn base_head(&self) -> String {
+        match self.base.as_slice() {
+            [base] => base.name(),
+            _ => "median".to_owned(),
+        }
+    }
+
     /// The base below the head `run`, or above a column of its values.
     fn base_label(&self) -> String {
         match self.base.as_slice() {

@@ -114,7 +114,9 @@ fn differences(report: &Report, names: &Names) -> Table {
         names.each.first().filter(|_| count == 1),
     ));
     for (at, new) in report.new.iter().enumerate() {
-        heads.push(side(&new.run.name(), names.each.get(count + at)));
+        // What tells it from each of several base runs does not tell it from their median.
+        let name = names.each.get(count + at).filter(|_| count == 1);
+        heads.push(side(&new.run.name(), name));
     }
     let mut table = Table::new(&heads);
     for difference in &report.differences {
@@ -267,7 +269,7 @@ impl PairColumns {
             self.reference
         };
         let columns = [
-            has_base.then(|| number(&report.base_name())),
+            has_base.then(|| number(&report.base_head())),
             (is_from_level && self.reference).then(|| number("level")),
             self.new.then(|| number(&new.run.name())),
             Some(number("change")),
