@@ -456,6 +456,10 @@ fn a_baseline_reaches_back_to_the_last_change_of_level() {
         ran.text()
     );
     assert!(ran.stderr.contains("the median of 4"), "{}", ran.stderr);
+    let document = json(&sandbox.run(gate.iter().chain(&["-o", "json"])));
+    let base = document["base"].as_array().unwrap().iter();
+    let base: Vec<i64> = base.map(|run| run["id"].as_i64().unwrap()).collect();
+    assert_eq!(base, [8, 9, 10, 11]);
 }
 
 #[test]
