@@ -967,6 +967,19 @@ fn too_much_noise_is_undecided_and_no_regression_is_said() {
 }
 
 #[test]
+fn of_several_runs_those_that_cannot_be_compared_are_named() {
+    let mut benches = days(1..=5);
+    benches.extend((6..=8).map(|day| Bench {
+        day,
+        quant: "Q8_0",
+        ..Bench::default()
+    }));
+    let sandbox = store(&benches);
+    let text = sandbox.run(["compare", "4", "5-8"]).text();
+    insta::assert_snapshot!(text.lines().nth(1).unwrap(), @"cannot be compared: another quantisation (runs 6–8); side by side with run 4; changes are from the level of 4 runs (1–4; run 4 is one)");
+}
+
+#[test]
 fn a_run_is_named_by_best_a_range_a_list_or_a_file() {
     let mut benches = days(1..=4);
     benches[1].speed = 1.5;

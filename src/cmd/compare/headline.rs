@@ -220,8 +220,16 @@ impl Report {
             lines.push(from);
         } else {
             let runs = if found.len() < self.new.len() {
-                let runs: Vec<String> = found.iter().map(|new| new.run.name()).collect();
-                format!(" ({})", runs.join(", "))
+                let numbers: Option<Vec<i64>> = found.iter().map(|new| new.run.id()).collect();
+                let names = found.iter().map(|new| new.run.name());
+                let runs = match numbers {
+                    Some(mut numbers) if numbers.len() > 1 => {
+                        numbers.sort_unstable();
+                        format!("runs {}", ids(&numbers))
+                    }
+                    _ => names.collect::<Vec<_>>().join(", "),
+                };
+                format!(" ({runs})")
             } else {
                 String::new()
             };
