@@ -206,6 +206,19 @@ impl Report {
                 ends.join(" to ")
             ));
         }
+        lines.push(self.measured_from());
+        let mut off: Vec<String> = self
+            .new
+            .iter()
+            .filter_map(|new| self.base_off(new))
+            .collect();
+        off.dedup();
+        lines.extend(off);
+        lines
+    }
+
+    /// What the changes of several runs are measured from, and which runs cannot be compared.
+    fn measured_from(&self) -> String {
         let found: Vec<&NewRun> = self
             .new
             .iter()
@@ -217,41 +230,32 @@ impl Report {
         let reference = reference.map_or_else(|| self.base_name(), |new| self.reference(new));
         let from = format!("changes are from {reference}");
         if found.is_empty() {
-            lines.push(from);
+            return from;
+        }
+        let runs = if found.len() < self.new.len() {
+            let numbers: Option<Vec<i64>> = found.iter().map(|new| new.run.id()).collect();
+            let names = found.iter().map(|new| new.run.name());
+            let runs = match numbers {
+                Some(mut numbers) if numbers.len() > 1 => {
+                    numbers.sort_unstable();
+                    format!("runs {}", ids(&numbers))
+                }
+                _ => names.collect::<Vec<_>>().join(", "),
+            };
+            format!(" ({runs})")
         } else {
-            let runs = if found.len() < self.new.len() {
-                let numbers: Option<Vec<i64>> = found.iter().map(|new| new.run.id()).collect();
-                let names = found.iter().map(|new| new.run.name());
-                let runs = match numbers {
-                    Some(mut numbers) if numbers.len() > 1 => {
-                        numbers.sort_unstable();
-                        format!("runs {}", ids(&numbers))
-                    }
-                    _ => names.collect::<Vec<_>>().join(", "),
-                };
-                format!(" ({runs})")
+            String::new()
+        };
+        let side_by_side =
+            if found.len() < self.new.len() && self.new.iter().any(NewRun::is_from_level) {
+                format!("; side by side with {}", self.base_name())
             } else {
                 String::new()
             };
-            let side_by_side =
-                if found.len() < self.new.len() && self.new.iter().any(NewRun::is_from_level) {
-                    format!("; side by side with {}", self.base_name())
-                } else {
-                    String::new()
-                };
-            lines.push(format!(
-                "cannot be compared: {}{runs}{side_by_side}; {from}",
-                all.join(", ")
-            ));
-        }
-        let mut off: Vec<String> = self
-            .new
-            .iter()
-            .filter_map(|new| self.base_off(new))
-            .collect();
-        off.dedup();
-        lines.extend(off);
-        lines
+        format!(
+            "cannot be compared: {}{runs}{side_by_side}; {from}",
+            all.join(", ")
+        )
     }
 }
 
