@@ -740,7 +740,9 @@ fn of_many_runs_those_that_are_slower_are_named_at_the_end() {
     let sandbox = Sandbox::new();
     let documents = of_days(28, &[(12, 0.8), (20, 0.7), (21, 1.3)]);
     let text = [documents.concat(), documents[0].clone()].concat();
-    let ran = sandbox.run_with_input(["add"], text.as_bytes());
+    // Of a file it is known how many there are; a pipe may bring them one by one.
+    sandbox.file("many.jsonl", &text);
+    let ran = sandbox.run(["add", "many.jsonl"]);
     assert_eq!(ran.text().lines().count(), 29, "{}", ran.text());
     assert!(ran.text().lines().all(|line| !line.starts_with(' ')));
     assert_eq!(
@@ -762,14 +764,14 @@ fn of_many_runs_those_that_are_slower_are_named_at_the_end() {
     // And after runs that are in the store.
     let (first, rest) = documents.split_at(6);
     let sandbox = Sandbox::new();
-    sandbox
-        .run_with_input(["add"], first.concat().as_bytes())
-        .ok();
-    let ran = sandbox.run_with_input(["add"], rest.concat().as_bytes());
+    sandbox.file("first.jsonl", first.concat());
+    sandbox.file("rest.jsonl", rest.concat());
+    sandbox.run(["add", "first.jsonl"]).ok();
+    let ran = sandbox.run(["add", "rest.jsonl"]);
     assert_eq!(ran.stderr, "22 runs: 22 new; slower: 12, 20\n");
     let all = Sandbox::new();
-    let text = documents.concat();
-    let ran = all.run_with_input(["add", "-v"], text.as_bytes());
+    all.file("many.jsonl", documents.concat());
+    let ran = all.run(["add", "-v", "many.jsonl"]);
     let lines = ran.text();
     assert_eq!(lines.matches("\n  slower: ").count(), 2, "{lines}");
     let sum = "28 runs: 28 new; slower: 12, 20\n";
