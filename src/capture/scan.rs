@@ -44,7 +44,7 @@ pub(super) struct Scan<'a> {
     pub suspicious: Option<u64>,
 }
 
-/// How far such a byte tells that this is no text.
+/// The number of bytes in which a control character such as NUL shows that the input is not text.
 const BEGINNING: u64 = 64 << 10;
 
 /// A document that begins in the middle of a line, after this number of bytes.

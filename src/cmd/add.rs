@@ -48,7 +48,7 @@ pub(crate) struct Args {
     /// Tag the runs, new or not
     #[arg(long)]
     tag: Option<String>,
-    /// When the runs were measured that do not tell it: a date, a time (UTC) or an age such as 7d
+    /// When runs without a date were measured: a date, a time (UTC) or an age such as 7d
     #[arg(long, value_name = "TIME", value_parser = first_second)]
     measured_at: Option<i64>,
     /// Print what would be stored, store nothing

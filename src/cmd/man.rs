@@ -152,7 +152,7 @@ fn examples(command: &clap::Command, roff: &mut Roff) {
 type Entry = (&'static str, &'static str);
 
 const EXIT: [Entry; 2] = [
-    ("0", "Success. An empty list is no failure."),
+    ("0", "Success, also if a list is empty."),
     (
         "1",
         "A failure, or an invalid argument: it is named on standard error.",

@@ -17,7 +17,7 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// That of the run of this id; `None` for a partial run, and if nothing can be compared with it.
+    /// The line for the run of this id; `None` for a partial run, and if nothing can be compared with it.
     pub(crate) fn of(store: &Store, id: i64) -> Result<Option<Self>> {
         let Some(report) = compare::standing(store, id, Options::default())? else {
             return Ok(None);
@@ -94,15 +94,15 @@ type Averages = [f64; 3];
 /// How many runs are kept of each configuration and machine.
 const KEPT: usize = 20;
 
-/// How many of them tell of a level that has just begun.
+/// How many of them are enough to see a level that has just begun.
 const LATELY: usize = 5;
 
 /// The most configurations and machines that are kept.
 const MOST: usize = 1000;
 
 /// The averages of the last runs of each configuration and machine. Of many runs that are added at
-/// once, they tell which may be slower: to compare each with its level would take ten times as long
-/// as to store it.
+/// once, they show which may be slower: comparing each with its level would take ten times as long as
+/// storing it.
 #[derive(Default)]
 pub(crate) struct Suspicion {
     lately: HashMap<[Option<Text>; 5], VecDeque<(i64, Averages)>>,

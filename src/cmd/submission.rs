@@ -57,7 +57,7 @@ pub(crate) fn removed_error(id: i64) -> Error {
 /// What the site shows of a run whose answer was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// The run, as the result of this id, which is recorded.
+    /// The run is the result of this id. That has been recorded.
     Shown(i64),
     /// Nothing that can be the run.
     NotShown,

@@ -20,7 +20,7 @@ pub(crate) fn short_quant(quant: &str) -> String {
     }
 }
 
-/// What stands before the name that tells a device from others.
+/// The makers and series that a short name leaves out.
 const MAKERS: [&str; 5] = [
     "NVIDIA GeForce ",
     "NVIDIA ",
@@ -53,7 +53,7 @@ pub(crate) fn short_device(device: &str) -> String {
     }
 }
 
-/// What may tell a run from others, in the order in which it is named.
+/// The traits by which a run is named among others, the most telling first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Traits {
     /// Its id; `None` for a run that is not stored.

@@ -23,7 +23,7 @@ pub(crate) enum Stored {
     Already,
 }
 
-/// When a run was measured, for one whose tests do not tell.
+/// When a run whose tests have no date was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Measured {
     /// Seconds since 1970.
@@ -47,7 +47,7 @@ impl Measured {
         Self { at, is_guessed }
     }
 
-    /// The date that the first test of a run tells.
+    /// The date in the first test of a run.
     #[must_use]
     pub(crate) fn told_by(run: &Run) -> Option<Self> {
         let time = run.tests.first()?.test_time.as_ref()?;
@@ -56,7 +56,7 @@ impl Measured {
     }
 }
 
-/// A run to be stored, and when it was measured if its tests do not tell.
+/// A run to be stored, and when it was measured if its tests have no date.
 #[derive(Debug)]
 pub(crate) struct Dated {
     pub run: Run,
@@ -192,9 +192,9 @@ fn ids(db: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<Vec<
         .collect()
 }
 
-/// Adds a run, or completes the one that it is another capture of. It was measured when its tests
-/// say, else then. A date is no part of what makes a run: one that is known takes the place of a
-/// guessed one, and no other.
+/// Adds a run, or completes the one that it is another capture of. Its date is that
+/// of its tests, else the given one. The date is not part of a run's identity: a known date replaces a
+/// guessed one, and is never replaced itself.
 pub(super) fn add(
     db: &Connection,
     shared: &mut Shared,

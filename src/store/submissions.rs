@@ -203,7 +203,7 @@ pub(crate) fn set_submitted(
 /// What a site that was asked for a run shows of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Shown {
-    /// This result, which is recorded.
+    /// This result. It has been recorded.
     One(i64),
     /// None.
     None,
@@ -213,8 +213,8 @@ pub(crate) enum Shown {
 
 /// Records that a run whose answer was lost is the result that `site` shows, if that is certain:
 /// `found` are the results there that the site may have made of it. A result that is recorded for
-/// another run is not counted. Another run that is not to be told from this one, and may be on the
-/// site too, leaves open which of the two a result is.
+/// another run is not counted. If another run looks the same and may be on the site too, it stays open
+/// which of the two a result belongs to.
 pub(crate) fn set_found(
     db: &Connection,
     run: i64,

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use crate::process::leave_interrupt;
 
-/// Shows the text in the pager. Returns false if that is not to be, or there is no such program: the
-/// text is still to be printed then.
+/// Shows the text in the pager. Returns false if no pager is wanted or found: then the caller
+/// prints the text.
 pub(crate) fn show(text: &[u8]) -> bool {
     let size = terminal_size::terminal_size_of(io::stdout());
     let height = size.map_or(usize::MAX, |(_, height)| height.0.into());

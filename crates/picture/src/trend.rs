@@ -40,7 +40,7 @@ pub struct Point {
     pub is_guessed: bool,
     /// The value; it is not drawn unless it is finite.
     pub value: f64,
-    /// The value as it is told.
+    /// The value as people read it.
     pub shown: String,
     /// Further text for the run, such as the version of its runtime.
     pub label: String,

@@ -121,7 +121,7 @@ pub(crate) struct Document {
     alpha: f64,
     gate_alpha: f64,
     comparisons: Vec<NewSide>,
-    /// That of the worst new run; null unless the gate was requested.
+    /// The gate's answer for the worst new run; null unless the gate was requested.
     gate: Option<GateAnswer>,
 }
 

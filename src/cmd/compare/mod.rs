@@ -218,7 +218,7 @@ fn options(args: &Args, new_runs: usize) -> stats::Options {
     }
 }
 
-/// That `--baseline` finds no run.
+/// The error if `--baseline` finds no run.
 const NO_EARLIER: &str = "no earlier run of this configuration and machine";
 
 /// The runs of the base and those that are compared with it. With `--baseline` there may be no base.

@@ -27,7 +27,7 @@ const TOLD_BY: [(&str, &str); 4] = [
 
 impl TrendChange {
     /// `version 0.9.2 → 0.9.3`, `kernel 6.8.0-51 → 6.11.0-29`; empty if nothing else is known to have
-    /// changed. The number of repetitions is no cause where there is another.
+    /// changed. The number of repetitions counts only if nothing else changed.
     pub(crate) fn causes(&self) -> Vec<String> {
         let all = || self.differences.iter();
         let is_told = |difference: &Difference| {

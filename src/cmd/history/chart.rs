@@ -32,7 +32,7 @@ pub(crate) fn style(is_better: bool) -> Style {
     }
 }
 
-/// On a narrower screen there is no chart.
+/// The narrowest screen that gets a chart, in columns.
 const NARROWEST: usize = 50;
 
 /// The width where any is possible.

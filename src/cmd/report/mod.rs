@@ -308,7 +308,7 @@ fn tone(is_better: bool) -> Tone {
     if is_better { Tone::Better } else { Tone::Worse }
 }
 
-/// The level of the score, and since when. The number of runs is told below.
+/// The level of the score, and since when. The number of runs stands below.
 fn answer(trend: &Trend) -> Cell {
     let headline = trend.headline();
     match (trend.changes.last(), headline.split_once("; ")) {
