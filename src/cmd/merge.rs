@@ -3,8 +3,8 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::Context;
-use super::storing::{SQLITE, describe, path_word};
-use super::words::counted;
+use super::storing::{SQLITE, path_word};
+use super::words::{counted, describe};
 use crate::store::{ChatRows, ForeignFile, ForeignRun, MergedChat, Refused, Store, Stored, runs};
 use base::{Error, ExitStatus, Progress, Result, note, printable};
 

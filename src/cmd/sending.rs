@@ -1,8 +1,8 @@
 //! Sends runs from the store to the site, for `submit` and `record`.
 
 use super::sender::{Ready, Sender, progress};
-use super::storing::describe;
 use super::submission::{Asked, in_flight, queued_hint, unknown, url_option, variable};
+use super::words::describe;
 use super::{Context, answered_yes, can_ask, cannot_ask};
 use crate::model::{Source, SubmissionState};
 use crate::store::{Store, runs, submissions};

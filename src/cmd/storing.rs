@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::capture::{Capture, Found, Link, Options};
 use crate::formats::Document;
-use crate::model::{Environment, Run, listed_score, short_device, short_quant};
+use crate::model::Environment;
 use crate::store::{Added, Dated, Location, Measured, Store, Stored, runs, submissions};
 use crate::submit::Site;
 use base::time::date;
@@ -15,13 +15,13 @@ use base::{
 };
 
 use super::standing::{Standing, Suspicion};
-use super::words::known;
+use super::words::{counted, describe};
 
 /// The maximum number of runs per transaction, and of bytes of their captures.
 const BATCH: usize = 2048;
 const BATCH_BYTES: usize = 16 << 20;
 
-/// The most runs of a call that are told of one by one on a terminal.
+/// The most runs of a call that have a line each on a terminal.
 const MANY: usize = 20;
 
 /// The most ids of slower runs in the line at the end. No more are looked for, as each takes ten
@@ -59,7 +59,7 @@ pub(crate) struct Adding<'a> {
     pub(crate) partial: bool,
     /// The values that are missing in a capture.
     pub(crate) machine: Environment,
-    /// When runs were measured whose captures do not tell: seconds since 1970.
+    /// When runs without a date were measured: seconds since 1970.
     pub(crate) measured_at: Option<i64>,
 }
 
@@ -176,7 +176,7 @@ impl<'a> Adder<'a> {
         }
         let [new, completed, already] = self.counts;
         let new = match &self.folders {
-            Some(_) => format!("{new} new {}", plural(new as u64, "run")),
+            Some(_) => counted(new as u64, "new run"),
             None => format!("{new} new"),
         };
         let completed = (completed > 0).then(|| format!("{completed} completed"));
@@ -187,7 +187,7 @@ impl<'a> Adder<'a> {
             .collect();
         let counts = counts.join(", ");
         let mut line = match &self.folders {
-            Some(Folders { files, .. }) => format!("{files} {}: {counts}", plural(*files, "file")),
+            Some(Folders { files, .. }) => format!("{}: {counts}", counted(*files, "file")),
             None => format!("{all} runs: {counts}"),
         };
         if self.options.dry_run {
@@ -204,8 +204,8 @@ impl<'a> Adder<'a> {
         if let Some(Folders { without, .. }) = self.folders
             && without > 0
         {
-            let files = plural(without, "file");
-            let _ = write!(line, "; {without} {files} without a result");
+            let files = counted(without, "file");
+            let _ = write!(line, "; {files} without a result");
             if !is_verbose() {
                 line += " ('-v' names them)";
             }
@@ -588,15 +588,9 @@ impl<R: Read> Read for Ending<R> {
     }
 }
 
-/// Whether `-v` asks for all there is to tell.
+/// Whether `-v` asks for every line.
 fn is_verbose() -> bool {
     tracing::enabled!(tracing::Level::INFO)
-}
-
-/// The word for so many.
-fn plural(count: impl Into<u64>, one: &str) -> String {
-    let end = if count.into() == 1 { "" } else { "s" };
-    format!("{one}{end}")
 }
 
 /// The path as a word of a shell.
@@ -614,29 +608,4 @@ pub(crate) fn check_store(location: &Location) -> Result<()> {
 
 fn stored_run(store: &Store, id: i64) -> Result<String> {
     Ok(describe(&store.read(|db| runs::read(db, id))?))
-}
-
-/// The run on one line: model, quantisation, accelerator, score.
-pub(crate) fn describe(run: &Run) -> String {
-    let model = run.model();
-    let name = model.and_then(|model| model.model_name.clone());
-    let quant = model.and_then(|model| model.model_quant_str.as_ref());
-    let accelerator = known(&run.environment.accelerator.name, "accelerator");
-    let score = run.suite().score(&run.tests).map(|score| {
-        let rounded = if run.source.is_rounded() { "~" } else { "" };
-        let partial = if run.is_partial() { "p" } else { "" };
-        format!("score {rounded}{}{partial}", listed_score(score))
-    });
-    let partial = run.is_partial().then(|| {
-        let expected = run.suite().expected().len();
-        format!("partial: {} of {expected} tests", run.present_tests())
-    });
-    let parts = [
-        Some(known(&name, "model")),
-        quant.map(|quant| short_quant(&quant.to_string())),
-        Some(short_device(&accelerator)),
-        score,
-        partial,
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -1,6 +1,6 @@
 //! How several commands print a run, in words and in columns.
 
-use crate::model::{Text, Traits};
+use crate::model::{Run, Text, Traits, listed_score, short_device, short_quant};
 use crate::store::Listed;
 use base::number::amount;
 use base::time::date;
@@ -23,9 +23,14 @@ pub(crate) const TTFT_MS: ColumnOf<Listed> = ("ttft ms", Column::Number, |run| {
 /// The score in a table: `~` marks one that was computed from rounded values, `p` that of a partial
 /// run.
 pub(crate) fn score(run: &Listed) -> String {
-    let rounded = if run.source.is_rounded() { "~" } else { "" };
-    let partial = if run.partial { "p" } else { "" };
-    format!("{rounded}{}{partial}", run.summary.listed_score())
+    let score = run.summary.performance_score;
+    marked_score(score, run.source.is_rounded(), run.partial)
+}
+
+fn marked_score(score: f64, is_rounded: bool, is_partial: bool) -> String {
+    let rounded = if is_rounded { "~" } else { "" };
+    let partial = if is_partial { "p" } else { "" };
+    format!("{rounded}{}{partial}", listed_score(score))
 }
 
 /// When it was measured; `~` marks a date that was guessed.
@@ -51,7 +56,7 @@ pub(crate) fn text_or(text: &Option<Text>, unknown: &str) -> String {
         .unwrap_or_else(|| unknown.to_owned())
 }
 
-/// What may tell the run from others.
+/// The traits by which the run is named among others.
 pub(crate) fn traits(run: &Listed) -> Traits {
     let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
     Traits {
@@ -64,6 +69,30 @@ pub(crate) fn traits(run: &Listed) -> Traits {
         version: text(&run.runtime_version),
         measured_at: run.measured_at,
     }
+}
+
+/// The run on one line: model, quantisation, accelerator, score.
+pub(crate) fn describe(run: &Run) -> String {
+    let model = run.model();
+    let name = model.and_then(|model| model.model_name.clone());
+    let quant = model.and_then(|model| model.model_quant_str.as_ref());
+    let accelerator = known(&run.environment.accelerator.name, "accelerator");
+    let score = run.suite().score(&run.tests).map(|score| {
+        let score = marked_score(score, run.source.is_rounded(), run.is_partial());
+        format!("score {score}")
+    });
+    let partial = run.is_partial().then(|| {
+        let expected = run.suite().expected().len();
+        format!("partial: {} of {expected} tests", run.present_tests())
+    });
+    let parts = [
+        Some(known(&name, "model")),
+        quant.map(|quant| short_quant(&quant.to_string())),
+        Some(short_device(&accelerator)),
+        score,
+        partial,
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// `1 run`, `2 runs`.
