@@ -216,7 +216,10 @@ mod tests {
         let table = Table {
             caption: text(),
             heads: vec![(text(), Column::Number)],
-            groups: vec![(text(), vec![vec![Cell::from(name).link(name)]])],
+            groups: vec![(
+                text(),
+                vec![vec![Cell::from(name).link(format!("#{name}"))]],
+            )],
         };
         let news = News {
             section: "c0".to_owned(),
