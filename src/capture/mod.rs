@@ -24,6 +24,7 @@ use std::io::{self, Read};
 use base::Error;
 
 use crate::formats::{Document, console::plain};
+use crate::model::bench;
 use reader::{Begun, CaptureReader, OpenDocument};
 use scan::{Beginning, Scan, one_line_document};
 use signs::{Signs, foreign};
@@ -38,6 +39,8 @@ use text::trim_start;
 pub(crate) enum Found {
     /// A run.
     Run(Document),
+    /// A document of llama-bench, whose runs may be refused.
+    Bench(Box<bench::Document>),
     /// The link to the result of the previous run.
     Link(Link),
     /// Before the next item, more text must be read, which may block. Only in live mode.
@@ -303,7 +306,8 @@ impl Iterator for Capture<'_> {
         };
         match found {
             Some(found) => {
-                self.scan.found_any |= matches!(found, Found::Run(_) | Found::Bad { .. });
+                self.scan.found_any |=
+                    matches!(found, Found::Run(_) | Found::Bench(_) | Found::Bad { .. });
                 if self.scan.options.live {
                     self.scan.input.pause_before_reading();
                 }

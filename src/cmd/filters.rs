@@ -1,6 +1,7 @@
 //! The options that select runs, shared by several commands.
 
 use super::Context;
+use crate::model::Tool;
 use crate::store::select::{self, Values};
 use crate::store::{Filter, Store};
 use base::time::{date, moment, utc};
@@ -22,6 +23,9 @@ pub(crate) struct Filters {
     /// Runs with this in the name and version of their runtime
     #[arg(long, value_name = "TEXT")]
     runtime: Option<String>,
+    /// Runs that this program measured
+    #[arg(long, value_name = "TOOL")]
+    tool: Option<Tool>,
     /// Runs with this tag; * and ? stand for any text and any character
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
@@ -51,6 +55,7 @@ impl From<&Filters> for Filter {
             quant: filters.quant.clone(),
             accelerator: filters.accelerator.clone(),
             runtime: filters.runtime.clone(),
+            tool: filters.tool,
             tag: filters.tag.clone(),
             ..Self::default()
         }

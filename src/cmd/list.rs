@@ -391,10 +391,10 @@ pub(crate) struct Row {
     accelerator: Option<String>,
     runtime: Option<String>,
     runtime_version: Option<String>,
-    score: f64,
-    avg_prompt_tps: f64,
-    avg_gen_tps: f64,
-    avg_ttft_ms: f64,
+    score: Option<f64>,
+    avg_prompt_tps: Option<f64>,
+    avg_gen_tps: Option<f64>,
+    avg_ttft_ms: Option<f64>,
     tests: i64,
     partial: bool,
     rounded: bool,
@@ -408,6 +408,7 @@ pub(crate) struct Row {
     /// The kind of capture it came from; `site` if the LocalScore site inserted it.
     source: &'static str,
     measured_guessed: bool,
+    tool: &'static str,
 }
 
 pub(crate) fn row(run: &Listed) -> Row {
@@ -422,10 +423,10 @@ pub(crate) fn row(run: &Listed) -> Row {
         accelerator: text(&run.accelerator),
         runtime: text(&run.runtime),
         runtime_version: text(&run.runtime_version),
-        score: run.summary.performance_score,
-        avg_prompt_tps: run.summary.avg_prompt_tps,
-        avg_gen_tps: run.summary.avg_gen_tps,
-        avg_ttft_ms: run.summary.avg_ttft_ms,
+        score: run.figures.score,
+        avg_prompt_tps: run.figures.prompt_tps,
+        avg_gen_tps: run.figures.gen_tps,
+        avg_ttft_ms: run.figures.ttft_ms,
         tests: run.tests,
         partial: run.partial,
         rounded: run.source.is_rounded(),
@@ -438,5 +439,6 @@ pub(crate) fn row(run: &Listed) -> Row {
         submission_reason: submission.and_then(|submission| submission.reason.clone()),
         source: run.source.name(),
         measured_guessed: run.measured_guessed,
+        tool: run.tool.name(),
     }
 }

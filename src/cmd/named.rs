@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use super::resolve_name;
 use crate::capture::{Capture, Found, Options};
 use crate::model::{Model, Run};
-use crate::store::{Listed, Location, Measured, Store, runs, select};
+use crate::store::{Listed, Location, Measured, Store, bench, runs, select};
 use base::{Error, Result};
 
 /// A run with its properties, stored or in a file.
@@ -108,13 +108,15 @@ impl NamedRun {
                     let run = document.run;
                     let known = store.map(|store| store.read(|db| runs::stored_id(db, &run)));
                     let id = known.transpose()?.flatten();
-                    // A new run is the last one.
-                    let id = id.unwrap_or(i64::MAX.saturating_sub_unsigned(found.len() as u64));
-                    found.push(Self {
-                        listed: listed(&run, id, modified.unwrap_or_default()),
-                        run,
-                        file: Some(name.clone()),
-                    });
+                    found.push(Self::unstored(run, id, found.len(), modified, &name));
+                }
+                Found::Bench(mut document) => {
+                    let ids = store.map(|store| store.read(|db| bench::lookup(db, &document)));
+                    let ids = ids.transpose()?.unwrap_or_default();
+                    for (index, run) in document.read_runs()?.into_iter().enumerate() {
+                        let known = ids.get(index).and_then(|(id, _)| *id);
+                        found.push(Self::unstored(run, known, found.len(), modified, &name));
+                    }
                 }
                 Found::Bad { line, why, .. } => {
                     let place = format!("{}:{line}", path.display());
@@ -132,6 +134,23 @@ impl NamedRun {
             }
         }
         Ok(found)
+    }
+
+    /// A run in a file, behind so many others; `id` is that of the same run in the store.
+    fn unstored(
+        run: Run,
+        id: Option<i64>,
+        index: usize,
+        modified: Option<i64>,
+        name: &str,
+    ) -> Self {
+        // A new run is the last one.
+        let id = id.unwrap_or(i64::MAX.saturating_sub_unsigned(index as u64));
+        Self {
+            listed: listed(&run, id, modified.unwrap_or_default()),
+            run,
+            file: Some(name.to_owned()),
+        }
     }
 
     /// Its id; `None` for a run in a file.
@@ -174,7 +193,8 @@ fn listed(run: &Run, id: i64, modified: i64) -> Listed {
         accelerator: run.environment.accelerator.name.clone(),
         runtime: run.environment.runtime.name.clone(),
         runtime_version: run.environment.runtime.version.clone(),
-        summary: run.summary(),
+        tool: run.tool,
+        figures: run.figures(),
         tests: i64::try_from(run.tests.len()).unwrap_or(i64::MAX),
         partial: run.is_partial(),
         tags: Vec::new(),

@@ -50,7 +50,7 @@ impl Standing {
             _ => String::new(),
         };
         let best = match compare::best(store, &new.run)? {
-            Some((id, score)) if score >= new.run.listed.summary.performance_score => {
+            Some((id, score)) if Some(score) >= new.run.listed.figures.score => {
                 format!("best: run {id}, {}", crate::model::listed_score(score))
             }
             _ => "new best".to_owned(),

@@ -7,6 +7,8 @@ use std::path::Path;
 use crate::capture::{Capture, Found, Link, Options};
 use crate::formats::Document;
 use crate::model::Environment;
+use crate::model::bench::{self, DocumentRun};
+use crate::store::bench as bench_store;
 use crate::store::{Added, Dated, Location, Measured, Store, Stored, runs, submissions};
 use crate::submit::Site;
 use base::time::date;
@@ -15,7 +17,7 @@ use base::{
 };
 
 use super::standing::{Standing, Suspicion};
-use super::words::{counted, describe};
+use super::words::{counted, describe, describe_bench};
 
 /// The maximum number of runs per transaction, and of bytes of their captures.
 const BATCH: usize = 2048;
@@ -302,6 +304,10 @@ impl<'a> Adder<'a> {
                     linked = true;
                     self.take(source, document)?;
                 }
+                Some(Ok(Found::Bench(document))) => {
+                    linked = false;
+                    self.take_bench(source, *document)?;
+                }
                 Some(Ok(Found::Pause)) if growing.is_some_and(|is_ready| is_ready()) => {}
                 Some(Ok(Found::Pause)) => self.flush()?,
                 Some(Ok(Found::Link(link))) if std::mem::take(&mut linked) => self.link(&link)?,
@@ -374,11 +380,7 @@ impl<'a> Adder<'a> {
         }
         let mut run = document.run;
         run.environment.complete(&self.options.machine);
-        let now = || jiff::Timestamp::now().as_second();
-        let measured = match self.options.measured_at {
-            Some(at) => Measured::known(at),
-            None => Measured::guessed(source.changed_at.unwrap_or_else(now)),
-        };
+        let measured = self.measured(source);
         self.batch.push(Waiting {
             dated: Dated { run, measured },
             is_of_file: source.changed_at.is_some(),
@@ -389,6 +391,100 @@ impl<'a> Adder<'a> {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// When a run without a date was measured.
+    fn measured(&self, source: &Source<'_>) -> Measured {
+        let now = || jiff::Timestamp::now().as_second();
+        match self.options.measured_at {
+            Some(at) => Measured::known(at),
+            None => Measured::guessed(source.changed_at.unwrap_or_else(now)),
+        }
+    }
+
+    /// Stores the runs of a document of llama-bench, in one transaction.
+    fn take_bench(&mut self, source: &Source<'_>, mut document: bench::Document) -> Result<()> {
+        self.flush()?;
+        self.bytes.1 += document.length as u64;
+        let kept = document.runs.iter().filter(|run| !run.is_refused);
+        let kept: Vec<DocumentRun> = kept.cloned().collect();
+        let is_many = self.is_many(kept.len());
+        let adding = bench_store::Adding {
+            measured: self.measured(source),
+            machine: &self.options.machine,
+            tag: self.options.tag,
+        };
+        let dry_run = self.options.dry_run;
+        let added = if dry_run {
+            let store = self.existing_store()?;
+            match store {
+                Some(store) => store.read(|db| bench_store::lookup(db, &document))?,
+                None => vec![(None, Stored::New); kept.len()],
+            }
+        } else {
+            let store = match &mut self.store {
+                Some(store) => store,
+                none => none.insert(Store::open(self.location)?),
+            };
+            let added = store.write(|db| bench_store::add(db, &mut document, adding))?;
+            let added = added.into_iter();
+            added.map(|added| (Some(added.id), added.stored)).collect()
+        };
+        let mut outcomes = Vec::with_capacity(kept.len());
+        for (run, (id, stored)) in kept.iter().zip(added) {
+            let described = describe_bench(run);
+            let id = id.unwrap_or_default();
+            let line = match stored {
+                Stored::New if dry_run => format!("would store: {described}"),
+                Stored::Completed if dry_run => format!("would complete run {id}: {described}"),
+                Stored::New => format!("run {id}: {described}"),
+                Stored::Completed => format!("run {id}, completed: {described}"),
+                Stored::Already => format!("already stored as run {id}: {described}"),
+            };
+            let mut standing = None;
+            if !dry_run {
+                self.found.push(id);
+                standing = match &self.store {
+                    Some(store) if stored == Stored::New && !is_many => standing_of(store, id),
+                    _ => None,
+                };
+            }
+            if standing.as_ref().is_some_and(Standing::is_slower) {
+                self.slower.push(id);
+            }
+            outcomes.push(Outcome {
+                stored,
+                line,
+                standing,
+            });
+        }
+        self.tell(&outcomes, is_many)
+    }
+
+    /// Whether so many more runs are too many for a line each on a terminal.
+    fn is_many(&self, more: usize) -> bool {
+        let before: usize = self.counts.iter().sum();
+        before + more > MANY && !is_verbose()
+    }
+
+    /// Counts the runs, and prints a line for each, unless there are many on a terminal.
+    fn tell(&mut self, outcomes: &[Outcome], is_many: bool) -> Result<()> {
+        for outcome in outcomes {
+            self.counts[outcome.stored as usize] += 1;
+        }
+        if !is_many || !self.messages.is_terminal() {
+            return self.flush_messages(outcomes);
+        }
+        self.show_progress();
+        Ok(())
+    }
+
+    /// The store if it is there, for reading.
+    fn existing_store(&mut self) -> Result<Option<&Store>> {
+        if self.store.is_none() && self.location.path.exists() {
+            self.store = Some(Store::open_readonly(self.location)?);
+        }
+        Ok(self.store.as_ref())
     }
 
     /// Prints an error; other runs are still stored.
@@ -405,22 +501,14 @@ impl<'a> Adder<'a> {
         if waiting.is_empty() {
             return Ok(());
         }
-        let before: usize = self.counts.iter().sum();
-        let is_many = before + waiting.len() > MANY && !is_verbose();
+        let is_many = self.is_many(waiting.len());
         let has_lines = !is_many || !self.messages.is_terminal();
         let outcomes = if self.options.dry_run {
             self.preview(&waiting)?
         } else {
             self.add(&waiting, is_many, has_lines)?
         };
-        for outcome in &outcomes {
-            self.counts[outcome.stored as usize] += 1;
-        }
-        if has_lines {
-            return self.flush_messages(&outcomes);
-        }
-        self.show_progress();
-        Ok(())
+        self.tell(&outcomes, is_many)
     }
 
     fn stored(&self) -> u64 {
@@ -473,10 +561,7 @@ impl<'a> Adder<'a> {
             let mut standing = None;
             if is_compared {
                 // The run is stored, whatever becomes of those that it is compared with.
-                standing = Standing::of(store, id).unwrap_or_else(|error| {
-                    tracing::info!("{}", printable(&error.to_string()));
-                    None
-                });
+                standing = standing_of(store, id);
             }
             if standing.as_ref().is_some_and(Standing::is_slower) {
                 self.slower.push(id);
@@ -492,11 +577,9 @@ impl<'a> Adder<'a> {
     }
 
     fn preview(&mut self, waiting: &[Waiting]) -> Result<Vec<Outcome>> {
-        if self.store.is_none() && self.location.path.exists() {
-            self.store = Some(Store::open_readonly(self.location)?);
-        }
+        let store = self.existing_store()?;
         let outcome = |waiting: &Waiting| {
-            let (id, stored) = match &self.store {
+            let (id, stored) = match store {
                 Some(store) => store.read(|db| runs::lookup(db, &waiting.dated))?,
                 None => (None, Stored::New),
             };
@@ -604,6 +687,14 @@ pub(crate) fn check_store(location: &Location) -> Result<()> {
         Store::open_readonly(location)?;
     }
     Ok(())
+}
+
+/// How a run that is stored stands; nothing where those that it is compared with cannot be read.
+fn standing_of(store: &Store, id: i64) -> Option<Standing> {
+    Standing::of(store, id).unwrap_or_else(|error| {
+        tracing::info!("{}", printable(&error.to_string()));
+        None
+    })
 }
 
 fn stored_run(store: &Store, id: i64) -> Result<String> {

@@ -1,5 +1,6 @@
 //! How several commands print a run, in words and in columns.
 
+use crate::model::bench::DocumentRun;
 use crate::model::{Run, Text, Traits, listed_score, short_device, short_quant};
 use crate::store::Listed;
 use base::number::amount;
@@ -11,20 +12,22 @@ pub(crate) const ID: ColumnOf<Listed> = ("id", Column::Number, |run| run.id.to_s
 pub(crate) const MEASURED: ColumnOf<Listed> = ("measured", Column::Whole, measured);
 pub(crate) const SCORE: ColumnOf<Listed> = ("score", Column::Number, score);
 pub(crate) const PROMPT_TPS: ColumnOf<Listed> = ("pp t/s", Column::Number, |run| {
-    amount(run.summary.avg_prompt_tps)
+    run.figures.prompt_tps.map_or_else(String::new, amount)
 });
 pub(crate) const GEN_TPS: ColumnOf<Listed> = ("tg t/s", Column::Number, |run| {
-    amount(run.summary.avg_gen_tps)
+    run.figures.gen_tps.map_or_else(String::new, amount)
 });
 pub(crate) const TTFT_MS: ColumnOf<Listed> = ("ttft ms", Column::Number, |run| {
-    amount(run.summary.avg_ttft_ms)
+    run.figures.ttft_ms.map_or_else(String::new, amount)
 });
 
 /// The score in a table: `~` marks one that was computed from rounded values, `p` that of a partial
 /// run.
 pub(crate) fn score(run: &Listed) -> String {
-    let score = run.summary.performance_score;
-    marked_score(score, run.source.is_rounded(), run.partial)
+    let score = run.figures.score;
+    score.map_or_else(String::new, |score| {
+        marked_score(score, run.source.is_rounded(), run.partial)
+    })
 }
 
 fn marked_score(score: f64, is_rounded: bool, is_partial: bool) -> String {
@@ -91,6 +94,23 @@ pub(crate) fn describe(run: &Run) -> String {
         Some(short_device(&accelerator)),
         score,
         partial,
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// A run of llama-bench on one line: model, accelerator, speeds.
+pub(crate) fn describe_bench(run: &DocumentRun) -> String {
+    let identity = &run.identity;
+    let model = known(&identity.get("model_type").cloned(), "model");
+    let accelerator = known(&identity.accelerator().cloned(), "accelerator");
+    let speed =
+        |name: &str, speed: Option<f64>| speed.map(|speed| format!("{name} {} t/s", amount(speed)));
+    let parts = [
+        Some(model),
+        Some(short_device(&accelerator)),
+        speed("pp", run.speeds.prompt),
+        speed("tg", run.speeds.generation),
+        Some(counted(run.tests, "test")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -1,6 +1,6 @@
 //! The suite of LocalScore: its tests, and the score computed from their means.
 
-use super::{Mismatch, Run, Suite, Summary, Test, Text};
+use super::{Figures, Mismatch, Run, Suite, Summary, Test, Text};
 
 /// The suite of LocalScore.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,10 @@ impl Suite for LocalScore {
 
     fn score(&self, tests: &[Test]) -> Option<f64> {
         Some(Summary::new(tests).performance_score)
+    }
+
+    fn figures(&self, tests: &[Test]) -> Figures {
+        Summary::new(tests).into()
     }
 
     fn mismatches(&self, one: &Run, other: &Run) -> Vec<Mismatch> {

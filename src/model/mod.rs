@@ -3,6 +3,7 @@
 //! Fields have the names that the C tool gives them, with their units. A value that may be missing
 //! in a capture is an `Option`.
 
+pub(crate) mod bench;
 mod chat;
 mod complete;
 mod difference;
@@ -25,9 +26,11 @@ pub(crate) use naming::{Names, Traits, short_device, short_quant};
 pub(crate) use needle::Needle;
 pub(crate) use site::Site;
 pub(crate) use submission::{Submission, SubmissionState};
-pub(crate) use suite::{Mismatch, Suite};
-pub(crate) use summary::{Summary, listed_score};
+pub(crate) use suite::{Mismatch, Suite, Tool};
+pub(crate) use summary::{Figures, Summary, listed_score};
 pub(crate) use text::{Piece, Text};
+
+use std::sync::Arc;
 
 /// One benchmark of one model on one machine.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,6 +41,8 @@ pub(crate) struct Run {
     pub tests: Vec<Test>,
     /// The kind of capture that contained the run.
     pub source: Source,
+    /// The program that measured it.
+    pub tool: Tool,
 }
 
 /// The kind of capture that contained a run.
@@ -156,6 +161,8 @@ pub(crate) struct Model {
     pub model_n_params: Option<u64>,
     /// Index of the GPU; -1 for a run on the CPU and on Apple.
     pub main_gpu: Option<i64>,
+    /// What llama.cpp computed with, such as `CUDA`. Only llama-bench tells.
+    pub backend: Option<Text>,
 }
 
 /// One test of a run: one prompt length and one generation length.
@@ -197,6 +204,14 @@ pub(crate) struct Test {
     pub samples_ns: Option<Vec<u64>>,
     /// The number of repetitions, if the capture has it without the samples.
     pub reps: Option<u64>,
+    /// Tokens that were in the context before the test; LocalScore has none there.
+    pub n_depth: i64,
+    /// Speed of the whole test, tokens per second. Only llama-bench tells.
+    pub tps: Option<f64>,
+    /// Standard deviation of `tps` over the repetitions.
+    pub tps_stddev: Option<f64>,
+    /// How llama-bench was set; `None` for a test of LocalScore.
+    pub settings: Option<Arc<bench::Settings>>,
 }
 
 impl Environment {
@@ -230,9 +245,8 @@ impl Run {
 
     /// The suite of its tests.
     #[must_use]
-    #[allow(clippy::unused_self, reason = "there is one suite so far")]
     pub(crate) fn suite(&self) -> &'static dyn Suite {
-        &LocalScore
+        self.tool.suite()
     }
 
     /// The number of tests of its suite that it has.
@@ -254,10 +268,16 @@ impl Run {
         size_of::<Self>() + text_bytes(self.environment.identity()) + tests
     }
 
-    /// Averages and score.
+    /// Averages and score of LocalScore.
     #[must_use]
     pub(crate) fn summary(&self) -> Summary {
         Summary::new(&self.tests)
+    }
+
+    /// What lists show of it.
+    #[must_use]
+    pub(crate) fn figures(&self) -> Figures {
+        self.suite().figures(&self.tests)
     }
 }
 

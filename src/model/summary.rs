@@ -62,6 +62,30 @@ impl Summary {
     }
 }
 
+/// What lists show of a run; `None` where its tool or its tests have no such value.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Figures {
+    /// The LocalScore.
+    pub score: Option<f64>,
+    /// Prompt processing, tokens per second.
+    pub prompt_tps: Option<f64>,
+    /// Generation, tokens per second.
+    pub gen_tps: Option<f64>,
+    /// Time to first token, milliseconds.
+    pub ttft_ms: Option<f64>,
+}
+
+impl From<Summary> for Figures {
+    fn from(summary: Summary) -> Self {
+        Self {
+            score: Some(summary.performance_score),
+            prompt_tps: Some(summary.avg_prompt_tps),
+            gen_tps: Some(summary.avg_gen_tps),
+            ttft_ms: Some(summary.avg_ttft_ms),
+        }
+    }
+}
+
 /// A score for lists: truncated to an integer, 0 if it is not finite.
 #[must_use]
 pub(crate) fn listed_score(score: f64) -> i32 {

@@ -29,7 +29,13 @@ pub(crate) fn reasons(base: &[&Run], new: &[&Run]) -> Vec<Reason> {
     };
     let others = rest.iter().chain(new);
     let mismatches: BTreeSet<Mismatch> = others
-        .flat_map(|other| first.suite().mismatches(first, other))
+        .flat_map(|other| {
+            if other.tool == first.tool {
+                first.suite().mismatches(first, other)
+            } else {
+                vec![Mismatch::Tool]
+            }
+        })
         .collect();
     mismatches.into_iter().map(Reason::Mismatch).collect()
 }

@@ -4,6 +4,7 @@
 //! Each module is functions over an open database, which a [`Store`] gives: [`Store::read`] for
 //! reading, [`Store::write`] for a transaction.
 
+pub(crate) mod bench;
 pub(crate) mod chats;
 pub(crate) mod runs;
 pub(crate) mod select;
@@ -51,6 +52,7 @@ pub(crate) static RESULTS: Room = Room {
         include_str!("schema/0003_core.sql"),
         include_str!("schema/0004_sums.sql"),
         include_str!("schema/0005_guessed_dates.sql"),
+        include_str!("schema/0006_llama_bench.sql"),
     ],
     signs: &[
         (

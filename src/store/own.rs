@@ -5,10 +5,11 @@ use std::sync::OnceLock;
 use db::{is_about_a_value, reason, refused};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
+use super::bench;
 use super::rows::{self, Cells, Columns, Odd, Sql};
 use crate::model::{
     AcceleratorInfo, Environment, Field, Model, Run, RuntimeInfo, Source, SystemInfo, Test, Text,
-    Value,
+    Tool, Value,
 };
 
 pub(super) const ENVIRONMENT: &str = "runtime_name, runtime_version, runtime_commit, cpu_name, cpu_arch, \
@@ -38,7 +39,7 @@ pub(super) const TESTS_AND_MODELS: &str =
 
 /// The row of a table that has each combination of values once, made where there is none. Called
 /// under the write lock.
-fn combination(
+pub(super) fn combination(
     db: &Connection,
     table: &str,
     columns: &str,
@@ -187,6 +188,15 @@ pub(super) fn environments_of(
     rows::query(&mut statement, [configuration], read_environment)
 }
 
+/// The environment of the run of that id.
+pub(super) fn environment_of(db: &Connection, id: i64) -> rusqlite::Result<Environment> {
+    let mut statement = db.prepare_cached(
+        "SELECT e.* FROM localstore_runs r JOIN localstore_environments e
+             ON e.id = r.environment_id WHERE r.run_id = ?1",
+    )?;
+    rows::query_one(&mut statement, [id], Odd::Unknown, read_environment)
+}
+
 /// Reads the run of that id.
 pub(super) fn read(db: &Connection, id: i64) -> rusqlite::Result<Run> {
     read_as(db, id, Odd::Unknown)
@@ -210,13 +220,17 @@ fn read_as(db: &Connection, id: i64, odd: Odd) -> rusqlite::Result<Run> {
     static HEADER: OnceLock<Columns> = OnceLock::new();
     static TESTS: OnceLock<Columns> = OnceLock::new();
     let mut statement = db.prepare_cached(&format!(
-        "SELECT r.source, {ENVIRONMENT}
+        "SELECT r.source, r.tool, {ENVIRONMENT}
          FROM localstore_runs r JOIN localstore_environments e ON e.id = r.environment_id
          WHERE r.run_id = ?1"
     ))?;
     let columns = HEADER.get_or_init(|| Columns::of(&statement));
     let mut reader =
         statement.query_row([id], |row| RunReader::new(Cells::of_any(columns, row, odd)))?;
+    if reader.run.tool == Tool::LlamaBench {
+        reader.run.tests = bench::tests(db, id)?;
+        return Ok(reader.run);
+    }
     let mut statement = db.prepare_cached(&format!(
         "SELECT {TEST_COLUMNS} FROM {TESTS_AND_MODELS} WHERE t.run_id = ?1 ORDER BY t.position"
     ))?;
@@ -242,10 +256,12 @@ impl RunReader {
             None if cells.is_strict() => return Err(refused(format!("source is '{name}'"))),
             source => source.unwrap_or_default(),
         };
+        let tool: String = cells.get("tool")?;
         let run = Run {
             environment: read_environment(cells)?,
-            tests: Vec::new(),
             source,
+            tool: Tool::from_name(&tool).unwrap_or_default(),
+            ..Run::default()
         };
         let bytes = run.bytes();
         Ok(Self { run, bytes })
@@ -354,6 +370,8 @@ pub(super) fn read_test(cells: Cells<'_>) -> rusqlite::Result<Test> {
             model_size: cells.unsigned("model_size")?,
             model_n_params: cells.unsigned("model_n_params")?,
             main_gpu: cells.get("main_gpu")?,
+            backend: None,
         },
+        ..Test::default()
     })
 }

@@ -9,7 +9,7 @@ use super::own::{self, configuration_id, environment_id, insert_tests, model_ids
 use super::public::{Known, Public, public_text};
 use super::rows;
 use super::scores::{Scores, storable};
-use super::{Store, tags};
+use super::{Store, bench, tags};
 use crate::model::{Field, Run, Summary, Value};
 
 /// What became of a run that was added.
@@ -369,12 +369,13 @@ pub(super) fn write_own(
     let environment_id = environment_id(db, &run.environment)?;
     let model_ids = model_ids(db, run)?;
     let columns = "fingerprint, core, poor, source, environment_id, model_id, partial, \
-        measured_at, measured_guessed, configuration_id, score";
+        measured_at, measured_guessed, configuration_id, score, tool";
     let end = on_conflict(is_there, columns);
     db.prepare_cached(&format!(
         "INSERT INTO localstore_runs (run_id, {columns})
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
-             (SELECT CAST(performance_score AS REAL) FROM benchmark_runs WHERE id = ?1))
+             (SELECT CAST(performance_score AS REAL) FROM benchmark_runs WHERE id = ?1),
+             'localscore')
          {end}"
     ))?
     .execute((
@@ -395,7 +396,7 @@ pub(super) fn write_own(
 
 fn remove_one(db: &Connection, shared: &mut Shared, id: i64) -> rusqlite::Result<bool> {
     shared.scores.remove_stored(db, id)?;
-    let mut rows = 0;
+    let mut rows = bench::remove(db, id)?;
     for sql in [
         "DELETE FROM test_results WHERE id IN
              (SELECT test_result_id FROM localstore_tests WHERE run_id = ?1)",

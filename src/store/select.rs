@@ -5,9 +5,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::rows::{self, CREATED_AT, Cells, Odd};
-use super::runs::{AVERAGES, read_summary};
 use super::submissions::{self, COLUMN as SUBMISSION};
-use crate::model::{Source, Submission, Summary, Text, short_quant};
+use crate::model::{Figures, Source, Submission, Text, Tool, short_quant};
 use base::Error;
 use db::{Result, Schema};
 
@@ -23,6 +22,8 @@ pub(crate) struct Filter {
     pub accelerator: Option<String>,
     /// In the runtime's name and version.
     pub runtime: Option<String>,
+    /// Measured by this program.
+    pub tool: Option<Tool>,
     /// A whole tag, or a pattern of one with `*` and `?`.
     pub tag: Option<String>,
     /// Each of them in the model's name, the quantisation, the accelerator's name or a tag.
@@ -77,8 +78,10 @@ pub(crate) struct Listed {
     pub runtime: Option<Text>,
     /// The runtime's version.
     pub runtime_version: Option<Text>,
-    /// Averages and score.
-    pub summary: Summary,
+    /// The program that measured it.
+    pub tool: Tool,
+    /// Speeds and score.
+    pub figures: Figures,
     /// The number of tests.
     pub tests: i64,
     /// Whether a baseline test is missing.
@@ -98,16 +101,23 @@ pub(crate) struct Listed {
 const COLUMNS: &str =
     "r.run_id, r.measured_at, r.measured_guessed, m.model_name, m.model_quant_str,
     e.accelerator_name, e.runtime_name, e.runtime_version,
-    (SELECT count(*) FROM
-        (SELECT 1 FROM localstore_tests t WHERE t.run_id = r.run_id LIMIT -1)) AS tests, r.partial,
+    coalesce(x.tests, (SELECT count(*) FROM
+        (SELECT 1 FROM localstore_tests t WHERE t.run_id = r.run_id LIMIT -1))) AS tests, r.partial,
     (SELECT json_group_array(CAST(tag AS TEXT)) FROM
         (SELECT tag FROM localstore_tags t WHERE t.run_id = r.run_id ORDER BY tag)) AS tags,
     r.source, (SELECT link FROM localstore_submissions s WHERE s.run_id = r.run_id) AS link";
 
+/// Speeds and score, null where the tool has none.
+const FIGURES: &str = "r.tool, CAST(b.performance_score AS REAL) AS performance_score,
+    coalesce(x.prompt_tps, CAST(b.avg_prompt_tps AS REAL)) AS avg_prompt_tps,
+    coalesce(x.gen_tps, CAST(b.avg_gen_tps AS REAL)) AS avg_gen_tps,
+    CAST(b.avg_ttft_ms AS REAL) AS avg_ttft_ms";
+
 // CROSS JOIN keeps the order of the tables: the runs, which are sorted, come first.
 const TABLES: &str = "localstore_runs r
-    CROSS JOIN benchmark_runs b ON b.id = r.run_id
     CROSS JOIN localstore_environments e ON e.id = r.environment_id
+    LEFT JOIN benchmark_runs b ON b.id = r.run_id
+    LEFT JOIN localstore_bench_runs x ON x.run_id = r.run_id
     LEFT JOIN localstore_models m ON m.id = r.model_id";
 
 /// What a RUN means.
@@ -185,8 +195,8 @@ impl<'a> Selector<'a> {
                 &[(*back).into()],
             ),
             Self::Best => query(
-                "SELECT run_id FROM localstore_runs WHERE partial = 0 AND score > 0
-                 ORDER BY score DESC, run_id DESC LIMIT 1",
+                "SELECT run_id FROM localstore_runs
+                 WHERE partial = 0 AND score > 0 AND tool = 'localscore' ORDER BY score DESC, run_id DESC LIMIT 1",
                 &[],
             ),
             Self::Tag(tag) => query(
@@ -315,13 +325,17 @@ pub(crate) fn listed(db: &Connection, id: i64) -> Result<Listed> {
 }
 
 fn select_listed() -> String {
-    format!("SELECT {CREATED_AT} AS added_at, {COLUMNS}, {AVERAGES}, {SUBMISSION} FROM {TABLES}")
+    format!(
+        "SELECT coalesce(x.added_at, {CREATED_AT}) AS added_at, {COLUMNS}, {FIGURES}, {SUBMISSION}
+         FROM {TABLES}"
+    )
 }
 
 fn read_listed(cells: Cells<'_>) -> rusqlite::Result<Listed> {
     let text = |column| cells.text(column);
     let tags: String = cells.get("tags")?;
     let source: String = cells.get("source")?;
+    let tool: String = cells.get("tool")?;
     Ok(Listed {
         added_at: cells.get("added_at")?,
         id: cells.get("run_id")?,
@@ -337,7 +351,13 @@ fn read_listed(cells: Cells<'_>) -> rusqlite::Result<Listed> {
         tags: serde_json::from_str(&tags).unwrap_or_default(),
         source: Source::from_name(&source).unwrap_or_default(),
         link: cells.get("link")?,
-        summary: read_summary(cells)?,
+        tool: Tool::from_name(&tool).unwrap_or_default(),
+        figures: Figures {
+            score: cells.get("performance_score")?,
+            prompt_tps: cells.get("avg_prompt_tps")?,
+            gen_tps: cells.get("avg_gen_tps")?,
+            ttft_ms: cells.get("avg_ttft_ms")?,
+        },
         submission: submissions::from_row(cells)?,
     })
 }
@@ -351,10 +371,10 @@ impl Sort {
             Self::Quant => "m.model_quant_str, ",
             Self::Accelerator => "e.accelerator_name, ",
             Self::Score => "b.performance_score DESC, ",
-            Self::Pp => "b.avg_prompt_tps DESC, ",
-            Self::Tg => "b.avg_gen_tps DESC, ",
+            Self::Pp => "coalesce(x.prompt_tps, b.avg_prompt_tps) DESC, ",
+            Self::Tg => "coalesce(x.gen_tps, b.avg_gen_tps) DESC, ",
             // Zero means not measured.
-            Self::Ttft => "b.avg_ttft_ms = 0, b.avg_ttft_ms, ",
+            Self::Ttft => "coalesce(b.avg_ttft_ms, 0) = 0, b.avg_ttft_ms, ",
         }
     }
 }
@@ -368,6 +388,7 @@ impl Filter {
             quant,
             accelerator,
             runtime,
+            tool,
             tag,
             words,
             since,
@@ -376,6 +397,7 @@ impl Filter {
         let texts = [model, quant, accelerator, runtime, tag];
         let numbers = [since, until];
         texts.iter().all(|text| text.is_none())
+            && tool.is_none()
             && words.is_empty()
             && numbers.iter().all(|number| number.is_none())
     }
@@ -428,6 +450,9 @@ impl Filter {
             if let Some(wanted) = wanted {
                 condition.add(of, sql, wanted.to_lowercase().into());
             }
+        }
+        if let Some(tool) = self.tool {
+            condition.add(Of::Run, "r.tool = ?", tool.name().to_owned().into());
         }
         if let Some(tag) = &self.tag {
             condition.add(

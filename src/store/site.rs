@@ -45,7 +45,7 @@ pub(super) fn inserted(db: &Connection) -> rusqlite::Result<Ids> {
     let last_test: i64 = db
         .prepare_cached(
             "SELECT coalesce(max(test_result_id), 0) FROM localstore_tests
-             WHERE run_id = (SELECT max(run_id) FROM localstore_runs)",
+             WHERE run_id = (SELECT max(run_id) FROM localstore_tests)",
         )?
         .query_row([], |row| row.get(0))?;
     ids(db, INSERTED, last_test.saturating_add(1))
@@ -199,6 +199,7 @@ pub(crate) fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlit
                 source: Source::Site,
                 tests: Vec::with_capacity(tests.len()),
                 environment: read_environment(cells)?,
+                ..Run::default()
             },
             created_at: cells.get("created_at")?,
             measured_at: cells.get("measured_at")?,

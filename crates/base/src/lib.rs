@@ -14,6 +14,7 @@ mod error;
 mod file;
 mod pager;
 mod progress;
+mod records;
 mod screen;
 mod streams;
 mod table;
@@ -24,6 +25,7 @@ pub use command::{set_command_options, shell_word};
 pub use error::{Error, ExitStatus, Result, reason};
 pub use file::{Existing, replace_atomically, write_atomically};
 pub use progress::Progress;
+pub use records::Records;
 pub use rows::RowFormat;
 pub use screen::{Screen, Style};
 #[cfg(unix)]

@@ -160,7 +160,7 @@ struct Side {
     accelerator: Option<String>,
     runtime: Option<String>,
     runtime_version: Option<String>,
-    score: f64,
+    score: Option<f64>,
     partial: bool,
     tags: Vec<String>,
 }
@@ -283,7 +283,7 @@ impl Side {
             accelerator: text(&run.accelerator),
             runtime: text(&run.runtime),
             runtime_version: text(&run.runtime_version),
-            score: run.summary.performance_score,
+            score: run.figures.score,
             partial: run.partial,
             tags: run.tags.clone(),
         }

@@ -113,10 +113,12 @@ pub(crate) fn in_words(reason: &Reason) -> String {
     match reason {
         Reason::NothingInCommon => "no test in common".to_owned(),
         Reason::Mismatch(mismatch) => match mismatch {
+            Mismatch::Tool => "another tool",
             Mismatch::Model => "another model",
             Mismatch::Quant => "another quantisation",
             Mismatch::TestSet => "other tests",
             Mismatch::Accelerator => "another kind of accelerator",
+            Mismatch::Machine => "another machine",
             Mismatch::Partial => "a partial run",
         }
         .to_owned(),

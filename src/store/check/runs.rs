@@ -46,7 +46,7 @@ pub(super) fn check(
     totals: &mut Totals,
 ) -> rusqlite::Result<()> {
     let mut statement = db.prepare(&format!(
-        "SELECT r.run_id, e.id IS NOT NULL AS has_environment, r.source, {}, {RUNS}",
+        "SELECT r.run_id, e.id IS NOT NULL AS has_environment, r.source, r.tool, {}, {RUNS}",
         qualified("e", ENVIRONMENT)
     ))?;
     let columns = Columns::of(&statement);

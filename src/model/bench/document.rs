@@ -1,0 +1,870 @@
+//! A document of llama-bench: rows, and the runs that they make.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use base::{Records, Result};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use super::number::{general, rounded};
+use super::{IDENTITY, Identity, Kind, RESULTS, Role, Schema, Settings, test_name};
+use crate::model::{Model, Piece, Run, Source, Test, Text, Tool};
+
+/// The values of a row in the order of its fields, without quotes; `None` where the row has none.
+pub(crate) type Values<'a> = [Option<&'a [u8]>];
+
+/// The repetitions of a row, where its source has them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Samples {
+    /// The times in nanoseconds.
+    pub ns: Option<Vec<u64>>,
+    /// The speeds in tokens per second, as they were printed, separated by `, `.
+    pub ts: Option<Text>,
+}
+
+/// Why a row is not stored, and what is not stored with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The run that it belongs to.
+    Run(String),
+    /// All runs of its document, since it does not tell which one.
+    Document(String),
+}
+
+/// A run of a document.
+#[derive(Debug, Clone)]
+pub(crate) struct DocumentRun {
+    /// What its rows have in common.
+    pub identity: Arc<Identity>,
+    /// How many rows it has.
+    pub tests: u64,
+    /// Whether a row of it is invalid.
+    pub is_refused: bool,
+    /// 16 bytes over its rows without their samples, the same for csv, json and sql.
+    pub fingerprint: [u8; 16],
+    /// 8 bytes over what a table tells of its rows, rounded as there.
+    pub core: [u8; 8],
+    /// When its first test began, as it was printed.
+    pub test_time: Option<Text>,
+    /// Its speeds.
+    pub speeds: Speeds,
+}
+
+/// The speeds of a run, tokens per second.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Speeds {
+    /// Of the first test without generation, of those with the least depth.
+    pub prompt: Option<f64>,
+    /// Of the first test without a prompt, of those with the least depth.
+    pub generation: Option<f64>,
+    /// Mean over the tests without generation.
+    pub mean_prompt: Option<f64>,
+    /// Mean over the tests without a prompt.
+    pub mean_generation: Option<f64>,
+}
+
+/// A row of a document.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    /// Its run: a place in [`Document::runs`].
+    pub run: usize,
+    /// Its settings: a place in [`Document::settings`].
+    pub settings: usize,
+    /// Prompt tokens.
+    pub n_prompt: i64,
+    /// Generated tokens.
+    pub n_gen: i64,
+    /// Tokens before the test; `None` in versions that have no such field.
+    pub n_depth: Option<i64>,
+    /// The values of the fields [`RESULTS`].
+    pub results: [Option<Text>; RESULTS.len()],
+    /// The repetitions; the speeds only where the times do not give them.
+    pub samples: Samples,
+}
+
+/// The rows of one document and their runs, in the order in which they came.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// The runs, in the order of their first rows; those that are refused are there too.
+    pub runs: Vec<DocumentRun>,
+    /// The settings of the rows.
+    pub settings: Vec<Arc<Settings>>,
+    /// What the rows were read from.
+    pub source: Source,
+    /// The approximate size in the text, in bytes.
+    pub length: usize,
+    rows: Records,
+}
+
+impl Document {
+    /// How many rows there are, those of refused runs included.
+    #[must_use]
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows.count()
+    }
+
+    /// Hands over each row in its order.
+    pub(crate) fn each_row<E: From<base::Error>>(
+        &mut self,
+        mut work: impl FnMut(Row) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        self.rows.each(|bytes| work(Decoder(bytes).row()))
+    }
+
+    /// The runs that are not refused, with their tests.
+    pub(crate) fn read_runs(&mut self) -> Result<Vec<Run>> {
+        let mut runs: Vec<Run> = self
+            .runs
+            .iter()
+            .map(|run| run.identity.run(self.source))
+            .collect();
+        let settings = self.settings.clone();
+        let identities: Vec<Arc<Identity>> = self
+            .runs
+            .iter()
+            .map(|run| Arc::clone(&run.identity))
+            .collect();
+        self.each_row(|row| {
+            let test = row.test(&settings[row.settings], &identities[row.run]);
+            runs[row.run].tests.push(test);
+            Ok::<(), base::Error>(())
+        })?;
+        let kept = runs.into_iter().zip(&self.runs);
+        Ok(kept
+            .filter(|(_, run)| !run.is_refused)
+            .map(|(run, _)| run)
+            .collect())
+    }
+}
+
+impl Identity {
+    /// A run of this identity without tests.
+    #[must_use]
+    pub(crate) fn run(&self, source: Source) -> Run {
+        let mut run = Run {
+            tool: Tool::LlamaBench,
+            source,
+            ..Run::default()
+        };
+        let runtime = &mut run.environment.runtime;
+        runtime.name = Some("llama.cpp".into());
+        runtime.commit = self.get("build_commit").cloned();
+        runtime.version = self.get("build_number").map(|number| {
+            let number = [b"b", number.as_bytes()].concat();
+            number.into()
+        });
+        run.environment.system.cpu_name = self.get("cpu_info").cloned();
+        run.environment.accelerator.name = self.accelerator().cloned();
+        run
+    }
+
+    /// The model and the build.
+    #[must_use]
+    pub(crate) fn model(&self) -> Model {
+        let text = |name| self.get(name).cloned();
+        Model {
+            build_commit: text("build_commit"),
+            build_number: self.number("build_number"),
+            model_name: text("model_type"),
+            model_quant_str: self.quant(),
+            model_filename: text("model_filename"),
+            model_type: text("model_type"),
+            model_size: self.number("model_size"),
+            model_n_params: self.number("model_n_params"),
+            backend: self.backend(),
+            ..Model::default()
+        }
+    }
+}
+
+impl Row {
+    /// Tokens before the test: none where the field is missing.
+    #[must_use]
+    pub(crate) fn depth(&self) -> i64 {
+        self.n_depth.unwrap_or(0)
+    }
+
+    /// The name of the test: ik_llama.cpp prints one, which tells more than the sizes.
+    #[must_use]
+    pub(crate) fn name(&self, settings: &Settings) -> Text {
+        match settings.get("test") {
+            Some(name) if !settings.schema.is_table() => name.clone(),
+            _ => test_name(self.n_prompt, self.n_gen, self.depth())
+                .as_str()
+                .into(),
+        }
+    }
+
+    /// The value of this field of [`RESULTS`] as a number.
+    #[must_use]
+    pub(crate) fn number(&self, field: &str) -> Option<f64> {
+        let place = RESULTS.iter().position(|name| *name == field)?;
+        parsed(self.results[place].as_ref()?.as_bytes())
+    }
+
+    /// The test that this row is.
+    #[must_use]
+    pub(crate) fn test(&self, settings: &Arc<Settings>, identity: &Identity) -> Test {
+        let tps = self.number("avg_ts");
+        let stddev = self.number("stddev_ts");
+        let milliseconds = |field| self.number(field).map(|ns| ns / 1e6);
+        let (is_prompt, is_generation) = (self.n_gen == 0, self.n_prompt == 0);
+        Test {
+            model: identity.model(),
+            name: self.name(settings),
+            n_prompt: self.n_prompt,
+            n_gen: self.n_gen,
+            n_depth: self.depth(),
+            test_time: self.results[0].clone(),
+            avg_time_ms: milliseconds("avg_ns"),
+            stddev_time_ms: milliseconds("stddev_ns"),
+            tps,
+            tps_stddev: stddev,
+            prompt_tps: tps.filter(|_| is_prompt),
+            prompt_tps_stddev: stddev.filter(|_| is_prompt),
+            gen_tps: tps.filter(|_| is_generation),
+            gen_tps_stddev: stddev.filter(|_| is_generation),
+            samples_ns: self.samples.ns.clone(),
+            settings: Some(Arc::clone(settings)),
+            ..Test::default()
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.clear();
+        let mut number = |number: u64| out.extend_from_slice(&number.to_le_bytes());
+        number(self.run as u64);
+        number(self.settings as u64);
+        number(self.n_prompt.cast_unsigned());
+        number(self.n_gen.cast_unsigned());
+        // A depth is never below zero.
+        number(self.n_depth.unwrap_or(-1).cast_unsigned());
+        for value in self.results.iter().chain([&self.samples.ts]) {
+            put(out, value.as_ref().map(Text::as_bytes));
+        }
+        if let Some(samples) = &self.samples.ns {
+            for sample in samples {
+                out.extend_from_slice(&sample.to_le_bytes());
+            }
+            out.push(1);
+        }
+    }
+}
+
+/// Appends a value behind its length and one.
+fn put(out: &mut Vec<u8>, value: Option<&[u8]>) {
+    let length = value.map_or(0, |value| value.len() as u64 + 1);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(value.unwrap_or_default());
+}
+
+/// Reads what [`Row::encode`] has written.
+struct Decoder<'a>(&'a [u8]);
+
+impl Decoder<'_> {
+    fn take(&mut self, length: usize) -> &[u8] {
+        let (taken, rest) = self.0.split_at(length);
+        self.0 = rest;
+        taken
+    }
+
+    fn number(&mut self) -> u64 {
+        let bytes = self.take(8);
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |all, byte| all << 8 | u64::from(*byte))
+    }
+
+    fn place(&mut self) -> usize {
+        usize::try_from(self.number()).unwrap_or(usize::MAX)
+    }
+
+    fn text(&mut self) -> Option<Text> {
+        let length = self.place().checked_sub(1)?;
+        Some(self.take(length).to_vec().into())
+    }
+
+    fn row(mut self) -> Row {
+        let (run, settings) = (self.place(), self.place());
+        let n_prompt = self.number().cast_signed();
+        let n_gen = self.number().cast_signed();
+        let n_depth = Some(self.number().cast_signed()).filter(|depth| *depth >= 0);
+        let results = std::array::from_fn(|_| self.text());
+        let ts = self.text();
+        let ns = self.0.split_last().map(|(_, samples)| {
+            let samples = samples.chunks_exact(8);
+            samples.map(|bytes| Decoder(bytes).number()).collect()
+        });
+        Row {
+            run,
+            settings,
+            n_prompt,
+            n_gen,
+            n_depth,
+            results,
+            samples: Samples { ns, ts },
+        }
+    }
+}
+
+/// Makes the document of the rows that are read one by one.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    runs: Vec<Open>,
+    /// The last run of each identity.
+    last: HashMap<Arc<Identity>, usize>,
+    settings: Vec<Arc<Settings>>,
+    /// What [`feed_settings`] makes of each.
+    settings_hash: Vec<[u8; 16]>,
+    settings_place: HashMap<Arc<Settings>, usize>,
+    /// The identity and the settings of the row before, as bytes: nearly always those of the next.
+    before: Option<Before>,
+    rows: Records,
+    source: Source,
+    record: Vec<u8>,
+    is_refused: bool,
+}
+
+#[derive(Debug, Default)]
+struct Before {
+    schema: Option<Arc<Schema>>,
+    identity: Vec<u8>,
+    settings: Vec<u8>,
+    run: usize,
+    settings_place: usize,
+}
+
+/// A run that may have more rows.
+#[derive(Debug)]
+struct Open {
+    run: DocumentRun,
+    keys: HashSet<u64>,
+    chain: [u8; 16],
+    core: u64,
+    prompt: Mean,
+    generation: Mean,
+}
+
+#[derive(Debug, Default)]
+struct Mean {
+    sum: f64,
+    count: f64,
+    /// The depth of the first test.
+    depth: i64,
+}
+
+impl Builder {
+    /// A document without rows.
+    #[must_use]
+    pub(crate) fn new(source: Source) -> Self {
+        Self {
+            runs: Vec::new(),
+            last: HashMap::new(),
+            settings: Vec::new(),
+            settings_hash: Vec::new(),
+            settings_place: HashMap::new(),
+            before: None,
+            rows: Records::default(),
+            source,
+            record: Vec::new(),
+            is_refused: false,
+        }
+    }
+
+    /// How many rows there are so far.
+    #[must_use]
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows.count()
+    }
+
+    /// Whether there is nothing in it, not even a refused row.
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.runs.is_empty() && !self.is_refused
+    }
+
+    /// Refuses all runs.
+    pub(crate) fn refuse(&mut self) {
+        self.is_refused = true;
+    }
+
+    /// Adds a row. An error if it is invalid; what it refuses is then refused in this document. The
+    /// outer error is one of a temporary file.
+    pub(crate) fn push(
+        &mut self,
+        schema: &Arc<Schema>,
+        values: &Values<'_>,
+        samples: Samples,
+    ) -> Result<std::result::Result<(), Refusal>> {
+        match self.parse(schema, values, samples) {
+            Ok(mut row) => {
+                let key = key(&row);
+                let open = &mut self.runs[row.run];
+                if !open.keys.insert(key) {
+                    row.run = self.begin_again(row.run);
+                    self.runs[row.run].keys.insert(key);
+                }
+                let open = &mut self.runs[row.run];
+                open.count(
+                    &row,
+                    &self.settings[row.settings],
+                    self.settings_hash[row.settings],
+                );
+                let mut record = std::mem::take(&mut self.record);
+                row.encode(&mut record);
+                let pushed = self.rows.push(&record);
+                self.record = record;
+                pushed.map(Ok)
+            }
+            Err(why) => {
+                let names_build = |names: [&str; 2]| {
+                    schema.fields().zip(values).any(|((_, role), value)| {
+                        let Role::Identity(place) = role else {
+                            return false;
+                        };
+                        names.contains(&IDENTITY[place]) && value.is_some_and(|v| !v.is_empty())
+                    })
+                };
+                let is_told = names_build(["build_commit", "build_number"])
+                    && names_build(["model_type", "model_filename"]);
+                Ok(Err(if is_told || schema.is_table() {
+                    let run = self.run_of(schema, values);
+                    self.runs[run].run.is_refused = true;
+                    Refusal::Run(why)
+                } else {
+                    self.is_refused = true;
+                    Refusal::Document(why)
+                }))
+            }
+        }
+    }
+
+    /// Gives the rows of a table the build that is told behind them.
+    pub(crate) fn set_build(&mut self, commit: &[u8], number: &[u8]) {
+        for open in &mut self.runs {
+            let identity = Arc::make_mut(&mut open.run.identity);
+            identity.values[0] = Some(commit.to_vec().into());
+            identity.values[1] = Some(number.to_vec().into());
+        }
+    }
+
+    /// The document; its length in the text is still to be set.
+    #[must_use]
+    pub(crate) fn end(self) -> Document {
+        let is_refused = self.is_refused;
+        let runs = self.runs.into_iter().map(|open| open.end(is_refused));
+        Document {
+            runs: runs.collect(),
+            settings: self.settings,
+            source: self.source,
+            length: 0,
+            rows: self.rows,
+        }
+    }
+
+    fn parse(
+        &mut self,
+        schema: &Arc<Schema>,
+        values: &Values<'_>,
+        samples: Samples,
+    ) -> std::result::Result<Row, String> {
+        let mut row = Row {
+            run: 0,
+            settings: 0,
+            n_prompt: 0,
+            n_gen: 0,
+            n_depth: None,
+            results: Default::default(),
+            samples,
+        };
+        let mut sizes = [None; 2];
+        for ((column, role), value) in schema.fields().zip(values) {
+            let Some(value) = *value else {
+                continue;
+            };
+            let wrong = || {
+                let value = Text::from(value.to_vec()).to_string();
+                format!(
+                    "{} is not a number: '{}'",
+                    column.name,
+                    base::shortened(&value, 40)
+                )
+            };
+            let size = || {
+                let size = integer(value).and_then(|size| i64::try_from(size).ok());
+                size.filter(|size| *size >= 0).ok_or_else(wrong)
+            };
+            match role {
+                Role::Prompt => sizes[0] = Some(size()?),
+                Role::Gen => sizes[1] = Some(size()?),
+                Role::Depth => row.n_depth = Some(size()?),
+                Role::Result(0) => row.results[0] = Some(value.to_vec().into()),
+                Role::Result(place) if column.kind == Kind::Real => {
+                    row.results[place] = Some(rounded(value).ok_or_else(wrong)?.into());
+                }
+                Role::Result(place) => {
+                    parsed(value).ok_or_else(wrong)?;
+                    row.results[place] = Some(value.to_vec().into());
+                }
+                Role::Speed => {
+                    let speed = String::from_utf8_lossy(value).into_owned();
+                    let (mean, deviation) = speed.split_once('±').unwrap_or((&speed, ""));
+                    for (place, token) in [(3, mean), (4, deviation)] {
+                        let token = token.trim().as_bytes();
+                        if place == 3 || !token.is_empty() {
+                            parsed(token).ok_or_else(wrong)?;
+                            row.results[place] = Some(token.to_vec().into());
+                        }
+                    }
+                }
+                Role::Setting(_) if schema.is_table() && column.name.as_bytes() == b"test" => {
+                    let (n_prompt, n_gen, depth) = sizes_of(value)
+                        .ok_or_else(|| format!("unknown test '{}'", Text::from(value.to_vec())))?;
+                    sizes = [Some(n_prompt), Some(n_gen)];
+                    row.n_depth = Some(depth);
+                }
+                Role::Identity(_) | Role::Setting(_) => {
+                    let is_number = matches!(column.kind, Kind::Integer | Kind::Real | Kind::Bool);
+                    if is_number && column.width.is_none() && parsed(value).is_none() {
+                        return Err(wrong());
+                    }
+                }
+            }
+        }
+        let [Some(n_prompt), Some(n_gen)] = sizes else {
+            let missing = if sizes[0].is_none() {
+                "n_prompt"
+            } else {
+                "n_gen"
+            };
+            return Err(format!("a row without {missing}"));
+        };
+        if n_prompt == 0 && n_gen == 0 {
+            return Err("n_prompt and n_gen are both 0".to_owned());
+        }
+        if row.results[3].is_none() {
+            return Err("a row without avg_ts".to_owned());
+        }
+        (row.n_prompt, row.n_gen) = (n_prompt, n_gen);
+        if row.samples.ts == speeds(&row) {
+            row.samples.ts = None;
+        }
+        row.run = self.run_of(schema, values);
+        row.settings = self.settings_of(schema, values);
+        Ok(row)
+    }
+
+    /// The run of a row; a new one where no run has its identity.
+    fn run_of(&mut self, schema: &Arc<Schema>, values: &Values<'_>) -> usize {
+        let before = self.before.get_or_insert_default();
+        let mut bytes = Vec::with_capacity(before.identity.len());
+        let fields = || schema.fields().zip(values);
+        for ((_, role), value) in fields() {
+            if let Role::Identity(place) = role {
+                put(&mut bytes, *value);
+                bytes.extend_from_slice(&(place as u64).to_le_bytes());
+            }
+        }
+        if before.identity == bytes {
+            return before.run;
+        }
+        let mut identity = Identity::default();
+        for ((column, role), value) in fields() {
+            if let Role::Identity(place) = role {
+                identity.values[place] = value.map(|value| token(value, column.kind).into());
+            }
+        }
+        let identity = Arc::new(identity);
+        let runs = &mut self.runs;
+        let run = *self.last.entry(identity).or_insert_with_key(|identity| {
+            runs.push(Open::new(Arc::clone(identity)));
+            runs.len() - 1
+        });
+        before.identity = bytes;
+        before.run = run;
+        run
+    }
+
+    /// Begins another run with the identity of this one.
+    fn begin_again(&mut self, run: usize) -> usize {
+        // What repeats is checked no more.
+        self.runs[run].keys = HashSet::new();
+        let identity = Arc::clone(&self.runs[run].run.identity);
+        self.runs.push(Open::new(Arc::clone(&identity)));
+        let run = self.runs.len() - 1;
+        self.last.insert(identity, run);
+        self.before.get_or_insert_default().run = run;
+        run
+    }
+
+    fn settings_of(&mut self, schema: &Arc<Schema>, values: &Values<'_>) -> usize {
+        let before = self.before.get_or_insert_default();
+        let mut bytes = Vec::with_capacity(before.settings.len());
+        let settings = || {
+            let fields = schema.fields().zip(values);
+            fields.filter(|((_, role), _)| matches!(role, Role::Setting(_)))
+        };
+        for (_, value) in settings() {
+            put(&mut bytes, *value);
+        }
+        let is_schema = |other: &Arc<Schema>| Arc::ptr_eq(other, schema) || other == schema;
+        if before.settings == bytes && before.schema.as_ref().is_some_and(is_schema) {
+            return before.settings_place;
+        }
+        let values = settings()
+            .map(|((column, _), value)| value.map(|value| Text::from(token(value, column.kind))));
+        let settings = Arc::new(Settings {
+            schema: Arc::clone(schema),
+            values: values.collect(),
+        });
+        let (all, hashes) = (&mut self.settings, &mut self.settings_hash);
+        let place = *self
+            .settings_place
+            .entry(settings)
+            .or_insert_with_key(|settings| {
+                all.push(Arc::clone(settings));
+                hashes.push(hash_settings(settings));
+                all.len() - 1
+            });
+        before.schema = Some(Arc::clone(schema));
+        before.settings = bytes;
+        before.settings_place = place;
+        place
+    }
+}
+
+/// The token as it is kept: real ones with six decimals, flags as `1` and `0`.
+fn token(value: &[u8], kind: Kind) -> Vec<u8> {
+    match (kind, value) {
+        (Kind::Bool, b"true") => b"1".to_vec(),
+        (Kind::Bool, b"false") => b"0".to_vec(),
+        (Kind::Real, _) => rounded(value).unwrap_or_else(|| value.to_vec()),
+        _ => value.to_vec(),
+    }
+}
+
+impl Open {
+    fn new(identity: Arc<Identity>) -> Self {
+        Self {
+            run: DocumentRun {
+                identity,
+                tests: 0,
+                is_refused: false,
+                fingerprint: [0; 16],
+                core: [0; 8],
+                test_time: None,
+                speeds: Speeds::default(),
+            },
+            keys: HashSet::new(),
+            chain: [0; 16],
+            core: 0,
+            prompt: Mean::default(),
+            generation: Mean::default(),
+        }
+    }
+
+    fn count(&mut self, row: &Row, settings: &Settings, hash: [u8; 16]) {
+        if self.run.tests == 0 {
+            self.run.test_time.clone_from(&row.results[0]);
+        }
+        self.run.tests += 1;
+        let mut bytes = Vec::with_capacity(160);
+        bytes.extend_from_slice(&self.chain);
+        bytes.extend_from_slice(&hash);
+        for size in [row.n_prompt, row.n_gen, row.depth()] {
+            bytes.extend_from_slice(&size.to_le_bytes());
+        }
+        for value in &row.results {
+            feed(&mut bytes, value.as_ref());
+        }
+        self.chain = xxh3_128(&bytes).to_le_bytes();
+        bytes.clear();
+        bytes.extend_from_slice(&self.core.to_le_bytes());
+        // Old tables have a space in it, as in `pp 512`.
+        let name = row.name(settings);
+        bytes.extend(name.as_bytes().iter().filter(|byte| **byte != b' '));
+        for value in &row.results[3..] {
+            let number = value.as_ref().and_then(|value| parsed(value.as_bytes()));
+            let two = number.map_or_else(String::new, |number| format!(" {number:.2}"));
+            bytes.extend_from_slice(two.as_bytes());
+        }
+        self.core = xxh3_64(&bytes);
+        let speed = row.number("avg_ts").filter(|speed| speed.is_finite());
+        if row.n_gen == 0 {
+            self.prompt
+                .count(speed, row.depth(), &mut self.run.speeds.prompt);
+        }
+        if row.n_prompt == 0 {
+            let first = &mut self.run.speeds.generation;
+            self.generation.count(speed, row.depth(), first);
+        }
+    }
+
+    fn end(self, is_refused: bool) -> DocumentRun {
+        let mut run = self.run;
+        let identity = &run.identity;
+        let mut bytes = self.chain.to_vec();
+        for (name, value) in IDENTITY.iter().zip(&identity.values) {
+            if value.is_some() {
+                bytes.extend_from_slice(name.as_bytes());
+                feed(&mut bytes, value.as_ref());
+            }
+        }
+        run.fingerprint = xxh3_128(&bytes).to_be_bytes();
+        bytes.clear();
+        bytes.extend_from_slice(&self.core.to_le_bytes());
+        let shown = [
+            identity.get("model_type").cloned(),
+            identity.get("model_size").map(shown_size),
+            identity.get("model_n_params").map(shown_params),
+            identity.backend(),
+        ];
+        for value in &shown {
+            feed(&mut bytes, value.as_ref());
+        }
+        run.core = xxh3_64(&bytes).to_be_bytes();
+        run.is_refused |= is_refused || run.tests == 0;
+        run.speeds.mean_prompt = self.prompt.mean();
+        run.speeds.mean_generation = self.generation.mean();
+        run
+    }
+}
+
+impl Mean {
+    fn count(&mut self, speed: Option<f64>, depth: i64, first: &mut Option<f64>) {
+        if let Some(speed) = speed {
+            if first.is_none() || depth < self.depth {
+                *first = Some(speed);
+                self.depth = depth;
+            }
+            self.sum += speed;
+            self.count += 1.0;
+        }
+    }
+
+    fn mean(&self) -> Option<f64> {
+        (self.count > 0.0).then(|| self.sum / self.count)
+    }
+}
+
+/// A model's size as a table shows it.
+#[must_use]
+pub(crate) fn shown_size(bytes: &Text) -> Text {
+    shown(bytes, &[(1_073_741_824.0, "GiB"), (1_048_576.0, "MiB")])
+}
+
+/// A model's number of parameters as a table shows it.
+#[must_use]
+pub(crate) fn shown_params(count: &Text) -> Text {
+    shown(count, &[(1e9, "B"), (1e6, "M")])
+}
+
+/// The number in the first of these units of which it has one or more, else in the last; a text that
+/// is shown already stays.
+fn shown(number: &Text, units: &[(f64, &str)]) -> Text {
+    let Some(value) = parsed(number.as_bytes()) else {
+        return number.clone();
+    };
+    let is_enough = |(unit, _): &&(f64, &str)| value >= *unit;
+    let Some((unit, name)) = units.iter().find(is_enough).or(units.last()) else {
+        return number.clone();
+    };
+    format!("{:.2} {name}", value / unit).as_str().into()
+}
+
+/// The speeds of the repetitions as the tool prints them.
+#[must_use]
+pub(crate) fn speeds(row: &Row) -> Option<Text> {
+    let times = row.samples.ns.as_ref()?;
+    #[allow(clippy::cast_precision_loss, reason = "as the tool computes it")]
+    let speed = |ns: &u64| 1e9 * (row.n_prompt + row.n_gen) as f64 / *ns as f64;
+    let speeds: Vec<String> = times.iter().map(|ns| general(speed(ns))).collect();
+    Some(speeds.join(", ").as_str().into())
+}
+
+/// What tells the tests of a run apart.
+fn key(row: &Row) -> u64 {
+    let mut bytes = [0; 32];
+    let sizes = [row.n_prompt, row.n_gen, row.depth(), row.settings as i64];
+    for (place, size) in bytes.chunks_exact_mut(8).zip(sizes) {
+        place.copy_from_slice(&size.to_le_bytes());
+    }
+    xxh3_64(&bytes)
+}
+
+/// A hash of the names and values, in whatever order they stand.
+fn hash_settings(settings: &Settings) -> [u8; 16] {
+    let mut known: Vec<_> = settings.known().collect();
+    known.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+    let mut bytes = Vec::with_capacity(1024);
+    for (column, value) in known {
+        feed(&mut bytes, Some(&column.name));
+        feed(&mut bytes, Some(value));
+    }
+    xxh3_128(&bytes).to_le_bytes()
+}
+
+/// Appends a text to the bytes that are hashed, every byte of 0x80 and more as the same one, since
+/// json of most builds has lost which it was.
+fn feed(bytes: &mut Vec<u8>, text: Option<&Text>) {
+    let Some(text) = text else {
+        bytes.push(0xfd);
+        return;
+    };
+    if text.as_bytes().is_ascii() {
+        bytes.extend_from_slice(text.as_bytes());
+    } else {
+        bytes.extend(text.pieces().map(|piece| match piece {
+            Piece::Byte(byte @ ..0x80) => byte,
+            Piece::Byte(_) | Piece::Lost => 0xff,
+        }));
+    }
+    bytes.push(0xfe);
+}
+
+/// The token as a number, `inf` and `nan` included.
+fn parsed(token: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(token).ok()?;
+    match text {
+        "true" => return Some(1.0),
+        "false" => return Some(0.0),
+        _ => {}
+    }
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    let is_word = ["inf", "nan"]
+        .iter()
+        .any(|word| unsigned.eq_ignore_ascii_case(word));
+    if is_number || is_word {
+        text.parse().ok()
+    } else {
+        None
+    }
+}
+
+/// The token as a whole number.
+fn integer(token: &[u8]) -> Option<i128> {
+    let text = std::str::from_utf8(token).ok()?;
+    if let Ok(integer) = text.parse() {
+        return Some(integer);
+    }
+    let value = parsed(token)?;
+    #[allow(clippy::cast_possible_truncation, reason = "whole and in range")]
+    (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i128)
+}
+
+/// The sizes in a table's name of a test: `pp512`, `tg 128`, `pp512+tg128 @ d4096`, `tg64@pp512`.
+fn sizes_of(name: &[u8]) -> Option<(i64, i64, i64)> {
+    let name = std::str::from_utf8(name).ok()?;
+    let [mut n_prompt, mut n_gen, mut depth] = [0; 3];
+    for part in name.split(['+', '@']) {
+        let part = part.trim();
+        let sizes = [("pp", &mut n_prompt), ("tg", &mut n_gen), ("d", &mut depth)];
+        let mut sizes = sizes.into_iter();
+        let (tokens, size) =
+            sizes.find_map(|(kind, size)| Some((part.strip_prefix(kind)?, size)))?;
+        *size = tokens.trim().parse().ok().filter(|tokens| *tokens >= 0)?;
+    }
+    Some((n_prompt, n_gen, depth))
+}

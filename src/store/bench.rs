@@ -1,0 +1,1046 @@
+//! The runs of llama-bench: each row as it was printed, found again by document and place.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use db::refused;
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params_from_iter};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::own::{combination, configuration_id, environment_id, model_ids};
+use super::rows::text;
+use super::runs::{Added, Measured, Stored};
+use super::tags;
+use crate::model::bench::{
+    Column, Document, DocumentRun, IDENTITY, Identity, Kind, RESULTS, Role, Row, Samples, Schema,
+    Settings,
+};
+use crate::model::{Environment, Run, Source, Test, Text, Tool};
+
+/// What is known of all runs of a document that is added.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Adding<'a> {
+    /// When runs whose tests have no date were measured.
+    pub measured: Measured,
+    /// The values that the document does not have.
+    pub machine: &'a Environment,
+    /// A tag for the runs, new or not, which has been checked.
+    pub tag: Option<&'a str>,
+}
+
+/// What becomes of a run of a document.
+enum Plan {
+    /// It is refused, or there is nothing to write.
+    Nothing,
+    /// Its rows are inserted.
+    New(i64),
+    /// The tests of the stored run are written again, in their order.
+    Replace(Stock),
+}
+
+/// A stored run of which a better capture is there.
+struct Stock {
+    id: i64,
+    /// The places of its tests, the next one last.
+    positions: Vec<i64>,
+    /// Whether the new capture is the richer one; else it gives only bytes that the stored one lost.
+    is_richer: bool,
+}
+
+/// Adds the runs of a document that are not refused, or completes those that they are other captures
+/// of. Gives what became of each, in their order.
+pub(crate) fn add(
+    db: &Connection,
+    document: &mut Document,
+    adding: Adding<'_>,
+) -> db::Result<Vec<Added>> {
+    let mut writer = Writer::default();
+    let mut added = Vec::new();
+    let mut plans = Vec::with_capacity(document.runs.len());
+    let mut seen: HashMap<[u8; 16], i64> = HashMap::new();
+    let mut first = None;
+    for run in &document.runs {
+        if run.is_refused {
+            plans.push(Plan::Nothing);
+            continue;
+        }
+        let (one, plan) = if let Some(&id) = seen.get(&run.fingerprint) {
+            let stored = Stored::Already;
+            (Added { id, stored }, Plan::Nothing)
+        } else if let Some(id) = find(db, run, document.source)? {
+            plan_again(db, &mut writer, id, run, document, adding)?
+        } else {
+            let id = take_id(db)?;
+            let document_id = *first.get_or_insert(id);
+            writer.insert_run(db, id, document_id, run, document.source, adding)?;
+            let stored = Stored::New;
+            (Added { id, stored }, Plan::New(id))
+        };
+        seen.insert(run.fingerprint, one.id);
+        if let Some(tag) = adding.tag {
+            tags::add(db, tag, one.id)?;
+        }
+        added.push(one);
+        plans.push(plan);
+    }
+    if plans.iter().all(|plan| matches!(plan, Plan::Nothing)) {
+        return Ok(added);
+    }
+    let settings = document.settings.clone();
+    let mut position = -1;
+    document.each_row(|row| {
+        position += 1;
+        let written = match &mut plans[row.run] {
+            Plan::Nothing => Ok(()),
+            Plan::New(id) => writer.insert(db, *id, position, &settings[row.settings], &row),
+            Plan::Replace(stock) => writer.replace(db, stock, &settings[row.settings], &row),
+        };
+        written.map_err(db::Error::from)
+    })?;
+    Ok(added)
+}
+
+/// What adding the runs that are not refused would do, in their order; the id is `None` for a new
+/// one.
+pub(crate) fn lookup(
+    db: &Connection,
+    document: &Document,
+) -> db::Result<Vec<(Option<i64>, Stored)>> {
+    let kept = document.runs.iter().filter(|run| !run.is_refused);
+    let found = kept.map(|run| {
+        let Some(id) = find(db, run, document.source)? else {
+            return Ok((None, Stored::New));
+        };
+        let stored = match relation(db, id, run, document.source)? {
+            Relation::Same => Stored::Already,
+            _ => Stored::Completed,
+        };
+        Ok((Some(id), stored))
+    });
+    found.collect()
+}
+
+/// The id of the stored run that this is a capture of.
+pub(crate) fn find(
+    db: &Connection,
+    run: &DocumentRun,
+    source: Source,
+) -> rusqlite::Result<Option<i64>> {
+    let by_fingerprint = "SELECT run_id FROM localstore_runs
+         WHERE fingerprint = ?1 AND tool = 'llama-bench' ORDER BY run_id LIMIT 1";
+    let found = db
+        .prepare_cached(by_fingerprint)?
+        .query_row([run.fingerprint], |row| row.get(0))
+        .optional()?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    // Of two different captures of one run, one must be a table.
+    let by_core = if source.is_rounded() {
+        "SELECT run_id FROM localstore_runs
+         WHERE core = ?1 AND tool = 'llama-bench' ORDER BY run_id LIMIT 100"
+    } else {
+        "SELECT run_id FROM localstore_runs
+         WHERE core = ?1 AND poor AND tool = 'llama-bench' ORDER BY run_id LIMIT 100"
+    };
+    let ids: Vec<i64> = db
+        .prepare_cached(by_core)?
+        .query_map([run.core], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in ids {
+        let stored = identity_of(db, id)?;
+        let agrees = |name| match (stored.get(name), run.identity.get(name)) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        };
+        if agrees("build_commit") && agrees("build_number") {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// What a capture of a stored run adds to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relation {
+    /// Nothing.
+    Same,
+    /// The columns of its table.
+    Table,
+    /// Bytes that the stored one lost.
+    Bytes,
+    /// More values.
+    Richer,
+}
+
+fn relation(
+    db: &Connection,
+    id: i64,
+    run: &DocumentRun,
+    source: Source,
+) -> rusqlite::Result<Relation> {
+    let (stored, has_table): (String, bool) = db
+        .prepare_cached(
+            "SELECT r.source, x.table_id IS NOT NULL FROM localstore_runs r
+             JOIN localstore_bench_runs x ON x.run_id = r.run_id WHERE r.run_id = ?1",
+        )?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let stored = Source::from_name(&stored).unwrap_or_default();
+    let detail = |source| match source {
+        Source::Console => 0,
+        Source::Json => 2,
+        Source::Csv | Source::Site => 1,
+    };
+    if source.is_rounded() {
+        return Ok(if has_table {
+            Relation::Same
+        } else {
+            Relation::Table
+        });
+    }
+    if detail(source) > detail(stored) {
+        return Ok(Relation::Richer);
+    }
+    let lost = |texts: &[Option<Text>]| texts.iter().flatten().any(Text::has_lost_bytes);
+    let stored = identity_of(db, id)?;
+    let is_known = !lost(&run.identity.values);
+    Ok(if lost(&stored.values) && is_known {
+        Relation::Bytes
+    } else {
+        Relation::Same
+    })
+}
+
+fn plan_again(
+    db: &Connection,
+    writer: &mut Writer,
+    id: i64,
+    run: &DocumentRun,
+    document: &Document,
+    adding: Adding<'_>,
+) -> db::Result<(Added, Plan)> {
+    let relation = relation(db, id, run, document.source)?;
+    let stored = if relation == Relation::Same {
+        Stored::Already
+    } else {
+        Stored::Completed
+    };
+    let plan = match relation {
+        Relation::Same => Plan::Nothing,
+        Relation::Table => {
+            // All rows of a table have its columns.
+            if let Some(settings) = document.settings.first() {
+                let table = writer.schema_id(db, &settings.schema)?;
+                db.prepare_cached(
+                    "UPDATE localstore_bench_runs SET table_id = ?2 WHERE run_id = ?1",
+                )?
+                .execute((id, table))?;
+            }
+            Plan::Nothing
+        }
+        Relation::Bytes | Relation::Richer => {
+            let is_richer = relation == Relation::Richer;
+            let positions = "SELECT position FROM localstore_bench_tests WHERE run_id = ?1
+                 ORDER BY position DESC";
+            let positions = db
+                .prepare_cached(positions)?
+                .query_map([id], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            let identity = {
+                let stored = identity_of(db, id)?;
+                let (base, more) = if is_richer {
+                    (&*run.identity, &stored)
+                } else {
+                    (&stored, &*run.identity)
+                };
+                let mut identity = base.clone();
+                for (value, other) in identity.values.iter_mut().zip(&more.values) {
+                    restore(value, other.as_ref());
+                }
+                identity
+            };
+            writer.update_run(db, id, run, &identity, document.source, is_richer, adding)?;
+            Plan::Replace(Stock {
+                id,
+                positions,
+                is_richer,
+            })
+        }
+    };
+    Ok((Added { id, stored }, plan))
+}
+
+/// Puts a text in the place of one of which bytes are lost, if it has them.
+fn restore(value: &mut Option<Text>, other: Option<&Text>) {
+    if let (Some(text), Some(other)) = (&*value, other)
+        && text.has_lost_bytes()
+        && !other.has_lost_bytes()
+        && text.is_alike(other)
+    {
+        *value = Some(other.clone());
+    }
+}
+
+/// An id of the public table's sequence, of which no row stays.
+fn take_id(db: &Connection) -> rusqlite::Result<i64> {
+    db.prepare_cached(
+        "INSERT INTO benchmark_runs (avg_prompt_tps, avg_gen_tps, avg_ttft_ms, performance_score)
+         VALUES (0, 0, 0, 0)",
+    )?
+    .execute([])?;
+    let id = db.last_insert_rowid();
+    db.prepare_cached("DELETE FROM benchmark_runs WHERE id = ?1")?
+        .execute([id])?;
+    Ok(id)
+}
+
+/// Writes rows, and remembers the ids of what they refer to.
+#[derive(Default)]
+struct Writer {
+    schemas: HashMap<Arc<Schema>, i64>,
+    settings: HashMap<Arc<Settings>, i64>,
+    /// The settings that a stored test gets from those of a better capture.
+    merged: HashMap<(i64, Arc<Settings>, bool), i64>,
+}
+
+impl Writer {
+    fn insert_run(
+        &mut self,
+        db: &Connection,
+        id: i64,
+        document: i64,
+        run: &DocumentRun,
+        source: Source,
+        adding: Adding<'_>,
+    ) -> rusqlite::Result<()> {
+        let shared = header(&run.identity, source, adding);
+        let environment = environment_id(db, &shared.environment)?;
+        let models = model_ids(db, &shared)?;
+        let measured = Measured::told_by(&dated(run)).unwrap_or(adding.measured);
+        db.prepare_cached(
+            "INSERT INTO localstore_runs (run_id, fingerprint, core, poor, source, environment_id,
+                 model_id, partial, measured_at, measured_guessed, configuration_id, score, tool)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12)",
+        )?
+        .execute((
+            id,
+            run.fingerprint,
+            run.core,
+            source.is_rounded(),
+            source.name(),
+            environment,
+            models.first(),
+            measured.at,
+            measured.is_guessed,
+            configuration_id(db, &shared)?,
+            level(run),
+            Tool::LlamaBench.name(),
+        ))?;
+        let speeds = run.speeds;
+        db.prepare_cached(
+            "INSERT INTO localstore_bench_runs (run_id, identity_id, document, tests, prompt_tps,
+                 gen_tps, mean_prompt_tps, mean_gen_tps)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute((
+            id,
+            identity_id(db, &run.identity)?,
+            document,
+            run.tests.cast_signed(),
+            speeds.prompt,
+            speeds.generation,
+            speeds.mean_prompt,
+            speeds.mean_generation,
+        ))?;
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "all of them are one run's")]
+    fn update_run(
+        &mut self,
+        db: &Connection,
+        id: i64,
+        run: &DocumentRun,
+        identity: &Identity,
+        source: Source,
+        is_richer: bool,
+        adding: Adding<'_>,
+    ) -> rusqlite::Result<()> {
+        let shared = header(identity, source, adding);
+        let mut environment = shared.environment.clone();
+        environment.complete(&super::own::environment_of(db, id)?);
+        let models = model_ids(db, &shared)?;
+        db.prepare_cached(
+            "UPDATE localstore_runs SET environment_id = ?2, model_id = ?3, configuration_id = ?4
+             WHERE run_id = ?1",
+        )?
+        .execute((
+            id,
+            environment_id(db, &environment)?,
+            models.first(),
+            configuration_id(db, &shared)?,
+        ))?;
+        db.prepare_cached("UPDATE localstore_bench_runs SET identity_id = ?2 WHERE run_id = ?1")?
+            .execute((id, identity_id(db, identity)?))?;
+        if !is_richer {
+            return Ok(());
+        }
+        if let Some(measured) = Measured::told_by(&dated(run)) {
+            db.prepare_cached(
+                "UPDATE localstore_runs SET measured_at = ?2, measured_guessed = 0
+                 WHERE run_id = ?1",
+            )?
+            .execute((id, measured.at))?;
+        }
+        // The columns of the table that was read stay.
+        let speeds = run.speeds;
+        db.prepare_cached(
+            "UPDATE localstore_bench_runs SET prompt_tps = ?2, gen_tps = ?3, mean_prompt_tps = ?4,
+                 mean_gen_tps = ?5, table_id = coalesce(table_id,
+                     (SELECT s.schema_id FROM localstore_bench_tests t
+                      JOIN localstore_bench_settings s ON s.id = t.setting_id
+                      JOIN localstore_runs r ON r.run_id = t.run_id
+                      WHERE t.run_id = ?1 AND r.poor LIMIT 1))
+             WHERE run_id = ?1",
+        )?
+        .execute((
+            id,
+            speeds.prompt,
+            speeds.generation,
+            speeds.mean_prompt,
+            speeds.mean_generation,
+        ))?;
+        db.prepare_cached(
+            "UPDATE localstore_runs SET fingerprint = ?2, core = ?3, poor = 0, source = ?4,
+                 score = ?5 WHERE run_id = ?1",
+        )?
+        .execute((id, run.fingerprint, run.core, source.name(), level(run)))?;
+        Ok(())
+    }
+
+    fn insert(
+        &mut self,
+        db: &Connection,
+        id: i64,
+        position: i64,
+        settings: &Arc<Settings>,
+        row: &Row,
+    ) -> rusqlite::Result<()> {
+        let setting = self.settings_id(db, settings)?;
+        let mut insert = db.prepare_cached(
+            "INSERT INTO localstore_bench_tests (run_id, position, setting_id, n_prompt, n_gen,
+                 n_depth, test_time, avg_ns, stddev_ns, avg_ts, stddev_ts, samples_ns, samples_ts)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?;
+        let [time, avg_ns, stddev_ns, avg_ts, stddev_ts] = &row.results;
+        insert.execute((
+            id,
+            position,
+            setting,
+            row.n_prompt,
+            row.n_gen,
+            row.n_depth,
+            Bytes(time.as_ref()),
+            Number(avg_ns.as_ref()),
+            Number(stddev_ns.as_ref()),
+            Number(avg_ts.as_ref()),
+            Number(stddev_ts.as_ref()),
+            samples_json(&row.samples),
+            Bytes(row.samples.ts.as_ref()),
+        ))?;
+        Ok(())
+    }
+
+    /// Writes the next test of a stored run again.
+    fn replace(
+        &mut self,
+        db: &Connection,
+        stock: &mut Stock,
+        settings: &Arc<Settings>,
+        row: &Row,
+    ) -> rusqlite::Result<()> {
+        let Some(position) = stock.positions.pop() else {
+            return Err(refused(format!("run {} has fewer tests", stock.id)));
+        };
+        let before: i64 = db
+            .prepare_cached(
+                "SELECT setting_id FROM localstore_bench_tests
+                 WHERE run_id = ?1 AND position = ?2",
+            )?
+            .query_row((stock.id, position), |row| row.get(0))?;
+        let setting = self.merged_id(db, before, settings, stock.is_richer)?;
+        if !stock.is_richer {
+            db.prepare_cached(
+                "UPDATE localstore_bench_tests SET setting_id = ?3
+                 WHERE run_id = ?1 AND position = ?2",
+            )?
+            .execute((stock.id, position, setting))?;
+            return Ok(());
+        }
+        let [time, avg_ns, stddev_ns, avg_ts, stddev_ts] = &row.results;
+        db.prepare_cached(
+            "UPDATE localstore_bench_tests SET setting_id = ?3, n_prompt = ?4, n_gen = ?5,
+                 n_depth = ?6, test_time = ?7, avg_ns = ?8, stddev_ns = ?9, avg_ts = ?10,
+                 stddev_ts = ?11, samples_ns = ?12, samples_ts = ?13
+             WHERE run_id = ?1 AND position = ?2",
+        )?
+        .execute((
+            stock.id,
+            position,
+            setting,
+            row.n_prompt,
+            row.n_gen,
+            row.n_depth,
+            Bytes(time.as_ref()),
+            Number(avg_ns.as_ref()),
+            Number(stddev_ns.as_ref()),
+            Number(avg_ts.as_ref()),
+            Number(stddev_ts.as_ref()),
+            samples_json(&row.samples),
+            Bytes(row.samples.ts.as_ref()),
+        ))?;
+        Ok(())
+    }
+
+    /// The settings of a stored test with what a better capture of it has: the fields are those of
+    /// the richer one, and bytes that only the other has are kept.
+    fn merged_id(
+        &mut self,
+        db: &Connection,
+        before: i64,
+        settings: &Arc<Settings>,
+        is_richer: bool,
+    ) -> rusqlite::Result<i64> {
+        let key = (before, Arc::clone(settings), is_richer);
+        if let Some(&id) = self.merged.get(&key) {
+            return Ok(id);
+        }
+        let stored = Reader::default().settings(db, before)?;
+        let (base, more) = if is_richer {
+            (&**settings, &*stored)
+        } else {
+            (&*stored, &**settings)
+        };
+        let table = base.schema.table().or(more.schema.table()).cloned();
+        let schema = Schema::new(base.schema.columns().to_vec(), table);
+        let mut values = base.values.clone();
+        for (column, role) in base.schema.fields() {
+            if let Role::Setting(place) = role {
+                let name = column.name.to_string();
+                restore(&mut values[place], more.get(&name));
+            }
+        }
+        let schema = Arc::new(schema);
+        let id = self.settings_id(db, &Arc::new(Settings { schema, values }))?;
+        self.merged.insert(key, id);
+        Ok(id)
+    }
+
+    fn settings_id(&mut self, db: &Connection, settings: &Arc<Settings>) -> rusqlite::Result<i64> {
+        if let Some(&id) = self.settings.get(settings) {
+            return Ok(id);
+        }
+        let schema = self.schema_id(db, &settings.schema)?;
+        let values = encode(&settings.values);
+        let hash = xxh3_64(&values).to_be_bytes();
+        let values = Text::from(values);
+        let find = "SELECT id FROM localstore_bench_settings
+             WHERE hash = ?1 AND schema_id = ?2 AND setting_values = ?3";
+        let known = db
+            .prepare_cached(find)?
+            .query_row((hash, schema, Bytes(Some(&values))), |row| row.get(0))
+            .optional()?;
+        let id = match known {
+            Some(id) => id,
+            None => db
+                .prepare_cached(
+                    "INSERT INTO localstore_bench_settings (hash, schema_id, setting_values)
+                     VALUES (?1, ?2, ?3)",
+                )?
+                .insert((hash, schema, Bytes(Some(&values))))?,
+        };
+        self.settings.insert(Arc::clone(settings), id);
+        Ok(id)
+    }
+
+    fn schema_id(&mut self, db: &Connection, schema: &Arc<Schema>) -> rusqlite::Result<i64> {
+        if let Some(&id) = self.schemas.get(schema) {
+            return Ok(id);
+        }
+        let fields: Vec<Vec<u8>> = schema.columns().iter().map(encode_column).collect();
+        let fields = Text::from([b"[".to_vec(), fields.join(&b","[..]), b"]".to_vec()].concat());
+        let values = (Bytes(Some(&fields)), Bytes(schema.table()));
+        let find = "SELECT id FROM localstore_bench_schemas WHERE fields = ?1 AND table_name IS ?2";
+        let known = db
+            .prepare_cached(find)?
+            .query_row((&values.0, &values.1), |row| row.get(0))
+            .optional()?;
+        let id = match known {
+            Some(id) => id,
+            None => db
+                .prepare_cached(
+                    "INSERT INTO localstore_bench_schemas (fields, table_name) VALUES (?1, ?2)",
+                )?
+                .insert((&values.0, &values.1))?,
+        };
+        self.schemas.insert(Arc::clone(schema), id);
+        Ok(id)
+    }
+}
+
+/// What the level of a trend is of.
+fn level(run: &DocumentRun) -> f64 {
+    let speed = run.speeds.mean_generation.or(run.speeds.mean_prompt);
+    speed.unwrap_or_default()
+}
+
+/// The header of a run, with a test that has its model.
+fn header(identity: &Identity, source: Source, adding: Adding<'_>) -> Run {
+    let mut run = identity.run(source);
+    run.environment.complete(adding.machine);
+    run.tests.push(Test {
+        model: identity.model(),
+        ..Test::default()
+    });
+    run
+}
+
+/// A run with the date of the first test.
+fn dated(run: &DocumentRun) -> Run {
+    Run {
+        tests: vec![Test {
+            test_time: run.test_time.clone(),
+            ..Test::default()
+        }],
+        ..Run::default()
+    }
+}
+
+fn identity_id(db: &Connection, identity: &Identity) -> rusqlite::Result<i64> {
+    let values: Vec<_> = identity.values.iter().map(Into::into).collect();
+    combination(
+        db,
+        "localstore_bench_identities",
+        &IDENTITY.join(", "),
+        &values,
+    )
+}
+
+/// The identity of a stored run.
+fn identity_of(db: &Connection, id: i64) -> rusqlite::Result<Identity> {
+    let sql = format!(
+        "SELECT {} FROM localstore_bench_identities
+         WHERE id = (SELECT identity_id FROM localstore_bench_runs WHERE run_id = ?1)",
+        IDENTITY.join(", ")
+    );
+    db.prepare_cached(&sql)?.query_row([id], |row| {
+        let mut identity = Identity::default();
+        for (place, value) in identity.values.iter_mut().enumerate() {
+            *value = token(row.get_ref(place)?);
+        }
+        Ok(identity)
+    })
+}
+
+/// A text as SQLite can take it: a blob where it is not UTF-8.
+struct Bytes<'a>(Option<&'a Text>);
+
+impl ToSql for Bytes<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let bytes = self.0.map(Text::as_bytes);
+        Ok(ToSqlOutput::Borrowed(match bytes {
+            None => ValueRef::Null,
+            Some(bytes) if std::str::from_utf8(bytes).is_ok() && !bytes.contains(&0) => {
+                ValueRef::Text(bytes)
+            }
+            Some(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+/// A token as an integer or a real number, where these give its digits back; else as text.
+struct Number<'a>(Option<&'a Text>);
+
+impl ToSql for Number<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let Some(token) = self.0 else {
+            return Ok(ToSqlOutput::Borrowed(ValueRef::Null));
+        };
+        if let Ok(text) = std::str::from_utf8(token.as_bytes()) {
+            if let Ok(integer) = text.parse::<i64>()
+                && integer.to_string() == text
+            {
+                return Ok(integer.into());
+            }
+            let has_six = text.len() > 7 && text.as_bytes()[text.len() - 7] == b'.';
+            if has_six
+                && let Ok(real) = text.parse::<f64>()
+                && (real != 0.0 || real.is_sign_positive())
+                && format!("{real:.6}") == text
+            {
+                return Ok(real.into());
+            }
+        }
+        let text = std::str::from_utf8(token.as_bytes());
+        let bytes = token.as_bytes();
+        Ok(ToSqlOutput::Borrowed(if text.is_ok() {
+            ValueRef::Text(bytes)
+        } else {
+            ValueRef::Blob(bytes)
+        }))
+    }
+}
+
+/// The token that [`Number`] or [`Bytes`] has stored.
+fn token(value: ValueRef<'_>) -> Option<Text> {
+    match value {
+        ValueRef::Integer(integer) => Some(integer.to_string().as_str().into()),
+        ValueRef::Real(real) => Some(format!("{real:.6}").as_str().into()),
+        other => text(other),
+    }
+}
+
+fn samples_json(samples: &Samples) -> Option<String> {
+    let samples = samples.ns.as_ref()?;
+    Some(serde_json::to_string(samples).unwrap_or_default())
+}
+
+/// A JSON array of strings and nulls. Bytes that are not UTF-8 stay as they are.
+fn encode(values: &[Option<Text>]) -> Vec<u8> {
+    let mut out = vec![b'['];
+    for (index, value) in values.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        match value {
+            None => out.extend_from_slice(b"null"),
+            Some(text) => quote(text.as_bytes(), &mut out),
+        }
+    }
+    out.push(b']');
+    out
+}
+
+fn quote(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+fn encode_column(column: &Column) -> Vec<u8> {
+    let mut out = vec![b'['];
+    quote(column.name.as_bytes(), &mut out);
+    out.push(b',');
+    quote(column.kind.name().as_bytes(), &mut out);
+    if let Some((width, is_left)) = column.width {
+        out.extend_from_slice(format!(",{width},{is_left}").as_bytes());
+    }
+    out.push(b']');
+    out
+}
+
+/// Reads what [`encode`] and [`encode_column`] have written: strings, `null` and bare words.
+struct Decoder<'a>(&'a [u8]);
+
+impl Decoder<'_> {
+    /// The next item of the array; `None` at its end.
+    fn item(&mut self) -> Option<Option<Text>> {
+        while let Some((b'[' | b',' | b' ', rest)) = self.0.split_first() {
+            self.0 = rest;
+        }
+        match self.0.first()? {
+            b']' => {
+                self.0 = &self.0[1..];
+                None
+            }
+            b'"' => {
+                self.0 = &self.0[1..];
+                Some(Some(self.string()))
+            }
+            _ => {
+                let is_end = |byte: &u8| matches!(byte, b',' | b']');
+                let end = self.0.iter().position(is_end).unwrap_or(self.0.len());
+                let (word, rest) = self.0.split_at(end);
+                self.0 = rest;
+                Some((word != b"null").then(|| word.to_vec().into()))
+            }
+        }
+    }
+
+    fn string(&mut self) -> Text {
+        let mut out = Vec::new();
+        while let Some((&byte, rest)) = self.0.split_first() {
+            self.0 = rest;
+            match byte {
+                b'"' => break,
+                b'\\' => {
+                    let Some((&escaped, rest)) = self.0.split_first() else {
+                        break;
+                    };
+                    self.0 = rest;
+                    if escaped == b'u' && rest.len() >= 4 {
+                        let digits = std::str::from_utf8(&rest[..4]).unwrap_or_default();
+                        out.push(u8::from_str_radix(digits, 16).unwrap_or_default());
+                        self.0 = &rest[4..];
+                    } else {
+                        out.push(escaped);
+                    }
+                }
+                _ => out.push(byte),
+            }
+        }
+        out.into()
+    }
+}
+
+/// A test of a stored run with all that its row needs.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredRow {
+    /// Its run.
+    pub run: i64,
+    /// The run's identity.
+    pub identity: Arc<Identity>,
+    /// Its settings.
+    pub settings: Arc<Settings>,
+    /// The columns of the run's table, where one was read.
+    pub table: Option<Arc<Schema>>,
+    /// The row; its places of run and settings mean nothing.
+    pub row: Row,
+}
+
+/// The chosen runs of one document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredDocument {
+    /// Their ids, the least first.
+    pub runs: Vec<i64>,
+}
+
+/// The documents of these runs, the one with the least id first; other runs are passed over.
+pub(crate) fn documents(db: &Connection, ids: &[i64]) -> db::Result<Vec<StoredDocument>> {
+    let ids = serde_json::to_string(ids).unwrap_or_default();
+    let mut statement = db.prepare_cached(
+        "SELECT document, run_id FROM localstore_bench_runs
+         WHERE run_id IN (SELECT value FROM json_each(?1)) ORDER BY run_id",
+    )?;
+    let rows = statement.query_map([ids], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))?;
+    let mut documents: Vec<StoredDocument> = Vec::new();
+    let mut places = HashMap::new();
+    for row in rows {
+        let (document, run) = row?;
+        let place = *places.entry(document).or_insert(documents.len());
+        if place == documents.len() {
+            documents.push(StoredDocument { runs: Vec::new() });
+        }
+        documents[place].runs.push(run);
+    }
+    Ok(documents)
+}
+
+/// Reads rows, and remembers what they refer to.
+#[derive(Default)]
+pub(crate) struct Reader {
+    schemas: HashMap<i64, Arc<Schema>>,
+    settings: HashMap<i64, Arc<Settings>>,
+}
+
+/// The columns that [`Reader::row`] reads.
+const ROW: &str = "t.run_id, t.setting_id, t.n_prompt, t.n_gen, t.n_depth, t.test_time, t.avg_ns,
+    t.stddev_ns, t.avg_ts, t.stddev_ts, t.samples_ns, t.samples_ts";
+
+impl Reader {
+    /// Hands over the rows of a document in the order in which they were printed.
+    pub(crate) fn each_row<E: From<rusqlite::Error>>(
+        &mut self,
+        db: &Connection,
+        document: &StoredDocument,
+        mut work: impl FnMut(&StoredRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut heads = HashMap::new();
+        // Where each run ends before the next one begins, no row has to be sorted.
+        let mut is_in_order = true;
+        let mut end = -1;
+        for &run in &document.runs {
+            let (identity, table, first, last) = self.head(db, run)?;
+            is_in_order &= first > end;
+            end = last;
+            heads.insert(run, (identity, table));
+        }
+        let all = if is_in_order {
+            document.runs.iter().map(|run| vec![*run]).collect()
+        } else {
+            vec![document.runs.clone()]
+        };
+        for runs in all {
+            let ids = runs
+                .iter()
+                .map(i64::to_string)
+                .collect::<Vec<_>>()
+                .join(",");
+            let sql = match runs.as_slice() {
+                [_] => format!(
+                    "SELECT {ROW} FROM localstore_bench_tests t WHERE t.run_id = ?1
+                     ORDER BY t.position"
+                ),
+                _ => format!(
+                    "SELECT {ROW} FROM localstore_bench_tests t WHERE t.run_id IN
+                         (SELECT value FROM json_each('[' || ?1 || ']')) ORDER BY t.position"
+                ),
+            };
+            let mut statement = db.prepare_cached(&sql)?;
+            let mut rows = statement.query([ids])?;
+            while let Some(row) = rows.next()? {
+                let run = row.get(0)?;
+                let (settings, row) = self.row(db, row)?;
+                let Some((identity, table)) = heads.get(&run) else {
+                    continue;
+                };
+                work(&StoredRow {
+                    run,
+                    identity: Arc::clone(identity),
+                    settings,
+                    table: table.clone(),
+                    row,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What all rows of a run have, and the places of its first and its last one.
+    #[allow(clippy::type_complexity, reason = "used once")]
+    fn head(
+        &mut self,
+        db: &Connection,
+        run: i64,
+    ) -> rusqlite::Result<(Arc<Identity>, Option<Arc<Schema>>, i64, i64)> {
+        let (table, first, last): (Option<i64>, Option<i64>, Option<i64>) = db
+            .prepare_cached(
+                "SELECT table_id,
+                     (SELECT min(position) FROM localstore_bench_tests WHERE run_id = ?1),
+                     (SELECT max(position) FROM localstore_bench_tests WHERE run_id = ?1)
+                 FROM localstore_bench_runs WHERE run_id = ?1",
+            )?
+            .query_row([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let table = table.map(|id| self.schema(db, id)).transpose()?;
+        let identity = Arc::new(identity_of(db, run)?);
+        Ok((
+            identity,
+            table,
+            first.unwrap_or_default(),
+            last.unwrap_or_default(),
+        ))
+    }
+
+    fn row(&mut self, db: &Connection, row: &SqlRow<'_>) -> rusqlite::Result<(Arc<Settings>, Row)> {
+        let settings = self.settings(db, row.get(1)?)?;
+        let mut results: [Option<Text>; RESULTS.len()] = Default::default();
+        for (place, result) in results.iter_mut().enumerate() {
+            *result = token(row.get_ref(5 + place)?);
+        }
+        let ns = match row.get_ref(10)? {
+            ValueRef::Text(json) => Some(
+                serde_json::from_slice(json)
+                    .map_err(|_| refused("samples_ns is not a list of integers"))?,
+            ),
+            _ => None,
+        };
+        let row = Row {
+            run: 0,
+            settings: 0,
+            n_prompt: row.get(2)?,
+            n_gen: row.get(3)?,
+            n_depth: row.get(4)?,
+            results,
+            samples: Samples {
+                ns,
+                ts: text(row.get_ref(11)?),
+            },
+        };
+        Ok((settings, row))
+    }
+
+    fn settings(&mut self, db: &Connection, id: i64) -> rusqlite::Result<Arc<Settings>> {
+        if let Some(settings) = self.settings.get(&id) {
+            return Ok(Arc::clone(settings));
+        }
+        let (schema, values) = db
+            .prepare_cached(
+                "SELECT schema_id, setting_values FROM localstore_bench_settings WHERE id = ?1",
+            )?
+            .query_row([id], |row| {
+                let values = text(row.get_ref(1)?).unwrap_or_default();
+                Ok((row.get(0)?, values))
+            })?;
+        let schema = self.schema(db, schema)?;
+        let mut decoder = Decoder(values.as_bytes());
+        let values = std::iter::from_fn(|| decoder.item()).collect();
+        let settings = Arc::new(Settings { schema, values });
+        self.settings.insert(id, Arc::clone(&settings));
+        Ok(settings)
+    }
+
+    fn schema(&mut self, db: &Connection, id: i64) -> rusqlite::Result<Arc<Schema>> {
+        if let Some(schema) = self.schemas.get(&id) {
+            return Ok(Arc::clone(schema));
+        }
+        let (fields, table) = db
+            .prepare_cached(
+                "SELECT fields, table_name FROM localstore_bench_schemas WHERE id = ?1",
+            )?
+            .query_row([id], |row| {
+                Ok((text(row.get_ref(0)?), text(row.get_ref(1)?)))
+            })?;
+        let fields = fields.unwrap_or_default();
+        let mut decoder = Decoder(fields.as_bytes().get(1..).unwrap_or_default());
+        let mut columns = Vec::new();
+        loop {
+            let items: Vec<Option<Text>> = std::iter::from_fn(|| decoder.item()).collect();
+            let mut items = items.into_iter().flatten();
+            let (Some(name), Some(kind)) = (items.next(), items.next()) else {
+                break;
+            };
+            let width = items
+                .next()
+                .and_then(|width| width.to_string().parse().ok());
+            let is_left = items.next().is_some_and(|word| word.as_bytes() == b"true");
+            columns.push(Column {
+                name,
+                kind: Kind::from_name(&kind.to_string()).unwrap_or(Kind::Text),
+                width: width.map(|width| (width, is_left)),
+            });
+        }
+        let schema = Arc::new(Schema::new(columns, table));
+        self.schemas.insert(id, Arc::clone(&schema));
+        Ok(schema)
+    }
+}
+
+/// The tests of a stored run.
+pub(super) fn tests(db: &Connection, id: i64) -> rusqlite::Result<Vec<Test>> {
+    let mut tests = Vec::new();
+    let document = StoredDocument { runs: vec![id] };
+    Reader::default().each_row(db, &document, |row| {
+        tests.push(row.row.test(&row.settings, &row.identity));
+        Ok::<(), rusqlite::Error>(())
+    })?;
+    Ok(tests)
+}
+
+/// Removes what is kept of a run of llama-bench alone; gives how many rows there were.
+pub(super) fn remove(db: &Connection, id: i64) -> rusqlite::Result<usize> {
+    let mut rows = 0;
+    for sql in [
+        "DELETE FROM localstore_bench_tests WHERE run_id = ?1",
+        "DELETE FROM localstore_bench_runs WHERE run_id = ?1",
+    ] {
+        rows += db.prepare_cached(sql)?.execute([id])?;
+    }
+    Ok(rows)
+}
