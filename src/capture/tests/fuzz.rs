@@ -450,6 +450,7 @@ fn read(text: &[u8], random: &mut Random) -> u64 {
                 runs += 1;
                 check(&document.run);
             }
+            Found::Bench(mut document) => runs += document.read_runs().unwrap().len() as u64,
             Found::Bad { line, .. } => assert!(line > 0),
             Found::Nothing(_) | Found::Link(_) | Found::Note { .. } | Found::Pause => {}
         }

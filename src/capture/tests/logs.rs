@@ -15,6 +15,7 @@ fn read(text: &[u8], partial: bool) -> (Vec<Run>, Vec<String>) {
     for found in Capture::new(text, options) {
         match found.unwrap() {
             Found::Run(document) => runs.push(document.run),
+            Found::Bench(mut document) => runs.extend(document.read_runs().unwrap()),
             Found::Bad { why, .. } | Found::Nothing(Nothing::Foreign { why, .. }) => {
                 remarks.push(why);
             }

@@ -41,6 +41,7 @@ fn cuts(length: usize) -> impl Iterator<Item = usize> {
 fn all(text: &[u8]) -> Vec<String> {
     let describe = |found| match found {
         Found::Run(document) => format!("run of {} tests", document.run.tests.len()),
+        Found::Bench(document) => format!("document of {} rows", document.rows()),
         Found::Bad { line, why, .. } | Found::Nothing(Nothing::Foreign { line, why }) => {
             format!("{line}: {why}")
         }

@@ -14,6 +14,7 @@ fn read(text: &[u8]) -> (Vec<Run>, usize) {
     for found in Capture::new(text, Options::default()) {
         match found.unwrap() {
             Found::Run(document) => runs.push(document.run),
+            Found::Bench(mut document) => runs.extend(document.read_runs().unwrap()),
             Found::Bad { .. } | Found::Nothing(_) => remarks += 1,
             Found::Link(_) | Found::Note { .. } => {}
             Found::Pause => unreachable!(),

@@ -20,6 +20,7 @@ fn read(text: &[u8]) -> Read {
     for found in Capture::new(text, Options::default()) {
         match found.unwrap() {
             Found::Run(document) => read.runs.push(document.run),
+            Found::Bench(mut document) => read.runs.extend(document.read_runs().unwrap()),
             Found::Bad { line, why, .. } | Found::Nothing(Nothing::Foreign { line, why }) => {
                 read.bad.push(format!("{line}: {why}"));
             }
