@@ -173,7 +173,6 @@ fn migrated(db: &Connection, path: &Path) -> rusqlite::Result<Connection> {
     db.backup(rusqlite::MAIN_DB, path, None)?;
     let mut copy = Connection::open(path)?;
     foreign::bound(&copy, path)?;
-    copy.pragma_update(None, "foreign_keys", false)?;
     db::migrate(&mut copy, &RESULTS)?;
     Ok(copy)
 }

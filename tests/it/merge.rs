@@ -248,7 +248,7 @@ fn what_has_no_runs_is_refused_in_a_line() {
 
 #[test]
 fn an_older_store_is_taken_over_and_stays_as_it_is() {
-    for version in ["1", "2", "3", "4"] {
+    for version in ["1", "2", "3", "4", "5"] {
         let sandbox = Sandbox::new();
         let old = sandbox.path().join("old.sqlite3");
         let store = format!("stores/version-{version}.sqlite3");
@@ -659,7 +659,7 @@ fn nothing_but_the_rows_of_tables_is_read() {
 #[test]
 fn no_trigger_or_check_of_an_older_store_runs() {
     let endless = format!("SELECT count(*) FROM ({ENDLESS} SELECT n FROM x)");
-    for version in ["1", "2", "3", "4"] {
+    for version in ["1", "2", "3", "4", "5"] {
         let old = fixture(&format!("stores/version-{version}.sqlite3"));
         let sandbox = Sandbox::new();
         let triggers = ["localstore_runs", "metadata", "localstore_tests"].map(|table| {

@@ -11,7 +11,7 @@ use crate::sandbox::{Ran, Sandbox, fixture, read_fixture};
 const RUN: &str = "golden/gpu-reps4.json";
 
 /// The version that this program makes.
-const SCHEMA_VERSION: &str = "5";
+const SCHEMA_VERSION: &str = "6";
 
 #[test]
 fn the_path_follows_the_rules_of_the_c_tool() {
@@ -416,7 +416,7 @@ fn an_older_store_is_brought_up_and_loses_nothing() {
         rows.map(Result::unwrap).collect()
     };
     assert_eq!(rows(&fresh).len(), 6);
-    for version in ["1", "2", "3", "4"] {
+    for version in ["1", "2", "3", "4", "5"] {
         let sandbox = Sandbox::new();
         std::fs::create_dir_all(sandbox.store().parent().unwrap()).unwrap();
         let store = format!("stores/version-{version}.sqlite3");
@@ -547,15 +547,15 @@ fn a_link_to_a_file_that_is_not_there_yet_is_followed() {
 fn a_store_without_its_version_is_told_how_it_gets_one() {
     let sandbox = Sandbox::new();
     let json = fixture(RUN);
-    for version in ["1", "2", "3", "4"] {
+    for version in ["1", "2", "3", "4", "5"] {
         let old = fixture(&format!("stores/version-{version}.sqlite3"));
         std::fs::copy(old, sandbox.path().join(format!("{version}.db"))).unwrap();
     }
-    for db in ["5.db", "other.db"] {
+    for db in ["6.db", "other.db"] {
         let args = ["add".as_ref(), "--db".as_ref(), db.as_ref()];
         sandbox.run(args.into_iter().chain([json.as_os_str()])).ok();
     }
-    for version in ["1", "2", "3", "4", "5"] {
+    for version in ["1", "2", "3", "4", "5", "6"] {
         let db = &format!("{version}.db");
         for sql in [
             "DELETE FROM metadata",
@@ -578,8 +578,8 @@ fn a_store_without_its_version_is_told_how_it_gets_one() {
             let mend = ran.stderr.split('"').nth(1).unwrap();
             connection.execute_batch(mend).unwrap();
             drop(connection);
-            // Reading brings an older one up to date, so that it would be lost as 5 from then on.
-            if version == "5" {
+            // Reading brings an older one up to date, so that it would be lost as 6 from then on.
+            if version == SCHEMA_VERSION {
                 sandbox.run(["check", "--db", db]).ok();
             }
         }
@@ -587,11 +587,11 @@ fn a_store_without_its_version_is_told_how_it_gets_one() {
         assert!(!said.is_empty());
     }
     // Tables that no version has are not guessed at.
-    Connection::open(sandbox.path().join("5.db"))
+    Connection::open(sandbox.path().join("6.db"))
         .unwrap()
         .execute_batch("DELETE FROM metadata; DROP TABLE localstore_tags")
         .unwrap();
-    let ran = sandbox.run(["list", "--db", "5.db"]);
+    let ran = sandbox.run(["list", "--db", "6.db"]);
     assert!(ran.failed().ends_with("that has lost its version"));
     assert!(
         ran.stderr

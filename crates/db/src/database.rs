@@ -59,8 +59,7 @@ impl Database {
         refuse_all(path, rooms, &schemas)?;
         db.set_db_config(KEEP_LOG, false).map_err(failed)?;
         run_startup_sql(&db, location)?;
-        // A migration may replace a table that others refer to.
-        db.pragma_update(None, "foreign_keys", false)
+        db.pragma_update(None, "foreign_keys", true)
             .and_then(|()| db.pragma_update(None, "cache_size", CACHE_SIZE))
             .and_then(|()| db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES))
             .map_err(failed)?;
@@ -70,8 +69,6 @@ impl Database {
                 refuse(path, room, retry(|| inspect(&db, room)).map_err(failed)?)?;
             }
         }
-        db.pragma_update(None, "foreign_keys", true)
-            .map_err(failed)?;
         Ok(Self {
             connection: db,
             path: path.clone(),

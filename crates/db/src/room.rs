@@ -232,7 +232,18 @@ fn has_tables_of(db: &Connection, other: &Connection) -> rusqlite::Result<bool> 
 }
 
 /// Brings a room to the current version, step by step. Another process may have done it.
+///
+/// A step may replace a table that others refer to, so no foreign key is enforced meanwhile. SQLite
+/// changes that outside of a transaction only.
 pub fn migrate(db: &mut Connection, room: &Room) -> rusqlite::Result<()> {
+    let is_enforced: bool = db.pragma_query_value(None, "foreign_keys", |row| row.get(0))?;
+    db.pragma_update(None, "foreign_keys", false)?;
+    let migrated = migrate_by_steps(db, room);
+    db.pragma_update(None, "foreign_keys", is_enforced)?;
+    migrated
+}
+
+fn migrate_by_steps(db: &mut Connection, room: &Room) -> rusqlite::Result<()> {
     for (from, sql) in (0..).zip(room.migrations) {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let version = match inspect(&transaction, room)? {
@@ -458,6 +469,42 @@ mod tests {
             &[&COLD, &WARM],
             "INSERT INTO localstore_warm VALUES (1, 2)",
         );
+    }
+
+    #[test]
+    fn foreign_keys_are_enforced_again_after_a_migration_that_replaced_their_table() {
+        const FIRST: &str = "CREATE TABLE localstore_warm (a INTEGER PRIMARY KEY);
+             CREATE TABLE localstore_parts (a REFERENCES localstore_warm(a));";
+        const REPLACE: &str = "CREATE TABLE localstore_new (a INTEGER PRIMARY KEY, b);
+             INSERT INTO localstore_new SELECT a, 2 FROM localstore_warm;
+             DROP TABLE localstore_warm;
+             ALTER TABLE localstore_new RENAME TO localstore_warm;";
+        let of = |migrations| Room { migrations, ..WARM };
+        let (_folder, location) = store();
+        let rows =
+            "INSERT INTO localstore_warm VALUES (1); INSERT INTO localstore_parts VALUES (1)";
+        run(&location, &[&of(&[FIRST])], rows);
+        let new = of(&[FIRST, REPLACE]);
+        let failing = of(&[FIRST, "DROP TABLE localstore_warm; SELECT x"]);
+        let mut db = Connection::open(&location.path).unwrap();
+        let is_enforced = |db: &Connection| -> bool {
+            db.pragma_query_value(None, "foreign_keys", |row| row.get(0))
+                .unwrap()
+        };
+        db.pragma_update(None, "foreign_keys", true).unwrap();
+        migrate(&mut db, &failing).unwrap_err();
+        assert!(is_enforced(&db));
+        drop(db);
+        let mut database = Database::open(&location, &[&new]).unwrap();
+        let refused = database.write(|db| {
+            assert!(is_enforced(db));
+            Ok(db.execute_batch("DELETE FROM localstore_warm")?)
+        });
+        assert!(refused.is_err());
+        let parts =
+            "SELECT count(*) FROM localstore_parts JOIN localstore_warm USING (a) WHERE b = 2";
+        let count = database.read(|db| Ok(db.query_row(parts, [], |row| row.get::<_, i64>(0))?));
+        assert_eq!(count.unwrap(), 1);
     }
 
     #[test]
