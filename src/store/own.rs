@@ -20,7 +20,7 @@ pub(super) const ENVIRONMENT: &str = "runtime_name, runtime_version, runtime_com
 const MODEL: &str = "build_commit, build_number, model_name, model_quant_str, model_params_str, \
     model_filename, model_type, model_size, model_n_params, main_gpu";
 
-const CONFIGURATION: &str = "model_name, model_quant_str, accelerator_name, runtime_name";
+const CONFIGURATION: &str = "model_name, model_quant_str, accelerator_name, runtime_name, tool";
 
 /// The fields of a test that `localstore_tests` has.
 const TEST: &str = "name, n_prompt, n_gen, test_time, avg_time_ms, stddev_time_ms, prompt_tps, \
@@ -102,13 +102,15 @@ pub(super) fn model_ids(db: &Connection, run: &Run) -> rusqlite::Result<Vec<i64>
 
 /// The row of this run's configuration, made where there is none.
 pub(super) fn configuration_id(db: &Connection, run: &Run) -> rusqlite::Result<i64> {
-    let values = configuration_values(run);
+    let tool = Some(run.tool.name().into());
+    let values = configuration_values(run, &tool);
     combination(db, "localstore_configurations", CONFIGURATION, &values)
 }
 
 /// The row of this run's configuration, if there is one.
 pub(super) fn find_configuration(db: &Connection, run: &Run) -> rusqlite::Result<Option<i64>> {
-    let values = configuration_values(run);
+    let tool = Some(run.tool.name().into());
+    let values = configuration_values(run, &tool);
     let marks = rows::marks(values.len());
     let sql =
         format!("SELECT id FROM localstore_configurations WHERE ({CONFIGURATION}) IS ({marks})");
@@ -118,7 +120,7 @@ pub(super) fn find_configuration(db: &Connection, run: &Run) -> rusqlite::Result
         .optional()
 }
 
-fn configuration_values(run: &Run) -> [Sql<'_>; 4] {
+fn configuration_values<'a>(run: &'a Run, tool: &'a Option<Text>) -> [Sql<'a>; 5] {
     static UNKNOWN: Option<Text> = None;
     let model = run.model();
     [
@@ -128,6 +130,7 @@ fn configuration_values(run: &Run) -> [Sql<'_>; 4] {
             .into(),
         (&run.environment.accelerator.name).into(),
         (&run.environment.runtime.name).into(),
+        tool.into(),
     ]
 }
 

@@ -23,7 +23,7 @@ const RUNS: &str = "r.fingerprint, r.core, r.poor, r.partial, r.measured_guessed
         c.id IS NOT NULL AND c.model_name IS m.model_name
             AND c.model_quant_str IS m.model_quant_str
             AND c.accelerator_name IS e.accelerator_name
-            AND c.runtime_name IS e.runtime_name AS configuration_fits,
+            AND c.runtime_name IS e.runtime_name AND c.tool IS r.tool AS configuration_fits,
         b.id IS NOT NULL AS is_published, b.system_id, b.accelerator_id, b.model_variant_id,
         b.runtime_id, r.environment_id, r.model_id,
         r.score IS CAST(b.performance_score AS REAL) AS score_fits,

@@ -49,6 +49,9 @@ CREATE INDEX localstore_runs_trend_idx ON localstore_runs
     (configuration_id, measured_at, run_id, partial, score, environment_id, measured_guessed);
 CREATE INDEX localstore_runs_best_idx ON localstore_runs (configuration_id, partial, score);
 
+-- No trend mixes the tools.
+ALTER TABLE localstore_configurations ADD COLUMN tool TEXT NOT NULL DEFAULT 'localscore';
+
 -- Columns without a type hold a value as it was printed: an integer or a real number where these give
 -- the printed digits back, else text.
 
