@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use super::{Context, answered_yes, can_ask, cannot_ask, resolve_all, submission, unique, words};
-use crate::model::{SubmissionState, Text, short_device, short_quant};
+use crate::model::SubmissionState;
 use crate::store::{Listed, Store, runs, select};
 use base::{ExitStatus, Result, Stderr, printable};
 
@@ -97,23 +97,11 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     for remark in runs.iter().filter_map(submission_warning) {
         context.note(&remark);
     }
+    let describe = |run: &Listed| format!("run {}: {}", run.id, words::describe_listed(run));
     let lines: Vec<String> = runs.iter().map(describe).collect();
     args.removal.run("run", &ids, &lines, context, |store| {
         runs::remove(store, &ids)
     })
-}
-
-fn describe(run: &Listed) -> String {
-    let quant = run.quant.as_ref().map(Text::to_string);
-    let parts = [
-        Some(words::known(&run.model, "model")),
-        quant.as_deref().map(short_quant),
-        Some(short_device(&words::known(&run.accelerator, "accelerator"))),
-        Some(format!("score {}", words::score(run))),
-        run.partial.then(|| "partial".to_owned()),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    format!("run {}: {}", run.id, parts.join(", "))
 }
 
 /// The warning about a run that was submitted: removed and added again, it could be submitted a

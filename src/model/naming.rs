@@ -20,6 +20,16 @@ pub(crate) fn short_quant(quant: &str) -> String {
     }
 }
 
+/// The model of llama-bench without its quantisation, which stands behind it: `llama 8B`.
+#[must_use]
+pub(crate) fn plain_model<'a>(model: &'a str, quant: &str) -> &'a str {
+    let plain = model.strip_suffix(quant).and_then(|rest| {
+        let rest = rest.strip_suffix("mostly ").unwrap_or(rest);
+        rest.strip_suffix(' ')
+    });
+    plain.filter(|plain| !plain.is_empty()).unwrap_or(model)
+}
+
 /// The makers and series that a short name leaves out.
 const MAKERS: [&str; 5] = [
     "NVIDIA GeForce ",
@@ -181,6 +191,21 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(short_quant(long), short);
+        }
+    }
+
+    #[test]
+    fn a_model_of_llama_bench_loses_its_quantisation() {
+        for (model, quant, plain) in [
+            ("llama 8B Q4_K - Medium", "Q4_K - Medium", "llama 8B"),
+            ("LLaMA 7B mostly Q4_0", "Q4_0", "LLaMA 7B"),
+            ("qwen3moe 30B.A3B Q8_0", "Q8_0", "qwen3moe 30B.A3B"),
+            ("llama 8B", "", "llama 8B"),
+            ("llama8BQ4_0", "Q4_0", "llama8BQ4_0"),
+            ("Q4_0", "Q4_0", "Q4_0"),
+            (" Q4_0", "Q4_0", " Q4_0"),
+        ] {
+            assert_eq!(plain_model(model, quant), plain);
         }
     }
 

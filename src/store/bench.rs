@@ -317,7 +317,7 @@ impl Writer {
         let shared = header(&run.identity, source, adding);
         let environment = environment_id(db, &shared.environment)?;
         let models = model_ids(db, &shared)?;
-        let measured = Measured::told_by(&dated(run)).unwrap_or(adding.measured);
+        let measured = Measured::told(run.test_time.as_ref()).unwrap_or(adding.measured);
         db.prepare_cached(
             "INSERT INTO localstore_runs (run_id, fingerprint, core, poor, source, environment_id,
                  model_id, partial, measured_at, measured_guessed, configuration_id, score, tool)
@@ -386,7 +386,7 @@ impl Writer {
         if !is_richer {
             return Ok(());
         }
-        if let Some(measured) = Measured::told_by(&dated(run)) {
+        if let Some(measured) = Measured::told(run.test_time.as_ref()) {
             db.prepare_cached(
                 "UPDATE localstore_runs SET measured_at = ?2, measured_guessed = 0
                  WHERE run_id = ?1",
@@ -604,17 +604,6 @@ fn header(identity: &Identity, source: Source, adding: Adding<'_>) -> Run {
         ..Test::default()
     });
     run
-}
-
-/// A run with the date of the first test.
-fn dated(run: &DocumentRun) -> Run {
-    Run {
-        tests: vec![Test {
-            test_time: run.test_time.clone(),
-            ..Test::default()
-        }],
-        ..Run::default()
-    }
 }
 
 fn identity_id(db: &Connection, identity: &Identity) -> rusqlite::Result<i64> {

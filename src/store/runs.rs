@@ -10,7 +10,7 @@ use super::public::{Known, Public, public_text};
 use super::rows;
 use super::scores::{Scores, storable};
 use super::{Store, bench, tags};
-use crate::model::{Field, Run, Summary, Value};
+use crate::model::{Field, Run, Summary, Text, Value};
 
 /// What became of a run that was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +50,12 @@ impl Measured {
     /// The date in the first test of a run.
     #[must_use]
     pub(crate) fn told_by(run: &Run) -> Option<Self> {
-        let time = run.tests.first()?.test_time.as_ref()?;
-        let time: jiff::Timestamp = time.display().parse().ok()?;
+        Self::told(run.tests.first()?.test_time.as_ref())
+    }
+
+    /// The time of a test, as it was printed; `None` if it is missing or no time.
+    pub(crate) fn told(test_time: Option<&Text>) -> Option<Self> {
+        let time: jiff::Timestamp = test_time?.display().parse().ok()?;
         Some(Self::known(time.as_second()))
     }
 }
