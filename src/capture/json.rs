@@ -12,7 +12,7 @@ use super::scan::Scan;
 use super::signs::foreign_json;
 use super::text::{indentation, trailing_spaces, trim_end, trim_nuls, trim_start};
 use crate::formats::json::{Inner, NO_RESULTS};
-use crate::formats::{Document, Flaw, FlawKind, json};
+use crate::formats::{Document, Flaw, FlawKind, bench, json};
 use crate::model::Test;
 
 /// How often the same bytes may be read, if many invalid documents overlap.
@@ -47,7 +47,7 @@ impl CaptureReader for Reader {
             return Ok(Begun::Complete);
         }
         // Logs may contain any number of other documents, most of them on one line.
-        if is_complete_object(content) && !may_be_ours(content) {
+        if is_complete_object(content) && !may_be_ours(content) && !scan.is_bench_object(content) {
             let is_first = scan.foreign.is_none() && !scan.found_any;
             let why = is_first.then(|| foreign_json(line)).flatten();
             scan.note_foreign(why.unwrap_or(NO_RESULTS));
@@ -89,7 +89,9 @@ impl CaptureReader for Reader {
     fn find_complete(&self, line: &[u8]) -> Option<usize> {
         let is_ours = |at: &usize| {
             let text = &line[*at..];
-            is_complete_object(text) && may_be_ours(text) && json::find_inner(text).is_ok()
+            let is_ours = bench::json::may_be_row(text)
+                || (may_be_ours(text) && json::find_inner(text).is_ok());
+            is_complete_object(text) && is_ours
         };
         let mut objects = memmem::find_iter(line, b"{\"").take(8);
         objects.find(is_ours)
@@ -118,6 +120,9 @@ impl Scan<'_> {
             self.skip(end);
             return Ok(Begun::Complete);
         };
+        if end <= MAX_DOCUMENT && self.is_bench_object(&self.input.unread()[..end]) {
+            return self.bench_object(end);
+        }
         let mut begun = Begun::Complete;
         let whole = end;
         self.scanned += whole as u64;
@@ -158,7 +163,7 @@ impl Scan<'_> {
             (Some(flaw), None) if flaw.kind == FlawKind::Foreign => {
                 let why = foreign_json(text).map_or(flaw.why, str::to_owned);
                 if self.list != Some(List::Lines) {
-                    self.end_tests();
+                    self.end_list();
                 }
                 self.note_foreign(&why);
             }

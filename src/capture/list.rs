@@ -78,8 +78,14 @@ impl Scan<'_> {
         self.before = (b'}', false);
     }
 
-    /// Ends the list of tests, if there is one; an array that has not ended is cut off.
+    /// Ends what has begun: the list of tests, and the documents of llama-bench.
     pub(super) fn end_tests(&mut self) {
+        self.end_list();
+        self.end_bench();
+    }
+
+    /// Ends the list of tests, if there is one; an array that has not ended is cut off.
+    pub(super) fn end_list(&mut self) {
         if self.list == Some(List::Array) && !self.options.partial {
             let tests = self.tests.tests();
             self.bad_after(self.input.line(), cut_off(tests), tests);

@@ -5,6 +5,7 @@
 //! belongs to the previous one.
 
 mod banner;
+mod bench;
 mod console;
 mod csv;
 mod encoding;
@@ -24,7 +25,7 @@ use std::io::{self, Read};
 use base::Error;
 
 use crate::formats::{Document, console::plain};
-use crate::model::bench;
+use crate::model::bench::Document as BenchDocument;
 use reader::{Begun, CaptureReader, OpenDocument};
 use scan::{Beginning, Scan, one_line_document};
 use signs::{Signs, foreign};
@@ -40,7 +41,7 @@ pub(crate) enum Found {
     /// A run.
     Run(Document),
     /// A document of llama-bench, whose runs may be refused.
-    Bench(Box<bench::Document>),
+    Bench(Box<BenchDocument>),
     /// The link to the result of the previous run.
     Link(Link),
     /// Before the next item, more text must be read, which may block. Only in live mode.
@@ -183,9 +184,10 @@ impl<'a> Capture<'a> {
         if scan.input.has_prefix() {
             return self.line_with_prefix();
         }
+        let reads_lines = scan.bench.reads_lines();
         let unread = scan.input.unread();
         let whole = memchr::memrchr(b'\n', unread).map_or(0, |at| at + 1);
-        if whole > 0 {
+        if whole > 0 && !reads_lines {
             let Some(at) = scan.search.next(&unread[..whole], scan.input.consumed()) else {
                 scan.skip(whole);
                 return Ok(());
@@ -203,6 +205,10 @@ impl<'a> Capture<'a> {
         };
         let line = &scan.input.unread()[..end];
         if line.ends_with(b"\n") {
+            if reads_lines {
+                let signs = scan.search.signs_in(line);
+                return self.line(end, signs);
+            }
             return Ok(());
         }
         // The last line, or a very long one, which can only begin a json document.
@@ -239,6 +245,9 @@ impl<'a> Capture<'a> {
     /// Reads the document that begins with the line up to `end`, which has these signs, or skips the
     /// line.
     fn line(&mut self, end: usize, signs: Signs) -> io::Result<()> {
+        if self.scan.bench_line(end)? {
+            return Ok(());
+        }
         for reader in signs.readers() {
             if self.begin(reader, end)? {
                 return Ok(());
@@ -259,6 +268,7 @@ impl<'a> Capture<'a> {
             scan.skip(at);
             self.begin(reader, end - at)?;
         } else {
+            scan.end_bench_before(end);
             scan.skip_line(end);
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 
 use super::banner::Banner;
+use super::bench::Bench;
 use super::encoding::Decoder;
 use super::input::Input;
 use super::list::List;
@@ -23,6 +24,8 @@ pub(super) struct Scan<'a> {
     /// Tests outside documents, and how they are listed.
     pub tests: Grouping,
     pub list: Option<List>,
+    /// The documents of llama-bench that have begun.
+    pub bench: Bench,
     /// The number of bytes since the last of these tests.
     pub since_test: usize,
     /// The last byte before the unread text that is not white space, and whether only brackets and
@@ -64,6 +67,7 @@ impl<'a> Scan<'a> {
             banner: Banner::default(),
             tests: Grouping::default(),
             list: None,
+            bench: Bench::default(),
             since_test: 0,
             before: (0, true),
             found: VecDeque::new(),
@@ -80,7 +84,7 @@ impl<'a> Scan<'a> {
     pub(super) fn skip(&mut self, length: usize) {
         self.since_test = self.since_test.saturating_add(length);
         if self.since_test > MAX_FOREIGN && self.list == Some(List::Lines) {
-            self.end_tests();
+            self.end_list();
         }
         let text = &self.input.unread()[..length];
         if self.input.consumed() < BEGINNING {
@@ -98,11 +102,16 @@ impl<'a> Scan<'a> {
     pub(super) fn run(&mut self, mut document: Document) {
         // LocalScore prints the banner again for each run.
         std::mem::take(&mut self.banner).complete(&mut document.run);
-        let end = self.input.consumed();
-        document.length = usize::try_from(end - self.last_end).unwrap_or(usize::MAX);
-        self.last_end = end;
+        document.length = self.length_since_last();
         self.search.found_run();
         self.found.push_back(Found::Run(document));
+    }
+
+    /// The size of the text since the last run, in bytes.
+    pub(super) fn length_since_last(&mut self) -> usize {
+        let end = self.input.consumed();
+        let length = end - std::mem::replace(&mut self.last_end, end);
+        usize::try_from(length).unwrap_or(usize::MAX)
     }
 
     /// Reports an invalid run.

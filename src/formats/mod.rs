@@ -2,6 +2,7 @@
 //!
 //! To add a format: write its file, list it here, and give it a line in [`Format`].
 
+pub(crate) mod bench;
 pub(crate) mod chat_json;
 pub(crate) mod chat_markdown;
 pub(crate) mod console;

@@ -105,9 +105,13 @@ fn watch() -> (Arc<AtomicU64>, Arc<AtomicBool>) {
 /// Documents and captures of each kind, whole ones and short ones.
 fn corpus() -> Vec<Vec<u8>> {
     let mut names: Vec<String> = Vec::new();
-    for folder in ["golden", "captures"] {
+    for folder in ["golden", "golden/llama-bench", "captures"] {
         for entry in std::fs::read_dir(fixture(folder)).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                continue;
+            }
+            let name = entry.file_name().into_string().unwrap();
             names.push(format!("{folder}/{name}"));
         }
     }

@@ -2,6 +2,7 @@
 
 #[path = "../../../tests/it/behind.rs"]
 mod behind;
+mod bench;
 mod fuzz;
 mod logs;
 #[path = "../../../tests/it/random.rs"]

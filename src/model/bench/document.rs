@@ -22,13 +22,14 @@ pub(crate) struct Samples {
     pub ts: Option<Text>,
 }
 
-/// Why a row is not stored, and what is not stored with it.
+/// Why a row is not stored, nor the rest of its run; where it does not tell its run, no run of its
+/// document is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// The run that it belongs to.
-    Run(String),
-    /// All runs of its document, since it does not tell which one.
-    Document(String),
+pub(crate) struct Refusal {
+    /// The message.
+    pub why: String,
+    /// Whether the run, or the document, had been refused before.
+    pub is_known: bool,
 }
 
 /// A run of a document.
@@ -384,9 +385,9 @@ impl Builder {
         self.runs.is_empty() && !self.is_refused
     }
 
-    /// Refuses all runs.
-    pub(crate) fn refuse(&mut self) {
-        self.is_refused = true;
+    /// Refuses all runs; returns whether they had been refused before.
+    pub(crate) fn refuse(&mut self) -> bool {
+        std::mem::replace(&mut self.is_refused, true)
     }
 
     /// Adds a row. An error if it is invalid; what it refuses is then refused in this document. The
@@ -417,26 +418,36 @@ impl Builder {
                 self.record = record;
                 pushed.map(Ok)
             }
-            Err(why) => {
-                let names_build = |names: [&str; 2]| {
-                    schema.fields().zip(values).any(|((_, role), value)| {
-                        let Role::Identity(place) = role else {
-                            return false;
-                        };
-                        names.contains(&IDENTITY[place]) && value.is_some_and(|v| !v.is_empty())
-                    })
+            Err(why) => Ok(Err(self.refuse_row(schema, values, why))),
+        }
+    }
+
+    /// Refuses the run of this row, or all runs if the row does not tell which one.
+    pub(crate) fn refuse_row(
+        &mut self,
+        schema: &Arc<Schema>,
+        values: &Values<'_>,
+        why: String,
+    ) -> Refusal {
+        let names = |names: [&str; 2]| {
+            schema.fields().zip(values).any(|((_, role), value)| {
+                let Role::Identity(place) = role else {
+                    return false;
                 };
-                let is_told = names_build(["build_commit", "build_number"])
-                    && names_build(["model_type", "model_filename"]);
-                Ok(Err(if is_told || schema.is_table() {
-                    let run = self.run_of(schema, values);
-                    self.runs[run].run.is_refused = true;
-                    Refusal::Run(why)
-                } else {
-                    self.is_refused = true;
-                    Refusal::Document(why)
-                }))
-            }
+                names.contains(&IDENTITY[place]) && value.is_some_and(|v| !v.is_empty())
+            })
+        };
+        let is_told =
+            names(["build_commit", "build_number"]) && names(["model_type", "model_filename"]);
+        let is_refused = if is_told || schema.is_table() {
+            let run = self.run_of(schema, values);
+            &mut self.runs[run].run.is_refused
+        } else {
+            &mut self.is_refused
+        };
+        Refusal {
+            why,
+            is_known: std::mem::replace(is_refused, true),
         }
     }
 

@@ -1,0 +1,228 @@
+//! The json of llama-bench: an object a row, in an array or, as jsonl, on a line.
+
+use std::collections::HashSet;
+
+use memchr::memmem;
+
+use crate::formats::Flaw;
+use crate::formats::lexer::{Lexer, Next};
+use crate::formats::number;
+use crate::model::Text;
+use crate::model::bench::{Column, Kind, Samples, general};
+
+/// A row with more fields is refused.
+const MAX_FIELDS: usize = 1000;
+
+/// A row with more repetitions is refused.
+const MAX_SAMPLES: usize = 1_000_000;
+
+/// Keys of a row, of which an invalid one, or one that is cut off, may lack some.
+const KEYS: [&[u8]; 6] = [
+    b"\"n_prompt\"",
+    b"\"n_gen\"",
+    b"\"avg_ts\"",
+    b"\"build_commit\"",
+    b"\"cpu_info\"",
+    b"\"model_filename\"",
+];
+
+/// Keys that no row has; LocalScore's tests have some of the others too.
+const OTHER_KEYS: [&[u8]; 3] = [b"\"prompt_tps\"", b"\"gen_tps\"", b"\"results\""];
+
+/// Fields whose value is a number in every version, besides the real ones.
+const NUMBERS: [&[u8]; 8] = [
+    b"build_number",
+    b"model_size",
+    b"model_n_params",
+    b"n_prompt",
+    b"n_gen",
+    b"n_depth",
+    b"avg_ns",
+    b"stddev_ns",
+];
+
+/// Whether the text may be a row, or a part of one.
+#[must_use]
+pub(crate) fn may_be_row(text: &[u8]) -> bool {
+    let has = |key: &&&[u8]| memmem::find(text, key).is_some();
+    KEYS.iter().filter(has).take(2).count() == 2 && !OTHER_KEYS.iter().any(|key| has(&key))
+}
+
+/// A row as it was read.
+#[derive(Debug, Default)]
+pub(crate) struct Object {
+    /// The fields, without the samples.
+    pub columns: Vec<Column>,
+    /// Their values, without quotes.
+    pub values: Vec<Option<Vec<u8>>>,
+    /// The repetitions.
+    pub samples: Samples,
+    /// Why the row is invalid, although it is whole.
+    pub why: Option<String>,
+}
+
+/// Reads the object with which the text begins; also returns its length and, if it is no json, the
+/// flaw.
+pub(crate) fn read(text: &[u8]) -> (Object, usize, Option<Flaw>) {
+    let mut lexer = Lexer::new(text);
+    let mut object = Object::default();
+    let mut names = HashSet::new();
+    let flaw = lexer.object(|lexer, key| {
+        if !names.insert(key.value.to_vec()) {
+            let name = Text::from(key.value.to_vec()).to_string();
+            object.refuse(format!("the key {name} is there twice"));
+            return lexer.skip();
+        }
+        match &*key.value {
+            b"samples_ns" => object.times(lexer),
+            b"samples_ts" => object.speeds(lexer),
+            _ if names.len() > MAX_FIELDS => {
+                object.refuse(format!("a row of more than {MAX_FIELDS} fields"));
+                lexer.skip()
+            }
+            name => {
+                let (kind, value) = value(lexer, name)?;
+                object.columns.push(Column {
+                    name: name.to_vec().into(),
+                    kind,
+                    width: None,
+                });
+                object.values.push(value);
+                Ok(())
+            }
+        }
+    });
+    (object, lexer.pos(), flaw.err())
+}
+
+impl Object {
+    /// Keeps the first mistake.
+    fn refuse(&mut self, why: String) {
+        self.why.get_or_insert(why);
+    }
+
+    fn times(&mut self, lexer: &mut Lexer<'_>) -> Result<(), Flaw> {
+        let mut times = Vec::new();
+        let is_known = self.samples("samples_ns", lexer, |token| {
+            times.push(u64::try_from(number::parse_integer(token)?).ok()?);
+            Some(())
+        })?;
+        self.samples.ns = is_known.then_some(times);
+        Ok(())
+    }
+
+    fn speeds(&mut self, lexer: &mut Lexer<'_>) -> Result<(), Flaw> {
+        let mut speeds = Vec::new();
+        let mut count = 0;
+        let is_known = self.samples("samples_ts", lexer, |token| {
+            let value = number::parse(token)?;
+            if count > 0 {
+                speeds.extend_from_slice(b", ");
+            }
+            count += 1;
+            let printed = general(value);
+            let is_same = number::parse(printed.as_bytes()) == Some(value) || value.is_nan();
+            speeds.extend_from_slice(if is_same { printed.as_bytes() } else { token });
+            Some(())
+        })?;
+        self.samples.ts = is_known.then(|| speeds.into());
+        Ok(())
+    }
+
+    /// Reads an array of numbers; false if they are not known.
+    fn samples(
+        &mut self,
+        name: &str,
+        lexer: &mut Lexer<'_>,
+        mut add: impl FnMut(&[u8]) -> Option<()>,
+    ) -> Result<bool, Flaw> {
+        match lexer.next()? {
+            Next::Array => {}
+            Next::Null => return lexer.null().map(|()| false),
+            other => {
+                self.refuse(format!("{name} is {}, not an array", other.name()));
+                return lexer.skip().map(|()| false);
+            }
+        }
+        let (mut count, mut is_valid) = (0, true);
+        lexer.array(|lexer| {
+            let kind = lexer.next()?;
+            let token = raw(lexer)?;
+            count += 1;
+            if is_valid && count <= MAX_SAMPLES {
+                is_valid = kind == Next::Number && add(token).is_some();
+                if !is_valid {
+                    let value = Text::from(token.to_vec()).to_string();
+                    self.refuse(format!(
+                        "{name} holds what is not a number: '{}'",
+                        base::shortened(&value, 40)
+                    ));
+                }
+            }
+            Ok(())
+        })?;
+        if count > MAX_SAMPLES {
+            self.refuse(format!("a row of more than {MAX_SAMPLES} samples"));
+        }
+        Ok(true)
+    }
+}
+
+/// Reads a value of any kind and returns its text.
+fn raw<'a>(lexer: &mut Lexer<'a>) -> Result<&'a [u8], Flaw> {
+    lexer.peek();
+    let rest = lexer.rest();
+    let begin = lexer.pos();
+    lexer.skip()?;
+    Ok(&rest[..lexer.pos() - begin])
+}
+
+/// Reads the value of this field: its kind, and the value without quotes, as the tool prints it.
+fn value(lexer: &mut Lexer<'_>, name: &[u8]) -> Result<(Kind, Option<Vec<u8>>), Flaw> {
+    // Only the kind of `flash_attn` depends on the version, and a value shows it.
+    let own = std::str::from_utf8(name)
+        .ok()
+        .and_then(|name| Kind::of(name, 0));
+    let next = lexer.next()?;
+    if next == Next::String {
+        let text = lexer.string()?.value.into_owned();
+        let is_measured = own == Some(Kind::Real) || NUMBERS.contains(&name);
+        let is_text = !is_measured || number::parse(&text).is_some();
+        let kind = own.filter(|_| !is_text).unwrap_or(Kind::Text);
+        return Ok((kind, Some(text)));
+    }
+    let token = raw(lexer)?;
+    Ok(match next {
+        Next::Bool => {
+            let is_true = token == b"true";
+            let value = if is_true { "1" } else { "0" };
+            (Kind::Bool, Some(value.into()))
+        }
+        Next::Number => {
+            let is_real = match own {
+                Some(Kind::Real) => true,
+                Some(_) => false,
+                None => !token.iter().all(|byte| b"+-0123456789".contains(byte)),
+            };
+            if is_real {
+                (Kind::Real, Some(real(token)))
+            } else {
+                let whole = number::parse_integer(token);
+                let value = whole.map_or_else(|| token.to_vec(), |whole| whole.to_string().into());
+                (Kind::Integer, Some(value))
+            }
+        }
+        Next::Null if matches!(own, Some(Kind::Integer | Kind::Real)) => {
+            (own.unwrap_or(Kind::Integer), None)
+        }
+        _ => (Kind::Other, Some(token.to_vec())),
+    })
+}
+
+/// The number without the words of other programs for infinity and nan.
+fn real(token: &[u8]) -> Vec<u8> {
+    match number::parse(token) {
+        Some(value) if !value.is_finite() => general(value).into_bytes(),
+        _ => token.to_vec(),
+    }
+}

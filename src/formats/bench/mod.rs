@@ -1,0 +1,3 @@
+//! The formats of llama-bench, one file each.
+
+pub(crate) mod json;
