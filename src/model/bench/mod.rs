@@ -3,18 +3,20 @@
 //! A row belongs to the run of its [`Identity`], is a test with [`Settings`], and has results. Values
 //! are kept as the tokens that were printed, without their quotes, so that they can be printed again.
 
+mod classes;
 mod defaults;
 mod document;
 mod number;
 mod suite;
 mod version;
 
+pub(crate) use classes::{Classes, build_of};
 pub(crate) use defaults::{default, short_name};
 pub(crate) use document::{
     Builder, Document, DocumentRun, Refusal, Row, Samples, shown_params, shown_size, speeds,
 };
 pub(crate) use number::{general, rounded};
-pub(crate) use suite::{LlamaBench, Unequal, equal_settings};
+pub(crate) use suite::{LlamaBench, Unequal, unequal_settings};
 pub(crate) use version::version;
 
 use std::sync::Arc;

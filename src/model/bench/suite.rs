@@ -1,5 +1,7 @@
 //! The suite of llama-bench: any tests, no score, and settings that must be equal.
 
+use std::cell::OnceCell;
+
 use super::{Settings, default, short_name, version};
 use crate::model::{Figures, Mismatch, Run, Suite, Test, Text};
 
@@ -35,8 +37,8 @@ impl Suite for LlamaBench {
         let (system, of_system) = (&one.environment.system, &other.environment.system);
         let (device, of_device) = (&one.environment.accelerator, &other.environment.accelerator);
         let is_other_model = differ(&model.model_type, &of_other.model_type)
-            || differ(&model.model_size, &of_other.model_size)
-            || differ(&model.model_n_params, &of_other.model_n_params);
+            || differ_in_number(model.model_size, of_other.model_size)
+            || differ_in_number(model.model_n_params, of_other.model_n_params);
         let is_other_machine = differ(&system.cpu_name, &of_system.cpu_name)
             || differ(&device.name, &of_device.name)
             || differ(&model.backend, &of_other.backend);
@@ -49,8 +51,13 @@ impl Suite for LlamaBench {
     }
 }
 
+/// Whether both are known and differ; a byte that was lost may have been any.
+fn differ(one: &Option<Text>, other: &Option<Text>) -> bool {
+    matches!((one, other), (Some(one), Some(other)) if !one.is_alike(other))
+}
+
 /// Whether both are known and differ.
-fn differ<T: PartialEq>(one: &Option<T>, other: &Option<T>) -> bool {
+fn differ_in_number(one: Option<u64>, other: Option<u64>) -> bool {
     matches!((one, other), (Some(one), Some(other)) if one != other)
 }
 
@@ -63,57 +70,135 @@ pub(crate) struct Unequal {
     pub values: [Option<Text>; 2],
 }
 
+/// The settings of a test with the version that printed them.
+pub(super) struct Side<'a> {
+    settings: &'a Settings,
+    build: i64,
+    /// Found out when a default is asked for.
+    version: OnceCell<i64>,
+}
+
+impl<'a> Side<'a> {
+    pub(super) fn new(settings: &'a Settings, build: i64) -> Self {
+        Self {
+            settings,
+            build,
+            version: OnceCell::new(),
+        }
+    }
+
+    /// With its version, which takes long to find.
+    pub(super) fn of_version(settings: &'a Settings, version: i64) -> Self {
+        Self {
+            settings,
+            build: version,
+            version: version.into(),
+        }
+    }
+
+    fn is_default(&self, name: &Text, value: &Text) -> bool {
+        let Ok(name) = std::str::from_utf8(name.as_bytes()) else {
+            return false;
+        };
+        let version = *self
+            .version
+            .get_or_init(|| version(&self.settings.schema, self.build));
+        let is_default = |field: &str| {
+            default(field, version).is_some_and(|default| default.as_bytes() == value.as_bytes())
+        };
+        if !self.settings.schema.is_table() {
+            return is_default(name);
+        }
+        // A table has short names, and most of them are those of one field.
+        super::defaults::long_names(name).any(is_default)
+    }
+}
+
+/// How a setting of one test stands beside the other test.
+pub(super) enum Found {
+    /// One side lacks it, and it is at its default: its name and its value.
+    Assumed(String, Text),
+    Unequal(Unequal),
+}
+
+/// What is not plainly equal in the settings of two tests.
+pub(super) fn differences<'a>(
+    one: &'a Side<'_>,
+    other: &'a Side<'_>,
+) -> impl Iterator<Item = Found> + 'a {
+    let is_of_table = one.settings.schema.is_table() || other.settings.schema.is_table();
+    let is_meant = move |there: &Text, name: &Text| {
+        there == name || (is_of_table && short(there) == short(name))
+    };
+    let of_side = move |(index, side, others): (usize, &'a Side<'_>, &'a Side<'_>)| {
+        // Both list their fields in nearly the same order.
+        let mut next = others.settings.known();
+        side.settings.known().filter_map(move |(column, value)| {
+            let name = &column.name;
+            // What a table calls the test is in its sizes.
+            if is_of_table && name.as_bytes() == b"test" {
+                return None;
+            }
+            let there = next
+                .next()
+                .filter(|(column, _)| is_meant(&column.name, name))
+                .or_else(|| {
+                    let mut known = others.settings.known();
+                    let there = known.find(|(column, _)| is_meant(&column.name, name));
+                    if there.is_some() {
+                        next = known;
+                    }
+                    there
+                });
+            let there = there.map(|(_, value)| value);
+            match there {
+                // What both have is told once.
+                Some(_) if index == 1 => return None,
+                Some(there) if there.is_alike(value) => return None,
+                None if side.is_default(name, value) => {
+                    return Some(Found::Assumed(name.to_string(), value.clone()));
+                }
+                _ => {}
+            }
+            let mut values = [Some(value.clone()), there.cloned()];
+            if index == 1 {
+                values.reverse();
+            }
+            let field = name.to_string();
+            Some(Found::Unequal(Unequal { field, values }))
+        })
+    };
+    [(0, one, other), (1, other, one)]
+        .into_iter()
+        .flat_map(of_side)
+}
+
+/// The name of a field, the same in tables and elsewhere.
+pub(super) fn short(name: &Text) -> &[u8] {
+    std::str::from_utf8(name.as_bytes()).map_or(name.as_bytes(), |name| short_name(name).as_bytes())
+}
+
 /// Whether two tests were set the same, each with the build number of its row. A field that one of
 /// them lacks is equal if its value is the default of its version: the names of such fields are
 /// given, since that is assumed. Sizes are not settings here.
-pub(crate) fn equal_settings(
-    one: (&Settings, i64),
-    other: (&Settings, i64),
-) -> Result<Vec<String>, Unequal> {
-    let mut assumed = Vec::new();
-    for (index, ((settings, build), (others, _))) in
-        [(one, other), (other, one)].into_iter().enumerate()
-    {
-        for (column, value) in settings.known() {
-            let name = column.name.to_string();
-            let is_of_table = settings.schema.is_table() || others.schema.is_table();
-            // What a table calls the test is in its sizes.
-            if name == "test" && is_of_table {
-                continue;
-            }
-            let there = others.known().find(|(column, _)| {
-                let there = column.name.to_string();
-                there == name || (is_of_table && short_name(&there) == short_name(&name))
-            });
-            match there {
-                Some((_, there)) if there.is_alike(value) => {}
-                None if is_default(settings, &name, value, build) => assumed.push(name),
-                there => {
-                    let mut values = [Some(value.clone()), there.map(|(_, value)| value.clone())];
-                    if index == 1 {
-                        values.reverse();
-                    }
-                    return Err(Unequal {
-                        field: name,
-                        values,
-                    });
-                }
-            }
-        }
-    }
-    Ok(assumed)
+#[cfg(test)]
+fn equal_settings(one: (&Settings, i64), other: (&Settings, i64)) -> Result<Vec<String>, Unequal> {
+    let [one, other] = [one, other].map(|(settings, build)| Side::new(settings, build));
+    let found = differences(&one, &other).map(|found| match found {
+        Found::Assumed(name, _) => Ok(name),
+        Found::Unequal(unequal) => Err(unequal),
+    });
+    found.collect()
 }
 
-fn is_default(settings: &Settings, name: &str, value: &Text, build: i64) -> bool {
-    let version = version(&settings.schema, build);
-    let is_default = |field: &str| {
-        default(field, version).is_some_and(|default| default.as_bytes() == value.as_bytes())
-    };
-    if !settings.schema.is_table() {
-        return is_default(name);
-    }
-    // A table has short names, and most of them are those of one field.
-    super::defaults::long_names(name).any(is_default)
+/// All settings in which two tests of these builds differ.
+pub(crate) fn unequal_settings(one: (&Settings, i64), other: (&Settings, i64)) -> Vec<Unequal> {
+    let [one, other] = [one, other].map(|(settings, build)| Side::new(settings, build));
+    let found = differences(&one, &other).filter_map(|found| match found {
+        Found::Assumed(..) => None,
+        Found::Unequal(unequal) => Some(unequal),
+    });
+    found.collect()
 }
 
 #[cfg(test)]
