@@ -7,8 +7,8 @@ use super::Context;
 use super::sending::{Orders, Sending, Target, partial, send};
 use super::storing::{Adder, Adding, Messages, check_store};
 use super::submission::url_option;
-use crate::model::SubmissionState;
-use crate::store::{Store, runs, submissions, tags};
+use crate::model::{SubmissionState, Tool};
+use crate::store::{Store, runs, select, submissions, tags};
 use base::process::{self, Stream, Watched, exit_code};
 use base::{Error, ExitStatus, Result, Spool, Stderr, Tee, note};
 
@@ -29,7 +29,8 @@ use base::{Error, ExitStatus, Result, Spool, Stderr, Tee, note};
     after_help = "Examples:
   localstore record localscore -m model.gguf
   localstore record --tag baseline -- localscore -m model.gguf -o json -n
-  localstore record --submit -- localscore -m model.gguf -n"
+  localstore record --submit -- localscore -m model.gguf -n
+  localstore record llama-bench -m model.gguf -oe jsonl"
 )]
 pub(crate) struct Args {
     /// Tag the runs, new or not
@@ -96,6 +97,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     }
     let stored = adder.finish_with(spool, &format!("output of {}", program.display()));
     let found = adder.found;
+    note_rounded(&found, context);
     if let Some(target) = target
         && let Err(error) = submit(&found, &target, code, context)
     {
@@ -106,6 +108,21 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         0 => stored,
         code => ExitStatus::Code(code),
     })
+}
+
+/// Says how the values of a table of llama-bench can be kept whole.
+fn note_rounded(found: &[i64], context: &Context) {
+    let last = found.last().map(|&last| {
+        let store = Store::open_readonly(&context.location)?;
+        store.read(|db| select::listed(db, last))
+    });
+    // The runs are stored: that one cannot be read is no failure of this command.
+    if let Some(Ok(run)) = last
+        && run.tool == Tool::LlamaBench
+        && run.source.is_rounded()
+    {
+        note("a table has rounded values; with '-oe jsonl' llama-bench prints all of them as well");
+    }
 }
 
 /// Sends the complete runs. There may be some even if the program has failed: LocalScore rejects its
