@@ -8,13 +8,13 @@ use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params_from_iter};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::own::{combination, configuration_id, environment_id, model_ids};
+use super::own::{combination, configuration_id, environment_id, model_ids, of_test};
 use super::rows::text;
 use super::runs::{Added, Measured, Stored};
 use super::tags;
 use crate::model::bench::{
-    Column, Document, DocumentRun, IDENTITY, Identity, Kind, RESULTS, Role, Row, Samples, Schema,
-    Settings,
+    Column, Document, DocumentRun, IDENTITY, Identity, Kind, RESULTS, Recount, Role, Row, Samples,
+    Schema, Settings,
 };
 use crate::model::{Environment, Run, Source, Test, Text, Tool};
 
@@ -55,11 +55,22 @@ pub(crate) fn add(
     document: &mut Document,
     adding: Adding<'_>,
 ) -> db::Result<Vec<Added>> {
+    add_part(db, document, adding, &mut None, &[])
+}
+
+/// The same of a part of a document: `first` is the id of the first new run of all of it, and
+/// `positions` are the places of the rows, if they are others than 0, 1, 2 …
+pub(super) fn add_part(
+    db: &Connection,
+    document: &mut Document,
+    adding: Adding<'_>,
+    first: &mut Option<i64>,
+    positions: &[i64],
+) -> db::Result<Vec<Added>> {
     let mut writer = Writer::default();
     let mut added = Vec::new();
     let mut plans = Vec::with_capacity(document.runs.len());
     let mut seen: HashMap<[u8; 16], i64> = HashMap::new();
-    let mut first = None;
     for run in &document.runs {
         if run.is_refused {
             plans.push(Plan::Nothing);
@@ -88,9 +99,11 @@ pub(crate) fn add(
         return Ok(added);
     }
     let settings = document.settings.clone();
-    let mut position = -1;
+    let mut place = 0;
     document.each_row(|row| {
-        position += 1;
+        let position = positions.get(place).copied();
+        let position = position.unwrap_or(place.cast_signed() as i64);
+        place += 1;
         let written = match &mut plans[row.run] {
             Plan::Nothing => Ok(()),
             Plan::New(id) => writer.insert(db, *id, position, &settings[row.settings], &row),
@@ -182,7 +195,7 @@ fn relation(
 ) -> rusqlite::Result<Relation> {
     let (stored, has_table): (String, bool) = db
         .prepare_cached(
-            "SELECT r.source, x.table_id IS NOT NULL FROM localstore_runs r
+            "SELECT r.source, r.poor OR x.table_id IS NOT NULL FROM localstore_runs r
              JOIN localstore_bench_runs x ON x.run_id = r.run_id WHERE r.run_id = ?1",
         )?
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -260,7 +273,11 @@ fn plan_again(
                 }
                 identity
             };
-            writer.update_run(db, id, run, &identity, document.source, is_richer, adding)?;
+            update_header(db, id, &identity, document.source, adding.machine)?;
+            if is_richer {
+                keep_table(db, id)?;
+                update_derived(db, id, run, document.source)?;
+            }
             Plan::Replace(Stock {
                 id,
                 positions,
@@ -314,7 +331,7 @@ impl Writer {
         source: Source,
         adding: Adding<'_>,
     ) -> rusqlite::Result<()> {
-        let shared = header(&run.identity, source, adding);
+        let shared = header(&run.identity, source, adding.machine);
         let environment = environment_id(db, &shared.environment)?;
         let models = model_ids(db, &shared)?;
         let measured = Measured::told(run.test_time.as_ref()).unwrap_or(adding.measured);
@@ -353,69 +370,6 @@ impl Writer {
             speeds.mean_prompt,
             speeds.mean_generation,
         ))?;
-        Ok(())
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "all of them are one run's")]
-    fn update_run(
-        &mut self,
-        db: &Connection,
-        id: i64,
-        run: &DocumentRun,
-        identity: &Identity,
-        source: Source,
-        is_richer: bool,
-        adding: Adding<'_>,
-    ) -> rusqlite::Result<()> {
-        let shared = header(identity, source, adding);
-        let mut environment = shared.environment.clone();
-        environment.complete(&super::own::environment_of(db, id)?);
-        let models = model_ids(db, &shared)?;
-        db.prepare_cached(
-            "UPDATE localstore_runs SET environment_id = ?2, model_id = ?3, configuration_id = ?4
-             WHERE run_id = ?1",
-        )?
-        .execute((
-            id,
-            environment_id(db, &environment)?,
-            models.first(),
-            configuration_id(db, &shared)?,
-        ))?;
-        db.prepare_cached("UPDATE localstore_bench_runs SET identity_id = ?2 WHERE run_id = ?1")?
-            .execute((id, identity_id(db, identity)?))?;
-        if !is_richer {
-            return Ok(());
-        }
-        if let Some(measured) = Measured::told(run.test_time.as_ref()) {
-            db.prepare_cached(
-                "UPDATE localstore_runs SET measured_at = ?2, measured_guessed = 0
-                 WHERE run_id = ?1",
-            )?
-            .execute((id, measured.at))?;
-        }
-        // The columns of the table that was read stay.
-        let speeds = run.speeds;
-        db.prepare_cached(
-            "UPDATE localstore_bench_runs SET prompt_tps = ?2, gen_tps = ?3, mean_prompt_tps = ?4,
-                 mean_gen_tps = ?5, table_id = coalesce(table_id,
-                     (SELECT s.schema_id FROM localstore_bench_tests t
-                      JOIN localstore_bench_settings s ON s.id = t.setting_id
-                      JOIN localstore_runs r ON r.run_id = t.run_id
-                      WHERE t.run_id = ?1 AND r.poor LIMIT 1))
-             WHERE run_id = ?1",
-        )?
-        .execute((
-            id,
-            speeds.prompt,
-            speeds.generation,
-            speeds.mean_prompt,
-            speeds.mean_generation,
-        ))?;
-        db.prepare_cached(
-            "UPDATE localstore_runs SET fingerprint = ?2, core = ?3, poor = 0, source = ?4,
-                 score = ?5 WHERE run_id = ?1",
-        )?
-        .execute((id, run.fingerprint, run.core, source.name(), level(run)))?;
         Ok(())
     }
 
@@ -589,16 +543,98 @@ impl Writer {
     }
 }
 
+/// Writes what is derived from the identity of a stored run. What is known of its machine stays.
+fn update_header(
+    db: &Connection,
+    id: i64,
+    identity: &Identity,
+    source: Source,
+    machine: &Environment,
+) -> rusqlite::Result<()> {
+    let mut shared = header(identity, source, machine);
+    let stored = super::own::environment_of(db, id)?;
+    shared.environment.complete(&stored);
+    let models = model_ids(db, &shared)?;
+    db.prepare_cached(
+        "UPDATE localstore_runs SET environment_id = ?2, model_id = ?3, configuration_id = ?4
+         WHERE run_id = ?1",
+    )?
+    .execute((
+        id,
+        environment_id(db, &shared.environment)?,
+        models.first(),
+        configuration_id(db, &shared)?,
+    ))?;
+    db.prepare_cached("UPDATE localstore_bench_runs SET identity_id = ?2 WHERE run_id = ?1")?
+        .execute((id, identity_id(db, identity)?))?;
+    Ok(())
+}
+
+/// Keeps the columns of the table that a run was read from, before a better capture takes its place.
+fn keep_table(db: &Connection, id: i64) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE localstore_bench_runs SET table_id = coalesce(table_id,
+             (SELECT s.schema_id FROM localstore_bench_tests t
+              JOIN localstore_bench_settings s ON s.id = t.setting_id
+              JOIN localstore_runs r ON r.run_id = t.run_id
+              WHERE t.run_id = ?1 AND r.poor LIMIT 1))
+         WHERE run_id = ?1",
+    )?
+    .execute([id])?;
+    Ok(())
+}
+
+/// Writes what is derived from the rows of a stored run.
+fn update_derived(
+    db: &Connection,
+    id: i64,
+    run: &DocumentRun,
+    source: Source,
+) -> rusqlite::Result<()> {
+    if let Some(measured) = Measured::told(run.test_time.as_ref()) {
+        db.prepare_cached(
+            "UPDATE localstore_runs SET measured_at = ?2, measured_guessed = 0 WHERE run_id = ?1",
+        )?
+        .execute((id, measured.at))?;
+    }
+    let speeds = run.speeds;
+    db.prepare_cached(
+        "UPDATE localstore_bench_runs SET tests = ?2, prompt_tps = ?3, gen_tps = ?4,
+             mean_prompt_tps = ?5, mean_gen_tps = ?6 WHERE run_id = ?1",
+    )?
+    .execute((
+        id,
+        run.tests.cast_signed(),
+        speeds.prompt,
+        speeds.generation,
+        speeds.mean_prompt,
+        speeds.mean_generation,
+    ))?;
+    db.prepare_cached(
+        "UPDATE localstore_runs SET fingerprint = ?2, core = ?3, poor = ?4, partial = 0,
+             source = ?5, score = ?6 WHERE run_id = ?1",
+    )?
+    .execute((
+        id,
+        run.fingerprint,
+        run.core,
+        source.is_rounded(),
+        source.name(),
+        level(run),
+    ))?;
+    Ok(())
+}
+
 /// What the level of a trend is of.
-fn level(run: &DocumentRun) -> f64 {
+pub(super) fn level(run: &DocumentRun) -> f64 {
     let speed = run.speeds.mean_generation.or(run.speeds.mean_prompt);
     speed.unwrap_or_default()
 }
 
-/// The header of a run, with a test that has its model.
-fn header(identity: &Identity, source: Source, adding: Adding<'_>) -> Run {
+/// The header of a run, with a test that has its model. What the identity lacks is the machine's.
+pub(super) fn header(identity: &Identity, source: Source, machine: &Environment) -> Run {
     let mut run = identity.run(source);
-    run.environment.complete(adding.machine);
+    run.environment.complete(machine);
     run.tests.push(Test {
         model: identity.model(),
         ..Test::default()
@@ -623,13 +659,22 @@ fn identity_of(db: &Connection, id: i64) -> rusqlite::Result<Identity> {
          WHERE id = (SELECT identity_id FROM localstore_bench_runs WHERE run_id = ?1)",
         IDENTITY.join(", ")
     );
-    db.prepare_cached(&sql)?.query_row([id], |row| {
+    let identity = db.prepare_cached(&sql)?.query_row([id], |row| {
         let mut identity = Identity::default();
         for (place, value) in identity.values.iter_mut().enumerate() {
             *value = token(row.get_ref(place)?);
         }
         Ok(identity)
-    })
+    });
+    there(
+        identity,
+        "its row of localstore_bench_runs or localstore_bench_identities is missing",
+    )
+}
+
+/// What a row has that must be there.
+fn there<T>(found: rusqlite::Result<T>, why: &str) -> rusqlite::Result<T> {
+    found.optional()?.ok_or_else(|| refused(why))
 }
 
 /// A text as SQLite can take it: a blob where it is not UTF-8.
@@ -794,6 +839,8 @@ impl Decoder<'_> {
 pub(crate) struct StoredRow {
     /// Its run.
     pub run: i64,
+    /// Its place in the document.
+    pub position: i64,
     /// The run's identity.
     pub identity: Arc<Identity>,
     /// Its settings.
@@ -841,7 +888,7 @@ pub(crate) struct Reader {
 
 /// The columns that [`Reader::row`] reads.
 const ROW: &str = "t.run_id, t.setting_id, t.n_prompt, t.n_gen, t.n_depth, t.test_time, t.avg_ns,
-    t.stddev_ns, t.avg_ts, t.stddev_ts, t.samples_ns, t.samples_ts";
+    t.stddev_ns, t.avg_ts, t.stddev_ts, t.samples_ns, t.samples_ts, t.position";
 
 impl Reader {
     /// Hands over the rows of a document in the order in which they were printed.
@@ -886,12 +933,16 @@ impl Reader {
             let mut rows = statement.query([ids])?;
             while let Some(row) = rows.next()? {
                 let run = row.get(0)?;
-                let (settings, row) = self.row(db, row)?;
+                let position = row.get(12)?;
+                let (settings, row) = self
+                    .row(db, row)
+                    .map_err(|error| of_test(position, error))?;
                 let Some((identity, table)) = heads.get(&run) else {
                     continue;
                 };
                 work(&StoredRow {
                     run,
+                    position,
                     identity: Arc::clone(identity),
                     settings,
                     table: table.clone(),
@@ -909,14 +960,16 @@ impl Reader {
         db: &Connection,
         run: i64,
     ) -> rusqlite::Result<(Arc<Identity>, Option<Arc<Schema>>, i64, i64)> {
-        let (table, first, last): (Option<i64>, Option<i64>, Option<i64>) = db
+        let found = db
             .prepare_cached(
                 "SELECT table_id,
                      (SELECT min(position) FROM localstore_bench_tests WHERE run_id = ?1),
                      (SELECT max(position) FROM localstore_bench_tests WHERE run_id = ?1)
                  FROM localstore_bench_runs WHERE run_id = ?1",
             )?
-            .query_row([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            .query_row([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let found = there(found, "its row of localstore_bench_runs is missing")?;
+        let (table, first, last): (Option<i64>, Option<i64>, Option<i64>) = found;
         let table = table.map(|id| self.schema(db, id)).transpose()?;
         let identity = Arc::new(identity_of(db, run)?);
         Ok((
@@ -959,17 +1012,22 @@ impl Reader {
         if let Some(settings) = self.settings.get(&id) {
             return Ok(Arc::clone(settings));
         }
-        let (schema, values) = db
+        let found = db
             .prepare_cached(
                 "SELECT schema_id, setting_values FROM localstore_bench_settings WHERE id = ?1",
             )?
             .query_row([id], |row| {
                 let values = text(row.get_ref(1)?).unwrap_or_default();
                 Ok((row.get(0)?, values))
-            })?;
+            });
+        let (schema, values) = there(found, "its settings are not in localstore_bench_settings")?;
         let schema = self.schema(db, schema)?;
         let mut decoder = Decoder(values.as_bytes());
-        let values = std::iter::from_fn(|| decoder.item()).collect();
+        let values: Vec<_> = std::iter::from_fn(|| decoder.item()).collect();
+        let is_setting = |(_, role): &(&Column, Role)| matches!(role, Role::Setting(_));
+        if values.len() != schema.fields().filter(is_setting).count() {
+            return Err(refused("its settings do not fit their fields"));
+        }
         let settings = Arc::new(Settings { schema, values });
         self.settings.insert(id, Arc::clone(&settings));
         Ok(settings)
@@ -979,13 +1037,14 @@ impl Reader {
         if let Some(schema) = self.schemas.get(&id) {
             return Ok(Arc::clone(schema));
         }
-        let (fields, table) = db
+        let found = db
             .prepare_cached(
                 "SELECT fields, table_name FROM localstore_bench_schemas WHERE id = ?1",
             )?
             .query_row([id], |row| {
                 Ok((text(row.get_ref(0)?), text(row.get_ref(1)?)))
-            })?;
+            });
+        let (fields, table) = there(found, "its fields are not in localstore_bench_schemas")?;
         let fields = fields.unwrap_or_default();
         let mut decoder = Decoder(fields.as_bytes().get(1..).unwrap_or_default());
         let mut columns = Vec::new();
@@ -1020,6 +1079,36 @@ pub(super) fn tests(db: &Connection, id: i64) -> rusqlite::Result<Vec<Test>> {
         Ok::<(), rusqlite::Error>(())
     })?;
     Ok(tests)
+}
+
+/// A stored run as its rows give it, whatever is stored of them.
+pub(super) fn derived(db: &Connection, id: i64) -> rusqlite::Result<DocumentRun> {
+    let identity = Arc::new(identity_of(db, id)?);
+    let mut run = Recount::new(identity);
+    let document = StoredDocument { runs: vec![id] };
+    Reader::default().each_row(db, &document, |row| {
+        run.count(&row.row, &row.settings);
+        Ok::<(), rusqlite::Error>(())
+    })?;
+    Ok(run.end())
+}
+
+/// Writes again what is derived from the rows of a run.
+pub(super) fn derive(db: &Connection, id: i64) -> rusqlite::Result<()> {
+    let run = derived(db, id)?;
+    let source = "SELECT source FROM localstore_runs WHERE run_id = ?1";
+    let source: String = db
+        .prepare_cached(source)?
+        .query_row([id], |row| row.get(0))?;
+    let source = Source::from_name(&source).unwrap_or_default();
+    let machine = super::own::environment_of(db, id)?;
+    update_header(db, id, &run.identity, source, &machine)?;
+    update_derived(db, id, &run, source)?;
+    db.prepare_cached(
+        "UPDATE localstore_runs SET measured_guessed = measured_guessed IS NOT 0 WHERE run_id = ?1",
+    )?
+    .execute([id])?;
+    Ok(())
 }
 
 /// Removes what is kept of a run of llama-bench alone; gives how many rows there were.

@@ -45,27 +45,50 @@ pub(super) fn combination(
     columns: &str,
     values: &[Sql<'_>],
 ) -> rusqlite::Result<i64> {
-    let marks = rows::marks(values.len());
-    let find = format!("SELECT id FROM {table} WHERE ({columns}) IS ({marks})");
-    let known = db
-        .prepare_cached(&find)?
-        .query_row(params_from_iter(values), |row| row.get(0))
-        .optional()?;
-    if let Some(id) = known {
+    if let Some(id) = find_combination(db, table, columns, values)? {
         return Ok(id);
     }
+    let marks = rows::marks(values.len());
     let insert = format!("INSERT INTO {table} ({columns}) VALUES ({marks})");
     db.prepare_cached(&insert)?.insert(params_from_iter(values))
 }
 
+/// The row of a table that has each combination of values once, if there is one.
+pub(super) fn find_combination(
+    db: &Connection,
+    table: &str,
+    columns: &str,
+    values: &[Sql<'_>],
+) -> rusqlite::Result<Option<i64>> {
+    let marks = rows::marks(values.len());
+    let find = format!("SELECT id FROM {table} WHERE ({columns}) IS ({marks})");
+    db.prepare_cached(&find)?
+        .query_row(params_from_iter(values), |row| row.get(0))
+        .optional()
+}
+
 /// The row of this environment, made where there is none.
 pub(super) fn environment_id(db: &Connection, environment: &Environment) -> rusqlite::Result<i64> {
+    let values = environment_values(environment);
+    combination(db, "localstore_environments", ENVIRONMENT, &values)
+}
+
+/// The row of this environment, if there is one.
+pub(super) fn find_environment(
+    db: &Connection,
+    environment: &Environment,
+) -> rusqlite::Result<Option<i64>> {
+    let values = environment_values(environment);
+    find_combination(db, "localstore_environments", ENVIRONMENT, &values)
+}
+
+fn environment_values(environment: &Environment) -> [Sql<'_>; 13] {
     let Environment {
         runtime,
         system,
         accelerator,
     } = environment;
-    let values = [
+    [
         (&runtime.name).into(),
         (&runtime.version).into(),
         (&runtime.commit).into(),
@@ -79,8 +102,7 @@ pub(super) fn environment_id(db: &Connection, environment: &Environment) -> rusq
         (&accelerator.manufacturer).into(),
         accelerator.memory_gb.into(),
         (&accelerator.kind).into(),
-    ];
-    combination(db, "localstore_environments", ENVIRONMENT, &values)
+    ]
 }
 
 /// The rows of the tests' models, made where there are none; one look-up where they are all the
@@ -100,6 +122,13 @@ pub(super) fn model_ids(db: &Connection, run: &Run) -> rusqlite::Result<Vec<i64>
     Ok(ids)
 }
 
+/// The row of the model of this test, if there is one.
+pub(super) fn find_model(db: &Connection, test: &Test) -> rusqlite::Result<Option<i64>> {
+    let fields = Field::named(MODEL);
+    let values: Vec<Sql<'_>> = fields.iter().map(|field| Sql(field.get(test))).collect();
+    find_combination(db, "localstore_models", MODEL, &values)
+}
+
 /// The row of this run's configuration, made where there is none.
 pub(super) fn configuration_id(db: &Connection, run: &Run) -> rusqlite::Result<i64> {
     let tool = Some(run.tool.name().into());
@@ -111,13 +140,7 @@ pub(super) fn configuration_id(db: &Connection, run: &Run) -> rusqlite::Result<i
 pub(super) fn find_configuration(db: &Connection, run: &Run) -> rusqlite::Result<Option<i64>> {
     let tool = Some(run.tool.name().into());
     let values = configuration_values(run, &tool);
-    let marks = rows::marks(values.len());
-    let sql =
-        format!("SELECT id FROM localstore_configurations WHERE ({CONFIGURATION}) IS ({marks})");
-    let mut statement = db.prepare(&sql)?;
-    statement
-        .query_row(params_from_iter(values), |row| row.get(0))
-        .optional()
+    find_combination(db, "localstore_configurations", CONFIGURATION, &values)
 }
 
 fn configuration_values<'a>(run: &'a Run, tool: &'a Option<Text>) -> [Sql<'a>; 5] {
@@ -260,10 +283,14 @@ impl RunReader {
             source => source.unwrap_or_default(),
         };
         let tool: String = cells.get("tool")?;
+        let tool = match Tool::from_name(&tool) {
+            None if cells.is_strict() => return Err(refused(format!("tool is '{tool}'"))),
+            tool => tool.unwrap_or_default(),
+        };
         let run = Run {
             environment: read_environment(cells)?,
             source,
-            tool: Tool::from_name(&tool).unwrap_or_default(),
+            tool,
             ..Run::default()
         };
         let bytes = run.bytes();
@@ -302,7 +329,7 @@ pub(super) fn too_large() -> rusqlite::Error {
 }
 
 /// Says in which test a value is wrong.
-pub(super) fn of_test(position: usize, error: rusqlite::Error) -> rusqlite::Error {
+pub(super) fn of_test(position: impl std::fmt::Display, error: rusqlite::Error) -> rusqlite::Error {
     if is_about_a_value(&error) {
         refused(format!("test {position}: {}", reason(&error)))
     } else {

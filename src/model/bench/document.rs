@@ -231,6 +231,31 @@ impl Row {
         }
     }
 
+    /// The values of the fields, as [`Builder::push`] takes them.
+    #[must_use]
+    pub(crate) fn values(&self, identity: &Identity, settings: &Settings) -> Vec<Option<Text>> {
+        let number = |number: i64| Some(number.to_string().as_str().into());
+        let roles = settings.schema.fields().map(|(_, role)| role);
+        let values = roles.map(|role| match role {
+            Role::Identity(place) => identity.values[place].clone(),
+            Role::Prompt => number(self.n_prompt),
+            Role::Gen => number(self.n_gen),
+            Role::Depth => self.n_depth.and_then(number),
+            Role::Result(place) => self.results[place].clone(),
+            Role::Speed => {
+                let [.., mean, deviation] = &self.results;
+                let deviation = deviation.as_ref().map(Text::as_bytes);
+                let mean = mean.as_ref()?.as_bytes();
+                Some(match deviation {
+                    Some(deviation) => [mean, " ± ".as_bytes(), deviation].concat().into(),
+                    None => mean.to_vec().into(),
+                })
+            }
+            Role::Setting(place) => settings.values.get(place)?.clone(),
+        });
+        values.collect()
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         out.clear();
         let mut number = |number: u64| out.extend_from_slice(&number.to_le_bytes());
@@ -652,6 +677,39 @@ fn token(value: &[u8], kind: Kind) -> Vec<u8> {
         (Kind::Bool, b"false") => b"0".to_vec(),
         (Kind::Real, _) => rounded(value).unwrap_or_else(|| value.to_vec()),
         _ => value.to_vec(),
+    }
+}
+
+/// Derives again what a run has of its rows.
+#[derive(Debug)]
+pub(crate) struct Recount {
+    open: Open,
+    /// The settings of the row before: nearly always those of the next.
+    before: Option<(Arc<Settings>, [u8; 16])>,
+}
+
+impl Recount {
+    /// A run without rows.
+    #[must_use]
+    pub(crate) fn new(identity: Arc<Identity>) -> Self {
+        let open = Open::new(identity);
+        Self { open, before: None }
+    }
+
+    /// Counts the next row.
+    pub(crate) fn count(&mut self, row: &Row, settings: &Arc<Settings>) {
+        let hash = match &self.before {
+            Some((before, hash)) if Arc::ptr_eq(before, settings) => *hash,
+            _ => hash_settings(settings),
+        };
+        self.before = Some((Arc::clone(settings), hash));
+        self.open.count(row, settings, hash);
+    }
+
+    /// The run, as [`Builder::end`] gives it.
+    #[must_use]
+    pub(crate) fn end(self) -> DocumentRun {
+        self.open.end(false)
     }
 }
 

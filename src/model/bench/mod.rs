@@ -13,7 +13,8 @@ mod version;
 pub(crate) use classes::{Classes, build_of};
 pub(crate) use defaults::{default, short_name};
 pub(crate) use document::{
-    Builder, Document, DocumentRun, Refusal, Row, Samples, shown_params, shown_size, speeds,
+    Builder, Document, DocumentRun, Recount, Refusal, Row, Samples, shown_params, shown_size,
+    speeds,
 };
 pub(crate) use number::{general, rounded};
 pub(crate) use suite::{LlamaBench, Unequal, unequal_settings};

@@ -25,9 +25,27 @@ pub(super) fn check(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<
     Ok(())
 }
 
+/// The ids of all runs come from the sequence of the public table, of which the site takes its own.
+pub(super) fn check_sequence(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<()> {
+    let (next, last): (i64, i64) = db.query_row(
+        "SELECT max(coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'benchmark_runs'), 0),
+                    coalesce((SELECT max(id) FROM benchmark_runs), 0)),
+             coalesce((SELECT max(run_id) FROM localstore_runs), 0)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    if next < last {
+        let what = format!("its ids have reached {next}, but there is run {last}");
+        (watch.found)(Finding::new("table benchmark_runs", what).fix(Fix::Sequences));
+    }
+    Ok(())
+}
+
 /// The tables whose rows belong to a run.
-const OF_RUNS: [&str; 3] = [
+const OF_RUNS: [&str; 5] = [
     "localstore_tests",
+    "localstore_bench_runs",
+    "localstore_bench_tests",
     "localstore_tags",
     "localstore_submissions",
 ];
@@ -44,6 +62,7 @@ fn foreign_keys(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<()> 
         } else if let Some(id) = id
             // What a run refers to is checked run by run.
             && table != "localstore_runs"
+            && table != "localstore_bench_runs"
         {
             let what = format!("refers to a row of {parent} that is not there");
             (watch.found)(Finding::new(format!("{table} {id}"), what));
@@ -60,7 +79,7 @@ fn foreign_keys(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<()> 
             let what = format!("has rows in {table}, but there is no such run");
             let mut finding = Finding::new(place, what);
             // Tests are what was measured: they are never removed.
-            if table != "localstore_tests" {
+            if table == "localstore_tags" || table == "localstore_submissions" {
                 finding = finding.fix(Fix::Orphans);
             }
             (watch.found)(finding);
@@ -69,7 +88,8 @@ fn foreign_keys(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<()> 
     Ok(())
 }
 
-/// Lets the ids of the tables that have given out their last one go on behind the highest one.
+/// Lets the ids of the tables that have given out their last one go on behind the highest one, and
+/// those of runs behind that of every run.
 pub(super) fn reset_sequences(db: &Connection) -> rusqlite::Result<()> {
     for table in used_up(db)? {
         let name = table.replace('"', "\"\"");
@@ -81,5 +101,11 @@ pub(super) fn reset_sequences(db: &Connection) -> rusqlite::Result<()> {
             [&table],
         )?;
     }
-    Ok(())
+    db.execute_batch(
+        "INSERT INTO sqlite_sequence (name, seq) SELECT 'benchmark_runs', 0
+         WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'benchmark_runs');
+         UPDATE sqlite_sequence
+         SET seq = max(seq, (SELECT coalesce(max(run_id), 0) FROM localstore_runs))
+         WHERE name = 'benchmark_runs'",
+    )
 }

@@ -4,6 +4,7 @@
 //! scores are derived from them. A check derives all of it again and compares, one run at a time, in
 //! the order of the file; a repair writes what was derived.
 
+mod bench;
 mod database;
 mod runs;
 mod scores;
@@ -55,7 +56,7 @@ impl Finding {
 enum Fix {
     /// Makes the indexes again from their tables.
     Indexes,
-    /// Lets the ids go on behind the highest one.
+    /// Lets the ids go on behind the highest one, so that none is given out twice.
     Sequences,
     /// Removes tags and submissions of runs that are not there.
     Orphans,
@@ -208,6 +209,8 @@ pub(crate) fn results(
     totals: &mut Totals,
 ) -> rusqlite::Result<()> {
     runs::check(db, watch, totals)?;
+    bench::check_rows(db, watch)?;
+    database::check_sequence(db, watch)?;
     totals.scores = scores::check(db, watch)?;
     totals.inserted = site::inserted(db)?.len() as u64;
     Ok(())

@@ -6,8 +6,9 @@ use db::{is_about_a_value, reason, refused};
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Connection, Rows};
 
-use super::{Finding, Fix, Totals, Watch};
-use crate::model::{Field, Model, Run, Source, Test, Value};
+use super::{Finding, Fix, Totals, Watch, bench};
+use crate::model::{Field, Model, Run, Source, Test, Tool, Value};
+use crate::store::bench as store_bench;
 use crate::store::fingerprint::Keys;
 use crate::store::own::{self, ENVIRONMENT, RunReader, TEST_COLUMNS, TESTS_AND_MODELS};
 use crate::store::public::{Known, Public};
@@ -29,7 +30,7 @@ const RUNS: &str = "r.fingerprint, r.core, r.poor, r.partial, r.measured_guessed
         r.score IS CAST(b.performance_score AS REAL) AS score_fits,
         CAST(b.avg_prompt_tps AS REAL) AS avg_prompt_tps,
         CAST(b.avg_gen_tps AS REAL) AS avg_gen_tps, CAST(b.avg_ttft_ms AS REAL) AS avg_ttft_ms,
-        CAST(b.performance_score AS REAL) AS performance_score
+        CAST(b.performance_score AS REAL) AS performance_score, r.configuration_id, r.score
     FROM localstore_runs r
     LEFT JOIN benchmark_runs b ON b.id = r.run_id
     LEFT JOIN localstore_environments e ON e.id = r.environment_id
@@ -98,13 +99,13 @@ fn qualified(table: &str, columns: &str) -> String {
 }
 
 /// What was found in a run.
-struct Checked {
-    tests: u64,
+pub(super) struct Checked {
+    pub tests: u64,
     /// How many of the tests have their row in the public table.
-    published: u64,
-    flaws: Vec<String>,
+    pub published: u64,
+    pub flaws: Vec<String>,
     /// Whether its tests are those that were measured, so that all else can be derived from them.
-    is_mendable: bool,
+    pub is_mendable: bool,
 }
 
 struct Checker<'a> {
@@ -121,21 +122,31 @@ struct Checker<'a> {
 const MOST_HEADERS: usize = 100_000;
 
 impl Checker<'_> {
+    /// Checks a run; one that cannot be read has that flaw alone.
     fn check(&mut self, cells: Cells<'_>, id: i64) -> rusqlite::Result<Checked> {
-        let mut flaws = Vec::new();
-        let (run, published) = match self.read(cells, id, &mut flaws) {
-            Ok(read) => read,
+        let is_bench = cells.raw("tool")?.as_str() == Ok(Tool::LlamaBench.name());
+        let (checked, table) = if is_bench {
+            (bench::check(self.db, cells, id), "localstore_bench_tests")
+        } else {
+            (self.check_run(cells, id), "localstore_tests")
+        };
+        match checked {
             Err(error) if is_about_a_value(&error) => {
-                let tests = "SELECT count(*) FROM localstore_tests WHERE run_id = ?1";
-                return Ok(Checked {
-                    tests: self.db.query_row(tests, [id], |row| row.get(0))?,
+                let tests = format!("SELECT count(*) FROM {table} WHERE run_id = ?1");
+                Ok(Checked {
+                    tests: self.db.query_row(&tests, [id], |row| row.get(0))?,
                     published: 0,
                     flaws: vec![reason(&error)],
                     is_mendable: false,
-                });
+                })
             }
-            Err(error) => return Err(error),
-        };
+            checked => checked,
+        }
+    }
+
+    fn check_run(&mut self, cells: Cells<'_>, id: i64) -> rusqlite::Result<Checked> {
+        let mut flaws = Vec::new();
+        let (run, published) = self.read(cells, id, &mut flaws)?;
         let is_published = flaws.is_empty();
 
         let keys = Keys::of(&run);
@@ -343,6 +354,12 @@ fn public_rows(
 
 /// Derives the public rows of a run, and all that our tables compute from its tests.
 pub(super) fn derive(db: &Connection, id: i64) -> rusqlite::Result<()> {
+    let tool: String = db
+        .prepare_cached("SELECT tool FROM localstore_runs WHERE run_id = ?1")?
+        .query_row([id], |row| row.get(0))?;
+    if tool == Tool::LlamaBench.name() {
+        return store_bench::derive(db, id);
+    }
     db.prepare_cached(
         "INSERT OR IGNORE INTO benchmark_runs
              (id, avg_prompt_tps, avg_gen_tps, avg_ttft_ms, performance_score, created_at)
