@@ -4,7 +4,7 @@ use std::io;
 
 use super::reader::{Begun, CaptureReader, OpenDocument, Start};
 use super::scan::Scan;
-use super::signs::foreign;
+use super::signs::other_program;
 use super::text::{trim_end, trim_nuls};
 use crate::formats::console;
 
@@ -59,7 +59,7 @@ impl OpenDocument for Table {
             _ => false,
         };
         let line = &scan.input.unread()[..end.unwrap_or(0)];
-        let foreign = foreign(line);
+        let other = other_program(line);
         let step = match end {
             Some(_) if begins_another && self.rows.has_rows() => self.rows.end(),
             Some(_) => self.rows.push(trim_nuls(line)),
@@ -72,9 +72,7 @@ impl OpenDocument for Table {
             console::Step::NoTable if at > self.begin => 0,
             _ => line.len(),
         };
-        if let Some(why) = foreign {
-            scan.note_foreign(why);
-        }
+        scan.note_other(other);
         scan.input.consume(consumed);
         match step {
             console::Step::More => return Ok(true),

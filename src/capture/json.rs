@@ -47,7 +47,10 @@ impl CaptureReader for Reader {
             return Ok(Begun::Complete);
         }
         // Logs may contain any number of other documents, most of them on one line.
-        if is_complete_object(content) && !may_be_ours(content) && !scan.is_bench_object(content) {
+        if is_complete_object(content)
+            && !may_be_ours(content)
+            && !scan.may_be_bench_object(content)
+        {
             let is_first = scan.foreign.is_none() && !scan.found_any;
             let why = is_first.then(|| foreign_json(line)).flatten();
             scan.note_foreign(why.unwrap_or(NO_RESULTS));
@@ -120,8 +123,8 @@ impl Scan<'_> {
             self.skip(end);
             return Ok(Begun::Complete);
         };
-        if end <= MAX_DOCUMENT && self.is_bench_object(&self.input.unread()[..end]) {
-            return self.bench_object(end);
+        if self.bench_object(end)? {
+            return Ok(Begun::Complete);
         }
         let mut begun = Begun::Complete;
         let whole = end;
@@ -423,8 +426,7 @@ fn read_json(text: &[u8]) -> (Document, usize, Option<Flaw>) {
     if flaw.kind != FlawKind::Bad {
         return (document, text.len(), Some(flaw));
     }
-    let at = flaw.offset.min(text.len());
-    let line = memchr::memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1);
+    let line = line_start(text, flaw.offset);
     let interrupt = memchr::memmem::find(&text[line..], b"^C").map(|step| line + step);
     let margin = margin(text, line);
     for end in [interrupt, margin, Some(text.len())].into_iter().flatten() {
@@ -437,8 +439,14 @@ fn read_json(text: &[u8]) -> (Document, usize, Option<Flaw>) {
     (document, margin.unwrap_or(text.len()), Some(flaw))
 }
 
+/// Where the line of this place begins.
+pub(super) fn line_start(text: &[u8], offset: usize) -> usize {
+    let before = &text[..offset.min(text.len())];
+    memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1)
+}
+
 /// The first line from `from` on that begins, without indentation, unlike the lines of a document.
-fn margin(text: &[u8], from: usize) -> Option<usize> {
+pub(super) fn margin(text: &[u8], from: usize) -> Option<usize> {
     let mut begin = from;
     for line in text[from..].split_inclusive(|&byte| byte == b'\n') {
         let inner = b" \t\r\n{}]\"";

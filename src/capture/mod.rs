@@ -28,7 +28,7 @@ use crate::formats::{Document, console::plain};
 use crate::model::bench::Document as BenchDocument;
 use reader::{Begun, CaptureReader, OpenDocument};
 use scan::{Beginning, Scan, one_line_document};
-use signs::{Signs, foreign};
+use signs::{Signs, other_program};
 use text::trim_start;
 
 /// An item in a capture.
@@ -144,6 +144,11 @@ impl<'a> Capture<'a> {
     fn nothing_found(&mut self) -> Found {
         let scan = &mut self.scan;
         scan.found_any = true;
+        let others = std::mem::take(&mut scan.others);
+        if let Some((line, name)) = others.first() {
+            let (line, why) = (*line, format!("this is {name} output"));
+            return Found::Nothing(Nothing::Foreign { line, why });
+        }
         if let Some((line, why)) = scan.foreign.take() {
             return Found::Nothing(Nothing::Foreign { line, why });
         }
@@ -248,17 +253,16 @@ impl<'a> Capture<'a> {
         if self.scan.bench_line(end)? {
             return Ok(());
         }
+        if signs.has_warning() {
+            let other = other_program(&plain(&self.scan.input.unread()[..end]));
+            self.scan.note_other(other);
+        }
         for reader in signs.readers() {
             if self.begin(reader, end)? {
                 return Ok(());
             }
         }
         let scan = &mut self.scan;
-        if signs.has_warning()
-            && let Some(why) = foreign(&plain(&scan.input.unread()[..end]))
-        {
-            scan.note_foreign(why);
-        }
         let start = match scan.beginning(end, signs)? {
             Some(Beginning::AfterPrefix(at)) if scan.strip_prefix(at, end) => return Ok(()),
             Some(Beginning::AfterText(at, reader)) => Some((at, reader)),
@@ -323,7 +327,11 @@ impl Iterator for Capture<'_> {
                 }
                 Some(Ok(found))
             }
-            None if self.scan.found_any => None,
+            None if self.scan.found_any => {
+                let (line, name) = self.scan.others.pop()?;
+                let message = format!("passed over {name} output");
+                Some(Ok(Found::Note { line, message }))
+            }
             None => Some(Ok(self.nothing_found())),
         }
     }

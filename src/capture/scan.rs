@@ -43,6 +43,8 @@ pub(super) struct Scan<'a> {
     pub scanned: u64,
     /// The first line of another program's output, and the error for it.
     pub foreign: Option<(u64, String)>,
+    /// Other programs by name, and the first line of each.
+    pub others: Vec<(u64, &'static str)>,
     /// The first line that looks like a result and cannot be read.
     pub suspicious: Option<u64>,
 }
@@ -76,6 +78,7 @@ impl<'a> Scan<'a> {
             last_end: 0,
             scanned: 0,
             foreign: None,
+            others: Vec::new(),
             suspicious: None,
         }
     }
@@ -159,6 +162,15 @@ impl<'a> Scan<'a> {
     pub(super) fn note_foreign(&mut self, why: &str) {
         if self.foreign.is_none() && !self.found_any {
             self.foreign = Some((self.input.line(), why.to_owned()));
+        }
+    }
+
+    /// Remembers the program whose output the next line is, if it is known.
+    pub(super) fn note_other(&mut self, name: Option<&'static str>) {
+        if let Some(name) = name
+            && self.others.iter().all(|(_, other)| *other != name)
+        {
+            self.others.push((self.input.line(), name));
         }
     }
 

@@ -24,40 +24,52 @@ pub(super) fn cut_off(tests: usize) -> String {
     }
 }
 
-const LLAMA_BENCH: &str = "this is llama-bench output, not LocalScore's";
-const NVIDIA_SMI: &str = "this is nvidia-smi output, not LocalScore's";
+/// The error for a Jupyter notebook.
 const JUPYTER: &str = "this is a Jupyter notebook, which keeps outputs in strings; add the output \
      of jq -r '.cells[].outputs[]?.text[]?'";
 
-/// The error for a line of another program's output.
-pub(super) fn foreign(line: &[u8]) -> Option<&'static str> {
+/// The other program whose output has this line.
+pub(super) fn other_program(line: &[u8]) -> Option<&'static str> {
     let has = |words: &[u8]| memmem::find(line, words).is_some();
     if has(b"NVIDIA-SMI") || has(b"utilization.gpu") || has(b"memory.used [") {
-        return Some(NVIDIA_SMI);
+        return Some("nvidia-smi");
     }
-    let sql = line.starts_with(b"INSERT INTO") && has(b"avg_ts");
-    let csv = has(b"n_prompt,n_gen,") && has(b",avg_ts,");
-    (is_llama_bench_table(line) || sql || csv || has(b"\"avg_ts\":")).then_some(LLAMA_BENCH)
+    // Both tools print the same names, and one of them those of its batches besides.
+    if has(b"S_PP t/s |") {
+        let batches = line
+            .split(|&byte| byte == b'|')
+            .any(|cell| cell.trim_ascii() == b"B");
+        return Some(if batches { BATCHED } else { SWEEP });
+    }
+    if has(b"\"speed_pp\"") {
+        return Some(if has(b"\"pl\"") { BATCHED } else { SWEEP });
+    }
+    let sql = has(b"test_backend_ops (");
+    let csv = has(b"op_name") && has(b"op_params") && has(b"backend_name");
+    let console = has(b" runs - ") && has(b" us/run - ");
+    (sql || csv || console || is_backend(line)).then_some("test-backend-ops")
 }
 
-/// Whether the line is the header of llama-bench's table, by its first and last column.
-fn is_llama_bench_table(line: &[u8]) -> bool {
-    let cells = line.trim_ascii().strip_prefix(b"|");
-    let cells = cells.and_then(|cells| cells.strip_suffix(b"|"));
-    cells.is_some_and(|cells| {
-        let mut cells = cells.split(|&byte| byte == b'|').map(<[u8]>::trim_ascii);
-        cells.next() == Some(b"model") && cells.next_back() == Some(b"t/s")
-    })
+const BATCHED: &str = "llama-batched-bench";
+const SWEEP: &str = "llama-sweep-bench";
+
+/// Whether the line is one that test-backend-ops prints before its tests: `Backend 1/2: CUDA0`.
+fn is_backend(line: &[u8]) -> bool {
+    let Some(numbers) = line.strip_prefix(b"Backend ") else {
+        return false;
+    };
+    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let first = digits(numbers);
+    let Some(rest) = numbers[first..].strip_prefix(b"/") else {
+        return false;
+    };
+    let second = digits(rest);
+    first > 0 && second > 0 && matches!(rest.get(second), Some(b':' | b' '))
 }
 
 /// The error for another program's json document.
 pub(super) fn foreign_json(text: &[u8]) -> Option<&'static str> {
-    let has = |key: &[u8]| memmem::find(text, key).is_some();
-    if has(b"\"nbformat\"") {
-        return Some(JUPYTER);
-    }
-    (has(b"\"avg_ts\"") || has(b"\"n_batch\"") || has(b"\"backends\"") || has(b"\"cpu_info\""))
-        .then_some(LLAMA_BENCH)
+    memmem::find(text, b"\"nbformat\"").map(|_| JUPYTER)
 }
 
 /// Finds the next line with a sign; in a large log there are few.
@@ -76,14 +88,21 @@ struct Sign {
     searched: u64,
 }
 
+/// Signs of other benchmarks of llama.cpp.
+const OTHER_BENCHMARKS: [&[u8]; 5] = [
+    b"S_PP t/s |",
+    b"\"speed_pp\"",
+    b"op_name",
+    b" us/run - ",
+    b"Backend 1/",
+];
+
 /// Signs of another program, or of a result that cannot be read. They are searched for until a run
 /// is found.
-const WARNINGS: [&[u8]; 6] = [
-    b"avg_ts",
+const WARNINGS: [&[u8]; 4] = [
     b"NVIDIA-SMI",
     b"utilization.gpu",
     b"memory.used [",
-    b"| model ",
     b"| pp t/s ",
 ];
 
@@ -100,17 +119,18 @@ impl Signs {
             .map(|(_, reader)| *reader)
     }
 
-    /// Whether one of [`WARNINGS`] is among them.
+    /// Whether a sign of another program is among them.
     pub(super) fn has_warning(self) -> bool {
         self.0 >> READERS.len() != 0
     }
 }
 
 impl Search {
-    /// A search for the signs of all readers and for the warnings.
+    /// A search for the signs of all readers and for those of other programs.
     pub(super) fn new() -> Self {
         let signs = READERS.iter().map(|reader| reader.sign());
-        let signs = signs.chain(WARNINGS).map(|sign| Sign {
+        let signs = signs.chain(OTHER_BENCHMARKS).chain(WARNINGS);
+        let signs = signs.map(|sign| Sign {
             finder: Finder::new(sign),
             found: None,
             searched: 0,
@@ -133,7 +153,7 @@ impl Search {
 
     /// Ends the search for warnings, since there is a run.
     pub(super) fn found_run(&mut self) {
-        self.signs.truncate(READERS.len());
+        self.signs.truncate(READERS.len() + OTHER_BENCHMARKS.len());
     }
 
     /// The place of the first sign in this text, which begins at `begin` and ends with a line.

@@ -3,15 +3,17 @@
 //! LocalScore's reader finds the objects and passes those of llama-bench on.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::Rows;
-use crate::capture::input::newlines;
-use crate::capture::reader::Begun;
+use crate::capture::input::{MAX_DOCUMENT, newlines};
+use crate::capture::json::{line_start, margin};
 use crate::capture::scan::Scan;
 use crate::capture::text::{trim_end, trim_lead, trim_nuls};
 use crate::formats::FlawKind;
 use crate::formats::bench::json;
+use crate::formats::json::is_ours;
 use crate::model::Source;
 use crate::model::bench::Schema;
 
@@ -28,24 +30,118 @@ impl Objects {
     pub(super) fn is_array(&self) -> bool {
         self.is_array
     }
+
+    /// Adds the row at this place of the unread text, or refuses it because of its flaw.
+    fn push(
+        &mut self,
+        scan: &mut Scan<'_>,
+        row: Range<usize>,
+        flaw: Option<(u64, String)>,
+    ) -> io::Result<()> {
+        let text = scan.input.unread();
+        let first = scan.input.line() + newlines(&text[..row.start]);
+        let object = json::read(&text[row]);
+        let schema = match self.schema.take() {
+            Some(schema) if schema.columns() == object.columns => schema,
+            _ => Arc::new(Schema::new(object.columns, None)),
+        };
+        let values: Vec<Option<&[u8]>> = object.values.iter().map(Option::as_deref).collect();
+        let why = object.why.map(|why| (first, why));
+        match flaw.or(why) {
+            Some((line, why)) => self.rows.refuse(scan, line, &schema, &values, why),
+            None => self
+                .rows
+                .push(scan, first, &schema, &values, object.samples)?,
+        }
+        self.schema = Some(schema);
+        Ok(())
+    }
 }
 
 impl Scan<'_> {
-    /// Whether the object that begins the unread text is a row.
-    pub(in crate::capture) fn is_bench_object(&self, text: &[u8]) -> bool {
-        let is_next = || {
-            let is_array = self.bench.json.as_ref().is_some_and(Objects::is_array);
-            is_array && self.before == (b',', true)
-        };
-        json::may_be_row(text) || is_next()
+    /// Whether the object with which the unread text begins may be, or contain, rows.
+    pub(in crate::capture) fn may_be_bench_object(&self, text: &[u8]) -> bool {
+        self.is_next_element(text) || json::may_be_row(text)
     }
 
-    /// Reads the row up to `end`.
-    pub(in crate::capture) fn bench_object(&mut self, end: usize) -> io::Result<Begun> {
+    /// Whether the object is the next element of an open array, whatever it is.
+    fn is_next_element(&self, text: &[u8]) -> bool {
+        let is_array = self.bench.json.as_ref().is_some_and(Objects::is_array);
+        is_array && self.before == (b',', true) && !is_ours(text)
+    }
+
+    /// Reads the object up to `end` if it is a row, or contains rows; returns whether it does.
+    pub(in crate::capture) fn bench_object(&mut self, end: usize) -> io::Result<bool> {
+        let text = trim_nuls(&self.input.unread()[..end.min(MAX_DOCUMENT)]);
+        if !self.may_be_bench_object(text) {
+            return Ok(false);
+        }
         let first = self.input.line();
-        let is_element = matches!(self.before, (b'[' | b',', true));
-        let is_of_open = |open: &Objects| is_element || !open.is_array;
-        if self.before == (b'[', true) || !self.bench.json.as_ref().is_some_and(is_of_open) {
+        if end > MAX_DOCUMENT {
+            let mut open = self.open_objects(true);
+            let why = "a json object of more than 16 MiB";
+            open.rows.refuse_all(self, first, why);
+            self.bench.json = Some(open);
+            self.consume_object(end);
+            return Ok(true);
+        }
+        let (mut rows, length, flaw) = json::find_rows(trim_end(text));
+        if rows.is_empty() && self.is_next_element(text) {
+            rows.push(0..length);
+        }
+        let Some(is_row) = rows.first().map(|row| row.start == 0) else {
+            return Ok(false);
+        };
+        let line_of = |offset: usize| first + newlines(&text[..offset.min(trim_end(text).len())]);
+        let mut end = end;
+        let mut flaw = flaw.map(|flaw| (line_of(flaw.offset), flaw));
+        if let Some((_, flaw)) = &mut flaw
+            && flaw.kind != FlawKind::Cut
+            && let Some(margin) = margin(text, line_start(text, flaw.offset))
+        {
+            // Another text follows, such as a prompt.
+            let (_, _, cut) = json::find_rows(trim_end(&text[..margin]));
+            if let Some(cut) = cut.filter(|cut| cut.kind == FlawKind::Cut) {
+                (*flaw, end) = (cut, margin);
+            }
+        }
+        // The object that the flaw is in comes last.
+        let flawed = rows.pop_if(|row| flaw.is_some() && row.end == length);
+
+        let mut open = self.open_objects(is_row);
+        for row in rows {
+            open.push(self, row, None)?;
+        }
+        match (flaw, flawed) {
+            (Some((line, flaw)), _) if flaw.kind == FlawKind::Cut => {
+                self.consume_object(end);
+                self.cut_off_objects(open, line);
+                return Ok(true);
+            }
+            (Some((line, flaw)), Some(row)) => {
+                open.push(self, row, Some((line, flaw.why)))?;
+                self.consume_object(end);
+            }
+            (Some((line, flaw)), None) => {
+                open.rows.refuse_all(self, line, &flaw.why);
+                self.consume_object(end);
+            }
+            (None, _) => self.consume_object(length),
+        }
+        if is_row {
+            self.bench.json = Some(open);
+        } else {
+            self.bench(open.rows);
+        }
+        Ok(true)
+    }
+
+    /// The rows to which an object here belongs: a row, or an object that contains rows.
+    fn open_objects(&mut self, is_row: bool) -> Objects {
+        let is_element = is_row && matches!(self.before, (b'[' | b',', true));
+        let is_of_open = |open: &Objects| is_element || (is_row && !open.is_array);
+        let is_next = self.bench.json.as_ref().is_some_and(is_of_open);
+        if self.before == (b'[', true) || !is_next {
             self.end_list();
             self.end_objects();
         }
@@ -55,40 +151,13 @@ impl Scan<'_> {
             is_array: false,
         });
         open.is_array |= is_element;
+        open
+    }
 
-        let text = trim_nuls(&self.input.unread()[..end]);
-        let (object, length, flaw) = json::read(text);
-        let line = |offset: usize| first + newlines(&text[..offset.min(trim_end(text).len())]);
-        let flaw = flaw.map(|flaw| (line(flaw.offset), flaw));
-        if let Some((line, flaw)) = &flaw
-            && flaw.kind == FlawKind::Cut
-        {
-            let line = *line;
-            self.input.consume(end);
-            self.before = (b'}', false);
-            self.cut_off_objects(open, line);
-            return Ok(Begun::Complete);
-        }
-        let columns = object.columns;
-        let schema = match open.schema.take() {
-            Some(schema) if schema.columns() == columns => schema,
-            _ => Arc::new(Schema::new(columns, None)),
-        };
-        let values: Vec<Option<&[u8]>> = object.values.iter().map(Option::as_deref).collect();
-        let length = if flaw.is_some() { end } else { length };
-        if let Some((line, flaw)) = flaw {
-            open.rows.refuse(self, line, &schema, &values, flaw.why);
-        } else if let Some(why) = object.why {
-            open.rows.refuse(self, first, &schema, &values, why);
-        } else {
-            open.rows
-                .push(self, first, &schema, &values, object.samples)?;
-        }
-        open.schema = Some(schema);
-        self.bench.json = Some(open);
+    /// Consumes an object of this length.
+    fn consume_object(&mut self, length: usize) {
         self.input.consume(length);
         self.before = (b'}', false);
-        Ok(Begun::Complete)
     }
 
     /// Ends the array if the line up to `end` begins with its bracket.

@@ -278,36 +278,59 @@ fn other_clients_are_stored_under_their_own_names() {
 
 #[test]
 fn output_of_other_programs_is_refused_by_name() {
-    let bench = "this is llama-bench output, not LocalScore's";
     let cases = [
         (
-            "ggml_init: 1 device\n[\n  {\n    \"build_commit\": \"d0d5b223\",\n    \"cpu_info\": \"x\",\n    \"avg_ts\": 1.0\n  }\n]\n",
-            "a row without n_prompt",
-        ),
-        (
-            "[\n  {\n    \"build_commit\": \"d0d5b223\",\n    \"cpu_info\": \"x\",\n    \"backe",
-            "cut off after 0 whole tests",
-        ),
-        (
-            "build_commit,n_prompt,n_gen,test_time,avg_ns,stddev_ns,avg_ts,stddev_ts\n\"a\",\"1\",\"2\",\"t\",\"1\",\"1\",\"1\",\"1\"\n",
-            bench,
-        ),
-        (
-            "| model | size | params | backend | test | t/s |\n| --- | --- | --- | --- | --- | --- |\n",
-            bench,
-        ),
-        (
             "+-----------------------------------------------------------------------------------------+\n| NVIDIA-SMI 550.54   Driver Version: 550.54 |\n",
-            "this is nvidia-smi output, not LocalScore's",
+            "nvidia-smi",
         ),
         (
             "timestamp, name, utilization.gpu [%], memory.used [MiB]\n2025/06/15, NVIDIA GeForce RTX 4090, 3 %, 1 MiB\n",
-            "this is nvidia-smi output, not LocalScore's",
+            "nvidia-smi",
+        ),
+        (
+            "|    PP |     TG |    B |   N_KV |   T_PP s | S_PP t/s |   T_TG s | S_TG t/s |      T s |    S t/s |\n",
+            "llama-batched-bench",
+        ),
+        (
+            "{\"n_kv_max\": 4096, \"n_batch\": 2048, \"pp\": 128, \"tg\": 32, \"pl\": 2, \"n_kv\": 320, \"t_pp\": 0.1, \"speed_pp\": 1280.0}\n",
+            "llama-batched-bench",
+        ),
+        (
+            "main: n_kv_max = 8192\n\n|    PP |     TG |   N_KV |   T_PP s | S_PP t/s |   T_TG s | S_TG t/s |\n",
+            "llama-sweep-bench",
+        ),
+        (
+            "{\"n_kv_max\": 4096, \"n_batch\": 2048, \"pp\": 128, \"tg\": 32, \"n_kv\": 0, \"t_pp\": 0.1, \"speed_pp\": 1280.0}\n",
+            "llama-sweep-bench",
+        ),
+        (
+            "Testing 2 devices\n\nBackend 1/2: CUDA0\n  Device description: RTX 4090\n",
+            "test-backend-ops",
+        ),
+        (
+            "  MUL_MAT(type_a=f32,n=1):     852 runs -  1180.12 us/run - 117.44 MFLOP/run - \u{1b}[1;34m 99.52 GFLOPS\u{1b}[0m\n",
+            "test-backend-ops",
+        ),
+        (
+            "\"backend_name\",\"op_name\",\"op_params\",\"test_mode\"\n\"CPU\",\"ADD\",\"type=f32\",\"support\"\n",
+            "test-backend-ops",
+        ),
+        (
+            "INSERT INTO test_backend_ops (test_time, build_commit, backend_name, op_name) VALUES ('', 'x', 'CPU', 'ADD');\n",
+            "test-backend-ops",
         ),
     ];
-    for (text, why) in cases {
+    for (text, name) in cases {
         let (runs, remarks) = read(text.as_bytes(), false);
         assert!(runs.is_empty());
-        assert_eq!(remarks, [why], "{text}");
+        assert_eq!(remarks, [format!("this is {name} output")], "{text}");
+        // Beside a result it is passed over.
+        let row = r#"{"n_prompt": 512, "n_gen": 0, "avg_ts": 5.5}"#;
+        let found = super::all(format!("{row}\n{text}").as_bytes());
+        assert_eq!(found[0], "document of 1 rows", "{text}");
+        assert!(
+            found[1].ends_with(&format!("note: passed over {name} output")) || name == "nvidia-smi",
+            "{found:?}"
+        );
     }
 }

@@ -462,17 +462,6 @@ fn column_names_inside_a_string_begin_no_csv() {
     }
 }
 
-#[test]
-fn the_table_of_llama_bench_is_refused_by_name() {
-    let table = "| model                          |       size |     params | backend    | threads |            test |                  t/s |\n\
-                 | ------------------------------ | ---------: | ---------: | ---------- | ------: | --------------: | -------------------: |\n\
-                 | llama ?B F16                   |   0.27 MiB |     0.14 M | CPU        |       2 |            pp16 |   41033.07 ± 4762.04 |\n";
-    assert_eq!(
-        read(table.as_bytes()).bad,
-        ["1: this is llama-bench output, not LocalScore's"]
-    );
-}
-
 /// All pairs of formats, behind each other and behind the same prefix.
 #[test]
 fn a_document_takes_nothing_from_the_next_one_with_the_same_prefix() {

@@ -1,11 +1,12 @@
 //! The json of llama-bench: an object a row, in an array or, as jsonl, on a line.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use memchr::memmem;
 
 use crate::formats::Flaw;
-use crate::formats::lexer::{Lexer, Next};
+use crate::formats::lexer::{Lexer, Next, Str};
 use crate::formats::number;
 use crate::model::Text;
 use crate::model::bench::{Column, Kind, Samples, general};
@@ -26,8 +27,11 @@ const KEYS: [&[u8]; 6] = [
     b"\"model_filename\"",
 ];
 
-/// Keys that no row has; LocalScore's tests have some of the others too.
-const OTHER_KEYS: [&[u8]; 3] = [b"\"prompt_tps\"", b"\"gen_tps\"", b"\"results\""];
+/// Keys of LocalScore's tests, which have some of the others too.
+const OTHER_KEYS: [&[u8]; 2] = [b"\"prompt_tps\"", b"\"gen_tps\""];
+
+/// Rows in objects and arrays that are nested deeper are not found.
+const MAX_WRAPPINGS: usize = 16;
 
 /// Fields whose value is a number in every version, besides the real ones.
 const NUMBERS: [&[u8]; 8] = [
@@ -41,11 +45,53 @@ const NUMBERS: [&[u8]; 8] = [
     b"stddev_ns",
 ];
 
-/// Whether the text may be a row, or a part of one.
+/// Whether the text may be a row, a part of one, or contain one.
 #[must_use]
 pub(crate) fn may_be_row(text: &[u8]) -> bool {
     let has = |key: &&&[u8]| memmem::find(text, key).is_some();
     KEYS.iter().filter(has).take(2).count() == 2 && !OTHER_KEYS.iter().any(|key| has(&key))
+}
+
+/// The rows in the object with which the text begins, of any depth; also returns its length and, if
+/// it is no json, the flaw.
+pub(crate) fn find_rows(text: &[u8]) -> (Vec<Range<usize>>, usize, Option<Flaw>) {
+    let mut lexer = Lexer::new(text);
+    let mut rows = Vec::new();
+    let flaw = find_in_value(&mut lexer, &mut rows, 0).err();
+    (rows, lexer.pos(), flaw)
+}
+
+fn find_in_value(
+    lexer: &mut Lexer<'_>,
+    rows: &mut Vec<Range<usize>>,
+    depth: usize,
+) -> Result<(), Flaw> {
+    match lexer.next()? {
+        Next::Object if depth < MAX_WRAPPINGS => {
+            let start = lexer.pos();
+            let mut keys = 0;
+            let inner = rows.len();
+            let read = lexer.object(|lexer, key| {
+                keys += usize::from(is_key(key));
+                find_in_value(lexer, rows, depth + 1)
+            });
+            if keys > 1 {
+                rows.truncate(inner);
+                rows.push(start..lexer.pos());
+            }
+            read
+        }
+        Next::Array if depth < MAX_WRAPPINGS => {
+            lexer.array(|lexer| find_in_value(lexer, rows, depth + 1))
+        }
+        _ => lexer.skip(),
+    }
+}
+
+/// Whether it is one of [`KEYS`], which are in quotes.
+fn is_key(key: &Str<'_>) -> bool {
+    KEYS.iter()
+        .any(|quoted| quoted[1..quoted.len() - 1] == *key.value)
 }
 
 /// A row as it was read.
@@ -61,13 +107,13 @@ pub(crate) struct Object {
     pub why: Option<String>,
 }
 
-/// Reads the object with which the text begins; also returns its length and, if it is no json, the
-/// flaw.
-pub(crate) fn read(text: &[u8]) -> (Object, usize, Option<Flaw>) {
+/// Reads the object with which the text begins, as far as it is json.
+#[must_use]
+pub(crate) fn read(text: &[u8]) -> Object {
     let mut lexer = Lexer::new(text);
     let mut object = Object::default();
     let mut names = HashSet::new();
-    let flaw = lexer.object(|lexer, key| {
+    let read = lexer.object(|lexer, key| {
         if !names.insert(key.value.to_vec()) {
             let name = Text::from(key.value.to_vec()).to_string();
             object.refuse(format!("the key {name} is there twice"));
@@ -92,7 +138,10 @@ pub(crate) fn read(text: &[u8]) -> (Object, usize, Option<Flaw>) {
             }
         }
     });
-    (object, lexer.pos(), flaw.err())
+    if let Err(flaw) = read {
+        object.refuse(flaw.why);
+    }
+    object
 }
 
 impl Object {

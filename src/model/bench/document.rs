@@ -602,7 +602,7 @@ impl Builder {
                 bytes.extend_from_slice(&(place as u64).to_le_bytes());
             }
         }
-        if before.identity == bytes {
+        if before.identity == bytes && !self.runs.is_empty() {
             return before.run;
         }
         let mut identity = Identity::default();
