@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::compare::{self, Report};
-use crate::model::{Run, Text};
+use super::compare::{self, NewRun, Report};
+use crate::model::{Run, Text, Tool};
 use crate::stats::{self, Options, Outcome, Verdict};
 use crate::store::{Store, trends};
 use base::{Result, Screen, Style};
@@ -49,16 +49,20 @@ impl Standing {
             Some(base) if new.level.is_empty() => format!(" against {}", base.name()),
             _ => String::new(),
         };
-        let best = match compare::best(store, &new.run)? {
-            Some((id, score)) if Some(score) >= new.run.listed.figures.score => {
-                format!("best: run {id}, {}", crate::model::listed_score(score))
-            }
-            _ => "new best".to_owned(),
+        let best = match new.run.run.tool {
+            Tool::LocalScore => Some(best(store, new)?),
+            // It has no score, and the fastest run may be one of other settings.
+            Tool::LlamaBench => None,
         };
-        let more = match (word, new.level.len()) {
+        let runs = match new.level.len() {
+            0 => None,
+            runs => Some(format!("{runs} runs")),
+        };
+        let more: Vec<String> = runs.into_iter().chain(best).collect();
+        let more = match (word, more.as_slice()) {
             (None, _) => "; noise not known yet".to_owned(),
-            (Some(_), 0) => format!(" ({best})"),
-            (Some(_), runs) => format!(" ({runs} runs; {best})"),
+            (Some(_), []) => String::new(),
+            (Some(_), more) => format!(" ({})", more.join("; ")),
         };
         let rest = [changes, against, more].concat();
         Ok(Some(Self { word, rest }))
@@ -78,6 +82,16 @@ impl Standing {
             None => line,
         }
     }
+}
+
+/// `best: run 2, 1884`.
+fn best(store: &Store, new: &NewRun) -> Result<String> {
+    Ok(match compare::best(store, &new.run)? {
+        Some((id, score)) if Some(score) >= new.run.listed.figures.score => {
+            format!("best: run {id}, {}", crate::model::listed_score(score))
+        }
+        _ => "new best".to_owned(),
+    })
 }
 
 /// Whether it is by single tests alone that the run is slower, faster or mixed.

@@ -1,6 +1,6 @@
 //! The properties in which runs differ.
 
-use super::{Model, Run, Text};
+use super::{Model, Run, Text, Tool};
 
 /// A property in which runs differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,16 +33,19 @@ pub(crate) fn differences(runs: &[&Run]) -> Vec<Difference> {
         .collect()
 }
 
-fn properties(run: &Run) -> [(&'static str, Option<String>); 22] {
+fn properties(run: &Run) -> [(&'static str, Option<String>); 23] {
     let unknown = Model::default();
     let model = run.model().unwrap_or(&unknown);
     let (runtime, system) = (&run.environment.runtime, &run.environment.system);
     let accelerator = &run.environment.accelerator;
     let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
+    // Of llama-bench, other properties tell these already.
+    let own = (run.tool == Tool::LocalScore).then_some(model);
+    let own = own.unwrap_or(&unknown);
     [
         ("model", text(&model.model_name)),
-        ("quant", text(&model.model_quant_str)),
-        ("model type", text(&model.model_type)),
+        ("quant", text(&own.model_quant_str)),
+        ("model type", text(&own.model_type)),
         ("model file", text(&model.model_filename)),
         ("model size", printed(model.model_size)),
         ("parameters", printed(model.model_n_params)),
@@ -50,11 +53,12 @@ fn properties(run: &Run) -> [(&'static str, Option<String>); 22] {
         ("accelerator type", text(&accelerator.kind)),
         ("accelerator GiB", printed(accelerator.memory_gb)),
         ("main GPU", printed(model.main_gpu)),
+        ("backend", text(&model.backend)),
         ("runtime", text(&runtime.name)),
         ("version", text(&runtime.version)),
         ("runtime commit", text(&runtime.commit)),
-        ("build commit", text(&model.build_commit)),
-        ("build", printed(model.build_number)),
+        ("build commit", text(&own.build_commit)),
+        ("build", printed(own.build_number)),
         ("cpu", text(&system.cpu_name)),
         ("cpu arch", text(&system.cpu_arch)),
         ("RAM GiB", printed(system.ram_gb)),

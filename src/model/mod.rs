@@ -294,6 +294,9 @@ impl Test {
         if self.reps.is_some() {
             return self.reps.and_then(|reps| usize::try_from(reps).ok());
         }
+        if self.settings.is_some() {
+            return (self.tps_stddev == Some(0.0)).then_some(1);
+        }
         let deviations = [
             self.stddev_time_ms,
             self.prompt_tps_stddev,

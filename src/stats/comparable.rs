@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Metric;
+use crate::model::bench::Unequal;
 use crate::model::{Mismatch, Run, Text};
 
 /// Why runs cannot be compared.
@@ -10,6 +11,8 @@ use crate::model::{Mismatch, Run, Text};
 pub(crate) enum Reason {
     /// There is no run on a side, or no test that both sides have.
     NothingInCommon,
+    /// No test has the same settings on both sides: those in which two of them differ.
+    Settings(Vec<Unequal>),
     /// Two of the runs have too little in common.
     Mismatch(Mismatch),
     /// A test has a value on one side and none (such as `nan`) on the other.
@@ -38,6 +41,16 @@ pub(crate) fn reasons(base: &[&Run], new: &[&Run]) -> Vec<Reason> {
         })
         .collect();
     mismatches.into_iter().map(Reason::Mismatch).collect()
+}
+
+impl Reason {
+    /// Whether there is nothing that could be compared all the same.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::NothingInCommon | Self::Settings(_) | Self::Mismatch(Mismatch::Tool)
+        )
+    }
 }
 
 /// What is in one list and not in the other, in its order.

@@ -1,17 +1,22 @@
 //! The comparison of runs, as plain data.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::basic::{self, DEVIATION_FLOOR, ln, mean, median, variance};
 use super::comparable::{self, Reason, missing_from};
 use super::evidence::{self, Evidence, Method, RunValues, Why};
 use super::gate::{self, Gate};
-use super::metric::change_percent;
+use super::metric::{change_percent, speed};
 use super::outcome::Outcome;
 use super::prediction::{MIN_EARLIER, plausible_range, prediction};
-use super::row::{Direction, Interval, Options, Row, TestKey, verdict};
+use super::row::{Direction, Interval, Options, Row, TestKey, Verdict, verdict};
 use super::{Metric, Tails};
-use crate::model::{Run, Summary, Test, Text};
+use crate::model::bench::{Classes, Unequal, build_of, unequal_settings};
+use crate::model::{Run, Test, Text, Tool};
+
+/// The most tests of a side that are looked through for the settings that differ.
+const MAX_UNEQUAL: usize = 100;
 
 /// The LocalScore of both sides.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,10 +51,15 @@ pub(crate) struct Comparison {
     pub rows: Vec<Row>,
     /// A row for each metric: its geometric mean over the tests.
     pub means: Vec<Row>,
-    /// Tests that no new run has.
-    pub only_base: Vec<TestKey>,
-    /// Tests that no run of the base has.
-    pub only_new: Vec<TestKey>,
+    /// The names of tests that no new run has.
+    pub only_base: Vec<String>,
+    /// The names of tests that no run of the base has.
+    pub only_new: Vec<String>,
+    /// Settings that a version does not print, with the default that is assumed there: the tests are
+    /// compared because the other side has it.
+    pub assumed: Vec<(String, Text)>,
+    /// Rows whose verdict the first sample of a test alone makes.
+    pub first_sample: Vec<FirstSample>,
     /// The scores over the tests that all runs have, if they are numbers above zero.
     pub score: Option<Score>,
     /// The level of the base; `None` if fewer than three runs are at it, or if the runs cannot be
@@ -61,6 +71,21 @@ pub(crate) struct Comparison {
     pub outcome: Outcome,
     /// The result of the gate.
     pub gate: Gate,
+}
+
+/// A row that has another verdict without the first sample of each test, which is often the slowest.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FirstSample {
+    /// Name of the test; empty for the geometric mean.
+    pub name: Text,
+    /// The metric.
+    pub metric: Metric,
+    /// The verdict with all samples.
+    pub verdict: Verdict,
+    /// The verdict without.
+    pub without: Verdict,
+    /// The change without, in percent.
+    pub change_percent: f64,
 }
 
 impl Comparison {
@@ -104,33 +129,62 @@ pub(crate) fn compare(
     history: &[&Run],
     options: &Options,
 ) -> Comparison {
+    let mut comparison = compare_all(base, new, history, options);
+    let is_of_bench = |run: &&Run| run.tool == Tool::LlamaBench;
+    if comparison.outcome != Outcome::NotComparable && base.iter().all(is_of_bench) {
+        let [base, new, history] = [base, new, history].map(|runs| {
+            let runs = runs.iter().map(|run| without_first_samples(run));
+            runs.collect::<Vec<_>>()
+        });
+        comparison.first_sample = first_samples(&comparison, &base, &new, &history, options);
+    }
+    comparison
+}
+
+fn compare_all(base: &[&Run], new: &[&Run], history: &[&Run], options: &Options) -> Comparison {
     let is_side = |run: &Run| base.iter().chain(new).any(|side| std::ptr::eq(*side, run));
+    let positions = history.len();
     let earlier = history.iter().copied().enumerate();
     let earlier = earlier.filter(|(_, run)| !is_side(run));
-    let base_tests: Vec<Tests> = base.iter().copied().map(Tests::of).collect();
-    let new_tests: Vec<Tests> = new.iter().copied().map(Tests::of).collect();
+    let mut classes = Classes::default();
+    let [base_tests, new_tests] = [base, new].map(|runs| {
+        let runs = runs.iter().map(|run| Tests::of(run, &mut classes));
+        runs.collect::<Vec<_>>()
+    });
     let base_keys = keys(&base_tests);
     let new_keys = keys(&new_tests);
+    let common: Vec<TestKey> = base_keys
+        .iter()
+        .copied()
+        .filter(|key| {
+            let mut both = base_tests.iter().chain(&new_tests);
+            both.all(|run| run.get(*key).is_some())
+        })
+        .collect();
+    let history = earlier.map(|(at, run)| (at, Tests::of(run, &mut classes)));
     let mut sides = Sides {
-        common: base_keys
-            .iter()
-            .copied()
-            .filter(|key| {
-                let mut both = base_tests.iter().chain(&new_tests);
-                both.all(|run| run.get(*key).is_some())
-            })
+        // Runs without any of the tests say nothing of them.
+        history: history
+            .filter(|(_, run)| common.iter().any(|key| run.get(*key).is_some()))
             .collect(),
+        common,
+        suffixes: suffixes(base_keys.iter().chain(&new_keys), &classes),
         base: base_tests,
         new: new_tests,
-        history: earlier.map(|(at, run)| (at, Tests::of(run))).collect(),
         level: None,
         is_comparable: true,
         options,
     };
 
     let mut reasons = comparable::reasons(base, new);
-    if sides.common.is_empty() && !reasons.contains(&Reason::NothingInCommon) {
-        reasons.push(Reason::NothingInCommon);
+    let is_final = |reasons: &[Reason]| reasons.iter().any(Reason::is_final);
+    if sides.common.is_empty() && !is_final(&reasons) {
+        let unequal = sides.unequal_settings();
+        reasons.push(if unequal.is_empty() {
+            Reason::NothingInCommon
+        } else {
+            Reason::Settings(unequal)
+        });
     }
     let mut measured: Vec<(TestKey, Metric)> = Vec::new();
     for &key in &sides.common {
@@ -146,10 +200,9 @@ pub(crate) fn compare(
             }
         }
     }
-    let is_impossible = reasons.contains(&Reason::NothingInCommon);
-    sides.is_comparable = reasons.is_empty() || (options.force && !is_impossible);
+    sides.is_comparable = reasons.is_empty() || (options.force && !is_final(&reasons));
     if sides.is_comparable {
-        sides.level = sides.find_level(history.len());
+        sides.level = sides.find_level(positions);
     }
     let noise: Vec<Noise> = options.metrics.iter().map(|&m| sides.noise(m)).collect();
     let noise = |metric: Metric| {
@@ -170,8 +223,10 @@ pub(crate) fn compare(
         outcome: Outcome::of(&rows, &means, sides.is_comparable),
         rows,
         means,
-        only_base: missing_from(&base_keys, &new_keys),
-        only_new: missing_from(&new_keys, &base_keys),
+        only_base: sides.names(&base_keys, &new_keys),
+        only_new: sides.names(&new_keys, &base_keys),
+        assumed: sides.assumed(&mut classes),
+        first_sample: Vec::new(),
         score: sides.score(),
         level: sides.level,
         reasons,
@@ -179,31 +234,151 @@ pub(crate) fn compare(
     }
 }
 
+/// The rows whose verdict, better or worse, comes or goes with the first samples.
+fn first_samples(
+    all: &Comparison,
+    base: &[Run],
+    new: &[Run],
+    history: &[Run],
+    options: &Options,
+) -> Vec<FirstSample> {
+    let [base, new, history] = [base, new, history].map(|runs| runs.iter().collect::<Vec<_>>());
+    let without = compare_all(&base, &new, &history, options);
+    let key = |row: &Row| (row.test, row.metric);
+    let others: HashMap<_, &Row> = without.all_rows().map(|row| (key(row), row)).collect();
+    let is_certain = |row: &Row| matches!(row.verdict, Verdict::Better | Verdict::Worse);
+    let changed = all.all_rows().filter_map(|row| {
+        let other = others.get(&key(row))?;
+        let is_changed = row.verdict != other.verdict && (is_certain(row) || is_certain(other));
+        is_changed.then(|| FirstSample {
+            name: row.name.clone(),
+            metric: row.metric,
+            verdict: row.verdict,
+            without: other.verdict,
+            change_percent: other.change_percent,
+        })
+    });
+    changed.collect()
+}
+
+/// The run with what is compared of it, without the first sample of each test that has two others.
+fn without_first_samples(run: &Run) -> Run {
+    let mut tests = Vec::with_capacity(run.tests.len());
+    for test in &run.tests {
+        let mut rest = Test {
+            name: test.name.clone(),
+            n_prompt: test.n_prompt,
+            n_gen: test.n_gen,
+            n_depth: test.n_depth,
+            tps: test.tps,
+            prompt_tps: test.prompt_tps,
+            gen_tps: test.gen_tps,
+            avg_time_ms: test.avg_time_ms,
+            tps_stddev: test.tps_stddev,
+            samples_ns: test.samples_ns.clone(),
+            settings: test.settings.clone(),
+            ..Test::default()
+        };
+        rest.model.build_number = test.model.build_number;
+        if let Some([_, others @ ..]) = test.repetition_times()
+            && others.len() > 1
+        {
+            let tokens = test.n_prompt.saturating_add(test.n_gen);
+            let speeds: Vec<f64> = others.iter().map(|&ns| speed(tokens, ns)).collect();
+            let mean = mean(&speeds);
+            rest.tps = mean;
+            rest.prompt_tps = test.prompt_tps.and(mean);
+            rest.gen_tps = test.gen_tps.and(mean);
+            rest.avg_time_ms = None;
+            rest.samples_ns = Some(others.to_vec());
+        }
+        tests.push(rest);
+    }
+    Run {
+        tests,
+        tool: run.tool,
+        ..Run::default()
+    }
+}
+
+/// The settings that tell apart tests with the same tokens, by class: `, n_batch 512`.
+fn suffixes<'a>(
+    keys: impl Iterator<Item = &'a TestKey>,
+    classes: &Classes,
+) -> HashMap<usize, String> {
+    let mut of_tokens: BTreeMap<(i64, i64, i64), BTreeSet<usize>> = BTreeMap::new();
+    for key in keys {
+        let tokens = (key.n_prompt, key.n_gen, key.n_depth);
+        of_tokens.entry(tokens).or_default().insert(key.class);
+    }
+    of_tokens.retain(|_, classes| classes.len() > 1);
+    let meant: BTreeSet<usize> = of_tokens.into_values().flatten().collect();
+    let mut values: BTreeMap<&Text, HashSet<Option<&Text>>> = BTreeMap::new();
+    let settings = || {
+        meant
+            .iter()
+            .filter_map(|&class| Some((class, classes.settings(class)?)))
+    };
+    for (_, settings) in settings() {
+        for (column, _) in settings.known() {
+            values.entry(&column.name).or_default();
+        }
+    }
+    for (_, settings) in settings() {
+        let known: HashMap<&Text, &Text> = settings
+            .known()
+            .map(|(column, value)| (&column.name, value))
+            .collect();
+        for (name, values) in &mut values {
+            values.insert(known.get(name).copied());
+        }
+    }
+    // The name of the test tells what it is.
+    values.retain(|name, values| values.len() > 1 && name.as_bytes() != b"test");
+    let named = settings().map(|(class, settings)| {
+        let varied = settings
+            .known()
+            .filter(|(column, _)| values.contains_key(&column.name));
+        let text = varied.map(|(column, value)| format!(", {} {value}", column.name));
+        (class, text.collect())
+    });
+    named.collect()
+}
+
 /// The tests of a run by their keys, in their order.
 struct Tests<'a> {
+    run: &'a Run,
     order: Vec<TestKey>,
     by_key: HashMap<TestKey, &'a Test>,
 }
 
 impl<'a> Tests<'a> {
-    fn of(run: &'a Run) -> Self {
+    fn of(run: &'a Run, classes: &mut Classes) -> Self {
         let mut seen = HashMap::new();
         let mut tests = Self {
+            run,
             order: Vec::with_capacity(run.tests.len()),
             by_key: HashMap::with_capacity(run.tests.len()),
         };
         for test in &run.tests {
-            let count: &mut usize = seen.entry((test.n_prompt, test.n_gen)).or_default();
-            let key = TestKey {
+            let mut key = TestKey {
                 n_prompt: test.n_prompt,
                 n_gen: test.n_gen,
-                repeated: *count,
+                n_depth: test.n_depth,
+                class: classes.of(test),
+                repeated: 0,
             };
+            let count: &mut usize = seen.entry(key).or_default();
+            key.repeated = *count;
             *count += 1;
             tests.order.push(key);
             tests.by_key.insert(key, test);
         }
         tests
+    }
+
+    fn tool(&self) -> Tool {
+        self.run.tool
     }
 
     fn get(&self, key: TestKey) -> Option<&'a Test> {
@@ -248,6 +423,8 @@ struct Sides<'a> {
     history: Vec<(usize, Tests<'a>)>,
     /// The tests that all runs of both sides have.
     common: Vec<TestKey>,
+    /// By the class of the settings.
+    suffixes: HashMap<usize, String>,
     level: Option<Level>,
     is_comparable: bool,
     options: &'a Options,
@@ -258,9 +435,81 @@ impl<'a> Sides<'a> {
         self.base.iter().chain(&self.new)
     }
 
+    /// The name of a test; with the settings that tell it from others with its tokens.
     fn name(&self, key: TestKey) -> Text {
-        let test = self.base.first().and_then(|run| run.get(key));
-        test.map(|test| test.name.clone()).unwrap_or_default()
+        let test = self.both().find_map(|run| run.get(key));
+        let name = test.map(|test| &test.name);
+        match (name, self.suffixes.get(&key.class)) {
+            (Some(name), Some(suffix)) => [name.as_bytes(), suffix.as_bytes()].concat().into(),
+            (name, _) => name.cloned().unwrap_or_default(),
+        }
+    }
+
+    /// The names of the tests that are in one list and not in the other.
+    fn names(&self, list: &[TestKey], other: &[TestKey]) -> Vec<String> {
+        let name = |key: TestKey| match key.class {
+            0 => key.name(),
+            _ => self.name(key).display().into_owned(),
+        };
+        missing_from(list, other).into_iter().map(name).collect()
+    }
+
+    /// What is assumed of the tests that are compared, each once.
+    fn assumed(&self, classes: &mut Classes) -> Vec<(String, Text)> {
+        let mut assumed = BTreeSet::new();
+        let mut seen = HashSet::new();
+        for run in self.both() {
+            for test in self.common.iter().filter_map(|&key| run.get(key)) {
+                let settings = test.settings.as_ref().map(Arc::as_ptr);
+                if seen.insert((settings, test.model.build_number)) {
+                    assumed.extend(classes.assumed(test).iter().cloned());
+                }
+            }
+        }
+        assumed.into_iter().collect()
+    }
+
+    /// The settings in which tests with the same tokens differ, of those that differ least.
+    fn unequal_settings(&self) -> Vec<Unequal> {
+        let tests = |runs: &[Tests<'a>]| {
+            let tests = runs.iter().flat_map(|run| &run.run.tests);
+            tests.take(MAX_UNEQUAL).collect::<Vec<_>>()
+        };
+        let (base, new) = (tests(&self.base), tests(&self.new));
+        let tokens = |test: &Test| (test.n_prompt, test.n_gen, test.n_depth);
+        let pairs = base
+            .iter()
+            .flat_map(|one| new.iter().map(move |other| (one, other)));
+        let pairs = pairs.filter(|(one, other)| tokens(one) == tokens(other));
+        let unequal = pairs.filter_map(|(one, other)| {
+            let settings = (one.settings.as_deref()?, other.settings.as_deref()?);
+            Some(unequal_settings(
+                (settings.0, build_of(one)),
+                (settings.1, build_of(other)),
+            ))
+        });
+        unequal.min_by_key(Vec::len).unwrap_or_default()
+    }
+
+    /// The mean of the logarithms over the tests in common. Of a run without some of them it is that
+    /// of the base, and its mean change from there in those that it has.
+    fn mean_log(&self, run: &Tests, keys: &[TestKey], metric: Metric) -> Option<f64> {
+        if run.tool() == Tool::LocalScore || keys.iter().all(|key| run.get(*key).is_some()) {
+            return run.mean_log(keys, metric);
+        }
+        let base = self.base.first()?;
+        let change = |&key: &TestKey| {
+            let [one, other] = [run, base].map(|run| run.value(key, metric).and_then(ln));
+            Some(one? - other?)
+        };
+        let changes: Vec<f64> = keys.iter().filter_map(change).collect();
+        Some(base.mean_log(keys, metric)? + mean(&changes)?)
+    }
+
+    /// The metrics that the runs have.
+    fn metrics(&self) -> &'static [Metric] {
+        let tool = self.base.first().map(Tests::tool);
+        Metric::of(tool.unwrap_or_default())
     }
 
     /// The level of the base: the runs of the history and the base without outliers, which are those
@@ -280,8 +529,8 @@ impl<'a> Sides<'a> {
         if single.is_none() {
             candidates.extend(base.clone());
         }
-        for metric in Metric::ALL {
-            let mean_log = |run: &Tests| run.mean_log(&self.common, metric);
+        for &metric in self.metrics() {
+            let mean_log = |run: &Tests| self.mean_log(run, &self.common, metric);
             let all = candidates.iter();
             let means: Vec<f64> = all.filter_map(|(_, run)| mean_log(run)).collect();
             let plausible = plausible_range(&means, self.options.min_change);
@@ -303,7 +552,7 @@ impl<'a> Sides<'a> {
     /// The metrics in whose mean a run is off the level of the others, with its change from it.
     fn off(&self, run: &Tests, others: &[(usize, &Tests)]) -> Vec<(Metric, f64)> {
         let change = |metric| {
-            let mean_log = |run: &Tests| run.mean_log(&self.common, metric);
+            let mean_log = |run: &Tests| self.mean_log(run, &self.common, metric);
             let others: Vec<f64> = others.iter().filter_map(|(_, run)| mean_log(run)).collect();
             let estimate = prediction(&others, &others, &[mean_log(run)?], self.options.alpha)?;
             let [low, high] = [estimate.low, estimate.high].map(basic::percent);
@@ -311,7 +560,7 @@ impl<'a> Sides<'a> {
             let is_outside = low >= min_change || high <= -min_change;
             is_outside.then(|| (metric, basic::percent(estimate.ln_ratio)))
         };
-        Metric::ALL.into_iter().filter_map(change).collect()
+        self.metrics().iter().copied().filter_map(change).collect()
     }
 
     /// The runs at the level.
@@ -365,7 +614,7 @@ impl<'a> Sides<'a> {
     fn mean(&self, rows: &[Row], metric: Metric, noise: &Noise) -> Option<Row> {
         let of_metric = rows.iter().filter(|row| row.metric == metric);
         let keys: Vec<TestKey> = of_metric.filter_map(|row| row.test).collect();
-        let log = |run: &Tests| run.mean_log(&keys, metric);
+        let log = |run: &Tests| self.mean_log(run, &keys, metric);
         let values = (
             across(&self.base, log)?.exp(),
             across(&self.new, log)?.exp(),
@@ -440,10 +689,13 @@ impl<'a> Sides<'a> {
 
     /// The scores over the tests in common only, which exclude tests of one side.
     fn score(&self) -> Option<Score> {
+        if self.both().any(|run| run.tool() != Tool::LocalScore) {
+            return None;
+        }
         let score = |run: &Tests| {
             let tests = self.common.iter();
             let tests: Vec<Test> = tests.filter_map(|&key| run.get(key).cloned()).collect();
-            let score = Summary::new(&tests).performance_score;
+            let score = run.run.suite().score(&tests)?;
             ln(score).map(|_| score)
         };
         let (base, new) = (across(&self.base, score)?, across(&self.new, score)?);
@@ -459,6 +711,34 @@ impl<'a> Sides<'a> {
             new,
             change_percent: change_percent(reference, new),
         })
+    }
+}
+
+/// A run that others are held against, each in the tests that it has in common with it.
+pub(crate) struct Yardstick<'a> {
+    classes: Classes,
+    tests: Tests<'a>,
+}
+
+impl<'a> Yardstick<'a> {
+    /// This run.
+    pub(crate) fn of(run: &'a Run) -> Self {
+        let mut classes = Classes::default();
+        let tests = Tests::of(run, &mut classes);
+        Self { classes, tests }
+    }
+
+    /// How fast another run of llama-bench is, as a multiple of this one's speed; `None` if it cannot
+    /// be compared, or has no test in common.
+    pub(crate) fn relative_speed(&mut self, other: &Run) -> Option<f64> {
+        if !comparable::reasons(&[self.tests.run], &[other]).is_empty() {
+            return None;
+        }
+        let other = Tests::of(other, &mut self.classes);
+        let log = |tests: &Tests, key| tests.value(key, Metric::Tps).and_then(ln);
+        let change = |&key: &TestKey| Some(log(&other, key)? - log(&self.tests, key)?);
+        let changes: Vec<f64> = other.order.iter().filter_map(change).collect();
+        mean(&changes).map(f64::exp)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::basic::{ln, median};
 use super::welch::Moments;
-use crate::model::Test;
+use crate::model::{Test, Tool};
 
 /// A value of a test that can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,15 +16,39 @@ pub(crate) enum Metric {
     /// Time of the whole test, milliseconds: the median of the repetitions, so that it agrees with the
     /// ranks; the mean if the run does not have them.
     AvgTimeMs,
+    /// Speed of the whole test, tokens per second, of which only llama-bench tells.
+    Tps,
 }
 
 impl Metric {
-    /// All metrics, in the order of their columns.
-    pub(crate) const ALL: [Self; 4] =
-        [Self::PromptTps, Self::GenTps, Self::TtftMs, Self::AvgTimeMs];
+    const ALL: [Self; 5] = [
+        Self::PromptTps,
+        Self::GenTps,
+        Self::TtftMs,
+        Self::AvgTimeMs,
+        Self::Tps,
+    ];
 
-    /// All but the time of the whole test, which follows from them.
+    /// Those of LocalScore but the time of the whole test, which follows from them.
     pub(crate) const SPEEDS: [Self; 3] = [Self::PromptTps, Self::GenTps, Self::TtftMs];
+
+    /// Those that are compared in runs of a tool, in the order of their columns.
+    pub(crate) fn of(tool: Tool) -> &'static [Self] {
+        match tool {
+            Tool::LocalScore => &[Self::PromptTps, Self::GenTps, Self::TtftMs, Self::AvgTimeMs],
+            Tool::LlamaBench => &[Self::Tps],
+        }
+    }
+
+    /// Whether runs of a tool have it. A test of llama-bench has a prompt speed if it is of a prompt
+    /// alone, and a generation speed if it is of generation alone.
+    pub(crate) fn is_of(self, tool: Tool) -> bool {
+        match self {
+            Self::PromptTps | Self::GenTps | Self::AvgTimeMs => true,
+            Self::TtftMs => tool == Tool::LocalScore,
+            Self::Tps => tool == Tool::LlamaBench,
+        }
+    }
 
     /// The name of the field.
     pub(crate) fn name(self) -> &'static str {
@@ -33,6 +57,7 @@ impl Metric {
             Self::GenTps => "gen_tps",
             Self::TtftMs => "ttft_ms",
             Self::AvgTimeMs => "avg_time_ms",
+            Self::Tps => "tps",
         }
     }
 
@@ -43,7 +68,7 @@ impl Metric {
 
     /// Whether more is better: true for speeds, false for times.
     pub(crate) fn higher_is_better(self) -> bool {
-        matches!(self, Self::PromptTps | Self::GenTps)
+        matches!(self, Self::PromptTps | Self::GenTps | Self::Tps)
     }
 
     /// Whether the test measures it, by its numbers of tokens.
@@ -51,7 +76,7 @@ impl Metric {
         match self {
             Self::PromptTps | Self::TtftMs => test.n_prompt > 0,
             Self::GenTps => test.n_gen > 0,
-            Self::AvgTimeMs => true,
+            Self::AvgTimeMs | Self::Tps => true,
         }
     }
 
@@ -62,18 +87,23 @@ impl Metric {
             Self::GenTps => test.gen_tps,
             Self::TtftMs => test.ttft_ms,
             Self::AvgTimeMs => median_of_samples_ms(test).or(test.avg_time_ms),
+            Self::Tps => test.tps,
         };
         let measured = |value: &f64| self.applies(test) && ln(*value).is_some();
         value.filter(measured)
     }
 
-    /// The logarithms of the repetitions, which a run has for the total time only.
+    /// The logarithms of the repetitions, which a run of LocalScore has for the total time only. A
+    /// test of llama-bench is of one kind, so that its speeds follow from the times.
     pub(crate) fn samples(self, test: &Test) -> Option<Vec<f64>> {
-        if self != Self::AvgTimeMs {
-            return None;
-        }
         let times = test.repetition_times()?.iter();
-        times.map(|&ns| ln(milliseconds(ns))).collect()
+        let speed = |ns| speed(test.n_prompt.saturating_add(test.n_gen), ns);
+        match self {
+            Self::AvgTimeMs => times.map(|&ns| ln(milliseconds(ns))).collect(),
+            Self::TtftMs => None,
+            _ if test.settings.is_none() => None,
+            _ => times.map(|&ns| ln(speed(ns))).collect(),
+        }
     }
 
     /// Mean and deviation of the logarithms over the repetitions, if they are known.
@@ -81,10 +111,13 @@ impl Metric {
     /// A run has no deviation of the time to first token. The deviation of the total time overflows in
     /// the C tool, so it is computed from the samples.
     pub(crate) fn moments(self, test: &Test) -> Option<Moments> {
+        if test.settings.is_some() {
+            return Moments::of_logs(&self.samples(test)?);
+        }
         let deviation = match self {
             Self::PromptTps => test.prompt_tps_stddev?,
             Self::GenTps => test.gen_tps_stddev?,
-            Self::TtftMs => return None,
+            Self::TtftMs | Self::Tps => return None,
             Self::AvgTimeMs => return Moments::of_logs(&self.samples(test)?),
         };
         Moments::of_summary(self.value(test)?, deviation, test.repetitions()?)
@@ -94,6 +127,12 @@ impl Metric {
 fn median_of_samples_ms(test: &Test) -> Option<f64> {
     let times = test.repetition_times()?.iter();
     median(&times.map(|&ns| milliseconds(ns)).collect::<Vec<f64>>())
+}
+
+/// Tokens per second.
+#[allow(clippy::cast_precision_loss, reason = "by far less than the noise")]
+pub(super) fn speed(tokens: i64, ns: u64) -> f64 {
+    1e9 * tokens as f64 / ns as f64
 }
 
 #[allow(

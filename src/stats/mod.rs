@@ -36,7 +36,7 @@ mod tests;
 pub(crate) use basic::{median, number};
 pub(crate) use change_points::{ChangePoint, change_points, level, noise};
 pub(crate) use comparable::Reason;
-pub(crate) use compare::{Comparison, Score, compare};
+pub(crate) use compare::{Comparison, FirstSample, Score, Yardstick, compare};
 pub(crate) use estimate::{Estimate, Tails};
 #[cfg(test)]
 pub(crate) use evidence::Why;

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::Metric;
 use super::evidence::Method;
 use super::metric::change_percent;
-use crate::model::Text;
+use crate::model::bench::test_name;
+use crate::model::{Text, Tool};
 
 /// The metrics to compare, and the changes that matter.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +31,7 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            metrics: Metric::ALL.to_vec(),
+            metrics: Metric::of(Tool::LocalScore).to_vec(),
             min_change: 5.0,
             alpha: 0.05,
             gate_alpha: 0.01,
@@ -48,8 +49,23 @@ pub(crate) struct TestKey {
     pub n_prompt: i64,
     /// Tokens generated.
     pub n_gen: i64,
-    /// The number of tests with the same tokens before it in the run.
+    /// Tokens that were in the context before the test.
+    pub n_depth: i64,
+    /// The class of its settings in this comparison.
+    pub class: usize,
+    /// The number of tests with the same tokens and settings before it in the run.
     pub repeated: usize,
+}
+
+impl TestKey {
+    /// Its name by its tokens.
+    pub(crate) fn name(&self) -> String {
+        let name = test_name(self.n_prompt, self.n_gen, self.n_depth);
+        match self.repeated {
+            0 => name,
+            before => format!("{name} (time {})", before + 1),
+        }
+    }
 }
 
 /// A metric of a test, or its geometric mean over the tests, on both sides.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::words::{in_words, test_names};
-use super::{NO_EARLIER, NamedRun, NewRun, Report, exit_code};
+use super::words::in_words;
+use super::{NamedRun, NewRun, Report, exit_code};
 use crate::model::{Difference, Text};
 use crate::stats::{self, Direction, GateOutcome, Interval, Method};
 use base::time::utc;
@@ -232,8 +232,8 @@ impl Document {
                     .and_then(|level| level.base_off.first())
                     .map(|(_, off)| *off),
                 rows: rows_of(report, column),
-                only_base: test_names(&comparison.only_base),
-                only_new: test_names(&comparison.only_new),
+                only_base: comparison.only_base.clone(),
+                only_new: comparison.only_new.clone(),
                 comparable: comparison.reasons.is_empty(),
                 reasons: comparison.reasons.iter().map(in_words).collect(),
                 rows_asked: gate.asked,
@@ -263,7 +263,7 @@ impl Document {
                 None => GateAnswer {
                     outcome: outcome.name(),
                     exit_code: exit_code(outcome, accepts),
-                    reasons: vec![NO_EARLIER.to_owned()],
+                    reasons: vec![report.no_base.clone()],
                 },
             }),
         }

@@ -1,9 +1,11 @@
 //! The answer of a comparison in sentences.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::words::{in_words, outcome, short, test_name};
-use super::{NO_EARLIER, NewRun, Report, unique};
+use super::{NewRun, Report, unique};
+use crate::model::Tool;
 use crate::stats::{Comparison, GateOutcome, Metric, Outcome, Row, Verdict};
 use base::Error;
 use base::number::{percent, percents};
@@ -100,6 +102,8 @@ impl Report {
             new.run.name()
         ));
         lines.extend(self.base_off(new));
+        lines.extend(first_sample(&new.comparison));
+        lines.extend(assumed(&new.comparison));
         lines
     }
 
@@ -303,7 +307,11 @@ impl NewRun {
     fn what_helps(&self, few: &str, alone: &str) -> String {
         let needs_repetitions = self.repetitions == Some(1);
         if needs_repetitions || self.comparison.level.is_some() {
-            format!("'localscore --reps 4'{few}")
+            let repeat = match self.run.run.tool {
+                Tool::LocalScore => "localscore --reps 4",
+                Tool::LlamaBench => "llama-bench -r 5",
+            };
+            format!("'{repeat}'{few}")
         } else {
             alone.to_owned()
         }
@@ -355,7 +363,7 @@ impl Report {
         let outcome = self.gate?;
         let Some(worst) = self.worst() else {
             let accepted = if accepts { ", accepted" } else { "" };
-            let answer = Error::plain(format_args!("undecided{accepted}: {NO_EARLIER}"));
+            let answer = Error::plain(format_args!("undecided{accepted}: {}", self.no_base));
             let hint = "'--undecided pass' accepts this";
             return Some(if accepts { answer } else { answer.hint(hint) });
         };
@@ -442,6 +450,42 @@ fn reasons(comparison: &Comparison) -> String {
     reasons.join(", ")
 }
 
+/// That the first sample alone makes verdicts.
+fn first_sample(comparison: &Comparison) -> Vec<String> {
+    let all = &comparison.first_sample;
+    let mut lines: Vec<String> = Vec::new();
+    for one in all.iter().rev().take(MAX_NAMED) {
+        let metric = short(one.metric);
+        let name = match one.name.display() {
+            name if name.is_empty() => format!("the mean {metric}"),
+            name => format!("{name} {metric}"),
+        };
+        lines.push(format!(
+            "first sample: it alone makes {name} {}; without it {}, {}",
+            one.verdict.name(),
+            percent(one.change_percent),
+            one.without.name()
+        ));
+    }
+    if all.len() > MAX_NAMED {
+        let more = all.len() - MAX_NAMED;
+        lines.push(format!("first sample: so it does in {more} more rows"));
+    }
+    lines
+}
+
+/// What is assumed of settings that a version does not print.
+fn assumed(comparison: &Comparison) -> Option<String> {
+    let all = comparison.assumed.iter();
+    let all: Vec<String> = all.map(|(name, value)| format!("{name} {value}")).collect();
+    (!all.is_empty()).then(|| {
+        format!(
+            "assumed where a version does not print it: {}",
+            all.join(", ")
+        )
+    })
+}
+
 /// Slower or faster: by the means that are, or else by single tests.
 fn one_way(comparison: &Comparison, answer: &str, verdict: Verdict) -> String {
     let is_certain = |row: &Row| row.verdict == verdict;
@@ -460,7 +504,7 @@ fn one_way(comparison: &Comparison, answer: &str, verdict: Verdict) -> String {
     }
     let tests = |is_counted: &dyn Fn(&Row) -> bool| {
         let rows = comparison.rows.iter().filter(|row| is_counted(row));
-        unique(rows.map(|row| row.test)).len()
+        rows.map(|row| row.test).collect::<HashSet<_>>().len()
     };
     format!(
         "{answer} in {} of {} tests: {}",
@@ -475,6 +519,7 @@ fn one_way(comparison: &Comparison, answer: &str, verdict: Verdict) -> String {
 fn speeds(comparison: &Comparison) -> Vec<&Row> {
     let speeds: Vec<&Row> = Metric::SPEEDS
         .into_iter()
+        .chain([Metric::Tps])
         .filter_map(|metric| comparison.mean(metric))
         .collect();
     let has_changed = |rows: &[&Row]| rows.iter().any(|row| is_changed(row));

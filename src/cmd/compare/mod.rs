@@ -6,10 +6,12 @@ mod sides;
 mod text;
 mod words;
 
+use std::collections::{HashMap, HashSet};
+
 use super::named::{self, NamedRun};
 use super::words as runs_in_words;
 use super::{Context, unique};
-use crate::model::{Difference, Names, Run, differences};
+use crate::model::{Difference, Names, Run, Tool, differences};
 use crate::stats::{self, Comparison, GateOutcome, Metric, Row, TestKey};
 use crate::store::Store;
 use base::{Error, ExitStatus, Markup, Result, RowFormat, Stderr, Stdout, rows, shell_word};
@@ -79,8 +81,8 @@ pub(crate) struct Args {
     /// the last such run that has it
     #[arg(long, value_name = "BASELINE")]
     baseline: Option<Baseline>,
-    /// The metrics to compare, separated by commas: pp, tg, ttft, time (of the whole test), or the
-    /// names of the fields
+    /// The metrics to compare, separated by commas: pp, tg, ttft, time (of the whole test), of
+    /// llama-bench t/s, pp, tg, time, or the names of the fields
     #[arg(long, value_name = "METRIC", value_delimiter = ',', value_parser = metric)]
     metric: Vec<Metric>,
     /// The smallest change that matters, in percent
@@ -121,6 +123,8 @@ enum Undecided {
 pub(crate) struct Report {
     /// The base: usually one run.
     pub(crate) base: Vec<NamedRun>,
+    /// Why there is no base.
+    no_base: String,
     /// The runs that are compared with it, one by one.
     pub(crate) new: Vec<NewRun>,
     /// The properties in which they differ: base first, then each new run.
@@ -147,9 +151,9 @@ pub(crate) struct NewRun {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let finder = named::Finder::open(&context.location)?;
     let (base, new) = choose(&args.runs, args.baseline.as_ref(), args.min_change, &finder)?;
-    let options = options(args, new.len());
+    let options = options(args, &new)?;
     let mut report = if base.is_empty() && args.fail_on_regression {
-        Report::without_base(options)
+        Report::without_base(no_earlier(finder.store(), &new)?, options)
     } else {
         compare(finder.store(), base, new, options)?
     };
@@ -199,27 +203,52 @@ fn print(report: &Report, args: &Args, out: &mut Stdout) -> Result<()> {
     out.finish()
 }
 
-fn options(args: &Args, new_runs: usize) -> stats::Options {
+fn options(args: &Args, new: &[NamedRun]) -> Result<stats::Options> {
     let default = stats::Options::default();
     let alpha = args.alpha.unwrap_or(default.gate_alpha);
-    stats::Options {
-        metrics: if args.metric.is_empty() {
-            default.metrics
-        } else {
-            unique(args.metric.iter().copied())
-        },
+    Ok(stats::Options {
+        metrics: metrics(&args.metric, new)?.unwrap_or_else(|| Metric::of(tool(new)).to_vec()),
         min_change: args.min_change,
         alpha: args.alpha.unwrap_or(default.alpha),
         // Several comparisons share the probability of a false alarm (Bonferroni).
-        gate_alpha: alpha / stats::number(new_runs.max(1)),
+        gate_alpha: alpha / stats::number(new.len().max(1)),
         fail_above: args.fail_above,
         level_stays: args.baseline.is_some(),
         force: args.force,
-    }
+    })
 }
 
-/// The error if `--baseline` finds no run.
-const NO_EARLIER: &str = "no earlier run of this configuration and machine";
+/// The tool of these runs; of several, nothing is compared.
+fn tool(runs: &[NamedRun]) -> Tool {
+    runs.first().map(|run| run.run.tool).unwrap_or_default()
+}
+
+/// The metrics that were asked for, each once; an error if the tool of these runs does not measure
+/// one of them, `None` if none were.
+pub(crate) fn metrics(asked: &[Metric], runs: &[NamedRun]) -> Result<Option<Vec<Metric>>> {
+    let tool = tool(runs);
+    if asked.iter().any(|metric| !metric.is_of(tool)) {
+        return Err(Error::invalid_parameter("--metric").hint(match tool {
+            Tool::LocalScore => "LocalScore measures pp, tg, ttft, time",
+            Tool::LlamaBench => "llama-bench measures t/s, pp, tg, time",
+        }));
+    }
+    Ok((!asked.is_empty()).then(|| unique(asked.iter().copied())))
+}
+
+/// The error if `--baseline` finds no run: of llama-bench, the settings are part of a configuration.
+fn no_earlier(store: Option<&Store>, new: &[NamedRun]) -> Result<String> {
+    let mut why = "no earlier run of this configuration and machine".to_owned();
+    if let (Some(store), [new]) = (store, new)
+        && let Some((id, reason)) = sides::other_settings(store, new)?
+    {
+        why += &format!(
+            "; run {id} cannot be compared: {}",
+            words::in_words(&reason)
+        );
+    }
+    Ok(why)
+}
 
 /// The runs of the base and those that are compared with it. With `--baseline` there may be no base.
 pub(crate) fn choose(
@@ -302,7 +331,8 @@ pub(crate) fn compare(
     options: stats::Options,
 ) -> Result<Report> {
     if let ([], Some(new)) = (base.as_slice(), new.first()) {
-        let error = Error::new(new.name(), NO_EARLIER);
+        let why = no_earlier(store, std::slice::from_ref(new))?;
+        let error = Error::new(new.name(), why);
         return Err(match new.id() {
             Some(id) => error.hint(format!("localstore history {id}")),
             None => error,
@@ -342,6 +372,7 @@ pub(crate) fn compare(
         .collect();
     let differences = differences(&all);
     Ok(Report {
+        no_base: String::new(),
         base,
         new: columns,
         differences,
@@ -362,7 +393,12 @@ pub(crate) fn standing(store: &Store, id: i64, options: stats::Options) -> Resul
     if base.is_empty() {
         return Ok(None);
     }
+    let metrics = match new.run.tool {
+        Tool::LocalScore => options.metrics,
+        tool @ Tool::LlamaBench => Metric::of(tool).to_vec(),
+    };
     let options = stats::Options {
+        metrics,
         level_stays: true,
         ..options
     };
@@ -390,8 +426,9 @@ impl NewRun {
 
 impl Report {
     /// The report of a first run, which there is nothing to compare with.
-    fn without_base(options: stats::Options) -> Self {
+    fn without_base(no_base: String, options: stats::Options) -> Self {
         Self {
+            no_base,
             base: Vec::new(),
             new: Vec::new(),
             differences: Vec::new(),
@@ -466,17 +503,23 @@ impl Report {
     /// The lines of this metric: each test that a new run has, then the mean.
     pub(crate) fn compared(&self, metric: Metric) -> Vec<Compared<'_>> {
         let all = self.new.iter().flat_map(NewRun::rows);
-        let mut keys = unique(all.filter(|row| row.metric == metric).map(|row| row.test));
+        let all = all.filter(|row| row.metric == metric).map(|row| row.test);
+        let mut seen = HashSet::new();
+        let mut keys: Vec<Option<TestKey>> = all.filter(|key| seen.insert(*key)).collect();
         keys.sort_by_key(Option::is_none);
         if !self.have_same_tests() {
             keys.retain(Option::is_some);
         }
+        let mut columns: Vec<HashMap<_, &Row>> = Vec::with_capacity(self.new.len());
+        for column in &self.new {
+            let rows = column.rows().filter(|row| row.metric == metric);
+            columns.push(rows.map(|row| (row.test, row)).collect());
+        }
         let compared = |key: Option<TestKey>| {
-            let mut rows = Vec::new();
-            for column in &self.new {
-                let mut column = column.rows();
-                rows.push(column.find(|row| row.metric == metric && row.test == key));
-            }
+            let rows: Vec<Option<&Row>> = columns
+                .iter()
+                .map(|column| column.get(&key).copied())
+                .collect();
             let first = rows.iter().flatten().next()?;
             Some(Compared {
                 name: test_name(first),
@@ -512,9 +555,10 @@ pub(crate) fn metric(text: &str) -> std::result::Result<Metric, String> {
         "tg" => Some(Metric::GenTps),
         "ttft" => Some(Metric::TtftMs),
         "time" => Some(Metric::AvgTimeMs),
+        "t/s" => Some(Metric::Tps),
         name => Metric::from_name(&name.replace('-', "_")),
     }
-    .ok_or_else(|| "pp, tg, ttft, time".to_owned())
+    .ok_or_else(|| "pp, tg, ttft, time; of llama-bench t/s, pp, tg, time".to_owned())
 }
 
 /// A percentage of 0 or more.

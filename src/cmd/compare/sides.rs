@@ -3,14 +3,22 @@
 use std::str::FromStr;
 
 use crate::cmd::named::NamedRun;
-use crate::model::Run;
-use crate::stats;
+use crate::model::{Run, Tool};
+use crate::stats::{self, Reason, Yardstick};
 use crate::store::{Level, Store, runs, tags, trends};
 use base::Result;
 use base::note;
 
 /// The maximum number of runs that are searched for the level of the base.
 const MAX_SERIES: u32 = 100;
+
+/// The maximum number of runs of llama-bench that are searched for those with the same settings, and
+/// of their tests.
+const MAX_SEARCHED: u32 = 300;
+const MAX_TESTS: usize = 200_000;
+
+/// How many of them are searched for settings that differ.
+const MAX_NEAR: usize = 20;
 
 /// The value of `--baseline`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,10 +80,11 @@ pub(crate) fn baseline(
         .collect()
 }
 
-/// The run of the configuration of `new` with this tag. Of several, prefers one on its machine, then a
-/// whole run, then one measured before it, then the last one.
+/// The run of the configuration of `new` with this tag. Of several, prefers one with a test in common,
+/// then one on its machine, then a whole run, then one measured before it, then the last one.
 pub(crate) fn tagged(store: &Store, tag: &str, new: &NamedRun) -> Result<Option<NamedRun>> {
     let configuration = store.read(|db| trends::configuration_like(db, &new.run))?;
+    let mut yardstick = Yardstick::of(&new.run);
     let mut best = None;
     for id in store.read(|db| tags::tagged(db, tag))? {
         if id == new.listed.id
@@ -84,7 +93,12 @@ pub(crate) fn tagged(store: &Store, tag: &str, new: &NamedRun) -> Result<Option<
             continue;
         }
         let run = NamedRun::read(store, id)?;
+        let has_common_tests = match run.run.tool {
+            Tool::LocalScore => true,
+            Tool::LlamaBench => yardstick.relative_speed(&run.run).is_some(),
+        };
         let fit = (
+            has_common_tests,
             run.run.environment.is_same_machine(&new.run.environment),
             !run.listed.partial,
             run.moment() < new.moment(),
@@ -137,6 +151,55 @@ fn environments(store: &Store, run: &NamedRun) -> Result<Vec<i64>> {
     Ok(same.map(|(id, _)| id).collect())
 }
 
+/// The last of these runs with a test of `like`; in the place of the score, how fast each is in the
+/// tests that it has, as a percentage of the speed of `like`.
+fn alike(store: &Store, like: &NamedRun, runs: Vec<Level>) -> Result<Vec<Level>> {
+    let mut yardstick = Yardstick::of(&like.run);
+    let mut alike = Vec::new();
+    let mut tests = 0;
+    for run in runs.into_iter().rev() {
+        let other = store.read(|db| runs::read(db, run.id))?;
+        tests += other.tests.len();
+        if let Some(speed) = yardstick.relative_speed(&other) {
+            let score = 100.0 * speed;
+            alike.push(Level { score, ..run });
+        }
+        if alike.len() >= MAX_SERIES as usize || tests >= MAX_TESTS {
+            break;
+        }
+    }
+    alike.reverse();
+    Ok(alike)
+}
+
+/// The last earlier run of the model on the machine of `new` whose settings differ, with what makes
+/// that so.
+pub(crate) fn other_settings(store: &Store, new: &NamedRun) -> Result<Option<(i64, Reason)>> {
+    if new.run.tool == Tool::LocalScore {
+        return Ok(None);
+    }
+    let configuration = store.read(|db| trends::configuration_like(db, &new.run))?;
+    let Some(configuration) = configuration else {
+        return Ok(None);
+    };
+    let environments = environments(store, new)?;
+    let until = new.listed.measured_at;
+    let runs =
+        store.read(|db| trends::levels(db, configuration, &environments, until, MAX_SEARCHED))?;
+    let earlier = runs.iter().rev().filter(|run| run.moment() < new.moment());
+    for run in earlier.take(MAX_NEAR) {
+        let other = store.read(|db| runs::read(db, run.id))?;
+        let options = stats::Options::default();
+        let comparison = stats::compare(&[&other], &[&new.run], &[], &options);
+        let mut reasons = comparison.reasons.into_iter();
+        let is_settings = |reason: &Reason| matches!(reason, Reason::Settings(_));
+        if let Some(reason) = reasons.find(is_settings) {
+            return Ok(Some((run.id, reason)));
+        }
+    }
+    Ok(None)
+}
+
 /// The whole runs of one configuration on one machine, in the order they were measured.
 #[derive(Default)]
 struct Series {
@@ -154,9 +217,16 @@ impl Series {
         };
         let environments = environments(store, like)?;
         let until = before.listed.measured_at;
+        let limit = match like.run.tool {
+            Tool::LocalScore => MAX_SERIES,
+            Tool::LlamaBench => MAX_SEARCHED,
+        };
         let mut runs =
-            store.read(|db| trends::levels(db, configuration, &environments, until, MAX_SERIES))?;
+            store.read(|db| trends::levels(db, configuration, &environments, until, limit))?;
         runs.retain(|run| run.moment() < before.moment());
+        if like.run.tool == Tool::LlamaBench {
+            runs = alike(store, like, runs)?;
+        }
         // A run with a guessed date starts no level.
         let score = |run: &Level| if run.is_guessed { f64::NAN } else { run.score };
         let scores: Vec<f64> = runs.iter().map(score).collect();

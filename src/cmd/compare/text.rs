@@ -2,7 +2,7 @@
 
 use super::headline::in_short;
 use super::words::{difference, interval, method, remarks, short, shown, test_name, title};
-use super::{Compared, NO_EARLIER, NewRun, Report, amount, percent};
+use super::{Compared, NewRun, Report, amount, percent};
 use crate::model::{Names, listed_score};
 use crate::stats::{Metric, Outcome, Row, Score, Verdict};
 use base::Column::{Number, Text, Whole};
@@ -28,7 +28,13 @@ pub(crate) fn print(
     out: &mut Stdout,
 ) -> Result<()> {
     let text = match (report.new.as_slice(), markup) {
-        ([], _) => format!("not decided: {NO_EARLIER}\n"),
+        ([], Markup::Text(screen)) => {
+            let line = format!("not decided: {}", report.no_base);
+            sentences(&[(line, None)], screen)
+        }
+        ([], Markup::Markdown) => {
+            format!("not decided: {}\n", base::markdown(&report.no_base))
+        }
         ([new], Markup::Text(screen)) => pair(report, new, screen, with_tests),
         ([new], Markup::Markdown) => pair_markdown(report, new),
         (_, Markup::Text(screen)) => several(report, screen, with_tests),
@@ -487,8 +493,9 @@ fn ranked(
     if test.is_some() {
         return table;
     }
-    if with_values {
-        table.column("score", Number, scores(report).into_iter());
+    let scores = scores(report);
+    if with_values && scores.iter().any(|score| !score.is_empty()) {
+        table.column("score", Number, scores.into_iter());
     }
     let verdicts = report.new.iter().map(|new| match new.comparison.outcome {
         Outcome::NotComparable => "",

@@ -1,9 +1,13 @@
 //! A comparison in words, for the table, Markdown, pictures and the report.
 
 use super::unique;
+use crate::model::bench::Unequal;
 use crate::model::{Difference, Mismatch, Text, short_quant};
-use crate::stats::{Comparison, Method, Metric, Outcome, Reason, Row, TestKey, Unit};
+use crate::stats::{Comparison, Method, Metric, Outcome, Reason, Row, Unit};
 use base::number;
+
+/// The most tests or settings that a line names.
+const MAX_NAMED: usize = 12;
 
 /// The short name of a metric in a sentence.
 pub(crate) fn short(metric: Metric) -> &'static str {
@@ -12,6 +16,7 @@ pub(crate) fn short(metric: Metric) -> &'static str {
         Metric::GenTps => "tg",
         Metric::TtftMs => "ttft",
         Metric::AvgTimeMs => "total",
+        Metric::Tps => "t/s",
     }
 }
 
@@ -34,6 +39,7 @@ pub(crate) fn title(metric: Metric) -> &'static str {
         Metric::GenTps => "tg t/s",
         Metric::TtftMs => "ttft ms",
         Metric::AvgTimeMs => "total ms",
+        Metric::Tps => "t/s",
     }
 }
 
@@ -64,7 +70,7 @@ pub(crate) fn method(method: Method) -> String {
 pub(crate) fn test_name(row: &Row) -> String {
     match row.test {
         None => "geo. mean".to_owned(),
-        Some(key) if row.name.as_bytes().is_empty() => name_by_tokens(&key),
+        Some(key) if row.name.as_bytes().is_empty() => key.name(),
         Some(_) => printed(&row.name),
     }
 }
@@ -98,7 +104,7 @@ pub(crate) fn remarks(comparison: &Comparison) -> Vec<String> {
     ]
     .into_iter()
     .filter(|(_, tests)| !tests.is_empty())
-    .map(|(side, tests)| format!("only the {side} has {}", test_names(tests).join(", ")))
+    .map(|(side, tests)| format!("only the {side} has {}", some_of(tests)))
     .collect()
 }
 
@@ -112,6 +118,10 @@ pub(crate) fn not_comparable(comparison: &Comparison) -> Option<String> {
 pub(crate) fn in_words(reason: &Reason) -> String {
     match reason {
         Reason::NothingInCommon => "no test in common".to_owned(),
+        Reason::Settings(unequal) => {
+            let unequal: Vec<String> = unequal.iter().map(self::unequal).collect();
+            some_of(&unequal)
+        }
         Reason::Mismatch(mismatch) => match mismatch {
             Mismatch::Tool => "another tool",
             Mismatch::Model => "another model",
@@ -128,23 +138,29 @@ pub(crate) fn in_words(reason: &Reason) -> String {
     }
 }
 
+/// `n_batch 512 against 2048`.
+pub(crate) fn unequal(setting: &Unequal) -> String {
+    let field = &setting.field;
+    match &setting.values {
+        [Some(base), Some(new)] => {
+            format!("{field} {} against {}", printed(base), printed(new))
+        }
+        [Some(base), None] => format!("{field} {} in the base alone", printed(base)),
+        [None, Some(new)] => format!("{field} {} in the new run alone", printed(new)),
+        [None, None] => field.clone(),
+    }
+}
+
 fn printed(name: &Text) -> String {
     name.display().into_owned()
 }
 
-/// Tests by their tokens, as the C tool names them.
-pub(crate) fn test_names(tests: &[TestKey]) -> Vec<String> {
-    tests.iter().map(name_by_tokens).collect()
-}
-
-fn name_by_tokens(test: &TestKey) -> String {
-    let name = match (test.n_prompt, test.n_gen) {
-        (prompt, 0) => format!("pp{prompt}"),
-        (0, generated) => format!("tg{generated}"),
-        (prompt, generated) => format!("pp{prompt}+tg{generated}"),
+/// The first few of many.
+fn some_of(all: &[String]) -> String {
+    let shown = &all[..all.len().min(MAX_NAMED)];
+    let more = match all.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
     };
-    match test.repeated {
-        0 => name,
-        before => format!("{name} (time {})", before + 1),
-    }
+    shown.join(", ") + &more
 }

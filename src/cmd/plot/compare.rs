@@ -1,6 +1,7 @@
 use super::{Context, OutFile, check_count, nothing, series};
 use crate::cmd::compare::{self, Baseline, Compared, Report};
 use crate::cmd::named::{Finder, NamedRun};
+use crate::model::Tool;
 use crate::stats::{self, Direction, Metric, Outcome, Row, Verdict};
 use base::Result;
 use base::number::percent;
@@ -25,8 +26,8 @@ pub(crate) struct Args {
     /// The base for NEW (or for the last run), as in 'localstore compare'
     #[arg(long, value_name = "BASELINE")]
     baseline: Option<Baseline>,
-    /// The metrics to draw, separated by commas: pp, tg, ttft, time (of the whole test), or the names
-    /// of the fields [default: pp,tg,ttft]
+    /// The metrics to draw, separated by commas: pp, tg, ttft, time (of the whole test), of
+    /// llama-bench t/s, pp, tg, time, or the names of the fields [default: pp,tg,ttft or t/s]
     #[arg(long, value_name = "METRIC", value_delimiter = ',', value_parser = compare::metric)]
     metric: Vec<Metric>,
     /// The smallest change that matters, in percent
@@ -48,10 +49,15 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
         ..stats::Options::default()
     };
     // The sentence is that of 'localstore compare' with the same options.
-    let mut drawn = Metric::SPEEDS.to_vec();
-    if !args.metric.is_empty() {
-        drawn.clone_from(&args.metric);
-        options.metrics.clone_from(&args.metric);
+    let tool = new.first().map(|run| run.run.tool).unwrap_or_default();
+    let mut drawn = match tool {
+        Tool::LocalScore => Metric::SPEEDS.to_vec(),
+        Tool::LlamaBench => Metric::of(tool).to_vec(),
+    };
+    options.metrics = Metric::of(tool).to_vec();
+    if let Some(asked) = compare::metrics(&args.metric, &new)? {
+        drawn.clone_from(&asked);
+        options.metrics = asked;
     }
     let report = compare::compare(finder.store(), base, new, options)?;
     let picture = bars(&report, &drawn)
@@ -168,6 +174,7 @@ pub(super) fn unit(metric: Metric) -> &'static str {
         Metric::GenTps => "generation, tokens/s",
         Metric::TtftMs => "time to first token, ms",
         Metric::AvgTimeMs => "time of the whole test, ms",
+        Metric::Tps => "tokens/s",
     }
 }
 
