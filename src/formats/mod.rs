@@ -22,13 +22,15 @@ use crate::model::Run;
 pub(crate) enum Format {
     /// A header line, then one line per test
     Csv,
-    /// One document per run, laid out as the C tool prints it
+    /// One document per run, or per document of llama-bench, laid out as the tool prints it
     Json,
-    /// The table that LocalScore shows, also called md
+    /// The table that the tool shows, also called md
     #[value(alias = "md")]
     Console,
-    /// Clean JSON, one run per line
+    /// Clean JSON, one run per line; of llama-bench its own, one test per line
     Jsonl,
+    /// Statements that fill a table with runs of llama-bench
+    Sql,
 }
 
 /// A run as it was read.

@@ -1,6 +1,6 @@
 //! The runs of llama-bench: each row as it was printed, found again by document and place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use db::refused;
@@ -274,6 +274,12 @@ fn plan_again(
                 identity
             };
             update_header(db, id, &identity, document.source, adding.machine)?;
+            if run.tells_bytes {
+                db.prepare_cached(
+                    "UPDATE localstore_bench_runs SET tells_bytes = 1 WHERE run_id = ?1",
+                )?
+                .execute([id])?;
+            }
             if is_richer {
                 keep_table(db, id)?;
                 update_derived(db, id, run, document.source)?;
@@ -357,8 +363,8 @@ impl Writer {
         let speeds = run.speeds;
         db.prepare_cached(
             "INSERT INTO localstore_bench_runs (run_id, identity_id, document, tests, prompt_tps,
-                 gen_tps, mean_prompt_tps, mean_gen_tps)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 gen_tps, mean_prompt_tps, mean_gen_tps, tells_bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute((
             id,
@@ -369,6 +375,7 @@ impl Writer {
             speeds.generation,
             speeds.mean_prompt,
             speeds.mean_generation,
+            run.tells_bytes,
         ))?;
         Ok(())
     }
@@ -847,6 +854,8 @@ pub(crate) struct StoredRow {
     pub settings: Arc<Settings>,
     /// The columns of the run's table, where one was read.
     pub table: Option<Arc<Schema>>,
+    /// Whether json has told bytes of 0x80 and more, which it loses in most builds.
+    pub tells_bytes: bool,
     /// The row; its places of run and settings mean nothing.
     pub row: Row,
 }
@@ -879,12 +888,34 @@ pub(crate) fn documents(db: &Connection, ids: &[i64]) -> db::Result<Vec<StoredDo
     Ok(documents)
 }
 
+/// Of these runs those of llama-bench of which only a table was read.
+pub(crate) fn tables(db: &Connection, ids: &[i64]) -> db::Result<Vec<i64>> {
+    let ids = serde_json::to_string(ids).unwrap_or_default();
+    let mut statement = db.prepare_cached(
+        "SELECT run_id FROM localstore_runs WHERE poor AND tool = 'llama-bench'
+             AND run_id IN (SELECT value FROM json_each(?1)) ORDER BY run_id",
+    )?;
+    let tables = statement.query_map([ids], |row| row.get(0))?;
+    Ok(tables.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What all rows of a stored run have.
+struct Head {
+    run: i64,
+    identity: Arc<Identity>,
+    table: Option<Arc<Schema>>,
+    tells_bytes: bool,
+}
+
 /// Reads rows, and remembers what they refer to.
 #[derive(Default)]
 pub(crate) struct Reader {
     schemas: HashMap<i64, Arc<Schema>>,
     settings: HashMap<i64, Arc<Settings>>,
 }
+
+/// The most settings that [`Reader`] remembers.
+const MOST_SETTINGS: usize = 1024;
 
 /// The columns that [`Reader::row`] reads.
 const ROW: &str = "t.run_id, t.setting_id, t.n_prompt, t.n_gen, t.n_depth, t.test_time, t.avg_ns,
@@ -903,10 +934,18 @@ impl Reader {
         let mut is_in_order = true;
         let mut end = -1;
         for &run in &document.runs {
-            let (identity, table, first, last) = self.head(db, run)?;
-            is_in_order &= first > end;
-            end = last;
-            heads.insert(run, (identity, table));
+            let head = self.head(db, run)?;
+            let places = db
+                .prepare_cached(
+                    "SELECT
+                         (SELECT min(position) FROM localstore_bench_tests WHERE run_id = ?1),
+                         (SELECT max(position) FROM localstore_bench_tests WHERE run_id = ?1)",
+                )?
+                .query_row([run], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let (first, last): (Option<i64>, Option<i64>) = places;
+            is_in_order &= first.unwrap_or_default() > end;
+            end = last.unwrap_or_default();
+            heads.insert(run, head);
         }
         let all = if is_in_order {
             document.runs.iter().map(|run| vec![*run]).collect()
@@ -932,52 +971,102 @@ impl Reader {
             let mut statement = db.prepare_cached(&sql)?;
             let mut rows = statement.query([ids])?;
             while let Some(row) = rows.next()? {
-                let run = row.get(0)?;
-                let position = row.get(12)?;
-                let (settings, row) = self
-                    .row(db, row)
-                    .map_err(|error| of_test(position, error))?;
-                let Some((identity, table)) = heads.get(&run) else {
+                let Some(head) = heads.get(&row.get(0)?) else {
                     continue;
                 };
-                work(&StoredRow {
-                    run,
-                    position,
-                    identity: Arc::clone(identity),
-                    settings,
-                    table: table.clone(),
-                    row,
-                })?;
+                work(&self.stored(db, head, row)?)?;
             }
         }
         Ok(())
     }
 
-    /// What all rows of a run have, and the places of its first and its last one.
-    #[allow(clippy::type_complexity, reason = "used once")]
-    fn head(
+    /// Hands over the first row of the run, then the first one with other settings or other fields,
+    /// and so on.
+    pub(crate) fn each_kind_of_row<E: From<rusqlite::Error>>(
         &mut self,
         db: &Connection,
         run: i64,
-    ) -> rusqlite::Result<(Arc<Identity>, Option<Arc<Schema>>, i64, i64)> {
+        mut work: impl FnMut(&StoredRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let head = self.head(db, run)?;
+        let mut known = HashSet::new();
+        let mut statement = db.prepare_cached(
+            "SELECT position, setting_id, (n_depth IS NULL) + 2 * (test_time IS NULL)
+                 + 4 * (avg_ns IS NULL) + 8 * (stddev_ns IS NULL) + 16 * (stddev_ts IS NULL)
+             FROM localstore_bench_tests WHERE run_id = ?1 ORDER BY position",
+        )?;
+        let mut rows = statement.query([run])?;
+        while let Some(row) = rows.next()? {
+            let position: i64 = row.get(0)?;
+            let kind: (i64, u8) = (row.get(1)?, row.get(2)?);
+            if known.insert(kind) {
+                work(&self.one(db, &head, position)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first row of a run; `None` if it has none.
+    pub(crate) fn first_row(
+        &mut self,
+        db: &Connection,
+        run: i64,
+    ) -> rusqlite::Result<Option<StoredRow>> {
+        let head = self.head(db, run)?;
+        let first: Option<i64> = db
+            .prepare_cached("SELECT min(position) FROM localstore_bench_tests WHERE run_id = ?1")?
+            .query_row([run], |row| row.get(0))?;
+        first
+            .map(|position| self.one(db, &head, position))
+            .transpose()
+    }
+
+    /// The row at this place.
+    fn one(&mut self, db: &Connection, head: &Head, position: i64) -> rusqlite::Result<StoredRow> {
+        let sql = format!(
+            "SELECT {ROW} FROM localstore_bench_tests t WHERE t.run_id = ?1 AND t.position = ?2"
+        );
+        let mut statement = db.prepare_cached(&sql)?;
+        statement.query_row((head.run, position), |row| self.stored(db, head, row))
+    }
+
+    /// The row of a run with this head.
+    fn stored(
+        &mut self,
+        db: &Connection,
+        head: &Head,
+        row: &SqlRow<'_>,
+    ) -> rusqlite::Result<StoredRow> {
+        let position = row.get(12)?;
+        let (settings, row) = self
+            .row(db, row)
+            .map_err(|error| of_test(position, error))?;
+        Ok(StoredRow {
+            run: head.run,
+            position,
+            identity: Arc::clone(&head.identity),
+            settings,
+            table: head.table.clone(),
+            tells_bytes: head.tells_bytes,
+            row,
+        })
+    }
+
+    /// What all rows of a run have.
+    fn head(&mut self, db: &Connection, run: i64) -> rusqlite::Result<Head> {
         let found = db
             .prepare_cached(
-                "SELECT table_id,
-                     (SELECT min(position) FROM localstore_bench_tests WHERE run_id = ?1),
-                     (SELECT max(position) FROM localstore_bench_tests WHERE run_id = ?1)
-                 FROM localstore_bench_runs WHERE run_id = ?1",
+                "SELECT table_id, tells_bytes FROM localstore_bench_runs WHERE run_id = ?1",
             )?
-            .query_row([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+            .query_row([run], |row| Ok((row.get(0)?, row.get(1)?)));
         let found = there(found, "its row of localstore_bench_runs is missing")?;
-        let (table, first, last): (Option<i64>, Option<i64>, Option<i64>) = found;
-        let table = table.map(|id| self.schema(db, id)).transpose()?;
-        let identity = Arc::new(identity_of(db, run)?);
-        Ok((
-            identity,
-            table,
-            first.unwrap_or_default(),
-            last.unwrap_or_default(),
-        ))
+        let (table, tells_bytes): (Option<i64>, bool) = found;
+        Ok(Head {
+            run,
+            identity: Arc::new(identity_of(db, run)?),
+            table: table.map(|id| self.schema(db, id)).transpose()?,
+            tells_bytes,
+        })
     }
 
     fn row(&mut self, db: &Connection, row: &SqlRow<'_>) -> rusqlite::Result<(Arc<Settings>, Row)> {
@@ -1029,6 +1118,10 @@ impl Reader {
             return Err(refused("its settings do not fit their fields"));
         }
         let settings = Arc::new(Settings { schema, values });
+        // Few tests have settings of their own; where all have, they are not kept.
+        if self.settings.len() >= MOST_SETTINGS {
+            self.settings.clear();
+        }
         self.settings.insert(id, Arc::clone(&settings));
         Ok(settings)
     }

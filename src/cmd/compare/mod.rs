@@ -17,7 +17,7 @@ use crate::store::Store;
 use base::{Error, ExitStatus, Markup, Result, RowFormat, Stderr, Stdout, rows, shell_word};
 
 pub(crate) use base::number::{amount, percent};
-pub(crate) use headline::changes;
+pub(crate) use headline::{changes, ids};
 pub(crate) use sides::{Baseline, best};
 pub(crate) use words::{interval, method, not_comparable, remarks, test_name, title};
 

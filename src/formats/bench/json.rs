@@ -1,6 +1,8 @@
-//! The json of llama-bench: an object a row, in an array or, as jsonl, on a line.
+//! The json of llama-bench: an object a row, its repetitions in the last two members, in an array or,
+//! as jsonl, on a line.
 
 use std::collections::HashSet;
+use std::io::Write;
 use std::ops::Range;
 
 use memchr::memmem;
@@ -8,8 +10,10 @@ use memchr::memmem;
 use crate::formats::Flaw;
 use crate::formats::lexer::{Lexer, Next, Str};
 use crate::formats::number;
-use crate::model::Text;
-use crate::model::bench::{Column, Kind, Samples, general};
+use crate::model::bench::{Column, Kind, Samples, general, speeds};
+use crate::model::{Piece, Text};
+
+use super::{Line, Value};
 
 /// A row with more fields is refused.
 const MAX_FIELDS: usize = 1000;
@@ -274,4 +278,90 @@ fn real(token: &[u8]) -> Vec<u8> {
         Some(value) if !value.is_finite() => general(value).into_bytes(),
         _ => token.to_vec(),
     }
+}
+
+/// Writes the object of a test.
+pub(super) fn write_object(out: &mut Vec<u8>, line: Line<'_>, is_first: bool) {
+    out.extend_from_slice(if is_first { b"  {\n" } else { b",\n  {\n" });
+    for (column, value) in line.values() {
+        out.extend_from_slice(b"    ");
+        write_member(out, line, &column.name, column.kind, value);
+        out.extend_from_slice(b",\n");
+    }
+    out.extend_from_slice(b"    ");
+    write_samples_ns(out, line);
+    out.extend_from_slice(b",\n    ");
+    write_samples_ts(out, line);
+    out.extend_from_slice(b"\n  }");
+}
+
+/// Writes `"name": value`.
+pub(super) fn write_member(
+    out: &mut Vec<u8>,
+    line: Line<'_>,
+    name: &Text,
+    kind: Kind,
+    value: Value<'_>,
+) {
+    write_string(out, name, line.tells_bytes);
+    out.extend_from_slice(b": ");
+    match (kind, value) {
+        (_, Value::Size(_)) => out.extend_from_slice(&value.bytes()),
+        (Kind::Text, Value::Text(text)) => write_string(out, text, line.tells_bytes),
+        (Kind::Bool, Value::Text(text)) => out.extend_from_slice(match text.as_bytes() {
+            b"0" => b"false",
+            b"1" => b"true",
+            other => other,
+        }),
+        (Kind::Integer | Kind::Real | Kind::Other, Value::Text(text)) => {
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+}
+
+/// Writes the member with the times of the repetitions.
+pub(super) fn write_samples_ns(out: &mut Vec<u8>, line: Line<'_>) {
+    out.extend_from_slice(b"\"samples_ns\": ");
+    let Some(samples) = &line.row.samples.ns else {
+        out.extend_from_slice(b"null");
+        return;
+    };
+    out.extend_from_slice(b"[ ");
+    for (index, sample) in samples.iter().enumerate() {
+        let comma = if index > 0 { ", " } else { "" };
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "{comma}{sample}");
+    }
+    out.extend_from_slice(b" ]");
+}
+
+/// Writes the member with the speeds of the repetitions.
+pub(super) fn write_samples_ts(out: &mut Vec<u8>, line: Line<'_>) {
+    out.extend_from_slice(b"\"samples_ts\": ");
+    let stored = line.row.samples.ts.clone();
+    match stored.or_else(|| speeds(line.row)) {
+        None => out.extend_from_slice(b"null"),
+        Some(speeds) => {
+            out.extend_from_slice(b"[ ");
+            out.extend_from_slice(speeds.as_bytes());
+            out.extend_from_slice(b" ]");
+        }
+    }
+}
+
+/// Writes a string as the tool escapes it: on most machines it takes a byte of 0x80 or more as a
+/// negative number, and so loses its value.
+fn write_string(out: &mut Vec<u8>, text: &Text, tells_bytes: bool) {
+    out.push(b'"');
+    for piece in text.pieces() {
+        match piece {
+            Piece::Byte(byte @ (b'"' | b'\\')) => out.extend_from_slice(&[b'\\', byte]),
+            Piece::Byte(byte @ 0..=0x1f) => {
+                let _ = write!(out, "\\u{byte:04x}");
+            }
+            Piece::Byte(byte) if byte < 0x80 || tells_bytes => out.push(byte),
+            Piece::Byte(_) | Piece::Lost => out.extend_from_slice(b"\\ufffff"),
+        }
+    }
+    out.push(b'"');
 }

@@ -66,7 +66,7 @@ pub(crate) fn default(field: &str, version: i64) -> Option<&'static str> {
 }
 
 /// The fields whose column in a table has this name.
-pub(super) fn long_names(column: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn long_names(column: &str) -> impl Iterator<Item = &str> {
     let long = SHORT.iter().filter(move |(_, short)| *short == column);
     long.map(|(long, _)| *long).chain([column])
 }

@@ -49,6 +49,8 @@ pub(crate) struct DocumentRun {
     pub test_time: Option<Text>,
     /// Its speeds.
     pub speeds: Speeds,
+    /// Whether json has told bytes of 0x80 and more, which it loses in most builds.
+    pub tells_bytes: bool,
 }
 
 /// The speeds of a run, tokens per second.
@@ -489,7 +491,15 @@ impl Builder {
     #[must_use]
     pub(crate) fn end(self) -> Document {
         let is_refused = self.is_refused;
-        let runs = self.runs.into_iter().map(|open| open.end(is_refused));
+        let is_json = self.source == Source::Json;
+        let runs = self.runs.into_iter().map(|open| {
+            let mut run = open.end(is_refused);
+            // Only names of the machine and of the model have such bytes.
+            let mut values = run.identity.values.iter().flatten();
+            let is_told = |piece| matches!(piece, Piece::Byte(0x80..));
+            run.tells_bytes = is_json && values.any(|text| text.pieces().any(is_told));
+            run
+        });
         Document {
             runs: runs.collect(),
             settings: self.settings,
@@ -724,6 +734,7 @@ impl Open {
                 core: [0; 8],
                 test_time: None,
                 speeds: Speeds::default(),
+                tells_bytes: false,
             },
             keys: HashSet::new(),
             chain: [0; 16],

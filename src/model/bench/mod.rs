@@ -11,7 +11,7 @@ mod suite;
 mod version;
 
 pub(crate) use classes::{Classes, build_of};
-pub(crate) use defaults::{default, short_name};
+pub(crate) use defaults::{default, long_names, short_name};
 pub(crate) use document::{
     Builder, Document, DocumentRun, Recount, Refusal, Row, Samples, shown_params, shown_size,
     speeds,

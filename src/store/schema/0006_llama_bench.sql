@@ -115,6 +115,8 @@ CREATE TABLE localstore_bench_runs (
     mean_gen_tps REAL,
     -- The columns of its table, where one was read.
     table_id INTEGER REFERENCES localstore_bench_schemas(id),
+    -- 1 if its json told bytes of 0x80 and more, which that of most builds has lost.
+    tells_bytes INTEGER NOT NULL DEFAULT 0,
     added_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 );
 CREATE INDEX localstore_bench_runs_document_idx ON localstore_bench_runs (document);

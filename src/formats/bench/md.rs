@@ -1,0 +1,372 @@
+//! The table that llama-bench shows: rounded values, and of the settings those that were asked for.
+
+use std::sync::Arc;
+
+use super::{Line, Value, table_name};
+use crate::formats::number::Fixed;
+use crate::model::Text;
+use crate::model::bench::{
+    Column, Identity, Kind, Role, Schema, Settings, default, long_names, short_name, shown_params,
+    shown_size,
+};
+
+/// The settings that may be columns, in their order.
+const OPTIONAL: [&str; 28] = [
+    "n_cpu_moe",
+    "n_threads",
+    "cpu_mask",
+    "cpu_strict",
+    "poll",
+    "n_batch",
+    "n_ubatch",
+    "type_k",
+    "type_v",
+    "f16_kv",
+    "defrag_thold",
+    "main_gpu",
+    "split_mode",
+    "mul_mat_q",
+    "low_vram",
+    "no_kv_offload",
+    "flash_attn",
+    "devices",
+    "tensor_split",
+    "tensor_buft_overrides",
+    "use_mmap",
+    "use_direct_io",
+    "load_mode",
+    "lazy_mode",
+    "embeddings",
+    "no_op_offload",
+    "no_host",
+    "repack",
+];
+
+/// Those that follow them.
+const LAST: [&str; 2] = ["fit_target", "fit_min_ctx"];
+
+/// A table whose rows are not known yet one by one, only their settings: these decide on its columns.
+#[derive(Debug, Clone)]
+pub(crate) struct Draft {
+    head: Head,
+    fields: Vec<Field>,
+    /// Whether a space stands in the names of tests, as in `pp 512`.
+    has_space: bool,
+}
+
+/// The columns of a table.
+#[derive(Debug)]
+pub(crate) struct Table {
+    columns: Vec<Column>,
+    has_space: bool,
+}
+
+/// What all rows of a table have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Head {
+    build: [Option<Text>; 2],
+    /// The columns of the table that was read.
+    own: Option<Arc<Schema>>,
+    schema: Vec<(Text, Kind)>,
+    table: Text,
+    version: i64,
+    is_cpu: bool,
+}
+
+/// A setting, and what the rows have there.
+#[derive(Debug, Clone)]
+struct Field {
+    name: Text,
+    kind: Kind,
+    value: Text,
+    has_several: bool,
+}
+
+impl Draft {
+    /// The table of a run, of which a row is given; the settings of all are still to be counted.
+    pub(crate) fn new(line: Line<'_>, table: Option<&Arc<Schema>>) -> Self {
+        let (identity, settings) = (line.identity, line.settings);
+        let schema = &settings.schema;
+        let own = table.cloned();
+        let own = own.or_else(|| schema.is_table().then(|| Arc::clone(schema)));
+        let columns = schema.columns().iter();
+        let build = ["build_commit", "build_number"].map(|name| identity.get(name).cloned());
+        let head = if own.is_some() {
+            Head {
+                build,
+                own,
+                schema: Vec::new(),
+                table: Text::default(),
+                version: 0,
+                is_cpu: false,
+            }
+        } else {
+            Head {
+                build,
+                own,
+                schema: columns
+                    .map(|column| (column.name.clone(), column.kind))
+                    .collect(),
+                table: table_name(line),
+                version: line.version(),
+                is_cpu: is_cpu(identity),
+            }
+        };
+        Self {
+            head,
+            fields: Vec::new(),
+            has_space: line.version() < 2843 && settings.get("test").is_none(),
+        }
+    }
+
+    /// The table.
+    pub(crate) fn table(&self) -> Table {
+        Table {
+            columns: self.columns(),
+            has_space: self.has_space,
+        }
+    }
+
+    /// Whether the rows of both are those of one table, if they are in one document.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.head == other.head
+    }
+
+    /// Counts in a row with these settings.
+    pub(crate) fn count(&mut self, settings: &Settings) {
+        if self.head.own.is_none() {
+            for (column, value) in settings.known() {
+                self.put(&column.name, column.kind, value, false);
+            }
+        }
+    }
+
+    fn put(&mut self, name: &Text, kind: Kind, value: &Text, has_several: bool) {
+        match self.fields.iter_mut().find(|field| field.name == *name) {
+            Some(field) => field.has_several |= has_several || field.value != *value,
+            None => self.fields.push(Field {
+                name: name.clone(),
+                kind,
+                value: value.clone(),
+                has_several,
+            }),
+        }
+    }
+
+    /// Both as one table; `None` if its columns would not be those that each has.
+    pub(crate) fn joined(&self, other: &Self) -> Option<Self> {
+        if !self.is_same(other) {
+            return None;
+        }
+        let mut joined = self.clone();
+        for field in &other.fields {
+            joined.put(&field.name, field.kind, &field.value, field.has_several);
+        }
+        let columns = joined.columns();
+        (columns == self.columns() && columns == other.columns()).then_some(joined)
+    }
+
+    /// The columns, with their widths.
+    fn columns(&self) -> Vec<Column> {
+        let Head {
+            own,
+            version,
+            is_cpu,
+            ..
+        } = &self.head;
+        if let Some(own) = own {
+            return own.columns().to_vec();
+        }
+        let mut names = vec!["model_type", "model_size", "model_n_params", "backend"];
+        let field = |name: &str| {
+            let mut fields = self.fields.iter();
+            fields.find(|field| field.name.as_bytes() == name.as_bytes())
+        };
+        if !is_cpu && field("n_gpu_layers").is_some() {
+            names.push("n_gpu_layers");
+        }
+        let is_asked_for = |name: &&str| {
+            field(name).is_some_and(|field| {
+                let is_other = default(name, *version)
+                    .is_some_and(|default| default.as_bytes() != field.value.as_bytes());
+                field.has_several || is_other || (*name == "n_threads" && *is_cpu)
+            })
+        };
+        names.extend(OPTIONAL.into_iter().filter(is_asked_for));
+        names.extend(LAST.into_iter().filter(is_asked_for));
+        // Of a setting that llama.cpp does not have no default is known.
+        let others = self.fields.iter().filter(|field| field.has_several);
+        let others = others.filter_map(|field| std::str::from_utf8(field.name.as_bytes()).ok());
+        let is_other = |name: &&str| Kind::of(name, *version).is_none() && *name != "test";
+        names.extend(others.filter(is_other));
+        names.extend(["test", "t/s"]);
+        let column = |name: &str| {
+            let kind = Kind::of(name, *version)
+                .or_else(|| Some(field(name)?.kind))
+                .unwrap_or(Kind::Text);
+            Column {
+                name: short_name(name).into(),
+                kind: Kind::Text,
+                width: Some(width(name, kind, *version)),
+            }
+        };
+        names.into_iter().map(column).collect()
+    }
+}
+
+/// Whether the backend is one that has no layers elsewhere.
+fn is_cpu(identity: &Identity) -> bool {
+    let Some(backend) = identity.backend() else {
+        return false;
+    };
+    let backend = backend.as_bytes();
+    if identity.get("backends").is_none() {
+        return backend == b"CPU" || backend == b"BLAS";
+    }
+    let has = |name: &str| memchr::memmem::find(backend, name.as_bytes()).is_some();
+    has("CPU") || has("BLAS") || has("ZenDNN")
+}
+
+/// The width of a field's column in this version, and whether its values stand at the left.
+fn width(name: &str, kind: Kind, version: i64) -> (u16, bool) {
+    let is_compact = version >= 3131;
+    let right = |width| (width, false);
+    match name {
+        "model_type" => (30, true),
+        "model_size" | "model_n_params" => right(10),
+        "n_gpu_layers" => right(3),
+        "t/s" => right(if is_compact { 20 } else { 16 }),
+        "test" if version < 2843 => (10, true),
+        "test" => right(if version < 5212 { 13 } else { 15 }),
+        "n_threads" | "n_batch" if is_compact => right(7),
+        "n_ubatch" if is_compact => right(8),
+        "type_k" | "type_v" if is_compact => right(6),
+        "split_mode" if is_compact => right(if version < 8738 { 5 } else { 6 }),
+        "flash_attn" if is_compact => right(if version < 9437 { 2 } else { 3 }),
+        "use_mmap" if is_compact => right(4),
+        "use_direct_io" | "repack" => right(3),
+        "no_op_offload" | "no_host" => right(4),
+        "load_mode" => right(10),
+        "devices" => (12, true),
+        _ => {
+            let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
+            (length.max(10), matches!(kind, Kind::Text | Kind::Other))
+        }
+    }
+}
+
+impl Table {
+    /// Writes the names of the columns and the rule.
+    pub(crate) fn write_header(&self, out: &mut Vec<u8>) {
+        out.push(b'|');
+        for column in &self.columns {
+            write_cell(out, column, &column.name);
+        }
+        out.extend_from_slice(b"\n|");
+        for column in &self.columns {
+            let (width, is_left) = column.width.unwrap_or((10, true));
+            out.push(b' ');
+            out.resize(out.len() + usize::from(width.saturating_sub(1)), b'-');
+            out.extend_from_slice(if is_left { b"- |" } else { b": |" });
+        }
+        out.push(b'\n');
+    }
+
+    /// Writes the row of a test.
+    pub(crate) fn write_row(&self, out: &mut Vec<u8>, line: Line<'_>) {
+        out.push(b'|');
+        for column in &self.columns {
+            write_cell(out, column, &self.cell(line, column));
+        }
+        out.push(b'\n');
+    }
+    /// What a row has in this column.
+    fn cell(&self, line: Line<'_>, column: &Column) -> Text {
+        let name = column.name.to_utf8();
+        let schema = &line.settings.schema;
+        if schema.is_table() {
+            let mut fields = schema.fields();
+            let role = fields.find_map(|(other, role)| (other.name == column.name).then_some(role));
+            return match role {
+                Some(Role::Speed) => speed(line, |token| Text::clone(token)),
+                Some(role) => match line.value(role) {
+                    Some(Value::Text(text)) => text.clone(),
+                    _ => Text::default(),
+                },
+                None => Text::default(),
+            };
+        }
+        let of_run = |name: &str| line.identity.get(name).cloned();
+        let text = match &*name {
+            "model" => of_run("model_type"),
+            "size" => of_run("model_size").as_ref().map(shown_size),
+            "params" => of_run("model_n_params").as_ref().map(shown_params),
+            "backend" => line.identity.backend(),
+            "test" if self.has_space => {
+                let name = line.row.name(line.settings).to_string();
+                Some(
+                    name.replace("pp", "pp ")
+                        .replace("tg", "tg ")
+                        .as_str()
+                        .into(),
+                )
+            }
+            "test" => Some(line.row.name(line.settings)),
+            "t/s" => Some(speed(line, |token| {
+                let token = token.to_string();
+                match token.parse::<f64>() {
+                    Ok(value) => format!("{}", Fixed(value, 2)).as_str().into(),
+                    Err(_) => token.as_str().into(),
+                }
+            })),
+            _ => {
+                let value = long_names(&name).find_map(|long| line.get(long));
+                value.map(|value| value.bytes().into_owned().into())
+            }
+        };
+        text.unwrap_or_default()
+    }
+}
+
+/// Writes what stands beneath the rows: nothing where the build is not known.
+pub(crate) fn write_footer(out: &mut Vec<u8>, identity: &Identity) {
+    if let (Some(commit), Some(number)) =
+        (identity.get("build_commit"), identity.get("build_number"))
+    {
+        out.extend_from_slice(b"\nbuild: ");
+        out.extend_from_slice(&commit.printed());
+        out.extend_from_slice(b" (");
+        out.extend_from_slice(&number.printed());
+        out.extend_from_slice(b")\n");
+    }
+}
+
+/// Writes a cell as C's printf fills it up, which counts bytes.
+fn write_cell(out: &mut Vec<u8>, column: &Column, text: &Text) {
+    let (width, is_left) = column.width.unwrap_or((10, true));
+    // The sign between speed and deviation has two bytes.
+    let has_sign = column.name.as_bytes() == b"t/s"
+        && memchr::memmem::find(text.as_bytes(), "±".as_bytes()).is_some();
+    let width = usize::from(width) + usize::from(has_sign);
+    let fill = width.saturating_sub(text.c_len());
+    out.push(b' ');
+    let begin = out.len();
+    if !is_left {
+        out.resize(begin + fill, b' ');
+    }
+    out.extend_from_slice(&text.printed());
+    if is_left {
+        out.resize(out.len() + fill, b' ');
+    }
+    out.extend_from_slice(b" |");
+}
+
+/// Mean and deviation of the speed.
+fn speed(line: Line<'_>, shown: impl Fn(&Text) -> Text) -> Text {
+    let [.., mean, deviation] = &line.row.results;
+    let tokens = [mean, deviation].into_iter().flatten();
+    let parts: Vec<Vec<u8>> = tokens
+        .map(|token| shown(token).as_bytes().to_vec())
+        .collect();
+    parts.join(" ± ".as_bytes()).into()
+}
