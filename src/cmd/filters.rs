@@ -11,7 +11,7 @@ use base::{Error, Result, cut, shell_word};
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Filters (text matches anywhere, ignoring case)")]
 pub(crate) struct Filters {
-    /// Runs of models with this in their name
+    /// Runs of models with this in their name; of llama-bench, in the name of their file too
     #[arg(long, value_name = "TEXT")]
     model: Option<String>,
     /// Runs with this in their quantisation, such as Q4_K_M
@@ -129,6 +129,14 @@ impl Filters {
                 },
             ),
             (
+                "tool",
+                all.tool.map(|tool| tool.name().to_owned()),
+                Filter {
+                    tool: all.tool,
+                    ..none()
+                },
+            ),
+            (
                 "tag",
                 all.tag.clone(),
                 Filter {
@@ -205,6 +213,7 @@ fn hint(name: &str, store: &Store) -> Result<Option<String>> {
         "accelerator" => Values::Accelerators,
         "runtime" => Values::Runtimes,
         "tag" => Values::Tags,
+        "tool" => return Ok(None),
         "since" | "until" => {
             let period = store.read(select::period)?;
             return Ok(period.map(|(first, last)| {

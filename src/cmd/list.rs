@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Context;
 use super::filters::Filters;
 use super::words;
-use crate::model::{SubmissionState, Text, short_device, short_quant};
+use crate::model::{SubmissionState, Text, Tool, short_device, short_quant};
 use crate::store::{Filter, Listed, Sort, Store, select};
 use base::rows::{self, Limit};
 use base::time::{Clock, rfc3339, utc};
@@ -60,6 +60,7 @@ pub(crate) struct View {
 enum Choice {
     Id,
     Measured,
+    Tool,
     Model,
     Quant,
     Accelerator,
@@ -133,13 +134,17 @@ pub(crate) fn print(
     };
     context.out.styled(text.as_bytes())?;
     let any = |column, has: fn(&Listed) -> bool| columns.contains(&column) && runs.iter().any(has);
-    let is_about = any(Choice::Score, |run| run.source.is_rounded())
+    let is_about = any(Choice::Score, |run| words::score(run).starts_with('~'))
+        || any(Choice::Pp, |run| {
+            (words::PROMPT_TPS.2)(run).starts_with('~')
+        })
+        || any(Choice::Tg, |run| (words::GEN_TPS.2)(run).starts_with('~'))
         || any(Choice::Measured, |run| run.measured_guessed);
     let is_partial = any(Choice::Score, |run| run.partial);
     note_marks(is_about, is_partial, context);
     if view.columns.is_empty() && screen.width.is_some() {
         let all = [Choice::Measured].into_iter();
-        let all = all.chain(LEAST_IMPORTANT.iter().rev().map(|(choice, _)| *choice));
+        let all = all.chain(least_important(runs).rev().map(|(choice, _)| choice));
         let hidden = all.filter(|choice| !columns.contains(choice) && !is_empty(*choice, runs));
         let hidden: Vec<&str> = hidden.map(name).collect();
         if !hidden.is_empty() {
@@ -171,9 +176,10 @@ pub(crate) fn marks(is_about: bool, is_partial: bool) -> String {
 pub(crate) const ABOUT: &str = "~ about (rounded, or a guessed date)";
 
 /// The columns, as they stand from left to right.
-const COLUMNS: [Choice; 11] = [
+const COLUMNS: [Choice; 12] = [
     Choice::Id,
     Choice::Measured,
+    Choice::Tool,
     Choice::Model,
     Choice::Quant,
     Choice::Accelerator,
@@ -186,22 +192,32 @@ const COLUMNS: [Choice; 11] = [
 ];
 
 /// Those that can be left out, the least important first, and the width from which on each is there.
-const LEAST_IMPORTANT: [(Choice, usize); 7] = [
+const LEAST_IMPORTANT: [(Choice, usize); 8] = [
     (Choice::Ttft, 121),
     (Choice::Pp, 100),
     (Choice::Tg, 100),
     (Choice::Submission, 100),
     (Choice::Tags, NAMES),
+    (Choice::Tool, NAMES),
     (Choice::Model, NAMES),
     (Choice::Accelerator, NAMES),
 ];
 
+/// Those that can be left out for these runs: what there is instead of a score is not among them.
+fn least_important(runs: &[Listed]) -> impl DoubleEndedIterator<Item = (Choice, usize)> {
+    let is_needed = runs.iter().any(|run| run.tool == Tool::LlamaBench);
+    let all = LEAST_IMPORTANT.into_iter();
+    all.filter(move |(choice, _)| *choice != Choice::Tg || !is_needed)
+}
+
 /// The width that has room for names. Below it, what is sorted by takes the place of the time.
 const NAMES: usize = 48;
 
-/// Whether none of the runs has a value in that column.
+/// Whether the column tells nothing about these runs.
 fn is_empty(column: Choice, runs: &[Listed]) -> bool {
     match column {
+        Choice::Tool => runs.windows(2).all(|pair| pair[0].tool == pair[1].tool),
+        Choice::Score | Choice::Ttft => runs.iter().all(|run| run.tool == Tool::LlamaBench),
         Choice::Tags => runs.iter().all(|run| run.tags.is_empty()),
         Choice::Submission => runs.iter().all(|run| run.submission.is_none()),
         _ => false,
@@ -225,9 +241,10 @@ fn table(runs: &[Listed], view: &View, sort: Sort, screen: Screen) -> (Table, Ve
         Choice::Id | Choice::Measured | Choice::Quant | Choice::Score => 0,
         _ => NAMES,
     };
-    let is_in = |choice, width| match LEAST_IMPORTANT.iter().find(|(other, _)| *other == choice) {
+    let is_in = |choice, width| match least_important(runs).find(|(other, _)| *other == choice) {
         _ if choice == key => true,
-        Some((_, from)) => width >= *from && !is_empty(choice, runs),
+        _ if is_empty(choice, runs) => false,
+        Some((_, from)) => width >= from,
         None => choice != Choice::Measured || width >= in_the_way,
     };
     let mut columns = match (view.columns.as_slice(), screen.width) {
@@ -235,20 +252,65 @@ fn table(runs: &[Listed], view: &View, sort: Sort, screen: Screen) -> (Table, Ve
             let columns = COLUMNS.into_iter();
             columns.filter(|&choice| is_in(choice, width)).collect()
         }
-        (chosen, _) if chosen.is_empty() || chosen.contains(&Choice::All) => COLUMNS.to_vec(),
+        (chosen, _) if chosen.is_empty() || chosen.contains(&Choice::All) => {
+            let is_in = |choice: &Choice| *choice != Choice::Tool || !is_empty(*choice, runs);
+            COLUMNS.into_iter().filter(is_in).collect()
+        }
         (chosen, _) => chosen.to_vec(),
     };
-    let mut table = Table::new::<&str>(&[]);
-    for &choice in &columns {
-        add_column(&mut table, choice, runs, view);
+    let can_go = least_important(runs).map(|(choice, _)| choice);
+    let can_go: Vec<&str> = can_go.filter(|&choice| choice != key).map(head).collect();
+    // What measured a run matters more than the time of day.
+    for has_times in [true, false] {
+        let (table, left_out) = lay_out(&columns, runs, view, (screen, has_times), &can_go);
+        if !left_out.contains(&head(Choice::Tool)) {
+            columns.retain(|&choice| !left_out.contains(&head(choice)));
+            return (table, columns);
+        }
     }
-    if view.columns.is_empty() {
-        let can_go = LEAST_IMPORTANT.map(|(choice, _)| choice).into_iter();
-        let can_go: Vec<&str> = can_go.filter(|&choice| choice != key).map(head).collect();
-        let left_out = table.leave_out(screen, &can_go);
-        columns.retain(|&choice| !left_out.contains(&head(choice)));
-    }
+    columns.retain(|&choice| choice != Choice::Tool);
+    let (table, left_out) = lay_out(&columns, runs, view, (screen, true), &can_go);
+    columns.retain(|&choice| !left_out.contains(&head(choice)));
     (table, columns)
+}
+
+/// A table with these columns, and those of them for which the screen has no room.
+fn lay_out(
+    columns: &[Choice],
+    runs: &[Listed],
+    view: &View,
+    (screen, has_times): (Screen, bool),
+    can_go: &[&'static str],
+) -> (Table, Vec<&'static str>) {
+    let mut table = Table::new::<&str>(&[]);
+    let accelerator = if columns.contains(&Choice::Tool) {
+        ACCELERATOR_OF_TOOL
+    } else {
+        ACCELERATOR
+    };
+    for &choice in columns {
+        match choice {
+            Choice::Measured => {
+                let (head, cells) = measured(runs, view.local, has_times);
+                table.column(&head, Column::Whole, cells.into_iter());
+            }
+            Choice::Accelerator => {
+                let cells = runs.iter().map(|run| short(&run.accelerator, short_device));
+                table.column(head(choice), Column::Short(accelerator), cells);
+            }
+            _ => add_column(&mut table, choice, runs, view),
+        }
+    }
+    let left_out = match view.columns.as_slice() {
+        [] => table.leave_out(screen, can_go),
+        _ => Vec::new(),
+    };
+    (table, left_out)
+}
+
+fn short(text: &Option<Text>, short: fn(&str) -> String) -> String {
+    text.as_ref()
+        .map_or_else(|| "?".to_owned(), |text| short(&text.display()))
 }
 
 fn name(column: Choice) -> &'static str {
@@ -264,6 +326,7 @@ fn head(column: Choice) -> &'static str {
     match column {
         Choice::Id => "id",
         Choice::Measured => "measured",
+        Choice::Tool => "tool",
         Choice::Model => "model",
         Choice::Quant => "quant",
         Choice::Accelerator => "accelerator",
@@ -280,24 +343,21 @@ fn head(column: Choice) -> &'static str {
 /// The widest quantisation that is not cut where columns are chosen.
 const QUANT: usize = 12;
 
-/// The width of an accelerator's name on a screen.
+/// The width of an accelerator's name on a screen, and that beside a column more.
 const ACCELERATOR: usize = 15;
+const ACCELERATOR_OF_TOOL: usize = 11;
 
 fn add_column(table: &mut Table, column: Choice, runs: &[Listed], view: &View) {
     let mut add = |(head, layout, cell): ColumnOf<Listed>| {
         table.column(head, layout, runs.iter().map(cell));
     };
-    let short = |text: &Option<Text>, short: fn(&str) -> String| {
-        text.as_ref()
-            .map_or_else(|| "?".to_owned(), |text| short(&text.display()))
-    };
     match column {
         Choice::Id => add(words::ID),
-        Choice::Measured => {
-            let (head, cells) = measured(runs, view.local);
-            table.column(&head, Column::Whole, cells.into_iter());
-        }
-        Choice::Model => add(("model", Column::Text, |run| words::cell(&run.model))),
+        Choice::Tool => add(("tool", Column::Whole, |run| run.tool.title().to_owned())),
+        Choice::Model => add(("model", Column::Text, |run| {
+            let name = words::model_name(run.tool, &run.model, &run.quant);
+            name.unwrap_or_else(|| "?".to_owned())
+        })),
         Choice::Quant => {
             let cells: Vec<String> = runs
                 .iter()
@@ -313,23 +373,19 @@ fn add_column(table: &mut Table, column: Choice, runs: &[Listed], view: &View) {
             };
             table.column(head(column), layout, cells.into_iter());
         }
-        Choice::Accelerator => {
-            let cells = runs.iter().map(|run| short(&run.accelerator, short_device));
-            table.column(head(column), Column::Short(ACCELERATOR), cells);
-        }
         Choice::Score => add(words::SCORE),
         Choice::Pp => add(words::PROMPT_TPS),
         Choice::Tg => add(words::GEN_TPS),
         Choice::Ttft => add(words::TTFT_MS),
         Choice::Tags => add(("tags", Column::Text, |run| run.tags.join(" "))),
         Choice::Submission => add(("submission", Column::Whole, submission_cell)),
-        Choice::All => {}
+        Choice::Measured | Choice::Accelerator | Choice::All => {}
     }
 }
 
-/// The head and the cells of the column of dates; times too, where two runs of a model on an
-/// accelerator share a day.
-fn measured(runs: &[Listed], is_local: bool) -> (String, Vec<String>) {
+/// The head and the cells of the column of dates; times too if there may be some, where two runs of a
+/// model on an accelerator share a day.
+fn measured(runs: &[Listed], is_local: bool, has_times: bool) -> (String, Vec<String>) {
     let clock = if is_local {
         Clock::local()
     } else {
@@ -341,10 +397,11 @@ fn measured(runs: &[Listed], is_local: bool) -> (String, Vec<String>) {
         .collect();
     let date = |time: &str| time.split(' ').next().unwrap_or_default().to_owned();
     let mut days = HashSet::new();
-    let share_a_day = runs
-        .iter()
-        .zip(&times)
-        .any(|(run, time)| !days.insert((&run.model, &run.accelerator, date(time))));
+    let share_a_day = has_times
+        && runs
+            .iter()
+            .zip(&times)
+            .any(|(run, time)| !days.insert((&run.model, &run.accelerator, date(time))));
     let has_guesses = runs.iter().any(|run| run.measured_guessed);
     let cells = runs.iter().zip(&times).map(|(run, time)| {
         let mark = match has_guesses {

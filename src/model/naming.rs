@@ -40,9 +40,25 @@ const MAKERS: [&str; 5] = [
 ];
 
 /// The name of a GPU or CPU without its maker and what all its kind have: `RTX 4090`,
-/// `Ryzen 9 7950X`.
+/// `Ryzen 9 7950X`. Of several, which llama-bench names with their makers, `2× RTX 4090, RTX 3090`.
 #[must_use]
 pub(crate) fn short_device(device: &str) -> String {
+    let has_maker = |name: &&str| MAKERS.iter().any(|maker| name.starts_with(maker));
+    for between in [", ", "/"] {
+        let names: Vec<&str> = device.split(between).collect();
+        if names.len() > 1 && names.iter().all(|name| has_maker(&name)) {
+            let same = names.chunk_by(|one, other| one == other);
+            let short = same.map(|same| match same.len() {
+                1 => short_name(same[0]),
+                count => format!("{count}× {}", short_name(same[0])),
+            });
+            return short.collect::<Vec<_>>().join(", ");
+        }
+    }
+    short_name(device)
+}
+
+fn short_name(device: &str) -> String {
     let plain = device.replace("(R)", "").replace("(TM)", "");
     let shortest = MAKERS.iter().find_map(|maker| {
         let rest = plain.strip_prefix(maker)?;
@@ -228,6 +244,18 @@ mod tests {
                 "Core i7-7700K",
             ),
             ("Apple M4 Max 12P+4E+40GPU", "Apple M4 Max 12P+4E+40GPU"),
+            (
+                "NVIDIA GeForce RTX 4090, NVIDIA GeForce RTX 3090",
+                "RTX 4090, RTX 3090",
+            ),
+            (
+                "NVIDIA A100-SXM4-80GB/NVIDIA A100-SXM4-80GB",
+                "2× A100-SXM4-80GB",
+            ),
+            (
+                "AMD Ryzen 7 7840U w/ Radeon 780M Graphics",
+                "Ryzen 7 7840U w/ Radeon 780M Graphics",
+            ),
             ("", ""),
         ] {
             assert_eq!(short_device(long), short);

@@ -19,11 +19,20 @@ impl Tool {
     /// All of them; another tool needs a suite and a line here.
     pub(crate) const ALL: [Self; 2] = [Self::LocalScore, Self::LlamaBench];
 
-    /// Its name in the store and for people.
+    /// Its name in the store and for programs.
     #[must_use]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::LocalScore => "localscore",
+            Self::LlamaBench => "llama-bench",
+        }
+    }
+
+    /// Its name for people.
+    #[must_use]
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::LocalScore => "LocalScore",
             Self::LlamaBench => "llama-bench",
         }
     }

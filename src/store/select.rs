@@ -14,7 +14,7 @@ use db::{Result, Schema};
 /// case.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filter {
-    /// In the model's name.
+    /// In the model's name, or in the name of its file where llama-bench measured it.
     pub model: Option<String>,
     /// In the quantisation.
     pub quant: Option<String>,
@@ -424,12 +424,28 @@ impl Filter {
     pub(super) fn condition(&self, db: &Connection) -> rusqlite::Result<Condition> {
         define_functions(db)?;
         let mut condition = Condition::default();
-        for (wanted, of, sql) in [
-            (
-                &self.model,
+        if let Some(model) = &self.model {
+            let model = model.to_lowercase();
+            let is_named = "localstore_contains(c.model_name, ?)";
+            // Those of llama-bench have the file's name too; files of one configuration may differ.
+            let of_files = "SELECT f.configuration_id FROM localstore_runs f
+                 JOIN localstore_bench_runs x ON x.run_id = f.run_id";
+            condition.add(
                 Of::Configuration,
-                "localstore_contains(c.model_name, ?)",
-            ),
+                &format!("({is_named} OR c.id IN ({of_files} WHERE {FILE}))"),
+                model.clone().into(),
+            );
+            condition.add(
+                Of::Run,
+                &format!(
+                    "(r.configuration_id IN
+                         (SELECT c.id FROM localstore_configurations c WHERE {is_named})
+                      OR r.run_id IN (SELECT x.run_id FROM localstore_bench_runs x WHERE {FILE}))"
+                ),
+                model.into(),
+            );
+        }
+        for (wanted, of, sql) in [
             (
                 &self.quant,
                 Of::Configuration,
@@ -452,7 +468,8 @@ impl Filter {
             }
         }
         if let Some(tool) = self.tool {
-            condition.add(Of::Run, "r.tool = ?", tool.name().to_owned().into());
+            let tool = tool.name().to_owned();
+            condition.add(Of::Configuration, "c.tool = ?", tool.into());
         }
         if let Some(tag) = &self.tag {
             condition.add(
@@ -466,12 +483,15 @@ impl Filter {
         for word in &self.words {
             condition.add(
                 Of::Run,
-                "(r.configuration_id IN (SELECT c.id FROM localstore_configurations c WHERE
-                     localstore_contains(c.model_name, ?) OR
-                     localstore_is_quant(c.model_quant_str, ?) OR
-                     localstore_contains(c.accelerator_name, ?))
-                  OR r.run_id IN
-                     (SELECT run_id FROM localstore_tags WHERE localstore_contains(tag, ?)))",
+                &format!(
+                    "(r.configuration_id IN (SELECT c.id FROM localstore_configurations c WHERE
+                         localstore_contains(c.model_name, ?) OR
+                         localstore_is_quant(c.model_quant_str, ?) OR
+                         localstore_contains(c.accelerator_name, ?))
+                      OR r.run_id IN (SELECT x.run_id FROM localstore_bench_runs x WHERE {FILE})
+                      OR r.run_id IN
+                         (SELECT run_id FROM localstore_tags WHERE localstore_contains(tag, ?)))"
+                ),
                 word.to_lowercase().into(),
             );
         }
@@ -486,6 +506,10 @@ impl Filter {
         Ok(condition)
     }
 }
+
+/// On `localstore_bench_runs x`: what is looked for is in the name of the model's file.
+const FILE: &str = "x.identity_id IN (SELECT id FROM localstore_bench_identities
+    WHERE localstore_contains(model_filename, ?))";
 
 /// What a part of a condition is about.
 #[derive(Clone, Copy)]

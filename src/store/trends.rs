@@ -9,7 +9,7 @@ use super::own;
 use super::rows::{self, Cells, Odd, Sql};
 use super::runs::{AVERAGES, read_summary};
 use super::select::{self, Filter, Listed};
-use crate::model::{Environment, Run, Summary, Text};
+use crate::model::{Environment, Run, Summary, Text, Tool};
 use base::Error;
 use db::Result;
 
@@ -382,24 +382,37 @@ pub(crate) fn count(db: &Connection, of: &Configuration, filter: &Filter) -> Res
 }
 
 /// The best run of each model and quantisation on each accelerator, of those that match: the
-/// highest score first, at most `limit`; and how many there are. Partial runs do not count, nor does a
-/// score of zero.
+/// highest score first, of llama-bench the fastest generation, at most `limit`; and how many there
+/// are. Without a tool in the filter, those of LocalScore. Partial runs do not count, nor does a score
+/// of zero.
 pub(crate) fn best(
     db: &Connection,
     filter: &Filter,
     limit: Option<u32>,
 ) -> Result<(Vec<Listed>, usize)> {
     let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+    let tool = filter.tool.unwrap_or_default();
+    let filter = Filter {
+        tool: Some(tool),
+        ..filter.clone()
+    };
     let condition = filter.condition(db)?;
+    let (key, tables) = match tool {
+        Tool::LocalScore => ("r.score", "localstore_runs r"),
+        Tool::LlamaBench => (
+            "x.gen_tps",
+            "localstore_runs r JOIN localstore_bench_runs x ON x.run_id = r.run_id",
+        ),
+    };
     // What is sorted by is selected too: else no index is used where the runs are a view
     // (site::show).
     let mut statement = db.prepare(&format!(
-        "SELECT c.*, r.run_id, r.score
-         FROM localstore_configurations c JOIN localstore_runs r ON r.run_id =
-             (SELECT run_id FROM (SELECT r.run_id, r.score FROM localstore_runs r
-              WHERE r.configuration_id = c.id AND r.partial = 0 AND r.score > 0 AND {}
-              ORDER BY r.score DESC, r.run_id DESC LIMIT 1))
-         WHERE {} ORDER BY r.score DESC, r.run_id DESC",
+        "SELECT c.*, r.run_id, {key}
+         FROM localstore_configurations c CROSS JOIN {tables} WHERE r.run_id =
+             (SELECT run_id FROM (SELECT r.run_id, {key} FROM {tables}
+              WHERE r.configuration_id = c.id AND r.partial = 0 AND {key} > 0 AND {}
+              ORDER BY {key} DESC, r.run_id DESC LIMIT 1))
+         AND {} ORDER BY {key} DESC, r.run_id DESC",
         condition.run, condition.configuration
     ))?;
     let values = params_from_iter(condition.values);
