@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::storing::{SQLITE, path_word};
-use super::words::{counted, describe};
-use crate::store::{ChatRows, ForeignFile, ForeignRun, MergedChat, Refused, Store, Stored, runs};
+use super::words::{counted, describe, describe_bench};
+use crate::store::{
+    ChatRows, ForeignBench, ForeignFile, ForeignRun, Merged, MergedChat, Next, Refused, Store,
+    Stored, lookup_new, runs,
+};
 use base::{Error, ExitStatus, Progress, Result, note, printable};
 
-/// Take over the runs and chats of another store, or of a LocalScore database
+/// Take over the runs and chats of another store, or of a database of LocalScore or llama-bench
 ///
 /// With their dates, tags and submissions, and none twice: a run that is here already is completed,
 /// if the other file knows more of it. What waits to be submitted there waits there alone. A chat
@@ -18,7 +21,8 @@ use base::{Error, ExitStatus, Progress, Result, note, printable};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore merge laptop.sqlite3 --dry-run")]
 pub(crate) struct Args {
-    /// A file of localstore or llamafile, or a database of the LocalScore web site
+    /// A file of localstore or llamafile, a database of the LocalScore web site, or one that
+    /// 'llama-bench -o sql' has filled
     file: PathBuf,
     /// Say what would be taken over, change nothing
     #[arg(long)]
@@ -37,22 +41,41 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let mut runs = Tally::new("run", args.dry_run);
     let mut refused = 0;
     let mut is_whole = true;
-    loop {
-        // A batch is stored whole or not at all, and merging again takes over the rest.
-        let batch = file.next_batch()?;
-        if batch.runs.is_empty() && batch.refused.is_empty() {
-            break;
-        }
-        let merged = target.take(&batch.runs)?;
-        refused += batch.refused.len() as u64;
-        for Refused { id, why } in batch.refused.iter().chain(&batch.left_out) {
-            is_whole = false;
-            note(&format!("{}: run {id}: {why}", args.file.display()));
-        }
-        for (foreign, (id, stored)) in batch.runs.iter().zip(merged) {
-            if let Some(line) = runs.count(id, stored, || describe(&foreign.dated.run)) {
-                writeln!(out, "{}", screen.fold(&line))?;
+    if file.has_backend_ops {
+        let why = "the table test_backend_ops is left out: that program measures no model";
+        note(&format!("{}: {why}", args.file.display()));
+    }
+    // What comes next is stored whole or not at all, and merging again takes over the rest.
+    while let Some(next) = file.next()? {
+        let mut wrong = Vec::new();
+        let mut lines = Vec::new();
+        match next {
+            Next::Runs(batch) => {
+                let merged = target.take(&batch.runs)?;
+                refused += batch.refused.len() as u64;
+                for Refused { id, why } in batch.refused.iter().chain(&batch.left_out) {
+                    wrong.push(format!("run {id}: {why}"));
+                }
+                for (foreign, (id, stored)) in batch.runs.iter().zip(merged) {
+                    lines.extend(runs.count(id, stored, || describe(&foreign.dated.run)));
+                }
             }
+            Next::Bench(bench) => {
+                let merged = target.take_bench(&file, bench)?;
+                refused += merged.refused;
+                wrong = merged.why;
+                for merged in merged.runs {
+                    let describe = || describe_bench(&merged.run, merged.source);
+                    lines.extend(runs.count(merged.id, merged.stored, describe));
+                }
+            }
+        }
+        is_whole &= wrong.is_empty();
+        for why in wrong {
+            note(&format!("{}: {why}", args.file.display()));
+        }
+        for line in lines {
+            writeln!(out, "{}", screen.fold(&line))?;
         }
         if let Some(progress) = &progress {
             progress.set(runs.all() + refused);
@@ -183,6 +206,14 @@ impl Target {
                 found.collect()
             }
             Self::DryRun(None) => Ok(vec![(None, Stored::New); runs.len()]),
+        }
+    }
+
+    fn take_bench(&mut self, file: &ForeignFile, bench: ForeignBench) -> Result<Merged> {
+        match self {
+            Self::Store(store) => store.merge_bench(file, bench),
+            Self::DryRun(Some(store)) => store.lookup_bench(file, bench),
+            Self::DryRun(None) => lookup_new(file, bench),
         }
     }
 

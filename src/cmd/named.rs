@@ -111,7 +111,9 @@ impl NamedRun {
                     found.push(Self::unstored(run, id, found.len(), modified, &name));
                 }
                 Found::Bench(mut document) => {
-                    let ids = store.map(|store| store.read(|db| bench::lookup(db, &document)));
+                    let undated = Measured::guessed(0);
+                    let ids =
+                        store.map(|store| store.read(|db| bench::lookup(db, &document, undated)));
                     let ids = ids.transpose()?.unwrap_or_default();
                     for (index, run) in document.read_runs()?.into_iter().enumerate() {
                         let known = ids.get(index).and_then(|(id, _)| *id);

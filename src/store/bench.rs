@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use db::refused;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::own::{combination, configuration_id, environment_id, model_ids, of_test};
-use super::rows::text;
-use super::runs::{Added, Measured, Stored};
+use super::rows::{Odd, text};
+use super::runs::{Added, Measured, Stored, date, stored_date};
 use super::tags;
 use crate::model::bench::{
     Column, Document, DocumentRun, IDENTITY, Identity, Kind, RESULTS, Recount, Role, Row, Samples,
@@ -119,14 +119,16 @@ pub(super) fn add_part(
 pub(crate) fn lookup(
     db: &Connection,
     document: &Document,
+    measured: Measured,
 ) -> db::Result<Vec<(Option<i64>, Stored)>> {
     let kept = document.runs.iter().filter(|run| !run.is_refused);
     let found = kept.map(|run| {
         let Some(id) = find(db, run, document.source)? else {
             return Ok((None, Stored::New));
         };
+        let is_dated = !measured.is_guessed && stored_date(db, id)?.is_guessed;
         let stored = match relation(db, id, run, document.source)? {
-            Relation::Same => Stored::Already,
+            Relation::Same if !is_dated => Stored::Already,
             _ => Stored::Completed,
         };
         Ok((Some(id), stored))
@@ -193,25 +195,22 @@ fn relation(
     run: &DocumentRun,
     source: Source,
 ) -> rusqlite::Result<Relation> {
-    let (stored, has_table): (String, bool) = db
-        .prepare_cached(
-            "SELECT r.source, r.poor OR x.table_id IS NOT NULL FROM localstore_runs r
-             JOIN localstore_bench_runs x ON x.run_id = r.run_id WHERE r.run_id = ?1",
-        )?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let stored = Source::from_name(&stored).unwrap_or_default();
     let detail = |source| match source {
         Source::Console => 0,
         Source::Json => 2,
         Source::Csv | Source::Site => 1,
     };
     if source.is_rounded() {
-        return Ok(if has_table {
+        return Ok(if has_table(db, id)? {
             Relation::Same
         } else {
             Relation::Table
         });
     }
+    let stored: String = db
+        .prepare_cached("SELECT source FROM localstore_runs WHERE run_id = ?1")?
+        .query_row([id], |row| row.get(0))?;
+    let stored = Source::from_name(&stored).unwrap_or_default();
     if detail(source) > detail(stored) {
         return Ok(Relation::Richer);
     }
@@ -234,7 +233,8 @@ fn plan_again(
     adding: Adding<'_>,
 ) -> db::Result<(Added, Plan)> {
     let relation = relation(db, id, run, document.source)?;
-    let stored = if relation == Relation::Same {
+    let is_dated = !adding.measured.is_guessed && date(db, id, adding.measured.at)?;
+    let stored = if relation == Relation::Same && !is_dated {
         Stored::Already
     } else {
         Stored::Completed
@@ -244,11 +244,7 @@ fn plan_again(
         Relation::Table => {
             // All rows of a table have its columns.
             if let Some(settings) = document.settings.first() {
-                let table = writer.schema_id(db, &settings.schema)?;
-                db.prepare_cached(
-                    "UPDATE localstore_bench_runs SET table_id = ?2 WHERE run_id = ?1",
-                )?
-                .execute((id, table))?;
+                add_table(db, id, &settings.schema)?;
             }
             Plan::Nothing
         }
@@ -550,6 +546,23 @@ impl Writer {
     }
 }
 
+/// Whether the columns of a table are known of a stored run, which may be all that is.
+pub(super) fn has_table(db: &Connection, id: i64) -> rusqlite::Result<bool> {
+    db.prepare_cached(
+        "SELECT r.poor OR x.table_id IS NOT NULL FROM localstore_runs r
+         JOIN localstore_bench_runs x ON x.run_id = r.run_id WHERE r.run_id = ?1",
+    )?
+    .query_row([id], |row| row.get(0))
+}
+
+/// Notes the columns of a table that was read.
+pub(super) fn add_table(db: &Connection, id: i64, table: &Arc<Schema>) -> rusqlite::Result<()> {
+    let table = Writer::default().schema_id(db, table)?;
+    db.prepare_cached("UPDATE localstore_bench_runs SET table_id = ?2 WHERE run_id = ?1")?
+        .execute((id, table))?;
+    Ok(())
+}
+
 /// Writes what is derived from the identity of a stored run. What is known of its machine stays.
 fn update_header(
     db: &Connection,
@@ -559,7 +572,7 @@ fn update_header(
     machine: &Environment,
 ) -> rusqlite::Result<()> {
     let mut shared = header(identity, source, machine);
-    let stored = super::own::environment_of(db, id)?;
+    let stored = super::own::environment_of(db, id, Odd::Unknown)?;
     shared.environment.complete(&stored);
     let models = model_ids(db, &shared)?;
     db.prepare_cached(
@@ -1194,7 +1207,7 @@ pub(super) fn derive(db: &Connection, id: i64) -> rusqlite::Result<()> {
         .prepare_cached(source)?
         .query_row([id], |row| row.get(0))?;
     let source = Source::from_name(&source).unwrap_or_default();
-    let machine = super::own::environment_of(db, id)?;
+    let machine = super::own::environment_of(db, id, Odd::Unknown)?;
     update_header(db, id, &run.identity, source, &machine)?;
     update_derived(db, id, &run, source)?;
     db.prepare_cached(

@@ -1,10 +1,14 @@
 //! Taking over the runs of another file: a store like this one, or a LocalScore database.
 
+use std::collections::HashMap;
+use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 use tempfile::NamedTempFile;
 
+use super::merge_bench::{ForeignBench, Tables};
 use super::merge_chats::{ChatRows, foreign_chats};
 use super::rows::{CREATED_AT, Odd};
 use super::runs::{Added, Dated, Measured, Shared, add};
@@ -48,21 +52,37 @@ pub(crate) struct Batch {
 /// The most runs of a batch, which ends earlier where they are large.
 const BATCH: usize = 256;
 
+/// What is to be taken over next.
+pub(crate) enum Next {
+    /// Runs of LocalScore.
+    Runs(Batch),
+    /// Runs of llama-bench.
+    Bench(ForeignBench),
+}
+
 /// Another file, whose runs are read batch by batch, at one moment of it. Nothing is changed in it
 /// or beside it, and nothing in it is trusted.
 pub(crate) struct ForeignFile {
     db: Connection,
     path: PathBuf,
-    /// The runs that are still to be read.
-    ids: std::vec::IntoIter<ForeignId>,
+    /// The runs that are still to be read, and rows of llama-bench behind them.
+    ids: Peekable<std::vec::IntoIter<ForeignId>>,
+    count: u64,
+    tables: Tables,
+    /// What stands in for the dates of rows without one.
+    changed_at: Measured,
+    /// Whether it has a table of test-backend-ops, which is no benchmark of a model.
+    pub(crate) has_backend_ops: bool,
     /// The copy of an older store that is read in its place.
     _copy: Option<NamedTempFile>,
 }
 
-/// A run of a store, or one that only the public tables have, with the ids of its tests.
+/// A run of a store, or one that only the public tables have, with the ids of its tests, or the runs of
+/// one document of llama-bench.
 enum ForeignId {
     Own(i64),
     Site(i64, Vec<i64>),
+    Bench(Vec<i64>),
 }
 
 impl ForeignFile {
@@ -73,14 +93,31 @@ impl ForeignFile {
         let is_store = matches!(schema, Schema::Version(_));
         if is_store {
             refuse(path, &RESULTS, schema)?;
-        } else if matches!(schema, Schema::Empty | Schema::Foreign) {
-            let is_site = db
-                .prepare("SELECT 1 FROM sqlite_schema WHERE name = 'benchmark_runs'")
-                .and_then(|mut statement| statement.exists([]));
-            if !is_site.map_err(failed)? {
-                let why = "neither a file of localstore or llamafile nor a LocalScore database";
-                return Err(Error::new(path.display(), why));
-            }
+        }
+        let has = |table: &str| {
+            let sql = "SELECT 1 FROM sqlite_schema WHERE name = ?1";
+            let found = db
+                .prepare(sql)
+                .and_then(|mut statement| statement.exists([table]));
+            found.map_err(failed)
+        };
+        let is_foreign = matches!(schema, Schema::Empty | Schema::Foreign);
+        let is_site = !is_foreign || has("benchmark_runs")?;
+        let has_backend_ops = is_foreign && has("test_backend_ops")?;
+        let tables = if is_foreign {
+            Tables::find(&db)
+                .map_err(failed)?
+                .map_err(|why| Error::new(path.display(), why).hint(SAVE))?
+        } else {
+            Tables::default()
+        };
+        if !is_site && tables.is_empty() {
+            let why = if has_backend_ops {
+                "this is test-backend-ops output, and only LocalScore and llama-bench are read"
+            } else {
+                "neither a file of localstore or llamafile nor a database of LocalScore or llama-bench"
+            };
+            return Err(Error::new(path.display(), why));
         }
         if let Some(what) = foreign::computed(&db, &RESULTS).map_err(failed)? {
             let why = format!("{what}, and only plain tables are read");
@@ -101,13 +138,27 @@ impl ForeignFile {
         let ids = match schema {
             // It has chats alone.
             Schema::Llamafile | Schema::Absent => Ok(Vec::new()),
+            _ if !is_site => Ok(Vec::new()),
             _ => ids(&db, is_store),
         };
-        let ids = ids.map_err(failed)?.into_iter();
+        let ids = ids.map_err(failed)?;
+        let runs = |id: &ForeignId| match id {
+            ForeignId::Bench(ids) => ids.len(),
+            ForeignId::Own(_) | ForeignId::Site(..) => 1,
+        };
+        let count = ids.iter().map(runs).sum::<usize>() as u64;
+        let ids = ids.into_iter().peekable();
+        let changed = std::fs::metadata(path).and_then(|file| file.modified());
+        let changed = changed.ok().and_then(|time| Timestamp::try_from(time).ok());
+        let changed = changed.unwrap_or_else(Timestamp::now);
         Ok(Self {
             db,
             path: path.to_owned(),
             ids,
+            count,
+            tables,
+            changed_at: Measured::guessed(changed.as_second()),
+            has_backend_ops,
             _copy: copy,
         })
     }
@@ -117,18 +168,44 @@ impl ForeignFile {
         foreign_chats(&self.db).map_err(|error| failure(&self.path, &error))
     }
 
-    /// How many runs are still to be read.
+    /// How many runs there are; nobody has counted those in rows of llama-bench.
     pub(crate) fn count(&self) -> u64 {
-        self.ids.len() as u64
+        self.count
     }
 
-    /// The next runs in the order of their ids; none at the end.
-    pub(crate) fn next_batch(&mut self) -> Result<Batch> {
+    pub(super) fn db(&self) -> &Connection {
+        &self.db
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn changed_at(&self) -> Measured {
+        self.changed_at
+    }
+
+    /// The next runs in the order of their ids; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<Next>> {
+        let is_bench = |id: &ForeignId| matches!(id, ForeignId::Bench(_));
+        if let Some(ForeignId::Bench(ids)) = self.ids.next_if(is_bench) {
+            return Ok(Some(Next::Bench(ForeignBench::Own(ids))));
+        }
+        if self.ids.peek().is_some() {
+            return self.next_batch().map(|batch| Some(Next::Runs(batch)));
+        }
+        let rows = self.tables.next(&self.db);
+        let rows = rows.map_err(|error| error.of_file(&self.path))?;
+        Ok(rows.map(|rows| Next::Bench(ForeignBench::Rows(rows))))
+    }
+
+    fn next_batch(&mut self) -> Result<Batch> {
         let mut batch = Batch::default();
         let mut bytes = 0;
         while batch.runs.len() + batch.refused.len() < BATCH && bytes < own::MOST_BYTES {
-            let (id, run) = match self.ids.next() {
-                None => break,
+            let is_bench = |id: &ForeignId| matches!(id, ForeignId::Bench(_));
+            let (id, run) = match self.ids.next_if(|id| !is_bench(id)) {
+                None | Some(ForeignId::Bench(_)) => break,
                 Some(ForeignId::Own(id)) => (id, own_run(&self.db, id)),
                 Some(ForeignId::Site(id, tests)) => (id, site_run(&self.db, id, &tests)),
             };
@@ -159,10 +236,28 @@ fn ids(db: &Connection, is_store: bool) -> rusqlite::Result<Vec<ForeignId>> {
         let ids = site::ids(db, "1", i64::MIN)?.into_iter();
         return Ok(ids.map(|(id, tests)| ForeignId::Site(id, tests)).collect());
     }
-    let mut ids: Vec<ForeignId> = db
-        .prepare("SELECT run_id FROM localstore_runs ORDER BY rowid")?
-        .query_map([], |row| row.get(0).map(ForeignId::Own))?
-        .collect::<rusqlite::Result<_>>()?;
+    let mut ids: Vec<ForeignId> = Vec::new();
+    // Where the runs of each document are in the list.
+    let mut documents = HashMap::new();
+    let mut statement = db.prepare(
+        "SELECT r.run_id, r.tool = 'llama-bench',
+             (SELECT document FROM localstore_bench_runs x WHERE x.run_id = r.run_id)
+         FROM localstore_runs r ORDER BY r.rowid",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let id = row.get(0)?;
+        if !row.get(1)? {
+            ids.push(ForeignId::Own(id));
+            continue;
+        }
+        let document = row.get_ref(2)?.as_i64().unwrap_or(id);
+        let place = *documents.entry(document).or_insert(ids.len());
+        match ids.get_mut(place) {
+            Some(ForeignId::Bench(runs)) => runs.push(id),
+            _ => ids.push(ForeignId::Bench(vec![id])),
+        }
+    }
     let inserted = site::inserted(db)?.into_iter();
     ids.extend(inserted.map(|(id, tests)| ForeignId::Site(id, tests)));
     Ok(ids)

@@ -16,6 +16,7 @@ pub(crate) mod trends;
 mod check;
 mod fingerprint;
 mod merge;
+mod merge_bench;
 mod merge_chats;
 mod own;
 mod public;
@@ -34,7 +35,8 @@ use rusqlite::{Connection, Transaction};
 
 pub(crate) use check::{CheckedRoom, Finding, Totals, Watch, results};
 pub(crate) use db::Location;
-pub(crate) use merge::{ForeignFile, ForeignRun, Refused};
+pub(crate) use merge::{ForeignFile, ForeignRun, Next, Refused};
+pub(crate) use merge_bench::{ForeignBench, Merged, lookup_new};
 pub(crate) use merge_chats::{ChatRows, MergedChat};
 pub(crate) use runs::{Added, Dated, Measured, Stored};
 pub(crate) use select::{Filter, Listed, Sort};

@@ -215,12 +215,12 @@ pub(super) fn environments_of(
 }
 
 /// The environment of the run of that id.
-pub(super) fn environment_of(db: &Connection, id: i64) -> rusqlite::Result<Environment> {
+pub(super) fn environment_of(db: &Connection, id: i64, odd: Odd) -> rusqlite::Result<Environment> {
     let mut statement = db.prepare_cached(
         "SELECT e.* FROM localstore_runs r JOIN localstore_environments e
              ON e.id = r.environment_id WHERE r.run_id = ?1",
     )?;
-    rows::query_one(&mut statement, [id], Odd::Unknown, read_environment)
+    rows::query_one(&mut statement, [id], odd, read_environment)
 }
 
 /// Reads the run of that id.

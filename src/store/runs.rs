@@ -337,14 +337,14 @@ fn write_tests(
 }
 
 /// Puts a date that is known in the place of a guessed one; gives whether that was one.
-fn date(db: &Connection, id: i64, measured_at: i64) -> rusqlite::Result<bool> {
+pub(super) fn date(db: &Connection, id: i64, measured_at: i64) -> rusqlite::Result<bool> {
     let sql = "UPDATE localstore_runs SET measured_at = ?2, measured_guessed = 0
          WHERE run_id = ?1 AND measured_guessed";
     Ok(db.prepare_cached(sql)?.execute((id, measured_at))? > 0)
 }
 
 /// When a stored run was measured.
-fn stored_date(db: &Connection, id: i64) -> rusqlite::Result<Measured> {
+pub(super) fn stored_date(db: &Connection, id: i64) -> rusqlite::Result<Measured> {
     let sql =
         "SELECT measured_at, measured_guessed IS NOT 0 FROM localstore_runs WHERE run_id = ?1";
     db.prepare_cached(sql)?.query_row([id], |row| {

@@ -237,7 +237,7 @@ fn what_has_no_runs_is_refused_in_a_line() {
         ("link".as_ref(), "this is the store itself"),
         (
             other.as_os_str(),
-            "neither a file of localstore or llamafile nor a LocalScore database",
+            "neither a file of localstore or llamafile nor a database of LocalScore or llama-bench",
         ),
     ];
     for (file, why) in cases {

@@ -101,16 +101,24 @@ pub fn damage(db: &Connection, room: &Room) -> rusqlite::Result<Option<String>> 
     let mut tables = tables.query([names(room)?])?;
     while let Some(row) = tables.next()? {
         let table: String = row.get(0)?;
-        let said: String = db.query_row(
-            "SELECT quick_check FROM pragma_quick_check(?1, 'main')",
-            [&table],
-            |row| row.get(0),
-        )?;
-        // Of its other complaints, each is about a row, which is looked at when it is read.
-        if let Some(what) = said.strip_prefix("*** in database main ***\n") {
-            let what = what.lines().next().unwrap_or_default();
-            return Ok(Some(format!("the table {table} is damaged: {what}")));
+        let damage = damage_of(db, &table)?;
+        if damage.is_some() {
+            return Ok(damage);
         }
     }
     Ok(None)
+}
+
+/// What is wrong with the pages of this table.
+pub fn damage_of(db: &Connection, table: &str) -> rusqlite::Result<Option<String>> {
+    let said: String = db.query_row(
+        "SELECT quick_check FROM pragma_quick_check(?1, 'main')",
+        [table],
+        |row| row.get(0),
+    )?;
+    // Of its other complaints, each is about a row, which is looked at when it is read.
+    Ok(said.strip_prefix("*** in database main ***\n").map(|what| {
+        let what = what.lines().next().unwrap_or_default();
+        format!("the table {table} is damaged: {what}")
+    }))
 }

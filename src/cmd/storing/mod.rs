@@ -185,7 +185,7 @@ impl<'a> Adder<'a> {
             let new = document.runs.iter().filter(|run| !run.is_refused);
             let new = new.map(|_| (None, Stored::New)).collect();
             return match self.existing_store()? {
-                Some(store) => store.read(|db| bench_store::lookup(db, document)),
+                Some(store) => store.read(|db| bench_store::lookup(db, document, measured)),
                 None => Ok(new),
             };
         }
