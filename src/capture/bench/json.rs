@@ -45,7 +45,8 @@ impl Objects {
             Some(schema) if schema.columns() == object.columns => schema,
             _ => Arc::new(Schema::new(object.columns, None)),
         };
-        let values: Vec<Option<&[u8]>> = object.values.iter().map(Option::as_deref).collect();
+        let values: Vec<Option<&[u8]>> =
+            object.values.iter().map(|value| Some(&value[..])).collect();
         let why = object.why.map(|why| (first, why));
         match flaw.or(why) {
             Some((line, why)) => self.rows.refuse(scan, line, &schema, &values, why),

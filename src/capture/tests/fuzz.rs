@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use super::random::{Random, seed};
 use super::{fixture, read_fixture};
 use crate::capture::{Capture, Found, Options};
-use crate::formats::{console, csv, json, jsonl};
-use crate::model::{Environment, Run};
+use crate::formats::bench::{Line, Writer, sql};
+use crate::formats::{Format, console, csv, json, jsonl};
+use crate::model::{Environment, Run, bench};
 
 /// The longest time for an input of some thousand bytes; a reader that hangs is what is looked for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -122,11 +123,18 @@ fn corpus() -> Vec<Vec<u8>> {
         // The same with one or two tests: most of a document repeats itself.
         for tests in 1..=2 {
             for found in Capture::new(&text[..], Options::default()).flatten() {
-                if let Found::Run(mut document) = found {
-                    document.run.tests.truncate(tests);
-                    let mut written = written(&document.run);
-                    // Few lines of the header make room for what else there is.
-                    corpus.append(&mut written);
+                // Few lines of the header make room for what else there is.
+                match found {
+                    Found::Run(mut document) => {
+                        document.run.tests.truncate(tests);
+                        corpus.append(&mut written(&document.run));
+                    }
+                    Found::Bench(document) if !document.settings[0].schema.is_table() => {
+                        let mut rows = rows(document);
+                        rows.truncate(tests);
+                        corpus.append(&mut written_rows(&rows));
+                    }
+                    _ => {}
                 }
             }
         }
@@ -150,6 +158,53 @@ fn written(run: &Run) -> Vec<Vec<u8>> {
     console::write(&mut texts[2], run).unwrap();
     jsonl::write(&mut texts[3], &label, run).unwrap();
     texts
+}
+
+/// The rows of the runs that are not refused, each with what its run and its settings are.
+fn rows(mut document: Box<bench::Document>) -> Vec<BenchRow> {
+    let (runs, settings) = (document.runs.clone(), document.settings.clone());
+    let mut rows = Vec::new();
+    let each = document.each_row(|row| {
+        let run = &runs[row.run];
+        if !run.is_refused {
+            rows.push((
+                Arc::clone(&run.identity),
+                Arc::clone(&settings[row.settings]),
+                row,
+            ));
+        }
+        Ok::<(), base::Error>(())
+    });
+    each.unwrap();
+    rows
+}
+
+type BenchRow = (Arc<bench::Identity>, Arc<bench::Settings>, bench::Row);
+
+/// The rows in each format that knows all of them, jsonl first.
+fn written_rows(rows: &[BenchRow]) -> Vec<Vec<u8>> {
+    let lines = || {
+        rows.iter().map(|(identity, settings, row)| Line {
+            run: i64::try_from(row.run).unwrap(),
+            identity,
+            settings,
+            row,
+            tells_bytes: false,
+        })
+    };
+    let formats = [Format::Jsonl, Format::Json, Format::Csv, Format::Sql];
+    let written = formats.map(|format| {
+        let mut tables = sql::Tables::default();
+        lines().for_each(|line| tables.count(line));
+        let mut text = Vec::new();
+        let mut writer = Writer::new(&mut text, format, tables);
+        for line in lines() {
+            writer.row(line).unwrap();
+        }
+        writer.end().unwrap();
+        text
+    });
+    written.into()
 }
 
 /// What the readers look for, and what numbers and strings they may not expect.
@@ -185,6 +240,19 @@ const WORDS: &[&[u8]] = &[
     b"\"samples_ns\": [",
     b"\"name\": \"",
     b"n_prompt,n_gen,name\n",
+    b"n_prompt,n_gen,avg_ts\n",
+    b"\"samples_ts\": [",
+    b"\"n_depth\": ",
+    b"\"avg_ts\": \"",
+    b"\"n_prompt\": ",
+    b"CREATE TABLE test (\n",
+    b"INSERT INTO llama_bench (",
+    b"VALUES (",
+    b"''",
+    b"build: ",
+    b" @ d4096 ",
+    b"t/s |\n",
+    b"\xc2\xb1",
     b"build_commit,build_number,",
     b"null",
     b"true",
@@ -277,6 +345,12 @@ const LINES: &[&[u8]] = &[
     b"\"a\",\"b\"\n",
     b"{\"level\":\"info\",\"msg\":\"n_prompt,n_gen,prompt_tps\"}\n",
     b"| model | size | t/s |\n",
+    b"llama-bench: benchmark 1/8: starting\n",
+    b"build: 4227c9b (1)\n",
+    b"[\n",
+    b"]\n",
+    b",\n",
+    b"INSERT INTO test_backend_ops (op_name) VALUES ('ADD');\n",
 ];
 
 /// Puts the text into what real files put it into: prefixes, indentation, other documents, other
@@ -454,7 +528,10 @@ fn read(text: &[u8], random: &mut Random) -> u64 {
                 runs += 1;
                 check(&document.run);
             }
-            Found::Bench(mut document) => runs += document.read_runs().unwrap().len() as u64,
+            Found::Bench(mut document) => {
+                runs += document.read_runs().unwrap().len() as u64;
+                check_bench(document);
+            }
             Found::Bad { line, .. } => assert!(line > 0),
             Found::Nothing(_) | Found::Link(_) | Found::Note { .. } | Found::Pause => {}
         }
@@ -463,6 +540,46 @@ fn read(text: &[u8], random: &mut Random) -> u64 {
     assert!(length <= text.len());
     check(&document.run);
     runs
+}
+
+/// Each run that was read is the same run in json.
+fn check_bench(document: Box<bench::Document>) {
+    let runs = document.runs.clone();
+    if document
+        .settings
+        .iter()
+        .any(|settings| settings.schema.is_table())
+    {
+        return;
+    }
+    let rows = rows(document);
+    for (place, run) in runs.iter().enumerate().filter(|(_, run)| !run.is_refused) {
+        let rows: Vec<BenchRow> = rows
+            .iter()
+            .filter(|(.., row)| row.run == place)
+            .cloned()
+            .collect();
+        let written = written_rows(&rows);
+        for text in &written[..2] {
+            let found = Capture::new(&text[..], Options::default());
+            let documents = found.map(|found| match found.unwrap() {
+                Found::Bench(document) => document,
+                other => panic!("{other:?}: {}", String::from_utf8_lossy(text)),
+            });
+            let again: Vec<_> = documents.flat_map(|document| document.runs).collect();
+            let [again] = &again[..] else {
+                panic!("{} runs: {}", again.len(), String::from_utf8_lossy(text));
+            };
+            assert!(!again.is_refused);
+            assert_eq!(again.tests, run.tests, "{}", String::from_utf8_lossy(text));
+            assert_eq!(
+                again.fingerprint,
+                run.fingerprint,
+                "{}",
+                String::from_utf8_lossy(text)
+            );
+        }
+    }
 }
 
 /// What was read can be written; and clean JSON reads as one run whose tests are written the same.

@@ -104,7 +104,7 @@ pub(crate) struct Object {
     /// The fields, without the samples.
     pub columns: Vec<Column>,
     /// Their values, without quotes.
-    pub values: Vec<Option<Vec<u8>>>,
+    pub values: Vec<Vec<u8>>,
     /// The repetitions.
     pub samples: Samples,
     /// Why the row is invalid, although it is whole.
@@ -131,13 +131,14 @@ pub(crate) fn read(text: &[u8]) -> Object {
                 lexer.skip()
             }
             name => {
-                let (kind, value) = value(lexer, name)?;
-                object.columns.push(Column {
-                    name: name.to_vec().into(),
-                    kind,
-                    width: None,
-                });
-                object.values.push(value);
+                if let Some((kind, value)) = value(lexer, name)? {
+                    object.columns.push(Column {
+                        name: name.to_vec().into(),
+                        kind,
+                        width: None,
+                    });
+                    object.values.push(value);
+                }
                 Ok(())
             }
         }
@@ -230,8 +231,9 @@ fn raw<'a>(lexer: &mut Lexer<'a>) -> Result<&'a [u8], Flaw> {
     Ok(&rest[..lexer.pos() - begin])
 }
 
-/// Reads the value of this field: its kind, and the value without quotes, as the tool prints it.
-fn value(lexer: &mut Lexer<'_>, name: &[u8]) -> Result<(Kind, Option<Vec<u8>>), Flaw> {
+/// Reads the value of this field: its kind, and the value without quotes, as the tool prints it;
+/// `None` for `null` where a number is expected, as if the field were missing.
+fn value(lexer: &mut Lexer<'_>, name: &[u8]) -> Result<Option<(Kind, Vec<u8>)>, Flaw> {
     // Only the kind of `flash_attn` depends on the version, and a value shows it.
     let own = std::str::from_utf8(name)
         .ok()
@@ -242,33 +244,26 @@ fn value(lexer: &mut Lexer<'_>, name: &[u8]) -> Result<(Kind, Option<Vec<u8>>), 
         let is_measured = own == Some(Kind::Real) || NUMBERS.contains(&name);
         let is_text = !is_measured || number::parse(&text).is_some();
         let kind = own.filter(|_| !is_text).unwrap_or(Kind::Text);
-        return Ok((kind, Some(text)));
+        return Ok(Some((kind, text)));
     }
     let token = raw(lexer)?;
+    let is_real = match own {
+        Some(own) => own == Kind::Real,
+        None => !token.iter().all(|byte| b"+-0123456789".contains(byte)),
+    };
     Ok(match next {
         Next::Bool => {
-            let is_true = token == b"true";
-            let value = if is_true { "1" } else { "0" };
-            (Kind::Bool, Some(value.into()))
+            let value = if token == b"true" { "1" } else { "0" };
+            Some((Kind::Bool, value.into()))
         }
+        Next::Number if is_real => Some((Kind::Real, real(token))),
         Next::Number => {
-            let is_real = match own {
-                Some(Kind::Real) => true,
-                Some(_) => false,
-                None => !token.iter().all(|byte| b"+-0123456789".contains(byte)),
-            };
-            if is_real {
-                (Kind::Real, Some(real(token)))
-            } else {
-                let whole = number::parse_integer(token);
-                let value = whole.map_or_else(|| token.to_vec(), |whole| whole.to_string().into());
-                (Kind::Integer, Some(value))
-            }
+            let whole = number::parse_integer(token);
+            let value = whole.map_or_else(|| token.to_vec(), |whole| whole.to_string().into());
+            Some((Kind::Integer, value))
         }
-        Next::Null if matches!(own, Some(Kind::Integer | Kind::Real)) => {
-            (own.unwrap_or(Kind::Integer), None)
-        }
-        _ => (Kind::Other, Some(token.to_vec())),
+        Next::Null if matches!(own, Some(Kind::Integer | Kind::Real)) => None,
+        _ => Some((Kind::Other, token.to_vec())),
     })
 }
 
