@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::Context;
-use super::sending::{Orders, Sending, Target, partial, send};
+use super::sending::{Orders, Sending, Target, check_tool, partial, send};
 use super::storing::{Adder, Adding, Messages, check_store};
 use super::submission::url_option;
 use crate::model::{SubmissionState, Tool};
@@ -131,7 +131,9 @@ fn submit(found: &[i64], target: &Target, code: u8, context: &mut Context) -> Re
     let mut complete = Vec::new();
     for &id in found {
         let store = Store::open_readonly(&context.location)?;
-        if store.read(|db| runs::read(db, id))?.is_partial() {
+        if let Err(error) = check_tool(&store, id) {
+            Stderr::error(&error);
+        } else if store.read(|db| runs::read(db, id))?.is_partial() {
             Stderr::error(&partial(id));
         } else if !complete.contains(&id) {
             complete.push(id);

@@ -1,13 +1,14 @@
 use super::show::partial_remark;
 use super::{Context, resolve};
 use crate::formats::score_display;
-use crate::store::{Store, runs};
-use base::{Result, color_wanted};
+use crate::model::Tool;
+use crate::store::{Store, runs, select};
+use base::{Error, Result, color_wanted};
 
 /// Print the score display of LocalScore
 ///
 /// As in LocalScore, colour is used even in a pipe, unless NO_COLOR is set to a value that is not
-/// empty and does not begin with 0.
+/// empty and does not begin with 0. Runs of llama-bench have no score.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: NO_COLOR=1 localstore score last --plaintext")]
 pub(crate) struct Args {
@@ -22,6 +23,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let id = resolve(&store, &args.run)?;
+    if store.read(|db| select::listed(db, id))?.tool == Tool::LlamaBench {
+        let why = "llama-bench measured it, and only LocalScore has one";
+        return Err(Error::new(format_args!("run {id}: no score"), why));
+    }
     let run = store.read(|db| runs::read(db, id))?;
     let style = score_display::Style {
         color: color_wanted(),

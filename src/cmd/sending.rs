@@ -4,8 +4,8 @@ use super::sender::{Ready, Sender, progress};
 use super::submission::{Asked, in_flight, queued_hint, unknown, url_option, variable};
 use super::words::describe;
 use super::{Context, answered_yes, can_ask, cannot_ask};
-use crate::model::{Source, SubmissionState};
-use crate::store::{Store, runs, submissions};
+use crate::model::{Source, SubmissionState, Tool};
+use crate::store::{Store, runs, select, submissions};
 use crate::submit::{Client, Payload, Site, violations};
 use base::{Error, ExitStatus, Result};
 use base::{Stderr, Stdout, note};
@@ -197,6 +197,7 @@ fn prepare(
     target: &Target,
     out: &mut Stdout,
 ) -> Result<Option<Ready>> {
+    check_tool(&sender.store, id)?;
     let before = sender.store.read(|db| submissions::submission(db, id))?;
     if let Some(before) = &before
         && before.state == SubmissionState::Submitted
@@ -253,6 +254,17 @@ fn prepare(
         payload: payload.text(),
         again: before,
     }))
+}
+
+/// An error for a run that LocalScore did not measure.
+pub(crate) fn check_tool(store: &Store, id: i64) -> Result<()> {
+    match store.read(|db| select::listed(db, id))?.tool {
+        Tool::LocalScore => Ok(()),
+        Tool::LlamaBench => {
+            let why = "llama-bench measured it, and the site takes LocalScore's runs";
+            Err(Error::new(format_args!("run {id}: not sent"), why))
+        }
+    }
 }
 
 /// The error for a run that lacks tests: the site would rank its score among those of whole runs.

@@ -1,6 +1,6 @@
 use std::io::Write;
 
-use super::sending::{Orders, Sending, note_zeros, send, with_source};
+use super::sending::{Orders, Sending, check_tool, note_zeros, send, with_source};
 use super::submission::queued_hint;
 use super::words::counted;
 use super::{Context, resolve, resolve_all, unique};
@@ -14,7 +14,7 @@ use base::{Stderr, Stdout, note};
 /// Without RUN, sends the most recently added run. Asks for consent as localscore does; without a
 /// terminal to ask on, -y is needed. Prints a line for each run, with the link to its result. A run
 /// that the site could not accept stays queued for it, and --pending sends it later. A submitted run
-/// is not sent again, and a partial one is not sent at all.
+/// is not sent again, and a partial one or one of llama-bench is not sent at all.
 ///
 /// Each attempt is recorded in the store before the run is sent. If the answer is lost, or the
 /// program is interrupted before the answer is recorded, the site is asked for the run, now and by
@@ -53,8 +53,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         unique(resolve_all(&store, &args.runs)?)
     };
     if args.dry_run {
-        print_payloads(&ids, &store, &mut context.out)?;
-        return Ok(ExitStatus::Success);
+        return print_payloads(&ids, &store, &mut context.out);
     }
     if ids.is_empty() {
         return Ok(ExitStatus::Success);
@@ -92,13 +91,20 @@ fn queued_ids(site: &Site, store: &Store) -> Result<Vec<i64>> {
     Ok(ids)
 }
 
-fn print_payloads(ids: &[i64], store: &Store, out: &mut Stdout) -> Result<()> {
-    for (index, &id) in ids.iter().enumerate() {
+fn print_payloads(ids: &[i64], store: &Store, out: &mut Stdout) -> Result<ExitStatus> {
+    let mut status = ExitStatus::Success;
+    let mut before = "";
+    for &id in ids {
+        if let Err(error) = check_tool(store, id) {
+            Stderr::error(&error);
+            status = ExitStatus::Failure;
+            continue;
+        }
         let run = store.read(|db| runs::read(db, id))?;
         let payload = Payload::of(&run);
         // Without a newline at the end, as the C tool sends it.
-        let before = if index > 0 { "\n" } else { "" };
         write!(out, "{before}{}", payload.text())?;
+        before = "\n";
         note_zeros(id, &payload);
         let mut found = violations(&payload.json);
         if run.is_partial() {
@@ -114,8 +120,8 @@ fn print_payloads(ids: &[i64], store: &Store, out: &mut Stdout) -> Result<()> {
             });
         }
     }
-    if out.is_terminal() && !ids.is_empty() {
+    if out.is_terminal() && !before.is_empty() {
         writeln!(out)?;
     }
-    Ok(())
+    Ok(status)
 }

@@ -109,6 +109,17 @@ pub(crate) fn describe(run: &Run) -> String {
     names.with(&[score, partial])
 }
 
+/// Model, quantisation and accelerator of a stored run, in full.
+pub(crate) fn full_names(run: &Listed) -> String {
+    let model = model_name(run.tool, &run.model, &run.quant);
+    let parts = [
+        Some(model.unwrap_or_else(|| "unknown model".to_owned())),
+        run.quant.as_ref().map(Text::to_string),
+        Some(known(&run.accelerator, "accelerator")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 /// A stored run on one line.
 pub(crate) fn describe_listed(run: &Listed) -> String {
     let names = Names {

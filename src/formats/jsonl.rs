@@ -61,10 +61,25 @@ impl Serialize for Measurements<'_> {
     }
 }
 
-fn measurements<M: SerializeMap>(map: &mut M, run: &Run) -> Result<(), M::Error> {
-    for (name, fields) in HeaderField::OBJECTS {
-        map.serialize_entry(name, &Header(&run.environment, fields))?;
+/// Program, computer and accelerator, an object each.
+pub(crate) struct Headers<'a>(pub(crate) &'a Environment);
+
+impl Serialize for Headers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        headers(&mut map, self.0)?;
+        map.end()
     }
+}
+
+fn headers<M: SerializeMap>(map: &mut M, environment: &Environment) -> Result<(), M::Error> {
+    HeaderField::OBJECTS
+        .into_iter()
+        .try_for_each(|(name, fields)| map.serialize_entry(name, &Header(environment, fields)))
+}
+
+fn measurements<M: SerializeMap>(map: &mut M, run: &Run) -> Result<(), M::Error> {
+    headers(map, &run.environment)?;
     let results: Vec<TestMembers<'_>> = run.tests.iter().map(TestMembers).collect();
     map.serialize_entry("results", &results)
 }

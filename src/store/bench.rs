@@ -1176,6 +1176,43 @@ impl Reader {
     }
 }
 
+/// What a run was measured on, and what all its tests have.
+pub(crate) fn head(db: &Connection, id: i64) -> db::Result<(Environment, Identity)> {
+    Ok((super::own::environment_of(db, id)?, identity_of(db, id)?))
+}
+
+/// The settings of a run's tests, each once.
+pub(crate) fn settings(db: &Connection, id: i64) -> db::Result<Vec<Arc<Settings>>> {
+    let mut reader = Reader::default();
+    let mut statement = db.prepare_cached(
+        "SELECT setting_id FROM localstore_bench_tests WHERE run_id = ?1
+         GROUP BY setting_id ORDER BY min(position)",
+    )?;
+    let ids = statement.query_map([id], |row| row.get(0))?;
+    let settings = ids.map(|id| reader.settings(db, id?));
+    Ok(settings.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The first tests of a run, or all.
+pub(crate) fn first_rows(
+    db: &Connection,
+    id: i64,
+    limit: Option<u32>,
+) -> db::Result<Vec<StoredRow>> {
+    let mut reader = Reader::default();
+    let head = reader.head(db, id)?;
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT {ROW} FROM localstore_bench_tests t WHERE t.run_id = ?1
+         ORDER BY t.position LIMIT ?2"
+    ))?;
+    let mut rows = statement.query((id, limit.map_or(-1, i64::from)))?;
+    let mut first = Vec::new();
+    while let Some(row) = rows.next()? {
+        first.push(reader.stored(db, &head, row)?);
+    }
+    Ok(first)
+}
+
 /// The tests of a stored run.
 pub(super) fn tests(db: &Connection, id: i64) -> rusqlite::Result<Vec<Test>> {
     let mut tests = Vec::new();

@@ -138,11 +138,7 @@ impl Table {
 
     /// Leaves out columns until the rows fit on the screen: the first of these that there is, then the
     /// next one. Returns the heads of those left out.
-    pub fn leave_out(
-        &mut self,
-        screen: Screen,
-        least_important: &[&'static str],
-    ) -> Vec<&'static str> {
+    pub fn leave_out<'a>(&mut self, screen: Screen, least_important: &[&'a str]) -> Vec<&'a str> {
         let mut left_out = Vec::new();
         for head in least_important {
             let least = spaced(self.columns.iter().map(Cells::least_width));
@@ -311,7 +307,8 @@ impl<'a> Shown<'a> {
     /// Its width if it is cut to this one, but not below the least.
     fn within(&self, most: usize, least: usize) -> usize {
         match self.layout {
-            Column::Text | Column::Short(_) => self.width.min(most.max(self.least(least))),
+            Column::Text => self.width.min(most.max(self.least(least))),
+            Column::Short(short) => self.width.min(most.max(self.least(least.min(short)))),
             Column::Whole | Column::Number => self.width(),
         }
     }

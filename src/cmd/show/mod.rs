@@ -1,10 +1,14 @@
+mod bench;
+
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use super::list::{self, ABOUT};
 use super::{Context, resolve, words};
 use crate::formats::{console, jsonl};
-use crate::model::{Environment, Field, HeaderField, Run, SubmissionState, Test, Text, Value};
+use crate::model::{
+    Environment, Field, HeaderField, Run, SubmissionState, Test, Text, Tool, Value,
+};
 use crate::store::{Listed, Store, runs, select};
 use base::number::two_decimals;
 use base::rows;
@@ -46,8 +50,14 @@ enum Output {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let id = resolve(&store, &args.run)?;
-    let run = store.read(|db| runs::read(db, id))?;
     let listed = store.read(|db| select::listed(db, id))?;
+    if listed.tool == Tool::LlamaBench {
+        return match args.output {
+            Output::Json => bench::json(&store, &listed, context),
+            Output::Text => bench::print(&store, &listed, args.details, context),
+        };
+    }
+    let run = store.read(|db| runs::read(db, id))?;
     let out = &mut context.out;
     let screen = out.screen();
     if args.output == Output::Json {
@@ -193,13 +203,17 @@ fn runtime(run: &Run) -> String {
     let commit = text(&runtime.commit).map(|commit| format!("({commit})"));
     let name = joined([text(&runtime.name), text(&runtime.version), commit], " ");
     let counts: Vec<usize> = run.tests.iter().filter_map(Test::repetitions).collect();
-    let (least, most) = (counts.iter().min(), counts.iter().max());
-    let repetitions = least.zip(most).map(|(least, most)| match (least, most) {
+    joined([Some(or(name, "unknown")), repetitions(&counts)], ", ")
+}
+
+/// `4 repetitions`, where the tests have as many; `None` where no number is known.
+fn repetitions(counts: &[usize]) -> Option<String> {
+    let (least, most) = (counts.iter().min()?, counts.iter().max()?);
+    Some(match (least, most) {
         (1, 1) => "1 repetition".to_owned(),
         _ if least == most => format!("{most} repetitions"),
         _ => format!("{least}…{most} repetitions"),
-    });
-    joined([Some(or(name, "unknown")), repetitions], ", ")
+    })
 }
 
 fn submitted(listed: &Listed) -> String {
