@@ -2,8 +2,7 @@
 
 use crate::model::bench::DocumentRun;
 use crate::model::{
-    Figures, Model, Run, Source, Text, Tool, Traits, listed_score, plain_model, short_device,
-    short_quant,
+    Figures, Model, Run, Source, Text, Tool, Traits, listed_score, short_device, short_quant,
 };
 use crate::store::Listed;
 use base::number::amount;
@@ -181,10 +180,7 @@ impl Names<'_> {
 pub(crate) fn model_name(tool: Tool, model: &Option<Text>, quant: &Option<Text>) -> Option<String> {
     let model = model.as_ref()?.to_string();
     let quant = quant.as_ref().map(Text::to_string).unwrap_or_default();
-    let name = match tool {
-        Tool::LocalScore => model,
-        Tool::LlamaBench => plain_model(&model, &quant).to_owned(),
-    };
+    let name = tool.plain_model(&model, &quant).to_owned();
     Some(name).filter(|name| !name.is_empty())
 }
 

@@ -22,7 +22,7 @@ pub(crate) use chat::{Chat, ChatActivity, Hit, Message, NewMessage, Role, Sampli
 pub(crate) use difference::{Difference, differences};
 pub(crate) use field::{Draft, Field, HeaderField, Kind, NewValue, Value};
 pub(crate) use localscore::LocalScore;
-pub(crate) use naming::{Names, Traits, plain_model, short_device, short_quant};
+pub(crate) use naming::{Names, Traits, short_device, short_quant};
 pub(crate) use needle::Needle;
 pub(crate) use site::Site;
 pub(crate) use submission::{Submission, SubmissionState};

@@ -1,5 +1,6 @@
 //! Short names, and what tells runs apart.
 
+use super::Tool;
 use base::time::{date, utc};
 
 /// A quantisation as people write it: `Q4_K - Medium` is `Q4_K_M`, `IQ3_XXS - 3.0625 bpw` is
@@ -20,14 +21,19 @@ pub(crate) fn short_quant(quant: &str) -> String {
     }
 }
 
-/// The model of llama-bench without its quantisation, which stands behind it: `llama 8B`.
-#[must_use]
-pub(crate) fn plain_model<'a>(model: &'a str, quant: &str) -> &'a str {
-    let plain = model.strip_suffix(quant).and_then(|rest| {
-        let rest = rest.strip_suffix("mostly ").unwrap_or(rest);
-        rest.strip_suffix(' ')
-    });
-    plain.filter(|plain| !plain.is_empty()).unwrap_or(model)
+impl Tool {
+    /// The model's name without its quantisation, which stands behind it in llama-bench: `llama 8B`.
+    #[must_use]
+    pub(crate) fn plain_model<'a>(self, model: &'a str, quant: &str) -> &'a str {
+        let plain = model.strip_suffix(quant).and_then(|rest| {
+            let rest = rest.strip_suffix("mostly ").unwrap_or(rest);
+            rest.strip_suffix(' ')
+        });
+        match self {
+            Self::LocalScore => model,
+            Self::LlamaBench => plain.filter(|plain| !plain.is_empty()).unwrap_or(model),
+        }
+    }
 }
 
 /// The makers and series that a short name leaves out.
@@ -221,7 +227,8 @@ mod tests {
             ("Q4_0", "Q4_0", "Q4_0"),
             (" Q4_0", "Q4_0", " Q4_0"),
         ] {
-            assert_eq!(plain_model(model, quant), plain);
+            assert_eq!(Tool::LlamaBench.plain_model(model, quant), plain);
+            assert_eq!(Tool::LocalScore.plain_model(model, quant), model);
         }
     }
 

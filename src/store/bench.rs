@@ -1178,7 +1178,8 @@ impl Reader {
 
 /// What a run was measured on, and what all its tests have.
 pub(crate) fn head(db: &Connection, id: i64) -> db::Result<(Environment, Identity)> {
-    Ok((super::own::environment_of(db, id)?, identity_of(db, id)?))
+    let environment = super::own::environment_of(db, id, super::rows::Odd::Unknown)?;
+    Ok((environment, identity_of(db, id)?))
 }
 
 /// The settings of a run's tests, each once.

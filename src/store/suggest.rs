@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use crate::model::{short_device, short_quant};
+use crate::model::{Tool, short_device, short_quant};
 use base::time::date;
 
 /// What is asked for.
@@ -81,15 +81,23 @@ fn ids(db: &Connection, wanted: Wanted) -> rusqlite::Result<Vec<Suggestion>> {
     };
     let mut query = db.prepare(&format!(
         "SELECT {id}, c.model_quant_str, c.model_name, c.accelerator_name, r.measured_at,
-             r.measured_guessed
+             r.measured_guessed, c.*
          FROM localstore_runs r LEFT JOIN localstore_configurations c ON c.id = r.configuration_id
          {group} ORDER BY 1 DESC LIMIT ?1"
     ))?;
     let words = query.query_map([MOST_IDS], |row| {
         let id: i64 = row.get(0)?;
         let text = |index| row.get::<_, Option<String>>(index).ok().flatten();
+        // A store of an older version has no such column.
+        let tool: Option<String> = row.get("tool").ok().flatten();
+        let tool = tool
+            .and_then(|name| Tool::from_name(&name))
+            .unwrap_or_default();
         let model = match (text(1), text(2)) {
-            (Some(quant), Some(model)) => format!("{} {model}", short_quant(&quant)),
+            (Some(quant), Some(model)) => {
+                let model = tool.plain_model(&model, &quant);
+                format!("{} {model}", short_quant(&quant))
+            }
             (quant, model) => model.or(quant).unwrap_or_default(),
         };
         let accelerator = text(3).map(|name| short_device(&name));
