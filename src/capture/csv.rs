@@ -8,7 +8,7 @@ use super::input::MAX_DOCUMENT;
 use super::prefix::LONGEST;
 use super::reader::{Begun, CaptureReader, OpenDocument, Start, interrupts};
 use super::scan::{Scan, one_line_document};
-use super::text::{trailing_spaces, trim_end, trim_lead, trim_nuls, trim_start};
+use super::text::{trim_end, trim_lead, trim_nuls, trim_start};
 use super::{LONGEST_LINE, MAX_FOREIGN};
 use crate::formats::{Flaw, FlawKind, csv, json};
 
@@ -28,14 +28,9 @@ impl CaptureReader for Reader {
         let Some(lead) = header_lead(line) else {
             return Ok(Begun::Nothing);
         };
-        let indent = trailing_spaces(&line[..lead]);
-        scan.skip(lead - indent);
-        // The rows are probably indented as well.
-        if indent > 0 && scan.strip_prefix(indent, end - (lead - indent)) {
+        let Some(end) = scan.skip_lead(lead, end) else {
             return Ok(Begun::Complete);
-        }
-        scan.skip(indent);
-        let end = end - lead;
+        };
         let header = &scan.input.unread()[..end];
         let rows = Rows {
             alone: scan.input.line() == 1 && header.ends_with(b"\n"),
@@ -49,7 +44,8 @@ impl CaptureReader for Reader {
     }
 
     fn find(&self, scan: &mut Scan<'_>, end: usize, _: bool) -> io::Result<Option<Start>> {
-        let at = header_start(trim_end(&scan.input.unread()[..end]));
+        let line = trim_end(&scan.input.unread()[..end]);
+        let at = header_start(line, b"n_prompt", csv::is_header);
         let start = scan.start(at, end)?;
         let text = scan.input.unread();
         Ok(start.map(|start| Start {
@@ -154,7 +150,7 @@ impl Rows {
 }
 
 /// The end of the record that begins here: the first newline outside quotes.
-fn record_end(scan: &mut Scan<'_>) -> io::Result<usize> {
+pub(super) fn record_end(scan: &mut Scan<'_>) -> io::Result<usize> {
     // A name may contain a few newlines.
     const MAX_LINES: usize = 16;
     let (mut end, mut lines) = (0, 0);
@@ -187,17 +183,21 @@ fn header_lead(line: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where the header of a csv begins in the middle of a line.
-fn header_start(line: &[u8]) -> Option<usize> {
+/// Where the header of a csv, in which this name is, begins in the middle of a line.
+pub(super) fn header_start(
+    line: &[u8],
+    name: &[u8],
+    is_header: fn(&[u8]) -> bool,
+) -> Option<usize> {
     const MOST_TRIES: usize = 16;
     if line.len() > LONGEST_LINE {
         return None;
     }
-    let mut end = memmem::find(line, b"n_prompt")?.min(LONGEST);
+    let mut end = memmem::find(line, name)?.min(LONGEST);
     for _ in 0..MOST_TRIES {
         let before = csv::last_separator(&line[..end])?;
         let start = line.len() - trim_lead(&line[before + 1..]).len();
-        if csv::is_header(&line[start..]) {
+        if is_header(&line[start..]) {
             return Some(start);
         }
         // The spaces before the separator lead to the same header.

@@ -2,15 +2,20 @@
 
 use std::io;
 
+use super::bench::{csv as bench_csv, md as bench_md, sql as bench_sql};
 use super::scan::Scan;
 use super::{banner, console, csv, json, link};
 
 /// All readers; another tool's output needs a file with its reader, and a line here. At the beginning
 /// of a line the first reader that accepts it reads it; in the middle the last one is asked first.
-pub(super) static READERS: [&dyn CaptureReader; 5] = [
+pub(super) static READERS: [&dyn CaptureReader; 9] = [
     &json::Reader,
     &csv::Reader,
     &console::Reader,
+    &bench_csv::Reader,
+    &bench_md::Reader,
+    &bench_sql::CREATE,
+    &bench_sql::INSERT,
     &banner::Reader,
     &link::Reader,
 ];

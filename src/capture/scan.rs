@@ -11,6 +11,7 @@ use super::list::List;
 use super::prefix::{LONGEST, Prefix};
 use super::reader::{CaptureReader, Start};
 use super::signs::{Search, Signs, cut_off, is_junk, is_suspicious};
+use super::text::trailing_spaces;
 use super::{Found, LONGEST_LINE, MAX_FOREIGN, Options, SUSPICIOUS};
 use crate::formats::grouping::Grouping;
 use crate::formats::{Document, Flaw, csv};
@@ -187,6 +188,19 @@ impl<'a> Scan<'a> {
             self.input.set_prefix(Some(prefix));
         }
         is_prefix
+    }
+
+    /// Skips the text before a table in the line up to `end`; returns the end of the rest. `None` if
+    /// that text is an indentation: then the next lines, which are probably indented as well, come
+    /// without it, and this one again.
+    pub(super) fn skip_lead(&mut self, lead: usize, end: usize) -> Option<usize> {
+        let indent = trailing_spaces(&self.input.unread()[..lead]);
+        self.skip(lead - indent);
+        if indent > 0 && self.strip_prefix(indent, end - (lead - indent)) {
+            return None;
+        }
+        self.skip(indent);
+        Some(end - lead)
     }
 
     /// The start of a document in the line up to `end`, with the next line to examine.

@@ -116,7 +116,7 @@ impl Scan<'_> {
         match (flaw, flawed) {
             (Some((line, flaw)), _) if flaw.kind == FlawKind::Cut => {
                 self.consume_object(end);
-                self.cut_off_objects(open, line);
+                self.cut_off_rows(open.rows, line);
                 return Ok(true);
             }
             (Some((line, flaw)), Some(row)) => {
@@ -183,20 +183,10 @@ impl Scan<'_> {
         match self.bench.json.take() {
             Some(open) if open.is_array => {
                 let line = self.input.line();
-                self.cut_off_objects(open, line);
+                self.cut_off_rows(open.rows, line);
             }
             Some(open) => self.bench(open.rows),
             None => {}
         }
-    }
-
-    /// Ends rows that are cut off on this line.
-    fn cut_off_objects(&mut self, open: Objects, line: u64) {
-        let tests = usize::try_from(open.rows.0.rows()).unwrap_or(usize::MAX);
-        if self.options.partial && tests > 0 {
-            return self.bench(open.rows);
-        }
-        let s = if tests == 1 { "" } else { "s" };
-        self.bad_after(line, format!("cut off after {tests} whole test{s}"), tests);
     }
 }

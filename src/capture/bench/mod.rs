@@ -4,7 +4,10 @@
 //! document stays open in the [`Scan`] while the text goes on: each next line is offered to the open
 //! ones, and what none of them takes is read as if there were none.
 
+pub(super) mod csv;
 pub(super) mod json;
+pub(super) mod md;
+pub(super) mod sql;
 
 use std::io;
 use std::sync::Arc;
@@ -109,13 +112,16 @@ impl Scan<'_> {
     /// Begins a document that is read line by line.
     pub(super) fn begin_lines(&mut self, document: Box<dyn Lines>) {
         self.end_list();
+        self.end_lines(document.format());
+        self.bench.lines.push(document);
+    }
+
+    /// Ends the document of this format that is read line by line.
+    fn end_lines(&mut self, format: &str) {
         let lines = &mut self.bench.lines;
-        let same = lines
-            .iter()
-            .position(|open| open.format() == document.format());
-        let ended = same.map(|place| lines.remove(place));
-        lines.push(document);
-        if let Some(ended) = ended {
+        let open = lines.iter().position(|open| open.format() == format);
+        if let Some(place) = open {
+            let ended = lines.remove(place);
             ended.end(self);
         }
     }
@@ -161,6 +167,16 @@ impl Scan<'_> {
         for document in std::mem::take(&mut self.bench.lines) {
             document.end(self);
         }
+    }
+
+    /// Ends a document that is cut off on this line.
+    fn cut_off_rows(&mut self, rows: Rows, line: u64) {
+        let tests = usize::try_from(rows.0.rows()).unwrap_or(usize::MAX);
+        if self.options.partial && tests > 0 {
+            return self.bench(rows);
+        }
+        let s = if tests == 1 { "" } else { "s" };
+        self.bad_after(line, format!("cut off after {tests} whole test{s}"), tests);
     }
 
     /// Returns a document with these rows, if it has any.

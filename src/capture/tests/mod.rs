@@ -8,6 +8,7 @@ mod logs;
 #[path = "../../../tests/it/random.rs"]
 mod random;
 mod reading;
+mod tables;
 mod wrapped;
 
 use std::path::{Path, PathBuf};

@@ -1,14 +1,217 @@
-//! The table that llama-bench shows: rounded values, and of the settings those that were asked for.
-
-use std::sync::Arc;
+//! The table that llama-bench shows: a header, a rule, a row per test, then the build.
 
 use super::{Line, Value, table_name};
+use crate::formats::console::plain;
 use crate::formats::number::Fixed;
 use crate::model::Text;
 use crate::model::bench::{
     Column, Identity, Kind, Role, Schema, Settings, default, long_names, short_name, shown_params,
     shown_size,
 };
+use memchr::memmem;
+use std::sync::Arc;
+
+/// What the first line of a table of speeds is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Header {
+    /// That of llama-bench.
+    Own,
+    /// That of a table which was computed from others.
+    Derived,
+}
+
+/// What a line is as a header; `None` if it is none.
+#[must_use]
+pub(crate) fn header(line: &[u8]) -> Option<Header> {
+    // Fast: few other lines contain this.
+    memmem::find(line, b"t/s")?;
+    let line = plain(line);
+    let cells = cells(&line)?;
+    let is = |cell: Option<&&[u8]>, name: &[u8]| {
+        cell.is_some_and(|cell| cell.eq_ignore_ascii_case(name))
+    };
+    let has_speed = |cell: &&&[u8]| memmem::find(cell, b"t/s").is_some();
+    let speeds = cells.iter().filter(has_speed).count();
+    if is(cells.first(), b"model") && cells.len() <= MAX_COLUMNS {
+        let is_own = cells[0] == b"model" && cells.last() == Some(&&b"t/s"[..]) && speeds == 1;
+        return Some(if is_own { Header::Own } else { Header::Derived });
+    }
+    None
+}
+
+const MAX_COLUMNS: usize = 1000;
+
+/// The cells of a line that is a row of any table.
+fn cells(line: &[u8]) -> Option<Vec<&[u8]>> {
+    let inner = inner(line)?;
+    Some(
+        inner
+            .split(|&byte| byte == b'|')
+            .map(<[u8]>::trim_ascii)
+            .collect(),
+    )
+}
+
+/// The text between the first and the last bar of a line.
+fn inner(line: &[u8]) -> Option<&[u8]> {
+    line.trim_ascii().strip_prefix(b"|")?.strip_suffix(b"|")
+}
+
+/// Whether the line is the row of some table.
+#[must_use]
+pub(crate) fn is_row(line: &[u8]) -> bool {
+    inner(&plain(line)).is_some()
+}
+
+/// A table of which the header has been read.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    names: Vec<Vec<u8>>,
+    /// With the widths of the rule, or those of the header until there is one.
+    schema: Arc<Schema>,
+}
+
+/// What a line below a header is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A row, with its values in the order of the columns.
+    Row(Vec<Vec<u8>>),
+    /// The rule below the header.
+    Rule,
+    /// A row whose speed has no deviation: the table is not llama-bench's.
+    Derived,
+    /// The build: its commit and number.
+    Build(Vec<u8>, Vec<u8>),
+    /// Not a part of this table.
+    Other,
+}
+
+impl Reader {
+    /// The table with this header.
+    #[must_use]
+    pub(crate) fn new(header: &[u8]) -> Self {
+        let header = plain(header);
+        let names = cells(&header).unwrap_or_default();
+        let widths = inner(&header).unwrap_or_default();
+        let widths = widths.split(|&byte| byte == b'|');
+        let widths: Vec<(usize, bool)> = widths
+            .zip(&names)
+            .map(|(cell, name)| {
+                (
+                    cell.len().saturating_sub(2),
+                    matches!(*name, b"model" | b"backend"),
+                )
+            })
+            .collect();
+        Self {
+            schema: columns_of(&names, &widths),
+            names: names.iter().map(|name| name.to_vec()).collect(),
+        }
+    }
+
+    /// The columns.
+    #[must_use]
+    pub(crate) fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// Reads the next line.
+    pub(crate) fn line(&mut self, line: &[u8]) -> Found {
+        let line = plain(line);
+        if let Some((commit, number)) = build(&line) {
+            return Found::Build(commit.to_vec(), number.to_vec());
+        }
+        let Some(cells) = self.own_cells(&line) else {
+            return Found::Other;
+        };
+        let is_rule = |cell: &&[u8]| {
+            let dashes = cell.strip_prefix(b":").unwrap_or(cell);
+            let dashes = dashes.strip_suffix(b":").unwrap_or(dashes);
+            !dashes.is_empty() && dashes.iter().all(|byte| *byte == b'-')
+        };
+        if cells.iter().all(is_rule) {
+            let widths: Vec<(usize, bool)> = cells
+                .iter()
+                .map(|cell| (cell.len(), !cell.ends_with(b":")))
+                .collect();
+            let names: Vec<&[u8]> = self.names.iter().map(Vec::as_slice).collect();
+            self.schema = columns_of(&names, &widths);
+            return Found::Rule;
+        }
+        let mut values: Vec<Vec<u8>> = cells.iter().map(|cell| cell.to_vec()).collect();
+        let Some(last) = values.last_mut() else {
+            return Found::Other;
+        };
+        match read_speed(last) {
+            Some(speed) => *last = speed,
+            None => return Found::Derived,
+        }
+        Found::Row(values)
+    }
+
+    /// The cells of a row that has as many as the header.
+    fn own_cells<'a>(&self, line: &'a [u8]) -> Option<Vec<&'a [u8]>> {
+        let fits = |cells: &Vec<&[u8]>| cells.len() == self.names.len();
+        // A value may contain a bar, such as the pattern of a tensor's name, but none between spaces.
+        let line = line.trim_ascii();
+        let wide = line
+            .strip_prefix(b"| ")
+            .and_then(|line| line.strip_suffix(b" |"));
+        let wide = wide.map(split_wide).filter(fits);
+        wide.or_else(|| cells(line).filter(fits))
+    }
+}
+
+/// The cells between bars that have a space on both sides.
+fn split_wide(inner: &[u8]) -> Vec<&[u8]> {
+    let mut begin = 0;
+    let mut cells = Vec::new();
+    for at in memmem::find_iter(inner, b" | ") {
+        cells.push(inner[begin..at].trim_ascii());
+        begin = at + 3;
+    }
+    cells.push(inner[begin..].trim_ascii());
+    cells
+}
+
+fn columns_of(names: &[&[u8]], widths: &[(usize, bool)]) -> Arc<Schema> {
+    let columns = names
+        .iter()
+        .zip(widths)
+        .map(|(name, (width, is_left))| Column {
+            name: name.to_vec().into(),
+            kind: Kind::Text,
+            width: Some((u16::try_from(*width).unwrap_or(u16::MAX), *is_left)),
+        });
+    Arc::new(Schema::new(columns.collect(), None))
+}
+
+/// A mean and its deviation, with the sign between them as it was printed: terminals and pipes with
+/// another encoding make other characters of it. `None` if there is no deviation.
+fn read_speed(cell: &[u8]) -> Option<Vec<u8>> {
+    let begin = cell.iter().position(|byte| !byte.is_ascii())?;
+    let end = cell.iter().rposition(|byte| !byte.is_ascii())? + 1;
+    let (mean, deviation) = (cell[..begin].trim_ascii(), cell[end..].trim_ascii());
+    let is_number = |number: &[u8]| {
+        !number.is_empty()
+            && number
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+    };
+    (is_number(mean) && is_number(deviation)).then(|| [mean, " ± ".as_bytes(), deviation].concat())
+}
+
+/// The commit and the number of the build in this line.
+fn build(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let build = line.trim_ascii().strip_prefix(b"build: ")?;
+    let build = build.strip_suffix(b")")?;
+    let at = memmem::find(build, b" (")?;
+    let (commit, number) = (&build[..at], &build[at + 2..]);
+    let digits = number.strip_prefix(b"-").unwrap_or(number);
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    let is_word = !commit.is_empty() && commit.iter().all(u8::is_ascii_graphic);
+    (is_number && is_word).then_some((commit, number))
+}
 
 /// The settings that may be columns, in their order.
 const OPTIONAL: [&str; 28] = [
@@ -369,4 +572,73 @@ fn speed(line: Line<'_>, shown: impl Fn(&Text) -> Text) -> Text {
         .map(|token| shown(token).as_bytes().to_vec())
         .collect();
     parts.join(" ± ".as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "| model                |       size | ot       | test | t/s |";
+
+    #[test]
+    fn a_header_begins_with_the_model_and_ends_with_the_speed() {
+        for (line, expected) in [
+            (HEADER, Some(Header::Own)),
+            ("|model|size|t/s|", Some(Header::Own)),
+            ("\u{1b}[1m| model | t/s |\u{1b}[0m\r\n", Some(Header::Own)),
+            (
+                "| Model | Test | t/s a | t/s b | Speedup |",
+                Some(Header::Derived),
+            ),
+            ("| model | test | t/s a | t/s |", Some(Header::Derived)),
+            ("| model | test | t/s | speedup |", Some(Header::Derived)),
+            ("| llama 8B | pp512 | 12 t/s |", None),
+            ("model | t/s", None),
+        ] {
+            assert_eq!(header(line.as_bytes()), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_row_has_the_cells_of_its_header_and_a_deviation() {
+        let mut table = Reader::new(HEADER.as_bytes());
+        let rule = "| -------------------- | ---------: | -------- | ---: | ---: |";
+        assert_eq!(table.line(rule.as_bytes()), Found::Rule);
+        let widths: Vec<_> = table
+            .schema()
+            .columns()
+            .iter()
+            .map(|column| column.width)
+            .collect();
+        let expected = [(20, true), (10, false), (8, true), (4, false), (4, false)];
+        assert_eq!(widths, expected.map(Some));
+        let values = |line: &str, table: &mut Reader| match table.line(line.as_bytes()) {
+            Found::Row(values) => values.concat(),
+            other => format!("{other:?}").into_bytes(),
+        };
+        let expected = "a1 GiBx|y=CPUpp51.00 ± 0.10".as_bytes();
+        for line in [
+            "| a                    |      1 GiB | x|y=CPU | pp5 | 1.00 ± 0.10 |\r\n",
+            "| a | 1 GiB | x|y=CPU | pp5 | 1.00 ┬▒ 0.10 |",
+            "\u{1b}[32m| a | 1 GiB | x|y=CPU | pp5 | 1.00 \u{fffd} 0.10 |\u{1b}[0m",
+        ] {
+            assert_eq!(values(line, &mut table), expected, "{line}");
+        }
+        let derived = "| a | 1 GiB | x | pp5 | 1.00 |";
+        assert_eq!(table.line(derived.as_bytes()), Found::Derived);
+        let other = "| a | 1 GiB | pp5 | 1.00 ± 0.10 |";
+        assert_eq!(table.line(other.as_bytes()), Found::Other);
+        assert_eq!(table.line(b"ggml_vulkan: 0 = x | y | z"), Found::Other);
+    }
+
+    #[test]
+    fn the_build_is_told_behind_the_rows() {
+        let mut table = Reader::new(HEADER.as_bytes());
+        let build = Found::Build(b"2656c0d26".to_vec(), b"7693".to_vec());
+        assert_eq!(table.line(b"build: 2656c0d26 (7693)\n"), build);
+        // That of other programs.
+        let other = b"build: 4242 (2656c0d) with gcc for x86_64";
+        assert_eq!(table.line(other), Found::Other);
+        assert_eq!(table.line(b"build: 4242 (2656c0d)"), Found::Other);
+    }
 }

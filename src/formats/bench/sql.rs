@@ -1,10 +1,249 @@
-//! The sql of llama-bench: a statement that creates the table, then one that inserts a row for each
-//! test.
+//! The sql of llama-bench: a statement that creates a table, then one that inserts a row per test.
+//!
+//! The tool doubles no quote; other programs, and this one, do.
+
+use memchr::{memchr, memmem};
 
 use super::csv::write_doubled;
 use super::{Line, Shape};
 use crate::model::Text;
 use crate::model::bench::Kind;
+
+/// The statement that creates a table: its name, and its columns with the kinds that it tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Create {
+    /// The name of the table.
+    pub table: Vec<u8>,
+    /// The columns.
+    pub columns: Vec<(Vec<u8>, Option<Kind>)>,
+}
+
+/// The statement that inserts rows.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Insert<'a> {
+    /// What stands before the values: the same in all rows of a document.
+    pub head: &'a [u8],
+    /// The name of the table.
+    pub table: &'a [u8],
+    /// The columns; empty for those of the table.
+    pub columns: Vec<&'a [u8]>,
+    /// The values in their brackets, and the end of the statement.
+    pub values: &'a [u8],
+}
+
+/// More columns are refused.
+const MAX_COLUMNS: usize = 1000;
+
+/// Whether these are the columns of results.
+#[must_use]
+pub(crate) fn are_results(columns: &[&[u8]]) -> bool {
+    const SOME: [&[u8]; 5] = [
+        b"n_prompt",
+        b"n_gen",
+        b"avg_ts",
+        b"build_commit",
+        b"model_type",
+    ];
+    let found = SOME.iter().filter(|name| columns.contains(name)).count();
+    found >= 2 && columns.len() <= MAX_COLUMNS
+}
+
+/// Whether llama-bench has a table of this name.
+fn is_own(table: &[u8]) -> bool {
+    table == b"test" || table == b"llama_bench"
+}
+
+/// Whether a statement about a table of llama-bench begins with this line.
+#[must_use]
+pub(crate) fn begins(line: &[u8]) -> bool {
+    let table = after_words(line, &[b"CREATE", b"TABLE"])
+        .map(after_if_not_exists)
+        .or_else(|| after_words(line, &[b"INSERT", b"INTO"]));
+    table.and_then(name).is_some_and(|(table, _)| is_own(table))
+}
+
+/// Reads a whole statement that creates a table of results.
+#[must_use]
+pub(crate) fn create(statement: &[u8]) -> Option<Create> {
+    let rest = after_if_not_exists(after_words(statement, &[b"CREATE", b"TABLE"])?);
+    let (table, rest) = name(rest)?;
+    let rest = rest.trim_ascii_start().strip_prefix(b"(")?;
+    let columns = &rest[..memchr::memrchr(b')', rest)?];
+    let columns: Vec<(Vec<u8>, Option<Kind>)> = columns
+        .split(|&byte| byte == b',')
+        .filter_map(|column| {
+            let (name, kind) = name(column)?;
+            let kind = match kind.trim_ascii().split(u8::is_ascii_whitespace).next() {
+                Some(kind) if kind.eq_ignore_ascii_case(b"TEXT") => Some(Kind::Text),
+                Some(kind) if kind.eq_ignore_ascii_case(b"INTEGER") => Some(Kind::Integer),
+                Some(kind) if kind.eq_ignore_ascii_case(b"REAL") => Some(Kind::Real),
+                _ => None,
+            };
+            Some((name.to_vec(), kind))
+        })
+        .collect();
+    let names: Vec<&[u8]> = columns.iter().map(|(name, _)| name.as_slice()).collect();
+    (is_own(table) && are_results(&names)).then(|| Create {
+        table: table.to_vec(),
+        columns,
+    })
+}
+
+/// Reads a statement that inserts rows of results, as far as its values.
+#[must_use]
+pub(crate) fn insert(statement: &[u8]) -> Option<Insert<'_>> {
+    let rest = after_words(statement, &[b"INSERT", b"INTO"])?;
+    let (table, rest) = name(rest)?;
+    let rest = rest.trim_ascii_start();
+    let (columns, rest) = match rest.strip_prefix(b"(") {
+        Some(rest) => {
+            let end = memchr(b')', rest)?;
+            let columns = rest[..end].split(|&byte| byte == b',');
+            (columns.map(unquoted).collect(), &rest[end + 1..])
+        }
+        None => (Vec::new(), rest),
+    };
+    let values = after_words(rest, &[b"VALUES"])?;
+    let is_result = columns.is_empty() || are_results(&columns);
+    (is_own(table) && is_result).then(|| Insert {
+        head: &statement[..statement.len() - values.len()],
+        table,
+        columns,
+        values,
+    })
+}
+
+/// The values of a row; `None` for NULL.
+pub(crate) type Values = Vec<Option<Vec<u8>>>;
+
+/// The rows in the values of an [`Insert`], each of so many columns.
+pub(crate) fn rows(values: &[u8], columns: usize) -> Result<Vec<Values>, String> {
+    let wrong = |found: usize| format!("{found} values for {columns} columns");
+    let strict = strict_rows(values);
+    if let Some(rows) = strict.as_ref()
+        && rows.iter().all(|row| row.len() == columns)
+    {
+        return Ok(strict.unwrap_or_default());
+    }
+    match bare_row(values) {
+        Some(row) if row.len() == columns => Ok(vec![row]),
+        _ => Err(match strict {
+            Some(rows) => {
+                let row = rows.iter().find(|row| row.len() != columns);
+                wrong(row.map_or(0, Vec::len))
+            }
+            None => {
+                "quotes inside of values are not doubled, and cannot be told from theirs".to_owned()
+            }
+        }),
+    }
+}
+
+/// The rows as sql has them; `None` if they are none.
+fn strict_rows(values: &[u8]) -> Option<Vec<Values>> {
+    let mut rows = Vec::new();
+    let mut rest = values.trim_ascii();
+    loop {
+        rest = rest.strip_prefix(b"(")?;
+        let mut row = Vec::new();
+        loop {
+            rest = rest.trim_ascii_start();
+            if let Some(text) = rest.strip_prefix(b"'") {
+                let mut value = Vec::new();
+                rest = text;
+                loop {
+                    let quote = memchr(b'\'', rest)?;
+                    value.extend_from_slice(&rest[..quote]);
+                    rest = &rest[quote + 1..];
+                    match rest.strip_prefix(b"'") {
+                        Some(more) => {
+                            value.push(b'\'');
+                            rest = more;
+                        }
+                        None => break,
+                    }
+                }
+                row.push(Some(value));
+            } else {
+                let end = rest.iter().position(|byte| b",)'(".contains(byte))?;
+                let word = rest[..end].trim_ascii();
+                if word.is_empty() || word.contains(&b' ') {
+                    return None;
+                }
+                row.push((!word.eq_ignore_ascii_case(b"NULL")).then(|| word.to_vec()));
+                rest = &rest[end..];
+            }
+            rest = rest.trim_ascii_start();
+            match rest.split_first()? {
+                (b',', more) => rest = more,
+                (b')', more) => {
+                    rest = more;
+                    break;
+                }
+                _ => return None,
+            }
+        }
+        rows.push(row);
+        rest = rest.trim_ascii_start();
+        match rest.split_first() {
+            None | Some((b';', [])) => return Some(rows),
+            Some((b',', more)) => rest = more.trim_ascii_start(),
+            _ => return None,
+        }
+    }
+}
+
+/// The row as the tool prints it, with the quotes in its values as they are.
+fn bare_row(values: &[u8]) -> Option<Values> {
+    let inner = values
+        .trim_ascii()
+        .strip_prefix(b"('")?
+        .strip_suffix(b"');")?;
+    let mut begin = 0;
+    let mut row = Vec::new();
+    for at in memmem::find_iter(inner, b"', '") {
+        row.push(Some(inner[begin..at].to_vec()));
+        begin = at + 4;
+    }
+    row.push(Some(inner[begin..].to_vec()));
+    Some(row)
+}
+
+/// The text after these words, in whatever case.
+fn after_words<'a>(text: &'a [u8], words: &[&[u8]]) -> Option<&'a [u8]> {
+    let mut rest = text;
+    for word in words {
+        rest = rest.trim_ascii_start();
+        let (found, after) = rest.split_at_checked(word.len())?;
+        if !found.eq_ignore_ascii_case(word) || after.first().is_some_and(u8::is_ascii_alphanumeric)
+        {
+            return None;
+        }
+        rest = after;
+    }
+    Some(rest.trim_ascii_start())
+}
+
+fn after_if_not_exists(text: &[u8]) -> &[u8] {
+    after_words(text, &[b"IF", b"NOT", b"EXISTS"]).unwrap_or(text)
+}
+
+/// The name at the beginning of the text, without its quotes, and the text after it.
+fn name(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let text = text.trim_ascii_start();
+    let is_end = |byte: &u8| byte.is_ascii_whitespace() || b"(),;".contains(byte);
+    let end = text.iter().position(is_end).unwrap_or(text.len());
+    (end > 0).then(|| (unquoted(&text[..end]), &text[end..]))
+}
+
+/// The name without its quotes.
+fn unquoted(name: &[u8]) -> &[u8] {
+    let name = name.trim_ascii();
+    let quotes: [(&[u8], &[u8]); 3] = [(b"\"", b"\""), (b"`", b"`"), (b"[", b"]")];
+    let mut quotes = quotes.into_iter();
+    let bare = quotes.find_map(|(open, close)| name.strip_prefix(open)?.strip_suffix(close));
+    bare.unwrap_or(name)
+}
 
 /// The tables of all documents of an export: each is created before its first document, with the
 /// columns of all of them, so that every statement is valid.
@@ -186,3 +425,61 @@ const RESERVED: [&str; 60] = [
     "if",
     "raise",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(rows: &[Values]) -> Vec<Vec<String>> {
+        let text = |value: &Option<Vec<u8>>| match value {
+            Some(value) => String::from_utf8(value.clone()).unwrap(),
+            None => "NULL".to_owned(),
+        };
+        rows.iter()
+            .map(|row| row.iter().map(text).collect())
+            .collect()
+    }
+
+    #[test]
+    fn a_table_tells_the_kinds_of_its_columns() {
+        let text = b"CREATE TABLE IF NOT EXISTS test (\n  n_prompt INTEGER,\n  n_gen INTEGER,\n  \
+            avg_ts REAL,\n  \"mine\" TEXT\n);\n";
+        assert!(begins(text));
+        let created = create(text).unwrap();
+        assert_eq!(created.table, b"test");
+        let kinds: Vec<_> = created.columns.iter().map(|(_, kind)| *kind).collect();
+        let expected = [Kind::Integer, Kind::Integer, Kind::Real, Kind::Text];
+        assert_eq!(kinds, expected.map(Some));
+        assert_eq!(created.columns[3].0, b"mine");
+        assert_eq!(create(b"CREATE TABLE test (a INTEGER, avg_ts REAL);"), None);
+        assert!(!begins(
+            b"CREATE TABLE tests (n_prompt INTEGER, n_gen INTEGER);"
+        ));
+    }
+
+    #[test]
+    fn a_row_has_columns_of_its_own_or_those_of_the_table() {
+        let text = b"INSERT INTO llama_bench (n_prompt, n_gen, avg_ts) VALUES ('1', '0', '2.5');";
+        let inserted = insert(text).unwrap();
+        assert_eq!(inserted.table, b"llama_bench");
+        assert_eq!(inserted.columns, [&b"n_prompt"[..], b"n_gen", b"avg_ts"]);
+        let values = rows(inserted.values, 3).unwrap();
+        assert_eq!(texts(&values), [["1", "0", "2.5"]]);
+        let inserted = insert(b"insert into \"test\" VALUES(1,NULL,2.5),('1','b''c',-1);").unwrap();
+        assert_eq!((inserted.table, inserted.columns.len()), (&b"test"[..], 0));
+        let values = rows(inserted.values, 3).unwrap();
+        assert_eq!(texts(&values), [["1", "NULL", "2.5"], ["1", "b'c", "-1"]]);
+        assert_eq!(insert(b"INSERT INTO test (a, b) VALUES ('1', '2');"), None);
+    }
+
+    #[test]
+    fn bare_quotes_are_kept_where_they_can_be_told_apart() {
+        let values = rows(b"('/home/o'brien/'x', y'.gguf', '2');", 2).unwrap();
+        assert_eq!(texts(&values), [["/home/o'brien/'x', y'.gguf", "2"]]);
+        let error = "quotes inside of values are not doubled, and cannot be told from theirs";
+        assert_eq!(rows(b"('a', 'b'c', '2');", 2), Err(error.to_owned()));
+        let count = |found| Err(format!("{found} values for 3 columns"));
+        assert_eq!(rows(b"('a', '2');", 3), count(2));
+        assert_eq!(rows(b"('a', '2', '', '');", 3), count(4));
+    }
+}
