@@ -301,7 +301,7 @@ fn without_first_samples(run: &Run) -> Run {
     }
 }
 
-/// The settings that tell apart tests with the same tokens, by class: `, n_batch 512`.
+/// The settings that tell apart tests with the same tokens, by class: ` (n_batch 512)`.
 fn suffixes<'a>(
     keys: impl Iterator<Item = &'a TestKey>,
     classes: &Classes,
@@ -339,8 +339,9 @@ fn suffixes<'a>(
         let varied = settings
             .known()
             .filter(|(column, _)| values.contains_key(&column.name));
-        let text = varied.map(|(column, value)| format!(", {} {value}", column.name));
-        (class, text.collect())
+        let varied = varied.map(|(column, value)| format!("{} {value}", column.name));
+        let varied: Vec<String> = varied.collect();
+        (class, format!(" ({})", varied.join(", ")))
     });
     named.collect()
 }

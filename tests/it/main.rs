@@ -21,6 +21,7 @@ mod export;
 mod goldens;
 mod history;
 mod list;
+mod llama_compare;
 mod logs;
 mod merge;
 mod message;

@@ -182,12 +182,40 @@ struct NewSide {
     rows: Vec<Row>,
     only_base: Vec<String>,
     only_new: Vec<String>,
+    /// Settings that a version does not print, with the default that is assumed there.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    assumed: BTreeMap<String, String>,
+    /// Rows whose verdict the first sample of a test alone makes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    first_sample: Vec<FirstSample>,
     comparable: bool,
     reasons: Vec<String>,
     rows_asked: usize,
     regression: bool,
     /// Null unless the gate was requested.
     gate: Option<GateAnswer>,
+}
+
+/// A row and its verdict without the first sample.
+#[derive(Debug, Serialize)]
+struct FirstSample {
+    /// Null for the geometric mean.
+    test: Option<String>,
+    metric: &'static str,
+    verdict: &'static str,
+    without_verdict: &'static str,
+    without_change_percent: f64,
+}
+
+fn first_sample(row: &stats::FirstSample) -> FirstSample {
+    let name = row.name.display().into_owned();
+    FirstSample {
+        test: Some(name).filter(|name| !name.is_empty()),
+        metric: row.metric.name(),
+        verdict: row.verdict.name(),
+        without_verdict: row.without.name(),
+        without_change_percent: row.change_percent,
+    }
 }
 
 impl Document {
@@ -234,6 +262,12 @@ impl Document {
                 rows: rows_of(report, column),
                 only_base: comparison.only_base.clone(),
                 only_new: comparison.only_new.clone(),
+                assumed: comparison
+                    .assumed
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.display().into_owned()))
+                    .collect(),
+                first_sample: comparison.first_sample.iter().map(first_sample).collect(),
                 comparable: comparison.reasons.is_empty(),
                 reasons: comparison.reasons.iter().map(in_words).collect(),
                 rows_asked: gate.asked,

@@ -85,6 +85,7 @@ impl Report {
                 if !changes.is_empty() {
                     lines.push(format!("side by side: {changes}"));
                 }
+                lines.extend(assumed(&[new]));
                 return lines;
             }
             Outcome::Undecided => {
@@ -102,8 +103,8 @@ impl Report {
             new.run.name()
         ));
         lines.extend(self.base_off(new));
-        lines.extend(first_sample(&new.comparison));
-        lines.extend(assumed(&new.comparison));
+        lines.extend(first_sample(new, ""));
+        lines.extend(assumed(&[new]));
         lines
     }
 
@@ -162,15 +163,14 @@ impl Report {
             .unwrap_or_default();
         let base = means.iter().find_map(|(_, row)| *row);
         if let (Some(first), true) = (base, self.have_same_tests()) {
-            let values: Vec<(String, &str, f64)> = std::iter::once((self.base_name(), first.base))
-                .chain(
-                    means
-                        .iter()
-                        .filter_map(|(new, row)| Some((new.run.name(), (*row)?.new))),
-                )
-                .zip(&names.each)
-                .map(|((run, value), name)| (run, name.as_str(), value))
-                .collect();
+            let name = |at: usize| names.each.get(at).map_or("", String::as_str);
+            let values: Vec<(String, &str, f64)> =
+                std::iter::once((self.base_name(), name(0), first.base))
+                    .chain(means.iter().enumerate().filter_map(|(at, (new, row))| {
+                        let name = name(self.base.len() + at);
+                        Some((new.run.name(), name, (*row)?.new))
+                    }))
+                    .collect();
             let is_better = |one: f64, other: f64| {
                 if first.metric.higher_is_better() {
                     one > other
@@ -218,6 +218,10 @@ impl Report {
             .collect();
         off.dedup();
         lines.extend(off);
+        for new in &self.new {
+            lines.extend(first_sample(new, &format!("{}: ", new.run.name())));
+        }
+        lines.extend(assumed(&self.new.iter().collect::<Vec<_>>()));
         lines
     }
 
@@ -450,9 +454,9 @@ fn reasons(comparison: &Comparison) -> String {
     reasons.join(", ")
 }
 
-/// That the first sample alone makes verdicts.
-fn first_sample(comparison: &Comparison) -> Vec<String> {
-    let all = &comparison.first_sample;
+/// That the first sample alone makes verdicts. Of several runs, `run` names this one.
+fn first_sample(new: &NewRun, run: &str) -> Vec<String> {
+    let all = &new.comparison.first_sample;
     let mut lines: Vec<String> = Vec::new();
     for one in all.iter().rev().take(MAX_NAMED) {
         let metric = short(one.metric);
@@ -461,7 +465,7 @@ fn first_sample(comparison: &Comparison) -> Vec<String> {
             name => format!("{name} {metric}"),
         };
         lines.push(format!(
-            "first sample: it alone makes {name} {}; without it {}, {}",
+            "first sample: {run}it alone makes {name} {}; without it {}, {}",
             one.verdict.name(),
             percent(one.change_percent),
             one.without.name()
@@ -469,15 +473,18 @@ fn first_sample(comparison: &Comparison) -> Vec<String> {
     }
     if all.len() > MAX_NAMED {
         let more = all.len() - MAX_NAMED;
-        lines.push(format!("first sample: so it does in {more} more rows"));
+        let rows = if more == 1 { "row" } else { "rows" };
+        lines.push(format!(
+            "first sample: {run}so it does in {more} more {rows}"
+        ));
     }
     lines
 }
 
 /// What is assumed of settings that a version does not print.
-fn assumed(comparison: &Comparison) -> Option<String> {
-    let all = comparison.assumed.iter();
-    let all: Vec<String> = all.map(|(name, value)| format!("{name} {value}")).collect();
+fn assumed(all: &[&NewRun]) -> Option<String> {
+    let all = all.iter().flat_map(|new| &new.comparison.assumed);
+    let all: Vec<String> = unique(all.map(|(name, value)| format!("{name} {value}")));
     (!all.is_empty()).then(|| {
         format!(
             "assumed where a version does not print it: {}",

@@ -407,10 +407,10 @@ pub(crate) fn standing(store: &Store, id: i64, options: stats::Options) -> Resul
 
 /// A line of the report: a test, or the geometric mean over the tests.
 pub(crate) struct Compared<'a> {
+    /// The test; `None` for the geometric mean over the tests.
+    pub(crate) test: Option<TestKey>,
     /// The name of the test.
     pub(crate) name: String,
-    /// Whether it is the geometric mean over the tests.
-    pub(crate) is_mean: bool,
     /// The value of the base.
     pub(crate) base: f64,
     /// The row of each new run; `None` where it lacks the test.
@@ -487,12 +487,6 @@ impl Report {
         }
     }
 
-    /// The names of all tests that a new run has in common with the base.
-    fn tests(&self) -> Vec<String> {
-        let rows = self.new.iter().flat_map(|new| &new.comparison.rows);
-        unique(rows.map(test_name))
-    }
-
     /// The head of the intervals: `95% interval`.
     fn interval_head(&self) -> String {
         let percent = 100.0 * (1.0 - self.options.alpha);
@@ -522,8 +516,8 @@ impl Report {
                 .collect();
             let first = rows.iter().flatten().next()?;
             Some(Compared {
+                test: key,
                 name: test_name(first),
-                is_mean: key.is_none(),
                 base: first.base,
                 rows,
             })
@@ -531,14 +525,16 @@ impl Report {
         keys.into_iter().filter_map(compared).collect()
     }
 
-    /// Whether all new runs have the same tests, so that their means are comparable.
+    /// Whether all new runs have the same tests, so that their means are comparable. Those without any
+    /// have no mean.
     fn have_same_tests(&self) -> bool {
         let tests = |column: &NewRun| -> Vec<Option<TestKey>> {
             column.comparison.rows.iter().map(|row| row.test).collect()
         };
-        self.new
-            .windows(2)
-            .all(|pair| tests(&pair[0]) == tests(&pair[1]))
+        let all: Vec<_> = self.new.iter().map(tests).collect();
+        let mut known = all.iter().filter(|tests| !tests.is_empty());
+        let first = known.next();
+        first.is_some() && known.all(|tests| Some(tests) == first)
     }
 
     /// The outcome over all new runs: the worst.

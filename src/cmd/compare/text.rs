@@ -1,10 +1,12 @@
 //! A comparison for people: text for a terminal, Markdown for a pull request.
 
+use std::collections::{HashMap, HashSet};
+
 use super::headline::in_short;
 use super::words::{difference, interval, method, remarks, short, shown, test_name, title};
 use super::{Compared, NewRun, Report, amount, percent};
 use crate::model::{Names, listed_score};
-use crate::stats::{Metric, Outcome, Row, Score, Verdict};
+use crate::stats::{Metric, Outcome, Row, Score, TestKey, Verdict};
 use base::Column::{Number, Text, Whole};
 use base::{Markup, Result, Screen, Stdout, Style, Table, cut, printable};
 use unicode_width::UnicodeWidthStr;
@@ -408,20 +410,61 @@ fn several(report: &Report, screen: Screen, with_tests: bool) -> String {
     lines.push((String::new(), None));
     lines.push((names.title.clone(), None));
     let mut text = sentences(&lines, screen);
-    let metrics = report.speeds();
+    let lines = Lines::of(report);
     if report.have_same_tests() {
-        text += &fitting(report, &names, &metrics, None, screen);
+        text += &fitting(report, &names, &lines, None, screen);
     } else {
-        let line = "no means over all: the runs have different tests".to_owned();
+        let line = if lines.tests.is_empty() {
+            "no test in common".to_owned()
+        } else {
+            "no means over all: the runs have different tests".to_owned()
+        };
         text += &sentences(&[(line, Some(Style::Dim))], screen);
     }
-    if with_tests {
-        for test in report.tests() {
-            text.extend(["\n", &printable(&test), "\n"]);
-            text += &fitting(report, &names, &metrics, Some(&test), screen);
-        }
+    let shown = match (with_tests, report.have_same_tests()) {
+        (true, _) => lines.tests.len(),
+        (false, true) => 0,
+        (false, false) => MAX_TESTS,
+    };
+    for (test, name) in lines.tests.iter().take(shown) {
+        text.extend(["\n", &printable(name), "\n"]);
+        text += &fitting(report, &names, &lines, Some(*test), screen);
+    }
+    if shown > 0 && lines.tests.len() > shown {
+        let line = format!(
+            "and {} more tests; '--tests' shows them",
+            lines.tests.len() - shown
+        );
+        text += &sentences(&[(line, Some(Style::Dim))], screen);
     }
     text
+}
+
+/// The lines of each metric, and the tests of them all with their names.
+struct Lines<'a> {
+    metrics: Vec<(Metric, HashMap<Option<TestKey>, Compared<'a>>)>,
+    tests: Vec<(TestKey, String)>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(report: &'a Report) -> Self {
+        let mut lines = Self {
+            metrics: Vec::new(),
+            tests: Vec::new(),
+        };
+        let mut seen = HashSet::new();
+        for metric in report.speeds() {
+            let compared = report.compared(metric);
+            for one in &compared {
+                if let Some(test) = one.test.filter(|test| seen.insert(*test)) {
+                    lines.tests.push((test, one.name.clone()));
+                }
+            }
+            let by_test = compared.into_iter().map(|one| (one.test, one));
+            lines.metrics.push((metric, by_test.collect()));
+        }
+        lines
+    }
 }
 
 /// The table of several runs with as many metrics as the screen has room for; if there is none for a
@@ -429,12 +472,14 @@ fn several(report: &Report, screen: Screen, with_tests: bool) -> String {
 fn fitting(
     report: &Report,
     names: &Names,
-    metrics: &[Metric],
-    test: Option<&str>,
+    lines: &Lines,
+    test: Option<TestKey>,
     screen: Screen,
 ) -> String {
-    let shown = (1..=metrics.len()).rev().map(|count| &metrics[..count]);
-    let mut tables = shown.map(|shown| ranked(report, names, shown, test, true));
+    let all = lines.metrics.len();
+    let mut tables = (1..=all)
+        .rev()
+        .map(|count| ranked(report, names, (lines, count), test, true));
     let fits_uncut = |table: &Table| {
         let text = table.render(Screen::default());
         let widest = text.lines().map(UnicodeWidthStr::width).max();
@@ -443,23 +488,23 @@ fn fitting(
             .is_none_or(|width| widest.unwrap_or(0) <= width)
     };
     let table = tables.find(fits_uncut).unwrap_or_else(|| {
-        let first = &metrics[..metrics.len().min(1)];
-        let table = ranked(report, names, first, test, true);
+        let table = ranked(report, names, (lines, 1), test, true);
         if fits(&table, screen) {
             table
         } else {
-            ranked(report, names, first, test, false)
+            ranked(report, names, (lines, 1), test, false)
         }
     });
     table.render(screen)
 }
 
-/// A row for each run: its values, scores and changes, the best of each marked, or its changes alone.
+/// A row for each run: its values, scores and changes, the best of each marked, or its changes alone, of
+/// so many metrics.
 fn ranked(
     report: &Report,
     names: &Names,
-    metrics: &[Metric],
-    test: Option<&str>,
+    (lines, count): (&Lines, usize),
+    test: Option<TestKey>,
     with_values: bool,
 ) -> Table {
     let mut table = Table::new::<&str>(&[]);
@@ -475,13 +520,11 @@ fn ranked(
     let ids = report.new.iter().map(|new| new.run.label());
     let ids = std::iter::once(report.base_label()).chain(ids);
     table.column("run", Number, ids);
-    for &metric in metrics {
-        let compared = report.compared(metric);
-        let one = compared.iter().find(|one| match test {
-            Some(test) => one.name == test,
-            None => one.is_mean,
-        });
-        let Some(one) = one else { continue };
+    for (metric, compared) in lines.metrics.iter().take(count) {
+        let metric = *metric;
+        let Some(one) = compared.get(&test) else {
+            continue;
+        };
         let (values, changes) = columns(one, metric);
         if with_values {
             table.column(title(metric), Number, values.into_iter());
@@ -559,16 +602,17 @@ fn several_markdown(report: &Report) -> String {
     }
     let names = report.names();
     text.extend(["\n", &Markup::Markdown.item(&names.title), "\n"]);
-    let metrics = report.speeds();
+    let lines = Lines::of(report);
+    let all = (&lines, lines.metrics.len());
     if report.have_same_tests() {
-        text += &ranked(report, &names, &metrics, None, true).markdown();
+        text += &ranked(report, &names, all, None, true).markdown();
     } else {
         text += "no means over all: the runs have different tests\n";
     }
-    let tests = report.tests();
-    let tables = tests.iter().map(|test| {
-        let table = ranked(report, &names, &metrics, Some(test), true).markdown();
-        format!("{}\n\n{table}\n", escaped(test))
+    let tests = &lines.tests;
+    let tables = tests.iter().map(|(test, name)| {
+        let table = ranked(report, &names, all, Some(*test), true).markdown();
+        format!("{}\n\n{table}\n", escaped(name))
     });
     let tables: String = tables.collect();
     text + &format!(

@@ -98,6 +98,13 @@ pub(crate) fn shown(difference: &Difference) -> Vec<String> {
 
 /// The tests that one side lacks.
 pub(crate) fn remarks(comparison: &Comparison) -> Vec<String> {
+    // Each tool has its own.
+    if comparison
+        .reasons
+        .contains(&Reason::Mismatch(Mismatch::Tool))
+    {
+        return Vec::new();
+    }
     [
         ("base", &comparison.only_base),
         ("new run", &comparison.only_new),
