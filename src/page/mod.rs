@@ -21,7 +21,14 @@ pub(crate) struct Page {
     pub summary: String,
     /// Remarks, for example on what is left out; may be empty.
     pub remarks: Vec<String>,
-    /// What all runs have to say.
+    /// What the runs of each tool have to say.
+    pub parts: Vec<Part>,
+}
+
+/// What the page has of the runs of one tool.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    /// What all of them have to say.
     pub sections: Vec<Section>,
     /// A section for each configuration.
     pub configurations: Vec<Section>,
@@ -118,12 +125,14 @@ impl Page {
                         p { (Words(remark)) }
                     }
                     main {
-                        @for section in &self.sections {
-                            (section)
-                        }
-                        div class="configurations" {
-                            @for section in &self.configurations {
+                        @for part in &self.parts {
+                            @for section in &part.sections {
                                 (section)
+                            }
+                            div class="configurations" {
+                                @for section in &part.configurations {
+                                    (section)
+                                }
                             }
                         }
                     }
@@ -245,8 +254,10 @@ mod tests {
             title: text(),
             summary: text(),
             remarks: vec![text()],
-            sections: vec![section.clone()],
-            configurations: vec![section],
+            parts: vec![Part {
+                sections: vec![section.clone()],
+                configurations: vec![section],
+            }],
         }
     }
 

@@ -673,7 +673,7 @@ fn identity_id(db: &Connection, identity: &Identity) -> rusqlite::Result<i64> {
 }
 
 /// The identity of a stored run.
-fn identity_of(db: &Connection, id: i64) -> rusqlite::Result<Identity> {
+pub(super) fn identity_of(db: &Connection, id: i64) -> rusqlite::Result<Identity> {
     let sql = format!(
         "SELECT {} FROM localstore_bench_identities
          WHERE id = (SELECT identity_id FROM localstore_bench_runs WHERE run_id = ?1)",
@@ -1110,7 +1110,8 @@ impl Reader {
         Ok((settings, row))
     }
 
-    fn settings(&mut self, db: &Connection, id: i64) -> rusqlite::Result<Arc<Settings>> {
+    /// The settings of this id.
+    pub(super) fn settings(&mut self, db: &Connection, id: i64) -> rusqlite::Result<Arc<Settings>> {
         if let Some(settings) = self.settings.get(&id) {
             return Ok(Arc::clone(settings));
         }

@@ -13,6 +13,7 @@ pub(crate) mod suggest;
 pub(crate) mod tags;
 pub(crate) mod trends;
 
+mod bench_trends;
 mod check;
 mod fingerprint;
 mod merge;
@@ -33,6 +34,7 @@ use base::Result;
 use db::{Database, Room, Schema, foreign};
 use rusqlite::{Connection, Transaction};
 
+pub(crate) use bench_trends::{Others, Speed};
 pub(crate) use check::{CheckedRoom, Finding, Totals, Watch, results};
 pub(crate) use db::Location;
 pub(crate) use merge::{ForeignFile, ForeignRun, Next, Refused};

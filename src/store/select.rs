@@ -402,10 +402,13 @@ impl Filter {
             && numbers.iter().all(|number| number.is_none())
     }
 
-    /// Whether it chooses among configurations: by model, quantisation or accelerator.
+    /// Whether it chooses among configurations: by model, quantisation, accelerator or tool.
     #[must_use]
     pub(crate) fn is_on_configurations(&self) -> bool {
-        self.model.is_some() || self.quant.is_some() || self.accelerator.is_some()
+        self.model.is_some()
+            || self.quant.is_some()
+            || self.accelerator.is_some()
+            || self.tool.is_some()
     }
 
     /// What it says about runs whatever their configuration.
@@ -414,6 +417,7 @@ impl Filter {
             model: None,
             quant: None,
             accelerator: None,
+            tool: None,
             ..self.clone()
         };
         filter.condition(db)

@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
+use super::bench_trends::{self, Others, Reference, Speed};
 use super::own;
 use super::rows::{self, Cells, Odd, Sql};
 use super::runs::{AVERAGES, read_summary};
 use super::select::{self, Filter, Listed};
-use crate::model::{Environment, Run, Summary, Text, Tool};
+use crate::model::{Environment, Figures, Run, Text, Tool};
 use base::Error;
 use db::Result;
 
@@ -29,6 +30,10 @@ pub(crate) struct Configuration {
     pub accelerator: Option<Text>,
     /// The runtime's name.
     pub runtime: Option<Text>,
+    /// The program that measured its runs.
+    pub tool: Tool,
+    /// Of llama-bench: which of its runs are meant. Without it there is no trend.
+    pub reference: Option<Reference>,
     /// The configuration whose runs belong to it too, since their runtime is not known and can be no
     /// other: see [`complete`].
     pub joined: Option<i64>,
@@ -43,6 +48,12 @@ pub(crate) struct Matching {
     pub last: Last,
     /// Whether it has two whole runs that match.
     pub has_trend: bool,
+    /// Of llama-bench: whether it is of the prompt, where others are of generation.
+    pub is_beside: bool,
+    /// How many runs match, where that is known.
+    pub runs: Option<usize>,
+    /// In what it differs from another one of this model on this accelerator: `flash_attn 1`.
+    pub apart: Option<String>,
 }
 
 /// The last run of a configuration, in the order of how new it is.
@@ -69,8 +80,21 @@ pub(crate) struct TrendRun {
     pub partial: bool,
     /// The runtime's version.
     pub version: Option<Text>,
-    /// Averages and score.
-    pub summary: Summary,
+    /// Score and means; of llama-bench, over the tests of the trend.
+    pub figures: Figures,
+}
+
+/// The runs of a trend.
+#[derive(Debug, Default)]
+pub(crate) struct Series {
+    /// The last ones, in the order in which they were measured.
+    pub runs: Vec<TrendRun>,
+    /// How many there are.
+    pub all: usize,
+    /// Of llama-bench: the names of the tests of each [`Speed`] of which the figures are means.
+    pub tests: [Vec<String>; 2],
+    /// Of llama-bench: the runs of the configuration that are not of the trend.
+    pub others: Option<Others>,
 }
 
 /// What the level of a trend needs of a run.
@@ -94,6 +118,20 @@ impl Level {
     }
 }
 
+/// The configuration of the run of that id, which must be there, with all that belongs to it; of
+/// llama-bench, the trend that the run is of: one of this speed, else of that which it has.
+pub(crate) fn trend_of(db: &Connection, run: i64, speed: Option<Speed>) -> Result<Configuration> {
+    let configuration = complete(db, configuration_of(db, run)?)?;
+    let reference = match configuration.tool {
+        Tool::LocalScore => None,
+        Tool::LlamaBench => bench_trends::reference(db, run, speed)?,
+    };
+    Ok(Configuration {
+        reference,
+        ..configuration
+    })
+}
+
 /// The configuration of the run of that id, which must be there.
 pub(crate) fn configuration_of(db: &Connection, run: i64) -> Result<Configuration> {
     let mut statement = db.prepare_cached(
@@ -112,8 +150,13 @@ pub(crate) fn configuration_like(db: &Connection, run: &Run) -> Result<Option<i6
 
 /// The configurations of the runs that match: those with two whole runs first, among them the one
 /// measured last, those of which all dates are guessed behind the others. One that belongs to another
-/// ([`complete`]) is not there by itself.
-pub(crate) fn matching(db: &Connection, filter: &Filter) -> Result<Vec<Matching>> {
+/// ([`complete`]) is not there by itself. One of llama-bench is there once for each of its trends, of
+/// this speed, else of that which they have.
+pub(crate) fn matching(
+    db: &Connection,
+    filter: &Filter,
+    speed: Option<Speed>,
+) -> Result<Vec<Matching>> {
     let condition = filter.condition(db)?;
     // What is sorted by is selected too: else no index is used where the runs are a view
     // (site::show).
@@ -149,6 +192,24 @@ pub(crate) fn matching(db: &Connection, filter: &Filter) -> Result<Vec<Matching>
     let mut matching: Vec<(Matching, u32)> = Vec::new();
     let mut places = HashMap::new();
     for (configuration, last, whole) in found {
+        if configuration.tool == Tool::LlamaBench {
+            for part in bench_trends::parts(db, &configuration, filter, speed)? {
+                let one = Matching {
+                    configuration: Configuration {
+                        reference: Some(part.reference),
+                        ..configuration.clone()
+                    },
+                    last: part.last,
+                    has_trend: false,
+                    is_beside: part.is_beside,
+                    runs: Some(part.runs),
+                    apart: part.apart,
+                };
+                let whole = if part.runs > 1 { 2 } else { 1 };
+                matching.push((one, whole));
+            }
+            continue;
+        }
         let configuration = if is_known(&configuration.runtime) {
             configuration
         } else {
@@ -165,6 +226,9 @@ pub(crate) fn matching(db: &Connection, filter: &Filter) -> Result<Vec<Matching>
                 configuration,
                 last,
                 has_trend,
+                is_beside: false,
+                runs: None,
+                apart: None,
             };
             matching.push((one, whole));
         }
@@ -174,28 +238,24 @@ pub(crate) fn matching(db: &Connection, filter: &Filter) -> Result<Vec<Matching>
         one
     });
     let mut matching: Vec<Matching> = with_trend.collect();
-    matching.sort_by_key(|one| Reverse((one.has_trend, one.last)));
+    matching.sort_by_key(|one| Reverse((one.has_trend, !one.is_beside, one.last)));
     Ok(matching)
-}
-
-/// The configurations of the runs that match, in the same order.
-pub(crate) fn configurations(db: &Connection, filter: &Filter) -> Result<Vec<Configuration>> {
-    let matching = matching(db, filter)?.into_iter();
-    Ok(matching.map(|one| one.configuration).collect())
 }
 
 /// The configuration with the runs that belong to it although their runtime is not known: those of
 /// its model and quantisation on its machine, where it has the only runtime that is known. If it is
 /// one of an unknown runtime itself, the one that it belongs to, if there is one.
 pub(crate) fn complete(db: &Connection, of: Configuration) -> Result<Configuration> {
-    if ![&of.model, &of.quant, &of.accelerator]
-        .into_iter()
-        .all(is_known)
+    // llama-bench always names its runtime.
+    if of.tool != Tool::LocalScore
+        || ![&of.model, &of.quant, &of.accelerator]
+            .into_iter()
+            .all(is_known)
     {
         return Ok(of);
     }
     let sql = "SELECT * FROM localstore_configurations WHERE model_name IS ?1
-         AND model_quant_str IS ?2 AND accelerator_name IS ?3 AND EXISTS
+         AND model_quant_str IS ?2 AND accelerator_name IS ?3 AND tool IS 'localscore' AND EXISTS
              (SELECT 1 FROM localstore_runs r WHERE r.configuration_id = localstore_configurations.id)";
     let values = [&of.model, &of.quant, &of.accelerator].map(Sql::from);
     let mut statement = db.prepare_cached(sql)?;
@@ -332,13 +392,22 @@ pub(crate) fn levels(
 
 /// The last `limit` runs of a configuration that match (the filter's texts on the configuration
 /// itself are passed over), in the order in which they were measured, and the number of all that
-/// match.
+/// match. Of llama-bench these are the runs of the trend; besides, the others that match.
 pub(crate) fn series(
     db: &Connection,
     configuration: &Configuration,
     filter: &Filter,
     limit: Option<u32>,
-) -> Result<(Vec<TrendRun>, usize)> {
+) -> Result<Series> {
+    if configuration.tool == Tool::LlamaBench {
+        let Some(reference) = configuration.reference else {
+            return Ok(Series::default());
+        };
+        let mut series = bench_trends::series(db, configuration, reference, filter)?;
+        let limit = limit.map_or(series.all, |limit| limit as usize);
+        series.runs.drain(..series.all.saturating_sub(limit));
+        return Ok(series);
+    }
     let all = count(db, configuration, filter)?;
     let condition = filter.condition_on_runs(db)?;
     let of_runs = format!("{} AND {}", configuration.condition(), condition.run);
@@ -360,16 +429,20 @@ pub(crate) fn series(
             is_guessed: cells.get("is_guessed")?,
             partial: cells.get("partial")?,
             version: cells.text("runtime_version")?,
-            summary: read_summary(cells)?,
+            figures: read_summary(cells)?.into(),
         })
     })?;
     runs.reverse();
     let id = configuration.id;
     tracing::debug!("read {} runs of configuration {id}", runs.len());
-    Ok((runs, all))
+    Ok(Series {
+        runs,
+        all,
+        ..Series::default()
+    })
 }
 
-/// The number of runs of a configuration that match.
+/// The number of runs of a configuration that match, whatever their tests and settings.
 pub(crate) fn count(db: &Connection, of: &Configuration, filter: &Filter) -> Result<usize> {
     let condition = filter.condition_on_runs(db)?;
     let sql = format!(
@@ -444,6 +517,8 @@ fn configuration(cells: Cells<'_>) -> rusqlite::Result<Configuration> {
         quant: cells.text("model_quant_str")?,
         accelerator: cells.text("accelerator_name")?,
         runtime: cells.text("runtime_name")?,
+        tool: Tool::from_name(&cells.get::<String>("tool")?).unwrap_or_default(),
+        reference: None,
         joined: None,
     })
 }

@@ -18,11 +18,12 @@ pub(crate) struct TrendChange {
 }
 
 /// What makes another one redundant: who has the first does not need the second.
-const TOLD_BY: [(&str, &str); 4] = [
-    ("kernel release", "system version"),
-    ("runtime version", "runtime commit"),
-    ("runtime version", "build commit"),
-    ("runtime version", "build"),
+const TOLD_BY: [(&str, &str); 5] = [
+    ("kernel", "system version"),
+    ("version", "runtime commit"),
+    ("version", "build commit"),
+    ("version", "build"),
+    ("runtime commit", "build commit"),
 ];
 
 impl TrendChange {
@@ -47,11 +48,7 @@ impl TrendChange {
 }
 
 fn cause(difference: &Difference) -> String {
-    let name = match difference.name {
-        "runtime version" => "version",
-        "kernel release" => "kernel",
-        name => name,
-    };
+    let name = difference.name;
     let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".to_owned());
     let mut values: Vec<String> = difference.values.iter().map(known).collect();
     if name == "kernel" {

@@ -12,10 +12,10 @@ use std::fmt::Write as _;
 use super::compare::percentage;
 use super::filters::Filters;
 use super::{Context, list, resolve, words};
-use crate::model::{Text, differences, listed_score, short_device, short_quant};
+use crate::model::{Text, Tool, differences, listed_score, short_device, short_quant};
 use crate::stats;
 use crate::store::{
-    Configuration, Filter, Listed, Matching, Store, TrendRun, runs, select, trends,
+    Configuration, Filter, Listed, Matching, Others, Speed, Store, TrendRun, runs, select, trends,
 };
 use base::rows;
 use base::time::date;
@@ -32,6 +32,10 @@ use base::{
 /// newest first, and where the level changed (by at least --min-change, for three runs or more), what
 /// else changed: the runtime's version, the kernel, the machine.
 ///
+/// A trend of llama-bench is of the runs with equal settings on one machine that have all tests of RUN,
+/// else of the run measured last: by default the tests of generation alone, of which it shows the mean.
+/// It goes on where the build or the names of the settings change; other runs are left out.
+///
 /// Partial runs are listed, but count in no level, nor do runs with a guessed date (~), which are hollow
 /// in the chart. Where a model has only one known runtime on a machine, its runs of an unknown runtime
 /// belong to that. Of more than 500 runs, the last 500 are examined; --limit 0 examines all.
@@ -44,9 +48,9 @@ pub(crate) struct Args {
     /// An id, 'last', 'last~N', 'best' or a tag: a run of the configuration
     #[arg(value_name = "RUN")]
     run: Option<String>,
-    /// The metric whose changes of level are shown
-    #[arg(long, value_name = "METRIC", default_value = "score")]
-    metric: TrendMetric,
+    /// The metric whose changes of level are shown [default: score, of llama-bench gen_tps]
+    #[arg(long, value_name = "METRIC", hide_default_value = true)]
+    metric: Option<TrendMetric>,
     /// The smallest change of level that matters, in percent
     #[arg(long, value_name = "PCT", default_value = "5", value_parser = percentage)]
     min_change: f64,
@@ -69,6 +73,9 @@ const SHOWN: u32 = 20;
 
 /// The number of other configurations that are named.
 const NAMED: usize = 10;
+
+/// The number of settings that are named in which other runs differ.
+const NAMED_SETTINGS: usize = 3;
 
 /// The value of a run that a trend follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -100,6 +107,12 @@ impl TrendMetric {
         }
     }
 
+    /// Its name for people.
+    pub(crate) fn name(self) -> &'static str {
+        let title = self.title();
+        title.split_once(' ').map_or(title, |(name, _)| name)
+    }
+
     /// A value of it, for people.
     pub(crate) fn value(self, value: f64) -> String {
         match self {
@@ -124,13 +137,48 @@ impl TrendMetric {
 
     /// The value of a run; NaN for a partial run, whose averages are over other tests.
     pub(crate) fn of(self, run: &TrendRun) -> f64 {
-        let summary = &run.summary;
+        let value = self.figure(run).filter(|_| !run.partial);
+        value.unwrap_or(f64::NAN)
+    }
+
+    /// Whether the run has tests that tell it.
+    pub(crate) fn has(self, run: &TrendRun) -> bool {
+        self.figure(run).is_some()
+    }
+
+    fn figure(self, run: &TrendRun) -> Option<f64> {
+        let figures = &run.figures;
         match self {
-            _ if run.partial => f64::NAN,
-            Self::Score => summary.performance_score,
-            Self::PromptTps => summary.avg_prompt_tps,
-            Self::GenTps => summary.avg_gen_tps,
-            Self::TtftMs => summary.avg_ttft_ms,
+            Self::Score => figures.score,
+            Self::PromptTps => figures.prompt_tps,
+            Self::GenTps => figures.gen_tps,
+            Self::TtftMs => figures.ttft_ms,
+        }
+    }
+
+    /// Of llama-bench: the tests that it is of; `None` for what only LocalScore measures.
+    fn speed(self) -> Option<Speed> {
+        match self {
+            Self::PromptTps => Some(Speed::Prompt),
+            Self::GenTps => Some(Speed::Generation),
+            Self::Score | Self::TtftMs => None,
+        }
+    }
+
+    /// What is shown of a configuration where nothing else is asked for.
+    pub(crate) fn default_of(configuration: &Configuration) -> Self {
+        match configuration.reference.map(|reference| reference.speed) {
+            None => Self::Score,
+            Some(Speed::Prompt) => Self::PromptTps,
+            Some(Speed::Generation) => Self::GenTps,
+        }
+    }
+
+    /// Those that a tool measures, in the order of the columns.
+    pub(crate) fn of_tool(tool: Tool) -> &'static [Self] {
+        match tool {
+            Tool::LocalScore => &Self::ALL,
+            Tool::LlamaBench => &[Self::PromptTps, Self::GenTps],
         }
     }
 
@@ -158,6 +206,10 @@ pub(crate) struct Trend {
     min_change: f64,
     /// Where its level changed.
     pub(crate) changes: Vec<TrendChange>,
+    /// Of llama-bench: the tests of each [`Speed`].
+    tests: [Vec<String>; 2],
+    /// Of llama-bench: the runs of the configuration that are not in it.
+    others: Option<Others>,
 }
 
 impl Trend {
@@ -169,18 +221,20 @@ impl Trend {
         limit: u32,
     ) -> Result<Self> {
         let limit = (limit > 0).then_some(limit);
-        let (runs, all) = store.read(|db| trends::series(db, &configuration, filter, limit))?;
-        if runs.is_empty() {
+        let series = store.read(|db| trends::series(db, &configuration, filter, limit))?;
+        if series.runs.is_empty() {
             let why = "no run of this configuration matches";
             return Err(Error::new(store.path().display(), why));
         }
         Ok(Self {
+            metric: TrendMetric::default_of(&configuration),
             configuration,
-            runs,
-            all,
-            metric: TrendMetric::Score,
+            runs: series.runs,
+            all: series.all,
             min_change: stats::Options::default().min_change,
             changes: Vec::new(),
+            tests: series.tests,
+            others: series.others,
         })
     }
 
@@ -233,19 +287,60 @@ impl Trend {
         self.metric.is_better(change.point.change_percent)
     }
 
-    /// Model, quantisation, accelerator and runtime.
+    /// Model, quantisation, accelerator and runtime; of llama-bench the tests too.
     pub(crate) fn title(&self) -> String {
         let configuration = &self.configuration;
         let parts = [
-            Some(words::known(&configuration.model, "model")),
+            Some(model_of(configuration)),
             configuration
                 .quant
                 .as_ref()
                 .map(|quant| short_quant(&quant.to_string())),
             Some(words::known(&configuration.accelerator, "accelerator")),
             Some(words::known(&configuration.runtime, "runtime")),
+            self.tests(),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// The tests of which its values are the means.
+    pub(crate) fn tests(&self) -> Option<String> {
+        let speed = self.metric.speed()?;
+        match self.tests[speed as usize].as_slice() {
+            [] => None,
+            [test] => Some(test.clone()),
+            [one, two] => Some(format!("mean of {one} and {two}")),
+            [first, .., last] => {
+                let count = self.tests[speed as usize].len();
+                Some(format!("mean of {count} tests, {first} … {last}"))
+            }
+        }
+    }
+
+    /// The runs of the configuration that are left out, and how they are shown.
+    pub(crate) fn left_out(&self) -> Option<String> {
+        let others = self.others.as_ref()?;
+        let (runs, are) = match others.count {
+            1 => ("1 run".to_owned(), "is"),
+            count => (format!("{count} runs"), "are"),
+        };
+        let named = others.settings.iter().take(NAMED_SETTINGS);
+        let mut named: Vec<&str> = named.map(String::as_str).collect();
+        if others.settings.len() > NAMED_SETTINGS {
+            named.push("…");
+        }
+        let reason = |reason: &&str| match *reason {
+            "settings" => format!("settings ({})", named.join(", ")),
+            reason => reason.to_owned(),
+        };
+        let differ = others.reasons.iter().map(reason).collect::<Vec<_>>();
+        let differ = differ.join(" or ");
+        let command = others
+            .last
+            .map_or_else(String::new, |id| format!(": 'localstore history {id}'"));
+        Some(format!(
+            "{runs} with other {differ} {are} left out{command}"
+        ))
     }
 
     /// The answer: at which level it is, since when, and of how many runs that is said.
@@ -311,6 +406,32 @@ impl Trend {
     }
 }
 
+/// The model of a configuration.
+pub(crate) fn model_of(configuration: &Configuration) -> String {
+    let Configuration {
+        tool, model, quant, ..
+    } = configuration;
+    words::model_name(*tool, model, quant).unwrap_or_else(|| "unknown model".to_owned())
+}
+
+/// The machines of a trend, by their processors; one of llama-bench has only one.
+pub(crate) fn machines(store: &Store, configuration: &Configuration) -> Result<Vec<Text>> {
+    match configuration.tool {
+        Tool::LocalScore => store.read(|db| trends::machines(db, configuration.id)),
+        Tool::LlamaBench => Ok(Vec::new()),
+    }
+}
+
+/// A run of a trend as a list shows it, but of llama-bench with its values in the trend: a list shows
+/// those of one test.
+pub(crate) fn listed(store: &Store, run: &TrendRun) -> Result<Listed> {
+    let mut listed = store.read(|db| select::listed(db, run.id))?;
+    if listed.tool == Tool::LlamaBench {
+        listed.figures = run.figures;
+    }
+    Ok(listed)
+}
+
 /// The word for a change.
 pub(crate) fn verdict(is_better: bool) -> &'static str {
     if is_better { "better" } else { "worse" }
@@ -319,14 +440,18 @@ pub(crate) fn verdict(is_better: bool) -> &'static str {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let store = Store::open_readonly(&context.location)?;
     let filter = Filter::from(&args.filters);
-    let (configuration, matching) = choose(args.run.as_deref(), &store, &args.filters)?;
-    let machines = store.read(|db| trends::machines(db, configuration.id))?;
+    let (configuration, matching) =
+        choose(args.run.as_deref(), &store, &args.filters, args.metric)?;
+    let metric = args
+        .metric
+        .unwrap_or_else(|| TrendMetric::default_of(&configuration));
+    let machines = machines(&store, &configuration)?;
     let examined = match args.limit {
         Some(0) => 0,
         limit => limit.unwrap_or(0).max(EXAMINED),
     };
     let mut trend = Trend::last(&store, configuration, &filter, examined)?;
-    trend.find_changes(&store, args.metric, args.min_change)?;
+    trend.find_changes(&store, metric, args.min_change)?;
     let is_for_people = matches!(args.output, RowFormat::Table | RowFormat::Md);
     let limit = args
         .limit
@@ -362,6 +487,9 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
             names.len(),
             names.join(", ")
         ));
+    }
+    if let Some(left_out) = trend.left_out() {
+        context.note(&left_out);
     }
     note_others(&matching, &store, &filter, context)
 }
@@ -399,13 +527,14 @@ pub(crate) fn note_others(
     let full = |one: &Matching| {
         let (of, text) = (&one.configuration, Text::to_string);
         let parts = [
-            Some(words::known(&of.model, "model")),
+            Some(model_of(of)),
             of.quant.as_ref().map(text).as_deref().map(short_quant),
             of.accelerator
                 .as_ref()
                 .map(text)
                 .as_deref()
                 .map(short_device),
+            one.apart.clone(),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     };
@@ -416,7 +545,11 @@ pub(crate) fn note_others(
         ("", Column::Whole),
     ]);
     for (one, name) in named.iter().zip(&names) {
-        let runs = match store.read(|db| trends::count(db, &one.configuration, filter))? {
+        let runs = match one.runs {
+            Some(runs) => runs,
+            None => store.read(|db| trends::count(db, &one.configuration, filter))?,
+        };
+        let runs = match runs {
             1 => "1 run ".to_owned(),
             runs => format!("{runs} runs"),
         };
@@ -445,30 +578,74 @@ pub(crate) fn note_others(
     Ok(())
 }
 
-/// The configuration of the run, or the first one that matches the filters, and all that match.
+/// The configuration of the run, or the first one that matches the filters, and all that match. Of
+/// llama-bench, the trend of that metric.
 pub(crate) fn choose(
     run: Option<&str>,
     store: &Store,
     filters: &Filters,
+    metric: Option<TrendMetric>,
 ) -> Result<(Configuration, Vec<Matching>)> {
-    let filter = Filter::from(filters);
+    let mut filter = Filter::from(filters);
+    let speed = metric.and_then(TrendMetric::speed);
     if let Some(name) = run {
         if filter.is_on_configurations() {
             return Err(Error::invalid_parameter(name)
                 .hint("name a run, or select a configuration with filters, but not both"));
         }
         let id = resolve(store, name)?;
-        let configuration = store.read(|db| {
-            let configuration = trends::configuration_of(db, id)?;
-            trends::complete(db, configuration)
-        })?;
+        let configuration = store.read(|db| trends::trend_of(db, id, speed))?;
+        check_metric(metric, &configuration)?;
+        if configuration.tool == Tool::LlamaBench && configuration.reference.is_none() {
+            let other = store.read(|db| trends::trend_of(db, id, None))?.reference;
+            let hint = other.map(|_| format!("localstore history {id}"));
+            let error = no_such_test(format_args!("run {id}"), speed);
+            return Err(hint.into_iter().fold(error, Error::hint));
+        }
         return Ok((configuration, Vec::new()));
     }
-    let matching = store.read(|db| trends::matching(db, &filter))?;
+    let find = |filter: &Filter| store.read(|db| trends::matching(db, filter, speed));
+    let mut matching = Vec::new();
+    if metric.is_some() && speed.is_none() && filter.tool.is_none() {
+        // No other tool measures it.
+        filter.tool = Some(Tool::LocalScore);
+        matching = find(&filter)?;
+        filter.tool = None;
+    }
+    if matching.is_empty() {
+        matching = find(&filter)?;
+    }
     let Some(first) = matching.first() else {
+        if store.read(|db| select::count(db, &filter))? > 0 {
+            return Err(no_such_test("the runs that match", speed));
+        }
         return Err(filters.no_match(&[], store)?);
     };
+    check_metric(metric, &first.configuration)?;
     Ok((first.configuration.clone(), matching))
+}
+
+/// The error for runs of llama-bench that no trend can be of.
+fn no_such_test(of: impl std::fmt::Display, speed: Option<Speed>) -> Error {
+    match speed {
+        None => Error::new(of, "no test is of a prompt or of generation alone"),
+        Some(Speed::Prompt) => Error::new(of, "no test is of a prompt alone"),
+        Some(Speed::Generation) => Error::new(of, "no test is of generation alone"),
+    }
+}
+
+/// Refuses a metric that the tool does not measure.
+fn check_metric(metric: Option<TrendMetric>, of: &Configuration) -> Result<()> {
+    let why = match (of.tool, metric) {
+        (Tool::LlamaBench, Some(TrendMetric::Score)) => "llama-bench has no score",
+        (Tool::LlamaBench, Some(TrendMetric::TtftMs)) => {
+            "llama-bench does not measure the time to the first token"
+        }
+        _ => return Ok(()),
+    };
+    let metric = metric.as_ref().and_then(clap::ValueEnum::to_possible_value);
+    let name = metric.map_or_else(String::new, |value| value.get_name().to_owned());
+    Err(Error::new(format_args!("--metric {name}"), why).hint("gen_tps or prompt_tps"))
 }
 
 /// A run in the table.
@@ -551,11 +728,17 @@ fn print(
     for (index, run) in trend.runs.iter().enumerate().rev().take(shown) {
         let change = trend.change_at(index);
         rows.push(Shown {
-            run: store.read(|db| select::listed(db, run.id))?,
+            run: listed(store, run)?,
             change: change.map(|change| (trend.metric, sign(trend.is_better(change)))),
         });
     }
-    let mut table = Table::of(&rows, &COLUMNS);
+    let metrics = TrendMetric::of_tool(trend.configuration.tool);
+    let is_measured = |head: &str| {
+        let of_head = TrendMetric::ALL.into_iter().find(|one| one.title() == head);
+        of_head.is_none_or(|metric| metrics.contains(&metric))
+    };
+    let columns = COLUMNS.into_iter().filter(|(head, ..)| is_measured(head));
+    let mut table = Table::of(&rows, &columns.collect::<Vec<_>>());
     for (head, _, _) in COLUMNS {
         table.paint(head, |cell| match cell.chars().last() {
             Some('▲') => Some(Style::Better),

@@ -21,9 +21,9 @@ pub(crate) struct Args {
     /// An id, 'last', 'last~N', 'best' or a tag: a run of the configuration
     #[arg(value_name = "RUN")]
     pub(super) run: Option<String>,
-    /// The metric to draw
-    #[arg(long, value_name = "METRIC", default_value = "score")]
-    metric: TrendMetric,
+    /// The metric to draw [default: score, of llama-bench gen_tps]
+    #[arg(long, value_name = "METRIC", hide_default_value = true)]
+    metric: Option<TrendMetric>,
     /// The smallest change of level that matters, in percent
     #[arg(long, value_name = "PCT", default_value = "5", value_parser = percentage)]
     min_change: f64,
@@ -40,13 +40,17 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     args.out.check_svg()?;
     let store = Store::open_readonly(&context.location)?;
     let filter = Filter::from(&args.filters);
-    let (configuration, matching) = history::choose(args.run.as_deref(), &store, &args.filters)?;
+    let (configuration, matching) =
+        history::choose(args.run.as_deref(), &store, &args.filters, args.metric)?;
+    let metric = args
+        .metric
+        .unwrap_or_else(|| TrendMetric::default_of(&configuration));
     let examined = match args.limit {
         0 => 0,
         limit => limit.max(EXAMINED),
     };
     let mut trend = Trend::last(&store, configuration, &filter, examined)?;
-    trend.find_changes(&store, args.metric, args.min_change)?;
+    trend.find_changes(&store, metric, args.min_change)?;
     let title = trend.title();
     trend.keep_last(match args.limit {
         0 => usize::MAX,
@@ -63,6 +67,9 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
             trend.all
         ));
     }
+    if let Some(left_out) = trend.left_out() {
+        context.note(&left_out);
+    }
     history::note_others(&matching, &store, &filter, context)
 }
 
@@ -75,18 +82,22 @@ pub(crate) fn draw(trend: &Trend, title: Option<String>) -> Option<Picture> {
         TrendMetric::GenTps => ("Generation, tokens/s", "mean of all tests"),
         TrendMetric::TtftMs => ("Time to first token, ms", "mean of all tests"),
     };
-    let sentence = match (&title, trend.metric) {
-        // The page has it above the picture.
-        (None, TrendMetric::Score) => String::new(),
-        _ => trend.headline(),
+    // The page has it above the picture.
+    let is_told = title.is_none() && trend.metric == TrendMetric::default_of(&trend.configuration);
+    let sentence = if is_told {
+        String::new()
+    } else {
+        trend.headline()
     };
+    let scope = trend.tests().unwrap_or_else(|| scope.to_owned());
     let (title, unit, width) = match title {
         Some(title) => (title, format!("{name}, {scope}"), picture::WIDTH),
-        None => (name.to_owned(), scope.to_owned(), picture::COLUMN),
+        None => (name.to_owned(), scope, picture::COLUMN),
     };
-    // Partial runs are left out.
+    // Partial runs are left out, and those without these tests.
     let runs = trend.runs.iter().enumerate();
-    let whole: Vec<(usize, &TrendRun)> = runs.filter(|(_, run)| !run.partial).collect();
+    let has_value = |run: &TrendRun| !run.partial && trend.metric.has(run);
+    let whole: Vec<(usize, &TrendRun)> = runs.filter(|(_, run)| has_value(run)).collect();
     let point = |(_, run): &(usize, &TrendRun)| Point {
         run: run.id,
         time: run.measured_at,

@@ -8,14 +8,14 @@ use std::path::PathBuf;
 
 use super::compare::{self, Report};
 use super::filters::Filters;
-use super::history::{Trend, TrendChange, TrendMetric, sign, verdict};
+use super::history::{self, Trend, TrendChange, TrendMetric, listed, sign, verdict};
 use super::named::NamedRun;
 use super::plot::draw_trend;
 use super::{Context, OutFile, unique, words};
-use crate::model::{Text, short_device, short_quant};
-use crate::page::{Block, Cell, News, Page, Section};
+use crate::model::{Text, Tool, short_device, short_quant};
+use crate::page::{Block, Cell, News, Page, Part, Section};
 use crate::stats;
-use crate::store::{Configuration, Filter, Listed, Store, TrendRun, select, trends};
+use crate::store::{Configuration, Filter, Listed, Matching, Store, TrendRun, select, trends};
 use base::Result;
 use base::number::percent;
 use base::time::date;
@@ -69,22 +69,57 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
 fn page(args: &Args, store: &Store) -> Result<Page> {
     let filter = Filter::from(&args.filters);
     let runs = store.read(|db| select::count(db, &filter))?;
-    let mut configurations = store.read(|db| trends::configurations(db, &filter))?;
-    let all = configurations.len();
-    configurations.truncate(MAX_CONFIGURATIONS);
+    let matching = store.read(|db| trends::matching(db, &filter, None))?;
+    let all = matching.len();
+    let (of_bench, of_localscore): (Vec<_>, Vec<_>) = matching
+        .into_iter()
+        .partition(|one| one.configuration.tool == Tool::LlamaBench);
+    let has_bench = match filter.tool {
+        Some(Tool::LocalScore) => false,
+        // Those without a trend count too.
+        _ => {
+            let tool = Some(Tool::LlamaBench);
+            let of_bench = Filter {
+                tool,
+                ..filter.clone()
+            };
+            store.read(|db| select::count(db, &of_bench))? > 0
+        }
+    };
+    let has_localscore = !of_localscore.is_empty();
 
-    let mut found = Vec::new();
-    for (number, configuration) in configurations.iter().enumerate() {
-        let id = format!("c{number}");
-        let title = title(configuration, &configurations);
-        found.push(Found::read(args, store, &filter, configuration, id, title)?);
+    let mut remarks = Vec::new();
+    let mut parts = Vec::new();
+    let mut last = None;
+    if has_localscore || !has_bench {
+        let found = ToolPart::read(args, store, Tool::LocalScore, of_localscore)?;
+        last = found.last;
+        remarks.extend(found.remark);
+        let sections = match runs {
+            0 => vec![no_runs(&filter)],
+            _ => vec![latest(found.news), best_section(found.best)],
+        };
+        parts.push(Part {
+            sections,
+            configurations: found.configurations,
+        });
     }
-    let last = found.iter().map(|one| one.measured_at).max();
-    let mut news: Vec<Change> = found.iter().flat_map(|one| one.changes.clone()).collect();
-    news.sort_by_key(|change| Reverse(change.moment));
-    // The one with the latest change comes first; those without one stay as they were measured.
-    found.sort_by_key(|one| Reverse(one.changes.iter().map(|change| change.moment).max()));
-
+    if has_bench {
+        let found = ToolPart::read(args, store, Tool::LlamaBench, of_bench)?;
+        last = last.max(found.last);
+        let mut blocks: Vec<Block> = found.remark.map(Block::Text).into_iter().collect();
+        blocks.push(news(found.news));
+        blocks.extend(found.best);
+        let section = Section {
+            id: "llama-bench".to_owned(),
+            title: Tool::LlamaBench.name().to_owned(),
+            blocks,
+        };
+        parts.push(Part {
+            sections: vec![section],
+            configurations: found.configurations,
+        });
+    }
     let mut summary = vec![
         words::counted(runs, "run"),
         words::counted(all as u64, "configuration"),
@@ -93,25 +128,83 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
     if !filter.is_empty() {
         summary.push(args.filters.in_words());
     }
-    let mut remarks = Vec::new();
-    if all > MAX_CONFIGURATIONS {
-        remarks.push(format!(
-            "{MAX_CONFIGURATIONS} of {all} configurations are shown: those with two whole runs \
-             first, then those measured last. Filters choose others."
-        ));
-    }
-    let (best, ranked) = store.read(|db| trends::best(db, &filter, Some(MAX_BEST)))?;
-    let sections = match runs {
-        0 => vec![no_runs(&filter)],
-        _ => vec![latest(news), best_runs(&best, ranked, &configurations)],
+    let title = match (has_localscore, has_bench) {
+        (true, true) => "LocalScore and llama-bench runs",
+        (false, true) => "llama-bench runs",
+        _ => "LocalScore runs",
     };
     Ok(Page {
-        title: "LocalScore runs".to_owned(),
+        title: title.to_owned(),
         summary: summary.join(", "),
         remarks,
-        sections,
-        configurations: found.into_iter().map(|one| one.section).collect(),
+        parts,
     })
+}
+
+/// What the page has of the runs of one tool.
+struct ToolPart {
+    remark: Option<String>,
+    news: Vec<Change>,
+    best: Vec<Block>,
+    configurations: Vec<Section>,
+    /// When its last run was measured.
+    last: Option<i64>,
+}
+
+impl ToolPart {
+    fn read(args: &Args, store: &Store, tool: Tool, mut matching: Vec<Matching>) -> Result<Self> {
+        let filter = Filter {
+            tool: Some(tool),
+            ..Filter::from(&args.filters)
+        };
+        let all = matching.len();
+        matching.truncate(MAX_CONFIGURATIONS);
+        let prefix = match tool {
+            Tool::LocalScore => "c",
+            Tool::LlamaBench => "b",
+        };
+        let mut found = Vec::new();
+        for (number, one) in matching.iter().enumerate() {
+            let id = format!("{prefix}{number}");
+            let title = title(one, &matching);
+            found.push(Found::read(
+                args,
+                store,
+                &filter,
+                &one.configuration,
+                id,
+                title,
+            )?);
+        }
+        let last = found.iter().map(|one| one.measured_at).max();
+        let mut news: Vec<Change> = found.iter().flat_map(|one| one.changes.clone()).collect();
+        news.sort_by_key(|change| Reverse(change.moment));
+        // The one with the latest change comes first; those without one stay as they were measured.
+        found.sort_by_key(|one| Reverse(one.changes.iter().map(|change| change.moment).max()));
+        let remark = (all > MAX_CONFIGURATIONS).then(|| {
+            format!(
+                "{MAX_CONFIGURATIONS} of {all} configurations are shown: those with two whole runs \
+                 first, then those measured last. Filters choose others."
+            )
+        });
+        let (best, ranked) = store.read(|db| trends::best(db, &filter, Some(MAX_BEST)))?;
+        let link = |run: &Listed| {
+            let is_same = |one: &Matching| {
+                let of = &one.configuration;
+                (&of.model, &of.quant, &of.accelerator, &of.runtime)
+                    == (&run.model, &run.quant, &run.accelerator, &run.runtime)
+            };
+            let number = matching.iter().position(is_same);
+            number.map(|number| format!("#{prefix}{number}"))
+        };
+        Ok(Self {
+            remark,
+            news,
+            best: best_runs(tool, &best, ranked, link),
+            configurations: found.into_iter().map(|one| one.section).collect(),
+            last,
+        })
+    }
 }
 
 fn no_runs(filter: &Filter) -> Section {
@@ -134,42 +227,23 @@ fn no_runs(filter: &Filter) -> Section {
 
 /// What changed lately.
 fn latest(changes: Vec<Change>) -> Section {
-    let blocks = if changes.is_empty() {
+    Section {
+        id: "news".to_owned(),
+        title: "What changed lately".to_owned(),
+        blocks: vec![news(changes)],
+    }
+}
+
+fn news(changes: Vec<Change>) -> Block {
+    if changes.is_empty() {
         Block::Text("Nothing changed.".to_owned())
     } else {
         let news = changes.into_iter().take(MAX_NEWS);
         Block::News(news.map(|change| change.news).collect())
-    };
-    Section {
-        id: "news".to_owned(),
-        title: "What changed lately".to_owned(),
-        blocks: vec![blocks],
     }
 }
 
-fn best_runs(best: &[Listed], ranked: usize, configurations: &[Configuration]) -> Section {
-    let mut caption = "By score; partial runs do not count".to_owned();
-    if best.len() < ranked {
-        let shown = best.len();
-        let _ = write!(
-            caption,
-            ". {shown} of {ranked}; 'localstore best --limit 0' shows all"
-        );
-    }
-    let of = |run: &Listed| {
-        let is_same = |one: &Configuration| {
-            (&one.model, &one.quant, &one.accelerator, &one.runtime)
-                == (&run.model, &run.quant, &run.accelerator, &run.runtime)
-        };
-        let number = configurations.iter().position(is_same);
-        number.map(|number| format!("#c{number}"))
-    };
-    let blocks = match best {
-        [] => vec![Block::Text(
-            "No run has all tests of the benchmark.".to_owned(),
-        )],
-        _ => vec![Block::Table(tables::best(caption, best, of))],
-    };
+fn best_section(blocks: Vec<Block>) -> Section {
     Section {
         id: "best".to_owned(),
         title: "Best runs".to_owned(),
@@ -177,15 +251,50 @@ fn best_runs(best: &[Listed], ranked: usize, configurations: &[Configuration]) -
     }
 }
 
-/// Model, quantisation and accelerator; the runtime too if they are not unique.
-fn title(configuration: &Configuration, all: &[Configuration]) -> String {
-    let text = |text: &Option<Text>, unknown: &str| words::text_or(text, unknown);
-    let mut parts = vec![text(&configuration.model, "Unknown model")];
+fn best_runs(
+    tool: Tool,
+    best: &[Listed],
+    ranked: usize,
+    link: impl Fn(&Listed) -> Option<String>,
+) -> Vec<Block> {
+    let (caption, command, nothing) = match tool {
+        Tool::LocalScore => (
+            "By score; partial runs do not count",
+            "localstore best --limit 0",
+            "No run has all tests of the benchmark.",
+        ),
+        Tool::LlamaBench => (
+            "Best runs, by the speed of generation",
+            "localstore best --tool llama-bench --limit 0",
+            "No run has a test of generation alone.",
+        ),
+    };
+    let mut caption = caption.to_owned();
+    if best.len() < ranked {
+        let shown = best.len();
+        let _ = write!(caption, ". {shown} of {ranked}; '{command}' shows all");
+    }
+    match best {
+        [] => vec![Block::Text(nothing.to_owned())],
+        _ => vec![Block::Table(tables::best(tool, caption, best, link))],
+    }
+}
+
+/// Model, quantisation and accelerator; what tells it from others too if they are not unique.
+fn title(of: &Matching, all: &[Matching]) -> String {
+    let configuration = &of.configuration;
+    let model = words::model_name(
+        configuration.tool,
+        &configuration.model,
+        &configuration.quant,
+    );
+    let mut parts = vec![model.unwrap_or_else(|| "Unknown model".to_owned())];
     let quant = configuration.quant.as_ref().map(Text::to_string);
     parts.extend(quant.as_deref().map(short_quant));
-    let accelerator = text(&configuration.accelerator, "unknown accelerator");
+    let accelerator = words::text_or(&configuration.accelerator, "unknown accelerator");
     parts.push(short_device(&accelerator));
-    let is_alike = |one: &&Configuration| {
+    let is_alike = |one: &&Matching| {
+        let one = &one.configuration;
         (&one.model, &one.quant, &one.accelerator)
             == (
                 &configuration.model,
@@ -193,8 +302,13 @@ fn title(configuration: &Configuration, all: &[Configuration]) -> String {
                 &configuration.accelerator,
             )
     };
-    if all.iter().filter(is_alike).count() > 1 {
-        parts.push(words::known(&configuration.runtime, "runtime"));
+    match configuration.tool {
+        Tool::LlamaBench => parts.extend(of.apart.clone()),
+        Tool::LocalScore => {
+            if all.iter().filter(is_alike).count() > 1 {
+                parts.push(words::known(&configuration.runtime, "runtime"));
+            }
+        }
     }
     parts.join(", ")
 }
@@ -224,16 +338,23 @@ impl Found {
     ) -> Result<Self> {
         let mut trend = Trend::last(store, configuration.clone(), filter, args.limit)?;
         let mut pictures = Vec::new();
+        let mut main_picture = Vec::new();
+        let mut others = Vec::new();
         let mut changes = Vec::new();
         let mut answer = Cell::default();
-        for metric in TrendMetric::ALL {
+        let main = TrendMetric::default_of(configuration);
+        for &metric in TrendMetric::of_tool(configuration.tool) {
             trend.find_changes(store, metric, args.min_change)?;
-            pictures.push(draw_trend(&trend, None));
-            if metric == TrendMetric::Score {
+            let picture = draw_trend(&trend, None);
+            if metric == main {
+                main_picture.extend(picture);
                 answer = self::answer(&trend);
                 let news = trend.changes.iter();
                 let news = news.map(|change| Change::new(&trend, change, &id, &title));
                 changes = news.collect();
+            } else {
+                pictures.extend(picture);
+                others.push(metric.name());
             }
         }
         let runs = trend.runs;
@@ -252,19 +373,16 @@ impl Found {
         blocks.extend(facts(store, configuration, &runs, last, standing.as_ref())?);
         let right = standing.as_ref().map_or_else(Vec::new, comparison);
         if whole.len() > 1 {
-            let mut pictures = pictures.into_iter();
-            let score = pictures.next().flatten().into_iter().collect();
-            let mut left = vec![Block::Pictures(score)];
-            let others: Vec<_> = pictures.flatten().collect();
-            if !others.is_empty() {
-                let others = vec![Block::Pictures(others)];
-                left.push(Block::Closed("pp, tg, ttft".to_owned(), others));
+            let mut left = vec![Block::Pictures(main_picture)];
+            if !pictures.is_empty() {
+                let pictures = vec![Block::Pictures(pictures)];
+                left.push(Block::Closed(others.join(", "), pictures));
             }
             blocks.push(Block::Beside(left, right));
         }
         let all = words::counted(runs.len() as u64, "run");
         let shown = runs.iter().rev().take(MAX_RUNS);
-        let shown = shown.map(|run| store.read(|db| select::listed(db, run.id)));
+        let shown = shown.map(|run| listed(store, run));
         let shown = shown.collect::<Result<Vec<_>>>()?;
         let mut caption = "The newest first".to_owned();
         if runs.len() > MAX_RUNS
@@ -275,7 +393,7 @@ impl Found {
                 run.id
             );
         }
-        let table = Block::Table(tables::runs(caption, &shown));
+        let table = Block::Table(tables::runs(configuration.tool, caption, &shown));
         blocks.push(Block::Closed(all, vec![table]));
         Ok(Self {
             section: Section { id, title, blocks },
@@ -334,7 +452,7 @@ fn facts(
     if let Some(stored) = compared.or(read.as_ref()) {
         let system = &stored.run.environment.system;
         let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
-        let machines = store.read(|db| trends::machines(db, configuration.id))?;
+        let machines = history::machines(store, configuration)?;
         let machines = match machines.as_slice() {
             [_, _, ..] => machines.iter().map(Text::to_string).collect(),
             _ => text(&system.cpu_name).into_iter().collect::<Vec<_>>(),

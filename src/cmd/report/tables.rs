@@ -4,7 +4,7 @@ use crate::cmd::compare::{self, NewRun, Report};
 use crate::cmd::list;
 use crate::cmd::plot::tone;
 use crate::cmd::words;
-use crate::model::{Submission, SubmissionState, Text, short_device, short_quant};
+use crate::model::{Submission, SubmissionState, Text, Tool, short_device, short_quant};
 use crate::page::{Cell, Table};
 use crate::stats::Row;
 use crate::store::Listed;
@@ -16,30 +16,35 @@ const MAX_CHANGED: usize = 12;
 
 /// The best runs, each with a link to its configuration.
 pub(crate) fn best(
+    tool: Tool,
     caption: String,
     runs: &[Listed],
     link: impl Fn(&Listed) -> Option<String>,
 ) -> Table {
-    let columns: [ColumnOf<Listed>; 8] = [
-        words::SCORE,
-        words::PROMPT_TPS,
-        words::GEN_TPS,
-        words::TTFT_MS,
+    let mut columns = figures(tool);
+    if tool == Tool::LlamaBench {
+        // What they are sorted by comes first.
+        columns.reverse();
+    }
+    let model = columns.len() + 1;
+    columns.extend::<[ColumnOf<Listed>; 4]>([
         ("quant", Column::Whole, |run| {
             let quant = run.quant.as_ref().map(Text::to_string);
             quant.as_deref().map_or_else(String::new, short_quant)
         }),
-        ("model", Column::Text, |run| words::cell(&run.model)),
+        ("model", Column::Text, |run| {
+            let name = words::model_name(run.tool, &run.model, &run.quant);
+            name.unwrap_or_else(|| "?".to_owned())
+        }),
         ("accelerator", Column::Text, |run| {
             short_device(&words::cell(&run.accelerator))
         }),
         ("date", Column::Whole, words::MEASURED.2),
-    ];
+    ]);
     let row = |run| {
         let mut cells = cells(run, &columns);
         if let Some(link) = link(run) {
-            let model = std::mem::take(&mut cells[5]);
-            cells[5] = model.link(link);
+            cells[model] = std::mem::take(&mut cells[model]).link(link);
         }
         cells
     };
@@ -47,6 +52,19 @@ pub(crate) fn best(
         caption: with_marks(caption, runs),
         heads: heads(&columns),
         groups: vec![(String::new(), runs.iter().map(row).collect())],
+    }
+}
+
+/// The columns of what the tool measures.
+fn figures(tool: Tool) -> Vec<ColumnOf<Listed>> {
+    match tool {
+        Tool::LocalScore => vec![
+            words::SCORE,
+            words::PROMPT_TPS,
+            words::GEN_TPS,
+            words::TTFT_MS,
+        ],
+        Tool::LlamaBench => vec![words::PROMPT_TPS, words::GEN_TPS],
     }
 }
 
@@ -60,18 +78,15 @@ fn with_marks(caption: String, runs: &[Listed]) -> String {
 }
 
 /// The runs of a configuration; without the columns in which they have nothing.
-pub(crate) fn runs(caption: String, runs: &[Listed]) -> Table {
+pub(crate) fn runs(tool: Tool, caption: String, runs: &[Listed]) -> Table {
     let mut columns: Vec<ColumnOf<Listed>> = vec![
         words::ID,
         ("date", Column::Whole, words::MEASURED.2),
         ("version", Column::Whole, |run| {
             words::cell(&run.runtime_version)
         }),
-        words::SCORE,
-        words::PROMPT_TPS,
-        words::GEN_TPS,
-        words::TTFT_MS,
     ];
+    columns.extend(figures(tool));
     if runs.iter().any(|run| !run.tags.is_empty()) {
         columns.push(("tags", Column::Text, |run| run.tags.join(" ")));
     }
