@@ -9,7 +9,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::bench::{Reader, identity_of};
 use super::own::environment_of;
-use super::rows::{self, number};
+use super::rows::{self, Odd, number};
 use super::select::Filter;
 use super::trends::{Configuration, Last, Series, TrendRun};
 use crate::model::bench::{Classes, Identity, Unequal, build_of, test_name, unequal_settings};
@@ -341,7 +341,7 @@ impl Runs {
                 Some(&known) => known,
                 None => {
                     let identity_of_run = identity_of(db, last.id)?;
-                    let environment_of_run = environment_of(db, environment)?;
+                    let environment_of_run = environment_of(db, environment, Odd::Unknown)?;
                     let found = runs.push_head(&identity_of_run, environment_of_run);
                     heads.insert([identity, environment], found);
                     found
