@@ -76,13 +76,13 @@ impl CaptureReader for Reader {
             };
             let line = &scan.input.unread()[std::mem::replace(&mut until, next)..next];
             let is_code = number == 0 && memchr::memchr(b'"', line).is_none();
-            if is_code || json::is_ours(line) {
+            if is_code || begins_result(line) {
                 break;
             }
         }
         let behind = &scan.input.unread()[end..until];
         let is_continued = behind.starts_with(b" ") && behind.trim_ascii_start().starts_with(b"\"");
-        Ok(json::is_ours(behind).then_some(Start {
+        Ok(begins_result(behind).then_some(Start {
             at,
             until,
             is_continued,
@@ -99,6 +99,11 @@ impl CaptureReader for Reader {
         let mut objects = memmem::find_iter(line, b"{\"").take(8);
         objects.find(is_ours)
     }
+}
+
+/// Whether these may be the first lines of a result.
+fn begins_result(text: &[u8]) -> bool {
+    json::is_ours(text) || bench::json::may_begin_row(text)
 }
 
 /// Whether a json text may contain a result of LocalScore.

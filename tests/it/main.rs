@@ -22,6 +22,7 @@ mod goldens;
 mod history;
 mod list;
 mod llama_compare;
+mod llama_json;
 mod logs;
 mod merge;
 mod message;

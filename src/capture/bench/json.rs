@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::Rows;
 use crate::capture::input::{MAX_DOCUMENT, newlines};
 use crate::capture::json::{line_start, margin};
+use crate::capture::prefix::Prefix;
 use crate::capture::scan::Scan;
 use crate::capture::text::{trim_end, trim_lead, trim_nuls};
 use crate::formats::FlawKind;
@@ -24,6 +25,8 @@ pub(in crate::capture) struct Objects {
     schema: Option<Arc<Schema>>,
     /// Whether they are the elements of an array, which must end.
     is_array: bool,
+    /// The prefix of their lines, which the closing bracket has too, but for the indentation.
+    prefix: Prefix,
 }
 
 impl Objects {
@@ -150,6 +153,7 @@ impl Scan<'_> {
             rows: Rows::new(Source::Json),
             schema: None,
             is_array: false,
+            prefix: Prefix::new(self.input.stripped().unwrap_or_default().trim_ascii_end()),
         });
         open.is_array |= is_element;
         open
@@ -163,13 +167,15 @@ impl Scan<'_> {
 
     /// Ends the array if the line up to `end` begins with its bracket.
     pub(super) fn ends_array(&mut self, end: usize) -> bool {
-        let line = &self.input.unread()[..end];
-        let content = trim_lead(line);
-        if !self.bench.json.as_ref().is_some_and(Objects::is_array)
-            || content.first() != Some(&b']')
-        {
+        let Some(open) = self.bench.json.as_ref().filter(|open| open.is_array) else {
             return false;
-        }
+        };
+        let line = &self.input.unread()[..end];
+        let before = open.prefix.length(line).unwrap_or_default();
+        let lines = [line, &line[before..]].map(trim_lead);
+        let Some(content) = lines.into_iter().find(|line| line.starts_with(b"]")) else {
+            return false;
+        };
         let length = end - content.len() + 1;
         self.input.consume(length);
         if let Some(open) = self.bench.json.take() {

@@ -56,6 +56,12 @@ pub(crate) fn may_be_row(text: &[u8]) -> bool {
     KEYS.iter().filter(has).take(2).count() == 2 && !OTHER_KEYS.iter().any(|key| has(&key))
 }
 
+/// Whether these may be the first lines of a row, in the order of the tool.
+#[must_use]
+pub(crate) fn may_begin_row(text: &[u8]) -> bool {
+    memmem::find(text, b"\"build_commit\"").is_some()
+}
+
 /// The rows in the object with which the text begins, of any depth; also returns its length and, if
 /// it is no json, the flaw.
 pub(crate) fn find_rows(text: &[u8]) -> (Vec<Range<usize>>, usize, Option<Flaw>) {
