@@ -198,12 +198,24 @@ impl Filters {
         // The first that no run matches, whatever the others say.
         for (name, _, filter) in given {
             if count(&filter)? == 0 {
-                let hint = hint(name, store)?;
+                let hint = match (name, filter.tool) {
+                    ("tool", Some(tool)) => Some(record(tool)),
+                    _ => hint(name, store)?,
+                };
                 return Ok(hint.into_iter().fold(error, Error::hint));
             }
         }
         Ok(error)
     }
+}
+
+/// How the first run of a tool is stored.
+fn record(tool: Tool) -> String {
+    match tool {
+        Tool::LocalScore => "localstore record localscore -m model.gguf",
+        Tool::LlamaBench => "localstore record -- llama-bench -m model.gguf -oe jsonl",
+    }
+    .to_owned()
 }
 
 /// The values that the option could have.
@@ -213,7 +225,6 @@ fn hint(name: &str, store: &Store) -> Result<Option<String>> {
         "accelerator" => Values::Accelerators,
         "runtime" => Values::Runtimes,
         "tag" => Values::Tags,
-        "tool" => return Ok(None),
         "since" | "until" => {
             let period = store.read(select::period)?;
             return Ok(period.map(|(first, last)| {

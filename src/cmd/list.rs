@@ -260,8 +260,12 @@ fn table(runs: &[Listed], view: &View, sort: Sort, screen: Screen) -> (Table, Ve
     };
     let can_go = least_important(runs).map(|(choice, _)| choice);
     let can_go: Vec<&str> = can_go.filter(|&choice| choice != key).map(head).collect();
+    let is_tight = screen.width.is_some_and(|width| width < NAMES)
+        && [Choice::Measured, Choice::Tg]
+            .iter()
+            .all(|choice| columns.contains(choice));
     // What measured a run matters more than the time of day.
-    for has_times in [true, false] {
+    for has_times in [!is_tight, false] {
         let (table, left_out) = lay_out(&columns, runs, view, (screen, has_times), &can_go);
         if !left_out.contains(&head(Choice::Tool)) {
             columns.retain(|&choice| !left_out.contains(&head(choice)));
@@ -269,7 +273,7 @@ fn table(runs: &[Listed], view: &View, sort: Sort, screen: Screen) -> (Table, Ve
         }
     }
     columns.retain(|&choice| choice != Choice::Tool);
-    let (table, left_out) = lay_out(&columns, runs, view, (screen, true), &can_go);
+    let (table, left_out) = lay_out(&columns, runs, view, (screen, !is_tight), &can_go);
     columns.retain(|&choice| !left_out.contains(&head(choice)));
     (table, columns)
 }

@@ -23,6 +23,7 @@ mod history;
 mod list;
 mod llama_compare;
 mod llama_json;
+mod llama_list;
 mod logs;
 mod merge;
 mod message;
