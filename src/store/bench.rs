@@ -80,7 +80,7 @@ pub(super) fn add_part(
             let stored = Stored::Already;
             (Added { id, stored }, Plan::Nothing)
         } else if let Some(id) = find(db, run, document.source)? {
-            plan_again(db, &mut writer, id, run, document, adding)?
+            plan_again(db, id, run, document, adding)?
         } else {
             let id = take_id(db)?;
             let document_id = *first.get_or_insert(id);
@@ -226,7 +226,6 @@ fn relation(
 
 fn plan_again(
     db: &Connection,
-    writer: &mut Writer,
     id: i64,
     run: &DocumentRun,
     document: &Document,

@@ -398,9 +398,8 @@ impl Table {
                 .is_some_and(|(mask, number, _)| *mask == is_there && *number == build);
             if !is_same {
                 let schema = self.schema(&is_there, build);
-                let before = current.take().map(|(.., schema)| schema);
-                let schema = match before {
-                    Some(before) if *before == schema => before,
+                let schema = match &current {
+                    Some((.., before)) if **before == schema => Arc::clone(before),
                     Some(_) => {
                         self.next = rowid;
                         is_end = false;
