@@ -12,8 +12,8 @@ use base::{Error, ExitStatus, Result, Spool, Tee, note, process};
 
 /// Store the runs in captures
 ///
-/// A capture is any text that contains results of LocalScore: a terminal log, json documents, csv,
-/// tables, or several of them. A run that is already stored is not stored again; if this capture has
+/// A capture is any text that contains results of LocalScore or llama-bench: a terminal log, json
+/// documents, csv, tables, sql, or several of them. A run that is already stored is not stored again; if this capture has
 /// more values (such as the json of a run stored from csv), it is completed.
 ///
 /// Prints a line per run, and beneath it how it compares with the level of the earlier runs of its

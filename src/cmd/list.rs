@@ -19,6 +19,10 @@ use base::{Column, ColumnOf, Error, Result, RowFormat, Screen, Stderr, Table};
 /// '~' stands before a score that was computed from the rounded values of a console table and before a
 /// guessed date, and 'p' behind the score of a partial run: a test of the benchmark is missing, so it is
 /// not comparable with others. Times are in UTC; --local shows those of this computer.
+///
+/// Runs of llama-bench have no score. Their pp and tg are the speeds of the first test of a prompt
+/// alone and of generation alone, with the least depth; '~' stands before those of a table, which are
+/// rounded. Where both tools are in the list, a column says which one measured a run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore list llama 4090

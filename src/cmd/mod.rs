@@ -52,11 +52,12 @@ use base::{Error, ExitStatus, Result, Stdout, write_atomically};
 pub(crate) use completions::answer as answer_shell;
 pub(crate) use help::overview;
 
-/// Keeps LocalScore benchmark runs, and gives them back byte for byte
+/// Keeps LocalScore and llama-bench runs, and gives them back byte for byte
 ///
-/// localstore stores what the localscore benchmark prints, so that a closed terminal or a failed
-/// submission loses nothing, and exports it as csv, json or md, as the benchmark printed it. The
-/// store is one SQLite file, the one that llamafile keeps its chats in.
+/// localstore stores what the benchmarks localscore and llama-bench print, so that a closed terminal
+/// or a failed submission loses nothing, and exports it as csv, json or md, as the benchmark printed
+/// it. The two are never compared with each other. The store is one SQLite file, the one that
+/// llamafile keeps its chats in.
 #[derive(Debug, Parser)]
 #[command(
     name = "localstore",

@@ -19,6 +19,9 @@ use base::{Column, Result, Screen, Table, fold, printable};
 ///
 /// On a terminal of at least 101 columns, and in a pipe, the tests are the table of LocalScore; on a
 /// narrower one they are a smaller table. 'localstore score' prints the large digits.
+///
+/// Of a run of llama-bench, each test stands beside the settings in which its tests differ; those that
+/// all have in common stand above.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore show last~1
@@ -28,7 +31,7 @@ pub(crate) struct Args {
     /// An id, 'last', 'last~N', 'best' or a tag
     #[arg(default_value = "last")]
     run: String,
-    /// Print every stored field, a line each, with the names of LocalScore
+    /// Print every stored field, a line each, with the names that the tool gives it
     #[arg(long)]
     details: bool,
     /// The output format
