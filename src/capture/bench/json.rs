@@ -25,6 +25,8 @@ pub(in crate::capture) struct Objects {
     schema: Option<Arc<Schema>>,
     /// Whether they are the elements of an array, which must end.
     is_array: bool,
+    /// Whether another document was open while they came.
+    pub(super) is_in_turn: bool,
     /// The prefix of their lines, which the closing bracket has too, but for the indentation.
     prefix: Prefix,
 }
@@ -153,9 +155,11 @@ impl Scan<'_> {
             rows: Rows::new(Source::Json),
             schema: None,
             is_array: false,
+            is_in_turn: false,
             prefix: Prefix::new(self.input.stripped().unwrap_or_default().trim_ascii_end()),
         });
         open.is_array |= is_element;
+        open.is_in_turn |= !self.bench.lines.is_empty();
         open
     }
 
@@ -181,6 +185,7 @@ impl Scan<'_> {
         if let Some(open) = self.bench.json.take() {
             self.bench(open.rows);
         }
+        self.end_waiting();
         true
     }
 
@@ -194,5 +199,6 @@ impl Scan<'_> {
             Some(open) => self.bench(open.rows),
             None => {}
         }
+        self.end_waiting();
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Bench {
     json: Option<json::Objects>,
     /// Those that are read line by line, at most one of each format.
     lines: Vec<Box<dyn Lines>>,
+    /// A table that has ended, while the array printed in turn with it has not.
+    ended: Option<Box<dyn Lines>>,
 }
 
 /// A document that is read line by line.
@@ -138,7 +140,8 @@ impl Scan<'_> {
                 Ok(Step::Other) => continue,
                 Ok(Step::More) => taken = Ok(true),
                 Ok(Step::Last) => {
-                    lines.remove(place).end(self);
+                    let ended = lines.remove(place);
+                    self.end_last(ended);
                     taken = Ok(true);
                 }
                 Err(error) => taken = Err(error),
@@ -147,6 +150,31 @@ impl Scan<'_> {
         }
         self.bench.lines = lines;
         taken
+    }
+
+    /// Ends a document whose call is over. Objects that were printed in turn with it tell more, so
+    /// they come first.
+    fn end_last(&mut self, ended: Box<dyn Lines>) {
+        match &self.bench.json {
+            Some(open) if open.is_in_turn && open.is_array() => {
+                let before = self.bench.ended.replace(ended);
+                if let Some(before) = before {
+                    before.end(self);
+                }
+            }
+            Some(open) if open.is_in_turn => {
+                self.end_objects();
+                ended.end(self);
+            }
+            _ => ended.end(self),
+        }
+    }
+
+    /// Ends the table that waits for the end of an array.
+    fn end_waiting(&mut self) {
+        if let Some(ended) = self.bench.ended.take() {
+            ended.end(self);
+        }
     }
 
     /// Ends the open documents that the line up to `end`, which no reader knows, is no part of.

@@ -253,10 +253,8 @@ fn value(lexer: &mut Lexer<'_>, name: &[u8]) -> Result<Option<(Kind, Vec<u8>)>, 
         return Ok(Some((kind, text)));
     }
     let token = raw(lexer)?;
-    let is_real = match own {
-        Some(own) => own == Kind::Real,
-        None => !token.iter().all(|byte| b"+-0123456789".contains(byte)),
-    };
+    let is_plain = token.iter().all(|byte| b"+-0123456789".contains(byte));
+    let is_real = own.map_or(!is_plain, |own| own == Kind::Real);
     Ok(match next {
         Next::Bool => {
             let value = if token == b"true" { "1" } else { "0" };
@@ -264,7 +262,7 @@ fn value(lexer: &mut Lexer<'_>, name: &[u8]) -> Result<Option<(Kind, Vec<u8>)>, 
         }
         Next::Number if is_real => Some((Kind::Real, real(token))),
         Next::Number => {
-            let whole = number::parse_integer(token);
+            let whole = number::parse_integer(token).filter(|_| !is_plain);
             let value = whole.map_or_else(|| token.to_vec(), |whole| whole.to_string().into());
             Some((Kind::Integer, value))
         }
