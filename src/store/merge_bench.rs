@@ -250,6 +250,7 @@ fn own_run(db: &Connection, id: i64) -> db::Result<Part> {
     let mut positions = Vec::new();
     let mut table = None;
     let mut identity = None;
+    let mut tells_bytes = false;
     let document = StoredDocument { runs: vec![id] };
     Reader::default().each_row(db, &document, |stored| {
         let StoredRow {
@@ -277,6 +278,7 @@ fn own_run(db: &Connection, id: i64) -> db::Result<Part> {
         positions.push(stored.position);
         table.clone_from(&stored.table);
         identity = Some(Arc::clone(of_run));
+        tells_bytes = stored.tells_bytes;
         Ok::<(), db::Error>(())
     })?;
     // A table does not have the build in its columns.
@@ -287,11 +289,13 @@ fn own_run(db: &Connection, id: i64) -> db::Result<Part> {
     {
         builder.set_build(commit.as_bytes(), number.as_bytes());
     }
-    let document = builder.end();
-    if document.runs.len() != 1 {
+    let mut document = builder.end();
+    let [run] = document.runs.as_mut_slice() else {
         let runs = document.runs.len();
         return Err(refused(format!("its tests are those of {runs} runs")).into());
-    }
+    };
+    // The bytes of a csv may be in a run whose json has lost them.
+    run.tells_bytes = tells_bytes;
     Ok(Part {
         document,
         positions,

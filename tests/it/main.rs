@@ -24,6 +24,7 @@ mod list;
 mod llama_compare;
 mod llama_json;
 mod llama_list;
+mod llama_print;
 mod llama_store;
 mod logs;
 mod merge;

@@ -363,7 +363,7 @@ fn write_name(out: &mut Vec<u8>, name: &Text) {
 }
 
 /// The words of SQLite that cannot be names.
-const RESERVED: [&str; 60] = [
+const RESERVED: [&str; 58] = [
     "add",
     "all",
     "alter",
@@ -422,8 +422,6 @@ const RESERVED: [&str; 60] = [
     "values",
     "when",
     "where",
-    "if",
-    "raise",
 ];
 
 #[cfg(test)]
