@@ -52,7 +52,7 @@ pub(crate) fn short_device(device: &str) -> String {
     let has_maker = |name: &&str| MAKERS.iter().any(|maker| name.starts_with(maker));
     for between in [", ", "/"] {
         let names: Vec<&str> = device.split(between).collect();
-        if names.len() > 1 && names.iter().all(|name| has_maker(&name)) {
+        if names.len() > 1 && names.iter().all(has_maker) {
             let same = names.chunk_by(|one, other| one == other);
             let short = same.map(|same| match same.len() {
                 1 => short_name(same[0]),

@@ -251,7 +251,7 @@ impl Shown<'_> {
         for (name, head) in self.settings.own.iter().zip(&heads) {
             let cells = rows.iter().map(|row| {
                 let value = row.settings.get(name);
-                value.map(|value| value.to_string()).unwrap_or_default()
+                value.map(Text::to_string).unwrap_or_default()
             });
             let cells: Vec<String> = cells.collect();
             let is_number = |cell: &String| cell.parse::<f64>().is_ok() || cell.is_empty();
@@ -464,8 +464,15 @@ impl Serialize for Members<'_> {
         let Self(row) = self;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("name", &row.row.name(&row.settings).to_utf8())?;
+        let is_table = row.settings.schema.is_table();
         for (column, setting) in row.settings.known() {
-            map.serialize_entry(&column.name.to_utf8(), &value(column.kind, setting))?;
+            let kind = match column.kind {
+                // A table does not tell kinds, and what it calls the test is the name.
+                _ if is_table && column.name.as_bytes() == b"test" => continue,
+                Kind::Text if is_table && !value(Kind::Other, setting).is_null() => Kind::Other,
+                kind => kind,
+            };
+            map.serialize_entry(&column.name.to_utf8(), &value(kind, setting))?;
         }
         for (name, result) in results(row) {
             map.serialize_entry(name, &result)?;
