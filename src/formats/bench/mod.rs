@@ -135,6 +135,8 @@ pub(crate) struct Writer<'a> {
     /// Whether a document stands before the next one, which has to be set off.
     has_document: bool,
     line: Vec<u8>,
+    /// In sql, how each statement of the document begins.
+    insert_head: Vec<u8>,
 }
 
 impl<'a> Writer<'a> {
@@ -147,6 +149,7 @@ impl<'a> Writer<'a> {
             before: None,
             has_document: false,
             line: Vec::new(),
+            insert_head: Vec::new(),
         }
     }
 
@@ -169,11 +172,7 @@ impl<'a> Writer<'a> {
             Format::Csv => csv::write_row(out, line),
             Format::Json => json::write_object(out, line, is_first),
             Format::Jsonl => jsonl::write_object(out, line),
-            Format::Sql | Format::Console => {
-                if let Some(before) = &self.before {
-                    sql::write_insert(out, line, &before.shape);
-                }
-            }
+            Format::Sql | Format::Console => sql::write_insert(out, line, &self.insert_head),
         }
         self.out.write_all(out)
     }
@@ -223,7 +222,10 @@ impl<'a> Writer<'a> {
             Format::Csv => csv::write_header(out, shape),
             Format::Json => out.extend_from_slice(b"[\n"),
             Format::Jsonl => {}
-            Format::Sql | Format::Console => self.tables.write_create(out, shape),
+            Format::Sql | Format::Console => {
+                self.insert_head = sql::insert_head(shape);
+                self.tables.write_create(out, shape);
+            }
         }
         self.out.write_all(out)
     }

@@ -323,18 +323,24 @@ fn union<'a>(shapes: impl Iterator<Item = &'a Shape>) -> Vec<(Text, Kind)> {
     columns
 }
 
-/// Writes the statement that inserts a test.
-pub(super) fn write_insert(out: &mut Vec<u8>, line: Line<'_>, shape: &Shape) {
-    out.extend_from_slice(b"INSERT INTO ");
-    write_name(out, &shape.table);
-    out.extend_from_slice(b" (");
+/// How the statements that insert the tests of a document begin.
+pub(super) fn insert_head(shape: &Shape) -> Vec<u8> {
+    let mut head = b"INSERT INTO ".to_vec();
+    write_name(&mut head, &shape.table);
+    head.extend_from_slice(b" (");
     for (index, (name, _)) in shape.fields.iter().enumerate() {
         if index > 0 {
-            out.extend_from_slice(b", ");
+            head.extend_from_slice(b", ");
         }
-        write_name(out, name);
+        write_name(&mut head, name);
     }
-    out.extend_from_slice(b") VALUES (");
+    head.extend_from_slice(b") VALUES (");
+    head
+}
+
+/// Writes the statement that inserts a test.
+pub(super) fn write_insert(out: &mut Vec<u8>, line: Line<'_>, head: &[u8]) {
+    out.extend_from_slice(head);
     for (index, (_, value)) in line.values().enumerate() {
         out.extend_from_slice(if index > 0 { b", '" } else { b"'" });
         // The tool does not double them, and so prints what is not SQL.
