@@ -1,5 +1,7 @@
 //! Runs of llama-bench in `list`, `best`, `show` and what names a run, alone and beside LocalScore's.
 
+use std::fmt::Write as _;
+
 use unicode_width::UnicodeWidthStr;
 
 use crate::sandbox::{Ran, Sandbox};
@@ -259,8 +261,9 @@ fn what_has_no_room_is_said_to_be_hidden_and_many_tests_are_cut() {
         let many: Vec<String> = (0..9)
             .map(|setting| format!("\"setting_{setting}\": {}", setting + test % 2))
             .collect();
-        rows += &format!(
-            "{{\"model_type\": \"llama 8B Q8_0\", {}, \"n_prompt\": {test}, \"n_gen\": 0, \"avg_ts\": nan}}\n",
+        let _ = writeln!(
+            rows,
+            "{{\"model_type\": \"llama 8B Q8_0\", {}, \"n_prompt\": {test}, \"n_gen\": 0, \"avg_ts\": nan}}",
             many.join(", ")
         );
     }

@@ -175,13 +175,17 @@ impl Shown<'_> {
         machine.splice(1..1, gpu.filter(|gpu| !gpu.is_empty()));
         let settings = self.settings.common.iter();
         let settings: Vec<String> = settings.map(|(name, value)| set(name, value)).collect();
+        let none = match self.settings.own.as_slice() {
+            [] => "unknown",
+            _ => "none in common",
+        };
         let facts = [
             ("measured", vec![measured(listed)]),
             ("machine", machine),
             ("backend", vec![or(self.text("backend"), "unknown")]),
             ("runtime", vec![self.runtime(rows)]),
             ("model", vec![self.model()]),
-            ("settings", vec![or(settings.join(", "), "unknown")]),
+            ("settings", vec![or(settings.join(", "), none)]),
             ("tags", vec![or(listed.tags.join(", "), "none")]),
             ("source", vec![format!("{}{rounded}", listed.source.name())]),
         ];
