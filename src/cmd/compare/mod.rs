@@ -43,6 +43,9 @@ pub(crate) use words::{interval, method, not_comparable, remarks, test_name, tit
 ///   welch 4,4      Welch's t test on logarithms
 ///   history 10     prediction interval from the runs at the level, this many
 ///
+/// Tests of llama-bench are compared by t/s where all settings are equal; a
+/// setting that a version does not print counts as its default there.
+///
 /// Several NEW runs are rows, and * marks the best. A run in a file has its name
 /// and no id; nothing is stored. A median of several runs has no base id in csv,
 /// json and jsonl; json names its runs in 'base'.
@@ -56,7 +59,8 @@ pub(crate) use words::{interval, method, not_comparable, remarks, test_name, tit
 ///      rows together; or a geometric mean by more than --fail-above, whatever is
 ///      known of the noise
 ///   3  the runs cannot be compared (another model, quantisation or test set, a
-///      GPU against a CPU, a partial run), or the gate cannot decide: no earlier
+///      GPU against a CPU, a partial run; of llama-bench another model, machine
+///      or settings; two tools, even with --force), or the gate cannot decide: no earlier
 ///      run, nothing that measures the noise, or so much noise that a loss beyond
 ///      --fail-above could pass unseen. '--undecided pass' accepts the latter
 ///
