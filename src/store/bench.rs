@@ -84,7 +84,7 @@ pub(super) fn add_part(
         } else {
             let id = take_id(db)?;
             let document_id = *first.get_or_insert(id);
-            writer.insert_run(db, id, document_id, run, document.source, adding)?;
+            insert_run(db, id, document_id, run, document.source, adding)?;
             let stored = Stored::New;
             (Added { id, stored }, Plan::New(id))
         };
@@ -323,58 +323,6 @@ struct Writer {
 }
 
 impl Writer {
-    fn insert_run(
-        &mut self,
-        db: &Connection,
-        id: i64,
-        document: i64,
-        run: &DocumentRun,
-        source: Source,
-        adding: Adding<'_>,
-    ) -> rusqlite::Result<()> {
-        let shared = header(&run.identity, source, adding.machine);
-        let environment = environment_id(db, &shared.environment)?;
-        let models = model_ids(db, &shared)?;
-        let measured = Measured::told(run.test_time.as_ref()).unwrap_or(adding.measured);
-        db.prepare_cached(
-            "INSERT INTO localstore_runs (run_id, fingerprint, core, poor, source, environment_id,
-                 model_id, partial, measured_at, measured_guessed, configuration_id, score, tool)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12)",
-        )?
-        .execute((
-            id,
-            run.fingerprint,
-            run.core,
-            source.is_rounded(),
-            source.name(),
-            environment,
-            models.first(),
-            measured.at,
-            measured.is_guessed,
-            configuration_id(db, &shared)?,
-            level(run),
-            Tool::LlamaBench.name(),
-        ))?;
-        let speeds = run.speeds;
-        db.prepare_cached(
-            "INSERT INTO localstore_bench_runs (run_id, identity_id, document, tests, prompt_tps,
-                 gen_tps, mean_prompt_tps, mean_gen_tps, tells_bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute((
-            id,
-            identity_id(db, &run.identity)?,
-            document,
-            run.tests.cast_signed(),
-            speeds.prompt,
-            speeds.generation,
-            speeds.mean_prompt,
-            speeds.mean_generation,
-            run.tells_bytes,
-        ))?;
-        Ok(())
-    }
-
     fn insert(
         &mut self,
         db: &Connection,
@@ -559,6 +507,58 @@ pub(super) fn add_table(db: &Connection, id: i64, table: &Arc<Schema>) -> rusqli
     let table = Writer::default().schema_id(db, table)?;
     db.prepare_cached("UPDATE localstore_bench_runs SET table_id = ?2 WHERE run_id = ?1")?
         .execute((id, table))?;
+    Ok(())
+}
+
+/// Makes the rows of a new run, without those of its tests.
+fn insert_run(
+    db: &Connection,
+    id: i64,
+    document: i64,
+    run: &DocumentRun,
+    source: Source,
+    adding: Adding<'_>,
+) -> rusqlite::Result<()> {
+    let shared = header(&run.identity, source, adding.machine);
+    let environment = environment_id(db, &shared.environment)?;
+    let models = model_ids(db, &shared)?;
+    let measured = Measured::told(run.test_time.as_ref()).unwrap_or(adding.measured);
+    db.prepare_cached(
+        "INSERT INTO localstore_runs (run_id, fingerprint, core, poor, source, environment_id,
+             model_id, partial, measured_at, measured_guessed, configuration_id, score, tool)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12)",
+    )?
+    .execute((
+        id,
+        run.fingerprint,
+        run.core,
+        source.is_rounded(),
+        source.name(),
+        environment,
+        models.first(),
+        measured.at,
+        measured.is_guessed,
+        configuration_id(db, &shared)?,
+        level(run),
+        Tool::LlamaBench.name(),
+    ))?;
+    let speeds = run.speeds;
+    db.prepare_cached(
+        "INSERT INTO localstore_bench_runs (run_id, identity_id, document, tests, prompt_tps,
+             gen_tps, mean_prompt_tps, mean_gen_tps, tells_bytes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?
+    .execute((
+        id,
+        identity_id(db, &run.identity)?,
+        document,
+        run.tests.cast_signed(),
+        speeds.prompt,
+        speeds.generation,
+        speeds.mean_prompt,
+        speeds.mean_generation,
+        run.tells_bytes,
+    ))?;
     Ok(())
 }
 
@@ -804,6 +804,7 @@ struct Decoder<'a>(&'a [u8]);
 
 impl Decoder<'_> {
     /// The next item of the array; `None` at its end.
+    #[allow(clippy::option_option, reason = "null is an item")]
     fn item(&mut self) -> Option<Option<Text>> {
         while let Some((b'[' | b',' | b' ', rest)) = self.0.split_first() {
             self.0 = rest;

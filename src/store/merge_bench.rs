@@ -319,8 +319,8 @@ struct Table {
     /// The names and the declared types.
     columns: Vec<(String, String)>,
     sql: String,
-    /// The least rowid that is still to be read.
-    next: i64,
+    /// The least rowid that is still to be read; `None` behind the last row.
+    next: Option<i64>,
 }
 
 impl Tables {
@@ -363,7 +363,7 @@ impl Tables {
                     .map(|(column, kind, _)| (column, kind))
                     .collect(),
                 sql,
-                next: i64::MIN,
+                next: Some(i64::MIN),
             });
         }
         Ok(Ok(Self { tables }))
@@ -388,12 +388,14 @@ impl Tables {
 
 impl Table {
     fn read(&mut self, db: &Connection) -> db::Result<Option<TableRows>> {
+        let Some(next) = self.next.take() else {
+            return Ok(None);
+        };
         let mut builder = Builder::new(Source::Csv);
         let mut refused = Vec::new();
         let mut current: Option<(Vec<bool>, Option<i64>, Arc<Schema>)> = None;
         let mut statement = db.prepare_cached(&self.sql)?;
-        let mut rows = statement.query([self.next])?;
-        let mut is_end = true;
+        let mut rows = statement.query([next])?;
         while let Some(row) = rows.next()? {
             let rowid: i64 = row.get(self.columns.len())?;
             let (is_there, build) = self.shape(row)?;
@@ -405,8 +407,7 @@ impl Table {
                 let schema = match &current {
                     Some((.., before)) if **before == schema => Arc::clone(before),
                     Some(_) => {
-                        self.next = rowid;
-                        is_end = false;
+                        self.next = Some(rowid);
                         break;
                     }
                     None => Arc::new(schema),
@@ -427,10 +428,6 @@ impl Table {
         }
         if current.is_none() {
             return Ok(None);
-        }
-        if is_end {
-            // Nothing lies behind the last row.
-            self.sql = "SELECT 1 WHERE ?1 IS NULL".to_owned();
         }
         let document = builder.end();
         Ok(Some(TableRows { document, refused }))

@@ -150,6 +150,7 @@ fn what_is_derived_from_the_rows_is_checked_and_derived_again() {
 }
 
 /// What was measured is never made up or removed.
+#[allow(clippy::too_many_lines, reason = "a list of damages")]
 #[test]
 fn a_run_whose_rows_are_damaged_is_named_and_stays() {
     let sandbox = store();

@@ -177,6 +177,42 @@ fn a_killed_merge_takes_over_all_or_nothing() {
     });
 }
 
+/// A document of llama-bench, here 400 runs of one test, is stored in one transaction.
+#[test]
+fn a_killed_add_or_merge_of_a_document_of_llama_bench_takes_all_or_nothing() {
+    let sandbox = Sandbox::new();
+    let golden = crate::sandbox::read_fixture("golden/llama-bench/v-b5361-depth.jsonl");
+    let golden = String::from_utf8(golden).unwrap();
+    let row = golden.lines().next().unwrap();
+    let rows = (0..400).map(|index| row.replace("models/8b", &format!("models/{index}")) + "\n");
+    sandbox.file("bench.jsonl", rows.collect::<String>());
+    let base = "add --db base.db bench.jsonl";
+    sandbox.run(args(base)).ok();
+    assert_eq!(ids(&sandbox, "base.db").len(), 400);
+    let store = sandbox.path().join("store.db");
+    for command in [
+        "add --db store.db bench.jsonl",
+        "merge --db store.db base.db",
+    ] {
+        let command = args(command);
+        let mut longest = time(&sandbox, &command);
+        torture(
+            &format!("{} of a document of 400 runs", command[0]),
+            5,
+            |random| {
+                copy(&fixture("stores/version-5.sqlite3"), &store);
+                let killed = kill(&sandbox, &command, &mut longest, random);
+                let left = ids(&sandbox, "store.db").len();
+                assert!(left == 406 || left == 6, "{left}");
+                assert!(killed.said.is_empty() || left == 406);
+                assert_works(&sandbox, "store.db");
+                assert_right(&sandbox, "base.db");
+                killed.in_time
+            },
+        );
+    }
+}
+
 /// The store of schema version 1, with more runs, so that there is something to do.
 fn old_store(sandbox: &Sandbox) -> PathBuf {
     let path = sandbox.path().join("old.db");
