@@ -68,7 +68,11 @@ fn a_table_and_a_document_of_one_call_are_one_run() {
     let sandbox = Sandbox::new();
     let text = both(&golden("b4748-cpu.md"), &golden("b4748-cpu.json"));
     sandbox.file("both.log", &text);
-    sandbox.run(["add", "both.log"]).ok();
+    let dry = sandbox.run(["add", "--dry-run", "both.log"]).text();
+    assert_eq!(dry.lines().count(), 1, "{dry}");
+    let added = sandbox.run(["add", "both.log"]).text();
+    assert_eq!(added.lines().count(), 1, "{added}");
+    assert!(added.starts_with("run 1: llama 8B"), "{added}");
     assert_one(&sandbox, "b4748-cpu.json");
     // The other way round, and as lines.
     let sandbox = Sandbox::new();

@@ -121,6 +121,7 @@ impl Adder<'_> {
             partial: self.options.partial,
         };
         let mut capture = Capture::new(input, options);
+        self.cores.clear();
         let mut linked = false;
         loop {
             match capture.next() {

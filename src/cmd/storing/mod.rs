@@ -3,6 +3,8 @@
 mod captures;
 mod lines;
 
+use std::collections::HashSet;
+
 use crate::formats::Document;
 use crate::model::Environment;
 use crate::model::bench::{self, DocumentRun};
@@ -59,6 +61,8 @@ pub(crate) struct Adder<'a> {
     folders: Option<Folders>,
     /// Those that are slower.
     slower: Vec<i64>,
+    /// What tables tell of the runs of llama-bench in the source.
+    cores: HashSet<[u8; 8]>,
     suspicion: Suspicion,
     /// The bytes of all sources if they are known, and of those that have been read.
     bytes: (Option<u64>, u64),
@@ -80,6 +84,7 @@ impl<'a> Adder<'a> {
             counts: [0; 3],
             folders: None,
             slower: Vec::new(),
+            cores: HashSet::new(),
             suspicion: Suspicion::default(),
             bytes: (None, 0),
             progress: None,
@@ -151,6 +156,11 @@ impl<'a> Adder<'a> {
         let stored = self.store_bench(&mut document, measured)?;
         let mut outcomes = Vec::with_capacity(kept.len());
         for (run, (id, stored)) in kept.iter().zip(stored) {
+            // A call prints its table beside the values: one line is enough.
+            let is_told = !self.cores.insert(run.core) && document.source.is_rounded();
+            if is_told && (stored != Stored::New || self.options.dry_run) {
+                continue;
+            }
             let mut described = describe_bench(run, document.source);
             if stored == Stored::New && Measured::told(run.test_time.as_ref()).is_none() {
                 described += &guess(measured, source.changed_at.is_some());
