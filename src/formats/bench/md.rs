@@ -436,8 +436,8 @@ fn width(name: &str, kind: Kind, version: i64) -> (u16, bool) {
     let right = |width| (width, false);
     match name {
         "model_type" => (30, true),
-        "model_size" | "model_n_params" => right(10),
-        "n_gpu_layers" => right(3),
+        "model_size" | "model_n_params" | "load_mode" => right(10),
+        "n_gpu_layers" | "use_direct_io" | "repack" => right(3),
         "t/s" => right(if is_compact { 20 } else { 16 }),
         "test" if version < 2843 => (10, true),
         "test" => right(if version < 5212 { 13 } else { 15 }),
@@ -447,9 +447,7 @@ fn width(name: &str, kind: Kind, version: i64) -> (u16, bool) {
         "split_mode" if is_compact => right(if version < 8738 { 5 } else { 6 }),
         "flash_attn" if is_compact => right(if version < 9437 { 2 } else { 3 }),
         "use_mmap" if is_compact => right(4),
-        "use_direct_io" | "repack" => right(3),
         "no_op_offload" | "no_host" => right(4),
-        "load_mode" => right(10),
         "devices" => (12, true),
         _ => {
             let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
@@ -491,7 +489,7 @@ impl Table {
             let mut fields = schema.fields();
             let role = fields.find_map(|(other, role)| (other.name == column.name).then_some(role));
             return match role {
-                Some(Role::Speed) => speed(line, |token| Text::clone(token)),
+                Some(Role::Speed) => speed(line, Text::clone),
                 Some(role) => match line.value(role) {
                     Some(Value::Text(text)) => text.clone(),
                     _ => Text::default(),
