@@ -205,7 +205,8 @@ fn a_row_that_is_cut_off_ends_its_document() {
 #[test]
 fn values_are_kept_as_they_came_in_the_tools_spelling() {
     let text = r#"{"build_commit": "\u00e9\ufffff", "model_size": 1.5e3, "n_prompt": 5e2, "n_gen": 0,
-        "cpu_strict": false, "mine": [1,  {"a": null}], "avg_ts": 6.0183114e1, "stddev_ts": Infinity,
+        "cpu_strict": false, "mine": [1,  {"a": null},
+            2], "avg_ts": 6.0183114e1, "stddev_ts": Infinity,
         "zero": 1e-1, "samples_ns": [10000000000], "samples_ts": [5e1]}"#;
     let mut found = Capture::new(text.as_bytes(), Options::default());
     let Some(Ok(Found::Bench(mut document))) = found.next() else {
@@ -216,7 +217,10 @@ fn values_are_kept_as_they_came_in_the_tools_spelling() {
     assert_eq!(identity.get("build_commit"), Some(&"é\u{ffff}f".into()));
     assert_eq!(identity.get("model_size"), Some(&"1500".into()));
     assert_eq!(settings.get("cpu_strict"), Some(&"0".into()));
-    assert_eq!(settings.get("mine"), Some(&r#"[1,  {"a": null}]"#.into()));
+    assert_eq!(
+        settings.get("mine"),
+        Some(&r#"[1,  {"a": null}, 2]"#.into())
+    );
     assert_eq!(settings.get("zero"), Some(&"0.100000".into()));
     let each = document.each_row(|row| {
         assert_eq!(row.n_prompt, 500);

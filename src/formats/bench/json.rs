@@ -267,8 +267,15 @@ fn value(lexer: &mut Lexer<'_>, name: &[u8]) -> Result<Option<(Kind, Vec<u8>)>, 
             Some((Kind::Integer, value))
         }
         Next::Null if matches!(own, Some(Kind::Integer | Kind::Real)) => None,
-        _ => Some((Kind::Other, token.to_vec())),
+        _ => Some((Kind::Other, on_one_line(token))),
     })
+}
+
+/// The array or object without its line breaks, since a row of jsonl is a line. No string has any.
+fn on_one_line(token: &[u8]) -> Vec<u8> {
+    let lines = token.split(|&byte| byte == b'\n');
+    let lines: Vec<&[u8]> = lines.map(<[u8]>::trim_ascii).collect();
+    lines.join(&b' ')
 }
 
 /// The number without the words of other programs for infinity and nan.
