@@ -658,3 +658,31 @@ fn the_views_have_the_runs_and_tests_of_both_tools() {
     assert_eq!(counts[0], "6");
     assert_eq!(counts[1], counts[2]);
 }
+
+/// Of a table the columns are all that another capture does not have.
+#[test]
+fn a_merged_table_gives_its_columns_to_the_run_that_it_is() {
+    let sandbox = Sandbox::new();
+    for format in ["md", "json"] {
+        let file = fixture(&golden("v-b5361-depth", format));
+        let db = format!("{format}.db");
+        let args = ["add".as_ref(), "--db".as_ref(), db.as_ref()];
+        sandbox.run(args.into_iter().chain([file.as_os_str()])).ok();
+    }
+    let merge = |to: &str, from: &str, sum: &str| {
+        for args in [&["--dry-run"][..], &[]] {
+            let ran = sandbox.run([&["merge", from, "--db", to][..], args].concat());
+            let text = ran.text();
+            assert!(text.ends_with(&format!("1 run: {sum}\n")), "{text}");
+        }
+        sandbox.run(["check", "--db", to]).ok();
+        let md = sandbox.run(["export", "--all", "-o", "md", "--db", to]);
+        assert!(md.ok() == read_fixture(&golden("v-b5361-depth", "md")));
+    };
+    merge("new.db", "md.db", "1 new, 0 completed, 0 known");
+    merge("json.db", "md.db", "0 new, 1 completed, 0 known");
+    merge("json.db", "md.db", "0 new, 0 completed, 1 known");
+    merge("new.db", "json.db", "0 new, 1 completed, 0 known");
+    let json = sandbox.run(["export", "--all", "-o", "json", "--db", "new.db"]);
+    assert!(json.ok() == read_fixture(&golden("v-b5361-depth", "json")));
+}
