@@ -242,16 +242,14 @@ pub(crate) fn metrics(asked: &[Metric], runs: &[NamedRun]) -> Result<Option<Vec<
 
 /// The error if `--baseline` finds no run: of llama-bench, the settings are part of a configuration.
 fn no_earlier(store: Option<&Store>, new: &[NamedRun]) -> Result<String> {
-    let mut why = "no earlier run of this configuration and machine".to_owned();
+    let why = "no earlier run of this configuration and machine";
     if let (Some(store), [new]) = (store, new)
         && let Some((id, reason)) = sides::other_settings(store, new)?
     {
-        why += &format!(
-            "; run {id} cannot be compared: {}",
-            words::in_words(&reason)
-        );
+        let reason = words::in_words(&reason);
+        return Ok(format!("{why}; run {id} cannot be compared: {reason}"));
     }
-    Ok(why)
+    Ok(why.to_owned())
 }
 
 /// The runs of the base and those that are compared with it. With `--baseline` there may be no base.

@@ -16,7 +16,7 @@ use crate::model::{Piece, Test, Text};
 /// the values of the fields that both have lead to the few that may be equal.
 #[derive(Debug, Default)]
 pub(crate) struct Classes {
-    classes: Vec<Class>,
+    found: Vec<Class>,
     /// By the pointer, which is kept alive.
     by_pointer: HashMap<(*const Settings, i64), (Arc<Settings>, usize)>,
     by_value: HashMap<(Arc<Settings>, i64), usize>,
@@ -87,7 +87,7 @@ impl Classes {
     /// The settings of a class; `None` for class 0.
     #[must_use]
     pub(crate) fn settings(&self, class: usize) -> Option<&Settings> {
-        let class = self.classes.get(class.checked_sub(1)?)?;
+        let class = self.found.get(class.checked_sub(1)?)?;
         Some(&class.settings)
     }
 
@@ -99,14 +99,13 @@ impl Classes {
             return Some(*entry);
         }
         let key = (Arc::clone(settings), build);
-        let entry = match self.by_value.get(&key) {
-            Some(&entry) => entry,
-            None => {
-                let found = self.find(settings, build);
-                self.entries.push(found);
-                self.by_value.insert(key, self.entries.len() - 1);
-                self.entries.len() - 1
-            }
+        let entry = if let Some(&entry) = self.by_value.get(&key) {
+            entry
+        } else {
+            let found = self.find(settings, build);
+            self.entries.push(found);
+            self.by_value.insert(key, self.entries.len() - 1);
+            self.entries.len() - 1
         };
         self.by_pointer
             .insert(pointer, (Arc::clone(settings), entry));
@@ -124,7 +123,7 @@ impl Classes {
             });
             let (classes, _) = &self.of_shape[shape];
             for &class in &classes[index.included..] {
-                let hash = index.hash(&self.classes[class].settings);
+                let hash = index.hash(&self.found[class].settings);
                 index.classes.entry(hash).or_default().push(class);
             }
             index.included = classes.len();
@@ -135,7 +134,7 @@ impl Classes {
                 if found.as_ref().is_some_and(|found| found.class < class) {
                     break;
                 }
-                let one = &self.classes[class];
+                let one = &self.found[class];
                 let one = Side::of_version(&one.settings, one.version);
                 let other = Side::of_version(settings, version);
                 let assumed = differences(&one, &other).map(|found| match found {
@@ -149,8 +148,8 @@ impl Classes {
             }
         }
         found.unwrap_or_else(|| {
-            let class = self.classes.len();
-            self.classes.push(Class {
+            let class = self.found.len();
+            self.found.push(Class {
                 settings: Arc::clone(settings),
                 version,
             });
