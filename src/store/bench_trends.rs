@@ -59,7 +59,7 @@ pub(super) struct Part {
     pub last: Last,
     /// The number of its runs.
     pub runs: usize,
-    /// In what it differs from the first trend: `flash_attn 1`.
+    /// In what it differs from the first trend of two runs: `flash_attn 1`.
     pub apart: Option<String>,
     /// Whether it is of the prompt, where others are of generation.
     pub is_beside: bool,
@@ -88,8 +88,9 @@ pub(super) fn parts(
         for place in 0..runs.all.len() {
             *groups.entry(runs.group(place, speed)).or_default() += 1;
         }
-        let is_beside = !parts.is_empty();
-        let mut first = None;
+        let before = parts.len();
+        let is_beside = before > 0;
+        let mut references = Vec::new();
         let mut taken = BTreeSet::new();
         for place in left {
             let group = runs.group(place, speed);
@@ -103,9 +104,7 @@ pub(super) fn parts(
                     count += runs_of_other;
                 }
             }
-            let first = *first.get_or_insert(place);
-            let unlike = runs.places(first, place, speed).err();
-            let apart = unlike.map(|unlike| unlike.words());
+            references.push(place);
             let last = runs.all[place].last;
             parts.push(Part {
                 reference: Reference {
@@ -114,9 +113,16 @@ pub(super) fn parts(
                 },
                 last,
                 runs: count,
-                apart: apart.or_else(|| is_beside.then(|| "prompt alone".to_owned())),
+                apart: is_beside.then(|| "prompt alone".to_owned()),
                 is_beside,
             });
+        }
+        let parts = &mut parts[before..];
+        // The first one that is shown.
+        let main = parts.iter().position(|part| part.runs > 1).unwrap_or(0);
+        for (part, &place) in parts.iter_mut().zip(&references) {
+            let unlike = runs.places(references[main], place, speed).err();
+            part.apart = unlike.map(|unlike| unlike.words()).or(part.apart.take());
         }
     }
     Ok(parts)

@@ -29,6 +29,8 @@ pub struct LinesPanel {
     pub higher_is_better: bool,
     /// The label of the axis of tokens.
     pub tokens: String,
+    /// Whether this axis begins at 0; else it is logarithmic.
+    pub is_from_zero: bool,
     /// Whether the axis of the values is logarithmic: for values that grow with the tokens.
     pub is_log: bool,
     /// The tests of each run, in the order of the runs.
@@ -38,7 +40,7 @@ pub struct LinesPanel {
 /// A test of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinePoint {
-    /// The number of tokens; points without tokens are not drawn.
+    /// The number of tokens; points without tokens are drawn only on an axis that begins at 0.
     pub tokens: f64,
     /// The value.
     pub value: f64,
@@ -80,7 +82,12 @@ impl LinesPanel {
             Scale::from_zero(values, (bottom, first))?
         };
         let (left, right) = (y.left(), WIDTH - 28.0);
-        let x = Scale::log(drawn().map(|p| p.tokens), Base::Two, (left + 12.0, right))?;
+        let tokens = drawn().map(|point| point.tokens);
+        let x = if self.is_from_zero {
+            Scale::from_zero(tokens, (left + 12.0, right))?
+        } else {
+            Scale::log(tokens, Base::Two, (left + 12.0, right))?
+        };
         let title = format!("{}, {}", self.unit, better(self.higher_is_better));
         Some(html! {
             (text(16.0, top + 20.0, Anchor::Start, "title", &fit(&title, WIDTH - 32.0, TITLE_SIZE)))
@@ -106,7 +113,8 @@ impl LinesPanel {
 
     fn is_drawn(&self, point: &LinePoint) -> bool {
         let is_drawable = is_drawable(point.value) && is_drawable(point.tokens);
-        is_drawable && point.tokens > 0.0 && (point.value > 0.0 || !self.is_log)
+        let has_place = point.tokens > 0.0 || (self.is_from_zero && point.tokens == 0.0);
+        is_drawable && has_place && (point.value > 0.0 || !self.is_log)
     }
 }
 

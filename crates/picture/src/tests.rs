@@ -176,12 +176,14 @@ proptest! {
         runs in prop::collection::vec(series(), 1..9),
         points in prop::collection::vec((value(), value(), name()), 0..20),
         is_log in any::<bool>(),
+        is_from_zero in any::<bool>(),
     ) {
         let points = points.into_iter().map(|(tokens, value, test)| LinePoint { tokens, value, test });
         let panel = LinesPanel {
             unit: "ms".to_owned(),
             higher_is_better: false,
             tokens: "tokens".to_owned(),
+            is_from_zero,
             is_log,
             series: vec![points.collect()],
         };

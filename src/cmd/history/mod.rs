@@ -534,7 +534,6 @@ pub(crate) fn note_others(
                 .map(text)
                 .as_deref()
                 .map(short_device),
-            one.apart.clone(),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     };
@@ -554,11 +553,13 @@ pub(crate) fn note_others(
             runs => format!("{runs} runs"),
         };
         let is_alone = names.iter().filter(|other| *other == name).count() == 1;
-        let runtime = words::known(&one.configuration.runtime, "runtime");
-        let name = if is_alone {
-            name.clone()
-        } else {
-            format!("{name}, {runtime}")
+        let apart = match one.configuration.tool {
+            Tool::LocalScore => Some(words::known(&one.configuration.runtime, "runtime")),
+            Tool::LlamaBench => one.apart.clone(),
+        };
+        let name = match apart {
+            Some(apart) if !is_alone => format!("{name}, {apart}"),
+            _ => name.clone(),
         };
         table.row(&[runs, name, format!(" localstore history {}", one.last.id)]);
     }

@@ -302,12 +302,10 @@ fn title(of: &Matching, all: &[Matching]) -> String {
                 &configuration.accelerator,
             )
     };
-    match configuration.tool {
-        Tool::LlamaBench => parts.extend(of.apart.clone()),
-        Tool::LocalScore => {
-            if all.iter().filter(is_alike).count() > 1 {
-                parts.push(words::known(&configuration.runtime, "runtime"));
-            }
+    if all.iter().filter(is_alike).count() > 1 {
+        match configuration.tool {
+            Tool::LocalScore => parts.push(words::known(&configuration.runtime, "runtime")),
+            Tool::LlamaBench => parts.extend(of.apart.clone()),
         }
     }
     parts.join(", ")
@@ -364,7 +362,10 @@ impl Found {
         let mut standing = None;
         if let [_, .., last] = whole.as_slice() {
             let options = stats::Options {
-                metrics: stats::Metric::SPEEDS.to_vec(),
+                metrics: match configuration.tool {
+                    Tool::LocalScore => stats::Metric::SPEEDS.to_vec(),
+                    Tool::LlamaBench => stats::Metric::of(configuration.tool).to_vec(),
+                },
                 min_change: args.min_change,
                 ..stats::Options::default()
             };
