@@ -347,7 +347,7 @@ impl Runs {
                 Some(&known) => known,
                 None => {
                     let identity_of_run = identity_of(db, last.id)?;
-                    let environment_of_run = environment_of(db, environment, Odd::Unknown)?;
+                    let environment_of_run = environment_of(db, last.id, Odd::Unknown)?;
                     let found = runs.push_head(&identity_of_run, environment_of_run);
                     heads.insert([identity, environment], found);
                     found

@@ -22,6 +22,7 @@ mod goldens;
 mod history;
 mod list;
 mod llama_compare;
+mod llama_history;
 mod llama_json;
 mod llama_list;
 mod llama_print;
