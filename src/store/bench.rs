@@ -318,6 +318,8 @@ fn take_id(db: &Connection) -> rusqlite::Result<i64> {
 struct Writer {
     schemas: HashMap<Arc<Schema>, i64>,
     settings: HashMap<Arc<Settings>, i64>,
+    /// Those of the row before: nearly always those of the next, and found without their hash.
+    last: Option<(Arc<Settings>, i64)>,
     /// The settings that a stored test gets from those of a better capture.
     merged: HashMap<(i64, Arc<Settings>, bool), i64>,
 }
@@ -442,7 +444,13 @@ impl Writer {
     }
 
     fn settings_id(&mut self, db: &Connection, settings: &Arc<Settings>) -> rusqlite::Result<i64> {
+        if let Some((last, id)) = &self.last
+            && Arc::ptr_eq(last, settings)
+        {
+            return Ok(*id);
+        }
         if let Some(&id) = self.settings.get(settings) {
+            self.last = Some((Arc::clone(settings), id));
             return Ok(id);
         }
         let schema = self.schema_id(db, &settings.schema)?;

@@ -80,26 +80,20 @@ impl Lines for Csv {
     }
 
     fn read(&mut self, scan: &mut Scan<'_>, end: usize) -> io::Result<Step> {
-        let record = trim_end(&scan.input.unread()[..end]);
-        if !self.may_be_row(record) {
-            return Ok(Step::Other);
-        }
-        let end = record_end(scan)?;
-        let line = scan.input.line();
-        let is_read = self.row(trim_nuls(&scan.input.unread()[..end]));
-        match is_read.map_err(io::Error::other)? {
-            Row::Pushed => {}
-            Row::Other => return Ok(Step::Other),
-            Row::Refused(why) => scan.bad(line, why),
-            Row::Invalid(why) => self.rows.refuse_all(scan, line, &why),
-            Row::Cut => {
-                self.cut = Some(line);
-                scan.input.consume(end);
-                return Ok(Step::Last);
+        let mut step = self.read_row(scan, end)?;
+        // Fast: rows that have been read from the source already are not offered to all documents.
+        while matches!(step, Step::More) && scan.found.is_empty() {
+            let unread = scan.input.unread();
+            let is_row = unread.first() == Some(&b'"') && !self.interrupted;
+            let Some(end) = memchr::memchr(b'\n', unread).filter(|_| is_row) else {
+                break;
+            };
+            match self.read_row(scan, end + 1)? {
+                Step::Other => break,
+                next => step = next,
             }
         }
-        scan.input.consume(end);
-        Ok(Step::More)
+        Ok(step)
     }
 
     fn ends_before(&self, _: &[u8]) -> bool {
@@ -128,6 +122,30 @@ enum Row {
 }
 
 impl Csv {
+    /// Reads the record that begins with the line up to `end`.
+    fn read_row(&mut self, scan: &mut Scan<'_>, end: usize) -> io::Result<Step> {
+        let record = trim_end(&scan.input.unread()[..end]);
+        if !self.may_be_row(record) {
+            return Ok(Step::Other);
+        }
+        let end = record_end(scan)?;
+        let line = scan.input.line();
+        let is_read = self.row(trim_nuls(&scan.input.unread()[..end]));
+        match is_read.map_err(io::Error::other)? {
+            Row::Pushed => {}
+            Row::Other => return Ok(Step::Other),
+            Row::Refused(why) => scan.bad(line, why),
+            Row::Invalid(why) => self.rows.refuse_all(scan, line, &why),
+            Row::Cut => {
+                self.cut = Some(line);
+                scan.input.consume(end);
+                return Ok(Step::Last);
+            }
+        }
+        scan.input.consume(end);
+        Ok(Step::More)
+    }
+
     /// Whether a line is a row of this table, with too few values perhaps, and not a line of a log.
     fn may_be_row(&mut self, record: &[u8]) -> bool {
         let values = csv::count_values(record);

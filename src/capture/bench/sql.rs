@@ -133,8 +133,7 @@ impl Lines for Sql {
             Ok(rows) => {
                 for row in rows {
                     let values: Vec<Option<&[u8]>> = row.iter().map(Option::as_deref).collect();
-                    let build = schemas.build.and_then(|place| values[place]);
-                    let schema = schemas.of_build(build.unwrap_or_default());
+                    let schema = schemas.of_row(|place| values[place].unwrap_or_default());
                     self.rows
                         .push(scan, line, schema, &values, Samples::default())?;
                 }

@@ -128,7 +128,7 @@ fn documents_are_found_in_logs_of_any_kind() {
             let expected = read(text.as_bytes(), false);
             let with = |prefix: &str| -> String {
                 let lines = text.lines();
-                lines.map(|line| format!("{prefix}{line}\n")).collect()
+                lines.flat_map(|line| [prefix, line, "\n"]).collect()
             };
             let utf16: Vec<u8> = "\u{feff}"
                 .encode_utf16()
@@ -296,23 +296,23 @@ fn a_text_that_ends_after_a_row_is_whole_and_in_a_row_cut_off() {
     for (format, row) in [("csv", "\n\""), ("sql", "\nINSERT")] {
         let text = golden("v-b11500-default", format);
         let last = text.rfind(row).unwrap() + 1;
-        assert_eq!(counts(text[..last].as_bytes()), ["3"]);
+        assert_eq!(counts(&text.as_bytes()[..last]), ["3"]);
         assert_eq!(counts(text.trim_end().as_bytes()), ["4"]);
         for end in [last + 30, last + 40, text.trim_end().len() - 1] {
-            let found = counts(text[..end].as_bytes());
+            let found = counts(&text.as_bytes()[..end]);
             assert_eq!(found.len(), 1, "{found:?}");
             assert!(
                 found[0].ends_with(": cut off after 3 whole tests"),
                 "{found:?}"
             );
-            let partial = read(text[..end].as_bytes(), true);
-            assert_eq!(partial, read(text[..last].as_bytes(), false));
+            let partial = read(&text.as_bytes()[..end], true);
+            assert_eq!(partial, read(&text.as_bytes()[..last], false));
         }
     }
     let md = golden("v-b11500-default", "md");
     let last = md.rfind("\n|").unwrap();
-    assert_eq!(counts(md[..last].as_bytes()), ["3"]);
-    assert_eq!(counts(md[..last + 40].as_bytes()), ["3"]);
+    assert_eq!(counts(&md.as_bytes()[..last]), ["3"]);
+    assert_eq!(counts(&md.as_bytes()[..last + 40]), ["3"]);
 }
 
 #[test]

@@ -110,9 +110,8 @@ impl Table {
             let (found, columns) = (self.values.len(), self.schemas.names.len());
             return Err(BadRow::Count(found, columns));
         }
-        let build = self.schemas.build;
-        let build = build.map(|place| &text[self.values[place].0.clone()]);
-        let schema = self.schemas.of_build(build.unwrap_or_default());
+        let value = |place: usize| &text[self.values[place].0.clone()];
+        let schema = self.schemas.of_row(value);
         let of_columns = schema.columns().iter().zip(&self.values);
         values.clear();
         values.extend(of_columns.map(|(column, (range, is_quoted))| {
@@ -219,8 +218,9 @@ fn unquote(
 pub(crate) struct Schemas {
     /// The names of the columns.
     pub names: Vec<Vec<u8>>,
-    /// The place of the build number.
-    pub build: Option<usize>,
+    /// The places of the build number and of `flash_attn`.
+    build: Option<usize>,
+    flag: Option<usize>,
     with_flag: Arc<Schema>,
     without_flag: Arc<Schema>,
     /// The build number of the last row, and whether its `flash_attn` is a flag.
@@ -263,21 +263,27 @@ impl Schemas {
         Ok(Self {
             names: names.iter().map(|name| name.to_vec()).collect(),
             build: names.iter().position(|name| *name == b"build_number"),
+            flag: names.iter().position(|name| *name == b"flash_attn"),
             last: (Vec::new(), version(&without_flag, 0) < FLAG_ENDS),
             with_flag: of_version(0),
             without_flag,
         })
     }
 
-    /// The schema of a row with this build number.
-    pub(crate) fn of_build(&mut self, build: &[u8]) -> &Arc<Schema> {
+    /// The schema of a row of which this gives the values by place.
+    pub(crate) fn of_row<'a>(&mut self, value: impl Fn(usize) -> &'a [u8]) -> &Arc<Schema> {
+        let Some(flag) = self.flag else {
+            return &self.without_flag;
+        };
+        let build = self.build.map(&value).unwrap_or_default();
         if self.last.0 != build {
             let number = std::str::from_utf8(build).ok();
             let number = number.and_then(|number| number.trim().parse().ok());
             let version = version(&self.without_flag, number.unwrap_or(0));
             self.last = (build.to_vec(), version < FLAG_ENDS);
         }
-        if self.last.1 {
+        // Packages number their builds otherwise.
+        if self.last.1 && !matches!(value(flag), b"-1" | b"2") {
             &self.with_flag
         } else {
             &self.without_flag

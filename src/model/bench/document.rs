@@ -551,7 +551,7 @@ impl Builder {
                 }
                 Role::Result(place) => {
                     parsed(value).ok_or_else(wrong)?;
-                    row.results[place] = Some(value.to_vec().into());
+                    row.results[place] = Some(token(value, column.kind).into());
                 }
                 Role::Speed => {
                     let speed = String::from_utf8_lossy(value).into_owned();
@@ -574,6 +574,11 @@ impl Builder {
                     let is_number = matches!(column.kind, Kind::Integer | Kind::Real | Kind::Bool);
                     if is_number && column.width.is_none() && parsed(value).is_none() {
                         return Err(wrong());
+                    }
+                    let is_flag = matches!(value, b"0" | b"1" | b"true" | b"false");
+                    if column.kind == Kind::Bool && !is_flag {
+                        let value = Text::from(value.to_vec());
+                        return Err(format!("{} is neither 0 nor 1: {value}", column.name));
                     }
                 }
             }
@@ -680,14 +685,26 @@ impl Builder {
     }
 }
 
-/// The token as it is kept: real ones with six decimals, flags as `1` and `0`.
+/// The token as it is kept: real ones with six decimals, flags as `1` and `0`, whole numbers as
+/// digits, which other programs write as `2048.0`.
 fn token(value: &[u8], kind: Kind) -> Vec<u8> {
     match (kind, value) {
         (Kind::Bool, b"true") => b"1".to_vec(),
         (Kind::Bool, b"false") => b"0".to_vec(),
         (Kind::Real, _) => rounded(value).unwrap_or_else(|| value.to_vec()),
+        (Kind::Integer, _) if !is_digits(value) => match integer(value) {
+            Some(integer) => integer.to_string().into_bytes(),
+            None => value.to_vec(),
+        },
         _ => value.to_vec(),
     }
+}
+
+/// Whether the token is a whole number of digits alone.
+fn is_digits(token: &[u8]) -> bool {
+    let digits = token.strip_prefix(b"-").unwrap_or(token);
+    let is_plain = digits == b"0" || digits.first().is_some_and(|first| *first != b'0');
+    is_plain && digits.iter().all(u8::is_ascii_digit)
 }
 
 /// Derives again what a run has of its rows.
