@@ -167,7 +167,8 @@ impl<'a> Adder<'a> {
             }
             let line = line(stored, id, self.options.dry_run, &described);
             self.found.extend(id.filter(|_| !self.options.dry_run));
-            let is_compared = stored == Stored::New && !is_many;
+            let is_small = run.tests <= MOST_COMPARED;
+            let is_compared = stored == Stored::New && !is_many && is_small;
             let id = id.filter(|_| is_compared);
             let standing = match (id, &self.store) {
                 (Some(id), Some(store)) => standing_of(store, id),
@@ -311,6 +312,10 @@ pub(crate) fn check_store(location: &Location) -> Result<()> {
     }
     Ok(())
 }
+
+/// A run of more tests is not compared with the one before it when it is added: that needs both in
+/// memory.
+const MOST_COMPARED: u64 = 10_000;
 
 /// How a run that is stored stands; nothing where those that it is compared with cannot be read.
 fn standing_of(store: &Store, id: i64) -> Option<Standing> {
