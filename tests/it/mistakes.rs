@@ -102,7 +102,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "compare 1 2 --metric speed",
         "invalid parameter for: --metric",
-        "pp, tg, ttft, time",
+        "pp, tg, ttft, time; of llama-bench t/s, pp, tg, time",
     ),
     (
         "list --sort speed",
