@@ -9,7 +9,7 @@ use crate::capture::scan::Scan;
 use crate::capture::text::{trim_end, trim_lead, trim_nuls};
 use crate::formats::bench::csv::{self, BadRow, Table};
 use crate::model::Source;
-use crate::model::bench::{Samples, rounded};
+use crate::model::bench::{Kind, Samples, rounded};
 
 pub(in crate::capture) struct Reader;
 
@@ -182,8 +182,12 @@ impl Csv {
             }
             Err(why) => return Ok(Row::Invalid(why.message())),
         };
-        // An unquoted number at the end of the text may be the beginning of a longer one.
-        if !is_ended && !row.ends_with(b"\"") {
+        // A number at the end of the text that lacks some of its six decimals may be cut off.
+        let is_real = schema
+            .columns()
+            .last()
+            .is_some_and(|column| column.kind == Kind::Real);
+        if !is_ended && is_real && !row.ends_with(b"\"") && !has_six_decimals(row) {
             return Ok(Row::Cut);
         }
         if self.interrupted {
@@ -210,6 +214,11 @@ impl Csv {
             },
         )
     }
+}
+
+fn has_six_decimals(row: &[u8]) -> bool {
+    let end = row.iter().rev().position(|byte| !byte.is_ascii_digit());
+    end == Some(6) && row[row.len() - 7] == b'.'
 }
 
 fn trim_newline(record: &[u8]) -> &[u8] {

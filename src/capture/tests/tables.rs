@@ -316,6 +316,18 @@ fn a_text_that_ends_after_a_row_is_whole_and_in_a_row_cut_off() {
 }
 
 #[test]
+fn without_quotes_a_number_with_all_its_decimals_ends_the_last_row() {
+    let text = golden("v-b11500-default", "csv").replace('"', "");
+    let text = text.trim_end();
+    assert_eq!(counts(text.as_bytes()), ["4"]);
+    let found = counts(&text.as_bytes()[..text.len() - 1]);
+    assert!(
+        found[0].ends_with(": cut off after 3 whole tests"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_table_keeps_its_columns_and_has_a_build_if_one_is_told() {
     let md = golden("v-b5361-depth", "md");
     let found = read(md.as_bytes(), false);
