@@ -343,15 +343,14 @@ impl Runs {
             Ok((last, head, is_matching, cells.text("runtime_version")?))
         })?;
         for (last, [identity, environment], is_matching, version) in found {
-            let (head, machine) = match heads.get(&[identity, environment]) {
-                Some(&known) => known,
-                None => {
-                    let identity_of_run = identity_of(db, last.id)?;
-                    let environment_of_run = environment_of(db, last.id, Odd::Unknown)?;
-                    let found = runs.push_head(&identity_of_run, environment_of_run);
-                    heads.insert([identity, environment], found);
-                    found
-                }
+            let (head, machine) = if let Some(&known) = heads.get(&[identity, environment]) {
+                known
+            } else {
+                let identity_of_run = identity_of(db, last.id)?;
+                let environment_of_run = environment_of(db, last.id, Odd::Unknown)?;
+                let found = runs.push_head(&identity_of_run, environment_of_run);
+                heads.insert([identity, environment], found);
+                found
             };
             runs.all.push(One {
                 last,
@@ -412,15 +411,14 @@ impl Runs {
             while let Some(row) = rows.next()? {
                 let (n_prompt, n_gen): (i64, i64) = (row.get(0)?, row.get(1)?);
                 let setting: i64 = row.get(3)?;
-                let class = match classes.get(&(setting, run.head)) {
-                    Some(&class) => class,
-                    None => {
-                        let test = &mut self.heads[run.head].tests[0];
-                        test.settings = Some(reader.settings(db, setting)?);
-                        let class = self.classes.of(test);
-                        classes.insert((setting, run.head), class);
-                        class
-                    }
+                let class = if let Some(&class) = classes.get(&(setting, run.head)) {
+                    class
+                } else {
+                    let test = &mut self.heads[run.head].tests[0];
+                    test.settings = Some(reader.settings(db, setting)?);
+                    let class = self.classes.of(test);
+                    classes.insert((setting, run.head), class);
+                    class
                 };
                 let speed = if n_prompt == 0 {
                     Speed::Generation

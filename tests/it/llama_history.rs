@@ -198,7 +198,7 @@ fn a_run_with_more_tests_counts_with_those_of_the_reference() {
     assert_eq!(ids, [1, 2]);
     assert_eq!(
         document["runs"][1]["avg_gen_tps"],
-        json!(110.00000000000001)
+        json!(110.000_000_000_000_01)
     );
     assert_eq!(document["runs"][1]["score"], Value::Null);
     // The other way round a test is missing.

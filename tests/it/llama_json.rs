@@ -31,7 +31,8 @@ fn both(table: &str, document: &str) -> String {
     let objects = objects.strip_suffix("\n]\n").unwrap();
     for (place, (object, row)) in objects.split(",\n  {").zip(rows).enumerate() {
         let before = if place > 0 { ",\n  {" } else { "" };
-        text += &format!("llama-bench: benchmark {place}: starting\n{before}{object}{row}\n");
+        let starting = format!("llama-bench: benchmark {place}: starting\n");
+        text.extend([&starting, before, object, row, "\n"]);
     }
     text + "\n" + footer + "\n]\n"
 }
@@ -82,7 +83,7 @@ fn a_table_and_a_document_of_one_call_are_one_run() {
     let mut rows = table.lines();
     text.extend(rows.by_ref().take(2).map(|line| format!("{line}\n")));
     for row in jsonl.lines() {
-        text += &format!("{row}\n{}\n", rows.next().unwrap());
+        text.extend([row, "\n", rows.next().unwrap(), "\n"]);
     }
     text.extend(rows.map(|line| format!("{line}\n")));
     sandbox.run_with_input(["add"], text.as_bytes()).ok();

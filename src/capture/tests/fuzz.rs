@@ -130,7 +130,7 @@ fn corpus() -> Vec<Vec<u8>> {
                         corpus.append(&mut written(&document.run));
                     }
                     Found::Bench(document) if document.source != Source::Console => {
-                        let mut rows = rows(document);
+                        let mut rows = rows(*document);
                         rows.truncate(tests);
                         corpus.append(&mut written_rows(&rows));
                     }
@@ -161,7 +161,7 @@ fn written(run: &Run) -> Vec<Vec<u8>> {
 }
 
 /// The rows of the runs that are not refused, each with what its run and its settings are.
-fn rows(mut document: Box<bench::Document>) -> Vec<BenchRow> {
+fn rows(mut document: bench::Document) -> Vec<BenchRow> {
     let (runs, settings) = (document.runs.clone(), document.settings.clone());
     let mut rows = Vec::new();
     let each = document.each_row(|row| {
@@ -530,7 +530,7 @@ fn read(text: &[u8], random: &mut Random) -> u64 {
             }
             Found::Bench(mut document) => {
                 runs += document.read_runs().unwrap().len() as u64;
-                check_bench(document);
+                check_bench(*document);
             }
             Found::Bad { line, .. } => assert!(line > 0),
             Found::Nothing(_) | Found::Link(_) | Found::Note { .. } | Found::Pause => {}
@@ -543,7 +543,7 @@ fn read(text: &[u8], random: &mut Random) -> u64 {
 }
 
 /// Each run that was read is read again from json, and one of json is the same run.
-fn check_bench(document: Box<bench::Document>) {
+fn check_bench(document: bench::Document) {
     let runs = document.runs.clone();
     let is_table = |settings: &Arc<bench::Settings>| settings.schema.is_table();
     if document.settings.iter().any(is_table) {

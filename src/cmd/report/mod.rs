@@ -77,7 +77,7 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
     let has_bench = match filter.tool {
         Some(Tool::LocalScore) => false,
         // Those without a trend count too.
-        _ => {
+        Some(Tool::LlamaBench) | None => {
             let tool = Some(Tool::LlamaBench);
             let of_bench = Filter {
                 tool,

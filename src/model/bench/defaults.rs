@@ -35,6 +35,7 @@ pub(crate) fn short_name(field: &str) -> &str {
 /// The value of a setting where nothing was asked for, in the version with this build number, as
 /// csv prints it; `None` where it is not known.
 #[must_use]
+#[allow(clippy::match_same_arms, reason = "fields in the order of their kinds")]
 pub(crate) fn default(field: &str, version: i64) -> Option<&'static str> {
     Some(match field {
         "n_batch" if version < 2413 => "512",

@@ -101,6 +101,7 @@ pub(crate) struct Document {
 
 impl Document {
     /// How many rows there are, those of refused runs included.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn rows(&self) -> u64 {
         self.rows.count()
@@ -187,7 +188,7 @@ impl Row {
         self.n_depth.unwrap_or(0)
     }
 
-    /// The name of the test: ik_llama.cpp prints one, which tells more than the sizes.
+    /// The name of the test: `ik_llama.cpp` prints one, which tells more than the sizes.
     #[must_use]
     pub(crate) fn name(&self, settings: &Settings) -> Text {
         match settings.get("test") {
@@ -883,8 +884,9 @@ pub(crate) fn speeds(row: &Row) -> Option<Text> {
 /// What tells the tests of a run apart.
 fn key(row: &Row) -> u64 {
     let mut bytes = [0; 32];
-    let sizes = [row.n_prompt, row.n_gen, row.depth(), row.settings as i64];
-    for (place, size) in bytes.chunks_exact_mut(8).zip(sizes) {
+    let sizes = [row.n_prompt, row.n_gen, row.depth()].map(i64::cast_unsigned);
+    let all = sizes.into_iter().chain([row.settings as u64]);
+    for (place, size) in bytes.chunks_exact_mut(8).zip(all) {
         place.copy_from_slice(&size.to_le_bytes());
     }
     xxh3_64(&bytes)

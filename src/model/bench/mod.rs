@@ -172,7 +172,7 @@ pub(crate) enum Role {
     Result(usize),
     /// In a table, mean and deviation of the speed.
     Speed,
-    /// Everything else, the column `test` of a table and of ik_llama.cpp included: a place among the
+    /// Everything else, the column `test` of a table and of `ik_llama.cpp` included: a place among the
     /// settings.
     Setting(usize),
 }
@@ -254,14 +254,6 @@ impl Schema {
     pub(crate) fn is_table(&self) -> bool {
         self.columns.iter().any(|column| column.width.is_some())
     }
-
-    /// Whether there is a field of this name.
-    #[must_use]
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.columns
-            .iter()
-            .any(|column| column.name.as_bytes() == name.as_bytes())
-    }
 }
 
 /// The role of a field that is not a setting.
@@ -314,9 +306,6 @@ impl Identity {
     /// The backend: the field of that name or, in old versions, the first flag that is set.
     #[must_use]
     pub(crate) fn backend(&self) -> Option<Text> {
-        if let Some(backends) = self.get("backends") {
-            return Some(backends.clone());
-        }
         const FLAGS: [(&str, &str); 8] = [
             ("cuda", "CUDA"),
             ("opencl", "OpenCL"),
@@ -327,6 +316,9 @@ impl Identity {
             ("gpu_blas", "GPU BLAS"),
             ("blas", "BLAS"),
         ];
+        if let Some(backends) = self.get("backends") {
+            return Some(backends.clone());
+        }
         let is_set = |flag: &str| self.get(flag).is_some_and(|value| value.as_bytes() == b"1");
         let has_flags = FLAGS.iter().any(|(flag, _)| self.get(flag).is_some());
         let set = FLAGS.iter().find(|(flag, _)| is_set(flag));
