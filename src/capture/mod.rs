@@ -26,6 +26,7 @@ use base::Error;
 
 use crate::formats::{Document, console::plain};
 use crate::model::bench::Document as BenchDocument;
+use input::MAX_DOCUMENT;
 use reader::{Begun, CaptureReader, OpenDocument};
 use scan::{Beginning, Scan, one_line_document};
 use signs::{Signs, other_program};
@@ -225,6 +226,15 @@ impl<'a> Capture<'a> {
             return self.line(end, signs);
         }
         if !content.is_empty() {
+            if scan.bench.may_have_row(content) {
+                // A row may be longer than lines of other texts.
+                let end = scan.input.line_end(0)?.unwrap_or(end);
+                if end <= MAX_DOCUMENT {
+                    let signs = scan.search.signs_in(&scan.input.unread()[..end]);
+                    return self.line(end, signs);
+                }
+                scan.refuse_long_row(end);
+            }
             self.open = Some(Box::new(LongLine));
         }
         scan.skip(end);

@@ -127,7 +127,7 @@ pub(crate) fn lookup(
             return Ok((None, Stored::New));
         };
         let is_dated = !measured.is_guessed && stored_date(db, id)?.is_guessed;
-        let stored = match relation(db, id, run, document.source)? {
+        let stored = match relation(db, id, run, document)? {
             Relation::Same if !is_dated => Stored::Already,
             _ => Stored::Completed,
         };
@@ -181,7 +181,7 @@ pub(crate) fn find(
 enum Relation {
     /// Nothing.
     Same,
-    /// The columns of its table.
+    /// The columns of its table, or bytes that the stored one lost.
     Table,
     /// Bytes that the stored one lost.
     Bytes,
@@ -193,15 +193,17 @@ fn relation(
     db: &Connection,
     id: i64,
     run: &DocumentRun,
-    source: Source,
+    document: &Document,
 ) -> rusqlite::Result<Relation> {
+    let source = document.source;
     let detail = |source| match source {
         Source::Console => 0,
         Source::Json => 2,
         Source::Csv | Source::Site => 1,
     };
     if source.is_rounded() {
-        return Ok(if has_table(db, id)? {
+        let is_known = has_table(db, id)? && !gives_bytes(&identity_of(db, id)?, &run.identity);
+        return Ok(if is_known {
             Relation::Same
         } else {
             Relation::Table
@@ -214,14 +216,41 @@ fn relation(
     if detail(source) > detail(stored) {
         return Ok(Relation::Richer);
     }
-    let lost = |texts: &[Option<Text>]| texts.iter().flatten().any(Text::has_lost_bytes);
-    let stored = identity_of(db, id)?;
-    let is_known = !lost(&run.identity.values);
-    Ok(if lost(&stored.values) && is_known {
+    let is_given =
+        gives_bytes(&identity_of(db, id)?, &run.identity) || gives_settings(db, id, document)?;
+    Ok(if is_given {
         Relation::Bytes
     } else {
         Relation::Same
     })
+}
+
+/// Whether the stored names lost bytes that the others have.
+fn gives_bytes(stored: &Identity, other: &Identity) -> bool {
+    let mut values = stored.values.iter().zip(&other.values);
+    values.any(|(stored, other)| is_restored(stored.as_ref(), other.as_ref()))
+}
+
+/// Whether the stored settings of a run lost bytes that those of the document may have.
+fn gives_settings(db: &Connection, id: i64, document: &Document) -> rusqlite::Result<bool> {
+    let has = |settings: &Settings, is_meant: fn(&Text) -> bool| {
+        settings.values.iter().flatten().any(is_meant)
+    };
+    let is_told = |text: &Text| !text.as_bytes().is_ascii() && !text.has_lost_bytes();
+    if !document.settings.iter().any(|one| has(one, is_told)) {
+        return Ok(false);
+    }
+    let mut stored = db.prepare_cached(
+        "SELECT DISTINCT setting_id FROM localstore_bench_tests WHERE run_id = ?1",
+    )?;
+    let ids = stored.query_map([id], |row| row.get(0))?;
+    let mut reader = Reader::default();
+    for id in ids {
+        if has(&*reader.settings(db, id?)?, Text::has_lost_bytes) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn plan_again(
@@ -231,7 +260,7 @@ fn plan_again(
     document: &Document,
     adding: Adding<'_>,
 ) -> db::Result<(Added, Plan)> {
-    let relation = relation(db, id, run, document.source)?;
+    let relation = relation(db, id, run, document)?;
     let is_dated = !adding.measured.is_guessed && date(db, id, adding.measured.at)?;
     let stored = if relation == Relation::Same && !is_dated {
         Stored::Already
@@ -242,8 +271,17 @@ fn plan_again(
         Relation::Same => Plan::Nothing,
         Relation::Table => {
             // All rows of a table have its columns.
-            if let Some(settings) = document.settings.first() {
+            if !has_table(db, id)?
+                && let Some(settings) = document.settings.first()
+            {
                 add_table(db, id, &settings.schema)?;
+            }
+            let mut identity = identity_of(db, id)?;
+            if gives_bytes(&identity, &run.identity) {
+                for (value, other) in identity.values.iter_mut().zip(&run.identity.values) {
+                    restore(value, other.as_ref());
+                }
+                update_header(db, id, &identity, document.source, adding.machine)?;
             }
             Plan::Nothing
         }
@@ -291,13 +329,15 @@ fn plan_again(
 
 /// Puts a text in the place of one of which bytes are lost, if it has them.
 fn restore(value: &mut Option<Text>, other: Option<&Text>) {
-    if let (Some(text), Some(other)) = (&*value, other)
-        && text.has_lost_bytes()
-        && !other.has_lost_bytes()
-        && text.is_alike(other)
-    {
-        *value = Some(other.clone());
+    if is_restored(value.as_ref(), other) {
+        *value = other.cloned();
     }
+}
+
+/// Whether a text has lost bytes that another one has.
+fn is_restored(text: Option<&Text>, other: Option<&Text>) -> bool {
+    matches!((text, other), (Some(text), Some(other))
+        if text.has_lost_bytes() && !other.has_lost_bytes() && text.is_alike(other))
 }
 
 /// An id of the public table's sequence, of which no row stays.

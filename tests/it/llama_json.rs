@@ -166,3 +166,52 @@ fn a_recorded_program_may_print_any_of_them() {
     sandbox.run(["record", "--", "/bin/sh", "-c", &script]).ok();
     assert_one(&sandbox, "b4748-cpu.jsonl");
 }
+
+#[test]
+fn bytes_that_json_loses_are_those_of_any_other_capture() {
+    // The names of the model and of a setting, as json and the others print them.
+    let told = |text: String| {
+        let text = text.replace("qwen3moe", "qw\u{e9}n3moe");
+        text.replace("\"none\"", "\"blk\u{fc}=CPU\"")
+    };
+    let lost = |text: String| text.replace(['\u{e9}', '\u{fc}'], "\\ufffff\\ufffff");
+    for (format, is_restored) in [("csv", true), ("md", false)] {
+        let sandbox = Sandbox::new();
+        sandbox.file("run.json", lost(told(golden("b6700-moe.json"))));
+        sandbox.file("other", told(golden(&format!("b6700-moe.{format}"))));
+        sandbox.run(["add", "run.json"]).ok();
+        let added = sandbox.run(["add", "other"]);
+        assert!(
+            added.text().starts_with("run 1, completed:"),
+            "{}",
+            added.text()
+        );
+        let again = sandbox.run(["add", "other"]);
+        assert!(
+            again.text().starts_with("already stored as run 1:"),
+            "{}",
+            again.text()
+        );
+        let exported = sandbox.run(["export", "1", "-o", "csv"]);
+        let exported = exported.text();
+        assert!(exported.contains("qw\u{e9}n3moe"), "{exported}");
+        assert_eq!(
+            exported.contains("blk\u{fc}=CPU"),
+            is_restored,
+            "{exported}"
+        );
+        sandbox.run(["check"]).ok();
+    }
+    // Settings alone.
+    let sandbox = Sandbox::new();
+    let told = |text: String| text.replace("\"none\"", "\"blk\u{fc}=CPU\"");
+    sandbox.file("run.json", lost(told(golden("b6700-moe.json"))));
+    sandbox.file("run.csv", told(golden("b6700-moe.csv")));
+    sandbox.run(["add", "run.json", "run.csv"]).ok();
+    let exported = sandbox.run(["export", "1", "-o", "csv"]);
+    assert!(
+        exported.text().contains("blk\u{fc}=CPU"),
+        "{}",
+        exported.text()
+    );
+}

@@ -96,6 +96,14 @@ impl Lines for Csv {
         Ok(step)
     }
 
+    fn may_be_long_row(&self, begin: &[u8]) -> bool {
+        !self.interrupted && (begin.starts_with(b"\"") || csv::count_values(begin) > 2)
+    }
+
+    fn rows(&mut self) -> &mut Rows {
+        &mut self.rows
+    }
+
     fn ends_before(&self, _: &[u8]) -> bool {
         false
     }

@@ -9,8 +9,8 @@ use crate::capture::reader::{Begun, CaptureReader, Start};
 use crate::capture::scan::Scan;
 use crate::capture::text::{trim_end, trim_lead};
 use crate::formats::bench::md::{self, Found, Header};
-use crate::model::Source;
 use crate::model::bench::Samples;
+use crate::model::{Source, Text};
 
 pub(in crate::capture) struct Reader;
 
@@ -84,7 +84,15 @@ impl Lines for Md {
                 Step::More
             }
             Found::Rule => Step::More,
-            Found::Derived => {
+            Found::Derived(values) if !self.rows.0.is_empty() => {
+                let speed = Text::from(values.last().cloned().unwrap_or_default()).to_string();
+                let why = format!("t/s is not a number: '{}'", base::shortened(&speed, 40));
+                let values: Vec<_> = values.iter().map(|value| Some(value.as_slice())).collect();
+                let (line, schema) = (scan.input.line(), self.table.schema());
+                self.rows.refuse(scan, line, schema, &values, why);
+                Step::More
+            }
+            Found::Derived(_) => {
                 scan.note(scan.input.line(), DERIVED);
                 Step::Last
             }
@@ -96,6 +104,14 @@ impl Lines for Md {
         };
         scan.input.consume(end);
         Ok(step)
+    }
+
+    fn may_be_long_row(&self, begin: &[u8]) -> bool {
+        begin.starts_with(b"|")
+    }
+
+    fn rows(&mut self) -> &mut Rows {
+        &mut self.rows
     }
 
     fn ends_before(&self, line: &[u8]) -> bool {

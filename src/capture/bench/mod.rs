@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::Found;
 use super::scan::Scan;
+use super::text::trim_lead;
 use crate::model::Source;
 use crate::model::bench::{Builder, Samples, Schema};
 
@@ -35,6 +36,12 @@ pub(super) trait Lines {
     /// Reads the line up to `end`, and more lines if a row needs them, and consumes them; if the line
     /// is not a part of the document, it consumes nothing.
     fn read(&mut self, scan: &mut Scan<'_>, end: usize) -> io::Result<Step>;
+
+    /// Whether a line that begins so may be a row, although it is very long.
+    fn may_be_long_row(&self, begin: &[u8]) -> bool;
+
+    /// The rows that have been read.
+    fn rows(&mut self) -> &mut Rows;
 
     /// Whether this line, which no reader knows, ends the document.
     fn ends_before(&self, line: &[u8]) -> bool;
@@ -108,6 +115,11 @@ impl Bench {
     pub(super) fn reads_lines(&self) -> bool {
         !self.lines.is_empty() || self.json.as_ref().is_some_and(json::Objects::is_array)
     }
+
+    /// Whether a very long line that begins so may be a row of an open document.
+    pub(super) fn may_have_row(&self, begin: &[u8]) -> bool {
+        self.lines.iter().any(|open| open.may_be_long_row(begin))
+    }
 }
 
 impl Scan<'_> {
@@ -175,6 +187,18 @@ impl Scan<'_> {
         if let Some(ended) = self.bench.ended.take() {
             ended.end(self);
         }
+    }
+
+    /// Refuses the document of which the text up to `end` is a part of a row, since that is too long.
+    pub(super) fn refuse_long_row(&mut self, end: usize) {
+        let mut lines = std::mem::take(&mut self.bench.lines);
+        let text = trim_lead(&self.input.unread()[..end]);
+        let open = lines.iter_mut().find(|open| open.may_be_long_row(text));
+        if let Some(open) = open {
+            let why = "a row of more than 16 MiB";
+            open.rows().refuse_all(self, self.input.line(), why);
+        }
+        self.bench.lines = lines;
     }
 
     /// Ends the open documents that the line up to `end`, which no reader knows, is no part of.

@@ -81,8 +81,8 @@ const FORMAT: &str = "sql";
 struct Sql {
     create: Option<Create>,
     rows: Rows,
-    /// What stands before the values of the row before, and its columns.
-    columns: Option<(Vec<u8>, Schemas)>,
+    /// What stands before the values of the row before, and its columns, if they are valid.
+    columns: Option<(Vec<u8>, Option<Schemas>)>,
     /// The line on which it is cut off.
     cut: Option<u64>,
 }
@@ -115,18 +115,17 @@ impl Lines for Sql {
             .as_ref()
             .is_some_and(|(head, _)| head == insert.head);
         if !is_same {
-            let rows = std::mem::replace(&mut self.rows, Rows::new(Source::Csv));
-            scan.bench(rows);
-            match self.schemas(&insert) {
-                Ok(schemas) => self.columns = Some((insert.head.to_vec(), schemas)),
-                Err(why) => {
-                    self.rows.refuse_all(scan, line, &why);
-                    self.columns = None;
-                    return Ok(Step::More);
-                }
+            if self.columns.is_some() {
+                let rows = std::mem::replace(&mut self.rows, Rows::new(Source::Csv));
+                scan.bench(rows);
             }
+            let schemas = self.schemas(&insert);
+            if let Err(why) = &schemas {
+                self.rows.refuse_all(scan, line, why);
+            }
+            self.columns = Some((insert.head.to_vec(), schemas.ok()));
         }
-        let Some((_, schemas)) = &mut self.columns else {
+        let Some((_, Some(schemas))) = &mut self.columns else {
             return Ok(Step::More);
         };
         match sql::rows(insert.values, schemas.names.len()) {
@@ -141,6 +140,14 @@ impl Lines for Sql {
             Err(why) => self.rows.refuse_all(scan, line, &why),
         }
         Ok(Step::More)
+    }
+
+    fn may_be_long_row(&self, begin: &[u8]) -> bool {
+        sql::begins(begin)
+    }
+
+    fn rows(&mut self) -> &mut Rows {
+        &mut self.rows
     }
 
     fn ends_before(&self, _: &[u8]) -> bool {

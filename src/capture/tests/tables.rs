@@ -379,3 +379,61 @@ fn names_with_quotes_come_as_they_are() {
     let why = "quotes inside of values are not doubled, and cannot be told from theirs";
     assert_eq!(found, [&format!("32: {why}"), ""]);
 }
+
+#[test]
+fn a_row_longer_than_a_line_of_a_log_is_read_and_a_huge_one_is_refused() {
+    let name = "models/8b.gguf";
+    let set = "v-b6065-two-models";
+    for format in ["csv", "sql"] {
+        let text = golden(set, format);
+        let long = text.replacen(name, &"x".repeat(100 << 10), 1);
+        assert_eq!(counts(long.as_bytes()), ["1+1+2+2"], "{format}");
+        let huge = text.replacen(name, &"x".repeat(17 << 20), 1);
+        let line = text.lines().position(|line| line.contains(name)).unwrap() + 1;
+        let found = counts(huge.as_bytes());
+        assert_eq!(found.len(), 2, "{format}");
+        assert!(found[0].starts_with(&format!("{line}: ")), "{found:?}");
+        assert!(
+            found[1].split('+').all(|count| count.contains("refused")),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_document_of_too_many_columns_is_refused() {
+    let names: String = (0..1000).map(|place| format!("x{place},")).collect();
+    let csv = format!("{names}n_prompt,n_gen,avg_ts\n{}1\n", "1,".repeat(1002));
+    let refused = "1: a row of more than 1000 fields";
+    assert_eq!(counts(csv.as_bytes())[0], refused);
+    let sql = format!(
+        "INSERT INTO test ({names}n_prompt, n_gen, avg_ts) VALUES ({}'1');\n",
+        "'1', ".repeat(1002)
+    );
+    assert_eq!(counts(sql.repeat(2).as_bytes()), [refused, ""]);
+}
+
+#[test]
+fn a_speed_that_is_no_number_refuses_its_run_alone() {
+    let text = golden("v-b6065-two-models", "md");
+    let (at, _) = text.match_indices('±').nth(1).unwrap();
+    let begin = text[..at].rfind('|').unwrap();
+    let end = at + text[at..].find('|').unwrap();
+    let text = format!("{}| fast {}", &text[..begin], &text[end..]);
+    assert_eq!(
+        counts(text.as_bytes()),
+        ["4: t/s is not a number: 'fast'", "refused 1+2+2"]
+    );
+}
+
+#[test]
+fn a_row_whose_build_or_model_is_no_number_refuses_its_document() {
+    let text = golden("v-b6065-two-models", "csv");
+    let text = text.replacen(",\"6065\",", ",\"new\",", 1);
+    let found = counts(text.as_bytes());
+    assert_eq!(found[0], "2: build_number is not a number: 'new'");
+    assert!(
+        found[1].split('+').all(|count| count.contains("refused")),
+        "{found:?}"
+    );
+}

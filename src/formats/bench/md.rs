@@ -78,8 +78,8 @@ pub(crate) enum Found {
     Row(Vec<Vec<u8>>),
     /// The rule below the header.
     Rule,
-    /// A row whose speed has no deviation: the table is not llama-bench's.
-    Derived,
+    /// A row whose speed has no deviation: a table that begins with one is not llama-bench's.
+    Derived(Vec<Vec<u8>>),
     /// The build: its commit and number.
     Build(Vec<u8>, Vec<u8>),
     /// Not a part of this table.
@@ -144,7 +144,7 @@ impl Reader {
         };
         match read_speed(last) {
             Some(speed) => *last = speed,
-            None => return Found::Derived,
+            None => return Found::Derived(values),
         }
         Found::Row(values)
     }
@@ -623,7 +623,8 @@ mod tests {
             assert_eq!(values(line, &mut table), expected, "{line}");
         }
         let derived = "| a | 1 GiB | x | pp5 | 1.00 |";
-        assert_eq!(table.line(derived.as_bytes()), Found::Derived);
+        let derived = table.line(derived.as_bytes());
+        assert!(matches!(derived, Found::Derived(_)), "{derived:?}");
         let other = "| a | 1 GiB | pp5 | 1.00 ± 0.10 |";
         assert_eq!(table.line(other.as_bytes()), Found::Other);
         assert_eq!(table.line(b"ggml_vulkan: 0 = x | y | z"), Found::Other);

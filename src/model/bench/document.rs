@@ -7,7 +7,7 @@ use base::{Records, Result};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::number::{general, rounded};
-use super::{IDENTITY, Identity, Kind, RESULTS, Role, Schema, Settings, test_name};
+use super::{Column, IDENTITY, Identity, Kind, RESULTS, Role, Schema, Settings, test_name};
 use crate::model::{Model, Piece, Run, Source, Test, Text, Tool};
 
 /// The values of a row in the order of its fields, without quotes; `None` where the row has none.
@@ -465,8 +465,12 @@ impl Builder {
                 names.contains(&IDENTITY[place]) && value.is_some_and(|v| !v.is_empty())
             })
         };
-        let is_told =
-            names(["build_commit", "build_number"]) && names(["model_type", "model_filename"]);
+        let mut identity = schema.fields().zip(values);
+        let is_told = names(["build_commit", "build_number"])
+            && names(["model_type", "model_filename"])
+            && identity.all(|((column, role), value)| {
+                !matches!(role, Role::Identity(_)) || value.is_none_or(|v| is_of_kind(column, v))
+            });
         let is_refused = if is_told || schema.is_table() {
             let run = self.run_of(schema, values);
             &mut self.runs[run].run.is_refused
@@ -572,8 +576,7 @@ impl Builder {
                     row.n_depth = Some(depth);
                 }
                 Role::Identity(_) | Role::Setting(_) => {
-                    let is_number = matches!(column.kind, Kind::Integer | Kind::Real | Kind::Bool);
-                    if is_number && column.width.is_none() && parsed(value).is_none() {
+                    if !is_of_kind(column, value) {
                         return Err(wrong());
                     }
                     let is_flag = matches!(value, b"0" | b"1" | b"true" | b"false");
@@ -684,6 +687,12 @@ impl Builder {
         before.settings_place = place;
         place
     }
+}
+
+/// Whether a value is a number where one is expected. A cell of a table is a text.
+fn is_of_kind(column: &Column, value: &[u8]) -> bool {
+    let is_number = matches!(column.kind, Kind::Integer | Kind::Real | Kind::Bool);
+    !is_number || column.width.is_some() || parsed(value).is_some()
 }
 
 /// The token as it is kept: real ones with six decimals, flags as `1` and `0`, whole numbers as
