@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let (runs, all) = store.read(|db| trends::best(db, &filter, limit))?;
     let is_bench = filter.tool == Some(Tool::LlamaBench);
     let sort = if is_bench { Sort::Tg } else { Sort::Score };
-    list::print(&runs, args.output, &args.view, sort, context)?;
+    list::print(&runs, args.output, &args.view, sort, list::row, context)?;
     let guessed = runs.iter().map(|run| run.measured_guessed);
     args.filters.note_guessed(guessed, context);
     if runs.len() < all {

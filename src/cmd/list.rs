@@ -90,7 +90,14 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
     };
     let runs = store.read(|db| select::list(db, &filter, args.sort, limit.asked()))?;
     let (runs, more) = limit.cut(runs);
-    print(&runs, args.output, &args.view, args.sort, context)?;
+    print(
+        &runs,
+        args.output,
+        &args.view,
+        args.sort,
+        with_tool,
+        context,
+    )?;
     let guessed = runs.iter().map(|run| run.measured_guessed);
     args.filters.note_guessed(guessed, context);
     if more {
@@ -109,12 +116,13 @@ pub(crate) fn note_more(shown: usize, all: u64, context: &mut Context) {
     context.note(&format!("{shown} of {all}; '--limit 0' shows all"));
 }
 
-/// Prints runs, in this order, and what their marks mean.
-pub(crate) fn print(
+/// Prints runs, in this order, and what their marks mean; for programs, these rows.
+pub(crate) fn print<R: Serialize + Default>(
     runs: &[Listed],
     format: RowFormat,
     view: &View,
     sort: Sort,
+    row: fn(&Listed) -> R,
     context: &mut Context,
 ) -> Result<()> {
     let screen = match format {
@@ -473,7 +481,30 @@ pub(crate) struct Row {
     /// The kind of capture it came from; `site` if the LocalScore site inserted it.
     source: &'static str,
     measured_guessed: bool,
-    tool: &'static str,
+    /// The tool that measured it, where there may be another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool: Option<&'static str>,
+}
+
+/// A run in the formats for programs, with its tool.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct WithTool(Row);
+
+impl Default for WithTool {
+    fn default() -> Self {
+        Self(Row {
+            tool: Some(""),
+            ..Row::default()
+        })
+    }
+}
+
+pub(crate) fn with_tool(run: &Listed) -> WithTool {
+    WithTool(Row {
+        tool: Some(run.tool.name()),
+        ..row(run)
+    })
 }
 
 pub(crate) fn row(run: &Listed) -> Row {
@@ -504,6 +535,6 @@ pub(crate) fn row(run: &Listed) -> Row {
         submission_reason: submission.and_then(|submission| submission.reason.clone()),
         source: run.source.name(),
         measured_guessed: run.measured_guessed,
-        tool: run.tool.name(),
+        tool: None,
     }
 }

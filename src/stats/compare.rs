@@ -234,7 +234,8 @@ fn compare_all(base: &[&Run], new: &[&Run], history: &[&Run], options: &Options)
     }
 }
 
-/// The rows whose verdict, better or worse, comes or goes with the first samples.
+/// The rows whose verdict, better or worse, comes or goes with the first samples, or that are the same
+/// without them.
 fn first_samples(
     all: &Comparison,
     base: &[Run],
@@ -249,7 +250,8 @@ fn first_samples(
     let is_certain = |row: &Row| matches!(row.verdict, Verdict::Better | Verdict::Worse);
     let changed = all.all_rows().filter_map(|row| {
         let other = others.get(&key(row))?;
-        let is_changed = row.verdict != other.verdict && (is_certain(row) || is_certain(other));
+        let is_decided = is_certain(other) || other.verdict == Verdict::Same;
+        let is_changed = row.verdict != other.verdict && (is_certain(row) || is_decided);
         is_changed.then(|| FirstSample {
             name: row.name.clone(),
             metric: row.metric,
@@ -335,13 +337,17 @@ fn suffixes<'a>(
     }
     // The name of the test tells what it is.
     values.retain(|name, values| values.len() > 1 && name.as_bytes() != b"test");
-    let named = settings().map(|(class, settings)| {
-        let varied = settings
-            .known()
-            .filter(|(column, _)| values.contains_key(&column.name));
+    let named = settings().filter_map(|(class, settings)| {
+        let varied = settings.known().filter(|(column, value)| {
+            values.get(&column.name).is_some_and(|values| {
+                // A field that the others lack, at its default, tells nothing apart.
+                let is_of_one_value = values.len() == 2 && values.contains(&None);
+                !is_of_one_value || !classes.is_default(class, &column.name, value)
+            })
+        });
         let varied = varied.map(|(column, value)| format!("{} {value}", column.name));
         let varied: Vec<String> = varied.collect();
-        (class, format!(" ({})", varied.join(", ")))
+        (!varied.is_empty()).then(|| (class, format!(" ({})", varied.join(", "))))
     });
     named.collect()
 }

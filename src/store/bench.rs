@@ -1141,7 +1141,8 @@ impl Reader {
                 serde_json::from_slice(json)
                     .map_err(|_| refused("samples_ns is not a list of integers"))?,
             ),
-            _ => None,
+            ValueRef::Null => None,
+            _ => return Err(refused("samples_ns is not a list of integers")),
         };
         let row = Row {
             run: 0,

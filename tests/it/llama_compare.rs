@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, store};
-use crate::sandbox::{Ran, Sandbox};
+use crate::sandbox::{Ran, Sandbox, read_fixture};
 
 /// A document of llama-bench.
 #[derive(Clone)]
@@ -193,6 +193,9 @@ fn other_settings_are_named_and_nothing_is_compared() {
     --- stderr
     localstore: cannot be compared: n_batch 2048 against 512
     ");
+    let ran = sandbox.run(["plot", "compare", "base.json", "new.json"]);
+    let why = "nothing to draw: cannot be compared: n_batch 2048 against 512";
+    assert_eq!(ran.failed(), why);
 }
 
 #[test]
@@ -417,6 +420,54 @@ fn a_slow_first_sample_that_makes_the_verdict_is_named() {
     assert_eq!(first["without_verdict"], "same");
     let ran = sandbox.run(["compare", "4", "5"]);
     assert!(!ran.text().contains("first sample"), "{}", ran.text());
+}
+
+/// Without it nothing is open.
+#[test]
+fn a_slow_first_sample_that_leaves_the_verdict_open_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.file("warm.jsonl", Document::default().text());
+    let cold = Document {
+        samples: vec![1.5, 1.001, 0.999, 1.002, 0.998],
+        ..Document::default()
+    };
+    sandbox.file("cold.jsonl", cold.text());
+    let ran = sandbox.run(["compare", "warm.jsonl", "cold.jsonl"]);
+    let text = ran.text();
+    assert!(text.starts_with("not decided: "), "{text}");
+    let named: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("first sample: it alone makes "))
+        .map(|line| line.split_once(';').unwrap().0)
+        .collect();
+    assert_eq!(
+        named,
+        ["the mean t/s noise", "pp512 t/s noise", "tg128 t/s noise"],
+        "{text}"
+    );
+}
+
+/// Of a table the fields at their defaults are not known, and nothing is said of them.
+#[test]
+fn a_test_of_one_side_is_named_by_what_is_not_a_default() {
+    let sandbox = Sandbox::new();
+    for format in ["csv", "md"] {
+        let golden = format!("golden/llama-bench/v-b11500-default.{format}");
+        sandbox.file(&format!("run.{format}"), read_fixture(&golden));
+    }
+    let text = sandbox.run(["compare", "run.csv", "run.md"]).text();
+    assert_eq!(
+        text.lines().next(),
+        Some("cannot be compared: n_threads 16 in the base alone")
+    );
+    assert!(
+        text.contains(
+            "\nonly the base has pp512 (n_threads 16), tg128 (n_threads 16), \
+             pp512 @ d16384 (n_threads 16), tg128 @ d16384 (n_threads 16)\n\
+             only the new run has pp512, tg128, pp512 @ d16384, tg128 @ d16384\n"
+        ),
+        "{text}"
+    );
 }
 
 #[test]

@@ -112,6 +112,19 @@ fn a_list_has_a_tool_only_where_both_are_there_and_no_score_is_ever_0() {
         assert_eq!(&row[place("tool")], "llama-bench");
         assert_eq!([&row[place("score")], &row[place("avg_ttft_ms")]], ["", ""]);
     }
+    let none = sandbox.run(["list", "-o", "csv", "--model", "zzz"]).text();
+    assert!(none.ends_with(",measured_guessed,tool\n"), "{none}");
+    // These are of one tool each.
+    for command in [
+        &["best", "-o", "csv"][..],
+        &["best", "-o", "json", "--tool", "llama-bench"],
+        &["show", "5", "-o", "json"],
+        &["show", "5", "--details"],
+    ] {
+        let text = sandbox.run(command).text();
+        let mut words = text.split(|c: char| !c.is_alphanumeric());
+        assert!(!words.any(|word| word == "tool"), "{command:?}: {text}");
+    }
 }
 
 #[test]

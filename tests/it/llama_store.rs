@@ -169,6 +169,15 @@ fn a_run_whose_rows_are_damaged_is_named_and_stays() {
             "run 1: test 2: samples_ns is not a list of integers",
         ),
         (
+            "UPDATE localstore_bench_tests SET samples_ns = x'ff' WHERE run_id = 1 AND position = 2",
+            "run 1: test 2: samples_ns is not a list of integers",
+        ),
+        (
+            "UPDATE localstore_bench_settings SET setting_values = setting_values || 'x'
+             WHERE id = 1",
+            "localstore_bench_settings 1: the hash does not match the values",
+        ),
+        (
             "UPDATE localstore_bench_tests SET n_gen = 'x' WHERE run_id = 1 AND position = 2",
             "run 1: test 2: ",
         ),

@@ -458,7 +458,9 @@ fn reasons(comparison: &Comparison) -> String {
 fn first_sample(new: &NewRun, run: &str) -> Vec<String> {
     let all = &new.comparison.first_sample;
     let mut lines: Vec<String> = Vec::new();
-    for one in all.iter().rev().take(MAX_NAMED) {
+    let (tests, means): (Vec<_>, Vec<_>) =
+        all.iter().partition(|one| !one.name.as_bytes().is_empty());
+    for one in means.into_iter().chain(tests).take(MAX_NAMED) {
         let metric = short(one.metric);
         let name = match one.name.display() {
             name if name.is_empty() => format!("the mean {metric}"),

@@ -60,9 +60,13 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<()> {
         options.metrics = asked;
     }
     let report = compare::compare(finder.store(), base, new, options)?;
-    let picture = bars(&report, &drawn)
-        .draw()
-        .ok_or_else(|| nothing("the runs have no test in common that has a value"))?;
+    let Some(picture) = bars(&report, &drawn).draw() else {
+        let why = match report.new.as_slice() {
+            [new] if !new.comparison.reasons.is_empty() => report.headline(new),
+            _ => "the runs have no test in common that has a value".to_owned(),
+        };
+        return Err(nothing(&why));
+    };
     args.out.write(picture.document(), context)
 }
 

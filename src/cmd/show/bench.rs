@@ -93,7 +93,7 @@ pub(super) fn json(store: &Store, listed: &Listed, context: &mut Context) -> Res
     store.read(|db| {
         let (environment, identity) = bench::head(db, listed.id)?;
         let document = Document {
-            row: list::row(listed),
+            row: list::with_tool(listed),
             headers: jsonl::Headers(&environment),
             identity: Fields(&identity),
             results: Results {
@@ -288,7 +288,7 @@ impl Shown<'_> {
     /// Every stored field.
     fn details(&self, rows: &[StoredRow]) -> Vec<Pair> {
         let pair = |name: String, value: String| (name, vec![value]);
-        let row = list::row(self.listed);
+        let row = list::with_tool(self.listed);
         let mut details: Vec<Pair> = rows::fields(&row)
             .map(|(name, value)| pair(name.to_owned(), value))
             .collect();
@@ -397,7 +397,7 @@ fn value(kind: Kind, token: &Text) -> Value {
 #[derive(serde::Serialize)]
 struct Document<'a> {
     #[serde(flatten)]
-    row: list::Row,
+    row: list::WithTool,
     #[serde(flatten)]
     headers: jsonl::Headers<'a>,
     #[serde(flatten)]
@@ -454,7 +454,7 @@ impl Serialize for Results<'_> {
             });
         match (failed, read) {
             (Some(error), _) => Err(error),
-            (None, Err(error)) => Err(S::Error::custom(error)),
+            (None, Err(error)) => Err(S::Error::custom(db::reason(&error))),
             (None, Ok(())) => all.end(),
         }
     }

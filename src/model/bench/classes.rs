@@ -91,6 +91,15 @@ impl Classes {
         Some(&class.settings)
     }
 
+    /// Whether this is the default of a field, in the version of a class.
+    #[must_use]
+    pub(crate) fn is_default(&self, class: usize, field: &Text, value: &Text) -> bool {
+        let class = class.checked_sub(1).and_then(|place| self.found.get(place));
+        class.is_some_and(|class| {
+            Side::of_version(&class.settings, class.version).is_default(field, value)
+        })
+    }
+
     fn entry(&mut self, test: &Test) -> Option<usize> {
         let settings = test.settings.as_ref()?;
         let build = build_of(test);

@@ -96,7 +96,7 @@ impl<'a> Side<'a> {
         }
     }
 
-    fn is_default(&self, name: &Text, value: &Text) -> bool {
+    pub(super) fn is_default(&self, name: &Text, value: &Text) -> bool {
         let Ok(name) = std::str::from_utf8(name.as_bytes()) else {
             return false;
         };

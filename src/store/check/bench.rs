@@ -2,6 +2,7 @@
 
 use db::refused;
 use rusqlite::Connection;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::runs::Checked;
 use super::{Finding, Watch};
@@ -11,7 +12,8 @@ use crate::store::own::{find_configuration, find_environment, find_model, read_e
 use crate::store::rows::Cells;
 use crate::store::runs::Measured;
 
-/// Rows of one tool that belong to a run of another one, and places that two rows of a document have.
+/// Rows of one tool that belong to a run of another one, places that two rows of a document have, and
+/// settings that are not as they were stored.
 pub(super) fn check_rows(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<()> {
     for (table, tool) in [
         ("localstore_tests", "LocalScore"),
@@ -43,6 +45,21 @@ pub(super) fn check_rows(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Re
         let (position, other): (i64, i64) = (row.get(1)?, row.get(2)?);
         let what = format!("test {position} has the place of one of run {other}");
         (watch.found)(Finding::new(place, what));
+    }
+    check_settings(db, watch)
+}
+
+/// Settings that are not those that were stored: a run with them would not find them again.
+fn check_settings(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<()> {
+    let mut statement =
+        db.prepare("SELECT id, hash, CAST(setting_values AS BLOB) FROM localstore_bench_settings")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let hash = xxh3_64(row.get_ref(2)?.as_blob()?).to_be_bytes();
+        if row.get_ref(1)?.as_blob() != Ok(&hash[..]) {
+            let place = format!("localstore_bench_settings {}", row.get::<_, i64>(0)?);
+            (watch.found)(Finding::new(place, "the hash does not match the values"));
+        }
     }
     Ok(())
 }
