@@ -481,3 +481,85 @@ fn fields_of_any_name_and_kind_come_back() {
         );
     }
 }
+
+/// The table of a row with these fields, which csv told.
+#[track_caller]
+fn table(build: &str, fields: &[(&str, &str)]) -> String {
+    let all: Vec<(&str, &str)> = [
+        ("build_commit", "abcdef12"),
+        ("build_number", build),
+        ("model_type", "llama 8B Q4_0"),
+        ("model_size", "4661211808"),
+        ("model_n_params", "8030261248"),
+    ]
+    .iter()
+    .chain(fields)
+    .chain(&[("n_prompt", "512"), ("n_gen", "0")])
+    .chain(&[("avg_ts", "1500.000000"), ("stddev_ts", "2.500000")])
+    .copied()
+    .collect();
+    let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+    let values: Vec<String> = all
+        .iter()
+        .map(|(_, value)| format!("\"{value}\""))
+        .collect();
+    let sandbox = Sandbox::new();
+    sandbox.file(
+        "a.csv",
+        format!("{}\n{}\n", names.join(","), values.join(",")),
+    );
+    sandbox.run(["add", "a.csv"]).ok();
+    sandbox.run(["export", "-o", "md"]).text()
+}
+
+#[test]
+fn speeds_are_wider_from_b3644() {
+    let flags = [("cuda", "1"), ("gpu_blas", "1"), ("blas", "1")];
+    for (build, expected) in [
+        ("3143", "|          test |              t/s |\n"),
+        ("3643", "|          test |              t/s |\n"),
+        ("3644", "|          test |                  t/s |\n"),
+    ] {
+        let table = table(build, &flags);
+        assert!(table.contains(expected), "{build}: {table}");
+    }
+}
+
+#[test]
+fn servers_are_a_backend_and_later_a_part_of_each() {
+    let flags = |cuda, rpc| {
+        [
+            ("cuda", cuda),
+            ("rpc", rpc),
+            ("gpu_blas", cuda),
+            ("blas", cuda),
+        ]
+    };
+    let layers_and_threads = [("n_threads", "8"), ("n_gpu_layers", "99")];
+    for (build, cuda, rpc, backend, ngl) in [
+        ("3100", "1", "1", "| CUDA       |", true),
+        ("3100", "0", "1", "| RPC        |", true),
+        ("3100", "0", "0", "| CPU        |", false),
+        ("3148", "1", "1", "| CUDA+RPC   |", true),
+        ("3990", "0", "1", "| CPU+RPC    |", false),
+        ("3990", "1", "0", "| CUDA       |", true),
+    ] {
+        let fields = [&flags(cuda, rpc)[..], &layers_and_threads].concat();
+        let table = table(build, &fields);
+        assert!(table.contains(backend), "{build}: {table}");
+        assert_eq!(table.contains("| ngl |"), ngl, "{build}: {table}");
+        assert_eq!(table.contains(" threads |"), !ngl, "{build}: {table}");
+    }
+}
+
+#[test]
+fn a_single_number_of_experts_on_the_processor_is_shown_from_b8522() {
+    for (build, is_shown) in [("6490", false), ("8521", false), ("8522", true)] {
+        let table = table(build, &[("backends", "CUDA"), ("n_cpu_moe", "12")]);
+        assert_eq!(
+            table.contains(" n_cpu_moe |"),
+            is_shown,
+            "{build}: {table}"
+        );
+    }
+}

@@ -312,7 +312,7 @@ impl Draft {
                     .collect(),
                 table: table_name(line),
                 version: line.version(),
-                is_cpu: is_cpu(identity),
+                is_cpu: is_cpu(identity, line.version()),
             }
         };
         Self {
@@ -392,6 +392,8 @@ impl Draft {
             field(name).is_some_and(|field| {
                 let is_other = default(name, *version)
                     .is_some_and(|default| default.as_bytes() != field.value.as_bytes());
+                // For a while a single number of these layers was not shown.
+                let is_other = is_other && (*name != "n_cpu_moe" || *version >= 8522);
                 field.has_several || is_other || (*name == "n_threads" && *is_cpu)
             })
         };
@@ -418,16 +420,38 @@ impl Draft {
 }
 
 /// Whether the backend is one that has no layers elsewhere.
-fn is_cpu(identity: &Identity) -> bool {
+fn is_cpu(identity: &Identity, version: i64) -> bool {
     let Some(backend) = identity.backend() else {
         return false;
     };
     let backend = backend.as_bytes();
     if identity.get("backends").is_none() {
-        return backend == b"CPU" || backend == b"BLAS";
+        let is_remote = version < 3148 && has_servers(identity);
+        return !is_remote && (backend == b"CPU" || backend == b"BLAS");
     }
     let has = |name: &str| memchr::memmem::find(backend, name.as_bytes()).is_some();
     has("CPU") || has("BLAS") || has("ZenDNN")
+}
+
+/// Whether servers take part: a flag beside those of the backends.
+fn has_servers(identity: &Identity) -> bool {
+    identity
+        .get("rpc")
+        .is_some_and(|rpc| rpc.as_bytes() == b"1")
+}
+
+/// The backend as a table names it: with servers they are a backend of their own, after the graphics
+/// processors, and from b3148 an addition to the others.
+fn shown_backend(identity: &Identity, version: i64) -> Option<Text> {
+    let backend = identity.backend()?;
+    if identity.get("backends").is_some() || !has_servers(identity) {
+        return Some(backend);
+    }
+    if version >= 3148 {
+        return Some([backend.as_bytes(), b"+RPC"].concat().into());
+    }
+    let is_first = !matches!(backend.as_bytes(), b"GPU BLAS" | b"BLAS" | b"CPU");
+    Some(if is_first { backend } else { "RPC".into() })
 }
 
 /// The width of a field's column in this version, and whether its values stand at the left.
@@ -438,7 +462,7 @@ fn width(name: &str, kind: Kind, version: i64) -> (u16, bool) {
         "model_type" => (30, true),
         "model_size" | "model_n_params" | "load_mode" => right(10),
         "n_gpu_layers" | "use_direct_io" | "repack" => right(3),
-        "t/s" => right(if is_compact { 20 } else { 16 }),
+        "t/s" => right(if version < 3644 { 16 } else { 20 }),
         "test" if version < 2843 => (10, true),
         "test" => right(if version < 5212 { 13 } else { 15 }),
         "n_threads" | "n_batch" if is_compact => right(7),
@@ -502,7 +526,7 @@ impl Table {
             "model" => of_run("model_type"),
             "size" => of_run("model_size").as_ref().map(shown_size),
             "params" => of_run("model_n_params").as_ref().map(shown_params),
-            "backend" => line.identity.backend(),
+            "backend" => shown_backend(line.identity, line.version()),
             "test" if self.has_space => {
                 let name = line.row.name(line.settings).to_string();
                 Some(

@@ -42,7 +42,9 @@ pub(crate) fn default(field: &str, version: i64) -> Option<&'static str> {
         "n_batch" => "2048",
         "n_ubatch" => "512",
         "type_k" | "type_v" => "f16",
-        "f16_kv" | "mul_mat_q" | "repack" => "1",
+        "f16_kv" | "mul_mat_q" => "1",
+        // A field of the same name elsewhere is older.
+        "repack" if version >= 10105 => "1",
         "low_vram" | "no_kv_offload" | "embeddings" | "no_op_offload" | "no_host"
         | "cpu_strict" | "main_gpu" | "n_cpu_moe" | "n_depth" | "fit_target" | "fit_min_ctx" => "0",
         "split_mode" => "layer",
