@@ -556,10 +556,6 @@ fn servers_are_a_backend_and_later_a_part_of_each() {
 fn a_single_number_of_experts_on_the_processor_is_shown_from_b8522() {
     for (build, is_shown) in [("6490", false), ("8521", false), ("8522", true)] {
         let table = table(build, &[("backends", "CUDA"), ("n_cpu_moe", "12")]);
-        assert_eq!(
-            table.contains(" n_cpu_moe |"),
-            is_shown,
-            "{build}: {table}"
-        );
+        assert_eq!(table.contains(" n_cpu_moe |"), is_shown, "{build}: {table}");
     }
 }
