@@ -1,6 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
@@ -193,10 +194,29 @@ fn parts(
     format: Format,
 ) -> db::Result<Vec<StoredDocument>> {
     let mut parts: Vec<(bench::Shape, md::Draft, StoredDocument)> = Vec::new();
+    // Of many runs most begin with the settings and fields of another one.
+    let mut known = HashMap::new();
     for run in document.runs {
         let Some(row) = reader.first_row(db, run)? else {
             continue;
         };
+        let first = &row.row;
+        let fields = [first.n_depth.is_some()].into_iter();
+        let fields: Vec<bool> = fields
+            .chain(first.results.iter().map(Option::is_some))
+            .collect();
+        let key = (
+            Arc::clone(&row.identity),
+            Arc::clone(&row.settings),
+            row.table.clone(),
+            row.tells_bytes,
+            fields,
+        );
+        if let Some(&place) = known.get(&key) {
+            let (.., part): &mut (_, _, StoredDocument) = &mut parts[place];
+            part.runs.push(run);
+            continue;
+        }
         let line = line(&row);
         let shape = bench::Shape::of(line);
         let draft = md::Draft::new(line, row.table.as_ref());
@@ -207,10 +227,12 @@ fn parts(
                 *known == shape
             }
         });
-        match place {
-            Some(place) => parts[place].2.runs.push(run),
-            None => parts.push((shape, draft, StoredDocument { runs: vec![run] })),
+        let place = place.unwrap_or(parts.len());
+        if place == parts.len() {
+            parts.push((shape, draft, StoredDocument { runs: Vec::new() }));
         }
+        parts[place].2.runs.push(run);
+        known.insert(key, place);
     }
     Ok(parts.into_iter().map(|(_, _, part)| part).collect())
 }

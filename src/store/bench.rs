@@ -84,7 +84,8 @@ pub(super) fn add_part(
         } else {
             let id = take_id(db)?;
             let document_id = *first.get_or_insert(id);
-            insert_run(db, id, document_id, run, document.source, adding)?;
+            let refers_to = writer.refers_to(db, &run.identity, document.source, adding)?;
+            insert_run(db, id, document_id, run, document.source, refers_to, adding)?;
             let stored = Stored::New;
             (Added { id, stored }, Plan::New(id))
         };
@@ -353,6 +354,27 @@ fn take_id(db: &Connection) -> rusqlite::Result<i64> {
     Ok(id)
 }
 
+/// The rows that the row of a run refers to.
+#[derive(Clone, Copy)]
+struct RefersTo {
+    environment: i64,
+    model: Option<i64>,
+    configuration: i64,
+    identity: i64,
+}
+
+impl RefersTo {
+    /// The rows for a run with this header, made where there are none.
+    fn of(db: &Connection, header: &Run, identity: &Identity) -> rusqlite::Result<Self> {
+        Ok(Self {
+            environment: environment_id(db, &header.environment)?,
+            model: model_ids(db, header)?.first().copied(),
+            configuration: configuration_id(db, header)?,
+            identity: identity_id(db, identity)?,
+        })
+    }
+}
+
 /// Writes rows, and remembers the ids of what they refer to.
 #[derive(Default)]
 struct Writer {
@@ -360,11 +382,29 @@ struct Writer {
     settings: HashMap<Arc<Settings>, i64>,
     /// Those of the row before: nearly always those of the next, and found without their hash.
     last: Option<(Arc<Settings>, i64)>,
+    /// What new runs of an identity refer to.
+    headers: HashMap<Arc<Identity>, RefersTo>,
     /// The settings that a stored test gets from those of a better capture.
     merged: HashMap<(i64, Arc<Settings>, bool), i64>,
 }
 
 impl Writer {
+    fn refers_to(
+        &mut self,
+        db: &Connection,
+        identity: &Arc<Identity>,
+        source: Source,
+        adding: Adding<'_>,
+    ) -> rusqlite::Result<RefersTo> {
+        if let Some(&known) = self.headers.get(identity) {
+            return Ok(known);
+        }
+        let header = header(identity, source, adding.machine);
+        let refers_to = RefersTo::of(db, &header, identity)?;
+        self.headers.insert(Arc::clone(identity), refers_to);
+        Ok(refers_to)
+    }
+
     fn insert(
         &mut self,
         db: &Connection,
@@ -565,11 +605,9 @@ fn insert_run(
     document: i64,
     run: &DocumentRun,
     source: Source,
+    refers_to: RefersTo,
     adding: Adding<'_>,
 ) -> rusqlite::Result<()> {
-    let shared = header(&run.identity, source, adding.machine);
-    let environment = environment_id(db, &shared.environment)?;
-    let models = model_ids(db, &shared)?;
     let measured = Measured::told(run.test_time.as_ref()).unwrap_or(adding.measured);
     db.prepare_cached(
         "INSERT INTO localstore_runs (run_id, fingerprint, core, poor, source, environment_id,
@@ -582,11 +620,11 @@ fn insert_run(
         run.core,
         source.is_rounded(),
         source.name(),
-        environment,
-        models.first(),
+        refers_to.environment,
+        refers_to.model,
         measured.at,
         measured.is_guessed,
-        configuration_id(db, &shared)?,
+        refers_to.configuration,
         level(run),
         Tool::LlamaBench.name(),
     ))?;
@@ -598,7 +636,7 @@ fn insert_run(
     )?
     .execute((
         id,
-        identity_id(db, &run.identity)?,
+        refers_to.identity,
         document,
         run.tests.cast_signed(),
         speeds.prompt,
@@ -621,19 +659,19 @@ fn update_header(
     let mut shared = header(identity, source, machine);
     let stored = super::own::environment_of(db, id, Odd::Unknown)?;
     shared.environment.complete(&stored);
-    let models = model_ids(db, &shared)?;
+    let refers_to = RefersTo::of(db, &shared, identity)?;
     db.prepare_cached(
         "UPDATE localstore_runs SET environment_id = ?2, model_id = ?3, configuration_id = ?4
          WHERE run_id = ?1",
     )?
     .execute((
         id,
-        environment_id(db, &shared.environment)?,
-        models.first(),
-        configuration_id(db, &shared)?,
+        refers_to.environment,
+        refers_to.model,
+        refers_to.configuration,
     ))?;
     db.prepare_cached("UPDATE localstore_bench_runs SET identity_id = ?2 WHERE run_id = ?1")?
-        .execute((id, identity_id(db, identity)?))?;
+        .execute((id, refers_to.identity))?;
     Ok(())
 }
 
@@ -973,9 +1011,10 @@ struct Head {
 pub(crate) struct Reader {
     schemas: HashMap<i64, Arc<Schema>>,
     settings: HashMap<i64, Arc<Settings>>,
+    identities: HashMap<i64, Arc<Identity>>,
 }
 
-/// The most settings that [`Reader`] remembers.
+/// The most settings, and the most identities, that [`Reader`] remembers.
 const MOST_SETTINGS: usize = 1024;
 
 /// The columns that [`Reader::row`] reads.
@@ -1008,33 +1047,20 @@ impl Reader {
             end = last.unwrap_or_default();
             heads.insert(run, head);
         }
-        let all = if is_in_order {
-            document.runs.iter().map(|run| vec![*run]).collect()
+        let order = if is_in_order {
+            "t.run_id, t.position"
         } else {
-            vec![document.runs.clone()]
+            "t.position"
         };
-        for runs in all {
-            let ids = runs
-                .iter()
-                .map(i64::to_string)
-                .collect::<Vec<_>>()
-                .join(",");
-            let sql = match runs.as_slice() {
-                [_] => format!(
-                    "SELECT {ROW} FROM localstore_bench_tests t WHERE t.run_id = ?1
-                     ORDER BY t.position"
-                ),
-                _ => format!(
-                    "SELECT {ROW} FROM localstore_bench_tests t WHERE t.run_id IN
-                         (SELECT value FROM json_each('[' || ?1 || ']')) ORDER BY t.position"
-                ),
-            };
-            let mut statement = db.prepare_cached(&sql)?;
-            let mut rows = statement.query([ids])?;
-            while let Some(row) = rows.next()? {
-                let Some(head) = heads.get(&row.get(0)?) else {
-                    continue;
-                };
+        let sql = format!(
+            "SELECT {ROW} FROM localstore_bench_tests t WHERE t.run_id IN
+                 (SELECT value FROM json_each(?1)) ORDER BY {order}"
+        );
+        let ids = serde_json::to_string(&document.runs).unwrap_or_default();
+        let mut statement = db.prepare_cached(&sql)?;
+        let mut rows = statement.query([ids])?;
+        while let Some(row) = rows.next()? {
+            if let Some(head) = heads.get(&row.get(0)?) {
                 work(&self.stored(db, head, row)?)?;
             }
         }
@@ -1074,12 +1100,14 @@ impl Reader {
         run: i64,
     ) -> rusqlite::Result<Option<StoredRow>> {
         let head = self.head(db, run)?;
-        let first: Option<i64> = db
-            .prepare_cached("SELECT min(position) FROM localstore_bench_tests WHERE run_id = ?1")?
-            .query_row([run], |row| row.get(0))?;
-        first
-            .map(|position| self.one(db, &head, position))
-            .transpose()
+        let sql = format!(
+            "SELECT {ROW} FROM localstore_bench_tests t WHERE t.run_id = ?1
+             ORDER BY t.position LIMIT 1"
+        );
+        let mut statement = db.prepare_cached(&sql)?;
+        statement
+            .query_row([run], |row| self.stored(db, &head, row))
+            .optional()
     }
 
     /// The row at this place.
@@ -1117,14 +1145,25 @@ impl Reader {
     fn head(&mut self, db: &Connection, run: i64) -> rusqlite::Result<Head> {
         let found = db
             .prepare_cached(
-                "SELECT table_id, tells_bytes FROM localstore_bench_runs WHERE run_id = ?1",
+                "SELECT table_id, tells_bytes, identity_id FROM localstore_bench_runs
+                 WHERE run_id = ?1",
             )?
-            .query_row([run], |row| Ok((row.get(0)?, row.get(1)?)));
+            .query_row([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
         let found = there(found, "its row of localstore_bench_runs is missing")?;
-        let (table, tells_bytes): (Option<i64>, bool) = found;
+        let (table, tells_bytes, identity_id): (Option<i64>, bool, i64) = found;
+        let identity = if let Some(identity) = self.identities.get(&identity_id) {
+            Arc::clone(identity)
+        } else {
+            let identity = Arc::new(identity_of(db, run)?);
+            if self.identities.len() >= MOST_SETTINGS {
+                self.identities.clear();
+            }
+            self.identities.insert(identity_id, Arc::clone(&identity));
+            identity
+        };
         Ok(Head {
             run,
-            identity: Arc::new(identity_of(db, run)?),
+            identity,
             table: table.map(|id| self.schema(db, id)).transpose()?,
             tells_bytes,
         })
