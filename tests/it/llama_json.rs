@@ -215,3 +215,38 @@ fn bytes_that_json_loses_are_those_of_any_other_capture() {
         exported.text()
     );
 }
+
+#[test]
+fn a_table_whose_tests_have_names_of_their_own_is_the_same_run() {
+    let sandbox = Sandbox::new();
+    let row = |name: &str, n_prompt: u32, n_gen: u32, speed: &str| {
+        format!(
+            "{{\"build_commit\": \"1c1409e1\", \"build_number\": 3900, \"cpu_info\": \"EPYC\", \"gpu_info\": \"\", \"backends\": \"CPU\", \
+             \"model_filename\": \"m.gguf\", \"model_type\": \"llama 8B Q4_0\", \"model_size\": 4920733824, \
+             \"model_n_params\": 8030261312, \"n_prompt\": {n_prompt}, \"n_gen\": {n_gen}, \
+             \"avg_ts\": {speed}, \"stddev_ts\": 0.500000, \"test\": \"{name}\"}}\n"
+        )
+    };
+    let rows = [
+        row("pp512+tg64", 512, 64, "150.000000"),
+        row("tg64@pp512", 512, 64, "20.000000"),
+    ];
+    sandbox.file("run.jsonl", rows.concat());
+    sandbox.file(
+        "run.md",
+        "| model | size | params | backend | test | t/s |\n|---|---|---|---|---|---|\n\
+         | llama 8B Q4_0 | 4.58 GiB | 8.03 B | CPU | pp512+tg64 | 150.00 ± 0.50 |\n\
+         | llama 8B Q4_0 | 4.58 GiB | 8.03 B | CPU | tg64@pp512 | 20.00 ± 0.50 |\n\n\
+         build: 1c1409e1 (3900)\n",
+    );
+    let added = sandbox.run(["add", "run.md"]);
+    assert!(added.text().contains("2 tests"), "{}", added.text());
+    let shown = sandbox.run(["show", "1"]);
+    assert!(shown.text().contains("tg64@pp512"), "{}", shown.text());
+    let added = sandbox.run(["add", "run.jsonl"]);
+    assert!(
+        added.text().starts_with("run 1, completed:"),
+        "{}",
+        added.text()
+    );
+}
