@@ -170,7 +170,11 @@ pub(crate) fn find(
             (Some(one), Some(other)) => one == other,
             _ => true,
         };
-        if agrees("build_commit") && agrees("build_number") {
+        // Flags do not tell each backend that a table names, such as ROCm: then nothing is to agree.
+        if ["build_commit", "build_number", "backends"]
+            .into_iter()
+            .all(agrees)
+        {
             return Ok(Some(id));
         }
     }

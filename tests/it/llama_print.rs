@@ -559,3 +559,23 @@ fn a_single_number_of_experts_on_the_processor_is_shown_from_b8522() {
         assert_eq!(table.contains(" n_cpu_moe |"), is_shown, "{build}: {table}");
     }
 }
+
+#[test]
+fn a_table_names_backends_that_no_flag_tells() {
+    let golden = |format| String::from_utf8(golden("v-b1805-types", format).unwrap()).unwrap();
+    let table = golden("md");
+    assert!(table.contains("| CUDA       |"));
+    for sources in [["json", "md"], ["md", "csv"]] {
+        let sandbox = Sandbox::new();
+        for source in sources {
+            let text = match source {
+                "md" => table.replace("| CUDA       |", "| ROCm       |"),
+                _ => golden(source),
+            };
+            sandbox.file(source, text);
+            sandbox.run(["add", source]).ok();
+        }
+        let list = sandbox.run(["list", "-o", "jsonl"]).text();
+        assert_eq!(list.lines().count(), 1, "{sources:?}: {list}");
+    }
+}

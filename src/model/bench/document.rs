@@ -834,7 +834,6 @@ impl Open {
             identity.get("model_type").cloned(),
             identity.get("model_size").map(shown_size),
             identity.get("model_n_params").map(shown_params),
-            identity.backend(),
         ];
         for value in &shown {
             feed(&mut bytes, value.as_ref());
