@@ -273,6 +273,7 @@ fn table(runs: &[Listed], view: &View, sort: Sort, screen: Screen) -> (Table, Ve
     let can_go = least_important(runs).map(|(choice, _)| choice);
     let can_go: Vec<&str> = can_go.filter(|&choice| choice != key).map(head).collect();
     let is_tight = screen.width.is_some_and(|width| width < NAMES)
+        && runs.iter().any(|run| run.tool == Tool::LlamaBench)
         && [Choice::Measured, Choice::Tg]
             .iter()
             .all(|choice| columns.contains(choice));

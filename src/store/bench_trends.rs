@@ -128,10 +128,12 @@ pub(super) fn parts(
     Ok(parts)
 }
 
-/// What the trend is of that this run is the reference of; `None` if it has no such test.
+/// The trend of this run; `None` if it has no such test. It is the reference, unless it is the first
+/// one with a test more: then it is in the longest trend of the others.
 pub(super) fn reference(
     db: &Connection,
     run: i64,
+    of: &Configuration,
     speed: Option<Speed>,
 ) -> db::Result<Option<Reference>> {
     let sql = "SELECT max(n_gen = 0 AND n_prompt > 0), max(n_prompt = 0 AND n_gen > 0)
@@ -144,7 +146,45 @@ pub(super) fn reference(
         ([true, _], None | Some(Speed::Prompt)) => Some(Speed::Prompt),
         _ => None,
     };
-    Ok(speed.map(|speed| Reference { run, speed }))
+    let Some(speed) = speed else {
+        return Ok(None);
+    };
+    let run = reference_run(db, run, of, speed)?;
+    Ok(Some(Reference { run, speed }))
+}
+
+fn reference_run(db: &Connection, run: i64, of: &Configuration, speed: Speed) -> db::Result<i64> {
+    let mut runs = Runs::read(db, of.id, &Filter::default(), Some(run))?;
+    let Some(own) = runs.all.iter().position(|one| one.last.id == run) else {
+        return Ok(run);
+    };
+    let own = runs.group(own, speed);
+    // The number of runs of each group, and the one measured last.
+    let mut groups: BTreeMap<(usize, usize), (usize, Last)> = BTreeMap::new();
+    for place in 0..runs.all.len() {
+        if runs.has(place, speed) {
+            let last = runs.all[place].last;
+            let (count, latest) = groups.entry(runs.group(place, speed)).or_insert((0, last));
+            *count += 1;
+            *latest = last.max(*latest);
+        }
+    }
+    let count_of = |runs: &mut Runs, group| {
+        let in_trend = groups
+            .iter()
+            .filter(|&(&other, _)| runs.belongs(group, other));
+        in_trend.map(|(_, (count, _))| count).sum::<usize>()
+    };
+    if count_of(&mut runs, own) > 1 {
+        return Ok(run);
+    }
+    let mut longest = None;
+    for (&group, &(_, last)) in &groups {
+        if group != own && runs.belongs(group, own) {
+            longest = longest.max(Some((count_of(&mut runs, group), last)));
+        }
+    }
+    Ok(longest.map_or(run, |(_, last)| last.id))
 }
 
 /// The runs of the trend that match, in the order in which they were measured, and those of the

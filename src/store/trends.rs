@@ -124,7 +124,7 @@ pub(crate) fn trend_of(db: &Connection, run: i64, speed: Option<Speed>) -> Resul
     let configuration = complete(db, configuration_of(db, run)?)?;
     let reference = match configuration.tool {
         Tool::LocalScore => None,
-        Tool::LlamaBench => bench_trends::reference(db, run, speed)?,
+        Tool::LlamaBench => bench_trends::reference(db, run, &configuration, speed)?,
     };
     Ok(Configuration {
         reference,

@@ -273,6 +273,18 @@ fn on_screen(sandbox: &Sandbox, width: usize, args: &str) -> String {
     ran.text() + &ran.stderr
 }
 
+/// With all columns the table is wider than the screen, whatever becomes of the times.
+#[test]
+fn times_stay_where_all_columns_are_asked_for() {
+    let faster = Bench {
+        speed: 1.1,
+        ..Bench::default()
+    };
+    let sandbox = bench::store(&[Bench::default(), faster]);
+    let list = on_screen(&sandbox, 40, "list --columns measured,tg");
+    assert!(list.contains("\n2025-01-01 12:00  "), "{list}");
+}
+
 #[test]
 fn the_columns_that_matter_most_stay() {
     let sandbox = mixed();

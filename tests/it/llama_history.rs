@@ -193,7 +193,7 @@ fn a_run_with_more_tests_counts_with_those_of_the_reference() {
         speed: 1.1,
         ..Document::default()
     };
-    let sandbox = stored(&[Document::default(), more]);
+    let sandbox = stored(&[Document::default(), more.clone()]);
     let (ids, document) = trend(&sandbox, &["1"]);
     assert_eq!(ids, [1, 2]);
     assert_eq!(
@@ -201,10 +201,15 @@ fn a_run_with_more_tests_counts_with_those_of_the_reference() {
         json!(110.000_000_000_000_01)
     );
     assert_eq!(document["runs"][1]["score"], Value::Null);
-    // The other way round a test is missing.
-    assert_eq!(trend(&sandbox, &["2"]).0, [2]);
+    // The first one with a test more goes on with its predecessors.
+    assert_eq!(trend(&sandbox, &["2"]).0, [1, 2]);
+    let ran = sandbox.run(["history", "2"]);
+    assert!(ran.text().contains(", tg128\n"), "{}", ran.text());
+    // A second one makes them a trend of their own, in which the others lack a test.
+    add(&sandbox, &[Document { day: 3, ..more }]);
+    assert_eq!(trend(&sandbox, &["2"]).0, [2, 3]);
     let (ids, _) = trend(&sandbox, &["2", "--metric", "pp"]);
-    assert_eq!(ids, [1, 2]);
+    assert_eq!(ids, [1, 2, 3]);
     let ran = sandbox.run(["history", "2"]);
     assert!(ran.text().contains(", mean of tg128 and tg128 @ d4096\n"));
 }
