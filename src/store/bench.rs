@@ -36,7 +36,7 @@ enum Plan {
     /// Its rows are inserted.
     New(i64),
     /// The tests of the stored run are written again, in their order.
-    Replace(Stock),
+    Replace(Box<Stock>),
 }
 
 /// A stored run of which a better capture is there.
@@ -322,11 +322,11 @@ fn plan_again(
                 keep_table(db, id)?;
                 update_derived(db, id, run, document.source)?;
             }
-            Plan::Replace(Stock {
+            Plan::Replace(Box::new(Stock {
                 id,
                 positions,
                 is_richer,
-            })
+            }))
         }
     };
     Ok((Added { id, stored }, plan))

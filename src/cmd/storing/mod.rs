@@ -149,13 +149,12 @@ impl<'a> Adder<'a> {
     fn take_bench(&mut self, source: &Source<'_>, mut document: bench::Document) -> Result<()> {
         self.flush()?;
         self.bytes.1 += document.length as u64;
-        let kept = document.runs.iter().filter(|run| !run.is_refused);
-        let kept: Vec<DocumentRun> = kept.cloned().collect();
-        let is_many = self.is_many(kept.len());
+        let is_kept = |run: &&DocumentRun| !run.is_refused;
+        let is_many = self.is_many(document.runs.iter().filter(is_kept).count());
         let measured = self.measured(source);
         let stored = self.store_bench(&mut document, measured)?;
-        let mut outcomes = Vec::with_capacity(kept.len());
-        for (run, (id, stored)) in kept.iter().zip(stored) {
+        let mut outcomes = Vec::new();
+        for (run, (id, stored)) in document.runs.iter().filter(is_kept).zip(stored) {
             // A call prints its table beside the values: one line is enough.
             let is_told = !self.cores.insert(run.core) && document.source.is_rounded();
             if is_told && (stored != Stored::New || self.options.dry_run) {
@@ -182,6 +181,10 @@ impl<'a> Adder<'a> {
                 line,
                 standing,
             });
+            // A document may have very many runs.
+            if outcomes.len() >= BATCH {
+                self.tell(&std::mem::take(&mut outcomes), is_many)?;
+            }
         }
         self.tell(&outcomes, is_many)
     }

@@ -373,13 +373,18 @@ struct Before {
     settings_place: usize,
 }
 
-/// A run that may have more rows.
+/// A run while rows are read. Its keys are hashes of the rows so far; those of the identity follow at
+/// the end, when the build is told.
 #[derive(Debug)]
 struct Open {
     run: DocumentRun,
+    /// What only a run that may have more rows needs: there may be very many that have ended.
+    more: Option<Box<More>>,
+}
+
+#[derive(Debug, Default)]
+struct More {
     keys: HashSet<u64>,
-    chain: [u8; 16],
-    core: u64,
     prompt: Mean,
     generation: Mean,
 }
@@ -438,10 +443,9 @@ impl Builder {
         match self.parse(schema, values, samples) {
             Ok(mut row) => {
                 let key = key(&row);
-                let open = &mut self.runs[row.run];
-                if !open.keys.insert(key) {
+                if !self.runs[row.run].more().keys.insert(key) {
                     row.run = self.begin_again(row.run);
-                    self.runs[row.run].keys.insert(key);
+                    self.runs[row.run].more().keys.insert(key);
                 }
                 let open = &mut self.runs[row.run];
                 open.count(
@@ -652,8 +656,7 @@ impl Builder {
 
     /// Begins another run with the identity of this one.
     fn begin_again(&mut self, run: usize) -> usize {
-        // What repeats is checked no more.
-        self.runs[run].keys = HashSet::new();
+        self.runs[run].close();
         let identity = Arc::clone(&self.runs[run].run.identity);
         self.runs.push(Open::new(Arc::clone(&identity)));
         let run = self.runs.len() - 1;
@@ -772,11 +775,19 @@ impl Open {
                 speeds: Speeds::default(),
                 tells_bytes: false,
             },
-            keys: HashSet::new(),
-            chain: [0; 16],
-            core: 0,
-            prompt: Mean::default(),
-            generation: Mean::default(),
+            more: None,
+        }
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
+    /// Ends the counting: no row follows.
+    fn close(&mut self) {
+        if let Some(more) = self.more.take() {
+            self.run.speeds.mean_prompt = more.prompt.mean();
+            self.run.speeds.mean_generation = more.generation.mean();
         }
     }
 
@@ -786,7 +797,7 @@ impl Open {
         }
         self.run.tests += 1;
         let mut bytes = Vec::with_capacity(160);
-        bytes.extend_from_slice(&self.chain);
+        bytes.extend_from_slice(&self.run.fingerprint);
         bytes.extend_from_slice(&hash);
         for size in [row.n_prompt, row.n_gen, row.depth()] {
             bytes.extend_from_slice(&size.to_le_bytes());
@@ -794,9 +805,9 @@ impl Open {
         for value in &row.results {
             feed(&mut bytes, value.as_ref());
         }
-        self.chain = xxh3_128(&bytes).to_le_bytes();
+        self.run.fingerprint = xxh3_128(&bytes).to_le_bytes();
         bytes.clear();
-        bytes.extend_from_slice(&self.core.to_le_bytes());
+        bytes.extend_from_slice(&self.run.core);
         // Old tables have a space in it, as in `pp 512`.
         let name = row.name(settings);
         bytes.extend(name.as_bytes().iter().filter(|byte| **byte != b' '));
@@ -805,22 +816,24 @@ impl Open {
             let two = number.map_or_else(String::new, |number| format!(" {number:.2}"));
             bytes.extend_from_slice(two.as_bytes());
         }
-        self.core = xxh3_64(&bytes);
+        self.run.core = xxh3_64(&bytes).to_le_bytes();
+        let more = self.more.get_or_insert_default();
         let speed = row.number("avg_ts").filter(|speed| speed.is_finite());
         if row.n_gen == 0 {
-            self.prompt
-                .count(speed, row.depth(), &mut self.run.speeds.prompt);
+            let first = &mut self.run.speeds.prompt;
+            more.prompt.count(speed, row.depth(), first);
         }
         if row.n_prompt == 0 {
             let first = &mut self.run.speeds.generation;
-            self.generation.count(speed, row.depth(), first);
+            more.generation.count(speed, row.depth(), first);
         }
     }
 
-    fn end(self, is_refused: bool) -> DocumentRun {
+    fn end(mut self, is_refused: bool) -> DocumentRun {
+        self.close();
         let mut run = self.run;
         let identity = &run.identity;
-        let mut bytes = self.chain.to_vec();
+        let mut bytes = run.fingerprint.to_vec();
         for (name, value) in IDENTITY.iter().zip(&identity.values) {
             if value.is_some() {
                 bytes.extend_from_slice(name.as_bytes());
@@ -829,7 +842,7 @@ impl Open {
         }
         run.fingerprint = xxh3_128(&bytes).to_be_bytes();
         bytes.clear();
-        bytes.extend_from_slice(&self.core.to_le_bytes());
+        bytes.extend_from_slice(&run.core);
         let shown = [
             identity.get("model_type").cloned(),
             identity.get("model_size").map(shown_size),
@@ -840,8 +853,6 @@ impl Open {
         }
         run.core = xxh3_64(&bytes).to_be_bytes();
         run.is_refused |= is_refused || run.tests == 0;
-        run.speeds.mean_prompt = self.prompt.mean();
-        run.speeds.mean_generation = self.generation.mean();
         run
     }
 }
