@@ -60,9 +60,10 @@ pub(crate) use words::{interval, method, not_comparable, remarks, test_name, tit
 ///      known of the noise
 ///   3  the runs cannot be compared (another model, quantisation or test set, a
 ///      GPU against a CPU, a partial run; of llama-bench another model, machine
-///      or settings; two tools, even with --force), or the gate cannot decide: no earlier
-///      run, nothing that measures the noise, or so much noise that a loss beyond
-///      --fail-above could pass unseen. '--undecided pass' accepts the latter
+///      or settings; two tools, even with --force), or the gate cannot decide: no
+///      earlier run, nothing that measures the noise, or so much noise that a
+///      loss beyond --fail-above could pass unseen. '--undecided pass' accepts
+///      the latter
 ///
 /// The repetitions of a run do not measure the noise between runs: keep earlier
 /// runs in the store. A change that lasts for three runs is the new level.
