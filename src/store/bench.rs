@@ -107,7 +107,10 @@ pub(super) fn add_part(
         place += 1;
         let written = match &mut plans[row.run] {
             Plan::Nothing => Ok(()),
-            Plan::New(id) => writer.insert(db, *id, position, &settings[row.settings], &row),
+            Plan::New(id) => {
+                let setting = writer.settings_id(db, &settings[row.settings]);
+                setting.and_then(|setting| insert(db, *id, position, setting, &row))
+            }
             Plan::Replace(stock) => writer.replace(db, stock, &settings[row.settings], &row),
         };
         written.map_err(db::Error::from)
@@ -409,39 +412,6 @@ impl Writer {
         Ok(refers_to)
     }
 
-    fn insert(
-        &mut self,
-        db: &Connection,
-        id: i64,
-        position: i64,
-        settings: &Arc<Settings>,
-        row: &Row,
-    ) -> rusqlite::Result<()> {
-        let setting = self.settings_id(db, settings)?;
-        let mut insert = db.prepare_cached(
-            "INSERT INTO localstore_bench_tests (run_id, position, setting_id, n_prompt, n_gen,
-                 n_depth, test_time, avg_ns, stddev_ns, avg_ts, stddev_ts, samples_ns, samples_ts)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-        )?;
-        let [time, avg_ns, stddev_ns, avg_ts, stddev_ts] = &row.results;
-        insert.execute((
-            id,
-            position,
-            setting,
-            row.n_prompt,
-            row.n_gen,
-            row.n_depth,
-            Bytes(time.as_ref()),
-            Number(avg_ns.as_ref()),
-            Number(stddev_ns.as_ref()),
-            Number(avg_ts.as_ref()),
-            Number(stddev_ts.as_ref()),
-            samples_json(&row.samples),
-            Bytes(row.samples.ts.as_ref()),
-        ))?;
-        Ok(())
-    }
-
     /// Writes the next test of a stored run again.
     fn replace(
         &mut self,
@@ -468,29 +438,11 @@ impl Writer {
             .execute((stock.id, position, setting))?;
             return Ok(());
         }
-        let [time, avg_ns, stddev_ns, avg_ts, stddev_ts] = &row.results;
         db.prepare_cached(
-            "UPDATE localstore_bench_tests SET setting_id = ?3, n_prompt = ?4, n_gen = ?5,
-                 n_depth = ?6, test_time = ?7, avg_ns = ?8, stddev_ns = ?9, avg_ts = ?10,
-                 stddev_ts = ?11, samples_ns = ?12, samples_ts = ?13
-             WHERE run_id = ?1 AND position = ?2",
+            "DELETE FROM localstore_bench_tests WHERE run_id = ?1 AND position = ?2",
         )?
-        .execute((
-            stock.id,
-            position,
-            setting,
-            row.n_prompt,
-            row.n_gen,
-            row.n_depth,
-            Bytes(time.as_ref()),
-            Number(avg_ns.as_ref()),
-            Number(stddev_ns.as_ref()),
-            Number(avg_ts.as_ref()),
-            Number(stddev_ts.as_ref()),
-            samples_json(&row.samples),
-            Bytes(row.samples.ts.as_ref()),
-        ))?;
-        Ok(())
+        .execute((stock.id, position))?;
+        insert(db, stock.id, position, setting, row)
     }
 
     /// The settings of a stored test with what a better capture of it has: the fields are those of
@@ -583,6 +535,38 @@ impl Writer {
         self.schemas.insert(Arc::clone(schema), id);
         Ok(id)
     }
+}
+
+/// Inserts a test with these settings.
+fn insert(
+    db: &Connection,
+    id: i64,
+    position: i64,
+    setting: i64,
+    row: &Row,
+) -> rusqlite::Result<()> {
+    let mut insert = db.prepare_cached(
+        "INSERT INTO localstore_bench_tests (run_id, position, setting_id, n_prompt, n_gen,
+                 n_depth, test_time, avg_ns, stddev_ns, avg_ts, stddev_ts, samples_ns, samples_ts)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?;
+    let [time, avg_ns, stddev_ns, avg_ts, stddev_ts] = &row.results;
+    insert.execute((
+        id,
+        position,
+        setting,
+        row.n_prompt,
+        row.n_gen,
+        row.n_depth,
+        Bytes(time.as_ref()),
+        Number(avg_ns.as_ref()),
+        Number(stddev_ns.as_ref()),
+        Number(avg_ts.as_ref()),
+        Number(stddev_ts.as_ref()),
+        samples_json(&row.samples),
+        Bytes(row.samples.ts.as_ref()),
+    ))?;
+    Ok(())
 }
 
 /// Whether the columns of a table are known of a stored run, which may be all that is.
