@@ -579,3 +579,29 @@ fn a_table_names_backends_that_no_flag_tells() {
         assert_eq!(list.lines().count(), 1, "{sources:?}: {list}");
     }
 }
+
+#[test]
+fn a_table_of_ik_llama_cpp_keeps_its_cells_when_its_row_is_known() {
+    let header = "build_commit,build_number,cuda,rpc,gpu_blas,blas,model_type,model_size,\
+        model_n_params,n_threads,n_gpu_layers,mla_attn,repack,fused_moe,n_prompt,n_gen,avg_ts,\
+        stddev_ts";
+    let row =
+        "abc,1,1,0,1,1,llama 8B Q4_0,4661211808,8030261248,8,99,3,1,0,512,0,1500.000000,2.500000";
+    let table = "\
+| model                          |       size |     params | backend    | ngl | mla | rtr | fmoe |          test |              t/s |
+| ------------------------------ | ---------: | ---------: | ---------- | --: | --: | --: | ---: | ------------: | ---------------: |
+| llama 8B Q4_0                  |   4.34 GiB |     8.03 B | CUDA       |  99 |   3 |   1 |    0 |         pp512 |   1500.00 ± 2.50 |
+
+build: abc (1)
+";
+    for sources in [["csv", "md"], ["md", "csv"]] {
+        let sandbox = Sandbox::new();
+        sandbox.file("csv", format!("{header}\n{row}\n"));
+        sandbox.file("md", table);
+        for source in sources {
+            sandbox.run(["add", source]).ok();
+        }
+        let ran = sandbox.run(["export", "--all", "-o", "md"]);
+        assert_text(&ran, table, &format!("{sources:?}"));
+    }
+}

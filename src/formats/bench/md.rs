@@ -293,6 +293,17 @@ impl Draft {
         let own = table.cloned();
         let own = own.or_else(|| schema.is_table().then(|| Arc::clone(schema)));
         let columns = schema.columns().iter();
+        // The column became right-aligned when the space went.
+        let has_space = match &own {
+            Some(own) => {
+                let test = own
+                    .columns()
+                    .iter()
+                    .find(|column| column.name == "test".into());
+                test.is_some_and(|test| test.width.is_some_and(|(_, is_left)| is_left))
+            }
+            None => line.version() < 2843 && settings.get("test").is_none(),
+        };
         let build = ["build_commit", "build_number"].map(|name| identity.get(name).cloned());
         let head = if own.is_some() {
             Head {
@@ -318,7 +329,7 @@ impl Draft {
         Self {
             head,
             fields: Vec::new(),
-            has_space: line.version() < 2843 && settings.get("test").is_none(),
+            has_space,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The settings of llama-bench: their short names, and what they are where nothing was asked for.
 
 /// Fields and their names as columns of a table, where these are shorter.
-const SHORT: [(&str, &str); 21] = [
+const SHORT: [(&str, &str); 35] = [
     ("n_gpu_layers", "ngl"),
     ("split_mode", "sm"),
     ("n_threads", "threads"),
@@ -20,6 +20,21 @@ const SHORT: [(&str, &str); 21] = [
     ("fit_target", "fitt"),
     ("fit_min_ctx", "fitc"),
     ("mul_mat_q", "mmq"),
+    // Of ik_llama.cpp.
+    ("mla_attn", "mla"),
+    ("attn_max_batch", "amb"),
+    ("reuse", "gr"),
+    ("repack", "rtr"),
+    ("use_thp", "thp"),
+    ("fused_moe", "fmoe"),
+    ("grouped_er", "ger"),
+    ("no_fused_up_gate", "no-fug"),
+    ("fused_up_gate", "no-fug"),
+    ("no_ooae", "no-ooae"),
+    ("ooae", "no-ooae"),
+    ("defer_experts", "defer"),
+    ("cuda_params", "cuda"),
+    ("override_tensor", "ot"),
     ("model_type", "model"),
     ("model_size", "size"),
     ("model_n_params", "params"),
