@@ -209,20 +209,35 @@ fn relation(
         Source::Json => 2,
         Source::Csv | Source::Site => 1,
     };
-    if source.is_rounded() {
-        let is_known = has_table(db, id)? && !gives_bytes(&identity_of(db, id)?, &run.identity);
-        return Ok(if is_known {
-            Relation::Same
-        } else {
-            Relation::Table
-        });
-    }
     let stored: String = db
         .prepare_cached("SELECT source FROM localstore_runs WHERE run_id = ?1")?
         .query_row([id], |row| row.get(0))?;
     let stored = Source::from_name(&stored).unwrap_or_default();
     if detail(source) > detail(stored) {
         return Ok(Relation::Richer);
+    }
+    if source.is_rounded() {
+        let identity = identity_of(db, id)?;
+        let build = "build_commit";
+        let tells_build = identity.get(build).is_none() && run.identity.get(build).is_some();
+        return Ok(if stored.is_rounded() && tells_build {
+            Relation::Richer
+        } else if has_table(db, id)? && !gives_bytes(&identity, &run.identity) {
+            Relation::Same
+        } else {
+            Relation::Table
+        });
+    }
+    if source == stored && run.sampled > 0 {
+        // Other programs write json without the samples.
+        let sampled: i64 = db
+            .prepare_cached(
+                "SELECT count(samples_ns) FROM localstore_bench_tests WHERE run_id = ?1",
+            )?
+            .query_row([id], |row| row.get(0))?;
+        if run.sampled.cast_signed() > sampled {
+            return Ok(Relation::Richer);
+        }
     }
     let is_given =
         gives_bytes(&identity_of(db, id)?, &run.identity) || gives_settings(db, id, document)?;

@@ -250,3 +250,37 @@ fn a_table_whose_tests_have_names_of_their_own_is_the_same_run() {
         added.text()
     );
 }
+
+#[test]
+fn what_only_a_later_capture_tells_completes_the_run() {
+    let sandbox = Sandbox::new();
+    let table = golden("b6700-moe.md");
+    let (rows, _) = table.split_once("\nbuild: ").unwrap();
+    sandbox.file("rows.md", rows);
+    sandbox.file("table.md", &table);
+    sandbox.run(["add", "rows.md", "table.md"]).ok();
+    assert_one(&sandbox, "b6700-moe.md");
+    sandbox.run(["check"]).ok();
+    let again = sandbox.run(["add", "rows.md", "table.md"]);
+    assert_eq!(again.text().matches("already stored as run 1:").count(), 2);
+
+    // json of another program, which has no samples.
+    let json = golden("b6700-moe.json");
+    let lines = json.lines().filter(|line| !line.contains("\"samples_"));
+    let without: Vec<&str> = lines.collect();
+    let without = without.join("\n").replace("000,\n  }", "000\n  }");
+    sandbox.file("without.json", &without);
+    sandbox.file("run.json", &json);
+    for name in ["without.json", "run.json"] {
+        let added = sandbox.run(["add", name]);
+        assert!(
+            added.text().starts_with("run 1, completed:"),
+            "{}",
+            added.text()
+        );
+    }
+    assert_one(&sandbox, "b6700-moe.json");
+    let again = sandbox.run(["add", "without.json", "run.json"]);
+    assert_eq!(again.text().matches("already stored as run 1:").count(), 2);
+    sandbox.run(["check"]).ok();
+}

@@ -51,6 +51,8 @@ pub(crate) struct DocumentRun {
     pub speeds: Speeds,
     /// Whether json has told bytes of 0x80 and more, which it loses in most builds.
     pub tells_bytes: bool,
+    /// How many of its rows have the times of their repetitions.
+    pub sampled: u64,
 }
 
 /// The speeds of a run, tokens per second.
@@ -774,6 +776,7 @@ impl Open {
                 test_time: None,
                 speeds: Speeds::default(),
                 tells_bytes: false,
+                sampled: 0,
             },
             more: None,
         }
@@ -796,6 +799,7 @@ impl Open {
             self.run.test_time.clone_from(&row.results[0]);
         }
         self.run.tests += 1;
+        self.run.sampled += u64::from(row.samples.ns.is_some());
         let mut bytes = Vec::with_capacity(160);
         bytes.extend_from_slice(&self.run.fingerprint);
         bytes.extend_from_slice(&hash);
