@@ -193,7 +193,7 @@ fn a_run_with_more_tests_counts_with_those_of_the_reference() {
         speed: 1.1,
         ..Document::default()
     };
-    let sandbox = stored(&[Document::default(), more.clone()]);
+    let sandbox = stored(&[Document::default(), more]);
     let (ids, document) = trend(&sandbox, &["1"]);
     assert_eq!(ids, [1, 2]);
     assert_eq!(
