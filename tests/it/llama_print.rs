@@ -519,8 +519,12 @@ fn speeds_are_wider_from_b3644() {
         ("3143", "|          test |              t/s |\n"),
         ("3643", "|          test |              t/s |\n"),
         ("3644", "|          test |                  t/s |\n"),
+        ("ik 3644", "|          test |              t/s |\n"),
     ] {
-        let table = table(build, &flags);
+        let is_ik = build.starts_with("ik");
+        let build = build.trim_start_matches("ik ");
+        let test: &[_] = if is_ik { &[("test", "pp512")] } else { &[] };
+        let table = table(build, &[&flags[..], test].concat());
         assert!(table.contains(expected), "{build}: {table}");
     }
 }
