@@ -402,7 +402,8 @@ fn a_row_longer_than_a_line_of_a_log_is_read_and_a_huge_one_is_refused() {
 
 #[test]
 fn a_document_of_too_many_columns_is_refused() {
-    let names: String = (0..1000).map(|place| format!("x{place},")).collect();
+    let names: Vec<String> = (0..1000).map(|place| format!("x{place},")).collect();
+    let names = names.concat();
     let csv = format!("{names}n_prompt,n_gen,avg_ts\n{}1\n", "1,".repeat(1002));
     let refused = "1: a row of more than 1000 fields";
     assert_eq!(counts(csv.as_bytes())[0], refused);
