@@ -76,8 +76,10 @@ impl<'a> Finder<'a> {
 impl NamedRun {
     /// The stored run with that id.
     pub(crate) fn read(store: &Store, id: i64) -> Result<Self> {
+        let listed = store.read(|db| select::listed(db, id))?;
+        check_size(format_args!("run {id}"), listed.tests.unsigned_abs())?;
         Ok(Self {
-            listed: store.read(|db| select::listed(db, id))?,
+            listed,
             run: store.read(|db| runs::read(db, id))?,
             file: None,
         })
@@ -111,6 +113,8 @@ impl NamedRun {
                     found.push(Self::unstored(run, id, found.len(), modified, &name));
                 }
                 Found::Bench(mut document) => {
+                    let tests = document.runs.iter().map(|run| run.tests).sum();
+                    check_size(path.display(), tests)?;
                     let undated = Measured::guessed(0);
                     let ids =
                         store.map(|store| store.read(|db| bench::lookup(db, &document, undated)));
@@ -180,6 +184,19 @@ impl NamedRun {
     }
 }
 
+/// A run with more tests is not read into memory.
+const MOST_TESTS: u64 = 100_000;
+
+fn check_size(name: impl std::fmt::Display, tests: u64) -> Result<()> {
+    if tests <= MOST_TESTS {
+        return Ok(());
+    }
+    Err(Error::new(
+        name,
+        format_args!("{tests} tests, and at most {MOST_TESTS} are compared"),
+    ))
+}
+
 /// The properties of a run that is not stored.
 fn listed(run: &Run, id: i64, modified: i64) -> Listed {
     let unknown = Model::default();
@@ -203,5 +220,18 @@ fn listed(run: &Run, id: i64, modified: i64) -> Listed {
         source: run.source,
         link: None,
         submission: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_memory_may_not_hold_is_refused() {
+        assert!(check_size("run 1", MOST_TESTS).is_ok());
+        let error = check_size("run 1", MOST_TESTS + 1).unwrap_err();
+        let expected = "run 1: 100001 tests, and at most 100000 are compared";
+        assert_eq!(error.to_string(), expected);
     }
 }
