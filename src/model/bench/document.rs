@@ -926,14 +926,16 @@ fn key(row: &Row) -> u64 {
 
 /// A hash of the names and values, in whatever order they stand.
 fn hash_settings(settings: &Settings) -> [u8; 16] {
-    let mut known: Vec<_> = settings.known().collect();
-    known.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
-    let mut bytes = Vec::with_capacity(1024);
-    for (column, value) in known {
+    let known = settings.known().map(|(column, value)| {
+        let mut bytes = Vec::with_capacity(64);
         feed(&mut bytes, Some(&column.name));
         feed(&mut bytes, Some(value));
-    }
-    xxh3_128(&bytes).to_le_bytes()
+        bytes
+    });
+    // In the order of what is hashed: json may have lost bytes of the names.
+    let mut known: Vec<Vec<u8>> = known.collect();
+    known.sort_unstable();
+    xxh3_128(&known.concat()).to_le_bytes()
 }
 
 /// Appends a text to the bytes that are hashed, every byte of 0x80 and more as the same one, since
@@ -998,4 +1000,35 @@ fn sizes_of(name: &[u8]) -> Option<(i64, i64, i64)> {
         *size = tokens.trim().parse().ok().filter(|tokens| *tokens >= 0)?;
     }
     Some((n_prompt, n_gen, depth))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Column;
+    use super::*;
+
+    #[test]
+    fn names_of_which_json_lost_bytes_are_the_same_names() {
+        let hash = |names: [&str; 2]| {
+            let column = |name: &str| Column {
+                name: name.into(),
+                kind: Kind::Text,
+                width: None,
+            };
+            let schema = Schema::new(names.map(column).into(), None);
+            let values = vec![Some("1".into()), Some("2".into())];
+            hash_settings(&Settings {
+                schema: Arc::new(schema),
+                values,
+            })
+        };
+        // Both lose their two first bytes, and their order with them.
+        let lost = "\u{ffff}f\u{ffff}f";
+        let without = [format!("{lost}b"), format!("{lost}a")];
+        assert_eq!(
+            hash(["\u{e9}b", "\u{ea}a"]),
+            hash([&without[0], &without[1]])
+        );
+        assert_ne!(hash(["\u{e9}b", "\u{ea}a"]), hash(["\u{ea}a", "\u{e9}b"]));
+    }
 }
