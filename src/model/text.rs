@@ -83,6 +83,19 @@ impl Text {
         Cow::Owned(bytes)
     }
 
+    /// Appends the bytes for a hash that does not tell whether some were lost: every byte of 0x80 or
+    /// more is the same one.
+    pub(crate) fn fold_into(&self, bytes: &mut Vec<u8>) {
+        if self.0.is_ascii() {
+            bytes.extend_from_slice(&self.0);
+            return;
+        }
+        bytes.extend(self.pieces().map(|piece| match piece {
+            Piece::Byte(byte @ ..0x80) => byte,
+            Piece::Byte(_) | Piece::Lost => 0xff,
+        }));
+    }
+
     /// Whether two strings may be the same: bytes of 0x80 or more may be lost in one of them.
     #[must_use]
     pub(crate) fn is_alike(&self, other: &Self) -> bool {

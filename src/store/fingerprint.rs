@@ -4,7 +4,7 @@ use std::io::Write;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::model::{Field, Piece, Run, Value};
+use crate::model::{Field, Run, Value};
 
 /// The keys by which another capture of a run finds it.
 pub(crate) struct Keys {
@@ -76,14 +76,7 @@ fn feed(bytes: &mut Vec<u8>, value: Value<'_>) {
         }
         Value::Text(text) => {
             bytes.push(b's');
-            if text.as_bytes().is_ascii() {
-                bytes.extend_from_slice(text.as_bytes());
-            } else {
-                bytes.extend(text.pieces().map(|piece| match piece {
-                    Piece::Byte(byte @ ..0x80) => byte,
-                    Piece::Byte(_) | Piece::Lost => 0xff,
-                }));
-            }
+            text.fold_into(bytes);
             bytes.push(0xfe);
         }
     }

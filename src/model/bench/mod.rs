@@ -3,6 +3,7 @@
 //! A row belongs to the run of its [`Identity`], is a test with [`Settings`], and has results. Values
 //! are kept as the tokens that were printed, without their quotes, so that they can be printed again.
 
+mod builder;
 mod classes;
 mod defaults;
 mod document;
@@ -10,13 +11,11 @@ mod number;
 mod suite;
 mod version;
 
+pub(crate) use builder::{Builder, Recount};
 pub(crate) use classes::{Classes, build_of};
 pub(crate) use defaults::{default, long_names, short_name};
-pub(crate) use document::{
-    Builder, Document, DocumentRun, Recount, Refusal, Row, Samples, shown_params, shown_size,
-    speeds,
-};
-pub(crate) use number::{general, rounded};
+pub(crate) use document::{Document, DocumentRun, Refusal, Row, Samples, speeds};
+pub(crate) use number::{general, rounded, shown_params, shown_size};
 pub(crate) use suite::{LlamaBench, Unequal, unequal_settings};
 pub(crate) use version::version;
 

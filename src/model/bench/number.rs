@@ -1,5 +1,7 @@
 //! Numbers as llama-bench prints them.
 
+use crate::model::Text;
+
 /// The number as `%.6f` prints it, if that gives it back; a number with more digits stays as it came.
 /// `inf`, `nan` and `-nan` stay too. `None` if the token is not a number.
 #[must_use]
@@ -75,6 +77,62 @@ pub(crate) fn general(value: f64) -> String {
         without_zeros(mantissa),
         exponent.unsigned_abs()
     )
+}
+
+/// The token as a number, `inf` and `nan` included.
+pub(super) fn parsed(token: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(token).ok()?;
+    match text {
+        "true" => return Some(1.0),
+        "false" => return Some(0.0),
+        _ => {}
+    }
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    let is_word = ["inf", "nan"]
+        .iter()
+        .any(|word| unsigned.eq_ignore_ascii_case(word));
+    if is_number || is_word {
+        text.parse().ok()
+    } else {
+        None
+    }
+}
+
+/// The token as a whole number.
+pub(super) fn integer(token: &[u8]) -> Option<i128> {
+    let text = std::str::from_utf8(token).ok()?;
+    if let Ok(integer) = text.parse() {
+        return Some(integer);
+    }
+    let value = parsed(token)?;
+    #[allow(clippy::cast_possible_truncation, reason = "whole and in range")]
+    (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i128)
+}
+
+/// A model's size as a table shows it.
+#[must_use]
+pub(crate) fn shown_size(bytes: &Text) -> Text {
+    shown(bytes, &[(1_073_741_824.0, "GiB"), (1_048_576.0, "MiB")])
+}
+
+/// A model's number of parameters as a table shows it.
+#[must_use]
+pub(crate) fn shown_params(count: &Text) -> Text {
+    shown(count, &[(1e9, "B"), (1e6, "M")])
+}
+
+/// The number in the first of these units of which it has one or more, else in the last; a text that
+/// is shown already stays.
+fn shown(number: &Text, units: &[(f64, &str)]) -> Text {
+    let Some(value) = parsed(number.as_bytes()) else {
+        return number.clone();
+    };
+    let is_enough = |(unit, _): &&(f64, &str)| value >= *unit;
+    let Some((unit, name)) = units.iter().find(is_enough).or(units.last()) else {
+        return number.clone();
+    };
+    format!("{:.2} {name}", value / unit).as_str().into()
 }
 
 #[cfg(test)]
