@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tempfile::NamedTempFile;
 
+use super::changes::{self, Change};
 use super::merge_bench::{ForeignBench, Tables};
 use super::merge_chats::{ChatRows, foreign_chats};
 use super::rows::{CREATED_AT, Odd};
@@ -354,7 +355,13 @@ fn site_run(db: &Connection, id: i64, tests: &[i64]) -> rusqlite::Result<Foreign
 impl Store {
     /// Adds runs of another file in one transaction.
     pub(crate) fn merge(&mut self, foreign: &[ForeignRun]) -> Result<Vec<Added>> {
-        self.write(|db| Ok(merge(db, foreign)?))
+        self.write(|db| {
+            let merged = merge(db, foreign)?;
+            for added in &merged {
+                changes::claim(db, added.id)?;
+            }
+            Ok(merged)
+        })
     }
 }
 
@@ -387,8 +394,9 @@ fn merge_run(
     if let Some(submission) = submission.filter(|found| found.state != SubmissionState::Pending) {
         // That it was submitted is better to know than that it was not, and that it may have been
         // is better to know than that it waits or has failed: nothing is sent twice.
-        db.prepare_cached(
-            "INSERT INTO localstore_submissions
+        let changed = db
+            .prepare_cached(
+                "INSERT INTO localstore_submissions
                  (run_id, state, remote_id, link, site, attempts, reason, changed_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT (run_id) DO UPDATE
@@ -397,17 +405,20 @@ fn merge_run(
                  changed_at = excluded.changed_at
              WHERE (state <> 'submitted' AND excluded.state = 'submitted')
                 OR (state IN ('pending', 'failed') AND excluded.state = 'unknown')",
-        )?
-        .execute((
-            added.id,
-            submission.state.name(),
-            submission.remote_id,
-            &submission.link,
-            &submission.site,
-            submission.attempts,
-            &submission.reason,
-            &submission.changed_at,
-        ))?;
+            )?
+            .execute((
+                added.id,
+                submission.state.name(),
+                submission.remote_id,
+                &submission.link,
+                &submission.site,
+                submission.attempts,
+                &submission.reason,
+                &submission.changed_at,
+            ))?;
+        if changed > 0 {
+            changes::note(db, added.id, Change::Submission)?;
+        }
     }
     Ok(added)
 }

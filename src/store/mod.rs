@@ -5,6 +5,7 @@
 //! reading, [`Store::write`] for a transaction.
 
 pub(crate) mod bench;
+pub(crate) mod changes;
 pub(crate) mod chats;
 pub(crate) mod runs;
 pub(crate) mod select;
@@ -57,6 +58,7 @@ pub(crate) static RESULTS: Room = Room {
         include_str!("schema/0004_sums.sql"),
         include_str!("schema/0005_guessed_dates.sql"),
         include_str!("schema/0006_llama_bench.sql"),
+        include_str!("schema/0007_changes.sql"),
     ],
     signs: &[
         (

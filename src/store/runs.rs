@@ -4,6 +4,7 @@ use base::Error;
 use rusqlite::types::Null;
 use rusqlite::{Connection, Params};
 
+use super::changes::{self, Change};
 use super::fingerprint::Keys;
 use super::own::{self, configuration_id, environment_id, insert_tests, model_ids};
 use super::public::{Known, Public, public_text};
@@ -108,6 +109,7 @@ pub(crate) fn add_all<'a>(
     let mut added = Vec::new();
     for run in runs {
         let one = add(db, &mut shared, run)?;
+        changes::claim(db, one.id)?;
         if let Some(tag) = tag {
             tags::add(db, tag, one.id)?;
         }
@@ -153,11 +155,22 @@ pub(crate) fn remove(store: &mut Store, ids: &[i64]) -> base::Result<usize> {
         let mut shared = Shared::default();
         let mut removed = 0;
         for &id in ids {
+            changes::note_removed(db, id)?;
             removed += usize::from(remove_one(db, &mut shared, id)?);
         }
         shared.write(db)?;
         Ok(removed)
     })
+}
+
+/// Removes runs that were withdrawn where they came from; they may come back. Called while SQLite does
+/// not enforce the foreign keys.
+pub(crate) fn remove_withdrawn(db: &Connection, ids: &[i64]) -> db::Result<()> {
+    let mut shared = Shared::default();
+    for &id in ids {
+        remove_one(db, &mut shared, id)?;
+    }
+    Ok(shared.write(db)?)
 }
 
 /// The id of the stored run that this is a capture of.
@@ -215,8 +228,12 @@ pub(super) fn add(
                 Stored::Completed
             }
         };
+        if stored == Stored::Completed {
+            changes::note(db, id, Change::Run)?;
+        }
         return Ok(Added { id, stored });
     }
+    changes::forget_removed(db, &keys, run.is_poor(), &run.environment)?;
     let public = Public::of(db, &mut shared.known, run)?;
     let id = write_public(db, None, &public, run)?;
     write_tests(db, id, run, None)?;
@@ -227,6 +244,7 @@ pub(super) fn add(
     if let Some(key) = public.score_key() {
         shared.scores.add(db, key, &run.summary())?;
     }
+    changes::note(db, id, Change::Run)?;
     Ok(Added {
         id,
         stored: Stored::New,
@@ -400,6 +418,7 @@ pub(super) fn write_own(
 
 fn remove_one(db: &Connection, shared: &mut Shared, id: i64) -> rusqlite::Result<bool> {
     shared.scores.remove_stored(db, id)?;
+    changes::forget_members(db, id)?;
     let mut rows = bench::remove(db, id)?;
     for sql in [
         "DELETE FROM test_results WHERE id IN

@@ -7,6 +7,7 @@
 use rusqlite::Connection;
 use rusqlite::types::Type;
 
+use super::changes::{self, Change};
 use super::rows::{self, Cells, Odd};
 use crate::model::{Submission, SubmissionState};
 use db::Result;
@@ -145,6 +146,7 @@ pub(crate) fn take(
              RETURNING attempts",
         )?
         .query_row((run, site), |row| row.get(0))?;
+    changes::note(db, run, Change::Submission)?;
     Ok(Taken::Attempt(Attempt { run, number, open }))
 }
 
@@ -188,15 +190,19 @@ pub(crate) fn set_submitted(
     link: &str,
     site: Option<&str>,
 ) -> Result<bool> {
-    db.prepare_cached(
-        "INSERT INTO localstore_submissions (run_id, state, remote_id, link, site)
-         SELECT run_id, 'submitted', ?2, ?3, ?4 FROM localstore_runs WHERE run_id = ?1
-         ON CONFLICT (run_id) DO UPDATE
-         SET state = 'submitted', remote_id = excluded.remote_id, link = excluded.link,
-             site = excluded.site, reason = NULL, changed_at = CURRENT_TIMESTAMP
-         WHERE state <> 'submitted'",
-    )?
-    .execute((run, remote_id, link, site))?;
+    let changed = db
+        .prepare_cached(
+            "INSERT INTO localstore_submissions (run_id, state, remote_id, link, site)
+             SELECT run_id, 'submitted', ?2, ?3, ?4 FROM localstore_runs WHERE run_id = ?1
+             ON CONFLICT (run_id) DO UPDATE
+             SET state = 'submitted', remote_id = excluded.remote_id, link = excluded.link,
+                 site = excluded.site, reason = NULL, changed_at = CURRENT_TIMESTAMP
+             WHERE state <> 'submitted'",
+        )?
+        .execute((run, remote_id, link, site))?;
+    if changed > 0 {
+        changes::note(db, run, Change::Submission)?;
+    }
     exists(db, run)
 }
 

@@ -2,16 +2,22 @@
 
 use rusqlite::Connection;
 
+use super::changes::{self, Change};
 use super::select::is_reserved;
 use base::{Error, shortened};
 use db::Result;
 
 /// Puts the tag on the run, unless it has it.
 pub(super) fn add(db: &Connection, tag: &str, run: i64) -> rusqlite::Result<usize> {
-    db.prepare_cached(
-        "INSERT INTO localstore_tags (tag, run_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-    )?
-    .execute((tag, run))
+    let changed = db
+        .prepare_cached(
+            "INSERT INTO localstore_tags (tag, run_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        )?
+        .execute((tag, run))?;
+    if changed > 0 {
+        changes::note(db, run, Change::Tag)?;
+    }
+    Ok(changed)
 }
 
 /// Puts the tag on the runs; gives how many did not have it.

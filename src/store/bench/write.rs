@@ -11,6 +11,8 @@ use super::read::{Reader, derived, identity_of};
 use super::values::{Bytes, Number, encode, encode_column, samples_json};
 use crate::model::bench::{Document, DocumentRun, IDENTITY, Identity, Role, Row, Schema, Settings};
 use crate::model::{Environment, Run, Source, Test, Text, Tool};
+use crate::store::changes::{self, Change};
+use crate::store::fingerprint::Keys;
 use crate::store::own::{self, combination, configuration_id, environment_id, model_ids};
 use crate::store::rows::Odd;
 use crate::store::runs::{Added, Measured, Stored, date, stored_date};
@@ -53,7 +55,11 @@ pub(crate) fn add(
     document: &mut Document,
     adding: Adding<'_>,
 ) -> db::Result<Vec<Added>> {
-    add_part(db, document, adding, &mut None, &[])
+    let added = add_part(db, document, adding, &mut None, &[])?;
+    for one in &added {
+        changes::claim(db, one.id)?;
+    }
+    Ok(added)
 }
 
 /// The same of a part of a document: `first` is the id of the first new run of all of it, and
@@ -84,9 +90,18 @@ pub(in crate::store) fn add_part(
             let document_id = *first.get_or_insert(id);
             let refers_to = writer.refers_to(db, &run.identity, document.source, adding)?;
             insert_run(db, id, document_id, run, document.source, refers_to, adding)?;
+            let keys = Keys {
+                fingerprint: run.fingerprint,
+                core: run.core,
+            };
+            let machine = own::environment_of(db, id, Odd::Unknown)?;
+            changes::forget_removed(db, &keys, document.source.is_rounded(), &machine)?;
             let stored = Stored::New;
             (Added { id, stored }, Plan::New(id))
         };
+        if one.stored != Stored::Already {
+            changes::note(db, one.id, Change::Run)?;
+        }
         seen.insert(run.fingerprint, one.id);
         if let Some(tag) = adding.tag {
             tags::add(db, tag, one.id)?;
