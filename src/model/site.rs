@@ -47,7 +47,7 @@ impl std::str::FromStr for Site {
 
 /// The host of `HOST[:PORT]`, an IPv6 address in its brackets, and the port; an error if there is
 /// no host, or if the port is invalid.
-fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
+pub(crate) fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     let end = match authority.find(']') {
         Some(bracket) if authority.starts_with('[') => bracket + 1,
         _ => authority.find(':').unwrap_or(authority.len()),

@@ -5,7 +5,7 @@ use net::{Response, is_temporary, retry_after};
 use serde_json::Value;
 
 use super::Outcome;
-use base::printable;
+use base::one_line;
 
 /// The longest text of an answer that is shown, in characters.
 const MAX_SHOWN: usize = 300;
@@ -61,12 +61,12 @@ pub(super) fn describe(answer: &Response) -> String {
         return format!("the site answered {status}, but {why}");
     }
     if let (300..=399, Some(location)) = (status, answer.header("location")) {
-        let location = one_line(location);
+        let location = one_line(location, MAX_SHOWN);
         return format!("the site answered {status}, a redirect to {location}");
     }
     let text = match json(answer).as_ref().and_then(reasons) {
-        Some(reasons) => one_line(&reasons),
-        None => one_line(&String::from_utf8_lossy(&answer.body)),
+        Some(reasons) => one_line(&reasons, MAX_SHOWN),
+        None => one_line(&String::from_utf8_lossy(&answer.body), MAX_SHOWN),
     };
     let without = if (200..=299).contains(&status) {
         " without an id"
@@ -103,17 +103,6 @@ fn reasons(answer: &Value) -> Option<String> {
     };
     let issues: Option<Vec<String>> = issues.iter().map(issue).collect();
     Some(issues?.join("; ")).filter(|text| !text.is_empty())
-}
-
-/// The text in one printable line, cut if it is long.
-fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let line = words.join(" ");
-    let line = printable(&line);
-    match line.char_indices().nth(MAX_SHOWN) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.into_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ impl Client {
     pub(crate) fn new(site: &Site, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let limits = Limits {
             connect: Duration::from_secs(15),
+            idle: LONGEST_ATTEMPT,
             total: LONGEST_ATTEMPT,
             max_body_mib: 1,
         };

@@ -31,6 +31,18 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// The text in one printable line, cut after this number of characters.
+#[must_use]
+pub fn one_line(text: &str, longest: usize) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    let line = printable(&line);
+    match line.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.into_owned(),
+    }
+}
+
 /// Control characters, characters that reorder the text around them, and noncharacters, which XML
 /// and HTML forbid.
 fn is_unprintable(c: char) -> bool {

@@ -19,6 +19,8 @@ use crate::is_temporary;
 pub struct Limits {
     /// The time limit for the connection, including TLS.
     pub connect: Duration,
+    /// The time limit for each wait for the server to take or to send some bytes.
+    pub idle: Duration,
     /// The time limit up to the last byte of the answer.
     pub total: Duration,
     /// The longest body of an answer that is read.
@@ -91,6 +93,8 @@ impl Client {
         let mut config = Agent::config_builder()
             .timeout_resolve(Some(limits.connect))
             .timeout_connect(Some(limits.connect))
+            .timeout_per_read(Some(limits.idle))
+            .timeout_per_write(Some(limits.idle))
             .timeout_global(Some(limits.total))
             .http_status_as_error(false)
             // A redirect is returned like any other answer.
@@ -207,6 +211,9 @@ impl Client {
             ureq::Error::HostNotFound => format!("no connection: the host {host} was not found"),
             ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
                 format!("no connection to {host} {}", within(self.limits.connect))
+            }
+            ureq::Error::Timeout(Timeout::PerRead | Timeout::PerWrite) => {
+                format!("no answer from {host} {}", within(self.limits.idle))
             }
             ureq::Error::Timeout(_) => {
                 format!("no answer from {host} {}", within(self.limits.total))

@@ -10,6 +10,7 @@ use server::{Deaf, Proxy, Reply, Server, header};
 
 const LIMITS: Limits = Limits {
     connect: Duration::from_secs(10),
+    idle: Duration::from_secs(20),
     total: Duration::from_secs(20),
     max_body_mib: 1,
 };
