@@ -81,7 +81,7 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 }
 
 /// Base64 as the protocol wants it: without padding, and read with or without it.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
         .with_encode_padding(false)

@@ -11,14 +11,14 @@ const MAX_DEPTH: usize = 64;
 
 /// Reads one json text, value by value.
 #[derive(Debug, Clone)]
-pub(super) struct Lexer<'a> {
+pub(crate) struct Lexer<'a> {
     text: &'a [u8],
     pos: usize,
 }
 
 /// The kind of the next value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     Object,
     Array,
     String,
@@ -29,7 +29,7 @@ pub(super) enum Next {
 
 impl Next {
     /// The name for a message.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Object => "an object",
             Self::Array => "an array",
@@ -43,7 +43,7 @@ impl Next {
 
 /// A string.
 #[derive(Debug, Clone)]
-pub(super) struct Str<'a> {
+pub(crate) struct Str<'a> {
     /// The bytes between the quotes.
     pub raw: &'a [u8],
     /// The same with the escapes decoded.
@@ -51,27 +51,27 @@ pub(super) struct Str<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Self {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
         Self { text, pos: 0 }
     }
 
     /// The number of bytes read so far.
-    pub(super) fn pos(&self) -> usize {
+    pub(crate) fn pos(&self) -> usize {
         self.pos
     }
 
     /// The text that has not been read yet.
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         &self.text[self.pos..]
     }
 
     /// Goes on at another place.
-    pub(super) fn seek(&mut self, pos: usize) {
+    pub(crate) fn seek(&mut self, pos: usize) {
         self.pos = pos;
     }
 
     /// A flaw here; at the end of the text, the document is cut off.
-    pub(super) fn flaw(&self, why: impl Into<String>) -> Flaw {
+    pub(crate) fn flaw(&self, why: impl Into<String>) -> Flaw {
         if self.pos >= self.text.len() {
             return Flaw::cut(self.text.len());
         }
@@ -85,13 +85,13 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next byte that is not white space.
-    pub(super) fn peek(&mut self) -> Option<u8> {
+    pub(crate) fn peek(&mut self) -> Option<u8> {
         self.skip_space();
         self.text.get(self.pos).copied()
     }
 
     /// Takes the byte `wanted`, or fails.
-    pub(super) fn expect(&mut self, wanted: u8) -> Result<(), Flaw> {
+    pub(crate) fn expect(&mut self, wanted: u8) -> Result<(), Flaw> {
         if self.take(wanted) {
             return Ok(());
         }
@@ -103,7 +103,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Takes the byte if it comes next.
-    pub(super) fn take(&mut self, wanted: u8) -> bool {
+    pub(crate) fn take(&mut self, wanted: u8) -> bool {
         let found = self.peek() == Some(wanted);
         if found {
             self.pos += 1;
@@ -120,7 +120,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The kind of the next value.
-    pub(super) fn next(&mut self) -> Result<Next, Flaw> {
+    pub(crate) fn next(&mut self) -> Result<Next, Flaw> {
         match self.peek() {
             Some(b'{') => Ok(Next::Object),
             Some(b'[') => Ok(Next::Array),
@@ -134,7 +134,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads an object and calls `member` for each key, which must read the value.
-    pub(super) fn object(
+    pub(crate) fn object(
         &mut self,
         mut member: impl FnMut(&mut Self, &Str<'a>) -> Result<(), Flaw>,
     ) -> Result<(), Flaw> {
@@ -156,7 +156,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads an array and calls `element` for each value, which must read it.
-    pub(super) fn array(
+    pub(crate) fn array(
         &mut self,
         mut element: impl FnMut(&mut Self) -> Result<(), Flaw>,
     ) -> Result<(), Flaw> {
@@ -173,7 +173,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads a string.
-    pub(super) fn string(&mut self) -> Result<Str<'a>, Flaw> {
+    pub(crate) fn string(&mut self) -> Result<Str<'a>, Flaw> {
         self.expect(b'"')?;
         let start = self.pos;
         let mut decoded: Option<Vec<u8>> = None;
@@ -255,12 +255,12 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads a number that may be nan or inf.
-    pub(super) fn number(&mut self) -> Result<f64, Flaw> {
+    pub(crate) fn number(&mut self) -> Result<f64, Flaw> {
         self.parsed(number::parse, "a number")
     }
 
     /// Reads an integer.
-    pub(super) fn integer(&mut self) -> Result<i128, Flaw> {
+    pub(crate) fn integer(&mut self) -> Result<i128, Flaw> {
         self.parsed(number::parse_integer, "an integer")
     }
 
@@ -280,7 +280,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads `null`.
-    pub(super) fn null(&mut self) -> Result<(), Flaw> {
+    pub(crate) fn null(&mut self) -> Result<(), Flaw> {
         self.word(b"null")
     }
 
@@ -297,7 +297,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Skips a value of any kind.
-    pub(super) fn skip(&mut self) -> Result<(), Flaw> {
+    pub(crate) fn skip(&mut self) -> Result<(), Flaw> {
         self.skip_within(MAX_DEPTH)
     }
 
@@ -319,7 +319,7 @@ impl<'a> Lexer<'a> {
 }
 
 /// A part of the text for a message, cut if it is long.
-pub(super) fn quoted(text: &[u8]) -> String {
+pub(crate) fn quoted(text: &[u8]) -> String {
     const LONGEST: usize = 40;
     let shown = String::from_utf8_lossy(&text[..text.len().min(LONGEST)]);
     let dots = if text.len() > LONGEST { "…" } else { "" };

@@ -10,7 +10,7 @@ pub(crate) mod csv;
 pub(crate) mod grouping;
 pub(crate) mod json;
 pub(crate) mod jsonl;
-mod lexer;
+pub(crate) mod lexer;
 pub(crate) mod llamafile_json;
 pub(crate) mod number;
 pub(crate) mod score_display;

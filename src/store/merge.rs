@@ -24,10 +24,14 @@ use db::{SAVE, Schema, failure, foreign, is_about_a_value, reason, refuse, refus
 /// A run of the other file, with its date, tags and submission.
 #[derive(Debug)]
 pub(crate) struct ForeignRun {
+    /// The run, and when it was measured.
     pub(crate) dated: Dated,
-    created_at: String,
-    tags: Vec<String>,
-    submission: Option<Submission>,
+    /// When it was added, as `YYYY-MM-DD HH:MM:SS`.
+    pub(crate) created_at: String,
+    /// Its tags.
+    pub(crate) tags: Vec<String>,
+    /// What became of sending it.
+    pub(crate) submission: Option<Submission>,
 }
 
 /// A run of the other file that cannot be taken over, or a part of it.
@@ -274,7 +278,7 @@ fn migrated(db: &Connection, path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// A run of a store.
-fn own_run(db: &Connection, id: i64) -> rusqlite::Result<ForeignRun> {
+pub(super) fn own_run(db: &Connection, id: i64) -> rusqlite::Result<ForeignRun> {
     let head: (bool, Option<String>, i64, bool) = db
         .prepare_cached(&format!(
             "SELECT b.id IS NOT NULL, {CREATED_AT}, r.measured_at, r.measured_guessed
@@ -375,7 +379,8 @@ pub(crate) fn merge(db: &Connection, foreign: &[ForeignRun]) -> rusqlite::Result
     Ok(merged)
 }
 
-fn merge_run(
+/// Adds a run as [`merge`] does.
+pub(super) fn merge_run(
     db: &Connection,
     shared: &mut Shared,
     foreign: &ForeignRun,

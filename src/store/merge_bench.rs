@@ -27,7 +27,7 @@ const TABLES: [&str; 2] = ["test", "llama_bench"];
 const NEEDED: [&str; 4] = ["n_prompt", "n_gen", "avg_ts", "build_commit"];
 
 /// The most fields of a row.
-const MOST_FIELDS: usize = 1000;
+pub(crate) const MOST_FIELDS: usize = 1000;
 
 /// Runs of llama-bench in another file, which are stored together.
 pub(crate) enum ForeignBench {
@@ -68,16 +68,22 @@ pub(crate) struct Merged {
 }
 
 /// A document, or one run of it, with all that is known of it.
-struct Part {
-    document: Document,
-    /// Its places in the whole document; none: 0, 1, 2 …
-    positions: Vec<i64>,
-    measured: Measured,
-    machine: Environment,
-    tags: Vec<String>,
-    added_at: Option<String>,
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// The rows.
+    pub(crate) document: Document,
+    /// The places of the rows in the whole document; none: 0, 1, 2 …
+    pub(crate) positions: Vec<i64>,
+    /// When runs whose tests have no date were measured.
+    pub(crate) measured: Measured,
+    /// The values that the document does not have.
+    pub(crate) machine: Environment,
+    /// The tags of its runs.
+    pub(crate) tags: Vec<String>,
+    /// When its runs were added, as `YYYY-MM-DD HH:MM:SS`; `None` for now.
+    pub(crate) added_at: Option<String>,
     /// The columns of the table that a run was read from before it was known better.
-    table: Option<Arc<Schema>>,
+    pub(crate) table: Option<Arc<Schema>>,
 }
 
 impl Store {
@@ -118,7 +124,7 @@ pub(crate) fn lookup_new(file: &ForeignFile, bench: ForeignBench) -> base::Resul
 
 /// Adds the runs of a part of a document with their dates and tags. `first` is the id of the first
 /// new run of all of it.
-fn add(
+pub(super) fn add(
     db: &Connection,
     part: &mut Part,
     first: &mut Option<i64>,
@@ -152,7 +158,8 @@ fn add(
     Ok(added.map(|added| (Some(added.id), added.stored)).collect())
 }
 
-fn lookup(db: &Connection, part: &Part) -> db::Result<Vec<(Option<i64>, Stored)>> {
+/// What [`add`] would do.
+pub(super) fn lookup(db: &Connection, part: &Part) -> db::Result<Vec<(Option<i64>, Stored)>> {
     let mut found = bench::lookup(db, &part.document, part.measured)?;
     for (id, stored) in &mut found {
         if let Some(id) = *id
@@ -222,7 +229,7 @@ fn each_part(
 }
 
 /// A run of a store, of which nothing is trusted: its rows are taken as if they were read anew.
-fn own_run(db: &Connection, id: i64) -> db::Result<Part> {
+pub(super) fn own_run(db: &Connection, id: i64) -> db::Result<Part> {
     let head: (String, Option<String>, i64, bool, Option<i64>) = db
         .prepare_cached(
             "SELECT r.source, CASE WHEN x.added_at GLOB '[0-9]*' THEN datetime(x.added_at) END,

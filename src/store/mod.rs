@@ -7,6 +7,9 @@
 pub(crate) mod bench;
 pub(crate) mod changes;
 pub(crate) mod chats;
+#[cfg(feature = "network")]
+#[allow(dead_code, reason = "push and pull use it")]
+pub(crate) mod foreign;
 pub(crate) mod runs;
 pub(crate) mod select;
 pub(crate) mod submissions;
@@ -32,7 +35,7 @@ use std::thread;
 use std::time::Duration;
 
 use base::Result;
-use db::{Database, Room, Schema, foreign};
+use db::{Database, Room, Schema};
 use rusqlite::{Connection, Transaction};
 
 pub(crate) use bench_trends::{Others, Speed};
@@ -105,7 +108,7 @@ impl Store {
         let (sender, receiver) = mpsc::channel();
         let path = location.path.clone();
         thread::spawn(move || {
-            let (db, schema) = foreign::open(&path, &RESULTS).ok()?;
+            let (db, schema) = db::foreign::open(&path, &RESULTS).ok()?;
             sender.send(work(&db, schema).ok()?).ok()
         });
         receiver.recv_timeout(at_most).ok()

@@ -242,6 +242,13 @@ impl Schema {
         self.columns.iter().zip(self.roles.iter().copied())
     }
 
+    /// How many of the fields are settings.
+    #[must_use]
+    pub(crate) fn settings(&self) -> usize {
+        let is_setting = |role: &&Role| matches!(role, Role::Setting(_));
+        self.roles.iter().filter(is_setting).count()
+    }
+
     /// The table of the sql source.
     #[must_use]
     pub(crate) fn table(&self) -> Option<&Text> {

@@ -9,8 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow};
 
 use super::values::{Decoder, token};
 use crate::model::bench::{
-    Column, DocumentRun, IDENTITY, Identity, Kind, RESULTS, Recount, Role, Row, Samples, Schema,
-    Settings,
+    Column, DocumentRun, IDENTITY, Identity, Kind, RESULTS, Recount, Row, Samples, Schema, Settings,
 };
 use crate::model::{Environment, Test, Text};
 use crate::store::own::{self, of_test};
@@ -320,8 +319,7 @@ impl Reader {
         let schema = self.schema(db, schema)?;
         let mut decoder = Decoder(values.as_bytes());
         let values: Vec<_> = std::iter::from_fn(|| decoder.item()).collect();
-        let is_setting = |(_, role): &(&Column, Role)| matches!(role, Role::Setting(_));
-        if values.len() != schema.fields().filter(is_setting).count() {
+        if values.len() != schema.settings() {
             return Err(refused("its settings do not fit their fields"));
         }
         let settings = Arc::new(Settings { schema, values });
