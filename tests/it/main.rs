@@ -18,6 +18,8 @@ mod cli;
 mod compare;
 mod completions;
 mod export;
+#[cfg(feature = "network")]
+mod fleet;
 mod goldens;
 mod history;
 mod list;

@@ -1,6 +1,6 @@
 //! An empty home folder in which the program runs with an environment of its own.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,22 @@ use rusqlite::Connection;
 
 pub(crate) struct Sandbox {
     folder: tempfile::TempDir,
+    variables: Vec<(&'static str, OsString)>,
 }
 
 impl Sandbox {
     pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
+            variables: Vec::new(),
         }
+    }
+
+    /// Sets a variable of the environment of every program that runs here from now on.
+    #[cfg(feature = "network")]
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<OsString>) {
+        self.variables.retain(|(other, _)| *other != name);
+        self.variables.push((name, value.into()));
     }
 
     /// The folder, which is also the home and the current folder of the program.
@@ -57,6 +66,7 @@ impl Sandbox {
             .env("HOME", self.path())
             // Nothing that a test sends by mistake leaves this machine.
             .env("LOCALSCORE_URL", "http://127.0.0.1:9")
+            .envs(self.variables.iter().cloned())
             .current_dir(self.path())
             .stdin(Stdio::null());
         command

@@ -260,7 +260,7 @@ impl Script {
 }
 
 /// The head of a request, and what of its body came with it.
-fn read_head(stream: &mut impl Read) -> io::Result<(String, Vec<u8>)> {
+pub(crate) fn read_head(stream: &mut impl Read) -> io::Result<(String, Vec<u8>)> {
     let mut head = Vec::new();
     // Byte by byte: nothing of the body is taken, so that a closed connection leaves it unread.
     while !head.ends_with(b"\r\n\r\n") {

@@ -38,10 +38,13 @@ fn insert(sandbox: &Sandbox, of: i64, factor: f64, created_at: &str) -> i64 {
     id
 }
 
+/// How the site computes the mean of a column of the runs `b`: what is 0 was not measured.
+pub(crate) fn mean(column: &str) -> String {
+    format!("AVG(CASE WHEN b.{column} = 0 THEN NULL ELSE b.{column} END)")
+}
+
 /// The site's own statement.
 fn score(sandbox: &Sandbox) {
-    let mean =
-        |column: &str| format!("AVG(CASE WHEN b.{column} = 0 THEN NULL ELSE b.{column} END)");
     let sql = format!(
         "INSERT INTO accelerator_model_performance_scores
          SELECT a.id, a.name, a.type, a.memory_gb, m.id, m.name, v.id, v.quantization,
