@@ -6,6 +6,7 @@
 pub(crate) mod address;
 pub(crate) mod body;
 pub(crate) mod hrana;
+mod remote;
 
 pub(crate) use address::{Address, Token};
 pub(crate) use hrana::{Answer, Batch, Remote, Rows, Value};

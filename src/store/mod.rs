@@ -75,6 +75,36 @@ pub(crate) static RESULTS: Room = Room {
     ],
 };
 
+/// The statements that make the public tables and their indexes.
+#[cfg(feature = "network")]
+pub(crate) fn public_schema() -> rusqlite::Result<Vec<String>> {
+    public_rows(
+        "SELECT sql FROM sqlite_schema s WHERE sql IS NOT NULL",
+        |row| row.get(0),
+    )
+}
+
+/// The columns of the public tables, each with its table.
+#[cfg(feature = "network")]
+pub(crate) fn public_columns() -> rusqlite::Result<Vec<(String, String)>> {
+    let sql = "SELECT s.name, x.name FROM sqlite_schema s JOIN pragma_table_info(s.name) x
+         WHERE s.type = 'table'";
+    public_rows(sql, |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+#[cfg(feature = "network")]
+fn public_rows<T>(
+    sql: &str,
+    read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    let fresh = RESULTS.fresh(RESULTS.current())?;
+    let mut statement = fresh.prepare(&format!(
+        "{sql} AND s.tbl_name NOT GLOB 'localstore_*' AND s.tbl_name NOT GLOB 'sqlite_*'
+             AND s.tbl_name NOT IN ('metadata', 'chats', 'messages')"
+    ))?;
+    statement.query_map([], read)?.collect()
+}
+
 /// An open store.
 pub(crate) struct Store(Database);
 

@@ -60,7 +60,7 @@ impl Room {
     }
 
     /// An empty file of this version, in memory.
-    pub(crate) fn fresh(&self, version: i64) -> rusqlite::Result<Connection> {
+    pub fn fresh(&self, version: i64) -> rusqlite::Result<Connection> {
         let db = Connection::open_in_memory()?;
         db.execute_batch(LLAMAFILE)?;
         for (_, sql) in (0..version).zip(self.migrations) {
