@@ -221,3 +221,22 @@ fn a_transaction_that_stays_open_is_undone_by_the_server() {
     client.query("INSERT INTO t VALUES (2)");
     assert_eq!(client.value("SELECT group_concat(a) FROM t"), "2");
 }
+
+#[test]
+fn a_server_whose_files_may_not_grow_takes_nothing_in_part() {
+    if sqld::is_missing() {
+        return;
+    }
+    let server = Sqld::with(Options {
+        file_limit: Some(2048),
+        ..Options::default()
+    });
+    let client = Client::new(server.address());
+    client.query("CREATE TABLE t (a)");
+    let text = json!("a".repeat(300_000));
+    let write = || client.try_query("INSERT INTO t VALUES (?)", std::slice::from_ref(&text));
+    let written = (0..20).take_while(|_| write().is_ok()).count();
+    assert!((1..20).contains(&written));
+    assert_eq!(write().unwrap_err(), "SQLite error: disk I/O error");
+    assert_eq!(client.value("SELECT count(*) FROM t"), written);
+}

@@ -78,22 +78,19 @@ pub(crate) struct Options {
     pub is_primary: bool,
     /// Where its primary listens for replicas: [`Sqld::grpc`], or a proxy before that.
     pub primary: Option<SocketAddr>,
-    /// Where its data are, if not in a folder of its own: a small file system, say.
-    pub folder: Option<PathBuf>,
+    /// No file of it grows beyond so many KiB: writing fails then, as on a disk that is full.
+    pub file_limit: Option<u32>,
     /// More arguments, as `sqld --help` has them.
     pub arguments: Vec<String>,
-    /// More of its environment.
-    pub environment: Vec<(&'static str, String)>,
 }
 
 /// A server. It is killed when the test ends.
 pub(crate) struct Sqld {
-    folder: PathBuf,
+    folder: tempfile::TempDir,
     options: Options,
     http: Port,
     grpc: Port,
     process: Option<Child>,
-    _own_folder: tempfile::TempDir,
 }
 
 impl Sqld {
@@ -104,14 +101,12 @@ impl Sqld {
 
     /// A server with these options. It answers when this returns.
     pub(crate) fn with(options: Options) -> Self {
-        let own = tempfile::tempdir().unwrap();
         let mut server = Self {
-            folder: options.folder.clone().unwrap_or(own.path().to_owned()),
+            folder: tempfile::tempdir().unwrap(),
             options,
             http: Port::new(),
             grpc: Port::new(),
             process: None,
-            _own_folder: own,
         };
         server.restart();
         server
@@ -137,17 +132,17 @@ impl Sqld {
 
     /// Its data file, to be read by SQLite while it does not run.
     pub(crate) fn db_path(&self) -> PathBuf {
-        self.folder.join("data.sqld/dbs/default/data")
+        self.folder.path().join("data.sqld/dbs/default/data")
     }
 
     /// All that it keeps: copied and put back while it does not run, it is a backup.
     pub(crate) fn data(&self) -> PathBuf {
-        self.folder.join("data.sqld")
+        self.folder.path().join("data.sqld")
     }
 
     /// What it wrote about itself since it was started last.
     pub(crate) fn log(&self) -> String {
-        let log = std::fs::read(self.folder.join("log")).unwrap_or_default();
+        let log = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }
 
@@ -162,11 +157,20 @@ impl Sqld {
     /// Starts it again on its folder and port, after [`Sqld::kill`] or not.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        let log = File::create(self.folder.join("log")).unwrap();
-        let mut command = Command::new(program().expect("sqld"));
+        let log = File::create(self.folder.path().join("log")).unwrap();
+        let program = program().expect("sqld");
+        let mut command = match self.options.file_limit {
+            None => Command::new(program),
+            Some(limit) => {
+                // Blocks of 512 bytes. The signal would end it; ignored, the write fails.
+                let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", limit * 2);
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &limited, "sh"]).arg(program);
+                shell
+            }
+        };
         command
             .env_clear()
-            .envs(self.options.environment.iter().cloned())
             .current_dir(&self.folder)
             .args(["--no-welcome", "--disable-metrics", "--db-path"])
             .arg(self.data())
@@ -178,7 +182,7 @@ impl Sqld {
             .stdout(log.try_clone().unwrap())
             .stderr(log);
         if let Some(key) = &self.options.key {
-            let path = self.folder.join("key.pem");
+            let path = self.folder.path().join("key.pem");
             File::create(&path)
                 .and_then(|mut file| file.write_all(key.as_bytes()))
                 .unwrap();
