@@ -70,6 +70,10 @@ fn a_server_comes_back_with_what_it_had() {
         client.query("SELECT a, x'00ff' FROM t WHERE a IS NOT NULL"),
         [[json!("a"), json!("AP8")], [json!(1.5), json!("AP8")]]
     );
+    let backup = server.backup();
+    client.query("DELETE FROM t");
+    server.put_back(backup.path());
+    assert_eq!(client.value("SELECT count(*) FROM t"), 3);
 }
 
 #[test]

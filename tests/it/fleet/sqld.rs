@@ -132,11 +132,28 @@ impl Sqld {
 
     /// Its data file, to be read by SQLite while it does not run.
     pub(crate) fn db_path(&self) -> PathBuf {
-        self.folder.path().join("data.sqld/dbs/default/data")
+        self.data().join("dbs/default/data")
     }
 
-    /// All that it keeps: copied and put back while it does not run, it is a backup.
-    pub(crate) fn data(&self) -> PathBuf {
+    /// A copy of all that it keeps, to be [put back](Sqld::put_back). It is killed for that, and
+    /// started again.
+    pub(crate) fn backup(&mut self) -> tempfile::TempDir {
+        self.kill();
+        let backup = tempfile::tempdir().unwrap();
+        copy_folder(&self.data(), backup.path());
+        self.restart();
+        backup
+    }
+
+    /// Has it go on with what a backup keeps.
+    pub(crate) fn put_back(&mut self, backup: &Path) {
+        self.kill();
+        std::fs::remove_dir_all(self.data()).unwrap();
+        copy_folder(backup, &self.data());
+        self.restart();
+    }
+
+    fn data(&self) -> PathBuf {
         self.folder.path().join("data.sqld")
     }
 
@@ -216,6 +233,20 @@ impl Sqld {
 impl Drop for Sqld {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Copies a folder and all in it.
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let from = entry.unwrap().path();
+        let to = to.join(from.file_name().unwrap());
+        if from.is_dir() {
+            copy_folder(&from, &to);
+        } else {
+            std::fs::copy(from, to).unwrap();
+        }
     }
 }
 
