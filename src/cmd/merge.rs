@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::storing::{SQLITE, path_word};
+use super::tally::Tally;
 use super::words::{counted, describe, describe_bench};
 use crate::store::{
     ChatRows, ForeignBench, ForeignFile, ForeignRun, Merged, MergedChat, Next, Refused, Store,
     Stored, lookup_new, runs,
 };
-use base::{Error, ExitStatus, Progress, Result, note, printable};
+use base::{Error, ExitStatus, Progress, Result, note};
 
 /// Take over the runs and chats of another store, or of a database of LocalScore or llama-bench
 ///
@@ -38,7 +39,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let screen = out.screen();
     // On a terminal the lines tell how far it is.
     let progress = (!out.is_terminal()).then(|| Progress::new("merging", file.count()));
-    let mut runs = Tally::new("run", args.dry_run);
+    let mut runs = Tally::new("run", "take over", args.dry_run);
     let mut refused = 0;
     let mut is_whole = true;
     if file.has_backend_ops {
@@ -85,7 +86,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     }
     drop(progress);
     let foreign = file.chats()?;
-    let mut chats = Tally::new("chat", args.dry_run);
+    let mut chats = Tally::new("chat", "take over", args.dry_run);
     for (chat, merged) in foreign.iter().zip(target.take_chats(&foreign)?) {
         let messages = counted(merged.messages as u64, "message");
         let what = || format!("{}, {messages}", chat.title());
@@ -125,55 +126,6 @@ fn refuse_text(path: &Path) -> Result<()> {
         return Err(Error::new(path.display(), "not a store").hint(hint));
     }
     Ok(())
-}
-
-/// How many runs or chats were new, completed and known.
-struct Tally {
-    kind: &'static str,
-    dry_run: bool,
-    counts: [u64; 3],
-}
-
-impl Tally {
-    fn new(kind: &'static str, dry_run: bool) -> Self {
-        let counts = [0; 3];
-        Self {
-            kind,
-            dry_run,
-            counts,
-        }
-    }
-
-    /// Counts a run or chat. Gives the line for it; none for one that was known.
-    fn count(
-        &mut self,
-        id: Option<i64>,
-        stored: Stored,
-        what: impl FnOnce() -> String,
-    ) -> Option<String> {
-        self.counts[stored as usize] += 1;
-        let kind = self.kind;
-        let id = id.unwrap_or_default();
-        let done = match (stored, self.dry_run) {
-            (Stored::New, false) => format!("{kind} {id}"),
-            (Stored::New, true) if kind == "run" => "would take over".to_owned(),
-            (Stored::New, true) => format!("would take over {kind}"),
-            (Stored::Completed, false) => format!("{kind} {id}, completed"),
-            (Stored::Completed, true) => format!("would complete {kind} {id}"),
-            (Stored::Already, _) => return None,
-        };
-        let line = format!("{done}: {}", what());
-        Some(printable(&line).into_owned())
-    }
-
-    fn all(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    fn sum(&self) -> String {
-        let [new, completed, known] = self.counts;
-        format!("{new} new, {completed} completed, {known} known")
-    }
 }
 
 /// What takes the runs: a store, or with `--dry-run` the answer of one, if there is one.

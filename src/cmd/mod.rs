@@ -23,6 +23,7 @@ mod message;
 mod named;
 mod path;
 mod plot;
+mod push;
 mod record;
 mod report;
 mod rm;
@@ -35,6 +36,7 @@ mod storing;
 mod submission;
 mod submit;
 mod tag;
+mod tally;
 mod untag;
 mod version;
 mod words;
@@ -137,6 +139,7 @@ pub(crate) enum Command {
     Untag(untag::Args),
     Rm(rm::Args),
     Merge(merge::Args),
+    Push(push::Args),
     Check(check::Args),
     Backup(backup::Args),
     Path(path::Args),
@@ -164,6 +167,7 @@ impl Command {
             Self::Add(args) => return add::run(args, context),
             Self::Record(args) => return record::run(args, context),
             Self::Merge(args) => return merge::run(args, context),
+            Self::Push(args) => return push::run(args, context),
             Self::Compare(args) => return compare::run(args, context),
             Self::Submit(args) => return submit::run(args, context),
             Self::Rm(args) => return rm::run(args, context),

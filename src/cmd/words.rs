@@ -5,6 +5,8 @@ use crate::model::{
     Figures, Model, Run, Source, Text, Tool, Traits, listed_score, short_device, short_quant,
 };
 use crate::store::Listed;
+#[cfg(feature = "network")]
+use crate::store::foreign::Foreign;
 use base::number::amount;
 use base::time::date;
 use base::{Column, ColumnOf};
@@ -133,6 +135,19 @@ pub(crate) fn describe_listed(run: &Listed) -> String {
             run.partial.then(|| "partial".to_owned()),
         ]),
         Tool::LlamaBench => names.with(&speeds(run.figures, run.source, run.tests.unsigned_abs())),
+    }
+}
+
+/// Describes a run that is sent, or came, from a store to another.
+#[cfg(feature = "network")]
+pub(crate) fn describe_foreign(foreign: &Foreign) -> String {
+    match foreign {
+        Foreign::Run(run) => describe(&run.dated.run),
+        Foreign::Bench(bench) => {
+            let document = &bench.part.document;
+            let run = document.runs.first();
+            run.map_or_else(String::new, |run| describe_bench(run, document.source))
+        }
     }
 }
 

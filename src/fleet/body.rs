@@ -93,6 +93,16 @@ impl More {
         Ok(more)
     }
 
+    /// Takes the members of objects of which it has none; gives whether there are any.
+    pub(crate) fn complete(&mut self, other: &Self) -> bool {
+        let before = self.members.len();
+        for (object, members) in &other.members {
+            let ours = self.members.entry(object.clone());
+            ours.or_insert_with(|| members.clone());
+        }
+        self.members.len() > before
+    }
+
     /// Keeps the member of an object whose value comes next.
     fn keep(
         &mut self,

@@ -264,6 +264,11 @@ impl Batch {
         self.add(sql.into(), args.into(), Some(of))
     }
 
+    /// How many statements there are.
+    pub(crate) fn len(&self) -> usize {
+        self.steps.len()
+    }
+
     fn add(
         &mut self,
         sql: Cow<'static, str>,
@@ -456,6 +461,15 @@ pub(crate) struct StepError {
     pub message: String,
     /// Its code, such as `SQLITE_CONSTRAINT`; empty if there is none.
     pub code: String,
+}
+
+impl StepError {
+    /// Whether the values of the statement are to blame, and others may be taken.
+    pub(crate) fn is_about_values(&self) -> bool {
+        ["SQLITE_CONSTRAINT", "SQLITE_TOOBIG", "SQLITE_MISMATCH"]
+            .iter()
+            .any(|code| self.code.starts_with(code))
+    }
 }
 
 /// What a statement returned.

@@ -6,7 +6,12 @@
 pub(crate) mod address;
 pub(crate) mod body;
 pub(crate) mod hrana;
+mod known;
+mod public;
+mod push;
 mod remote;
 
 pub(crate) use address::{Address, Token};
 pub(crate) use hrana::{Answer, Batch, Remote, Rows, Value};
+pub(crate) use push::{Event, WHAT_TRAVELS, push};
+pub(crate) use remote::{Prepared, prepare};

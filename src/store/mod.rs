@@ -75,6 +75,17 @@ pub(crate) static RESULTS: Room = Room {
     ],
 };
 
+#[cfg(feature = "network")]
+pub(crate) use public::{PublicRun, public_text};
+#[cfg(feature = "network")]
+pub(crate) use runs::PUBLIC as PUBLIC_TEST;
+
+/// An empty store in memory.
+#[cfg(feature = "network")]
+pub(crate) fn scratch() -> rusqlite::Result<Connection> {
+    RESULTS.fresh(RESULTS.current())
+}
+
 /// The statements that make the public tables and their indexes.
 #[cfg(feature = "network")]
 pub(crate) fn public_schema() -> rusqlite::Result<Vec<String>> {
@@ -97,7 +108,7 @@ fn public_rows<T>(
     sql: &str,
     read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Vec<T>> {
-    let fresh = RESULTS.fresh(RESULTS.current())?;
+    let fresh = scratch()?;
     let mut statement = fresh.prepare(&format!(
         "{sql} AND s.tbl_name NOT GLOB 'localstore_*' AND s.tbl_name NOT GLOB 'sqlite_*'
              AND s.tbl_name NOT IN ('metadata', 'chats', 'messages')"

@@ -146,6 +146,46 @@ impl Lookup {
     }
 }
 
+/// What a run has in the public tables, for a database that is not a store.
+#[cfg(feature = "network")]
+#[derive(Debug)]
+pub(crate) struct PublicRun {
+    /// The values of `cpu_name, cpu_arch, ram_gb, kernel_type, kernel_release, system_version`; this
+    /// and the others: `None` if the run does not know what such a row must have.
+    pub(crate) system: Option<Vec<Value>>,
+    /// Those of `name, type, memory_gb, manufacturer`.
+    pub(crate) accelerator: Option<Vec<Value>>,
+    /// Those of `name, version, commit_hash`.
+    pub(crate) runtime: Option<Vec<Value>>,
+    /// Those of `models.name, models.params, model_variants.quantization`.
+    pub(crate) model: Option<Vec<Value>>,
+    /// Those of `avg_prompt_tps, avg_gen_tps, avg_ttft_ms, performance_score`.
+    pub(crate) averages: [f64; 4],
+}
+
+#[cfg(feature = "network")]
+impl PublicRun {
+    /// What this run has there.
+    pub(crate) fn of(run: &Run) -> Self {
+        let [system, accelerator, runtime] = header_rows(&run.environment).map(|(.., row)| row);
+        let model = run.model().and_then(model_row);
+        let summary = run.summary();
+        Self {
+            system,
+            accelerator,
+            runtime,
+            model: model.map(|(model, quant)| [model, vec![quant]].concat()),
+            averages: [
+                summary.avg_prompt_tps,
+                summary.avg_gen_tps,
+                summary.avg_ttft_ms,
+                summary.performance_score,
+            ]
+            .map(storable),
+        }
+    }
+}
+
 /// Rows that were found or made in this transaction, and the ids that the sequences have still to
 /// give for those that were found here again.
 #[derive(Default)]
@@ -285,6 +325,6 @@ fn public_header(text: &Text) -> Value {
 }
 
 /// A string for the public tables: what a JSON reader makes of it, in UTF-8.
-pub(super) fn public_text(text: &Text) -> String {
+pub(crate) fn public_text(text: &Text) -> String {
     text.to_utf8().into_owned()
 }

@@ -319,7 +319,7 @@ fn write_public(
 }
 
 /// The fields of a test that `test_results` has too.
-pub(super) const PUBLIC: &str = "name, n_prompt, n_gen, avg_time_ms, power_watts, prompt_tps, gen_tps, \
+pub(crate) const PUBLIC: &str = "name, n_prompt, n_gen, avg_time_ms, power_watts, prompt_tps, gen_tps, \
     prompt_tps_watt, gen_tps_watt, ttft_ms";
 
 /// Writes the rows of `test_results`, new ones without ids.

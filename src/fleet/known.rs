@@ -1,0 +1,282 @@
+//! Finds out which runs of this store the remote has, as a store finds them.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use base::{Error, Result};
+use rusqlite::Connection;
+
+use super::body::{self, Encoded, FORMAT, More};
+use super::hrana::{Batch, Remote, Row, Value};
+use super::remote::{ask, of};
+use crate::model::{Source, Submission, SubmissionState, Tool};
+use crate::store::foreign::{Foreign, Keys, add_foreign, read_foreign};
+use crate::store::{self, Stored, changes};
+
+/// A run of this store, ready to be sent.
+pub(super) struct Item {
+    /// Its id here.
+    pub(super) id: i64,
+    pub(super) foreign: Foreign,
+    pub(super) more: More,
+    pub(super) keys: Keys,
+    pub(super) encoded: Encoded,
+}
+
+impl Item {
+    /// Reads a run of the store. The inner error tells in words what is wrong with it.
+    pub(super) fn read(db: &Connection, id: i64) -> db::Result<Result<Self, String>> {
+        let mut foreign = match read_foreign(db, id) {
+            Ok(foreign) => foreign,
+            Err(db::Error::Sqlite(error)) if db::is_about_a_value(&error) => {
+                return Ok(Err(db::reason(&error)));
+            }
+            Err(error) => return Err(error),
+        };
+        let more = changes::unknown_members(db, id)?;
+        // What cannot be read is not worth losing the run for.
+        let more = more
+            .and_then(|text| More::from_text(&text).ok())
+            .unwrap_or_default();
+        let keys = foreign.keys();
+        Ok(body::encode(&mut foreign, &more).map(|encoded| Self {
+            id,
+            foreign,
+            more,
+            keys,
+            encoded,
+        }))
+    }
+
+    /// What of its submission the remote is told, as JSON; `None` if nothing is certain yet.
+    pub(super) fn submission(&self) -> Option<String> {
+        let Foreign::Run(run) = &self.foreign else {
+            return None;
+        };
+        run.submission.as_ref().and_then(submission_detail)
+    }
+}
+
+/// The fields of a submission that travel.
+fn submission_detail(submission: &Submission) -> Option<String> {
+    let is_known = matches!(
+        submission.state,
+        SubmissionState::Submitted | SubmissionState::Unknown
+    );
+    let json = serde_json::json!({
+        "state": submission.state.name(),
+        "site": submission.site,
+        "remote_id": submission.remote_id,
+        "link": submission.link,
+        "changed_at": submission.changed_at,
+    });
+    is_known.then(|| json.to_string())
+}
+
+/// The submission that a remote tells; `None` for a text that tells none.
+pub(super) fn read_submission(detail: &str) -> Option<Submission> {
+    let mut json: serde_json::Value = serde_json::from_str(detail).ok()?;
+    let object = json.as_object_mut()?;
+    object.insert("attempts".to_owned(), 1.into());
+    object.remove("reason");
+    let submission: Submission = serde_json::from_value(json).ok()?;
+    let is_known = matches!(
+        submission.state,
+        SubmissionState::Submitted | SubmissionState::Unknown
+    );
+    is_known.then_some(submission)
+}
+
+/// The keys of runs, one after the other: fingerprint, core, digest, and whether it is poor.
+pub(super) fn keys<'a>(items: impl IntoIterator<Item = &'a Item>) -> Value {
+    let mut keys = Vec::new();
+    for item in items {
+        keys.extend_from_slice(&item.keys.fingerprint);
+        keys.extend_from_slice(&item.keys.core);
+        keys.extend_from_slice(&item.encoded.digest);
+        keys.push(u8::from(item.foreign.is_poor()));
+    }
+    keys.into()
+}
+
+/// The table `k` of the keys in ?1. Of two different captures of one run one must be poor.
+pub(super) const KEYS: &str = "WITH RECURSIVE n(i) AS (SELECT 0 WHERE length(?1) > 0
+        UNION ALL SELECT i + 1 FROM n WHERE i + 1 < length(?1) / 33),
+    k AS MATERIALIZED (SELECT i, substr(?1, 33 * i + 1, 16) AS fingerprint,
+        substr(?1, 33 * i + 17, 8) AS core, substr(?1, 33 * i + 25, 8) AS digest,
+        substr(?1, 33 * i + 33, 1) = x'01' AS is_poor FROM n)";
+
+/// What finds the rows of these runs.
+pub(super) const MATCHES: &str = "FROM k CROSS JOIN localstore_fleet_runs r
+    ON r.fingerprint = k.fingerprint OR (r.core = k.core AND (k.is_poor OR r.poor))";
+
+/// Asks for the rows that may be of these runs; a body comes only where it differs.
+pub(super) fn look() -> String {
+    format!(
+        "{KEYS} SELECT k.i, r.run_id, r.digest = k.digest, r.tool, r.source, r.format, r.digest,
+             CASE WHEN r.digest <> k.digest THEN r.body END,
+             (SELECT json_group_array(json_array(kind, detail)) FROM localstore_fleet_log l
+              WHERE l.run_id = r.run_id AND kind IN ('tag', 'submission') AND detail IS NOT NULL)
+         {MATCHES} ORDER BY k.i, r.run_id"
+    )
+}
+
+/// A row of the remote that may be of a run.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    /// The place of the run in the list.
+    pub(super) place: usize,
+    /// The id there.
+    pub(super) run_id: i64,
+    /// Whether its body is that of the run.
+    is_same: bool,
+    tool: Option<Tool>,
+    source: Option<Source>,
+    format: i64,
+    pub(super) digest: Vec<u8>,
+    body: Option<Vec<u8>>,
+    /// The tags that it has.
+    tags: Vec<String>,
+    /// What is known of its submission.
+    submissions: Vec<Submission>,
+}
+
+impl Candidate {
+    /// Reads a row of [`look`].
+    pub(super) fn read(row: Row<'_>) -> Result<Self> {
+        let details: Vec<(String, String)> =
+            serde_json::from_str(row.text(8, "detail")?).unwrap_or_default();
+        let mut candidate = Self {
+            place: usize::try_from(row.integer(0, "i")?).unwrap_or(usize::MAX),
+            run_id: row.integer(1, "run_id")?,
+            is_same: row.integer(2, "digest")? == 1,
+            tool: Tool::from_name(row.text(3, "tool")?),
+            source: Source::from_name(row.text(4, "source")?),
+            format: row.integer(5, "format")?,
+            digest: row.blob(6, "digest")?.to_owned(),
+            body: match row.get(7) {
+                Value::Null => None,
+                _ => Some(row.blob(7, "body")?.to_owned()),
+            },
+            tags: Vec::new(),
+            submissions: Vec::new(),
+        };
+        for (kind, detail) in details {
+            match kind.as_str() {
+                "tag" => candidate.tags.push(detail),
+                _ => candidate.submissions.extend(read_submission(&detail)),
+            }
+        }
+        Ok(candidate)
+    }
+
+    /// Whether it has this tag.
+    pub(super) fn has_tag(&self, tag: &str) -> bool {
+        self.tags.iter().any(|known| known == tag)
+    }
+
+    /// Whether it knows as much of the submission as this tells.
+    pub(super) fn knows(&self, submission: &str) -> bool {
+        let Some(submission) = read_submission(submission) else {
+            return true;
+        };
+        let mut known = self.submissions.iter();
+        known.any(|known| {
+            known.state == SubmissionState::Submitted || known.state == submission.state
+        })
+    }
+}
+
+/// Asks the remote for the rows that may be of these runs.
+pub(super) fn candidates(remote: &Remote, items: &[Item]) -> Result<Vec<Candidate>> {
+    let mut batch = Batch::read();
+    let step = batch.then(look(), [keys(items)]);
+    let answer = ask(remote, &batch)?;
+    let found = answer.rows(step).map(Candidate::read);
+    found
+        .collect::<Result<_>>()
+        .map_err(|error| of(remote, error))
+}
+
+/// What a run of this store is to the remote.
+pub(super) enum Fate<'a> {
+    /// It is not there.
+    New,
+    /// It is there, and this store knows no more of it.
+    Known(&'a Candidate),
+    /// It is there, and this is what both know of it.
+    Completed(&'a Candidate, Box<Item>),
+}
+
+/// Decides what runs are to the remote, in an empty store of its own: so it finds and completes them as
+/// every store does.
+pub(super) struct Judge(Connection);
+
+impl Judge {
+    pub(super) fn new() -> Result<Self> {
+        let scratch = store::scratch();
+        scratch
+            .map(Self)
+            .map_err(|error| Error::new("SQLite", error))
+    }
+
+    /// Decides about a run, of which these are the candidates.
+    pub(super) fn decide<'a>(
+        &mut self,
+        item: &mut Item,
+        candidates: &[&'a Candidate],
+    ) -> Result<Fate<'a>> {
+        if candidates.is_empty() {
+            return Ok(Fate::New);
+        }
+        if let Some(same) = candidates.iter().find(|candidate| candidate.is_same) {
+            return Ok(Fate::Known(same));
+        }
+        let fate = self.0.transaction().map_err(db::Error::from);
+        let fate = fate.and_then(|scratch| decide(&scratch, item, candidates));
+        fate.map_err(|error| error.of_file(Path::new("the store in memory")))
+    }
+}
+
+fn decide<'a>(
+    db: &Connection,
+    item: &mut Item,
+    candidates: &[&'a Candidate],
+) -> db::Result<Fate<'a>> {
+    let mut theirs: HashMap<i64, (&Candidate, More)> = HashMap::new();
+    let mut newer = None;
+    for &candidate in candidates {
+        let (Some(tool), Some(source), Some(body)) =
+            (candidate.tool, candidate.source, &candidate.body)
+        else {
+            continue;
+        };
+        if candidate.format > FORMAT {
+            newer = newer.or(Some(candidate));
+        // A body that no run has is not this run.
+        } else if let Ok((foreign, more)) = body::decode(tool, source, body) {
+            let added = add_foreign(db, &mut [foreign])?;
+            theirs.extend(added.first().map(|added| (added.id, (candidate, more))));
+        }
+    }
+    let added = add_foreign(db, std::slice::from_mut(&mut item.foreign))?;
+    let Some(added) = added.first() else {
+        return Ok(Fate::New);
+    };
+    let Some((candidate, mut more)) = theirs.remove(&added.id) else {
+        // A run whose body is newer than this program is not written again.
+        return Ok(newer.map_or(Fate::New, Fate::Known));
+    };
+    let tells_more = more.complete(&item.more);
+    if added.stored != Stored::Completed && !tells_more {
+        return Ok(Fate::Known(candidate));
+    }
+    changes::set_unknown_members(db, added.id, more.to_text().as_deref())?;
+    Ok(match Item::read(db, added.id)? {
+        Ok(both) if both.encoded.digest[..] != candidate.digest[..] => {
+            let id = item.id;
+            Fate::Completed(candidate, Box::new(Item { id, ..both }))
+        }
+        _ => Fate::Known(candidate),
+    })
+}

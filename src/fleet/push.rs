@@ -1,0 +1,505 @@
+//! Sends to the remote what it has not got from this store.
+
+use base::{Error, Result};
+
+use super::body::FORMAT;
+use super::hrana::{Answer, Batch, Kind, Remote, Value};
+use super::known::{Candidate, Fate, Item, Judge, KEYS, MATCHES, candidates, keys, look};
+use super::public::Writer;
+use super::remote::{self, STATE, State, WRITES, failure, of, read_state, state_values};
+use crate::model::Text;
+use crate::store::changes::{self, Position, StoreId};
+use crate::store::foreign::Foreign;
+use crate::store::{Store, Stored};
+
+/// The most runs of a batch.
+const MOST_RUNS: usize = 256;
+
+/// The most bytes of all bodies of a batch, and of one body.
+const MOST_BYTES: usize = 4 << 20;
+const MOST_BODY: usize = 1 << 20;
+
+/// How often a batch is decided anew because others wrote the same runs meanwhile.
+const MOST_ATTEMPTS: usize = 20;
+
+/// What happened, for whoever shows it.
+pub(crate) enum Event<'a> {
+    /// So many runs are to be looked at, at the first time that this store sends to the remote.
+    Begin {
+        /// How many.
+        runs: u64,
+        /// Whether it is the first time.
+        is_first: bool,
+    },
+    /// A run was sent, or would be, or was there.
+    Run {
+        /// Its id here.
+        id: i64,
+        /// What became of it there.
+        stored: Stored,
+        /// The run.
+        foreign: &'a Foreign,
+    },
+    /// A run was left out.
+    LeftOut(Error),
+}
+
+/// Sends to the remote what it has not got from this store. With `dry_run` nothing is changed, and the
+/// store may be open for reading only.
+pub(crate) fn push(
+    store: &mut Store,
+    remote: &Remote,
+    dry_run: bool,
+    tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
+) -> Result<()> {
+    if !dry_run {
+        // What the web site has inserted into the store is taken up by any write.
+        store.write(|_| Ok(()))?;
+    }
+    let mut me = identity(store, dry_run)?;
+    let mut state = remote::state(remote, &me, &[])?;
+    state.check_writes(remote)?;
+    let mut position = state.position.take();
+    if !is_ours(store, position.as_ref())? {
+        me = renewed(store, dry_run)?;
+        position = None;
+    }
+    let mut pusher = Pusher {
+        remote,
+        fleet: state.id,
+        me,
+        position,
+        judge: Judge::new()?,
+        most: MOST_RUNS,
+        dry_run,
+    };
+    let after = pusher.after();
+    let runs = store.read(|db| changes::count_changed(db, after, &pusher.fleet))?;
+    let is_first = pusher.position.is_none();
+    tell(Event::Begin { runs, is_first })?;
+    let mut after = after;
+    while let Some(end) = pusher.next(store, after, tell)? {
+        after = end;
+    }
+    Ok(())
+}
+
+/// The id of this store; it gets one if it has lost it.
+pub(super) fn identity(store: &mut Store, dry_run: bool) -> Result<StoreId> {
+    match store.read(changes::store_id)? {
+        Some(id) => Ok(id),
+        None => renewed(store, dry_run),
+    }
+}
+
+/// Another id for this store.
+pub(super) fn renewed(store: &mut Store, dry_run: bool) -> Result<StoreId> {
+    if dry_run {
+        return Ok(StoreId::default());
+    }
+    store.write(|db| changes::renew_store_id(db))?;
+    let id = store.read(changes::store_id)?;
+    id.ok_or_else(|| {
+        Error::new(
+            store.path().display(),
+            "its table metadata cannot be written",
+        )
+    })
+}
+
+/// Whether the remote's place in the log of this store is in it. Else this is a copy of the store that
+/// went on, or was put back from a backup.
+pub(super) fn is_ours(store: &Store, position: Option<&Position>) -> Result<bool> {
+    match position {
+        Some(position) if position.change > 0 => store.read(|db| changes::has(db, position)),
+        _ => Ok(true),
+    }
+}
+
+struct Pusher<'a> {
+    remote: &'a Remote,
+    fleet: StoreId,
+    me: StoreId,
+    /// How far the remote has taken over the log of this store.
+    position: Option<Position>,
+    judge: Judge,
+    /// The most runs of a batch.
+    most: usize,
+    dry_run: bool,
+}
+
+fn left_out(id: i64, why: impl std::fmt::Display) -> Error {
+    Error::new(format_args!("run {id}"), why)
+}
+
+/// What became of the attempt to write a batch.
+enum Written {
+    Done,
+    /// The server refused what is written of this run of the batch.
+    Refused(usize, Error),
+    /// The server refuses the whole request: with other or fewer runs it may not.
+    TooMuch(Error),
+    /// The remote is not as it was: this is how it is.
+    Changed(State, Vec<Candidate>),
+}
+
+impl Pusher<'_> {
+    /// The change behind which the remote has got nothing.
+    fn after(&self) -> i64 {
+        self.position.as_ref().map_or(0, |position| position.change)
+    }
+
+    /// Sends the next runs; gives the change behind which to go on, or `None` at the end.
+    fn next(
+        &mut self,
+        store: &mut Store,
+        after: i64,
+        tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    ) -> Result<Option<i64>> {
+        let fleet = self.fleet;
+        let mut most = self.most;
+        let (mut items, end) = loop {
+            let changed = store.read(|db| changes::changed(db, after, &fleet, most))?;
+            let Some(changed) = changed else {
+                return Ok(None);
+            };
+            let mut items = Vec::with_capacity(changed.runs.len());
+            let mut errors = Vec::new();
+            let mut bytes = 0;
+            for &id in &changed.runs {
+                match store.read(|db| Item::read(db, id))? {
+                    Ok(item) if item.encoded.body.len() > MOST_BODY => {
+                        errors.push(left_out(id, "it is larger than 1 MiB, deflated"));
+                    }
+                    Ok(item) => {
+                        bytes += item.encoded.body.len();
+                        items.push(item);
+                    }
+                    Err(why) => errors.push(left_out(id, why)),
+                }
+                if bytes > MOST_BYTES && items.len() > 1 {
+                    break;
+                }
+            }
+            if bytes > MOST_BYTES && items.len() > 1 {
+                most = (items.len() + errors.len() - 1).max(1);
+                continue;
+            }
+            for error in errors {
+                tell(Event::LeftOut(error))?;
+            }
+            break (items, changed.end);
+        };
+        let mut found = candidates(self.remote, &items)?;
+        for _ in 0..MOST_ATTEMPTS {
+            let fates = self.decide(&mut items, &found)?;
+            let written = if self.dry_run {
+                Written::Done
+            } else {
+                self.write(&items, &fates, &found, &end)?
+            };
+            match written {
+                Written::Done => {
+                    for (item, fate) in items.iter().zip(&fates) {
+                        let stored = match fate {
+                            Fate::New => Stored::New,
+                            Fate::Completed(..) => Stored::Completed,
+                            Fate::Known(_) => Stored::Already,
+                        };
+                        let (id, foreign) = (item.id, &item.foreign);
+                        tell(Event::Run {
+                            id,
+                            stored,
+                            foreign,
+                        })?;
+                    }
+                    let change = end.change;
+                    self.position = Some(end);
+                    return Ok(Some(change));
+                }
+                Written::TooMuch(_) if items.len() > 1 => {
+                    self.most = items.len() / 2;
+                    return Ok(Some(after));
+                }
+                Written::TooMuch(error) => {
+                    tell(Event::LeftOut(left_out(items.remove(0).id, error)))?;
+                    found.clear();
+                }
+                Written::Refused(place, error) => {
+                    tell(Event::LeftOut(left_out(items.remove(place).id, error)))?;
+                    found = candidates(self.remote, &items)?;
+                }
+                Written::Changed(state, candidates) => {
+                    state.check_writes(self.remote)?;
+                    if state.id != self.fleet {
+                        let why = "another fleet has taken the place of this one meanwhile";
+                        return Err(Error::new(self.remote.address(), why));
+                    }
+                    if state.position != self.position {
+                        // Another process sends from this store, or from a copy of it.
+                        if !is_ours(store, state.position.as_ref())? {
+                            self.me = renewed(store, self.dry_run)?;
+                            self.position = None;
+                            return Ok(Some(0));
+                        }
+                        self.position = state.position;
+                        return Ok(Some(self.after()));
+                    }
+                    found = candidates;
+                }
+            }
+        }
+        let why = "others change the same runs all the time";
+        Err(Error::new(self.remote.address(), why).hint("run the command again"))
+    }
+
+    fn decide<'c>(&mut self, items: &mut [Item], found: &'c [Candidate]) -> Result<Vec<Fate<'c>>> {
+        let mut rest = found;
+        let mut fates = Vec::with_capacity(items.len());
+        for (place, item) in items.iter_mut().enumerate() {
+            let count = rest.iter().take_while(|candidate| candidate.place == place);
+            let (ours, others) = rest.split_at(count.count());
+            rest = others;
+            let ours: Vec<&Candidate> = ours.iter().collect();
+            fates.push(self.judge.decide(item, &ours)?);
+        }
+        Ok(fates)
+    }
+
+    /// Writes a batch, whole or not at all.
+    fn write(
+        &self,
+        items: &[Item],
+        fates: &[Fate<'_>],
+        found: &[Candidate],
+        end: &Position,
+    ) -> Result<Written> {
+        let mut batch = Batch::write();
+        let guard = self.guard(&mut batch, items, found, end);
+        let state = batch.instead(guard, STATE, state_values(&self.me, &[]));
+        let now = batch.instead(guard, look(), [keys(items)]);
+        let mut writer = Writer::default();
+        // Where the steps of each run begin.
+        let mut begins = Vec::with_capacity(items.len());
+        for (item, fate) in items.iter().zip(fates) {
+            begins.push(batch.len());
+            self.write_run(&mut batch, &mut writer, item, fate);
+        }
+        let answer = match self.remote.run(&batch) {
+            Ok(answer) => answer,
+            Err(failure) if failure.kind == Kind::Refused && !items.is_empty() => {
+                return Ok(Written::TooMuch(failure.error));
+            }
+            Err(failure) => return Err(failure.error),
+        };
+        let Some(failed) = &answer.failed else {
+            return Ok(Written::Done);
+        };
+        let is_constraint = failed.error.message.contains("NOT NULL constraint failed");
+        match failed.step {
+            Some(step) if step == guard && is_constraint => {
+                let state = read_state(self.remote, &answer, state)?;
+                Ok(Written::Changed(state, self.read(&answer, now)?))
+            }
+            // A body that somebody has changed meanwhile.
+            Some(_) if is_constraint && failed.error.message.contains("fleet_runs.body") => {
+                let state = remote::state(self.remote, &self.me, &[])?;
+                Ok(Written::Changed(state, candidates(self.remote, items)?))
+            }
+            Some(step) if step > guard && failed.error.is_about_values() => {
+                let place = begins.partition_point(|begin| *begin <= step);
+                Ok(Written::Refused(
+                    place.saturating_sub(1),
+                    Error::plain(&failed.error.message),
+                ))
+            }
+            _ => Err(failure(self.remote, failed)),
+        }
+    }
+
+    fn read(&self, answer: &Answer, step: usize) -> Result<Vec<Candidate>> {
+        let found = answer.rows(step).map(Candidate::read);
+        found
+            .collect::<Result<_>>()
+            .map_err(|error| of(self.remote, error))
+    }
+
+    /// Takes the position on, and fails if the remote is not as it was seen: if its version, its
+    /// position or a row that was found is another one, or there is one more that may be of a run.
+    fn guard(
+        &self,
+        batch: &mut Batch,
+        items: &[Item],
+        found: &[Candidate],
+        end: &Position,
+    ) -> usize {
+        let ids: Vec<i64> = found.iter().map(|candidate| candidate.run_id).collect();
+        let ids = format!("{ids:?}");
+        let (change, nonce) = match &self.position {
+            Some(position) => (Value::from(position.change), position.nonce.clone().into()),
+            None => (Value::Null, Value::Null),
+        };
+        let values = vec![
+            keys(items),
+            self.me.to_vec().into(),
+            end.change.into(),
+            end.nonce.clone().into(),
+            change,
+            nonce,
+            self.fleet.to_vec().into(),
+            WRITES.into(),
+            ids.into(),
+        ];
+        batch.then(
+            format!(
+                "{KEYS} INSERT INTO localstore_fleet_stores (store, change, nonce)
+                 SELECT ?2, CASE WHEN
+                     (SELECT id = ?7 AND writes_from <= ?8 FROM localstore_fleet)
+                     AND (SELECT change FROM localstore_fleet_stores WHERE store = ?2) IS ?5
+                     AND (SELECT nonce FROM localstore_fleet_stores WHERE store = ?2) IS ?6
+                     AND NOT EXISTS (SELECT 1 FROM json_each(?9)
+                         WHERE value NOT IN (SELECT run_id FROM localstore_fleet_runs))
+                     AND NOT EXISTS (SELECT 1 {MATCHES}
+                         WHERE r.run_id NOT IN (SELECT value FROM json_each(?9)))
+                     THEN ?3 END, ?4
+                 WHERE true
+                 ON CONFLICT (store) DO UPDATE SET change = excluded.change, nonce = excluded.nonce"
+            ),
+            values,
+        )
+    }
+
+    fn write_run(&self, batch: &mut Batch, writer: &mut Writer, item: &Item, fate: &Fate<'_>) {
+        let me = || Value::from(self.me.to_vec());
+        let (known, id) = match fate {
+            Fate::New => {
+                insert(batch, writer, item);
+                (
+                    None,
+                    "(SELECT max(run_id) FROM localstore_fleet_runs)".to_owned(),
+                )
+            }
+            Fate::Completed(candidate, both) => {
+                replace(batch, writer, both, candidate);
+                (Some(candidate), candidate.run_id.to_string())
+            }
+            Fate::Known(candidate) => (Some(candidate), candidate.run_id.to_string()),
+        };
+        let log = |kind: &str| {
+            format!(
+                "INSERT INTO localstore_fleet_log (store, kind, run_id, detail)
+                 VALUES (?1, '{kind}', {id}, ?2)"
+            )
+        };
+        if !matches!(fate, Fate::Known(_)) {
+            batch.then(log("run"), [me(), Value::Null]);
+        }
+        for tag in item.foreign.tags() {
+            if known.is_none_or(|known| !known.has_tag(tag)) {
+                batch.then(log("tag"), [me(), tag.as_str().into()]);
+            }
+        }
+        if let Some(submission) = item.submission()
+            && known.is_none_or(|known| !known.knows(&submission))
+        {
+            batch.then(log("submission"), [me(), submission.into()]);
+        }
+    }
+}
+
+/// The columns of `localstore_fleet_runs` that a capture decides.
+const COLUMNS: &str =
+    "tool, fingerprint, core, poor, source, measured_at, model, accelerator, format,
+    digest, body, tests";
+
+/// Their values.
+fn row(item: &Item) -> Vec<Value> {
+    let foreign = &item.foreign;
+    let header = foreign.header();
+    let text = |text: Option<&Text>| Value::from(text.map(|text| text.to_utf8().into_owned()));
+    let tests = match foreign {
+        Foreign::Run(_) => header.tests.len(),
+        Foreign::Bench(_) => 0,
+    };
+    vec![
+        foreign.tool().name().into(),
+        item.keys.fingerprint.to_vec().into(),
+        item.keys.core.to_vec().into(),
+        i64::from(foreign.is_poor()).into(),
+        foreign.source().name().into(),
+        foreign.measured().at.into(),
+        text(header.model().and_then(|model| model.model_name.as_ref())),
+        text(header.environment.accelerator.name.as_ref()),
+        FORMAT.into(),
+        item.encoded.digest.to_vec().into(),
+        item.encoded.body.clone().into(),
+        (tests.cast_signed() as i64).into(),
+    ]
+}
+
+/// Inserts a run with the next id. Its fleet row comes first: so the trigger on `benchmark_runs` knows
+/// that this is no run of the web site.
+fn insert(batch: &mut Batch, writer: &mut Writer, item: &Item) {
+    let next = |table: &str| {
+        format!(
+            "1 + max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0),
+                 coalesce((SELECT max(id) FROM {table}), 0))"
+        )
+    };
+    let row = row(item);
+    let marks: Vec<String> = (1..=row.len()).map(|place| format!("?{place}")).collect();
+    batch.then(
+        format!(
+            "INSERT INTO localstore_fleet_runs (run_id, first_test, {COLUMNS})
+             VALUES ({}, {}, {})",
+            next("benchmark_runs"),
+            next("test_results"),
+            marks.join(", ")
+        ),
+        row,
+    );
+    match &item.foreign {
+        Foreign::Run(run) => writer.insert(batch, &run.dated.run, &run.created_at),
+        Foreign::Bench(_) => {
+            // It takes its id from the sequence, and leaves no row there.
+            batch.then(
+                "INSERT INTO benchmark_runs (avg_prompt_tps, avg_gen_tps, avg_ttft_ms,
+                     performance_score) VALUES (0, 0, 0, 0)",
+                [],
+            );
+            batch.then(
+                "DELETE FROM benchmark_runs WHERE id = (SELECT max(run_id) FROM localstore_fleet_runs)",
+                [],
+            );
+        }
+    }
+}
+
+/// Puts what is known of a run now in the place of its row, unless somebody has changed that meanwhile.
+fn replace(batch: &mut Batch, writer: &mut Writer, item: &Item, candidate: &Candidate) {
+    let mut row = row(item);
+    let columns: Vec<String> = COLUMNS
+        .split(", ")
+        .zip(1..)
+        .map(|(column, place)| match column.trim() {
+            "body" => format!("body = CASE WHEN digest = ?{} THEN ?{place} END", 13),
+            column => format!("{column} = ?{place}"),
+        })
+        .collect();
+    row.push(candidate.digest.clone().into());
+    row.push(candidate.run_id.into());
+    batch.then(
+        format!(
+            "UPDATE localstore_fleet_runs SET {} WHERE run_id = ?14",
+            columns.join(", ")
+        ),
+        row,
+    );
+    if let Foreign::Run(run) = &item.foreign {
+        writer.replace(batch, candidate.run_id, &run.dated.run);
+    }
+}
+
+/// The words for the fields that leave the machine.
+pub(crate) const WHAT_TRAVELS: &str = "what travels: the runs with CPU, kernel, memory, accelerator, \
+    model and its file name, dates, tags and links of submissions; never chats, host or user names";
