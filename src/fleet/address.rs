@@ -270,3 +270,229 @@ fn first_line(path: &Path) -> io::Result<Vec<u8>> {
         .read_until(b'\n', &mut line)?;
     Ok(line)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Address, String> {
+        text.parse()
+    }
+
+    #[test]
+    fn an_address_has_one_form() {
+        for (text, url) in [
+            ("libsql://Fleet.Example.org", "https://fleet.example.org"),
+            ("LIBSQL://a.org:443/", "https://a.org"),
+            ("https://a.org:8443/below//", "https://a.org:8443/below"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://[::1]:80", "http://[::1]"),
+            ("http://a_b-c.d/x%20y", "http://a_b-c.d/x%20y"),
+        ] {
+            let address = parsed(text).unwrap();
+            assert_eq!(address.url(), url, "{text}");
+            assert_eq!(address.to_string(), url.split_once("://").unwrap().1);
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_address_is_not_repeated() {
+        for text in [
+            "",
+            "secret",
+            "secret.org:8080",
+            "/secret",
+            "file:///secret",
+            "wss://secret.org",
+            "libsql://",
+            "libsql:///secret",
+            "libsql://secret:0",
+            "libsql://secret:65536",
+            "libsql://secret:+1",
+            "libsql://secret:1:2",
+            "libsql://[secret]",
+            "libsql://[::1]secret",
+            "libsql://sec%72et",
+            "libsql://secret@a.org",
+            "libsql://user:secret@a.org",
+            "libsql://a.org/@secret",
+            "libsql://a.org?authToken=secret",
+            "libsql://a.org/#secret",
+            "libsql://secret\n.org",
+            "libsql://secrét.org",
+            "http://secret .org",
+            "http://secret\\x",
+        ] {
+            let why = parsed(text).unwrap_err();
+            assert!(
+                !why.contains("ecret") && !why.contains("sec%"),
+                "{text}: {why}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_variable_is_used_if_no_remote_was_typed() {
+        let resolve = |typed: Option<&str>, set: Option<&str>| {
+            let typed = typed.map(|text| parsed(text).unwrap());
+            let found = Address::resolve(typed, |name| {
+                assert_eq!(name, "LOCALSTORE_REMOTE");
+                set.map(str::to_owned)
+            });
+            found
+                .map(|address| address.to_string())
+                .map_err(|error| error.lines())
+        };
+        assert_eq!(resolve(Some("http://a"), Some("http://b")).unwrap(), "a");
+        assert_eq!(resolve(None, Some("http://b")).unwrap(), "b");
+        assert_eq!(
+            resolve(None, Some("http://user:secret@b")).unwrap_err(),
+            "localstore: LOCALSTORE_REMOTE: a user or a password cannot be in an address\n\
+             hint: an address looks like libsql://fleet.example.org or http://localhost:8080\n"
+        );
+        assert_eq!(
+            resolve(None, None).unwrap_err(),
+            "localstore: missing parameter: REMOTE\n\
+             hint: localstore push libsql://HOST, or set LOCALSTORE_REMOTE\n"
+        );
+    }
+
+    #[test]
+    fn only_this_machine_is_private_without_encryption() {
+        for text in [
+            "libsql://a.org",
+            "https://a.org",
+            "http://localhost",
+            "http://LOCALHOST:1",
+            "http://127.0.0.1",
+            "http://127.9.9.9/x",
+            "http://[::1]:1",
+            "http://[0:0:0:0:0:0:0:1]",
+        ] {
+            assert!(parsed(text).unwrap().is_private(), "{text}");
+        }
+        for text in [
+            "http://a.org",
+            "http://localhost.a.org",
+            "http://127.0.0.1.a.org",
+            "http://127.1",
+            "http://128.0.0.1",
+            "http://0.0.0.0",
+            "http://[::]",
+            "http://[::ffff:127.0.0.1]",
+        ] {
+            assert!(!parsed(text).unwrap().is_private(), "{text}");
+        }
+    }
+
+    fn token(text: &str) -> Token {
+        Token::new(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_token_comes_from_the_variable_or_else_from_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let found = |text: Option<&str>, file: Option<&[u8]>| {
+            if let Some(file) = file {
+                base::write_atomically(&path, |out| Ok(out.write_all(file)?)).unwrap();
+            }
+            let found = Token::from_environment(|name| match name {
+                "LOCALSTORE_TOKEN" => text.map(str::to_owned),
+                "LOCALSTORE_TOKEN_FILE" => file.map(|_| path.display().to_string()),
+                _ => None,
+            });
+            let header = found.map(|found| found.map(|token| token.header()));
+            header.map_err(|error| error.lines())
+        };
+        let bearer = |text: &str| Ok(Some(format!("Bearer {text}")));
+        assert_eq!(found(None, None), Ok(None));
+        assert_eq!(found(Some(""), None), Ok(None));
+        assert_eq!(found(Some("a.b"), Some(b"file")), bearer("a.b"));
+        assert_eq!(found(Some("a.b \r\n"), None), bearer("a.b"));
+        assert_eq!(found(Some(""), Some(b"file")), bearer("file"));
+        assert_eq!(found(None, Some(b"file \r\nsecond\n")), bearer("file"));
+        let long = "x".repeat(MAX_TOKEN);
+        assert_eq!(
+            found(None, Some((long.clone() + "\r\n").as_bytes())),
+            bearer(&long)
+        );
+        let why = found(Some("sec ret"), None).unwrap_err();
+        let expected =
+            "localstore: LOCALSTORE_TOKEN: it contains a character that cannot be in a token\n";
+        assert_eq!(why, expected);
+        for text in ["secret\n x", "s\u{e9}cret", "\x1bsecret", " "] {
+            let why = found(Some(text), None).unwrap_err();
+            assert!(why.starts_with("localstore: LOCALSTORE_TOKEN: "), "{why}");
+            assert!(!why.contains("cret"), "{why}");
+        }
+        let larger = long + "xx";
+        for file in [
+            &b""[..],
+            b"\n secret",
+            b"sec\0ret",
+            b"secret\xff",
+            larger.as_bytes(),
+        ] {
+            let why = found(None, Some(file)).unwrap_err();
+            let start = format!("localstore: {}: ", path.display());
+            assert!(
+                why.starts_with(&start) && why.contains("hint: LOCALSTORE_TOKEN_FILE"),
+                "{why}"
+            );
+            assert!(!why.contains("ret") && !why.contains("xx"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_token_file_must_be_there() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, why) in [
+            (folder.path().join("none"), "no such file"),
+            (folder.path().to_owned(), "is a directory"),
+        ] {
+            let shown = path.display().to_string();
+            let found = Token::from_environment(|name| {
+                (name == "LOCALSTORE_TOKEN_FILE").then(|| shown.clone())
+            });
+            let error = found.unwrap_err().lines();
+            assert!(
+                error.starts_with(&format!("localstore: {shown}: {why}\n")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_is_hidden_however_it_is_written() {
+        let token = token("eyJhbGciOiJ.payload-\"x\"+/=");
+        assert_eq!(format!("{token:?}"), "Token");
+        assert_eq!(token.hide_in("nothing of it"), "nothing of it");
+        for text in [
+            "eyJhbGciOiJ.payload-\"x\"+/=",
+            "eyJhbGciOiJ.payload-\\\"x\\\"+\\/=",
+            "eyJhbGciOiJ.payload-%22x%22%2b%2F%3D",
+            "\\u0065yJhbGciOiJ\\u002epayload-\\u0022x\\x22+/=",
+            "eyJhbGciOiJ.payload-&#34;x&#x22;&#43;/=",
+            // A part of it.
+            "JhbGciOi",
+            "payload-",
+        ] {
+            assert_eq!(token.hide_in(&format!("é<{text}>é")), "é<***>é", "{text}");
+        }
+        // Nothing of this is out of bounds.
+        for text in [
+            "\\",
+            "%",
+            "%é",
+            "\\u00é5",
+            "&#",
+            "&#é;",
+            "&#x;",
+            "eyJhbGci\\",
+        ] {
+            token.hide_in(text);
+        }
+        assert_eq!(self::token("ab").hide_in("a ab"), "a ***");
+    }
+}

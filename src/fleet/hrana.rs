@@ -310,8 +310,8 @@ impl Batch {
     }
 }
 
-/// The most texts that are stored for a batch; sqld stores 150.
-const MAX_STORED: usize = 100;
+/// The most texts that are stored for a batch; sqld stores 50.
+const MAX_STORED: usize = 48;
 
 #[derive(Serialize)]
 struct Pipeline<'a> {
@@ -580,8 +580,9 @@ pub(crate) struct Failure {
 pub(crate) enum Kind {
     /// The token may not do this: it may only read.
     Forbidden,
-    /// The server refused this request, and would do so again: one of another size or with other
-    /// values may be taken.
+    /// The request or its answer is too large: a smaller batch may work.
+    TooLarge,
+    /// The server refused this request, and would do so again: one with other values may be taken.
     Refused,
     /// Anything else.
     Other,
@@ -637,7 +638,7 @@ impl Remote {
     ) -> Result<Self> {
         if token.is_some() && !address.is_private() {
             let why = "a token is not sent over http, where others could read it";
-            return Err(Error::new(&address, why).hint(format!("libsql://{address}")));
+            return Err(Error::new(&address, why).hint("use https, or remove the token"));
         }
         // A proxy could read the token.
         let is_direct = token.is_some() && address.is_plain();
@@ -715,12 +716,12 @@ impl Remote {
 
     fn read(&self, batch: &Batch, response: &Response) -> Result<Answer, Attempt> {
         if let Some(why) = &response.incomplete {
-            let attempt = self.attempt_failed(Kind::Refused, self.shown(why));
             let is_too_large = response.body.len() as u64 > LIMITS.max_body_mib << 20;
+            let why = self.shown(why);
             return Err(if is_too_large {
-                attempt
+                self.attempt_failed(Kind::TooLarge, why)
             } else {
-                attempt.again()
+                self.attempt_failed(Kind::Other, why).again()
             });
         }
         if response.status != 200 {
@@ -815,7 +816,11 @@ impl Remote {
             return self.forbidden(batch, &error.message);
         }
         let is_busy = is_busy(&error);
-        let attempt = self.attempt_failed(Kind::Refused, error.message);
+        let kind = match &*error.code {
+            "RESPONSE_TOO_LARGE" => Kind::TooLarge,
+            _ => Kind::Refused,
+        };
+        let attempt = self.attempt_failed(kind, error.message);
         if is_busy { attempt.again() } else { attempt }
     }
 
@@ -868,7 +873,8 @@ impl Remote {
             }
             _ => {
                 let kind = match status {
-                    400 | 413 | 422 => Kind::Refused,
+                    413 => Kind::TooLarge,
+                    400 | 422 => Kind::Refused,
                     _ => Kind::Other,
                 };
                 let attempt = self.attempt_failed(kind, format!("it answered {status}{because}"));
@@ -877,6 +883,12 @@ impl Remote {
                 }
                 let header = response.header("retry-after");
                 let after = header.and_then(|text| retry_after(text, Timestamp::now()));
+                if let Some(after) = after.filter(|after| *after > Duration::from_mins(1)) {
+                    let seconds = after.as_secs();
+                    let why =
+                        format!("it answered {status}{because}, and asks to wait {seconds} s");
+                    return self.attempt_failed(kind, why);
+                }
                 Attempt {
                     after: Some(after),
                     ..attempt
@@ -995,3 +1007,6 @@ fn is_page(response: &Response) -> bool {
     let kind = response.header("content-type").unwrap_or_default();
     kind.starts_with("text/html") || response.body.trim_ascii_start().starts_with(b"<")
 }
+
+#[cfg(test)]
+mod tests;
