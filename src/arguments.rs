@@ -129,8 +129,9 @@ fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) ->
             // An argument without a name is identified by its value.
             let shown = match (is_option, value) {
                 (true, _) => as_typed(name, arguments, command),
-                (false, "") => name.trim_matches(PUNCTUATION).to_owned(),
-                (false, value) => value.to_owned(),
+                (false, "") => url_hidden(name.trim_matches(PUNCTUATION)),
+                (false, _) if name.contains("REMOTE") => "REMOTE".to_owned(),
+                (false, value) => url_hidden(value),
             };
             if kind == ErrorKind::InvalidValue && is_option && value.is_empty() {
                 let hint = missing_value(name, error);
@@ -151,6 +152,14 @@ fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) ->
         }
     };
     Stop::Invalid(invalid.hint(hint.unwrap_or_else(|| format!("{} --help", typed.path))))
+}
+
+/// The argument, or only the scheme of a URL, which may contain a password.
+fn url_hidden(argument: &str) -> String {
+    match argument.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://…"),
+        None => argument.to_owned(),
+    }
 }
 
 /// The error for a name that none of the commands of this one has.

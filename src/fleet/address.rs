@@ -204,16 +204,12 @@ impl Token {
             let longest = starts
                 .filter_map(|start| same(rest, &token[start..], shortest))
                 .max();
-            match longest {
-                Some(length) => {
-                    shown.push_str("***");
-                    rest = &rest[length..];
-                }
-                None => {
-                    shown.push(c);
-                    rest = &rest[c.len_utf8()..];
-                }
+            if longest.is_some() {
+                shown.push_str("***");
+            } else {
+                shown.push(c);
             }
+            rest = &rest[longest.unwrap_or(c.len_utf8())..];
         }
         shown
     }

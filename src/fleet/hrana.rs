@@ -124,13 +124,12 @@ impl<'de> Deserialize<'de> for Value {
         let typed = Typed::deserialize(deserializer)?;
         let invalid = || de::Error::custom(format_args!("invalid value of type '{}'", typed.kind));
         match (&*typed.kind, typed.value, typed.base64) {
-            ("null", ..) => Ok(Self::Null),
             ("integer", Some(Scalar::Text(text)), _) => {
                 text.parse().map(Self::Integer).map_err(|_| invalid())
             }
             ("integer", Some(Scalar::Integer(value)), _) => Ok(Self::Integer(value)),
-            // What JSON cannot carry comes as null.
-            ("float", None, _) => Ok(Self::Null),
+            // A number that JSON cannot carry comes as null.
+            ("null", ..) | ("float", None, _) => Ok(Self::Null),
             ("float", Some(Scalar::Real(value)), _) => Ok(Self::Real(value)),
             #[allow(
                 clippy::cast_precision_loss,
@@ -240,6 +239,12 @@ impl Batch {
 
     fn is_write(&self) -> bool {
         self.begin != "BEGIN"
+    }
+
+    /// Whether it is one statement that reads, which needs no transaction: so the request that finds
+    /// nothing new is as small as it can be.
+    fn is_alone(&self) -> bool {
+        !self.is_write() && self.steps.len() == 1
     }
 
     /// Adds a statement that is run if every statement before it succeeded, those of
@@ -376,6 +381,17 @@ impl Serialize for StepList<'_> {
             sql: Some(sql),
             ..Statement::default()
         };
+        if let ([step], true) = (&*batch.steps, batch.is_alone()) {
+            let stmt = Statement {
+                args: &step.args,
+                ..plain(&step.sql)
+            };
+            return [SentStep {
+                condition: None,
+                stmt,
+            }]
+            .serialize(serializer);
+        }
         let count = batch.steps.len();
         let mut list = serializer.serialize_seq(Some(count + 3))?;
         list.serialize_element(&SentStep {
@@ -473,7 +489,7 @@ impl StepError {
 }
 
 /// What a statement returned.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct Rows {
     /// The values of each row.
     pub rows: Vec<Vec<Value>>,
@@ -615,6 +631,9 @@ const LIMITS: Limits = Limits {
     max_body_mib: 32,
 };
 
+/// The longest pause between attempts; a server that asks for more is not asked again.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
 /// The longest text of a server that is shown, in characters.
 const MAX_SHOWN: usize = 300;
 
@@ -674,11 +693,13 @@ impl Remote {
         let attempted = net::retry(
             ATTEMPTS,
             || Ok::<_, std::convert::Infallible>(self.attempt(batch, &body)),
-            |outcome, made| match outcome {
-                Err(Attempt {
-                    after: Some(after), ..
-                }) => Some(pause(*after, made, chance())),
-                _ => None,
+            |outcome, made| {
+                let failed = outcome
+                    .as_ref()
+                    .err()
+                    .filter(|failed| failed.is_temporary)?;
+                tracing::info!("{}", failed.failure.error);
+                Some(pause(failed.asked, made, chance()))
             },
             |attempt, pause| {
                 let seconds = pause.as_secs_f32();
@@ -753,8 +774,17 @@ impl Remote {
     fn answer(&self, batch: &Batch, result: BatchResult) -> Result<Answer, Attempt> {
         let BatchResult {
             mut step_results,
-            step_errors,
+            mut step_errors,
         } = result;
+        if batch.is_alone() && step_results.len() == 1 && step_errors.len() == 1 {
+            // As if it had been in a transaction.
+            let done = || Some(Rows::default());
+            let committed = step_results[0].as_ref().and_then(|_| done());
+            step_results.insert(0, done());
+            step_results.extend([committed, None]);
+            step_errors.insert(0, None);
+            step_errors.extend([None, None]);
+        }
         let count = batch.steps.len();
         if step_results.len() != count + 3 || step_errors.len() != count + 3 {
             return Err(self.not_libsql());
@@ -882,16 +912,18 @@ impl Remote {
                     return attempt;
                 }
                 let header = response.header("retry-after");
-                let after = header.and_then(|text| retry_after(text, Timestamp::now()));
-                if let Some(after) = after.filter(|after| *after > Duration::from_mins(1)) {
-                    let seconds = after.as_secs();
-                    let why =
-                        format!("it answered {status}{because}, and asks to wait {seconds} s");
-                    return self.attempt_failed(kind, why);
-                }
-                Attempt {
-                    after: Some(after),
-                    ..attempt
+                let asked = header.and_then(|text| retry_after(text, Timestamp::now()));
+                match asked {
+                    Some(asked) if asked > LONGEST_PAUSE => {
+                        let seconds = asked.as_secs();
+                        let why =
+                            format!("it answered {status}{because}, and asks to wait {seconds} s");
+                        self.attempt_failed(kind, why)
+                    }
+                    _ => Attempt {
+                        asked,
+                        ..attempt.again()
+                    },
                 }
             }
         }
@@ -922,7 +954,8 @@ impl Remote {
                 kind,
                 error: Error::new(&self.address, why),
             },
-            after: None,
+            is_temporary: false,
+            asked: None,
         }
     }
 
@@ -946,14 +979,16 @@ struct Refusal {
 /// A failed attempt.
 struct Attempt {
     failure: Failure,
-    /// Whether there may be another attempt, and the pause that the server asks for.
-    after: Option<Option<Duration>>,
+    /// Whether another attempt may succeed.
+    is_temporary: bool,
+    /// The pause that the server asks for.
+    asked: Option<Duration>,
 }
 
 impl Attempt {
     fn again(self) -> Self {
         Self {
-            after: Some(None),
+            is_temporary: true,
             ..self
         }
     }
@@ -967,14 +1002,11 @@ impl Attempt {
 /// The pause before the next attempt after this number of attempts: about 1, 2, 4, 8 and 16 seconds,
 /// or what the server asks for. Chance, from 0 to 1, keeps machines apart that failed together.
 fn pause(asked: Option<Duration>, made: u32, chance: f64) -> Duration {
-    match asked {
-        Some(asked) if asked < Duration::from_mins(1) => {
-            let later = asked.mul_f64(1.0 + chance / 4.0);
-            later.min(Duration::from_mins(1))
-        }
-        Some(asked) => asked,
+    let pause = match asked {
+        Some(asked) => asked.mul_f64(1.0 + chance / 4.0),
         None => (net::backoff(made) / 2).mul_f64(0.5 + chance),
-    }
+    };
+    pause.min(LONGEST_PAUSE)
 }
 
 /// A number from 0 to 1.

@@ -8,9 +8,14 @@ use crate::sandbox::{Sandbox, fixture};
 #[test]
 fn a_wrong_argument_is_named_as_by_the_c_tool() {
     let sandbox = Sandbox::new();
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 14] = [
         (&["--frob"], "invalid parameter for: --frob"),
         (&["frob"], "invalid parameter for: frob"),
+        // A URL may contain a password.
+        (
+            &["path", "libsql://user:secret@a.org"],
+            "invalid parameter for: libsql://…",
+        ),
         (&["list", "--fr_ob"], "invalid parameter for: --fr-ob"),
         (&["list", "-x"], "invalid parameter for: -x"),
         (&["list", "-o", "xml"], "invalid parameter for: -o"),

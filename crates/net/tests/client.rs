@@ -154,6 +154,15 @@ fn a_server_that_hangs_is_given_up() {
     let why = "no answer from localhost within 0.7 s";
     assert_fails(post_with(&client), FailureKind::MaybeSent, why);
     assert_eq!(server.requests().len(), 1);
+
+    let server = Server::start([Reply::Hang]);
+    let limits = Limits {
+        idle: Duration::from_millis(600),
+        ..LIMITS
+    };
+    let client = Client::new(&server.url(), limits, |_| None).unwrap();
+    let why = "no answer from localhost within 0.6 s";
+    assert_fails(post_with(&client), FailureKind::MaybeSent, why);
 }
 
 #[test]
