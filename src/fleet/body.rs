@@ -214,14 +214,13 @@ impl Writer<'_> {
     }
 
     fn text(&mut self, text: &Text) {
-        match std::str::from_utf8(text.as_bytes()) {
+        if let Ok(text) = std::str::from_utf8(text.as_bytes()) {
             // Writing to memory cannot fail.
-            Ok(text) => drop(serde_json::to_writer(&mut self.json, text)),
-            Err(_) => {
-                self.raw("{\"base64\":\"");
-                self.raw(&BASE64.encode(text.as_bytes()));
-                self.raw("\"}");
-            }
+            let _ = serde_json::to_writer(&mut self.json, text);
+        } else {
+            self.raw("{\"base64\":\"");
+            self.raw(&BASE64.encode(text.as_bytes()));
+            self.raw("\"}");
         }
     }
 
@@ -490,6 +489,7 @@ pub(crate) fn decode(tool: Tool, source: Source, body: &[u8]) -> Result<(Foreign
 }
 
 /// A member, for messages.
+#[derive(Clone, Copy)]
 struct At<'a>(&'a str, &'a str);
 
 impl fmt::Display for At<'_> {
@@ -851,7 +851,7 @@ impl Reader<'_> {
         if positions.len() != rows_len {
             return Err(At("", "positions").flaw("not as many as there are tests"));
         }
-        let mut part = part(source, identity, &settings, rows)?;
+        let mut part = part(source, &identity, &settings, rows)?;
         part.document.runs[0].tells_bytes = tells_bytes;
         let told = Measured::told(part.document.runs[0].test_time.as_ref());
         part.measured = told.or(measured).ok_or_else(|| missing("measured_at"))?;
@@ -990,7 +990,7 @@ fn missing(name: &str) -> Flaw {
 /// The run of these rows, which are taken as if they were read anew.
 fn part(
     source: Source,
-    identity: Identity,
+    identity: &Identity,
     settings: &[Settings],
     rows: Vec<Row>,
 ) -> Result<Part, Flaw> {
@@ -1012,7 +1012,7 @@ fn part(
         if schema.is_table() != source.is_rounded() {
             return Err(at.flaw("its fields are not those of a row"));
         }
-        let values = row.values(&identity, settings);
+        let values = row.values(identity, settings);
         let values: Vec<Option<&[u8]>> = values
             .iter()
             .map(|value| value.as_ref().map(Text::as_bytes))
@@ -1029,7 +1029,7 @@ fn part(
     }
     let document = builder.end();
     match document.runs.as_slice() {
-        [run] if *run.identity == identity => {}
+        [run] if *run.identity == *identity => {}
         [_] => return Err(At("", "identity").flaw("not that of the tests")),
         runs => return Err(Flaw::new(0, not_one(runs.len()))),
     }

@@ -345,6 +345,7 @@ fn a_wrong_body_is_named_in_words() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a list of wrong bodies")]
 fn a_wrong_body_of_llama_bench_is_named_in_words() {
     let body = |change: &[(&str, &str)]| {
         let mut text = r#"{"identity":{"build_commit":"c","build_number":"1"},"schemas":[{"fields":[["build_commit","text"],["build_number","integer"],["n_batch","integer"],["n_prompt","integer"],["n_gen","integer"],["avg_ts","real"]]}],"settings":[[0,"2048"]],"results":[{"settings":0,"n_prompt":512,"n_gen":0,"avg_ts":"1.000000"}],"measured_guess":1,"added_at":"2026-01-02 03:04:05"}"#.to_owned();
@@ -374,10 +375,10 @@ fn a_wrong_body_of_llama_bench_is_named_in_words() {
             r#""settings":7"#,
             "results[0]: there are no such settings",
         ),
-        (r#"[[0,"#, r#"[[4,"#, "settings: there are no such fields"),
+        (r"[[0,", r"[[4,", "settings: there are no such fields"),
         (
             r#"[[0,"2048"]]"#,
-            r#"[[0]]"#,
+            r"[[0]]",
             "settings: not as many as there are fields",
         ),
         (
