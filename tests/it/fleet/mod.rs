@@ -9,6 +9,7 @@
 //! let machines = machines(2, server.address());
 //! ```
 
+mod failures;
 mod ground;
 mod hrana;
 mod proxy;

@@ -234,9 +234,10 @@ impl Flow<'_> {
             }
             let piece = usize::try_from(speed / 20).unwrap_or(usize::MAX).max(1);
             let (piece, after) = rest.split_at(piece.min(rest.len()));
-            self.to.write_all(piece)?;
+            // Before it is there: whoever has got all of it finds it counted.
             let length = piece.len() as u64;
             self.count.fetch_add(length, Ordering::SeqCst);
+            self.to.write_all(piece)?;
             if speed != u64::MAX {
                 std::thread::sleep(Duration::from_micros(1_000_000 * length / speed));
             }
