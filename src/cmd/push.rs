@@ -20,7 +20,7 @@ use base::{ExitStatus, Progress, Result, Stderr};
 #[command(after_help = "Example: localstore push libsql://fleet.example.org")]
 pub(crate) struct Args {
     /// libsql://HOST, https://… or http://… [default: $LOCALSTORE_REMOTE]
-    remote: Option<String>,
+    remote: Option<Address>,
     /// Prepare the database, or bring its tables up to date, and send nothing
     #[arg(long)]
     init: bool,
@@ -30,15 +30,14 @@ pub(crate) struct Args {
 }
 
 /// The remote that is named, or that the environment names.
-pub(super) fn remote(named: Option<&str>) -> Result<Remote> {
-    // clap would repeat a text that is no address, which may contain a password.
-    let address = Address::resolve(named, variable)?;
+pub(super) fn remote(named: Option<&Address>) -> Result<Remote> {
+    let address = Address::resolve(named.cloned(), variable)?;
     let token = Token::from_environment(variable)?;
     Remote::new(address, token, variable)
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
-    let remote = remote(args.remote.as_deref())?;
+    let remote = remote(args.remote.as_ref())?;
     let out = &mut context.out;
     if args.init {
         let line = match fleet::prepare(&remote)? {

@@ -14,8 +14,10 @@ use crate::model::Environment;
 /// What was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
-    /// A run is new, or was completed.
+    /// A run is new.
     Run,
+    /// More is known of a run.
+    Completed,
     /// A run was given a tag.
     Tag,
     /// A run was submitted, or may have been.
@@ -28,6 +30,7 @@ impl Change {
     fn name(self) -> &'static str {
         match self {
             Self::Run => "run",
+            Self::Completed => "completed",
             Self::Tag => "tag",
             Self::Submission => "submission",
             Self::Rm => "rm",
@@ -42,14 +45,40 @@ pub(super) fn note(db: &Connection, run: i64, change: Change) -> rusqlite::Resul
     Ok(())
 }
 
-/// Notes that a run that may have been pulled was added here as well: it stays when it is withdrawn
-/// where it came from.
-pub(super) fn claim(db: &Connection, run: i64) -> rusqlite::Result<()> {
-    db.prepare_cached(
-        "UPDATE localstore_changes SET from_store = NULL
-         WHERE run_id = ?1 AND from_store IS NOT NULL",
-    )?
-    .execute([run])?;
+/// Who brought a run that nobody has added here, other than a remote database, whose id is its name.
+pub(super) const OTHERS: &[u8] = &[];
+
+/// Notes that all that `work` changes was brought by a remote database, or by [`OTHERS`].
+pub(crate) fn brought<T, E: From<rusqlite::Error>>(
+    db: &Connection,
+    by: &[u8],
+    work: impl FnOnce() -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    let before = end(db)?.map_or(0, |end| end.change);
+    let done = work()?;
+    for sql in [
+        "UPDATE localstore_changes SET from_store = ?2 WHERE change > ?1",
+        "INSERT OR IGNORE INTO localstore_brought (run_id, from_store)
+         SELECT run_id, ?2 FROM localstore_changes WHERE change > ?1 AND kind = 'run'",
+        // What two have brought stays when one of them withdraws it.
+        "UPDATE localstore_brought SET from_store = x''
+         WHERE from_store <> ?2 AND run_id IN
+             (SELECT run_id FROM localstore_changes WHERE change > ?1 AND kind = 'completed')",
+    ] {
+        db.prepare_cached(sql)?.execute((before, by))?;
+    }
+    Ok(done)
+}
+
+/// Notes that a run that may have been pulled was added here too, or was brought by [`OTHERS`]: it stays
+/// when it is withdrawn where it was pulled from.
+pub(super) fn claim(db: &Connection, run: i64, is_added: bool) -> rusqlite::Result<()> {
+    let sql = if is_added {
+        "DELETE FROM localstore_brought WHERE run_id = ?1"
+    } else {
+        "UPDATE localstore_brought SET from_store = x'' WHERE run_id = ?1"
+    };
+    db.prepare_cached(sql)?.execute([run])?;
     Ok(())
 }
 
@@ -153,10 +182,9 @@ pub(crate) fn has(db: &Connection, position: &Position) -> Result<bool> {
 }
 
 /// The last place in the log of this store; `None` if it is empty.
-pub(crate) fn end(db: &Connection) -> Result<Option<Position>> {
+fn end(db: &Connection) -> rusqlite::Result<Option<Position>> {
     let sql = "SELECT change, nonce FROM localstore_changes ORDER BY change DESC LIMIT 1";
-    let end = db.prepare_cached(sql)?.query_row([], position).optional()?;
-    Ok(end)
+    db.prepare_cached(sql)?.query_row([], position).optional()
 }
 
 fn position(row: &rusqlite::Row<'_>) -> rusqlite::Result<Position> {
@@ -217,18 +245,10 @@ pub(crate) fn count_changed(db: &Connection, after: i64, remote: &StoreId) -> Re
     Ok(db.query_row(sql, (after, remote), |row| row.get(0))?)
 }
 
-/// Notes that all changes behind this one were pulled from that remote.
-pub(crate) fn set_pulled(db: &Connection, after: i64, remote: &StoreId) -> Result<()> {
-    db.prepare_cached("UPDATE localstore_changes SET from_store = ?2 WHERE change > ?1")?
-        .execute((after, remote))?;
-    Ok(())
-}
-
 /// Whether a run was pulled from that remote, and from nowhere else, and was not added here.
 pub(crate) fn is_pulled_only(db: &Connection, run: i64, remote: &StoreId) -> Result<bool> {
-    let sql = "SELECT count(*) > 0 AND count(*) = count(from_store = ?2 OR NULL)
-         FROM localstore_changes WHERE run_id = ?1 AND kind = 'run'";
-    Ok(db.query_row(sql, (run, remote), |row| row.get(0))?)
+    let sql = "SELECT 1 FROM localstore_brought WHERE run_id = ?1 AND from_store = ?2";
+    Ok(db.prepare_cached(sql)?.exists((run, remote))?)
 }
 
 /// How far the log of a remote has been taken over.
@@ -298,8 +318,12 @@ pub(crate) fn set_unknown_members(db: &Connection, run: i64, members: Option<&st
 }
 
 /// Removes what is kept of a run beside its rows.
-pub(super) fn forget_members(db: &Connection, run: i64) -> rusqlite::Result<()> {
-    db.prepare_cached("DELETE FROM localstore_unknown_members WHERE run_id = ?1")?
-        .execute([run])?;
+pub(super) fn forget(db: &Connection, run: i64) -> rusqlite::Result<()> {
+    for sql in [
+        "DELETE FROM localstore_unknown_members WHERE run_id = ?1",
+        "DELETE FROM localstore_brought WHERE run_id = ?1",
+    ] {
+        db.prepare_cached(sql)?.execute([run])?;
+    }
     Ok(())
 }

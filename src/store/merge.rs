@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tempfile::NamedTempFile;
 
-use super::changes::{self, Change};
+use super::changes::{self, Change, OTHERS};
 use super::merge_bench::{ForeignBench, Tables};
 use super::merge_chats::{ChatRows, foreign_chats};
 use super::rows::{CREATED_AT, Odd};
@@ -360,9 +360,9 @@ impl Store {
     /// Adds runs of another file in one transaction.
     pub(crate) fn merge(&mut self, foreign: &[ForeignRun]) -> Result<Vec<Added>> {
         self.write(|db| {
-            let merged = merge(db, foreign)?;
+            let merged = changes::brought(db, OTHERS, || merge(db, foreign))?;
             for added in &merged {
-                changes::claim(db, added.id)?;
+                changes::claim(db, added.id, false)?;
             }
             Ok(merged)
         })

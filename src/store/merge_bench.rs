@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow};
 
 use super::Store;
 use super::bench::{self, Adding, Reader, StoredDocument, StoredRow};
-use super::changes::{self, Change};
+use super::changes::{self, Change, OTHERS};
 use super::merge::ForeignFile;
 use super::own::environment_of;
 use super::rows::Odd;
@@ -95,9 +95,11 @@ impl Store {
     ) -> base::Result<Merged> {
         self.write(|db| {
             let mut first = None;
-            let merged = each_part(file, bench, |part| add(db, part, &mut first))?;
+            let merged = changes::brought(db, OTHERS, || {
+                each_part(file, bench, |part| add(db, part, &mut first))
+            })?;
             for id in merged.runs.iter().filter_map(|run| run.id) {
-                changes::claim(db, id)?;
+                changes::claim(db, id, false)?;
             }
             Ok(merged)
         })
@@ -150,7 +152,7 @@ pub(super) fn add(
             bench::add_table(db, one.id, table)?;
             if one.stored == Stored::Already {
                 one.stored = Stored::Completed;
-                changes::note(db, one.id, Change::Run)?;
+                changes::note(db, one.id, Change::Completed)?;
             }
         }
     }

@@ -109,7 +109,7 @@ pub(crate) fn add_all<'a>(
     let mut added = Vec::new();
     for run in runs {
         let one = add(db, &mut shared, run)?;
-        changes::claim(db, one.id)?;
+        changes::claim(db, one.id, true)?;
         if let Some(tag) = tag {
             tags::add(db, tag, one.id)?;
         }
@@ -229,7 +229,7 @@ pub(super) fn add(
             }
         };
         if stored == Stored::Completed {
-            changes::note(db, id, Change::Run)?;
+            changes::note(db, id, Change::Completed)?;
         }
         return Ok(Added { id, stored });
     }
@@ -418,7 +418,7 @@ pub(super) fn write_own(
 
 fn remove_one(db: &Connection, shared: &mut Shared, id: i64) -> rusqlite::Result<bool> {
     shared.scores.remove_stored(db, id)?;
-    changes::forget_members(db, id)?;
+    changes::forget(db, id)?;
     let mut rows = bench::remove(db, id)?;
     for sql in [
         "DELETE FROM test_results WHERE id IN

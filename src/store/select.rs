@@ -191,7 +191,9 @@ impl<'a> Selector<'a> {
                 Ok(all)
             }
             Self::Last(back) => query(
-                "SELECT run_id FROM localstore_runs ORDER BY run_id DESC LIMIT 1 OFFSET ?1",
+                "SELECT run_id FROM localstore_runs
+                 WHERE run_id NOT IN (SELECT run_id FROM localstore_brought) AND source <> 'site'
+                 ORDER BY run_id DESC LIMIT 1 OFFSET ?1",
                 &[(*back).into()],
             ),
             Self::Best => query(
@@ -220,13 +222,18 @@ pub(crate) fn find(db: &Connection, name: &str) -> Result<Vec<i64>> {
 
 /// The error for a name that means no run.
 pub(crate) fn no_such_run(db: &Connection, name: &str) -> Result<Error> {
-    let last = Selector::Last(0).ids(db)?;
-    let Some(last) = last.first() else {
+    let sql = "SELECT max(run_id) FROM localstore_runs";
+    let Some(newest) = db.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))? else {
         return Ok(
             Error::plain("the store is empty").hint("localstore record localscore -m model.gguf")
         );
     };
-    let the_last = format!("the last is {last}; 'localstore list' shows all");
+    let the_last = match Selector::Last(0).ids(db)?.first() {
+        Some(last) => format!("the last is {last}; 'localstore list' shows all"),
+        None => {
+            format!("no run was added here, the newest is {newest}; 'localstore list' shows all")
+        }
+    };
     Ok(match Selector::of(name) {
         Selector::Id(_) => Error::new(format_args!("run {name}"), "no such run").hint(the_last),
         Selector::Tag(_) => {

@@ -7,7 +7,7 @@ use db::refused;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-use super::changes::{self, Change};
+use super::changes::{self, Change, OTHERS};
 use super::fingerprint::Keys;
 use super::own::{MOST_BYTES, of_test, read_environment, too_large};
 use super::rows::{CREATED_AT, Cells, Odd, query_one};
@@ -85,8 +85,11 @@ pub(crate) fn adopt(db: &Connection) -> rusqlite::Result<()> {
         return Ok(());
     }
     insert(db, &ids)?;
+    changes::brought(db, OTHERS, || {
+        let mut ids = ids.keys();
+        ids.try_for_each(|&id| changes::note(db, id, Change::Run))
+    })?;
     for &id in ids.keys() {
-        changes::note(db, id, Change::Run)?;
         db.prepare_cached(&format!(
             "UPDATE benchmark_runs AS b SET created_at = CURRENT_TIMESTAMP
              WHERE id = ?1 AND {CREATED_AT} IS NULL"

@@ -203,10 +203,16 @@ fn odd_values_of_another_program_stop_nothing() {
                  VALUES (last_insert_rowid(), 'pp1', 'abc', 2.5, 'y');"
         );
         sandbox.db().execute_batch(&sql).unwrap();
+        let newest = "SELECT max(id) FROM benchmark_runs";
+        let newest: i64 = sandbox
+            .db()
+            .query_row(newest, [], |row| row.get(0))
+            .unwrap();
+        let newest = newest.to_string();
         sandbox.run(["tag", "x", "1"]).ok();
         sandbox.run(["list"]).ok();
-        sandbox.run(["export", "last", "-o", "jsonl"]).ok();
-        sandbox.run(["rm", "-y", "last"]).ok();
+        sandbox.run(["export", &newest, "-o", "jsonl"]).ok();
+        sandbox.run(["rm", "-y", &newest]).ok();
     }
     assert_eq!(
         sandbox.run(["list", "-o", "jsonl"]).text().lines().count(),

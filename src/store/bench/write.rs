@@ -57,7 +57,7 @@ pub(crate) fn add(
 ) -> db::Result<Vec<Added>> {
     let added = add_part(db, document, adding, &mut None, &[])?;
     for one in &added {
-        changes::claim(db, one.id)?;
+        changes::claim(db, one.id, true)?;
     }
     Ok(added)
 }
@@ -99,8 +99,10 @@ pub(in crate::store) fn add_part(
             let stored = Stored::New;
             (Added { id, stored }, Plan::New(id))
         };
-        if one.stored != Stored::Already {
-            changes::note(db, one.id, Change::Run)?;
+        match one.stored {
+            Stored::New => changes::note(db, one.id, Change::Run)?,
+            Stored::Completed => changes::note(db, one.id, Change::Completed)?,
+            Stored::Already => {}
         }
         seen.insert(run.fingerprint, one.id);
         if let Some(tag) = adding.tag {

@@ -4,13 +4,21 @@ CREATE TABLE localstore_changes (
     change INTEGER PRIMARY KEY AUTOINCREMENT,
     nonce BLOB NOT NULL DEFAULT (randomblob(8)),
     run_id INTEGER NOT NULL,
-    -- run (new or completed), tag, submission or rm.
+    -- run (a new one), completed, tag, submission or rm.
     kind TEXT NOT NULL,
-    -- The id of the database that it was pulled from; null: it was made here.
+    -- The id of the database that it was pulled from; empty: merge or the web site brought it; null: it
+    -- was made here.
     from_store BLOB
 );
-CREATE INDEX localstore_changes_pulled_idx ON localstore_changes (run_id) WHERE from_store IS NOT NULL;
 INSERT INTO localstore_changes (run_id, kind) SELECT run_id, 'run' FROM localstore_runs ORDER BY run_id;
+
+-- The runs that nobody has added here, and what brought them, as above.
+CREATE TABLE localstore_brought (
+    run_id INTEGER PRIMARY KEY,
+    from_store BLOB NOT NULL
+);
+INSERT INTO localstore_brought (run_id, from_store)
+SELECT run_id, x'' FROM localstore_runs WHERE source = 'site';
 
 -- How far the log of each database has been taken over.
 CREATE TABLE localstore_peers (
