@@ -37,17 +37,19 @@ impl Address {
     /// The remote that was typed, or else the one of `LOCALSTORE_REMOTE`; an error if there is none
     /// or it is not an address. `variable` looks up environment variables.
     pub(crate) fn resolve(
-        typed: Option<&str>,
+        typed: Option<Self>,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self> {
+        if let Some(address) = typed {
+            return Ok(address);
+        }
         let hint = "localstore push libsql://HOST, or set LOCALSTORE_REMOTE";
-        let (name, text) = match (typed, variable(REMOTE)) {
-            (Some(text), _) => ("invalid parameter for: REMOTE", text.to_owned()),
-            (None, Some(text)) => (REMOTE, text),
-            (None, None) => return Err(Error::new("missing parameter", "REMOTE").hint(hint)),
-        };
-        text.parse()
-            .map_err(|why: String| Error::new(name, why).hint(FORM))
+        match variable(REMOTE) {
+            Some(text) => text
+                .parse()
+                .map_err(|why: String| Error::new(REMOTE, why).hint(FORM)),
+            None => Err(Error::new("missing parameter", "REMOTE").hint(hint)),
+        }
     }
 
     /// The address as a URL for the HTTP client.
