@@ -54,8 +54,9 @@ pub(crate) struct Batch {
     pub(crate) left_out: Vec<Refused>,
 }
 
-/// The most runs of a batch, which ends earlier where they are large.
-const BATCH: usize = 256;
+/// The most runs of a batch, and the bytes that end it earlier: as many as `add` stores together.
+const BATCH: usize = 2048;
+const BATCH_BYTES: usize = 16 << 20;
 
 /// What is to be taken over next.
 pub(crate) enum Next {
@@ -207,7 +208,7 @@ impl ForeignFile {
     fn next_batch(&mut self) -> Result<Batch> {
         let mut batch = Batch::default();
         let mut bytes = 0;
-        while batch.runs.len() + batch.refused.len() < BATCH && bytes < own::MOST_BYTES {
+        while batch.runs.len() + batch.refused.len() < BATCH && bytes < BATCH_BYTES {
             let is_bench = |id: &ForeignId| matches!(id, ForeignId::Bench(_));
             let (id, run) = match self.ids.next_if(|id| !is_bench(id)) {
                 None | Some(ForeignId::Bench(_)) => break,
@@ -279,22 +280,26 @@ fn migrated(db: &Connection, path: &Path) -> rusqlite::Result<Connection> {
 
 /// A run of a store.
 pub(super) fn own_run(db: &Connection, id: i64) -> rusqlite::Result<ForeignRun> {
-    let head: (bool, Option<String>, i64, bool) = db
+    // Few runs have a tag or a submission, and a statement of its own costs more than a look.
+    let head: (bool, Option<String>, i64, bool, bool, bool) = db
         .prepare_cached(&format!(
-            "SELECT b.id IS NOT NULL, {CREATED_AT}, r.measured_at, r.measured_guessed
+            "SELECT b.id IS NOT NULL, {CREATED_AT}, r.measured_at, r.measured_guessed,
+                 EXISTS (SELECT 1 FROM localstore_tags t WHERE t.run_id = r.run_id),
+                 EXISTS (SELECT 1 FROM localstore_submissions s WHERE s.run_id = r.run_id)
              FROM localstore_runs r LEFT JOIN benchmark_runs b ON b.id = r.run_id
              WHERE r.run_id = ?1"
         ))?
-        .query_row([id], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })?;
-    let (true, created_at, at, is_guessed) = head else {
+        .query_row([id], |row| row.try_into())?;
+    let (true, created_at, at, is_guessed, is_tagged, is_sent) = head else {
         return Err(refused("has no row in benchmark_runs"));
     };
-    let tags = db
-        .prepare_cached("SELECT tag FROM localstore_tags WHERE run_id = ?1 ORDER BY tag")?
-        .query_map([id], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+    let mut tags = Vec::new();
+    if is_tagged {
+        tags = db
+            .prepare_cached("SELECT tag FROM localstore_tags WHERE run_id = ?1 ORDER BY tag")?
+            .query_map([id], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+    }
     Ok(ForeignRun {
         dated: Dated {
             run: own::read_foreign(db, id)?,
@@ -302,13 +307,17 @@ pub(super) fn own_run(db: &Connection, id: i64) -> rusqlite::Result<ForeignRun> 
         },
         created_at: created_at.ok_or_else(no_date)?,
         tags,
-        submission: submissions::read(db, id).map_err(|error| {
-            if is_about_a_value(&error) {
-                refused(format!("its submission cannot be read: {}", reason(&error)))
-            } else {
-                error
-            }
-        })?,
+        submission: if is_sent {
+            submissions::read(db, id).map_err(|error| {
+                if is_about_a_value(&error) {
+                    refused(format!("its submission cannot be read: {}", reason(&error)))
+                } else {
+                    error
+                }
+            })?
+        } else {
+            None
+        },
     })
 }
 
@@ -359,7 +368,8 @@ fn site_run(db: &Connection, id: i64, tests: &[i64]) -> rusqlite::Result<Foreign
 impl Store {
     /// Adds runs of another file in one transaction.
     pub(crate) fn merge(&mut self, foreign: &[ForeignRun]) -> Result<Vec<Added>> {
-        self.write(|db| {
+        // What a row refers to is found or made just before it.
+        self.write_without_foreign_keys(|db| {
             let merged = changes::brought(db, OTHERS, || merge(db, foreign))?;
             for added in &merged {
                 changes::claim(db, added.id, false)?;
@@ -385,11 +395,7 @@ pub(super) fn merge_run(
     shared: &mut Shared,
     foreign: &ForeignRun,
 ) -> rusqlite::Result<Added> {
-    let added = add(db, shared, &foreign.dated)?;
-    if added.is_new() {
-        db.prepare_cached("UPDATE benchmark_runs SET created_at = ?2 WHERE id = ?1")?
-            .execute((added.id, &foreign.created_at))?;
-    }
+    let added = add(db, shared, &foreign.dated, Some(&foreign.created_at))?;
     // Skip tags that `tag` would refuse.
     for tag in foreign.tags.iter().filter(|tag| check_tag(tag).is_ok()) {
         tags::add(db, tag, added.id)?;

@@ -6,6 +6,7 @@ use db::{is_about_a_value, reason, refused};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::bench;
+use super::public::Known;
 use super::rows::{self, Cells, Columns, Odd, Sql};
 use crate::model::{
     AcceleratorInfo, Environment, Field, Model, Run, RuntimeInfo, Source, SystemInfo, Test, Text,
@@ -27,7 +28,7 @@ const TEST: &str = "name, n_prompt, n_gen, test_time, avg_time_ms, stddev_time_m
     prompt_tps_watt, prompt_tps_stddev, gen_tps, gen_tps_watt, gen_tps_stddev, power_watts, ttft_ms";
 
 /// What [`RunReader::read_test`] reads of [`TESTS_AND_MODELS`].
-pub(super) const TEST_COLUMNS: &str = "t.position, m.id IS NOT NULL AS has_model, t.name, \
+pub(super) const TEST_COLUMNS: &str = "t.position, m.id AS model_row, t.name, \
     t.n_prompt, t.n_gen, t.test_time, t.avg_time_ms, t.stddev_time_ms, t.prompt_tps, \
     t.prompt_tps_watt, t.prompt_tps_stddev, t.gen_tps, t.gen_tps_watt, t.gen_tps_stddev, \
     t.power_watts, t.ttft_ms, t.samples_ns, t.reps, m.build_commit, m.build_number, m.model_name, \
@@ -68,9 +69,13 @@ pub(super) fn find_combination(
 }
 
 /// The row of this environment, made where there is none.
-pub(super) fn environment_id(db: &Connection, environment: &Environment) -> rusqlite::Result<i64> {
+pub(super) fn environment_id(
+    db: &Connection,
+    known: &mut Known,
+    environment: &Environment,
+) -> rusqlite::Result<i64> {
     let values = environment_values(environment);
-    combination(db, "localstore_environments", ENVIRONMENT, &values)
+    known.combination(db, "localstore_environments", ENVIRONMENT, &values)
 }
 
 /// The row of this environment, if there is one.
@@ -107,7 +112,11 @@ fn environment_values(environment: &Environment) -> [Sql<'_>; 13] {
 
 /// The rows of the tests' models, made where there are none; one look-up where they are all the
 /// same, as they always are in what the C tool prints.
-pub(super) fn model_ids(db: &Connection, run: &Run) -> rusqlite::Result<Vec<i64>> {
+pub(super) fn model_ids(
+    db: &Connection,
+    known: &mut Known,
+    run: &Run,
+) -> rusqlite::Result<Vec<i64>> {
     let fields = Field::named(MODEL);
     let mut ids: Vec<i64> = Vec::with_capacity(run.tests.len());
     for (index, test) in run.tests.iter().enumerate() {
@@ -115,7 +124,7 @@ pub(super) fn model_ids(db: &Connection, run: &Run) -> rusqlite::Result<Vec<i64>
             ids[index - 1]
         } else {
             let values: Vec<Sql<'_>> = fields.iter().map(|field| Sql(field.get(test))).collect();
-            combination(db, "localstore_models", MODEL, &values)?
+            known.combination(db, "localstore_models", MODEL, &values)?
         };
         ids.push(id);
     }
@@ -130,10 +139,14 @@ pub(super) fn find_model(db: &Connection, test: &Test) -> rusqlite::Result<Optio
 }
 
 /// The row of this run's configuration, made where there is none.
-pub(super) fn configuration_id(db: &Connection, run: &Run) -> rusqlite::Result<i64> {
+pub(super) fn configuration_id(
+    db: &Connection,
+    known: &mut Known,
+    run: &Run,
+) -> rusqlite::Result<i64> {
     let tool = Some(run.tool.name().into());
     let values = configuration_values(run, &tool);
-    combination(db, "localstore_configurations", CONFIGURATION, &values)
+    known.combination(db, "localstore_configurations", CONFIGURATION, &values)
 }
 
 /// The row of this run's configuration, if there is one.
@@ -272,6 +285,8 @@ fn read_as(db: &Connection, id: i64, odd: Odd) -> rusqlite::Result<Run> {
 pub(super) struct RunReader {
     pub run: Run,
     bytes: usize,
+    /// The row of the last test's model.
+    model_row: Option<i64>,
 }
 
 impl RunReader {
@@ -294,23 +309,32 @@ impl RunReader {
             ..Run::default()
         };
         let bytes = run.bytes();
-        Ok(Self { run, bytes })
+        Ok(Self {
+            run,
+            bytes,
+            model_row: None,
+        })
     }
 
     /// Reads the next test from [`TEST_COLUMNS`].
     pub(super) fn read_test(&mut self, cells: Cells<'_>) -> rusqlite::Result<()> {
         let expected = self.run.tests.len();
         let is_next = cells.get::<i64>("position")? == expected.cast_signed() as i64;
-        let has_model: bool = cells.get("has_model")?;
+        let model_row: Option<i64> = cells.get("model_row")?;
         if cells.is_strict() && !is_next {
             return Err(refused(format!("test {expected} is missing")));
         }
-        if cells.is_strict() && !has_model {
+        if cells.is_strict() && model_row.is_none() {
             let why = format!("test {expected}: its model is not in localstore_models");
             return Err(refused(why));
         }
-        if has_model {
-            let test = read_test(cells).map_err(|error| of_test(expected, error))?;
+        if model_row.is_some() {
+            // Nearly always all tests have the same one.
+            let is_same = model_row == self.model_row;
+            let last = self.run.tests.last().filter(|_| is_same);
+            let test = read_test(cells, last.map(|test| &test.model))
+                .map_err(|error| of_test(expected, error))?;
+            self.model_row = model_row;
             if cells.is_strict() {
                 self.bytes += test.bytes();
             }
@@ -363,12 +387,13 @@ pub(super) fn read_environment(cells: Cells<'_>) -> rusqlite::Result<Environment
     })
 }
 
-/// Reads a test from the columns of `localstore_tests` and `localstore_models`. Samples that cannot be
-/// read are an error: what was measured must not be left out without a word.
-pub(super) fn read_test(cells: Cells<'_>) -> rusqlite::Result<Test> {
+/// Reads a test from the columns of `localstore_tests` and, unless its model has been read,
+/// `localstore_models`. Samples that cannot be read are an error: what was measured must not be left
+/// out without a word.
+fn read_test(cells: Cells<'_>, model: Option<&Model>) -> rusqlite::Result<Test> {
     let text = |column| cells.text(column);
     let number = |column| cells.number(column);
-    Ok(Test {
+    let mut test = Test {
         name: text("name")?.unwrap_or_default(),
         n_prompt: cells.get("n_prompt")?,
         n_gen: cells.get("n_gen")?,
@@ -389,19 +414,29 @@ pub(super) fn read_test(cells: Cells<'_>) -> rusqlite::Result<Test> {
             .transpose()
             .map_err(|_| refused("samples_ns is not a list of integers"))?,
         reps: cells.unsigned("reps")?,
-        model: Model {
-            build_commit: text("build_commit")?,
-            build_number: cells.get("build_number")?,
-            model_name: text("model_name")?,
-            model_quant_str: text("model_quant_str")?,
-            model_params_str: text("model_params_str")?,
-            model_filename: text("model_filename")?,
-            model_type: text("model_type")?,
-            model_size: cells.unsigned("model_size")?,
-            model_n_params: cells.unsigned("model_n_params")?,
-            main_gpu: cells.get("main_gpu")?,
-            backend: None,
-        },
         ..Test::default()
+    };
+    test.model = match model {
+        Some(model) => model.clone(),
+        None => read_model(cells)?,
+    };
+    Ok(test)
+}
+
+/// Reads a model from the columns of `localstore_models`.
+fn read_model(cells: Cells<'_>) -> rusqlite::Result<Model> {
+    let text = |column| cells.text(column);
+    Ok(Model {
+        build_commit: text("build_commit")?,
+        build_number: cells.get("build_number")?,
+        model_name: text("model_name")?,
+        model_quant_str: text("model_quant_str")?,
+        model_params_str: text("model_params_str")?,
+        model_filename: text("model_filename")?,
+        model_type: text("model_type")?,
+        model_size: cells.unsigned("model_size")?,
+        model_n_params: cells.unsigned("model_n_params")?,
+        main_gpu: cells.get("main_gpu")?,
+        backend: None,
     })
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::types::Value;
+use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::rows::marks;
+use super::own::combination;
+use super::rows::{Sql, marks};
 use super::scores::{ScoreKey, storable};
 use crate::model::{AcceleratorInfo, Environment, Model, Run, RuntimeInfo, SystemInfo, Text};
 
@@ -203,7 +204,7 @@ impl Known {
         values: &[Value],
         upsert: impl FnOnce() -> rusqlite::Result<i64>,
     ) -> rusqlite::Result<i64> {
-        let key = (table, key(values));
+        let key = (table, key(values)?);
         if let Some(&id) = self.rows.get(&key) {
             *self.taken.entry(table).or_default() += 1;
             return Ok(id);
@@ -216,6 +217,23 @@ impl Known {
         Ok(id)
     }
 
+    /// The id of the row of one of our tables that has each combination of values once.
+    pub(super) fn combination(
+        &mut self,
+        db: &Connection,
+        table: &'static str,
+        columns: &str,
+        values: &[Sql<'_>],
+    ) -> rusqlite::Result<i64> {
+        let key = (table, key(values)?);
+        if let Some(&id) = self.rows.get(&key) {
+            return Ok(id);
+        }
+        let id = combination(db, table, columns, values)?;
+        self.rows.insert(key, id);
+        Ok(id)
+    }
+
     /// Brings the sequences up to date.
     pub(super) fn write(self, db: &Connection) -> rusqlite::Result<()> {
         let mut taken = self.taken.into_iter();
@@ -223,27 +241,34 @@ impl Known {
     }
 }
 
-/// The values, each with its end.
-fn key(values: &[Value]) -> Vec<u8> {
+/// The values, each with its type and its end.
+fn key(values: &[impl ToSql]) -> rusqlite::Result<Vec<u8>> {
     let mut key = Vec::with_capacity(256);
     for value in values {
+        let value = value.to_sql()?;
+        let value = match &value {
+            ToSqlOutput::Borrowed(value) => *value,
+            ToSqlOutput::Owned(value) => value.into(),
+            _ => ValueRef::Null,
+        };
         let number;
         let bytes = match value {
-            Value::Text(text) => text.as_bytes(),
-            Value::Integer(value) => {
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
+            ValueRef::Integer(value) => {
                 number = value.to_le_bytes();
                 &number
             }
-            Value::Real(value) => {
+            ValueRef::Real(value) => {
                 number = value.to_le_bytes();
                 &number
             }
-            Value::Null | Value::Blob(_) => &[],
+            ValueRef::Null => &[],
         };
+        key.push(value.data_type() as u8);
         key.extend_from_slice(&bytes.len().to_le_bytes());
         key.extend_from_slice(bytes);
     }
-    key
+    Ok(key)
 }
 
 /// Advances the sequence of a table as this number of inserts would that find their row.

@@ -2,7 +2,7 @@
 
 use base::Error;
 use rusqlite::types::Null;
-use rusqlite::{Connection, Params};
+use rusqlite::{Connection, Params, params};
 
 use super::changes::{self, Change};
 use super::fingerprint::Keys;
@@ -108,7 +108,7 @@ pub(crate) fn add_all<'a>(
     let mut shared = Shared::default();
     let mut added = Vec::new();
     for run in runs {
-        let one = add(db, &mut shared, run)?;
+        let one = add(db, &mut shared, run, None)?;
         changes::claim(db, one.id, true)?;
         if let Some(tag) = tag {
             tags::add(db, tag, one.id)?;
@@ -124,11 +124,11 @@ pub(crate) fn lookup(
     db: &Connection,
     Dated { run, measured }: &Dated,
 ) -> db::Result<(Option<i64>, Stored)> {
-    let Some(id) = find(db, run, &Keys::of(run))? else {
+    let Some((id, found)) = find(db, run, &Keys::of(run))? else {
         return Ok((None, Stored::New));
     };
     let is_dated = !measured.is_guessed && stored_date(db, id)?.is_guessed;
-    let stored = match own::read(db, id)?.completed_by(run) {
+    let stored = match found.completed_by(run) {
         None if !is_dated => Stored::Already,
         _ => Stored::Completed,
     };
@@ -175,15 +175,16 @@ pub(crate) fn remove_withdrawn(db: &Connection, ids: &[i64]) -> db::Result<()> {
 
 /// The id of the stored run that this is a capture of.
 pub(crate) fn stored_id(db: &Connection, run: &Run) -> db::Result<Option<i64>> {
-    Ok(find(db, run, &Keys::of(run))?)
+    Ok(find(db, run, &Keys::of(run))?.map(|(id, _)| id))
 }
 
-/// The stored run that this is a capture of.
-fn find(db: &Connection, run: &Run, keys: &Keys) -> rusqlite::Result<Option<i64>> {
+/// The stored run that this is a capture of, and its id.
+fn find(db: &Connection, run: &Run, keys: &Keys) -> rusqlite::Result<Option<(i64, Run)>> {
     let sql = "SELECT run_id FROM localstore_runs WHERE fingerprint = ?1 ORDER BY run_id";
     for id in ids(db, sql, [keys.fingerprint])? {
-        if !own::read(db, id)?.is_on_other_machine(run) {
-            return Ok(Some(id));
+        let found = own::read(db, id)?;
+        if !found.is_on_other_machine(run) {
+            return Ok(Some((id, found)));
         }
     }
     if run.tests.is_empty() {
@@ -196,8 +197,9 @@ fn find(db: &Connection, run: &Run, keys: &Keys) -> rusqlite::Result<Option<i64>
         "SELECT run_id FROM localstore_runs WHERE core = ?1 AND poor ORDER BY run_id LIMIT 100"
     };
     for id in ids(db, sql, [keys.core])? {
-        if own::read(db, id)?.may_equal(run) {
-            return Ok(Some(id));
+        let found = own::read(db, id)?;
+        if found.may_equal(run) {
+            return Ok(Some((id, found)));
         }
     }
     Ok(None)
@@ -211,16 +213,17 @@ fn ids(db: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<Vec<
 
 /// Adds a run, or completes the one that it is another capture of. Its date is that
 /// of its tests, else the given one. The date is not part of a run's identity: a known date replaces a
-/// guessed one, and is never replaced itself.
+/// guessed one, and is never replaced itself. A new run was added at `created_at`, else now.
 pub(super) fn add(
     db: &Connection,
     shared: &mut Shared,
     Dated { run, measured }: &Dated,
+    created_at: Option<&str>,
 ) -> rusqlite::Result<Added> {
     let keys = Keys::of(run);
-    if let Some(id) = find(db, run, &keys)? {
+    if let Some((id, found)) = find(db, run, &keys)? {
         let is_dated = !measured.is_guessed && date(db, id, measured.at)?;
-        let stored = match own::read(db, id)?.completed_by(run) {
+        let stored = match found.completed_by(run) {
             None if is_dated => Stored::Completed,
             None => Stored::Already,
             Some(completed) => {
@@ -235,12 +238,13 @@ pub(super) fn add(
     }
     changes::forget_removed(db, &keys, run.is_poor(), &run.environment)?;
     let public = Public::of(db, &mut shared.known, run)?;
-    let id = write_public(db, None, &public, run)?;
+    let id = write_public(db, None, &public, run, created_at)?;
     write_tests(db, id, run, None)?;
     let count = run.tests.len().cast_signed() as i64;
     let last = db.last_insert_rowid();
     let test_result_ids: Vec<i64> = (last - count + 1..=last).collect();
-    write_own(db, id, run, &keys, &test_result_ids, Some(*measured))?;
+    let known = &mut shared.known;
+    write_own(db, known, id, run, &keys, &test_result_ids, Some(*measured))?;
     if let Some(key) = public.score_key() {
         shared.scores.add(db, key, &run.summary())?;
     }
@@ -269,13 +273,13 @@ pub(super) fn replace(
     run: &Run,
 ) -> rusqlite::Result<Public> {
     let public = Public::of(db, known, run)?;
-    write_public(db, Some(id), &public, run)?;
+    write_public(db, Some(id), &public, run, None)?;
     let sql = "SELECT test_result_id FROM localstore_tests WHERE run_id = ?1 ORDER BY position";
     let test_result_ids = ids(db, sql, [id])?;
     write_tests(db, id, run, Some(&test_result_ids))?;
     db.prepare_cached("DELETE FROM localstore_tests WHERE run_id = ?1")?
         .execute([id])?;
-    write_own(db, id, run, &Keys::of(run), &test_result_ids, None)?;
+    write_own(db, known, id, run, &Keys::of(run), &test_result_ids, None)?;
     Ok(public)
 }
 
@@ -289,22 +293,25 @@ fn on_conflict(is_there: bool, columns: &str) -> String {
     format!("ON CONFLICT DO UPDATE SET ({columns}) = (excluded.{values})")
 }
 
-/// Writes the row of `benchmark_runs`, a new one without an id; gives its id.
+/// Writes the row of `benchmark_runs`, a new one without an id; gives its id. Without a date the table
+/// gives the present one.
 fn write_public(
     db: &Connection,
     id: Option<i64>,
     public: &Public,
     run: &Run,
+    created_at: Option<&str>,
 ) -> rusqlite::Result<i64> {
     let columns = "system_id, accelerator_id, model_variant_id, runtime_id, avg_prompt_tps, \
         avg_gen_tps, avg_ttft_ms, performance_score";
     let end = on_conflict(id.is_some(), columns);
     let summary = run.summary();
-    db.prepare_cached(&format!(
-        "INSERT INTO benchmark_runs (id, {columns}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-         {end}"
-    ))?
-    .execute((
+    let (date, value) = created_at.map_or(("", ""), |_| (", created_at", ", ?10"));
+    let mut insert = db.prepare_cached(&format!(
+        "INSERT INTO benchmark_runs (id, {columns}{date})
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9{value}) {end}"
+    ))?;
+    let values = params![
         id,
         public.system_id,
         public.accelerator_id,
@@ -314,7 +321,10 @@ fn write_public(
         storable(summary.avg_gen_tps),
         storable(summary.avg_ttft_ms),
         storable(summary.performance_score),
-    ))?;
+        created_at
+    ];
+    let count = if created_at.is_some() { 10 } else { 9 };
+    insert.execute(&values[..count])?;
     Ok(id.unwrap_or_else(|| db.last_insert_rowid()))
 }
 
@@ -377,6 +387,7 @@ pub(super) fn stored_date(db: &Connection, id: i64) -> rusqlite::Result<Measured
 /// measured when its tests say, else then, else as its row says, which is there in that case alone.
 pub(super) fn write_own(
     db: &Connection,
+    known: &mut Known,
     id: i64,
     run: &Run,
     keys: &Keys,
@@ -388,8 +399,8 @@ pub(super) fn write_own(
         Some(measured) => measured,
         None => stored_date(db, id)?,
     };
-    let environment_id = environment_id(db, &run.environment)?;
-    let model_ids = model_ids(db, run)?;
+    let environment_id = environment_id(db, known, &run.environment)?;
+    let model_ids = model_ids(db, known, run)?;
     let columns = "fingerprint, core, poor, source, environment_id, model_id, partial, \
         measured_at, measured_guessed, configuration_id, score, tool";
     let end = on_conflict(is_there, columns);
@@ -411,7 +422,7 @@ pub(super) fn write_own(
         run.is_partial(),
         measured.at,
         measured.is_guessed,
-        configuration_id(db, run)?,
+        configuration_id(db, known, run)?,
     ))?;
     insert_tests(db, id, run, &model_ids, test_result_ids)
 }

@@ -10,6 +10,7 @@ use rusqlite::types::ValueRef;
 use super::changes::{self, Change, OTHERS};
 use super::fingerprint::Keys;
 use super::own::{MOST_BYTES, of_test, read_environment, too_large};
+use super::public::Known;
 use super::rows::{CREATED_AT, Cells, Odd, query_one};
 use super::runs::{Measured, write_own};
 use super::scores::Scores;
@@ -106,12 +107,14 @@ pub(crate) fn adopt(db: &Connection) -> rusqlite::Result<()> {
 /// Makes our rows. The date of a run is that of its row, which the site makes when it is measured.
 fn insert(db: &Connection, ids: &Ids) -> rusqlite::Result<()> {
     let now = Measured::guessed(jiff::Timestamp::now().as_second());
+    let mut known = Known::default();
     for (&id, tests) in ids {
         let SiteRun {
             run, measured_at, ..
         } = read(db, id, tests, Odd::Unknown)?;
         write_own(
             db,
+            &mut known,
             id,
             &run,
             &Keys::of(&run),

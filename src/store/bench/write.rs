@@ -14,6 +14,7 @@ use crate::model::{Environment, Run, Source, Test, Text, Tool};
 use crate::store::changes::{self, Change};
 use crate::store::fingerprint::Keys;
 use crate::store::own::{self, combination, configuration_id, environment_id, model_ids};
+use crate::store::public::Known;
 use crate::store::rows::Odd;
 use crate::store::runs::{Added, Measured, Stored, date, stored_date};
 use crate::store::tags;
@@ -399,10 +400,11 @@ struct RefersTo {
 impl RefersTo {
     /// The rows for a run with this header, made where there are none.
     fn of(db: &Connection, header: &Run, identity: &Identity) -> rusqlite::Result<Self> {
+        let mut known = Known::default();
         Ok(Self {
-            environment: environment_id(db, &header.environment)?,
-            model: model_ids(db, header)?.first().copied(),
-            configuration: configuration_id(db, header)?,
+            environment: environment_id(db, &mut known, &header.environment)?,
+            model: model_ids(db, &mut known, header)?.first().copied(),
+            configuration: configuration_id(db, &mut known, header)?,
             identity: identity_id(db, identity)?,
         })
     }
