@@ -210,4 +210,5 @@ def measure(options, sizes, folder, scratch):
         "%.2f" % (one / other) for one, other in zip(ours, shell)))
 
 
-main()
+if __name__ == "__main__":
+    main()
