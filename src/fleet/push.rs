@@ -86,7 +86,7 @@ pub(crate) fn push(
 
 /// The id of this store; it gets one if it has lost it.
 pub(super) fn identity(store: &mut Store, dry_run: bool) -> Result<StoreId> {
-    match store.read(changes::store_id)? {
+    match store.read(|db| Ok(changes::store_id(db)?))? {
         Some(id) => Ok(id),
         None => renewed(store, dry_run),
     }
@@ -97,8 +97,8 @@ pub(super) fn renewed(store: &mut Store, dry_run: bool) -> Result<StoreId> {
     if dry_run {
         return Ok(StoreId::default());
     }
-    store.write(|db| changes::renew_store_id(db))?;
-    let id = store.read(changes::store_id)?;
+    store.write(|db| Ok(changes::renew_store_id(db)?))?;
+    let id = store.read(|db| Ok(changes::store_id(db)?))?;
     id.ok_or_else(|| {
         Error::new(
             store.path().display(),

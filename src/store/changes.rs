@@ -7,8 +7,8 @@ use db::Result;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::fingerprint::Keys;
-use super::own::read_environment;
-use super::rows;
+use super::own::{environment_of, read_environment};
+use super::rows::{self, Odd};
 use crate::model::Environment;
 
 /// What was changed.
@@ -82,14 +82,18 @@ pub(super) fn claim(db: &Connection, run: i64, is_added: bool) -> rusqlite::Resu
     Ok(())
 }
 
-/// Notes that a run, which is still there, is removed by the user: no pull brings it back.
+/// Notes that a run, if it is still there, is removed by the user: no pull brings it back.
 pub(super) fn note_removed(db: &Connection, run: i64) -> rusqlite::Result<()> {
-    db.prepare_cached(
-        "INSERT INTO localstore_removed (fingerprint, core, poor, environment_id)
-         SELECT fingerprint, core, poor, environment_id FROM localstore_runs WHERE run_id = ?1",
-    )?
-    .execute([run])?;
-    note(db, run, Change::Rm)
+    let noted = db
+        .prepare_cached(
+            "INSERT INTO localstore_removed (fingerprint, core, poor, environment_id)
+             SELECT fingerprint, core, poor, environment_id FROM localstore_runs WHERE run_id = ?1",
+        )?
+        .execute([run])?;
+    if noted > 0 {
+        note(db, run, Change::Rm)?;
+    }
+    Ok(())
 }
 
 /// The runs like this one that were removed here: of two different captures of one run, one must be
@@ -130,18 +134,25 @@ pub(crate) fn is_removed(
     Ok(!removed(db, keys, is_poor, environment)?.is_empty())
 }
 
-/// Forgets that a run was removed, since it was added again.
-pub(super) fn forget_removed(
-    db: &Connection,
-    keys: &Keys,
-    is_poor: bool,
-    environment: &Environment,
-) -> rusqlite::Result<()> {
-    for place in removed(db, keys, is_poor, environment)? {
-        db.prepare_cached("DELETE FROM localstore_removed WHERE rowid = ?1")?
-            .execute([place])?;
+/// Enters a new run, whose row is there. If one like it was removed here, that is forgotten.
+pub(super) fn note_new(db: &Connection, run: i64) -> rusqlite::Result<()> {
+    let mut any = db.prepare_cached("SELECT 1 FROM localstore_removed")?;
+    if any.exists([])? {
+        let (keys, is_poor) = db
+            .prepare_cached(
+                "SELECT fingerprint, core, poor FROM localstore_runs WHERE run_id = ?1",
+            )?
+            .query_row([run], |row| {
+                let (fingerprint, core) = (row.get(0)?, row.get(1)?);
+                Ok((Keys { fingerprint, core }, row.get(2)?))
+            })?;
+        let environment = environment_of(db, run, Odd::Unknown)?;
+        for place in removed(db, &keys, is_poor, &environment)? {
+            db.prepare_cached("DELETE FROM localstore_removed WHERE rowid = ?1")?
+                .execute([place])?;
+        }
     }
-    Ok(())
+    note(db, run, Change::Run)
 }
 
 /// The id of a store or of a remote database: 16 random bytes.
@@ -157,14 +168,14 @@ pub(crate) struct Position {
 }
 
 /// The id of this store in the logs of others; `None` if it is lost.
-pub(crate) fn store_id(db: &Connection) -> Result<Option<StoreId>> {
+pub(crate) fn store_id(db: &Connection) -> rusqlite::Result<Option<StoreId>> {
     let sql = "SELECT unhex(value) FROM metadata WHERE key = 'localstore.store_id'";
     let id: Option<Option<Vec<u8>>> = db.query_row(sql, [], |row| row.get(0)).optional()?;
     Ok(id.flatten().and_then(|id| id.try_into().ok()))
 }
 
 /// Gives this store another id: it is a copy of one that went on, or was put back from a backup.
-pub(crate) fn renew_store_id(db: &Connection) -> Result<()> {
+pub(crate) fn renew_store_id(db: &Connection) -> rusqlite::Result<()> {
     db.execute(
         "INSERT INTO metadata (key, value)
          VALUES ('localstore.store_id', lower(hex(randomblob(16))))

@@ -427,7 +427,7 @@ pub(super) fn merge_run(
                 &submission.reason,
                 &submission.changed_at,
             ))?;
-        if changed > 0 {
+        if changed > 0 && submission.state != SubmissionState::Failed {
             changes::note(db, added.id, Change::Submission)?;
         }
     }

@@ -109,7 +109,9 @@ pub(crate) fn add_all<'a>(
     let mut added = Vec::new();
     for run in runs {
         let one = add(db, &mut shared, run, None)?;
-        changes::claim(db, one.id, true)?;
+        if !one.is_new() {
+            changes::claim(db, one.id, true)?;
+        }
         if let Some(tag) = tag {
             tags::add(db, tag, one.id)?;
         }
@@ -236,7 +238,6 @@ pub(super) fn add(
         }
         return Ok(Added { id, stored });
     }
-    changes::forget_removed(db, &keys, run.is_poor(), &run.environment)?;
     let public = Public::of(db, &mut shared.known, run)?;
     let id = write_public(db, None, &public, run, created_at)?;
     write_tests(db, id, run, None)?;
@@ -248,7 +249,7 @@ pub(super) fn add(
     if let Some(key) = public.score_key() {
         shared.scores.add(db, key, &run.summary())?;
     }
-    changes::note(db, id, Change::Run)?;
+    changes::note_new(db, id)?;
     Ok(Added {
         id,
         stored: Stored::New,

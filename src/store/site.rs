@@ -7,7 +7,7 @@ use db::refused;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-use super::changes::{self, Change, OTHERS};
+use super::changes::{self, OTHERS};
 use super::fingerprint::Keys;
 use super::own::{MOST_BYTES, of_test, read_environment, too_large};
 use super::public::Known;
@@ -88,7 +88,7 @@ pub(crate) fn adopt(db: &Connection) -> rusqlite::Result<()> {
     insert(db, &ids)?;
     changes::brought(db, OTHERS, || {
         let mut ids = ids.keys();
-        ids.try_for_each(|&id| changes::note(db, id, Change::Run))
+        ids.try_for_each(|&id| changes::note_new(db, id))
     })?;
     for &id in ids.keys() {
         db.prepare_cached(&format!(

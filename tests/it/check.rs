@@ -251,6 +251,30 @@ const MENDABLE: &[(&str, &str)] = &[
         "UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = 'benchmark_runs'",
         "table benchmark_runs: the ids are used up: nothing can be added",
     ),
+    (
+        "UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = 'localstore_changes'",
+        "table localstore_changes: the ids are used up: nothing can be added",
+    ),
+    (
+        "DELETE FROM metadata WHERE key = 'localstore.store_id'",
+        "table metadata: localstore.store_id is missing, or is not 32 hexadecimal digits",
+    ),
+    (
+        "UPDATE metadata SET value = 'mine' WHERE key = 'localstore.store_id'",
+        "table metadata: localstore.store_id is missing, or is not 32 hexadecimal digits",
+    ),
+    (
+        "DELETE FROM localstore_changes WHERE run_id = 2 AND kind = 'run'",
+        "run 2: is not in localstore_changes: no other database would get it",
+    ),
+    (
+        "UPDATE localstore_changes SET nonce = 'text' WHERE change = 3",
+        "localstore_changes 3: the nonce is not 8 bytes",
+    ),
+    (
+        "INSERT INTO localstore_unknown_members VALUES (77, '{}')",
+        "run 77: has rows in localstore_unknown_members, but there is no such run",
+    ),
 ];
 
 /// What is computed from the tests is found if it is wrong, and made right again; no export changes.

@@ -12,6 +12,7 @@ mod again;
 mod backup;
 mod bench;
 mod browser;
+mod changes;
 mod chat;
 mod check;
 mod cli;

@@ -11,7 +11,7 @@ use crate::sandbox::{Ran, Sandbox, fixture, read_fixture};
 const RUN: &str = "golden/gpu-reps4.json";
 
 /// The version that this program makes.
-const SCHEMA_VERSION: &str = "6";
+const SCHEMA_VERSION: &str = "7";
 
 #[test]
 fn the_path_follows_the_rules_of_the_c_tool() {
@@ -390,7 +390,11 @@ fn an_older_store_is_brought_up_and_loses_nothing() {
         "golden/nan-stddev.json",
     ]);
     let exports = |sandbox: &Sandbox| {
-        ["json", "csv", "md"].map(|format| sandbox.run(["export", "--all", "-o", format]).ok())
+        let runs = ["1", "2", "3", "4", "5", "6"];
+        ["json", "csv", "md"].map(|format| {
+            let args = ["export", "-o", format].into_iter().chain(runs);
+            sandbox.run(args).ok()
+        })
     };
     let rows = |sandbox: &Sandbox| -> Vec<String> {
         let db = sandbox.db();
@@ -401,7 +405,7 @@ fn an_older_store_is_brought_up_and_loses_nothing() {
                      c.runtime_name)
                  FROM localstore_runs r
                  JOIN localstore_configurations c ON c.id = r.configuration_id
-                 ORDER BY r.run_id",
+                 WHERE r.tool = 'localscore' ORDER BY r.run_id",
             )
             .unwrap();
         let rows = statement.query_map([], |row| row.get(0)).unwrap();
@@ -416,7 +420,7 @@ fn an_older_store_is_brought_up_and_loses_nothing() {
         rows.map(Result::unwrap).collect()
     };
     assert_eq!(rows(&fresh).len(), 6);
-    for version in ["1", "2", "3", "4", "5"] {
+    for version in ["1", "2", "3", "4", "5", "6"] {
         let sandbox = Sandbox::new();
         std::fs::create_dir_all(sandbox.store().parent().unwrap()).unwrap();
         let store = format!("stores/version-{version}.sqlite3");
@@ -434,6 +438,19 @@ fn an_older_store_is_brought_up_and_loses_nothing() {
         // Another capture of a run is found by its core.
         sandbox.add(["golden/gpu-reps4.md", "golden/second-gpu.json"]);
         assert_eq!(rows(&sandbox).len(), 6, "{version}");
+        if version == "6" {
+            for (run, format, golden) in [
+                ("7", "json", "v-b5361-depth.json"),
+                ("7", "md", "v-b5361-depth.md"),
+                ("11", "csv", "v-b4748-cpu.csv"),
+            ] {
+                let export = sandbox.run(["export", run, "-o", format]).ok();
+                let golden = read_fixture(&format!("golden/llama-bench/{golden}"));
+                assert!(export == golden, "{run} {format}");
+            }
+            let tagged = sandbox.run(["list", "--tag", "night", "-o", "csv"]).text();
+            assert_eq!(tagged.lines().count(), 3, "{tagged}");
+        }
     }
 }
 
@@ -547,15 +564,15 @@ fn a_link_to_a_file_that_is_not_there_yet_is_followed() {
 fn a_store_without_its_version_is_told_how_it_gets_one() {
     let sandbox = Sandbox::new();
     let json = fixture(RUN);
-    for version in ["1", "2", "3", "4", "5"] {
+    for version in ["1", "2", "3", "4", "5", "6"] {
         let old = fixture(&format!("stores/version-{version}.sqlite3"));
         std::fs::copy(old, sandbox.path().join(format!("{version}.db"))).unwrap();
     }
-    for db in ["6.db", "other.db"] {
+    for db in ["7.db", "other.db"] {
         let args = ["add".as_ref(), "--db".as_ref(), db.as_ref()];
         sandbox.run(args.into_iter().chain([json.as_os_str()])).ok();
     }
-    for version in ["1", "2", "3", "4", "5", "6"] {
+    for version in ["1", "2", "3", "4", "5", "6", "7"] {
         let db = &format!("{version}.db");
         for sql in [
             "DELETE FROM metadata",
@@ -578,8 +595,10 @@ fn a_store_without_its_version_is_told_how_it_gets_one() {
             let mend = ran.stderr.split('"').nth(1).unwrap();
             connection.execute_batch(mend).unwrap();
             drop(connection);
-            // Reading brings an older one up to date, so that it would be lost as 6 from then on.
+            // Reading brings an older one up to date, so that it would be lost as 7 from then on.
             if version == SCHEMA_VERSION {
+                // The store's id was lost with it.
+                sandbox.run(["check", "--repair", "--db", db]).ok();
                 sandbox.run(["check", "--db", db]).ok();
             }
         }
@@ -587,11 +606,11 @@ fn a_store_without_its_version_is_told_how_it_gets_one() {
         assert!(!said.is_empty());
     }
     // Tables that no version has are not guessed at.
-    Connection::open(sandbox.path().join("6.db"))
+    Connection::open(sandbox.path().join("7.db"))
         .unwrap()
         .execute_batch("DELETE FROM metadata; DROP TABLE localstore_tags")
         .unwrap();
-    let ran = sandbox.run(["list", "--db", "6.db"]);
+    let ran = sandbox.run(["list", "--db", "7.db"]);
     assert!(ran.failed().ends_with("that has lost its version"));
     assert!(
         ran.stderr

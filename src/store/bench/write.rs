@@ -12,7 +12,6 @@ use super::values::{Bytes, Number, encode, encode_column, samples_json};
 use crate::model::bench::{Document, DocumentRun, IDENTITY, Identity, Role, Row, Schema, Settings};
 use crate::model::{Environment, Run, Source, Test, Text, Tool};
 use crate::store::changes::{self, Change};
-use crate::store::fingerprint::Keys;
 use crate::store::own::{self, combination, configuration_id, environment_id, model_ids};
 use crate::store::public::Known;
 use crate::store::rows::Odd;
@@ -57,7 +56,7 @@ pub(crate) fn add(
     adding: Adding<'_>,
 ) -> db::Result<Vec<Added>> {
     let added = add_part(db, document, adding, &mut None, &[])?;
-    for one in &added {
+    for one in added.iter().filter(|one| !one.is_new()) {
         changes::claim(db, one.id, true)?;
     }
     Ok(added)
@@ -91,17 +90,11 @@ pub(in crate::store) fn add_part(
             let document_id = *first.get_or_insert(id);
             let refers_to = writer.refers_to(db, &run.identity, document.source, adding)?;
             insert_run(db, id, document_id, run, document.source, refers_to, adding)?;
-            let keys = Keys {
-                fingerprint: run.fingerprint,
-                core: run.core,
-            };
-            let machine = own::environment_of(db, id, Odd::Unknown)?;
-            changes::forget_removed(db, &keys, document.source.is_rounded(), &machine)?;
             let stored = Stored::New;
             (Added { id, stored }, Plan::New(id))
         };
         match one.stored {
-            Stored::New => changes::note(db, one.id, Change::Run)?,
+            Stored::New => changes::note_new(db, one.id)?,
             Stored::Completed => changes::note(db, one.id, Change::Completed)?,
             Stored::Already => {}
         }

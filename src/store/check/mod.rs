@@ -5,6 +5,7 @@
 //! the order of the file; a repair writes what was derived.
 
 mod bench;
+mod changes;
 mod database;
 mod runs;
 mod scores;
@@ -14,6 +15,7 @@ use std::collections::{BTreeSet, HashSet};
 use rusqlite::Connection;
 use serde::Serialize;
 
+use super::changes::Change;
 use super::{Store, site};
 use base::Result;
 use db::{Room, Schema};
@@ -58,10 +60,14 @@ enum Fix {
     Indexes,
     /// Lets the ids go on behind the highest one, so that none is given out twice.
     Sequences,
-    /// Removes tags and submissions of runs that are not there.
+    /// Removes tags, submissions and unknown members of runs that are not there.
     Orphans,
     /// Derives all other rows of this run from its tests.
     Run(i64),
+    /// Enters runs into the log of changes that are not in it, and gives its lines their nonces.
+    Changes,
+    /// Gives the store another id.
+    StoreId,
     /// Gives the runs without a date the one of their measurement.
     Dates,
     /// Makes the views that other programs read.
@@ -154,9 +160,16 @@ fn mend(db: &Connection, rooms: &[CheckedRoom], fix: Fix) -> rusqlite::Result<()
             "DELETE FROM localstore_tags
              WHERE run_id NOT IN (SELECT run_id FROM localstore_runs);
              DELETE FROM localstore_submissions
+             WHERE run_id NOT IN (SELECT run_id FROM localstore_runs);
+             DELETE FROM localstore_unknown_members
              WHERE run_id NOT IN (SELECT run_id FROM localstore_runs)",
         ),
-        Fix::Run(id) => runs::derive(db, id),
+        Fix::Run(id) => {
+            runs::derive(db, id)?;
+            super::changes::note(db, id, Change::Completed)
+        }
+        Fix::Changes => changes::mend(db),
+        Fix::StoreId => super::changes::renew_store_id(db),
         Fix::Dates => runs::derive_dates(db),
         Fix::Views => {
             for (room, _) in rooms {
@@ -211,6 +224,7 @@ pub(crate) fn results(
     runs::check(db, watch, totals)?;
     bench::check_rows(db, watch)?;
     database::check_sequence(db, watch)?;
+    changes::check(db, watch)?;
     totals.scores = scores::check(db, watch)?;
     totals.inserted = site::inserted(db)?.len() as u64;
     Ok(())

@@ -80,11 +80,19 @@ fn ids(sandbox: &Sandbox, db: &str) -> BTreeSet<u64> {
     ran.text().lines().map(id).collect()
 }
 
-/// Asserts that `check` finds nothing.
+/// Asserts that `check` finds nothing, and that the log has removed what is not there.
 #[track_caller]
 fn assert_right(sandbox: &Sandbox, db: &str) {
     let ran = sandbox.run(["check", "--db", db]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.text(), ran.stderr);
+    let store = rusqlite::Connection::open(sandbox.path().join(db)).unwrap();
+    if store.table_exists(None, "localstore_changes").unwrap() {
+        let sql = "SELECT count(*) FROM (SELECT run_id, max(kind = 'rm') AS is_removed
+                 FROM localstore_changes GROUP BY run_id)
+             WHERE is_removed = (run_id IN (SELECT run_id FROM localstore_runs))";
+        let wrong: u64 = store.query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(wrong, 0);
+    }
 }
 
 /// Copies a store whose log has been put into it.

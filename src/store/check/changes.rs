@@ -1,0 +1,55 @@
+//! The log of changes: by it other databases find what is new here.
+
+use rusqlite::Connection;
+
+use super::{Finding, Fix, Watch};
+use crate::store::changes;
+
+pub(super) fn check(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<()> {
+    if changes::store_id(db)?.is_none() {
+        let what = "localstore.store_id is missing, or is not 32 hexadecimal digits";
+        (watch.found)(Finding::new("table metadata", what).fix(Fix::StoreId));
+    }
+    for (sql, place, what, fix) in [
+        (
+            "SELECT run_id FROM localstore_runs WHERE run_id NOT IN
+                 (SELECT run_id FROM localstore_changes WHERE kind = 'run')",
+            "run",
+            "is not in localstore_changes: no other database would get it",
+            Fix::Changes,
+        ),
+        (
+            "SELECT change FROM localstore_changes
+             WHERE typeof(nonce) <> 'blob' OR length(nonce) <> 8",
+            "localstore_changes",
+            "the nonce is not 8 bytes",
+            Fix::Changes,
+        ),
+        (
+            "SELECT run_id FROM localstore_unknown_members
+             WHERE run_id NOT IN (SELECT run_id FROM localstore_runs)",
+            "run",
+            "has rows in localstore_unknown_members, but there is no such run",
+            Fix::Orphans,
+        ),
+    ] {
+        let mut statement = db.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let place = format!("{place} {}", row.get::<_, i64>(0)?);
+            (watch.found)(Finding::new(place, what).fix(fix));
+        }
+    }
+    Ok(())
+}
+
+/// Enters the runs that are not in the log, and gives each line a nonce.
+pub(super) fn mend(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch(
+        "UPDATE localstore_changes SET nonce = randomblob(8)
+         WHERE typeof(nonce) <> 'blob' OR length(nonce) <> 8;
+         INSERT INTO localstore_changes (run_id, kind)
+         SELECT run_id, 'run' FROM localstore_runs WHERE run_id NOT IN
+             (SELECT run_id FROM localstore_changes WHERE kind = 'run') ORDER BY run_id",
+    )
+}
