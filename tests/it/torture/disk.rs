@@ -307,7 +307,7 @@ fn what_may_not_be_read_or_written_is_named() {
             ran.ok();
         }
     }
-    if let Some(ran) = run("export last -o csv --db closed/store.db") {
+    if let Some(ran) = run("export 11 -o csv --db closed/store.db") {
         assert!(ran.text().contains("\"of the site\""), "{}", ran.stderr);
     }
     mode("closed", 0o755);
