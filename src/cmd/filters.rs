@@ -40,9 +40,9 @@ pub(crate) struct Filters {
 
 /// A point in time, and how it was typed.
 #[derive(Debug, Clone)]
-struct Moment {
+pub(super) struct Moment {
     typed: String,
-    second: i64,
+    pub(super) second: i64,
 }
 
 impl From<&Filters> for Filter {
@@ -256,7 +256,7 @@ fn some_of(name: &str, values: &[String]) -> String {
     format!("{text} ({})", values.len())
 }
 
-fn since(text: &str) -> Result<Moment, String> {
+pub(super) fn since(text: &str) -> Result<Moment, String> {
     let (second, _) = moment(text)?;
     let typed = text.to_owned();
     Ok(Moment { typed, second })

@@ -23,6 +23,15 @@ mod message;
 mod named;
 mod path;
 mod plot;
+#[cfg(feature = "network")]
+mod pull;
+#[cfg(not(feature = "network"))]
+#[path = "no_network.rs"]
+mod pull;
+#[cfg(feature = "network")]
+mod push;
+#[cfg(not(feature = "network"))]
+#[path = "no_network.rs"]
 mod push;
 mod record;
 mod report;
@@ -140,6 +149,7 @@ pub(crate) enum Command {
     Rm(rm::Args),
     Merge(merge::Args),
     Push(push::Args),
+    Pull(pull::Args),
     Check(check::Args),
     Backup(backup::Args),
     Path(path::Args),
@@ -168,6 +178,7 @@ impl Command {
             Self::Record(args) => return record::run(args, context),
             Self::Merge(args) => return merge::run(args, context),
             Self::Push(args) => return push::run(args, context),
+            Self::Pull(args) => return pull::run(args, context),
             Self::Compare(args) => return compare::run(args, context),
             Self::Submit(args) => return submit::run(args, context),
             Self::Rm(args) => return rm::run(args, context),

@@ -6,7 +6,7 @@ use super::tally::Tally;
 use super::words::{counted, describe_foreign};
 use crate::fleet::{self, Address, Event, Prepared, Remote, Token};
 use crate::store::Store;
-use base::{ExitStatus, Progress, Result, Stderr};
+use base::{ExitStatus, Progress, Result, Stderr, Stdout, note};
 
 /// Send the runs that a remote database has not got from this store
 ///
@@ -57,18 +57,56 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     } else {
         Store::open(&context.location)?
     };
-    let screen = out.screen();
-    let mut progress = None;
-    let mut runs = Tally::new("run", "send", args.dry_run);
-    let mut left_out = 0;
+    let mut moving = Moving::new("pushing", "send", args.dry_run, out);
     let pushed = fleet::push(&mut store, &remote, args.dry_run, &mut |event| {
+        moving.tell(event)
+    });
+    moving.end(pushed)
+}
+
+/// Shows what happens to runs that go to a remote or come from it.
+pub(super) struct Moving<'a> {
+    out: &'a mut Stdout,
+    doing: &'static str,
+    progress: Option<Progress>,
+    runs: Tally,
+    left_out: u64,
+    newer: u64,
+    removed: u64,
+    withdrawn: u64,
+}
+
+impl<'a> Moving<'a> {
+    /// `doing` is for the bar, `verb` for what is done with a run.
+    pub(super) fn new(
+        doing: &'static str,
+        verb: &'static str,
+        dry_run: bool,
+        out: &'a mut Stdout,
+    ) -> Self {
+        Self {
+            out,
+            doing,
+            progress: None,
+            runs: Tally::new("run", verb, dry_run),
+            left_out: 0,
+            newer: 0,
+            removed: 0,
+            withdrawn: 0,
+        }
+    }
+
+    /// Shows what happened.
+    pub(super) fn tell(&mut self, event: Event<'_>) -> Result<()> {
+        let screen = self.out.screen();
         match event {
             Event::Begin { runs, is_first } => {
                 if is_first {
-                    base::note(fleet::WHAT_TRAVELS);
+                    note(fleet::WHAT_TRAVELS);
                 }
-                if !out.is_terminal() {
-                    progress = Some(Progress::new("pushing", runs));
+                // On a terminal the lines tell how far it is.
+                if !self.out.is_terminal() {
+                    self.progress = Some(Progress::new(self.doing, runs));
                 }
             }
             Event::Run {
@@ -76,37 +114,64 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
                 stored,
                 foreign,
             } => {
-                if let Some(line) = runs.count(Some(id), stored, || describe_foreign(foreign)) {
-                    writeln!(out, "{}", screen.fold(&line))?;
+                let line = self.runs.count(id, stored, || describe_foreign(foreign));
+                if let Some(line) = line {
+                    writeln!(self.out, "{}", screen.fold(&line))?;
                 }
             }
+            Event::Known(count) => self.runs.known(count),
+            Event::Newer(count) => self.newer += count,
+            Event::RemovedHere(count) => self.removed += count,
+            Event::Withdrawn(id) => {
+                self.withdrawn += 1;
+                writeln!(self.out, "run {id}, withdrawn: removed")?;
+            }
+            Event::Behind => {
+                self.out.flush()?;
+                note("the remote is behind what was pulled before: nothing is taken over");
+            }
             Event::LeftOut(error) => {
-                left_out += 1;
-                out.flush()?;
+                self.left_out += 1;
+                self.out.flush()?;
                 Stderr::error(&error);
             }
         }
-        if let Some(progress) = &progress {
-            progress.set(runs.all() + left_out);
+        if let Some(progress) = &self.progress {
+            progress.set(self.all());
         }
         Ok(())
-    });
-    drop(progress);
-    out.flush()?;
-    pushed?;
-    let end = match left_out {
-        0 => String::new(),
-        left_out => format!(", {left_out} refused"),
-    };
-    let all = counted(runs.all() + left_out, "run");
-    writeln!(
-        out,
-        "{}",
-        screen.fold(&format!("{all}: {}{end}", runs.sum()))
-    )?;
-    Ok(if left_out > 0 {
-        ExitStatus::Failure
-    } else {
-        ExitStatus::Success
-    })
+    }
+
+    fn all(&self) -> u64 {
+        self.runs.all() + self.left_out + self.newer + self.removed
+    }
+
+    /// Prints how many runs there were, unless it failed.
+    pub(super) fn end(self, done: Result<()>) -> Result<ExitStatus> {
+        drop(self.progress);
+        // What was committed has been said, whatever the failure.
+        self.out.flush()?;
+        done?;
+        let all = self.runs.all() + self.left_out + self.newer + self.removed;
+        let mut sum = format!("{}: {}", counted(all, "run"), self.runs.sum());
+        for (count, what) in [
+            (self.newer, "need a newer program"),
+            (self.removed, "removed here before"),
+            (self.withdrawn, "withdrawn"),
+            (self.left_out, "refused"),
+        ] {
+            if count > 0 {
+                sum += &format!(", {count} {what}");
+            }
+        }
+        writeln!(self.out, "{}", self.out.screen().fold(&sum))?;
+        if self.newer > 0 {
+            note("'localstore pull' of a newer program takes over the runs that were left out");
+        }
+        Ok(if self.left_out > 0 {
+            ExitStatus::Failure
+        } else {
+            ExitStatus::Success
+        })
+    }
 }

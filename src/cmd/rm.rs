@@ -1,6 +1,10 @@
 use std::io::Write;
 
+#[cfg(feature = "network")]
+use super::push::remote;
 use super::{Context, answered_yes, can_ask, cannot_ask, resolve_all, submission, unique, words};
+#[cfg(feature = "network")]
+use crate::fleet::{self, Address, Remote, Standing, Withdrawal};
 use crate::model::SubmissionState;
 use crate::store::{Listed, Store, runs, select};
 use base::{ExitStatus, Result, Stderr, printable};
@@ -16,6 +20,10 @@ pub(crate) struct Args {
     /// Ids, 'last', 'last~N', 'best', tags, ranges (3-7) or lists (3,5)
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<String>,
+    #[cfg(feature = "network")]
+    /// Also withdraw them from this remote, those that this store has pushed
+    #[arg(long, value_name = "REMOTE")]
+    remote: Option<Address>,
     #[command(flatten)]
     removal: Removal,
 }
@@ -93,15 +101,47 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         .iter()
         .map(|&id| store.read(|db| select::listed(db, id)))
         .collect::<Result<_>>()?;
-    drop(store);
     for remark in runs.iter().filter_map(submission_warning) {
         context.note(&remark);
     }
     let describe = |run: &Listed| format!("run {}: {}", run.id, words::describe_listed(run));
     let lines: Vec<String> = runs.iter().map(describe).collect();
+    #[cfg(feature = "network")]
+    let (lines, withdrawal) = args.withdrawal(&store, &ids, lines)?;
+    drop(store);
     args.removal.run("run", &ids, &lines, context, |store| {
+        // What is gone there can be sent again from here, and not the other way round.
+        #[cfg(feature = "network")]
+        if let Some((remote, withdrawal)) = &withdrawal {
+            withdrawal.run(remote)?;
+        }
         runs::remove(store, &ids)
     })
+}
+
+#[cfg(feature = "network")]
+impl Args {
+    /// What is withdrawn from the remote, if one is named; the lines tell what becomes of each run.
+    fn withdrawal(
+        &self,
+        store: &Store,
+        ids: &[i64],
+        mut lines: Vec<String>,
+    ) -> Result<(Vec<String>, Option<(Remote, Withdrawal)>)> {
+        let Some(address) = &self.remote else {
+            return Ok((lines, None));
+        };
+        let remote = remote(Some(address))?;
+        let withdrawal = fleet::find(store, &remote, ids)?;
+        for (line, standing) in lines.iter_mut().zip(&withdrawal.standings) {
+            *line += &match standing {
+                Standing::Ours => format!("; withdrawn from {address}"),
+                Standing::Others => format!("; stays on {address}: another store has sent it"),
+                Standing::Absent => format!("; not on {address}"),
+            };
+        }
+        Ok((lines, Some((remote, withdrawal))))
+    }
 }
 
 /// The warning about a run that was submitted: removed and added again, it could be submitted a

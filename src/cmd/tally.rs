@@ -48,6 +48,12 @@ impl Tally {
         Some(printable(&line).into_owned())
     }
 
+    /// Counts so many that were known.
+    #[cfg(feature = "network")]
+    pub(super) fn known(&mut self, count: u64) {
+        self.counts[Stored::Already as usize] += count;
+    }
+
     /// How many were counted.
     pub(super) fn all(&self) -> u64 {
         self.counts.iter().sum()

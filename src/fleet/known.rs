@@ -8,10 +8,11 @@ use rusqlite::Connection;
 
 use super::body::{self, Encoded, FORMAT, More};
 use super::hrana::{Batch, Remote, Row, Value};
-use super::remote::{ask, of};
+use super::remote::{WRITES, ask, of};
 use crate::model::{Source, Submission, SubmissionState, Tool};
 use crate::store::foreign::{Foreign, Keys, add_foreign, read_foreign};
-use crate::store::{self, Stored, changes};
+use crate::store::peers::{Position, StoreId};
+use crate::store::{self, Stored, peers};
 
 /// A run of this store, ready to be sent.
 pub(super) struct Item {
@@ -33,7 +34,7 @@ impl Item {
             }
             Err(error) => return Err(error),
         };
-        let more = changes::unknown_members(db, id)?;
+        let more = peers::unknown_members(db, id)?;
         // What cannot be read is not worth losing the run for.
         let more = more
             .and_then(|text| More::from_text(&text).ok())
@@ -100,14 +101,14 @@ pub(super) fn keys<'a>(items: impl IntoIterator<Item = &'a Item>) -> Value {
 }
 
 /// The table `k` of the keys in ?1. Of two different captures of one run one must be poor.
-pub(super) const KEYS: &str = "WITH RECURSIVE n(i) AS (SELECT 0 WHERE length(?1) > 0
+const KEYS: &str = "WITH RECURSIVE n(i) AS (SELECT 0 WHERE length(?1) > 0
         UNION ALL SELECT i + 1 FROM n WHERE i + 1 < length(?1) / 33),
     k AS MATERIALIZED (SELECT i, substr(?1, 33 * i + 1, 16) AS fingerprint,
         substr(?1, 33 * i + 17, 8) AS core, substr(?1, 33 * i + 25, 8) AS digest,
         substr(?1, 33 * i + 33, 1) = x'01' AS is_poor FROM n)";
 
 /// What finds the rows of these runs.
-pub(super) const MATCHES: &str = "FROM k CROSS JOIN localstore_fleet_runs r
+const MATCHES: &str = "FROM k CROSS JOIN localstore_fleet_runs r
     ON r.fingerprint = k.fingerprint OR (r.core = k.core AND (k.is_poor OR r.poor))";
 
 /// Asks for the rows that may be of these runs; a body comes only where it differs.
@@ -271,7 +272,7 @@ fn decide<'a>(
     if added.stored != Stored::Completed && !tells_more {
         return Ok(Fate::Known(candidate));
     }
-    changes::set_unknown_members(db, added.id, more.to_text().as_deref())?;
+    peers::set_unknown_members(db, added.id, more.to_text().as_deref())?;
     Ok(match Item::read(db, added.id)? {
         Ok(both) if both.encoded.digest[..] != candidate.digest[..] => {
             let id = item.id;
@@ -279,4 +280,59 @@ fn decide<'a>(
         }
         _ => Fate::Known(candidate),
     })
+}
+
+/// What a writer expects of the remote.
+pub(super) struct Expected<'a> {
+    pub(super) fleet: &'a StoreId,
+    pub(super) me: &'a StoreId,
+    /// How far it has taken over the log of this store.
+    pub(super) position: Option<&'a Position>,
+}
+
+impl Expected<'_> {
+    /// A statement that takes the position on to `end`, and fails if the remote is not as it was seen:
+    /// if its version or its position is another one, a row that was found is gone, or there is one
+    /// more that may be of one of these runs. Gives its number.
+    pub(super) fn guard(
+        &self,
+        batch: &mut Batch,
+        items: &[Item],
+        found: &[Candidate],
+        end: &Position,
+    ) -> usize {
+        let ids: Vec<i64> = found.iter().map(|candidate| candidate.run_id).collect();
+        let (change, nonce) = match self.position {
+            Some(position) => (Value::from(position.change), position.nonce.clone().into()),
+            None => (Value::Null, Value::Null),
+        };
+        let values = vec![
+            keys(items),
+            self.me.to_vec().into(),
+            end.change.into(),
+            end.nonce.clone().into(),
+            change,
+            nonce,
+            self.fleet.to_vec().into(),
+            WRITES.into(),
+            format!("{ids:?}").into(),
+        ];
+        batch.then(
+            format!(
+                "{KEYS} INSERT INTO localstore_fleet_stores (store, change, nonce)
+                 SELECT ?2, CASE WHEN
+                     (SELECT id = ?7 AND writes_from <= ?8 FROM localstore_fleet)
+                     AND (SELECT change FROM localstore_fleet_stores WHERE store = ?2) IS ?5
+                     AND (SELECT nonce FROM localstore_fleet_stores WHERE store = ?2) IS ?6
+                     AND NOT EXISTS (SELECT 1 FROM json_each(?9)
+                         WHERE value NOT IN (SELECT run_id FROM localstore_fleet_runs))
+                     AND NOT EXISTS (SELECT 1 {MATCHES}
+                         WHERE r.run_id NOT IN (SELECT value FROM json_each(?9)))
+                     THEN ?3 END, ?4
+                 WHERE true
+                 ON CONFLICT (store) DO UPDATE SET change = excluded.change, nonce = excluded.nonce"
+            ),
+            values,
+        )
+    }
 }

@@ -2,14 +2,15 @@
 
 use base::{Error, Result};
 
+use super::Event;
 use super::body::FORMAT;
 use super::hrana::{Answer, Batch, Kind, Remote, Value};
-use super::known::{Candidate, Fate, Item, Judge, KEYS, MATCHES, candidates, keys, look};
+use super::known::{Candidate, Expected, Fate, Item, Judge, candidates, keys, look};
 use super::public::Writer;
 use super::remote::{self, STATE, State, WRITES, failure, of, read_state, state_values};
-use crate::model::Text;
-use crate::store::changes::{self, Position, StoreId};
+use crate::model::{Run, Text, Tool};
 use crate::store::foreign::Foreign;
+use crate::store::peers::{self, Position, StoreId};
 use crate::store::{Store, Stored};
 
 /// The most runs of a batch.
@@ -21,28 +22,6 @@ const MOST_BODY: usize = 1 << 20;
 
 /// How often a batch is decided anew because others wrote the same runs meanwhile.
 const MOST_ATTEMPTS: usize = 20;
-
-/// What happened, for whoever shows it.
-pub(crate) enum Event<'a> {
-    /// So many runs are to be looked at, at the first time that this store sends to the remote.
-    Begin {
-        /// How many.
-        runs: u64,
-        /// Whether it is the first time.
-        is_first: bool,
-    },
-    /// A run was sent, or would be, or was there.
-    Run {
-        /// Its id here.
-        id: i64,
-        /// What became of it there.
-        stored: Stored,
-        /// The run.
-        foreign: &'a Foreign,
-    },
-    /// A run was left out.
-    LeftOut(Error),
-}
 
 /// Sends to the remote what it has not got from this store. With `dry_run` nothing is changed, and the
 /// store may be open for reading only.
@@ -74,9 +53,12 @@ pub(crate) fn push(
         dry_run,
     };
     let after = pusher.after();
-    let runs = store.read(|db| changes::count_changed(db, after, &pusher.fleet))?;
+    let runs = store.read(|db| peers::count_changed(db, after, &pusher.fleet))?;
     let is_first = pusher.position.is_none();
-    tell(Event::Begin { runs, is_first })?;
+    tell(Event::Begin {
+        runs,
+        is_first: is_first && runs > 0,
+    })?;
     let mut after = after;
     while let Some(end) = pusher.next(store, after, tell)? {
         after = end;
@@ -86,7 +68,7 @@ pub(crate) fn push(
 
 /// The id of this store; it gets one if it has lost it.
 pub(super) fn identity(store: &mut Store, dry_run: bool) -> Result<StoreId> {
-    match store.read(|db| Ok(changes::store_id(db)?))? {
+    match store.read(|db| Ok(peers::store_id(db)?))? {
         Some(id) => Ok(id),
         None => renewed(store, dry_run),
     }
@@ -97,8 +79,8 @@ pub(super) fn renewed(store: &mut Store, dry_run: bool) -> Result<StoreId> {
     if dry_run {
         return Ok(StoreId::default());
     }
-    store.write(|db| Ok(changes::renew_store_id(db)?))?;
-    let id = store.read(|db| Ok(changes::store_id(db)?))?;
+    store.write(|db| Ok(peers::renew_store_id(db)?))?;
+    let id = store.read(|db| Ok(peers::store_id(db)?))?;
     id.ok_or_else(|| {
         Error::new(
             store.path().display(),
@@ -111,7 +93,7 @@ pub(super) fn renewed(store: &mut Store, dry_run: bool) -> Result<StoreId> {
 /// went on, or was put back from a backup.
 pub(super) fn is_ours(store: &Store, position: Option<&Position>) -> Result<bool> {
     match position {
-        Some(position) if position.change > 0 => store.read(|db| changes::has(db, position)),
+        Some(position) if position.change > 0 => store.read(|db| peers::has(db, position)),
         _ => Ok(true),
     }
 }
@@ -144,6 +126,14 @@ enum Written {
 }
 
 impl Pusher<'_> {
+    fn expected(&self) -> Expected<'_> {
+        Expected {
+            fleet: &self.fleet,
+            me: &self.me,
+            position: self.position.as_ref(),
+        }
+    }
+
     /// The change behind which the remote has got nothing.
     fn after(&self) -> i64 {
         self.position.as_ref().map_or(0, |position| position.change)
@@ -159,7 +149,7 @@ impl Pusher<'_> {
         let fleet = self.fleet;
         let mut most = self.most;
         let (mut items, end) = loop {
-            let changed = store.read(|db| changes::changed(db, after, &fleet, most))?;
+            let changed = store.read(|db| peers::changed(db, after, &fleet, most))?;
             let Some(changed) = changed else {
                 return Ok(None);
             };
@@ -206,7 +196,7 @@ impl Pusher<'_> {
                             Fate::Completed(..) => Stored::Completed,
                             Fate::Known(_) => Stored::Already,
                         };
-                        let (id, foreign) = (item.id, &item.foreign);
+                        let (id, foreign) = (Some(item.id), &item.foreign);
                         tell(Event::Run {
                             id,
                             stored,
@@ -234,6 +224,18 @@ impl Pusher<'_> {
                     if state.id != self.fleet {
                         let why = "another fleet has taken the place of this one meanwhile";
                         return Err(Error::new(self.remote.address(), why));
+                    }
+                    if state.position.as_ref() == Some(&end) {
+                        // The batch had arrived, and its answer was lost.
+                        for item in &items {
+                            tell(Event::Run {
+                                id: Some(item.id),
+                                stored: Stored::Already,
+                                foreign: &item.foreign,
+                            })?;
+                        }
+                        self.position = state.position;
+                        return Ok(Some(self.after()));
                     }
                     if state.position != self.position {
                         // Another process sends from this store, or from a copy of it.
@@ -275,7 +277,7 @@ impl Pusher<'_> {
         end: &Position,
     ) -> Result<Written> {
         let mut batch = Batch::write();
-        let guard = self.guard(&mut batch, items, found, end);
+        let guard = self.expected().guard(&mut batch, items, found, end);
         let state = batch.instead(guard, STATE, state_values(&self.me, &[]));
         let now = batch.instead(guard, look(), [keys(items)]);
         let mut writer = Writer::default();
@@ -322,51 +324,6 @@ impl Pusher<'_> {
         found
             .collect::<Result<_>>()
             .map_err(|error| of(self.remote, error))
-    }
-
-    /// Takes the position on, and fails if the remote is not as it was seen: if its version, its
-    /// position or a row that was found is another one, or there is one more that may be of a run.
-    fn guard(
-        &self,
-        batch: &mut Batch,
-        items: &[Item],
-        found: &[Candidate],
-        end: &Position,
-    ) -> usize {
-        let ids: Vec<i64> = found.iter().map(|candidate| candidate.run_id).collect();
-        let ids = format!("{ids:?}");
-        let (change, nonce) = match &self.position {
-            Some(position) => (Value::from(position.change), position.nonce.clone().into()),
-            None => (Value::Null, Value::Null),
-        };
-        let values = vec![
-            keys(items),
-            self.me.to_vec().into(),
-            end.change.into(),
-            end.nonce.clone().into(),
-            change,
-            nonce,
-            self.fleet.to_vec().into(),
-            WRITES.into(),
-            ids.into(),
-        ];
-        batch.then(
-            format!(
-                "{KEYS} INSERT INTO localstore_fleet_stores (store, change, nonce)
-                 SELECT ?2, CASE WHEN
-                     (SELECT id = ?7 AND writes_from <= ?8 FROM localstore_fleet)
-                     AND (SELECT change FROM localstore_fleet_stores WHERE store = ?2) IS ?5
-                     AND (SELECT nonce FROM localstore_fleet_stores WHERE store = ?2) IS ?6
-                     AND NOT EXISTS (SELECT 1 FROM json_each(?9)
-                         WHERE value NOT IN (SELECT run_id FROM localstore_fleet_runs))
-                     AND NOT EXISTS (SELECT 1 {MATCHES}
-                         WHERE r.run_id NOT IN (SELECT value FROM json_each(?9)))
-                     THEN ?3 END, ?4
-                 WHERE true
-                 ON CONFLICT (store) DO UPDATE SET change = excluded.change, nonce = excluded.nonce"
-            ),
-            values,
-        )
     }
 
     fn write_run(&self, batch: &mut Batch, writer: &mut Writer, item: &Item, fate: &Fate<'_>) {
@@ -428,13 +385,28 @@ fn row(item: &Item) -> Vec<Value> {
         i64::from(foreign.is_poor()).into(),
         foreign.source().name().into(),
         foreign.measured().at.into(),
-        text(header.model().and_then(|model| model.model_name.as_ref())),
+        names(&header).into(),
         text(header.environment.accelerator.name.as_ref()),
         FORMAT.into(),
         item.encoded.digest.to_vec().into(),
         item.encoded.body.clone().into(),
         (tests.cast_signed() as i64).into(),
     ]
+}
+
+/// What the filter for models finds: the name, of llama-bench that of the file too, in a line of its
+/// own.
+fn names(header: &Run) -> Option<String> {
+    let model = header.model()?;
+    let file = model.model_filename.as_ref();
+    let file = file.filter(|_| header.tool == Tool::LlamaBench);
+    let names: Vec<_> = model
+        .model_name
+        .iter()
+        .chain(file)
+        .map(Text::to_utf8)
+        .collect();
+    (!names.is_empty()).then(|| names.join("\n"))
 }
 
 /// Inserts a run with the next id. Its fleet row comes first: so the trigger on `benchmark_runs` knows

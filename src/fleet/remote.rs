@@ -3,7 +3,7 @@
 use base::{Error, Result};
 
 use super::hrana::{Answer, Batch, Failed, Remote, Row, Value};
-use crate::store::changes::{Position, StoreId};
+use crate::store::peers::{Position, StoreId};
 use crate::store::{public_columns, public_schema};
 
 /// The version of the tables that this program makes, reads and writes.

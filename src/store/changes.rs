@@ -3,7 +3,6 @@
 //! No clock is asked: a reader remembers the last change that it has taken over, with its nonce. Where
 //! that is no longer in the log, one of the two was put back from a backup, or is a copy.
 
-use db::Result;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::fingerprint::Keys;
@@ -54,7 +53,9 @@ pub(crate) fn brought<T, E: From<rusqlite::Error>>(
     by: &[u8],
     work: impl FnOnce() -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
-    let before = end(db)?.map_or(0, |end| end.change);
+    let before: i64 = db
+        .prepare_cached("SELECT coalesce(max(change), 0) FROM localstore_changes")?
+        .query_row([], |row| row.get(0))?;
     let done = work()?;
     for sql in [
         "UPDATE localstore_changes SET from_store = ?2 WHERE change > ?1",
@@ -98,7 +99,7 @@ pub(super) fn note_removed(db: &Connection, run: i64) -> rusqlite::Result<()> {
 
 /// The runs like this one that were removed here: of two different captures of one run, one must be
 /// poor. Ids in `localstore_removed`.
-fn removed(
+pub(super) fn removed(
     db: &Connection,
     keys: &Keys,
     is_poor: bool,
@@ -122,16 +123,6 @@ fn removed(
         .into_iter()
         .filter(|(_, other): &(i64, Environment)| environment.is_same_machine(other));
     Ok(same.map(|(place, _)| place).collect())
-}
-
-/// Whether a run was removed here.
-pub(crate) fn is_removed(
-    db: &Connection,
-    keys: &Keys,
-    is_poor: bool,
-    environment: &Environment,
-) -> rusqlite::Result<bool> {
-    Ok(!removed(db, keys, is_poor, environment)?.is_empty())
 }
 
 /// Enters a new run, whose row is there. If one like it was removed here, that is forgotten.
@@ -158,15 +149,6 @@ pub(super) fn note_new(db: &Connection, run: i64) -> rusqlite::Result<()> {
 /// The id of a store or of a remote database: 16 random bytes.
 pub(crate) type StoreId = [u8; 16];
 
-/// A place in a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Position {
-    /// The number of a change; 0 stands before the first one.
-    pub(crate) change: i64,
-    /// Its nonce.
-    pub(crate) nonce: Vec<u8>,
-}
-
 /// The id of this store in the logs of others; `None` if it is lost.
 pub(crate) fn store_id(db: &Connection) -> rusqlite::Result<Option<StoreId>> {
     let sql = "SELECT unhex(value) FROM metadata WHERE key = 'localstore.store_id'";
@@ -182,149 +164,6 @@ pub(crate) fn renew_store_id(db: &Connection) -> rusqlite::Result<()> {
          ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         [],
     )?;
-    Ok(())
-}
-
-/// Whether this place is in the log of this store, and of no copy of it.
-pub(crate) fn has(db: &Connection, position: &Position) -> Result<bool> {
-    let sql = "SELECT 1 FROM localstore_changes WHERE change = ?1 AND nonce = ?2";
-    let mut statement = db.prepare_cached(sql)?;
-    Ok(statement.exists((position.change, &position.nonce))?)
-}
-
-/// The last place in the log of this store; `None` if it is empty.
-fn end(db: &Connection) -> rusqlite::Result<Option<Position>> {
-    let sql = "SELECT change, nonce FROM localstore_changes ORDER BY change DESC LIMIT 1";
-    db.prepare_cached(sql)?.query_row([], position).optional()
-}
-
-fn position(row: &rusqlite::Row<'_>) -> rusqlite::Result<Position> {
-    Ok(Position {
-        change: row.get(0)?,
-        nonce: row.get(1)?,
-    })
-}
-
-/// The next runs that were changed here, each once, and the place behind which to go on.
-pub(crate) struct Changed {
-    /// The runs that are still there, in the order of the log.
-    pub(crate) runs: Vec<i64>,
-    /// The last change that they, or nothing, stand for.
-    pub(crate) end: Position,
-}
-
-/// The next runs, at most `most`, that were changed behind this change, but for what was pulled from
-/// that remote; `None` if there is none.
-pub(crate) fn changed(
-    db: &Connection,
-    after: i64,
-    remote: &StoreId,
-    most: usize,
-) -> Result<Option<Changed>> {
-    let mut statement = db.prepare_cached(
-        "SELECT c.change, c.nonce, c.run_id FROM localstore_changes c
-         WHERE c.change > ?1 AND c.from_store IS NOT ?2
-             AND c.run_id IN (SELECT run_id FROM localstore_runs) AND c.kind <> 'rm'
-         ORDER BY c.change",
-    )?;
-    let mut rows = statement.query((after, remote))?;
-    let mut changed: Option<Changed> = None;
-    let mut seen = std::collections::HashSet::new();
-    while let Some(row) = rows.next()? {
-        let run = row.get(2)?;
-        if seen.len() == most && !seen.contains(&run) {
-            return Ok(changed);
-        }
-        let end = position(row)?;
-        let changed = changed.get_or_insert_with(|| Changed {
-            runs: Vec::new(),
-            end: end.clone(),
-        });
-        changed.end = end;
-        if seen.insert(run) {
-            changed.runs.push(run);
-        }
-    }
-    Ok(changed)
-}
-
-/// How many runs were changed behind this change, but for what was pulled from that remote.
-pub(crate) fn count_changed(db: &Connection, after: i64, remote: &StoreId) -> Result<u64> {
-    let sql = "SELECT count(DISTINCT run_id) FROM localstore_changes
-         WHERE change > ?1 AND from_store IS NOT ?2 AND kind <> 'rm'
-             AND run_id IN (SELECT run_id FROM localstore_runs)";
-    Ok(db.query_row(sql, (after, remote), |row| row.get(0))?)
-}
-
-/// Whether a run was pulled from that remote, and from nowhere else, and was not added here.
-pub(crate) fn is_pulled_only(db: &Connection, run: i64, remote: &StoreId) -> Result<bool> {
-    let sql = "SELECT 1 FROM localstore_brought WHERE run_id = ?1 AND from_store = ?2";
-    Ok(db.prepare_cached(sql)?.exists((run, remote))?)
-}
-
-/// How far the log of a remote has been taken over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Peer {
-    /// Up to here.
-    pub(crate) position: Position,
-    /// The first change that was left out since it needs a newer program, and the format of its run.
-    pub(crate) left_out: Option<(i64, i64)>,
-}
-
-/// How far the logs of all remotes have been taken over.
-pub(crate) fn peers(db: &Connection) -> Result<Vec<(Vec<u8>, Peer)>> {
-    let mut statement = db.prepare_cached(
-        "SELECT change, nonce, store, left_out, left_out_format FROM localstore_peers",
-    )?;
-    let peers = statement.query_map([], |row| {
-        let left_out: (Option<i64>, Option<i64>) = (row.get(3)?, row.get(4)?);
-        let peer = Peer {
-            position: position(row)?,
-            left_out: left_out.0.zip(left_out.1),
-        };
-        Ok((row.get(2)?, peer))
-    })?;
-    Ok(peers.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Notes how far the log of a remote has been taken over.
-pub(crate) fn set_peer(db: &Connection, remote: &StoreId, peer: &Peer) -> Result<()> {
-    db.prepare_cached(
-        "INSERT INTO localstore_peers (store, change, nonce, left_out, left_out_format)
-         VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (store) DO UPDATE SET change = excluded.change, nonce = excluded.nonce,
-             left_out = excluded.left_out, left_out_format = excluded.left_out_format",
-    )?
-    .execute((
-        remote,
-        peer.position.change,
-        &peer.position.nonce,
-        peer.left_out.map(|(change, _)| change),
-        peer.left_out.map(|(_, format)| format),
-    ))?;
-    Ok(())
-}
-
-/// What a newer program has told of a run and this one has no place for, as JSON.
-pub(crate) fn unknown_members(db: &Connection, run: i64) -> Result<Option<String>> {
-    let sql = "SELECT members FROM localstore_unknown_members WHERE run_id = ?1";
-    let members = db.prepare_cached(sql)?.query_row([run], |row| row.get(0));
-    Ok(members.optional()?)
-}
-
-/// Keeps that; `None`: there is nothing.
-pub(crate) fn set_unknown_members(db: &Connection, run: i64, members: Option<&str>) -> Result<()> {
-    match members {
-        Some(members) => db
-            .prepare_cached(
-                "INSERT INTO localstore_unknown_members (run_id, members) VALUES (?1, ?2)
-                 ON CONFLICT (run_id) DO UPDATE SET members = excluded.members",
-            )?
-            .execute((run, members))?,
-        None => db
-            .prepare_cached("DELETE FROM localstore_unknown_members WHERE run_id = ?1")?
-            .execute([run])?,
-    };
     Ok(())
 }
 

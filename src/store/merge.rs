@@ -326,7 +326,7 @@ fn no_date() -> rusqlite::Error {
 }
 
 /// What no command here would have noted of sending a run.
-fn flaw(submission: &Submission) -> Option<&'static str> {
+pub(crate) fn flaw(submission: &Submission) -> Option<&'static str> {
     let is_link = match (&submission.link, submission.remote_id) {
         (None, None) => true,
         (Some(link), Some(id)) => Site::from_link(link, id).is_some(),

@@ -5,11 +5,11 @@
 //! reading, [`Store::write`] for a transaction.
 
 pub(crate) mod bench;
-pub(crate) mod changes;
 pub(crate) mod chats;
 #[cfg(feature = "network")]
-#[allow(dead_code, reason = "push and pull use it")]
 pub(crate) mod foreign;
+#[cfg(feature = "network")]
+pub(crate) mod peers;
 pub(crate) mod runs;
 pub(crate) mod select;
 pub(crate) mod submissions;
@@ -18,6 +18,7 @@ pub(crate) mod tags;
 pub(crate) mod trends;
 
 mod bench_trends;
+mod changes;
 mod check;
 mod fingerprint;
 mod merge;
@@ -76,9 +77,17 @@ pub(crate) static RESULTS: Room = Room {
 };
 
 #[cfg(feature = "network")]
+pub(crate) use changes::brought;
+#[cfg(feature = "network")]
+pub(crate) use merge::flaw as submission_flaw;
+#[cfg(feature = "network")]
 pub(crate) use public::{PublicRun, public_text};
 #[cfg(feature = "network")]
+pub(crate) use rows::CREATED_AT;
+#[cfg(feature = "network")]
 pub(crate) use runs::PUBLIC as PUBLIC_TEST;
+#[cfg(feature = "network")]
+pub(crate) use tags::check_tag;
 
 /// An empty store in memory.
 #[cfg(feature = "network")]

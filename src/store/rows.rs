@@ -10,7 +10,7 @@ use crate::model::{Text, Value};
 /// `benchmark_runs.created_at` as `YYYY-MM-DD HH:MM:SS`; null if it is not a date. The column is
 /// declared an integer, so another program may have put seconds there. SQLite takes words such as
 /// 'now' for a date too.
-pub(super) const CREATED_AT: &str = "CASE typeof(b.created_at)
+pub(crate) const CREATED_AT: &str = "CASE typeof(b.created_at)
     WHEN 'text' THEN iif(b.created_at GLOB '[0-9]*', datetime(b.created_at), NULL)
     WHEN 'integer' THEN datetime(b.created_at, 'unixepoch') END";
 

@@ -167,6 +167,7 @@ pub(crate) fn remove(store: &mut Store, ids: &[i64]) -> base::Result<usize> {
 
 /// Removes runs that were withdrawn where they came from; they may come back. Called while SQLite does
 /// not enforce the foreign keys.
+#[cfg(feature = "network")]
 pub(crate) fn remove_withdrawn(db: &Connection, ids: &[i64]) -> db::Result<()> {
     let mut shared = Shared::default();
     for &id in ids {
@@ -178,6 +179,13 @@ pub(crate) fn remove_withdrawn(db: &Connection, ids: &[i64]) -> db::Result<()> {
 /// The id of the stored run that this is a capture of.
 pub(crate) fn stored_id(db: &Connection, run: &Run) -> db::Result<Option<i64>> {
     Ok(find(db, run, &Keys::of(run))?.map(|(id, _)| id))
+}
+
+/// The stored runs with this fingerprint.
+#[cfg(feature = "network")]
+pub(crate) fn with_fingerprint(db: &Connection, fingerprint: &[u8]) -> db::Result<Vec<i64>> {
+    let sql = "SELECT run_id FROM localstore_runs WHERE fingerprint = ?1 ORDER BY run_id";
+    Ok(ids(db, sql, [fingerprint])?)
 }
 
 /// The stored run that this is a capture of, and its id.

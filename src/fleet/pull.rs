@@ -1,0 +1,740 @@
+//! Takes over what the remote has got from others.
+
+use std::collections::HashMap;
+
+use base::{Error, Result};
+use rusqlite::Connection;
+
+use super::Event;
+use super::body::{self, FORMAT, More};
+use super::hrana::{Batch, Kind, Remote, Row, Value};
+use super::known::{Item, read_submission};
+use super::push::{identity, is_ours, renewed};
+use super::remote::{self, ask, failure, of};
+use super::site::{self, SiteId};
+use crate::model::{Needle, Source, Submission, SubmissionState, Tool};
+use crate::store::foreign::{Foreign, add_foreign, lookup_foreign};
+use crate::store::peers::{self, Peer, Position, StoreId};
+use crate::store::{Added, CREATED_AT, Store, Stored, brought, check_tag, runs, submission_flaw};
+
+/// The most lines of the log in a request, which become a transaction here.
+const MOST_LINES: usize = 512;
+
+/// The most bytes of all bodies of a request, and of one body.
+const MOST_BYTES: usize = 4 << 20;
+const MOST_BODY: usize = 2 << 20;
+
+/// The most runs that are listed in a request without their bodies.
+const MOST_LISTED: usize = 4096;
+
+/// Which runs are taken over. Where there is any of these, only such runs, and how far the log was read
+/// stays as it was.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    /// This is in the name of the model.
+    pub(crate) model: Option<String>,
+    /// This is in the name of the accelerator.
+    pub(crate) accelerator: Option<String>,
+    /// Measured then or later: seconds since 1970.
+    pub(crate) since: Option<i64>,
+}
+
+impl Wanted {
+    fn is_all(&self) -> bool {
+        self.model.is_none() && self.accelerator.is_none() && self.since.is_none()
+    }
+
+    /// Whether runs with these names are wanted.
+    fn names(&self, model: Option<&[u8]>, accelerator: Option<&[u8]>) -> bool {
+        let is_in = |wanted: &Option<String>, name: Option<&[u8]>| {
+            wanted.as_ref().is_none_or(|wanted| {
+                name.is_some_and(|name| Needle::new(wanted).find(name).is_some())
+            })
+        };
+        is_in(&self.model, model) && is_in(&self.accelerator, accelerator)
+    }
+}
+
+/// Takes over what the remote has got from others. With `dry_run` nothing is changed, and the store may
+/// be open for reading only.
+pub(crate) fn pull(
+    store: &mut Store,
+    remote: &Remote,
+    wanted: &Wanted,
+    dry_run: bool,
+    tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut me = identity(store, dry_run)?;
+    let peers = store.read(peers::peers)?;
+    let places = peers
+        .iter()
+        .map(|(id, peer)| (id.clone(), peer.position.change));
+    let places: Vec<(Vec<u8>, i64)> = places.collect();
+    let state = remote::state(remote, &me, &places)?;
+    state.check_reads(remote)?;
+    if !is_ours(store, state.position.as_ref())? {
+        // What the other one has sent under our name is new to us.
+        me = renewed(store, dry_run)?;
+    }
+    let mut puller = Puller {
+        store,
+        remote,
+        me,
+        fleet: state.id,
+        dry_run,
+        left_out: None,
+    };
+    if !wanted.is_all() {
+        return puller.list(Some(wanted), None, tell);
+    }
+    let peer = peers.into_iter().find(|(id, _)| id[..] == state.id);
+    let peer = peer.map(|(_, peer)| peer);
+    puller.left_out = peer.as_ref().and_then(|peer| peer.left_out);
+    let known = peer.map(|peer| peer.position);
+    match (known, state.end) {
+        (None, None) => Ok(()),
+        (None, Some(end)) => puller.log(0, &end, tell),
+        // A replica that lags, or a database that was put back: the nonce tells once it has grown.
+        (Some(known), end) if end.as_ref().is_none_or(|end| end.change < known.change) => {
+            tell(Event::Behind)
+        }
+        (Some(known), Some(end)) if state.nonce.as_ref() == Some(&known.nonce) => {
+            let mut after = known.change;
+            if let Some((change, format)) = puller.left_out
+                && format <= FORMAT
+            {
+                after = after.min(change - 1);
+                puller.left_out = None;
+            }
+            puller.log(after, &end, tell)
+        }
+        (Some(_), end) => puller.list(None, end.as_ref(), tell),
+    }
+}
+
+struct Puller<'a> {
+    store: &'a mut Store,
+    remote: &'a Remote,
+    me: StoreId,
+    fleet: StoreId,
+    dry_run: bool,
+    /// The first change that was left out since it needs a newer program, and the format of its run.
+    left_out: Option<(i64, i64)>,
+}
+
+/// What is known of a run that comes beside its body: its id there, and unknown members.
+struct About {
+    run_id: i64,
+    more: More,
+}
+
+/// What is told of a run beside its body.
+#[derive(Default)]
+struct Told {
+    tags: Vec<String>,
+    submission: Option<Submission>,
+}
+
+impl Told {
+    /// Takes a detail of the log; nothing is trusted.
+    fn take(&mut self, kind: &[u8], detail: &[u8]) {
+        let Ok(detail) = std::str::from_utf8(detail) else {
+            return;
+        };
+        match kind {
+            b"tag" if check_tag(detail).is_ok() => self.tags.push(detail.to_owned()),
+            b"submission" => {
+                let submission = read_submission(detail);
+                let submission = submission.filter(|told| submission_flaw(told).is_none());
+                let is_known = self
+                    .submission
+                    .as_ref()
+                    .is_some_and(|known| known.state == SubmissionState::Submitted);
+                if !is_known && submission.is_some() {
+                    self.submission = submission;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn give(self, foreign: &mut Foreign) {
+        match foreign {
+            Foreign::Run(run) => {
+                run.tags = self.tags;
+                run.submission = self.submission;
+            }
+            Foreign::Bench(bench) => bench.part.tags = self.tags,
+        }
+    }
+}
+
+/// The columns of a run that [`Puller::arriving`] reads, from this place on; texts as bytes, for a text
+/// that is not UTF-8 would spoil the whole answer.
+const RUN: &str = "CAST(r.tool AS BLOB), CAST(r.source AS BLOB), r.format, length(r.body)";
+
+/// A line of the log with its run: change, nonce, kind, run, detail, whether the web site wrote it, what
+/// [`RUN`] names, the body at the first line of a run only, and the last change of this request.
+fn lines() -> String {
+    format!(
+        "SELECT change, nonce, kind, run_id, detail, is_site, tool, source, format, bytes,
+             CASE WHEN nth = 1 AND bytes <= {MOST_BODY} THEN body END, upto
+         FROM (SELECT l.change, l.nonce, CAST(l.kind AS BLOB) AS kind, l.run_id,
+                   CAST(l.detail AS BLOB) AS detail, l.store IS NULL AS is_site,
+                   CAST(r.tool AS BLOB) AS tool, CAST(r.source AS BLOB) AS source, r.format,
+                   length(r.body) AS bytes, r.body,
+                   row_number() OVER (PARTITION BY l.run_id ORDER BY l.change) AS nth,
+                   max(l.change) OVER () AS upto,
+                   sum(coalesce(length(r.body), 0)) OVER (ORDER BY l.change) AS total
+               FROM (SELECT * FROM localstore_fleet_log
+                     WHERE change > ?1 AND change <= ?2 AND store IS NOT ?3
+                     ORDER BY change LIMIT ?4) l
+               LEFT JOIN localstore_fleet_runs r ON r.run_id = l.run_id)
+         WHERE total <= {MOST_BYTES} OR total = coalesce(bytes, 0) ORDER BY change"
+    )
+}
+
+impl Puller<'_> {
+    /// Takes over the log from behind a change up to its end.
+    fn log(
+        &mut self,
+        mut after: i64,
+        end: &Position,
+        tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let lines_left = end.change.saturating_sub(after).unsigned_abs();
+        tell(Event::Begin {
+            runs: lines_left,
+            is_first: false,
+        })?;
+        let mut most = MOST_LINES;
+        while after < end.change {
+            let mut batch = Batch::read();
+            let is_there = batch.then(
+                "SELECT 1 FROM localstore_fleet_log WHERE change = ?1 AND nonce = ?2",
+                [end.change.into(), end.nonce.clone().into()],
+            );
+            let step = batch.then(
+                lines(),
+                [
+                    after.into(),
+                    end.change.into(),
+                    self.me.to_vec().into(),
+                    (most.cast_signed() as i64).into(),
+                ],
+            );
+            let answer = match self.remote.run(&batch) {
+                Err(failure) if failure.kind == Kind::TooLarge && most > 1 => {
+                    most /= 2;
+                    continue;
+                }
+                answer => answer?,
+            };
+            if let Some(failed) = &answer.failed {
+                return Err(failure(self.remote, failed));
+            }
+            if answer.rows(is_there).next().is_none() {
+                // Another replica has answered, which lags behind the first one.
+                return tell(Event::Behind);
+            }
+            let mut taken = Taken::default();
+            let mut last = None;
+            let mut is_end = true;
+            for row in answer.rows(step) {
+                let place = self.line(row, &mut taken);
+                let place = place.map_err(|error| of(self.remote, error))?;
+                is_end = place.change == row.integer(11, "upto")?;
+                last = Some(place);
+            }
+            let count = answer.rows(step).count();
+            let position = match last {
+                Some(last) if count == most || !is_end => last,
+                _ => end.clone(),
+            };
+            after = position.change;
+            self.store(taken, Some(position), tell)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a line of the log; gives its place.
+    fn line(&mut self, row: Row<'_>, taken: &mut Taken) -> Result<Position> {
+        let change = row.integer(0, "change")?;
+        let place = Position {
+            change,
+            nonce: row.blob(1, "nonce")?.to_owned(),
+        };
+        let kind = row.blob(2, "kind")?;
+        let run_id = row.integer(3, "run_id")?;
+        let detail = match row.get(4) {
+            Value::Blob(detail) => detail.as_slice(),
+            _ => &[],
+        };
+        if kind == b"withdrawn" {
+            taken.withdrawn.extend(Withdrawn::read(detail));
+            return Ok(place);
+        }
+        let is_site = row.integer(5, "is_site")? == 1;
+        if *row.get(6) == Value::Null {
+            // A run of the web site has no row; any other without one was withdrawn.
+            if is_site && kind == b"run" {
+                taken.site.push(SiteId::new(run_id, Some(detail)));
+            }
+            return Ok(place);
+        }
+        taken.told.entry(run_id).or_default().take(kind, detail);
+        if *row.get(10) != Value::Null || row.integer(9, "bytes")? > MOST_BODY as i64 {
+            self.arriving(row, 6, run_id, change, taken)?;
+        }
+        Ok(place)
+    }
+
+    /// Reads a run from the columns [`RUN`] and its body behind them.
+    fn arriving(
+        &mut self,
+        row: Row<'_>,
+        at: usize,
+        run_id: i64,
+        change: i64,
+        taken: &mut Taken,
+    ) -> Result<()> {
+        let format = row.integer(at + 2, "format")?;
+        if format > FORMAT {
+            let (first, least) = self.left_out.unwrap_or((change, format));
+            self.left_out = Some((first.min(change), least.min(format)));
+            taken.newer += 1;
+            return Ok(());
+        }
+        let name = |at, name| Ok::<_, Error>(String::from_utf8_lossy(row.blob(at, name)?));
+        let (tool, source) = (name(at, "tool")?, name(at + 1, "source")?);
+        let decoded = match (Tool::from_name(&tool), Source::from_name(&source)) {
+            _ if *row.get(at + 4) == Value::Null => Err("its body is larger than 2 MiB".to_owned()),
+            (None, _) => Err(format!("tool is '{tool}'")),
+            (_, None) => Err(format!("source is '{source}'")),
+            (Some(tool), Some(source)) => body::decode(tool, source, row.blob(at + 4, "body")?),
+        };
+        match decoded {
+            Ok((foreign, more)) => {
+                taken.runs.push(foreign);
+                taken.about.push(About { run_id, more });
+            }
+            Err(why) => taken.wrong.push(self.wrong(run_id, why)),
+        }
+        Ok(())
+    }
+
+    fn wrong(&self, run_id: i64, why: impl std::fmt::Display) -> Error {
+        let place = format!("{}: run {run_id} there", self.remote.address());
+        Error::new(place, why)
+    }
+
+    /// Takes over what was read, in one transaction with how far that is.
+    fn store(
+        &mut self,
+        mut taken: Taken,
+        position: Option<Position>,
+        tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    ) -> Result<()> {
+        for (run_id, read) in site::read(self.remote, &taken.site)? {
+            match read {
+                Ok(foreign) => {
+                    taken.runs.push(foreign);
+                    let more = More::default();
+                    taken.about.push(About { run_id, more });
+                }
+                Err(why) => taken.wrong.push(self.wrong(run_id, why)),
+            }
+        }
+        for (run, about) in taken.runs.iter_mut().zip(&taken.about) {
+            taken
+                .told
+                .remove(&about.run_id)
+                .unwrap_or_default()
+                .give(run);
+        }
+        let removed = self.drop_removed(&mut taken)?;
+        let peer = position.map(|position| Peer {
+            position,
+            left_out: self.left_out,
+        });
+        let Taken {
+            mut runs,
+            about,
+            withdrawn,
+            newer,
+            wrong,
+            ..
+        } = taken;
+        let mut gone = Vec::new();
+        let fates: Vec<(Option<i64>, Stored)> = if self.dry_run {
+            let read = |db: &Connection| runs.iter().map(|run| lookup_foreign(db, run)).collect();
+            self.store.read(read)?
+        } else {
+            let fleet = self.fleet;
+            let mut work = |db: &Connection| {
+                let added = brought(db, &fleet, || add(db, &mut runs, &about))?;
+                let gone = withdraw(db, &fleet, &withdrawn)?;
+                if let Some(peer) = &peer {
+                    peers::set_peer(db, &fleet, peer)?;
+                }
+                Ok((added, gone))
+            };
+            let added;
+            (added, gone) = if withdrawn.is_empty() {
+                self.store.write(|db| work(db))?
+            } else {
+                self.store.write_without_foreign_keys(|db| work(db))?
+            };
+            added
+                .into_iter()
+                .map(|added| (Some(added.id), added.stored))
+                .collect()
+        };
+        for (foreign, (id, stored)) in runs.iter().zip(fates) {
+            tell(Event::Run {
+                id,
+                stored,
+                foreign,
+            })?;
+        }
+        for id in gone {
+            tell(Event::Withdrawn(id))?;
+        }
+        if removed > 0 {
+            tell(Event::RemovedHere(removed))?;
+        }
+        if newer > 0 {
+            tell(Event::Newer(newer))?;
+        }
+        for error in wrong {
+            tell(Event::LeftOut(error))?;
+        }
+        Ok(())
+    }
+
+    /// Drops the runs that were removed here, which stay so; gives how many there were.
+    fn drop_removed(&self, taken: &mut Taken) -> Result<u64> {
+        let removed = self.store.read(|db| {
+            let removed = taken.runs.iter().map(|run| {
+                let environment = &run.header().environment;
+                peers::is_removed(db, &run.keys(), run.is_poor(), environment)
+            });
+            Ok(removed.collect::<rusqlite::Result<Vec<bool>>>()?)
+        })?;
+        let mut places = removed.iter();
+        taken.runs.retain(|_| places.next() != Some(&true));
+        let mut places = removed.iter();
+        taken.about.retain(|_| places.next() != Some(&true));
+        Ok(removed.iter().filter(|removed| **removed).count() as u64)
+    }
+
+    /// Takes over the runs that this store has not got, or those that are wanted of them. With `end`
+    /// that is how far the log has been taken over then.
+    fn list(
+        &mut self,
+        wanted: Option<&Wanted>,
+        end: Option<&Position>,
+        tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let names = match wanted {
+            Some(wanted) => self.names(wanted)?,
+            None => None,
+        };
+        let since = wanted.and_then(|wanted| wanted.since).unwrap_or(i64::MIN);
+        let mut after = i64::MIN;
+        loop {
+            let mut batch = Batch::read();
+            let values = [after.into(), since.into(), Value::from(names.clone())];
+            let step = batch.then(listing(names.is_some()), values);
+            let answer = ask(self.remote, &batch)?;
+            let mut lacking = Vec::new();
+            let mut known = 0;
+            let mut count = 0;
+            for row in answer.rows(step) {
+                count += 1;
+                let listed = Listed::read(row).map_err(|error| of(self.remote, error))?;
+                after = listed.run_id;
+                // What is told of a run that is here is told again where the log is not read.
+                if (wanted.is_some() || !listed.has_details) && self.has(&listed)? {
+                    known += 1;
+                } else {
+                    lacking.push(listed);
+                }
+            }
+            if known > 0 {
+                tell(Event::Known(known))?;
+            }
+            self.bodies(&lacking, tell)?;
+            if count < MOST_LISTED {
+                break;
+            }
+        }
+        self.list_site(wanted, tell)?;
+        match end {
+            Some(end) => self.store(Taken::default(), Some(end.clone()), tell),
+            None => Ok(()),
+        }
+    }
+
+    /// The names of models and accelerators there that are wanted, in pairs, as JSON; `None`: all.
+    fn names(&self, wanted: &Wanted) -> Result<Option<String>> {
+        if wanted.model.is_none() && wanted.accelerator.is_none() {
+            return Ok(None);
+        }
+        let mut batch = Batch::read();
+        let step = batch.then(
+            "SELECT DISTINCT CAST(model AS BLOB), CAST(accelerator AS BLOB)
+             FROM localstore_fleet_runs",
+            [],
+        );
+        let answer = ask(self.remote, &batch)?;
+        let mut pairs = Vec::new();
+        for row in answer.rows(step) {
+            let text = |at| match row.get(at) {
+                Value::Blob(text) => Some(text.as_slice()),
+                _ => None,
+            };
+            let (model, accelerator) = (text(0), text(1));
+            if wanted.names(model, accelerator) {
+                let utf8 = |text: Option<&[u8]>| {
+                    text.map(|text| String::from_utf8_lossy(text).into_owned())
+                };
+                pairs.push((utf8(model), utf8(accelerator)));
+            }
+        }
+        Ok(serde_json::to_string(&pairs).ok())
+    }
+
+    /// Whether this run is here as it is there.
+    fn has(&self, listed: &Listed) -> Result<bool> {
+        self.store.read(|db| {
+            for id in runs::with_fingerprint(db, &listed.fingerprint)? {
+                if let Ok(item) = Item::read(db, id)?
+                    && item.encoded.digest[..] == listed.digest[..]
+                {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    }
+
+    /// Takes over these runs.
+    fn bodies(
+        &mut self,
+        mut listed: &[Listed],
+        tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let sql = format!(
+            "SELECT r.run_id, {RUN}, CASE WHEN length(r.body) <= {MOST_BODY} THEN r.body END,
+                 CAST((SELECT json_group_array(json_array(kind, detail)) FROM localstore_fleet_log l
+                       WHERE l.run_id = r.run_id AND kind IN ('tag', 'submission')
+                           AND detail IS NOT NULL) AS BLOB)
+             FROM json_each(?1) j JOIN localstore_fleet_runs r ON r.run_id = j.value ORDER BY j.key"
+        );
+        while !listed.is_empty() {
+            let mut bytes = 0;
+            let fits = listed.iter().take(MOST_LINES).take_while(|one| {
+                bytes += one.bytes;
+                bytes <= MOST_BYTES
+            });
+            let (chunk, rest) = listed.split_at(fits.count().max(1));
+            listed = rest;
+            let ids: Vec<i64> = chunk.iter().map(|one| one.run_id).collect();
+            let mut batch = Batch::read();
+            let step = batch.then(sql.clone(), [format!("{ids:?}").into()]);
+            let answer = ask(self.remote, &batch)?;
+            let mut taken = Taken::default();
+            for row in answer.rows(step) {
+                let read = row.integer(0, "run_id").and_then(|run_id| {
+                    let told = taken.told.entry(run_id).or_default();
+                    let details = row.blob(6, "detail")?;
+                    let details: Vec<(String, String)> =
+                        serde_json::from_slice(details).unwrap_or_default();
+                    for (kind, detail) in details {
+                        told.take(kind.as_bytes(), detail.as_bytes());
+                    }
+                    self.arriving(row, 1, run_id, 1, &mut taken)
+                });
+                read.map_err(|error| of(self.remote, error))?;
+            }
+            self.store(taken, None, tell)?;
+        }
+        Ok(())
+    }
+
+    /// Takes over what the web site has inserted.
+    fn list_site(
+        &mut self,
+        wanted: Option<&Wanted>,
+        tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let sql = format!(
+            "SELECT l.change, l.run_id, CAST(l.detail AS BLOB), unixepoch({CREATED_AT}),
+                 CAST(m.name AS BLOB), CAST(a.name AS BLOB)
+             FROM localstore_fleet_log l JOIN benchmark_runs b ON b.id = l.run_id
+             LEFT JOIN accelerators a ON a.id = b.accelerator_id
+             LEFT JOIN model_variants v ON v.id = b.model_variant_id
+             LEFT JOIN models m ON m.id = v.model_id
+             WHERE l.change > ?1 AND l.store IS NULL AND l.kind = 'run'
+                 AND NOT EXISTS (SELECT 1 FROM localstore_fleet_runs r WHERE r.run_id = l.run_id)
+             ORDER BY l.change LIMIT {MOST_LISTED}"
+        );
+        let mut after = 0;
+        loop {
+            let mut batch = Batch::read();
+            let step = batch.then(sql.clone(), [after.into()]);
+            let answer = ask(self.remote, &batch)?;
+            let mut site = Vec::new();
+            let mut count = 0;
+            for row in answer.rows(step) {
+                count += 1;
+                after = row.integer(0, "change")?;
+                let text = |at| match row.get(at) {
+                    Value::Blob(text) => Some(text.as_slice()),
+                    _ => None,
+                };
+                let is_wanted = wanted.is_none_or(|wanted| {
+                    let is_since = wanted.since.is_none_or(|since| {
+                        row.integer(3, "created_at").is_ok_and(|at| at >= since)
+                    });
+                    is_since && wanted.names(text(4), text(5))
+                });
+                if is_wanted {
+                    site.push(SiteId::new(row.integer(1, "run_id")?, text(2)));
+                }
+            }
+            for site in site.chunks(MOST_LINES) {
+                let taken = Taken {
+                    site: site.to_vec(),
+                    ..Taken::default()
+                };
+                self.store(taken, None, tell)?;
+            }
+            if count < MOST_LISTED {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// A run of the remote without its body.
+struct Listed {
+    run_id: i64,
+    fingerprint: Vec<u8>,
+    digest: Vec<u8>,
+    bytes: usize,
+    /// Whether it has tags or a submission.
+    has_details: bool,
+}
+
+impl Listed {
+    /// Reads a row of [`listing`].
+    fn read(row: Row<'_>) -> Result<Self> {
+        Ok(Self {
+            run_id: row.integer(0, "run_id")?,
+            fingerprint: row.blob(1, "fingerprint")?.to_owned(),
+            digest: row.blob(2, "digest")?.to_owned(),
+            bytes: usize::try_from(row.integer(3, "body")?).unwrap_or(0),
+            has_details: row.integer(4, "detail")? == 1,
+        })
+    }
+}
+
+/// Lists the runs behind ?1 that were measured at ?2 or later, those of the pairs of names in ?3.
+fn listing(has_names: bool) -> String {
+    let names = if has_names {
+        "json_each(?3) j CROSS JOIN localstore_fleet_runs r
+             ON r.model IS j.value->>0 AND r.accelerator IS j.value->>1"
+    } else {
+        "(SELECT ?3) CROSS JOIN localstore_fleet_runs r"
+    };
+    format!(
+        "SELECT r.run_id, r.fingerprint, r.digest, length(r.body),
+             EXISTS (SELECT 1 FROM localstore_fleet_log l
+                     WHERE l.run_id = r.run_id AND kind IN ('tag', 'submission'))
+         FROM {names} WHERE r.run_id > ?1 AND r.measured_at >= ?2
+         ORDER BY r.run_id LIMIT {MOST_LISTED}"
+    )
+}
+
+/// What was read from the remote.
+#[derive(Default)]
+struct Taken {
+    runs: Vec<Foreign>,
+    /// In the order of the runs.
+    about: Vec<About>,
+    /// What is told of each run.
+    told: HashMap<i64, Told>,
+    site: Vec<SiteId>,
+    withdrawn: Vec<Withdrawn>,
+    /// How many runs need a newer program.
+    newer: u64,
+    wrong: Vec<Error>,
+}
+
+/// A run that was withdrawn.
+struct Withdrawn {
+    fingerprint: Vec<u8>,
+    digest: Vec<u8>,
+}
+
+impl Withdrawn {
+    /// Reads the detail of the log.
+    fn read(detail: &[u8]) -> Option<Self> {
+        let (fingerprint, digest): (String, String) = serde_json::from_slice(detail).ok()?;
+        Some(Self {
+            fingerprint: unhex(&fingerprint)?,
+            digest: unhex(&digest)?,
+        })
+    }
+}
+
+/// The bytes of these digits.
+fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let pairs = digits.as_bytes().chunks(2);
+    let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    bytes.collect()
+}
+
+fn add(db: &Connection, runs: &mut [Foreign], about: &[About]) -> db::Result<Vec<Added>> {
+    let added = add_foreign(db, runs)?;
+    for (added, about) in added.iter().zip(about) {
+        let before = peers::unknown_members(db, added.id)?;
+        let mut more = before
+            .and_then(|text| More::from_text(&text).ok())
+            .unwrap_or_default();
+        if more.complete(&about.more) {
+            peers::set_unknown_members(db, added.id, more.to_text().as_deref())?;
+        }
+    }
+    Ok(added)
+}
+
+/// Removes the runs that came from this remote alone; gives their ids.
+fn withdraw(db: &Connection, fleet: &StoreId, withdrawn: &[Withdrawn]) -> db::Result<Vec<i64>> {
+    let mut gone = Vec::new();
+    for run in withdrawn {
+        let mut found = Vec::new();
+        for id in runs::with_fingerprint(db, &run.fingerprint)? {
+            if peers::is_pulled_only(db, id, fleet)? {
+                found.push(id);
+            }
+        }
+        // Of runs of two machines with the same numbers, the one that it was.
+        if found.len() > 1 {
+            let mut same = Vec::new();
+            for id in found {
+                if let Ok(item) = Item::read(db, id)?
+                    && item.encoded.digest[..] == run.digest[..]
+                {
+                    same.push(id);
+                }
+            }
+            found = same;
+        }
+        gone.extend(found);
+    }
+    runs::remove_withdrawn(db, &gone)?;
+    Ok(gone)
+}
