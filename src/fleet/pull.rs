@@ -1,6 +1,6 @@
 //! Takes over what the remote has got from others.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use base::{Error, Result};
 use rusqlite::Connection;
@@ -442,6 +442,7 @@ impl Puller<'_> {
         };
         let since = wanted.and_then(|wanted| wanted.since).unwrap_or(i64::MIN);
         let mut after = i64::MIN;
+        let mut there = HashSet::new();
         loop {
             let mut batch = Batch::read();
             let values = [after.into(), since.into(), Value::from(names.clone())];
@@ -454,6 +455,9 @@ impl Puller<'_> {
                 count += 1;
                 let listed = Listed::read(row).map_err(|error| of(self.remote, error))?;
                 after = listed.run_id;
+                if wanted.is_none() {
+                    there.insert(listed.fingerprint.clone());
+                }
                 // What is told of a run that is here is told again where the log is not read.
                 if (wanted.is_some() || !listed.has_details) && self.has(&listed)? {
                     known += 1;
@@ -470,10 +474,15 @@ impl Puller<'_> {
             }
         }
         self.list_site(wanted, tell)?;
-        match end {
-            Some(end) => self.store(Taken::default(), Some(end.clone()), tell),
-            None => Ok(()),
+        let Some(end) = end else {
+            return Ok(());
+        };
+        if !self.dry_run {
+            let fleet = self.fleet;
+            self.store
+                .write(|db| peers::note_lost(db, &fleet, &there))?;
         }
+        self.store(Taken::default(), Some(end.clone()), tell)
     }
 
     /// The names of models and accelerators there that are wanted, in pairs, as JSON; `None`: all.

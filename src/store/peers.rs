@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use db::Result;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::changes::removed;
+use super::changes::{Change, claim, note, removed};
 pub(crate) use super::changes::{StoreId, renew_store_id, store_id};
 use super::fingerprint::Keys;
 use crate::model::Environment;
@@ -99,6 +99,30 @@ pub(crate) fn count_changed(db: &Connection, after: i64, remote: &StoreId) -> Re
 pub(crate) fn is_pulled_only(db: &Connection, run: i64, remote: &StoreId) -> Result<bool> {
     let sql = "SELECT 1 FROM localstore_brought WHERE run_id = ?1 AND from_store = ?2";
     Ok(db.prepare_cached(sql)?.exists((run, remote))?)
+}
+
+/// Lets the next push send again what came from that remote alone and is not there any more: it was put
+/// back from a backup, and whoever sent it first may be gone. `there` are the fingerprints of all runs
+/// that it has. Runs of the web site are not among them.
+pub(crate) fn note_lost(db: &Connection, remote: &StoreId, there: &HashSet<Vec<u8>>) -> Result<()> {
+    let mut statement = db.prepare(
+        "SELECT b.run_id, r.fingerprint FROM localstore_brought b
+         JOIN localstore_runs r ON r.run_id = b.run_id
+         WHERE b.from_store = ?1 AND r.source <> 'site'",
+    )?;
+    let mut rows = statement.query([remote])?;
+    let mut lost = Vec::new();
+    while let Some(row) = rows.next()? {
+        let fingerprint: Vec<u8> = row.get(1)?;
+        if !there.contains(&fingerprint) {
+            lost.push(row.get(0)?);
+        }
+    }
+    for run in lost {
+        claim(db, run, false)?;
+        note(db, run, Change::Completed)?;
+    }
+    Ok(())
 }
 
 /// How far the log of a remote has been taken over.
