@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::Event;
 use super::body::{self, FORMAT, More};
-use super::hrana::{Batch, Kind, Remote, Row, Value};
+use super::hrana::{Answer, Batch, Kind, Remote, Row, Value};
 use super::known::{Item, read_submission};
 use super::push::{identity, is_ours, renewed};
 use super::remote::{self, ask, failure, of};
@@ -76,29 +76,31 @@ pub(crate) fn pull(
         // What the other one has sent under our name is new to us.
         me = renewed(store, dry_run)?;
     }
+    let peer = peers.into_iter().find(|(id, _)| id[..] == state.id);
+    let peer = peer.map(|(_, peer)| peer).filter(|_| wanted.is_all());
+    let left_out = peer.as_ref().and_then(|peer| peer.left_out);
+    let known = peer.map(|peer| peer.position);
+    let Some(end) = state.end else {
+        // A replica that lags, or a database that was put back.
+        return known.map_or(Ok(()), |_| tell(Event::Behind));
+    };
+    let change = end.change;
     let mut puller = Puller {
         store,
         remote,
         me,
         fleet: state.id,
+        end,
         dry_run,
-        left_out: None,
+        left_out,
+        there: HashSet::new(),
     };
-    if !wanted.is_all() {
-        return puller.list(Some(wanted), None, tell);
-    }
-    let peer = peers.into_iter().find(|(id, _)| id[..] == state.id);
-    let peer = peer.map(|(_, peer)| peer);
-    puller.left_out = peer.as_ref().and_then(|peer| peer.left_out);
-    let known = peer.map(|peer| peer.position);
-    match (known, state.end) {
-        (None, None) => Ok(()),
-        (None, Some(end)) => puller.log(0, &end, tell),
-        // A replica that lags, or a database that was put back: the nonce tells once it has grown.
-        (Some(known), end) if end.as_ref().is_none_or(|end| end.change < known.change) => {
-            tell(Event::Behind)
-        }
-        (Some(known), Some(end)) if state.nonce.as_ref() == Some(&known.nonce) => {
+    let is_whole = match known {
+        _ if !wanted.is_all() => puller.list(Some(wanted), tell)?,
+        None => puller.log(0, tell)?,
+        // The nonce tells once it has grown.
+        Some(known) if change < known.change => false,
+        Some(known) if state.nonce.as_ref() == Some(&known.nonce) => {
             let mut after = known.change;
             if let Some((change, format)) = puller.left_out
                 && format <= FORMAT
@@ -106,9 +108,14 @@ pub(crate) fn pull(
                 after = after.min(change - 1);
                 puller.left_out = None;
             }
-            puller.log(after, &end, tell)
+            puller.log(after, tell)?
         }
-        (Some(_), end) => puller.list(None, end.as_ref(), tell),
+        Some(_) => puller.list(None, tell)?,
+    };
+    if is_whole {
+        Ok(())
+    } else {
+        tell(Event::Behind)
     }
 }
 
@@ -117,14 +124,21 @@ struct Puller<'a> {
     remote: &'a Remote,
     me: StoreId,
     fleet: StoreId,
+    /// The end of the log, when it was asked for. Each request asks whether it is there: where many
+    /// replicas answer, another one may lag behind the first.
+    end: Position,
     dry_run: bool,
     /// The first change that was left out since it needs a newer program, and the format of its run.
     left_out: Option<(i64, i64)>,
+    /// The runs of this store that were listed.
+    there: HashSet<i64>,
 }
 
 /// What is known of a run that comes beside its body: its id there, and unknown members.
 struct About {
     run_id: i64,
+    /// Whether the web site has inserted it.
+    is_site: bool,
     more: More,
 }
 
@@ -195,13 +209,30 @@ fn lines() -> String {
 }
 
 impl Puller<'_> {
-    /// Takes over the log from behind a change up to its end.
+    /// A batch that reads; its first step finds the end of the log.
+    fn batch(&self) -> Batch {
+        let mut batch = Batch::read();
+        batch.then(
+            "SELECT 1 FROM localstore_fleet_log WHERE change = ?1 AND nonce = ?2",
+            [self.end.change.into(), self.end.nonce.clone().into()],
+        );
+        batch
+    }
+
+    /// The answer, or `None` from a replica that has not got the end of the log.
+    fn ask(&self, batch: &Batch) -> Result<Option<Answer>> {
+        let answer = ask(self.remote, batch)?;
+        let is_there = answer.rows(0).next().is_some();
+        Ok(is_there.then_some(answer))
+    }
+
+    /// Takes over the log from behind a change up to its end; false where a replica lags.
     fn log(
         &mut self,
         mut after: i64,
-        end: &Position,
         tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
+        let end = self.end.clone();
         let lines_left = end.change.saturating_sub(after).unsigned_abs();
         tell(Event::Begin {
             runs: lines_left,
@@ -209,11 +240,7 @@ impl Puller<'_> {
         })?;
         let mut most = MOST_LINES;
         while after < end.change {
-            let mut batch = Batch::read();
-            let is_there = batch.then(
-                "SELECT 1 FROM localstore_fleet_log WHERE change = ?1 AND nonce = ?2",
-                [end.change.into(), end.nonce.clone().into()],
-            );
+            let mut batch = self.batch();
             let step = batch.then(
                 lines(),
                 [
@@ -233,9 +260,8 @@ impl Puller<'_> {
             if let Some(failed) = &answer.failed {
                 return Err(failure(self.remote, failed));
             }
-            if answer.rows(is_there).next().is_none() {
-                // Another replica has answered, which lags behind the first one.
-                return tell(Event::Behind);
+            if answer.rows(0).next().is_none() {
+                return Ok(false);
             }
             let mut taken = Taken::default();
             let mut last = None;
@@ -252,9 +278,12 @@ impl Puller<'_> {
                 _ => end.clone(),
             };
             after = position.change;
+            if !self.site(&mut taken)? {
+                return Ok(false);
+            }
             self.store(taken, Some(position), tell)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Reads a line of the log; gives its place.
@@ -271,7 +300,8 @@ impl Puller<'_> {
             _ => &[],
         };
         if kind == b"withdrawn" {
-            taken.withdrawn.extend(Withdrawn::read(detail));
+            let core = withdrawn_core(detail);
+            taken.withdrawn.extend(core.map(|core| (run_id, core)));
             return Ok(place);
         }
         let is_site = row.integer(5, "is_site")? == 1;
@@ -316,11 +346,42 @@ impl Puller<'_> {
         match decoded {
             Ok((foreign, more)) => {
                 taken.runs.push(foreign);
-                taken.about.push(About { run_id, more });
+                taken.about.push(About {
+                    run_id,
+                    is_site: false,
+                    more,
+                });
             }
             Err(why) => taken.wrong.push(self.wrong(run_id, why)),
         }
         Ok(())
+    }
+
+    /// Reads the runs of the web site; false where a replica lags.
+    fn site(&self, taken: &mut Taken) -> Result<bool> {
+        for ids in taken.site.chunks(site::MOST_RUNS) {
+            let mut batch = self.batch();
+            site::ask_for(&mut batch, ids);
+            let Some(answer) = self.ask(&batch)? else {
+                return Ok(false);
+            };
+            for (id, steps) in ids.iter().zip((1..).step_by(2)) {
+                match site::run(&answer, steps) {
+                    Ok(Some(foreign)) => {
+                        taken.runs.push(foreign);
+                        taken.about.push(About {
+                            run_id: id.run,
+                            is_site: true,
+                            more: More::default(),
+                        });
+                    }
+                    // The site has deleted it.
+                    Ok(None) => {}
+                    Err(why) => taken.wrong.push(self.wrong(id.run, why)),
+                }
+            }
+        }
+        Ok(true)
     }
 
     fn wrong(&self, run_id: i64, why: impl std::fmt::Display) -> Error {
@@ -335,16 +396,6 @@ impl Puller<'_> {
         position: Option<Position>,
         tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
     ) -> Result<()> {
-        for (run_id, read) in site::read(self.remote, &taken.site)? {
-            match read {
-                Ok(foreign) => {
-                    taken.runs.push(foreign);
-                    let more = More::default();
-                    taken.about.push(About { run_id, more });
-                }
-                Err(why) => taken.wrong.push(self.wrong(run_id, why)),
-            }
-        }
         for (run, about) in taken.runs.iter_mut().zip(&taken.about) {
             taken
                 .told
@@ -352,39 +403,47 @@ impl Puller<'_> {
                 .unwrap_or_default()
                 .give(run);
         }
-        let removed = self.drop_removed(&mut taken)?;
         let peer = position.map(|position| Peer {
             position,
             left_out: self.left_out,
         });
         let Taken {
             mut runs,
-            about,
+            mut about,
             withdrawn,
             newer,
             wrong,
             ..
         } = taken;
+        let fleet = self.fleet;
         let mut gone = Vec::new();
+        let mut removed = 0;
         let fates: Vec<(Option<i64>, Stored)> = if self.dry_run {
-            let read = |db: &Connection| runs.iter().map(|run| lookup_foreign(db, run)).collect();
-            self.store.read(read)?
+            self.store.read(|db| {
+                removed = drop_removed(db, &mut runs, &mut about)?;
+                runs.iter().map(|run| lookup_foreign(db, run)).collect()
+            })?
         } else {
-            let fleet = self.fleet;
             let mut work = |db: &Connection| {
+                // What was sent again behind that is among the runs.
+                gone = withdraw(db, &fleet, &withdrawn)?;
+                removed = drop_removed(db, &mut runs, &mut about)?;
                 let added = brought(db, &fleet, || add(db, &mut runs, &about))?;
-                let gone = withdraw(db, &fleet, &withdrawn)?;
+                for (added, about) in added.iter().zip(&about) {
+                    let remote_run = (!about.is_site).then_some(about.run_id);
+                    peers::note_origin(db, added.id, &fleet, remote_run)?;
+                }
                 if let Some(peer) = &peer {
                     peers::set_peer(db, &fleet, peer)?;
                 }
-                Ok((added, gone))
+                Ok(added)
             };
-            let added;
-            (added, gone) = if withdrawn.is_empty() {
+            let added = if withdrawn.is_empty() {
                 self.store.write(|db| work(db))?
             } else {
                 self.store.write_without_foreign_keys(|db| work(db))?
             };
+            self.there.extend(added.iter().map(|added| added.id));
             added
                 .into_iter()
                 .map(|added| (Some(added.id), added.stored))
@@ -412,77 +471,126 @@ impl Puller<'_> {
         Ok(())
     }
 
-    /// Drops the runs that were removed here, which stay so; gives how many there were.
-    fn drop_removed(&self, taken: &mut Taken) -> Result<u64> {
-        let removed = self.store.read(|db| {
-            let removed = taken.runs.iter().map(|run| {
-                let environment = &run.header().environment;
-                peers::is_removed(db, &run.keys(), run.is_poor(), environment)
-            });
-            Ok(removed.collect::<rusqlite::Result<Vec<bool>>>()?)
-        })?;
-        let mut places = removed.iter();
-        taken.runs.retain(|_| places.next() != Some(&true));
-        let mut places = removed.iter();
-        taken.about.retain(|_| places.next() != Some(&true));
-        Ok(removed.iter().filter(|removed| **removed).count() as u64)
-    }
-
-    /// Takes over the runs that this store has not got, or those that are wanted of them. With `end`
-    /// that is how far the log has been taken over then.
+    /// Takes over the runs that this store has not got, or those that are wanted of them, whatever the
+    /// log tells; false where a replica lags.
     fn list(
         &mut self,
         wanted: Option<&Wanted>,
-        end: Option<&Position>,
         tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let names = match wanted {
             Some(wanted) => self.names(wanted)?,
             None => None,
         };
         let since = wanted.and_then(|wanted| wanted.since).unwrap_or(i64::MIN);
         let mut after = i64::MIN;
-        let mut there = HashSet::new();
         loop {
-            let mut batch = Batch::read();
+            let mut batch = self.batch();
             let values = [after.into(), since.into(), Value::from(names.clone())];
             let step = batch.then(listing(names.is_some()), values);
-            let answer = ask(self.remote, &batch)?;
+            let Some(answer) = self.ask(&batch)? else {
+                return Ok(false);
+            };
             let mut lacking = Vec::new();
-            let mut known = 0;
-            let mut count = 0;
+            let mut known = Vec::new();
             for row in answer.rows(step) {
-                count += 1;
                 let listed = Listed::read(row).map_err(|error| of(self.remote, error))?;
                 after = listed.run_id;
-                if wanted.is_none() {
-                    there.insert(listed.fingerprint.clone());
-                }
                 // What is told of a run that is here is told again where the log is not read.
-                if (wanted.is_some() || !listed.has_details) && self.has(&listed)? {
-                    known += 1;
+                let id = if wanted.is_some() || !listed.has_details {
+                    self.find(&listed)?
                 } else {
-                    lacking.push(listed);
+                    None
+                };
+                match id {
+                    Some(id) => known.push((id, listed.run_id)),
+                    None => lacking.push(listed),
                 }
             }
-            if known > 0 {
-                tell(Event::Known(known))?;
+            self.known(&known, tell)?;
+            if !self.bodies(&lacking, tell)? {
+                return Ok(false);
             }
-            self.bodies(&lacking, tell)?;
-            if count < MOST_LISTED {
+            if answer.rows(step).count() < MOST_LISTED {
                 break;
             }
         }
-        self.list_site(wanted, tell)?;
-        let Some(end) = end else {
-            return Ok(());
-        };
-        if !self.dry_run {
-            let fleet = self.fleet;
-            self.store
-                .write(|db| peers::note_lost(db, &fleet, &there))?;
+        if !self.list_site(wanted, tell)? {
+            return Ok(false);
         }
-        self.store(Taken::default(), Some(end.clone()), tell)
+        if wanted.is_some() || self.dry_run {
+            return Ok(true);
+        }
+        let Some(withdrawn) = self.withdrawn()? else {
+            return Ok(false);
+        };
+        let peer = Peer {
+            position: self.end.clone(),
+            left_out: self.left_out,
+        };
+        let (fleet, there) = (self.fleet, &self.there);
+        let gone = self.store.write_without_foreign_keys(|db| {
+            let gone = peers::note_lost(db, &fleet, there, &withdrawn)?;
+            runs::remove_withdrawn(db, &gone)?;
+            peers::set_peer(db, &fleet, &peer)?;
+            Ok(gone)
+        })?;
+        for id in gone {
+            tell(Event::Withdrawn(id))?;
+        }
+        Ok(true)
+    }
+
+    /// Takes note of runs that are here as they are there: the id here, and that there.
+    fn known(
+        &mut self,
+        known: &[(i64, i64)],
+        tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    ) -> Result<()> {
+        if known.is_empty() {
+            return Ok(());
+        }
+        let fleet = self.fleet;
+        self.there.extend(known.iter().map(|(id, _)| id));
+        if !self.dry_run {
+            self.store.write(|db| {
+                for &(id, remote_run) in known {
+                    peers::note_origin(db, id, &fleet, Some(remote_run))?;
+                }
+                Ok(())
+            })?;
+        }
+        tell(Event::Known(known.len() as u64))
+    }
+
+    /// The cores of all runs that were withdrawn; `None` where a replica lags.
+    fn withdrawn(&self) -> Result<Option<HashSet<Vec<u8>>>> {
+        let mut cores = HashSet::new();
+        let mut after = 0;
+        loop {
+            let mut batch = self.batch();
+            let step = batch.then(
+                format!(
+                    "SELECT change, CAST(detail AS BLOB) FROM localstore_fleet_log
+                     WHERE change > ?1 AND kind = 'withdrawn' AND detail IS NOT NULL
+                     ORDER BY change LIMIT {MOST_LISTED}"
+                ),
+                [after.into()],
+            );
+            let Some(answer) = self.ask(&batch)? else {
+                return Ok(None);
+            };
+            for row in answer.rows(step) {
+                let change = row.integer(0, "change");
+                after = change.map_err(|error| of(self.remote, error))?;
+                if let Value::Blob(detail) = row.get(1) {
+                    cores.extend(withdrawn_core(detail));
+                }
+            }
+            if answer.rows(step).count() < MOST_LISTED {
+                return Ok(Some(cores));
+            }
+        }
     }
 
     /// The names of models and accelerators there that are wanted, in pairs, as JSON; `None`: all.
@@ -514,26 +622,26 @@ impl Puller<'_> {
         Ok(serde_json::to_string(&pairs).ok())
     }
 
-    /// Whether this run is here as it is there.
-    fn has(&self, listed: &Listed) -> Result<bool> {
+    /// The run that is here as it is there.
+    fn find(&self, listed: &Listed) -> Result<Option<i64>> {
         self.store.read(|db| {
             for id in runs::with_fingerprint(db, &listed.fingerprint)? {
                 if let Ok(item) = Item::read(db, id)?
                     && item.encoded.digest[..] == listed.digest[..]
                 {
-                    return Ok(true);
+                    return Ok(Some(id));
                 }
             }
-            Ok(false)
+            Ok(None)
         })
     }
 
-    /// Takes over these runs.
+    /// Takes over these runs; false where a replica lags.
     fn bodies(
         &mut self,
         mut listed: &[Listed],
         tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let sql = format!(
             "SELECT r.run_id, {RUN}, CASE WHEN length(r.body) <= {MOST_BODY} THEN r.body END,
                  CAST((SELECT json_group_array(json_array(kind, detail)) FROM localstore_fleet_log l
@@ -550,9 +658,11 @@ impl Puller<'_> {
             let (chunk, rest) = listed.split_at(fits.count().max(1));
             listed = rest;
             let ids: Vec<i64> = chunk.iter().map(|one| one.run_id).collect();
-            let mut batch = Batch::read();
+            let mut batch = self.batch();
             let step = batch.then(sql.clone(), [format!("{ids:?}").into()]);
-            let answer = ask(self.remote, &batch)?;
+            let Some(answer) = self.ask(&batch)? else {
+                return Ok(false);
+            };
             let mut taken = Taken::default();
             for row in answer.rows(step) {
                 let read = row.integer(0, "run_id").and_then(|run_id| {
@@ -569,15 +679,15 @@ impl Puller<'_> {
             }
             self.store(taken, None, tell)?;
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Takes over what the web site has inserted.
+    /// Takes over what the web site has inserted; false where a replica lags.
     fn list_site(
         &mut self,
         wanted: Option<&Wanted>,
         tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let sql = format!(
             "SELECT l.change, l.run_id, CAST(l.detail AS BLOB), unixepoch({CREATED_AT}),
                  CAST(m.name AS BLOB), CAST(a.name AS BLOB)
@@ -591,9 +701,11 @@ impl Puller<'_> {
         );
         let mut after = 0;
         loop {
-            let mut batch = Batch::read();
+            let mut batch = self.batch();
             let step = batch.then(sql.clone(), [after.into()]);
-            let answer = ask(self.remote, &batch)?;
+            let Some(answer) = self.ask(&batch)? else {
+                return Ok(false);
+            };
             let mut site = Vec::new();
             let mut count = 0;
             for row in answer.rows(step) {
@@ -614,14 +726,17 @@ impl Puller<'_> {
                 }
             }
             for site in site.chunks(MOST_LINES) {
-                let taken = Taken {
+                let mut taken = Taken {
                     site: site.to_vec(),
                     ..Taken::default()
                 };
+                if !self.site(&mut taken)? {
+                    return Ok(false);
+                }
                 self.store(taken, None, tell)?;
             }
             if count < MOST_LISTED {
-                return Ok(());
+                return Ok(true);
             }
         }
     }
@@ -676,27 +791,17 @@ struct Taken {
     /// What is told of each run.
     told: HashMap<i64, Told>,
     site: Vec<SiteId>,
-    withdrawn: Vec<Withdrawn>,
+    /// The runs that were withdrawn: the id there, and the core.
+    withdrawn: Vec<(i64, Vec<u8>)>,
     /// How many runs need a newer program.
     newer: u64,
     wrong: Vec<Error>,
 }
 
-/// A run that was withdrawn.
-struct Withdrawn {
-    fingerprint: Vec<u8>,
-    digest: Vec<u8>,
-}
-
-impl Withdrawn {
-    /// Reads the detail of the log.
-    fn read(detail: &[u8]) -> Option<Self> {
-        let (fingerprint, digest): (String, String) = serde_json::from_slice(detail).ok()?;
-        Some(Self {
-            fingerprint: unhex(&fingerprint)?,
-            digest: unhex(&digest)?,
-        })
-    }
+/// The core of a run that was withdrawn, from the detail of the log.
+fn withdrawn_core(detail: &[u8]) -> Option<Vec<u8>> {
+    let detail: serde_json::Value = serde_json::from_slice(detail).ok()?;
+    unhex(detail.get("core")?.as_str()?)
 }
 
 /// The bytes of these digits.
@@ -720,29 +825,33 @@ fn add(db: &Connection, runs: &mut [Foreign], about: &[About]) -> db::Result<Vec
     Ok(added)
 }
 
+/// Drops the runs that were removed here, which stay so; gives how many there were.
+fn drop_removed(
+    db: &Connection,
+    runs: &mut Vec<Foreign>,
+    about: &mut Vec<About>,
+) -> db::Result<u64> {
+    let removed = runs.iter().map(|run| {
+        let environment = &run.header().environment;
+        peers::is_removed(db, &run.keys(), run.is_poor(), environment)
+    });
+    let removed = removed.collect::<rusqlite::Result<Vec<bool>>>()?;
+    let mut places = removed.iter();
+    runs.retain(|_| places.next() != Some(&true));
+    let mut places = removed.iter();
+    about.retain(|_| places.next() != Some(&true));
+    Ok(removed.iter().filter(|removed| **removed).count() as u64)
+}
+
 /// Removes the runs that came from this remote alone; gives their ids.
-fn withdraw(db: &Connection, fleet: &StoreId, withdrawn: &[Withdrawn]) -> db::Result<Vec<i64>> {
+fn withdraw(
+    db: &Connection,
+    fleet: &StoreId,
+    withdrawn: &[(i64, Vec<u8>)],
+) -> db::Result<Vec<i64>> {
     let mut gone = Vec::new();
-    for run in withdrawn {
-        let mut found = Vec::new();
-        for id in runs::with_fingerprint(db, &run.fingerprint)? {
-            if peers::is_pulled_only(db, id, fleet)? {
-                found.push(id);
-            }
-        }
-        // Of runs of two machines with the same numbers, the one that it was.
-        if found.len() > 1 {
-            let mut same = Vec::new();
-            for id in found {
-                if let Ok(item) = Item::read(db, id)?
-                    && item.encoded.digest[..] == run.digest[..]
-                {
-                    same.push(id);
-                }
-            }
-            found = same;
-        }
-        gone.extend(found);
+    for (run_id, core) in withdrawn {
+        gone.extend(peers::pulled_only(db, fleet, *run_id, core)?);
     }
     runs::remove_withdrawn(db, &gone)?;
     Ok(gone)

@@ -2,8 +2,7 @@
 
 use base::{Error, Result};
 
-use super::hrana::{Answer, Batch, Remote, Row, Value};
-use super::remote::ask;
+use super::hrana::{Answer, Batch, Row, Value};
 use crate::model::{Environment, Field, HeaderField, Kind, NewValue, Run, Source, Test};
 use crate::store::foreign::Foreign;
 use crate::store::{CREATED_AT, Dated, ForeignRun, Measured, PUBLIC_TEST};
@@ -25,7 +24,7 @@ impl SiteId {
 }
 
 /// The most runs of a request, and the most tests of a run.
-const MOST_RUNS: usize = 32;
+pub(super) const MOST_RUNS: usize = 32;
 const MOST_TESTS: usize = 10_000;
 
 /// The tests of the run ?1 that follow one another behind the id ?2.
@@ -33,34 +32,21 @@ const TOGETHER: &str = "WHERE benchmark_run_id = ?1 AND id > ?2 AND id < coalesc
         (SELECT id FROM test_results WHERE id > ?2 AND benchmark_run_id IS NOT ?1
          ORDER BY id LIMIT 1), 9223372036854775807)";
 
-/// Reads runs. The inner error tells in words what is wrong with one.
-pub(super) fn read(
-    remote: &Remote,
-    ids: &[SiteId],
-) -> Result<Vec<(i64, std::result::Result<Foreign, String>)>> {
-    let mut runs = Vec::with_capacity(ids.len());
-    for ids in ids.chunks(MOST_RUNS) {
-        let mut batch = Batch::read();
-        for id in ids {
-            batch.then(head(), [id.run.into()]);
-            let (condition, values) = match id.tests_after {
-                Some(after) => (TOGETHER, vec![id.run.into(), after.into()]),
-                None => ("WHERE benchmark_run_id = ?1", vec![id.run.into()]),
-            };
-            let columns = PUBLIC_TEST.replacen("name", "CAST(name AS BLOB)", 1);
-            let limit = MOST_TESTS + 1;
-            batch.then(
-                format!("SELECT {columns} FROM test_results {condition} ORDER BY id LIMIT {limit}"),
-                values,
-            );
-        }
-        let answer = ask(remote, &batch)?;
-        for (place, id) in ids.iter().enumerate() {
-            let run = run(&answer, 2 * place).map_err(|error| error.to_string());
-            runs.push((id.run, run));
-        }
+/// Asks for runs, each with two steps.
+pub(super) fn ask_for(batch: &mut Batch, ids: &[SiteId]) {
+    for id in ids {
+        batch.then(head(), [id.run.into()]);
+        let (condition, values) = match id.tests_after {
+            Some(after) => (TOGETHER, vec![id.run.into(), after.into()]),
+            None => ("WHERE benchmark_run_id = ?1", vec![id.run.into()]),
+        };
+        let columns = PUBLIC_TEST.replacen("name", "CAST(name AS BLOB)", 1);
+        let limit = MOST_TESTS + 1;
+        batch.then(
+            format!("SELECT {columns} FROM test_results {condition} ORDER BY id LIMIT {limit}"),
+            values,
+        );
     }
-    Ok(runs)
 }
 
 /// The row of a run with the rows that it refers to: its date twice, the fields of the header in their
@@ -98,10 +84,11 @@ fn head() -> String {
     )
 }
 
-/// The run of a step and the next one.
-fn run(answer: &Answer, step: usize) -> Result<Foreign> {
-    let row = answer.rows(step).next();
-    let row = row.ok_or_else(|| Error::plain("it is not in benchmark_runs"))?;
+/// The run of a step and the next one; `None` if it is not there.
+pub(super) fn run(answer: &Answer, step: usize) -> Result<Option<Foreign>> {
+    let Some(row) = answer.rows(step).next() else {
+        return Ok(None);
+    };
     let created_at = row.text(0, "created_at")?.to_owned();
     let measured = Measured::known(row.integer(1, "created_at")?);
     let mut environment = Environment::default();
@@ -149,12 +136,12 @@ fn run(answer: &Answer, step: usize) -> Result<Foreign> {
         source: Source::Site,
         ..Run::default()
     };
-    Ok(Foreign::Run(ForeignRun {
+    Ok(Some(Foreign::Run(ForeignRun {
         dated: Dated { run, measured },
         created_at,
         tags: Vec::new(),
         submission: None,
-    }))
+    })))
 }
 
 /// The value of a field of this kind.

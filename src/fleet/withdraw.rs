@@ -116,14 +116,14 @@ impl Withdrawal {
                 batch.then(sql, [run.into()]);
             }
             let item = &self.items[place];
-            let detail = (hex(&item.keys.fingerprint), hex(&item.encoded.digest));
+            let detail = serde_json::json!({ "core": hex(&item.keys.core) });
             batch.then(
                 "INSERT INTO localstore_fleet_log (store, kind, run_id, detail)
                  VALUES (?1, 'withdrawn', ?2, ?3)",
                 [
                     self.me.to_vec().into(),
                     run.into(),
-                    serde_json::to_string(&detail).unwrap_or_default().into(),
+                    detail.to_string().into(),
                 ],
             );
         }

@@ -61,10 +61,6 @@ pub(crate) fn brought<T, E: From<rusqlite::Error>>(
         "UPDATE localstore_changes SET from_store = ?2 WHERE change > ?1",
         "INSERT OR IGNORE INTO localstore_brought (run_id, from_store)
          SELECT run_id, ?2 FROM localstore_changes WHERE change > ?1 AND kind = 'run'",
-        // What two have brought stays when one of them withdraws it.
-        "UPDATE localstore_brought SET from_store = x''
-         WHERE from_store <> ?2 AND run_id IN
-             (SELECT run_id FROM localstore_changes WHERE change > ?1 AND kind = 'completed')",
     ] {
         db.prepare_cached(sql)?.execute((before, by))?;
     }
@@ -72,14 +68,20 @@ pub(crate) fn brought<T, E: From<rusqlite::Error>>(
 }
 
 /// Notes that a run that may have been pulled was added here too, or was brought by [`OTHERS`]: it stays
-/// when it is withdrawn where it was pulled from.
+/// when it is withdrawn where it was pulled from, and is sent there if it is no longer there.
 pub(super) fn claim(db: &Connection, run: i64, is_added: bool) -> rusqlite::Result<()> {
+    let is_pulled = db
+        .prepare_cached("SELECT 1 FROM localstore_brought WHERE run_id = ?1 AND from_store <> x''")?
+        .exists([run])?;
     let sql = if is_added {
         "DELETE FROM localstore_brought WHERE run_id = ?1"
     } else {
-        "UPDATE localstore_brought SET from_store = x'' WHERE run_id = ?1"
+        "UPDATE localstore_brought SET from_store = x'', remote_run = NULL WHERE run_id = ?1"
     };
     db.prepare_cached(sql)?.execute([run])?;
+    if is_pulled {
+        note(db, run, Change::Completed)?;
+    }
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use db::Result;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::changes::{Change, claim, note, removed};
 pub(crate) use super::changes::{StoreId, renew_store_id, store_id};
+use super::changes::{claim, removed};
 use super::fingerprint::Keys;
 use crate::model::Environment;
 
@@ -95,34 +95,70 @@ pub(crate) fn count_changed(db: &Connection, after: i64, remote: &StoreId) -> Re
     Ok(db.query_row(sql, (after, remote), |row| row.get(0))?)
 }
 
-/// Whether a run was pulled from that remote, and from nowhere else, and was not added here.
-pub(crate) fn is_pulled_only(db: &Connection, run: i64, remote: &StoreId) -> Result<bool> {
-    let sql = "SELECT 1 FROM localstore_brought WHERE run_id = ?1 AND from_store = ?2";
-    Ok(db.prepare_cached(sql)?.exists((run, remote))?)
+/// Notes that this run is the one of that id in that remote, `None`: one of its web site, which nobody
+/// withdraws. What was brought from elsewhere too stays when one of the two withdraws it.
+pub(crate) fn note_origin(
+    db: &Connection,
+    run: i64,
+    remote: &StoreId,
+    remote_run: Option<i64>,
+) -> Result<()> {
+    let sql = "UPDATE localstore_brought
+         SET from_store = iif(from_store = ?2 AND ?3 IS NOT NULL, ?2, x''),
+             remote_run = iif(from_store = ?2, ?3, NULL)
+         WHERE run_id = ?1 AND (from_store <> ?2 OR remote_run IS NOT ?3)";
+    db.prepare_cached(sql)?.execute((run, remote, remote_run))?;
+    Ok(())
 }
 
-/// Lets the next push send again what came from that remote alone and is not there any more: it was put
-/// back from a backup, and whoever sent it first may be gone. `there` are the fingerprints of all runs
-/// that it has. Runs of the web site are not among them.
-pub(crate) fn note_lost(db: &Connection, remote: &StoreId, there: &HashSet<Vec<u8>>) -> Result<()> {
+/// The runs with this core that were this run of that remote, came from nowhere else, and were not added
+/// here.
+pub(crate) fn pulled_only(
+    db: &Connection,
+    remote: &StoreId,
+    remote_run: i64,
+    core: &[u8],
+) -> Result<Vec<i64>> {
+    let sql = "SELECT r.run_id FROM localstore_runs r
+         JOIN localstore_brought b ON b.run_id = r.run_id
+         WHERE r.core = ?1 AND b.from_store = ?2 AND b.remote_run = ?3";
+    let mut statement = db.prepare_cached(sql)?;
+    let runs = statement.query_map((core, remote, remote_run), |row| row.get(0))?;
+    Ok(runs.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Looks after what came from that remote alone and is not there any more. `there` are the runs that are,
+/// and `withdrawn` the cores of those that were withdrawn, whose ids this gives. The others were lost when
+/// it was put back from a backup: the next push sends them again, for whoever sent them first may be gone.
+pub(crate) fn note_lost(
+    db: &Connection,
+    remote: &StoreId,
+    there: &HashSet<i64>,
+    withdrawn: &HashSet<Vec<u8>>,
+) -> Result<Vec<i64>> {
     let mut statement = db.prepare(
-        "SELECT b.run_id, r.fingerprint FROM localstore_brought b
+        "SELECT b.run_id, r.core FROM localstore_brought b
          JOIN localstore_runs r ON r.run_id = b.run_id
-         WHERE b.from_store = ?1 AND r.source <> 'site'",
+         WHERE b.from_store = ?1",
     )?;
     let mut rows = statement.query([remote])?;
-    let mut lost = Vec::new();
+    let (mut lost, mut gone) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
-        let fingerprint: Vec<u8> = row.get(1)?;
-        if !there.contains(&fingerprint) {
-            lost.push(row.get(0)?);
+        let run: i64 = row.get(0)?;
+        let core: Vec<u8> = row.get(1)?;
+        if there.contains(&run) {
+            continue;
+        }
+        if withdrawn.contains(&core) {
+            gone.push(run);
+        } else {
+            lost.push(run);
         }
     }
     for run in lost {
         claim(db, run, false)?;
-        note(db, run, Change::Completed)?;
     }
-    Ok(())
+    Ok(gone)
 }
 
 /// How far the log of a remote has been taken over.

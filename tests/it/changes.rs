@@ -247,7 +247,7 @@ fn a_run_that_was_pulled_is_ours_as_soon_as_it_is_added() {
         let sandbox = Sandbox::new();
         sandbox.add([&*json, &*bench]);
         assert_eq!(brought(&sandbox), [""; 0]);
-        let sql = "INSERT INTO localstore_brought VALUES (1, x'AA'), (2, x'AA');
+        let sql = "INSERT INTO localstore_brought VALUES (1, x'AA', 1), (2, x'AA', 2);
              UPDATE localstore_runs SET core = zeroblob(8)";
         let args: Vec<std::ffi::OsString> = args;
         let is_repair = args[0] == "check";

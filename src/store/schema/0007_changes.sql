@@ -15,7 +15,9 @@ INSERT INTO localstore_changes (run_id, kind) SELECT run_id, 'run' FROM localsto
 -- The runs that nobody has added here, and what brought them, as above.
 CREATE TABLE localstore_brought (
     run_id INTEGER PRIMARY KEY,
-    from_store BLOB NOT NULL
+    from_store BLOB NOT NULL,
+    -- Its id in the database that it was pulled from.
+    remote_run INTEGER
 );
 INSERT INTO localstore_brought (run_id, from_store)
 SELECT run_id, x'' FROM localstore_runs WHERE source = 'site';
