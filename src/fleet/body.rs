@@ -10,13 +10,16 @@
 //! add members at the end of an object, in the outermost one before those; a program that does not
 //! know them keeps them as [`More`].
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 
 use base64::Engine;
-use miniz_oxide::deflate::compress_to_vec_zlib;
+use miniz_oxide::deflate::core::{
+    CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params,
+};
 use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_zlib_with_limit};
 use serde::de::IgnoredAny;
 use xxhash_rust::xxh3::xxh3_64;
@@ -48,7 +51,7 @@ const MOST_SAMPLES: usize = 1_000_000;
 const MOST_VALUES: usize = 8 << 20;
 
 /// How hard miniz tries, of 10; more makes a run no smaller.
-const LEVEL: u8 = 4;
+const LEVEL: i32 = 4;
 
 /// A run as it travels.
 #[derive(Debug)]
@@ -151,8 +154,29 @@ pub(crate) fn encode(foreign: &mut Foreign, more: &More) -> Result<Encoded, Stri
     }
     Ok(Encoded {
         json_len: json.len(),
-        body: compress_to_vec_zlib(&json, LEVEL),
+        body: deflate(&json)?,
         digest: xxh3_64(&json[..digested]).to_be_bytes(),
+    })
+}
+
+/// Deflates as zlib does.
+fn deflate(json: &[u8]) -> Result<Vec<u8>, String> {
+    thread_local! {
+        // Its tables are larger than most runs: making them takes longer than to deflate one.
+        static COMPRESSOR: RefCell<CompressorOxide> =
+            RefCell::new(CompressorOxide::new(create_comp_flags_from_zip_params(LEVEL, 1, 0)));
+    }
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        compressor.reset();
+        // Enough for a text that cannot be made smaller.
+        let mut body = vec![0; json.len() + json.len() / 64 + 64];
+        let (status, _, len) = compress(compressor, json, &mut body, TDEFLFlush::Finish);
+        if status != TDEFLStatus::Done {
+            return Err("it cannot be deflated".to_owned());
+        }
+        body.truncate(len);
+        body.shrink_to_fit();
+        Ok(body)
     })
 }
 

@@ -8,10 +8,42 @@ use super::hrana::{Batch, Value};
 use crate::model::{Field, Run, Test, Value as FieldValue};
 use crate::store::{PUBLIC_TEST, PublicRun, public_text};
 
-/// The number of tests per statement: that of a complete run of LocalScore.
-const ROWS: usize = 9;
+/// The most values of a statement that inserts rows: a server reads and prepares each statement anew,
+/// with all triggers, so many rows together cost it less.
+const MOST_VALUES: usize = 1_000;
 
-/// The ids of the rows that a run refers to, by their values ?1 to ?13. Those that it does not know
+/// The id of the last run that was inserted, of which those of the others count back.
+pub(super) const LAST: &str = "(SELECT max(run_id) FROM localstore_fleet_runs)";
+
+/// Adds statements that insert rows of so many values, which stand one after the other. `sql` makes the
+/// text from that of the table of the rows; ?1 is the value before them, if there is one.
+pub(super) fn insert_rows(
+    batch: &mut Batch,
+    first: Option<&Value>,
+    values: Vec<Value>,
+    width: usize,
+    sql: impl Fn(&str) -> String,
+) {
+    let mut rows = values.len() / width;
+    let mut values = values.into_iter();
+    let row = format!("({})", vec!["?"; width].join(","));
+    while rows > 0 {
+        let count = rows.min((MOST_VALUES / width).max(1));
+        let table = format!("(VALUES {}) v", vec![row.as_str(); count].join(","));
+        let values = values.by_ref().take(count * width);
+        let values: Vec<Value> = first.cloned().into_iter().chain(values).collect();
+        batch.then(sql(&table), values);
+        rows -= count;
+    }
+}
+
+/// The names that these columns of [`insert_rows`] have, from 1.
+pub(super) fn columns(places: impl Iterator<Item = usize>) -> String {
+    let columns: Vec<String> = places.map(|place| format!("v.column{place}")).collect();
+    columns.join(", ")
+}
+
+/// The ids of the rows that a run refers to, by their values ?1 to ?14. Those that it does not know
 /// are null, and so are their ids.
 const IDS: &str = "(SELECT id FROM benchmark_systems
         WHERE (cpu_name, cpu_arch, ram_gb, kernel_type, kernel_release, system_version)
@@ -19,8 +51,8 @@ const IDS: &str = "(SELECT id FROM benchmark_systems
     (SELECT id FROM accelerators WHERE (name, type, memory_gb) = (?7, ?8, ?9)),
     (SELECT id FROM runtimes WHERE name = ?10 AND version IS ?11 AND commit_hash IS ?12
         ORDER BY id LIMIT 1),
-    (SELECT v.id FROM models m JOIN model_variants v ON v.model_id = m.id
-        WHERE m.name = ?13 AND v.quantization = ?14)";
+    (SELECT x.id FROM models m JOIN model_variants x ON x.model_id = m.id
+        WHERE m.name = ?13 AND x.quantization = ?14)";
 
 /// The columns that these ids, and the averages, are of.
 const COLUMNS: &str = "system_id, accelerator_id, runtime_id, model_variant_id, avg_prompt_tps,
@@ -31,45 +63,70 @@ const COLUMNS: &str = "system_id, accelerator_id, runtime_id, model_variant_id, 
 pub(super) struct Writer {
     /// The rows of the lookup tables that are there.
     known: HashSet<Vec<u8>>,
-    /// What the run that was inserted last refers to.
-    last: Option<Vec<Value>>,
+}
+
+/// A run that is inserted.
+pub(super) struct New<'a> {
+    /// How far before [`LAST`] its id is.
+    pub(super) before: i64,
+    pub(super) run: &'a Run,
+    pub(super) created_at: &'a str,
 }
 
 impl Writer {
-    /// Inserts a run, which gets the next id.
-    pub(super) fn insert(&mut self, batch: &mut Batch, run: &Run, created_at: &str) {
-        let public = PublicRun::of(run);
-        let header = self.header(batch, &public);
-        let mut values: Vec<Value> = Vec::new();
-        let ids = if self.last.as_ref() == Some(&header) {
-            // Most runs are of one machine and one model.
-            "system_id, accelerator_id, runtime_id, model_variant_id, ?1, ?2, ?3, ?4, ?5
-             FROM benchmark_runs WHERE id = (SELECT max(id) FROM benchmark_runs)"
-                .to_owned()
-        } else {
-            values.clone_from(&header);
-            self.last = Some(header);
-            format!("{IDS}, ?15, ?16, ?17, ?18, ?19")
-        };
-        values.extend(public.averages.map(Value::from));
-        values.push(created_at.into());
-        let sql = format!("INSERT INTO benchmark_runs ({COLUMNS}, created_at) SELECT {ids}");
-        batch.then(sql, values);
-        for tests in run.tests.chunks(ROWS) {
-            let mut values = Vec::new();
-            for test in tests {
-                values.extend(test_values(test));
+    /// Inserts runs, whose rows of the fleet are there.
+    pub(super) fn insert(&mut self, batch: &mut Batch, runs: &[New<'_>]) {
+        // Most runs are of few machines and models: what others refer to is looked up once.
+        let mut headers: Vec<&New<'_>> = Vec::new();
+        let mut first: Vec<Value> = Vec::new();
+        let mut like: Vec<Value> = Vec::new();
+        let mut tests: Vec<Value> = Vec::new();
+        let fields = Field::named(PUBLIC_TEST);
+        for new in runs {
+            let public = PublicRun::of(new.run);
+            let same = headers.iter().find(|other| {
+                (other.run.model(), &other.run.environment)
+                    == (new.run.model(), &new.run.environment)
+            });
+            let row = if let Some(same) = same {
+                like.push(same.before.into());
+                &mut like
+            } else {
+                headers.push(new);
+                first.extend(self.header(batch, &public));
+                &mut first
+            };
+            row.extend(public.averages.map(Value::from));
+            row.extend([new.created_at.into(), new.before.into()]);
+            for test in &new.run.tests {
+                tests.extend(test_values(&fields, test));
+                tests.push(new.before.into());
             }
-            let width = values.len() / tests.len();
-            let marks = vec!["?"; width].join(", ");
-            let row = format!("((SELECT max(id) FROM benchmark_runs), {marks})");
-            let rows = vec![row; tests.len()].join(", ");
-            let columns = format!("benchmark_run_id, {PUBLIC_TEST}");
-            batch.then(
-                format!("INSERT INTO test_results ({columns}) VALUES {rows}"),
-                values,
-            );
         }
+        let insert = format!("INSERT INTO benchmark_runs ({COLUMNS}, created_at, id) SELECT");
+        let ids = IDS.replace('?', "v.column");
+        insert_rows(batch, None, first, 20, |table| {
+            format!(
+                "{insert} {ids}, {}, {LAST} - v.column20 FROM {table}",
+                columns(15..20)
+            )
+        });
+        insert_rows(batch, None, like, 7, |table| {
+            let ids = "b.system_id, b.accelerator_id, b.runtime_id, b.model_variant_id";
+            format!(
+                "{insert} {ids}, {}, {LAST} - v.column7
+                 FROM {table} CROSS JOIN benchmark_runs b ON b.id = {LAST} - v.column1",
+                columns(2..7)
+            )
+        });
+        let width = fields.len() + 1;
+        insert_rows(batch, None, tests, width, |table| {
+            format!(
+                "INSERT INTO test_results ({PUBLIC_TEST}, benchmark_run_id)
+                 SELECT {}, {LAST} - v.column{width} FROM {table}",
+                columns(1..width)
+            )
+        });
     }
 
     /// Puts a run in the place of the one of this id, whose tests are those of its fleet row.
@@ -85,8 +142,9 @@ impl Writer {
             ),
             values,
         );
+        let fields = Field::named(PUBLIC_TEST);
         for (place, test) in (0_i64..).zip(&run.tests) {
-            let mut values: Vec<Value> = test_values(test).collect();
+            let mut values: Vec<Value> = test_values(&fields, test).collect();
             let marks = vec!["?"; values.len()].join(", ");
             values.extend([place.into(), id.into()]);
             batch.then(
@@ -185,9 +243,8 @@ fn finite(value: f64) -> Value {
 }
 
 /// The values of the columns [`PUBLIC_TEST`].
-fn test_values(test: &Test) -> impl Iterator<Item = Value> {
-    let fields = Field::named(PUBLIC_TEST).into_iter();
-    fields.map(|field| match field.get(test) {
+fn test_values(fields: &[Field], test: &Test) -> impl Iterator<Item = Value> {
+    fields.iter().map(|field| match field.get(test) {
         FieldValue::Text(text) => public_text(text).into(),
         FieldValue::Integer(value) => value.into(),
         FieldValue::Number(value) => finite(value),

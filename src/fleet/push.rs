@@ -1,12 +1,13 @@
 //! Sends to the remote what it has not got from this store.
 
 use base::{Error, Result};
+use rusqlite::Connection;
 
 use super::Event;
 use super::body::FORMAT;
 use super::hrana::{Answer, Batch, Kind, Remote, Value};
 use super::known::{Candidate, Expected, Fate, Item, Judge, candidates, keys, look};
-use super::public::Writer;
+use super::public::{LAST, New, Writer, columns, insert_rows};
 use super::remote::{self, STATE, State, WRITES, failure, of, read_state, state_values};
 use crate::model::{Run, Text, Tool};
 use crate::store::foreign::Foreign;
@@ -117,10 +118,8 @@ fn left_out(id: i64, why: impl std::fmt::Display) -> Error {
 /// What became of the attempt to write a batch.
 enum Written {
     Done,
-    /// The server refused what is written of this run of the batch.
-    Refused(usize, Error),
-    /// The server refuses the whole request: with other or fewer runs it may not.
-    TooMuch(Error),
+    /// The server refuses this: with other or fewer runs it may not.
+    Refused(Error),
     /// The remote is not as it was: this is how it is.
     Changed(State, Vec<Candidate>),
 }
@@ -147,38 +146,10 @@ impl Pusher<'_> {
         tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
     ) -> Result<Option<i64>> {
         let fleet = self.fleet;
-        let mut most = self.most;
-        let (mut items, end) = loop {
-            let changed = store.read(|db| peers::changed(db, after, &fleet, most))?;
-            let Some(changed) = changed else {
-                return Ok(None);
-            };
-            let mut items = Vec::with_capacity(changed.runs.len());
-            let mut errors = Vec::new();
-            let mut bytes = 0;
-            for &id in &changed.runs {
-                match store.read(|db| Item::read(db, id))? {
-                    Ok(item) if item.encoded.body.len() > MOST_BODY => {
-                        errors.push(left_out(id, "it is larger than 1 MiB, deflated"));
-                    }
-                    Ok(item) => {
-                        bytes += item.encoded.body.len();
-                        items.push(item);
-                    }
-                    Err(why) => errors.push(left_out(id, why)),
-                }
-                if bytes > MOST_BYTES && items.len() > 1 {
-                    break;
-                }
-            }
-            if bytes > MOST_BYTES && items.len() > 1 {
-                most = (items.len() + errors.len() - 1).max(1);
-                continue;
-            }
-            for error in errors {
-                tell(Event::LeftOut(error))?;
-            }
-            break (items, changed.end);
+        let most = self.most;
+        let batch = store.read(|db| read(db, after, &fleet, most))?;
+        let Some((mut items, mut errors, end)) = batch else {
+            return Ok(None);
         };
         let mut found = candidates(self.remote, &items)?;
         for _ in 0..MOST_ATTEMPTS {
@@ -190,6 +161,9 @@ impl Pusher<'_> {
             };
             match written {
                 Written::Done => {
+                    for error in errors {
+                        tell(Event::LeftOut(error))?;
+                    }
                     for (item, fate) in items.iter().zip(&fates) {
                         let stored = match fate {
                             Fate::New => Stored::New,
@@ -205,19 +179,17 @@ impl Pusher<'_> {
                     }
                     let change = end.change;
                     self.position = Some(end);
+                    self.most = (2 * self.most).min(MOST_RUNS);
                     return Ok(Some(change));
                 }
-                Written::TooMuch(_) if items.len() > 1 => {
+                // Halves, until the run stands alone that is refused.
+                Written::Refused(_) if items.len() > 1 => {
                     self.most = items.len() / 2;
                     return Ok(Some(after));
                 }
-                Written::TooMuch(error) => {
-                    tell(Event::LeftOut(left_out(items.remove(0).id, error)))?;
+                Written::Refused(error) => {
+                    errors.push(left_out(items.remove(0).id, error));
                     found.clear();
-                }
-                Written::Refused(place, error) => {
-                    tell(Event::LeftOut(left_out(items.remove(place).id, error)))?;
-                    found = candidates(self.remote, &items)?;
                 }
                 Written::Changed(state, candidates) => {
                     state.check_writes(self.remote)?;
@@ -281,16 +253,23 @@ impl Pusher<'_> {
         let state = batch.instead(guard, STATE, state_values(&self.me, &[]));
         let now = batch.instead(guard, look(), [keys(items)]);
         let mut writer = Writer::default();
-        // Where the steps of each run begin.
-        let mut begins = Vec::with_capacity(items.len());
-        for (item, fate) in items.iter().zip(fates) {
-            begins.push(batch.len());
-            self.write_run(&mut batch, &mut writer, item, fate);
+        let new = items.iter().zip(fates);
+        let new = new.filter(|(_, fate)| matches!(fate, Fate::New));
+        insert(
+            &mut batch,
+            &mut writer,
+            &new.map(|(item, _)| item).collect::<Vec<_>>(),
+        );
+        for fate in fates {
+            if let Fate::Completed(candidate, both) = fate {
+                replace(&mut batch, &mut writer, both, candidate);
+            }
         }
+        self.log(&mut batch, items, fates);
         let answer = match self.remote.run(&batch) {
             Ok(answer) => answer,
             Err(failure) if failure.kind == Kind::Refused && !items.is_empty() => {
-                return Ok(Written::TooMuch(failure.error));
+                return Ok(Written::Refused(failure.error));
             }
             Err(failure) => return Err(failure.error),
         };
@@ -308,12 +287,8 @@ impl Pusher<'_> {
                 let state = remote::state(self.remote, &self.me, &[])?;
                 Ok(Written::Changed(state, candidates(self.remote, items)?))
             }
-            Some(step) if step > guard && failed.error.is_about_values() => {
-                let place = begins.partition_point(|begin| *begin <= step);
-                Ok(Written::Refused(
-                    place.saturating_sub(1),
-                    Error::plain(&failed.error.message),
-                ))
+            Some(step) if step > guard && failed.error.is_about_values() && !items.is_empty() => {
+                Ok(Written::Refused(Error::plain(&failed.error.message)))
             }
             _ => Err(failure(self.remote, failed)),
         }
@@ -326,41 +301,85 @@ impl Pusher<'_> {
             .map_err(|error| of(self.remote, error))
     }
 
-    fn write_run(&self, batch: &mut Batch, writer: &mut Writer, item: &Item, fate: &Fate<'_>) {
-        let me = || Value::from(self.me.to_vec());
-        let (known, id) = match fate {
-            Fate::New => {
-                insert(batch, writer, item);
-                (
-                    None,
-                    "(SELECT max(run_id) FROM localstore_fleet_runs)".to_owned(),
-                )
+    /// Enters what is new of these runs into the log.
+    fn log(&self, batch: &mut Batch, items: &[Item], fates: &[Fate<'_>]) {
+        let mut lines = Vec::new();
+        let mut new = fates
+            .iter()
+            .filter(|fate| matches!(fate, Fate::New))
+            .count();
+        for (item, fate) in items.iter().zip(fates) {
+            let known = match fate {
+                Fate::New => None,
+                Fate::Completed(candidate, _) | Fate::Known(candidate) => Some(candidate),
+            };
+            new -= usize::from(known.is_none());
+            let mut line = |kind: &str, detail: Option<&str>| {
+                let id = known.map(|known| known.run_id);
+                lines.extend([kind.into(), id.into(), integer(new), detail.into()]);
+            };
+            if !matches!(fate, Fate::Known(_)) {
+                line("run", None);
             }
-            Fate::Completed(candidate, both) => {
-                replace(batch, writer, both, candidate);
-                (Some(candidate), candidate.run_id.to_string())
+            for tag in item.foreign.tags() {
+                if known.is_none_or(|known| !known.has_tag(tag)) {
+                    line("tag", Some(tag));
+                }
             }
-            Fate::Known(candidate) => (Some(candidate), candidate.run_id.to_string()),
-        };
-        let log = |kind: &str| {
+            if let Some(submission) = item.submission()
+                && known.is_none_or(|known| !known.knows(&submission))
+            {
+                line("submission", Some(&submission));
+            }
+        }
+        insert_rows(batch, Some(&self.me.to_vec().into()), lines, 4, |table| {
             format!(
                 "INSERT INTO localstore_fleet_log (store, kind, run_id, detail)
-                 VALUES (?1, '{kind}', {id}, ?2)"
+                 SELECT ?1, v.column1, coalesce(v.column2, {LAST} - v.column3), v.column4 FROM {table}"
             )
+        });
+    }
+}
+
+fn integer(count: usize) -> Value {
+    (count.cast_signed() as i64).into()
+}
+
+/// The next runs that were changed behind this change, those that cannot be sent, and the change up to
+/// which that is all; `None` at the end.
+#[allow(clippy::type_complexity, reason = "taken apart at once")]
+fn read(
+    db: &Connection,
+    after: i64,
+    fleet: &StoreId,
+    mut most: usize,
+) -> db::Result<Option<(Vec<Item>, Vec<Error>, Position)>> {
+    loop {
+        let Some(changed) = peers::changed(db, after, fleet, most)? else {
+            return Ok(None);
         };
-        if !matches!(fate, Fate::Known(_)) {
-            batch.then(log("run"), [me(), Value::Null]);
-        }
-        for tag in item.foreign.tags() {
-            if known.is_none_or(|known| !known.has_tag(tag)) {
-                batch.then(log("tag"), [me(), tag.as_str().into()]);
+        let mut items = Vec::with_capacity(changed.runs.len());
+        let mut errors = Vec::new();
+        let mut bytes = 0;
+        for id in changed.runs {
+            match Item::read(db, id)? {
+                Ok(item) if item.encoded.body.len() > MOST_BODY => {
+                    errors.push(left_out(id, "it is larger than 1 MiB, deflated"));
+                }
+                Ok(item) => {
+                    bytes += item.encoded.body.len();
+                    items.push(item);
+                }
+                Err(why) => errors.push(left_out(id, why)),
+            }
+            if bytes > MOST_BYTES && items.len() > 1 {
+                break;
             }
         }
-        if let Some(submission) = item.submission()
-            && known.is_none_or(|known| !known.knows(&submission))
-        {
-            batch.then(log("submission"), [me(), submission.into()]);
+        if bytes <= MOST_BYTES || items.len() == 1 {
+            return Ok(Some((items, errors, changed.end)));
         }
+        most = (items.len() + errors.len() - 1).max(1);
     }
 }
 
@@ -390,7 +409,7 @@ fn row(item: &Item) -> Vec<Value> {
         FORMAT.into(),
         item.encoded.digest.to_vec().into(),
         item.encoded.body.clone().into(),
-        (tests.cast_signed() as i64).into(),
+        integer(tests),
     ]
 }
 
@@ -409,41 +428,53 @@ fn names(header: &Run) -> Option<String> {
     (!names.is_empty()).then(|| names.join("\n"))
 }
 
-/// Inserts a run with the next id. Its fleet row comes first: so the trigger on `benchmark_runs` knows
-/// that this is no run of the web site.
-fn insert(batch: &mut Batch, writer: &mut Writer, item: &Item) {
+/// Inserts runs with the next ids. Their fleet rows come first: so the trigger on `benchmark_runs` knows
+/// that they are no runs of the web site.
+fn insert(batch: &mut Batch, writer: &mut Writer, items: &[&Item]) {
     let next = |table: &str| {
         format!(
             "1 + max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0),
                  coalesce((SELECT max(id) FROM {table}), 0))"
         )
     };
-    let row = row(item);
-    let marks: Vec<String> = (1..=row.len()).map(|place| format!("?{place}")).collect();
-    batch.then(
+    let mut rows = Vec::new();
+    let mut width = 0;
+    let mut runs = Vec::new();
+    let mut tests = 0;
+    for (place, item) in items.iter().enumerate() {
+        let before = rows.len();
+        rows.extend([integer(place), integer(tests)]);
+        rows.extend(row(item));
+        width = rows.len() - before;
+        if let Foreign::Run(run) = &item.foreign {
+            runs.push(New {
+                before: (items.len() - 1 - place).cast_signed() as i64,
+                run: &run.dated.run,
+                created_at: &run.created_at,
+            });
+            tests += run.dated.run.tests.len();
+        }
+    }
+    insert_rows(batch, None, rows, width.max(1), |table| {
         format!(
             "INSERT INTO localstore_fleet_runs (run_id, first_test, {COLUMNS})
-             VALUES ({}, {}, {})",
+             SELECT {} + v.column1, {} + v.column2, {} FROM {table}",
             next("benchmark_runs"),
             next("test_results"),
-            marks.join(", ")
-        ),
-        row,
-    );
-    match &item.foreign {
-        Foreign::Run(run) => writer.insert(batch, &run.dated.run, &run.created_at),
-        Foreign::Bench(_) => {
-            // It takes its id from the sequence, and leaves no row there.
-            batch.then(
-                "INSERT INTO benchmark_runs (avg_prompt_tps, avg_gen_tps, avg_ttft_ms,
-                     performance_score) VALUES (0, 0, 0, 0)",
-                [],
-            );
-            batch.then(
-                "DELETE FROM benchmark_runs WHERE id = (SELECT max(run_id) FROM localstore_fleet_runs)",
-                [],
-            );
-        }
+            columns(3..width + 1)
+        )
+    });
+    writer.insert(batch, &runs);
+    if let Some(Foreign::Bench(_)) = items.last().map(|item| &item.foreign) {
+        // Runs of llama-bench have ids of the sequence, and leave no row there.
+        batch.then(
+            format!(
+                "INSERT INTO benchmark_runs (id, avg_prompt_tps, avg_gen_tps, avg_ttft_ms,
+                     performance_score) VALUES ({LAST}, 0, 0, 0, 0)"
+            ),
+            [],
+        );
+        batch.then(format!("DELETE FROM benchmark_runs WHERE id = {LAST}"), []);
     }
 }
 
@@ -451,9 +482,10 @@ fn insert(batch: &mut Batch, writer: &mut Writer, item: &Item) {
 fn replace(batch: &mut Batch, writer: &mut Writer, item: &Item, candidate: &Candidate) {
     let mut row = row(item);
     let columns: Vec<String> = COLUMNS
-        .split(", ")
+        .split(',')
+        .map(str::trim)
         .zip(1..)
-        .map(|(column, place)| match column.trim() {
+        .map(|(column, place)| match column {
             "body" => format!("body = CASE WHEN digest = ?{} THEN ?{place} END", 13),
             column => format!("{column} = ?{place}"),
         })

@@ -26,7 +26,7 @@ const MEANS: [(&str, &str, &str); 4] = [
 /// id and change in ?2.
 pub(super) const STATE: &str = "SELECT f.id, version, reads_from, writes_from, s.change, s.nonce,
 h.change, h.nonce, (SELECT nonce FROM localstore_fleet_log WHERE change=
-(SELECT value->>1 FROM json_each(?2) WHERE unhex(value->>0)=f.id))
+(SELECT value->>1 FROM json_each(?2) WHERE unhex(value->>0)=f.id))n
 FROM localstore_fleet f LEFT JOIN localstore_fleet_stores s ON s.store=?1
 LEFT JOIN localstore_fleet_log h ON h.change=(SELECT max(change) FROM localstore_fleet_log)";
 
