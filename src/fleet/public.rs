@@ -38,9 +38,9 @@ pub(super) fn insert_rows(
 }
 
 /// The names that these columns of [`insert_rows`] have, from 1.
-pub(super) fn columns(places: impl Iterator<Item = usize>) -> String {
-    let columns: Vec<String> = places.map(|place| format!("v.column{place}")).collect();
-    columns.join(", ")
+pub(super) fn columns(places: impl IntoIterator<Item = usize>) -> String {
+    let columns = places.into_iter().map(|place| format!("v.column{place}"));
+    columns.collect::<Vec<_>>().join(", ")
 }
 
 /// The ids of the rows that a run refers to, by their values ?1 to ?14. Those that it does not know

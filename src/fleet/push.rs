@@ -461,7 +461,7 @@ fn insert(batch: &mut Batch, writer: &mut Writer, items: &[&Item]) {
              SELECT {} + v.column1, {} + v.column2, {} FROM {table}",
             next("benchmark_runs"),
             next("test_results"),
-            columns(3..width + 1)
+            columns(3..=width)
         )
     });
     writer.insert(batch, &runs);
