@@ -12,6 +12,7 @@
 mod failures;
 mod ground;
 mod hrana;
+mod positions;
 mod proxy;
 mod site;
 mod sqld;
