@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
-use crate::process::leave_interrupt;
+use crate::process::{self, leave_interrupt};
 
 /// Shows the text in the pager. Returns false if no pager is wanted or found: then the caller
 /// prints the text.
@@ -45,7 +45,7 @@ fn pager() -> Option<Command> {
     match named {
         Some(line) => command(line),
         None if std::env::var_os("TERM").is_none_or(|term| term == "dumb") => None,
-        None => Some(Command::new("less")),
+        None => Some(process::command("less")),
     }
 }
 
@@ -53,12 +53,12 @@ fn pager() -> Option<Command> {
 fn command(line: OsString) -> Option<Command> {
     let is_plain = |c: char| cfg!(windows) || c.is_alphanumeric() || " -_./+,:=%@".contains(c);
     let Some(words) = line.to_str().filter(|line| line.chars().all(is_plain)) else {
-        let mut shell = Command::new("sh");
+        let mut shell = process::command("sh");
         shell.arg("-c").arg(line);
         return Some(shell);
     };
     let mut words = words.split_whitespace();
-    let mut command = Command::new(words.next()?);
+    let mut command = process::command(words.next()?);
     command.args(words);
     Some(command)
 }

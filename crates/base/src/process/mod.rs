@@ -8,7 +8,7 @@ mod other;
 #[cfg(unix)]
 mod unix;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -28,6 +28,18 @@ const SILENCE: Duration = Duration::from_millis(500);
 
 /// The number of buffered pieces of output.
 const QUEUE: usize = 16;
+
+/// What no other program needs to know of our environment.
+const SECRETS: [&str; 2] = ["LOCALSTORE_TOKEN", "LOCALSTORE_TOKEN_FILE"];
+
+/// A program to be started, without the secrets of our environment. Every program is started by this.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for name in SECRETS {
+        command.env_remove(name);
+    }
+    command
+}
 
 /// An output stream of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +71,7 @@ impl Watched {
     /// Starts the program with our own standard input. From then on, Ctrl-C is left to the program,
     /// and a termination request is passed on.
     pub fn start(program: &OsString, args: &[OsString]) -> io::Result<Self> {
-        let mut command = Command::new(program);
+        let mut command = command(program);
         command.args(args);
         let (sources, windows) = system::connect(&mut command)?;
         let child = command.spawn()?;
