@@ -42,6 +42,7 @@ localstore keeps benchmark runs of local LLMs in one SQLite file.
   localstore report out.html                    everything on one page
 
 More: show best export score plot submit tag rm merge check backup path chat
+Many machines: push pull
 'localstore help COMMAND' explains one, 'localstore --help' lists all.
 ";
 

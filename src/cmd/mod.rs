@@ -21,17 +21,13 @@ mod man;
 mod merge;
 mod message;
 mod named;
+#[cfg(not(feature = "network"))]
+mod no_network;
 mod path;
 mod plot;
 #[cfg(feature = "network")]
 mod pull;
-#[cfg(not(feature = "network"))]
-#[path = "no_network.rs"]
-mod pull;
 #[cfg(feature = "network")]
-mod push;
-#[cfg(not(feature = "network"))]
-#[path = "no_network.rs"]
 mod push;
 mod record;
 mod report;
@@ -55,6 +51,9 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, CommandFactory, Parser};
+
+#[cfg(not(feature = "network"))]
+use no_network::{pull, push};
 
 use crate::arguments::retyped;
 use crate::store::{Location, Store, select};

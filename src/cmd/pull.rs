@@ -16,7 +16,7 @@ use base::{Error, ExitStatus, Result};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: localstore pull libsql://fleet.example.org --since 7d")]
 pub(crate) struct Args {
-    /// libsql://HOST, https://… or http://… [default: $LOCALSTORE_REMOTE]
+    #[arg(help = "libsql://HOST, https://… or http://… [default: $LOCALSTORE_REMOTE]")]
     remote: Option<Address>,
     /// Say what would be taken over, change nothing
     #[arg(long)]
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         (true, false) => Store::open(&Location::resolve(Some(folder.path().join("new")), None))?,
     };
     let out = &mut context.out;
-    let mut moving = Moving::new("pulling", "take over", args.dry_run, out);
+    let mut moving = Moving::new("take over", args.dry_run, &remote, out);
     let pulled = fleet::pull(&mut store, &remote, &wanted, args.dry_run, &mut |event| {
         moving.tell(event)
     });

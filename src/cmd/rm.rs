@@ -7,6 +7,8 @@ use super::{Context, answered_yes, can_ask, cannot_ask, resolve_all, submission,
 use crate::fleet::{self, Address, Remote, Standing, Withdrawal};
 use crate::model::SubmissionState;
 use crate::store::{Listed, Store, runs, select};
+#[cfg(feature = "network")]
+use base::shell_word;
 use base::{ExitStatus, Result, Stderr, printable};
 
 /// Remove runs from the store
@@ -41,10 +43,11 @@ pub(crate) struct Removal {
 
 impl Removal {
     /// Removes what these lines describe, after confirmation, and prints them. `thing` is what the
-    /// ids are of: `run`, `chat` or `message`.
+    /// ids are of: `run`, `chat` or `message`; `command` is what was typed, without the ids.
     pub(crate) fn run(
         &self,
         thing: &str,
+        command: &str,
         ids: &[i64],
         lines: &[String],
         context: &mut Context,
@@ -55,10 +58,6 @@ impl Removal {
         } else {
             if !self.yes {
                 if !can_ask() {
-                    let command = match thing {
-                        "run" => "rm".to_owned(),
-                        thing => format!("{thing} rm"),
-                    };
                     return Err(cannot_ask(
                         thing,
                         ids,
@@ -105,42 +104,60 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         context.note(&remark);
     }
     let describe = |run: &Listed| format!("run {}: {}", run.id, words::describe_listed(run));
-    let lines: Vec<String> = runs.iter().map(describe).collect();
+    let lines = runs.iter().map(describe);
+    #[cfg(not(feature = "network"))]
+    let lines: Vec<String> = lines.collect();
     #[cfg(feature = "network")]
-    let (lines, withdrawal) = args.withdrawal(&store, &ids, lines)?;
+    let mut lines: Vec<String> = lines.collect();
+    #[cfg(feature = "network")]
+    let withdrawal = args.withdrawal(&store, &ids, &mut lines)?;
     drop(store);
-    args.removal.run("run", &ids, &lines, context, |store| {
-        // What is gone there can be sent again from here, and not the other way round.
-        #[cfg(feature = "network")]
-        if let Some((remote, withdrawal)) = &withdrawal {
-            withdrawal.run(remote)?;
-        }
-        runs::remove(store, &ids)
-    })
+    #[cfg(feature = "network")]
+    let command = args.command();
+    #[cfg(not(feature = "network"))]
+    let command = "rm".to_owned();
+    args.removal
+        .run("run", &command, &ids, &lines, context, |store| {
+            // What is gone there can be sent again from here, and not the other way round.
+            #[cfg(feature = "network")]
+            if let Some((remote, withdrawal)) = &withdrawal {
+                withdrawal.run(remote)?;
+            }
+            runs::remove(store, &ids)
+        })
 }
 
 #[cfg(feature = "network")]
 impl Args {
+    /// The command without options that any removal has.
+    fn command(&self) -> String {
+        match &self.remote {
+            Some(address) => format!("rm --remote {}", shell_word(&address.url())),
+            None => "rm".to_owned(),
+        }
+    }
+
     /// What is withdrawn from the remote, if one is named; the lines tell what becomes of each run.
     fn withdrawal(
         &self,
         store: &Store,
         ids: &[i64],
-        mut lines: Vec<String>,
-    ) -> Result<(Vec<String>, Option<(Remote, Withdrawal)>)> {
+        lines: &mut [String],
+    ) -> Result<Option<(Remote, Withdrawal)>> {
         let Some(address) = &self.remote else {
-            return Ok((lines, None));
+            return Ok(None);
         };
         let remote = remote(Some(address))?;
         let withdrawal = fleet::find(store, &remote, ids)?;
         for (line, standing) in lines.iter_mut().zip(&withdrawal.standings) {
-            *line += &match standing {
-                Standing::Ours => format!("; withdrawn from {address}"),
-                Standing::Others => format!("; stays on {address}: another store has sent it"),
-                Standing::Absent => format!("; not on {address}"),
+            let what = match standing {
+                Standing::Ours => format!("; also from {address}"),
+                Standing::Others => format!("; it stays on {address}: another store has sent it"),
+                Standing::Absent => format!("; it is not on {address}"),
             };
+            line.push_str(&what);
         }
-        Ok((lines, Some((remote, withdrawal))))
+        Ok(Some((remote, withdrawal)))
     }
 }
 

@@ -151,6 +151,11 @@ pub(crate) fn describe_foreign(foreign: &Foreign) -> String {
     }
 }
 
+/// Whether `-v` asks for every line.
+pub(crate) fn is_verbose() -> bool {
+    tracing::enabled!(tracing::Level::INFO)
+}
+
 /// A run of a document of llama-bench on one line.
 pub(crate) fn describe_bench(run: &DocumentRun, source: Source) -> String {
     let model = run.identity.model();

@@ -43,7 +43,7 @@ impl Address {
         if let Some(address) = typed {
             return Ok(address);
         }
-        let hint = "localstore push libsql://HOST, or set LOCALSTORE_REMOTE";
+        let hint = "name it, as in libsql://fleet.example.org, or set LOCALSTORE_REMOTE";
         match variable(REMOTE) {
             Some(text) => text
                 .parse()
@@ -351,7 +351,7 @@ mod tests {
         assert_eq!(
             resolve(None, None).unwrap_err(),
             "localstore: missing parameter: REMOTE\n\
-             hint: localstore push libsql://HOST, or set LOCALSTORE_REMOTE\n"
+             hint: name it, as in libsql://fleet.example.org, or set LOCALSTORE_REMOTE\n"
         );
     }
 

@@ -21,13 +21,13 @@ pub(crate) use push::{WHAT_TRAVELS, push};
 pub(crate) use remote::{Prepared, prepare};
 pub(crate) use withdraw::{Standing, Withdrawal, find};
 
-use crate::store::Stored;
 use crate::store::foreign::Foreign;
+use crate::store::{Listed, Stored};
 use base::Error;
 
 /// What happens to runs, for whoever shows it.
 pub(crate) enum Event<'a> {
-    /// So many runs, or lines of the log, are to be looked at.
+    /// So many runs are to be looked at.
     Begin {
         /// How many.
         runs: u64,
@@ -51,8 +51,10 @@ pub(crate) enum Event<'a> {
     Newer(u64),
     /// So many runs were removed here, and stay so.
     RemovedHere(u64),
-    /// The run of this id was withdrawn, and was removed.
-    Withdrawn(i64),
+    /// This run was withdrawn, and was removed.
+    Withdrawn(&'a Listed),
+    /// All that was told so far is stored, whatever comes next.
+    Committed,
     /// What answers is behind what was taken over before, and nothing is taken over.
     Behind,
 }

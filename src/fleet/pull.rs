@@ -15,14 +15,16 @@ use super::site::{self, SiteId};
 use crate::model::{Needle, Source, Submission, SubmissionState, Tool};
 use crate::store::foreign::{Foreign, add_foreign, lookup_foreign};
 use crate::store::peers::{self, Peer, Position, StoreId};
-use crate::store::{Added, CREATED_AT, Store, Stored, brought, check_tag, runs, submission_flaw};
+use crate::store::{
+    Added, CREATED_AT, Store, Stored, brought, check_tag, runs, select, submission_flaw,
+};
 
 /// The most lines of the log in a request, which become a transaction here.
 const MOST_LINES: usize = 512;
 
 /// The most bytes of all bodies of a request, and of one body.
 const MOST_BYTES: usize = 4 << 20;
-const MOST_BODY: usize = 2 << 20;
+const MOST_BODY: i64 = 2 << 20;
 
 /// The most runs that are listed in a request without their bodies.
 const MOST_LISTED: usize = 4096;
@@ -233,11 +235,7 @@ impl Puller<'_> {
         tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
     ) -> Result<bool> {
         let end = self.end.clone();
-        let lines_left = end.change.saturating_sub(after).unsigned_abs();
-        tell(Event::Begin {
-            runs: lines_left,
-            is_first: false,
-        })?;
+        let mut is_begun = false;
         let mut most = MOST_LINES;
         while after < end.change {
             let mut batch = self.batch();
@@ -250,6 +248,13 @@ impl Puller<'_> {
                     (most.cast_signed() as i64).into(),
                 ],
             );
+            let count = (!is_begun).then(|| {
+                batch.then(
+                    "SELECT count(*) FROM localstore_fleet_log
+                     WHERE change > ?1 AND change <= ?2 AND store IS NOT ?3 AND kind = 'run'",
+                    [after.into(), end.change.into(), self.me.to_vec().into()],
+                )
+            });
             let answer = match self.remote.run(&batch) {
                 Err(failure) if failure.kind == Kind::TooLarge && most > 1 => {
                     most /= 2;
@@ -262,6 +267,13 @@ impl Puller<'_> {
             }
             if answer.rows(0).next().is_none() {
                 return Ok(false);
+            }
+            if let Some(row) = count.and_then(|step| answer.rows(step).next()) {
+                is_begun = true;
+                tell(Event::Begin {
+                    runs: row.integer(0, "count").unwrap_or(0).unsigned_abs(),
+                    is_first: false,
+                })?;
             }
             let mut taken = Taken::default();
             let mut last = None;
@@ -313,7 +325,7 @@ impl Puller<'_> {
             return Ok(place);
         }
         taken.told.entry(run_id).or_default().take(kind, detail);
-        if *row.get(10) != Value::Null || row.integer(9, "bytes")? > MOST_BODY as i64 {
+        if *row.get(10) != Value::Null || row.integer(9, "bytes")? > MOST_BODY {
             self.arriving(row, 6, run_id, change, taken)?;
         }
         Ok(place)
@@ -420,13 +432,15 @@ impl Puller<'_> {
         let mut removed = 0;
         let fates: Vec<(Option<i64>, Stored)> = if self.dry_run {
             self.store.read(|db| {
+                gone = find_withdrawn(db, &fleet, &withdrawn)?;
                 removed = drop_removed(db, &mut runs, &mut about)?;
                 runs.iter().map(|run| lookup_foreign(db, run)).collect()
             })?
         } else {
             let mut work = |db: &Connection| {
                 // What was sent again behind that is among the runs.
-                gone = withdraw(db, &fleet, &withdrawn)?;
+                gone = find_withdrawn(db, &fleet, &withdrawn)?;
+                runs::remove_withdrawn(db, gone.iter().map(|run| run.id))?;
                 removed = drop_removed(db, &mut runs, &mut about)?;
                 let added = brought(db, &fleet, || add(db, &mut runs, &about))?;
                 for (added, about) in added.iter().zip(&about) {
@@ -449,15 +463,15 @@ impl Puller<'_> {
                 .map(|added| (Some(added.id), added.stored))
                 .collect()
         };
+        for run in &gone {
+            tell(Event::Withdrawn(run))?;
+        }
         for (foreign, (id, stored)) in runs.iter().zip(fates) {
             tell(Event::Run {
                 id,
                 stored,
                 foreign,
             })?;
-        }
-        for id in gone {
-            tell(Event::Withdrawn(id))?;
         }
         if removed > 0 {
             tell(Event::RemovedHere(removed))?;
@@ -468,7 +482,7 @@ impl Puller<'_> {
         for error in wrong {
             tell(Event::LeftOut(error))?;
         }
-        Ok(())
+        tell(Event::Committed)
     }
 
     /// Takes over the runs that this store has not got, or those that are wanted of them, whatever the
@@ -530,13 +544,13 @@ impl Puller<'_> {
         };
         let (fleet, there) = (self.fleet, &self.there);
         let gone = self.store.write_without_foreign_keys(|db| {
-            let gone = peers::note_lost(db, &fleet, there, &withdrawn)?;
-            runs::remove_withdrawn(db, &gone)?;
+            let gone = listed(db, peers::note_lost(db, &fleet, there, &withdrawn)?)?;
+            runs::remove_withdrawn(db, gone.iter().map(|run| run.id))?;
             peers::set_peer(db, &fleet, &peer)?;
             Ok(gone)
         })?;
-        for id in gone {
-            tell(Event::Withdrawn(id))?;
+        for run in &gone {
+            tell(Event::Withdrawn(run))?;
         }
         Ok(true)
     }
@@ -843,16 +857,22 @@ fn drop_removed(
     Ok(removed.iter().filter(|removed| **removed).count() as u64)
 }
 
-/// Removes the runs that came from this remote alone; gives their ids.
-fn withdraw(
+/// The runs of these that came from this remote alone.
+fn find_withdrawn(
     db: &Connection,
     fleet: &StoreId,
     withdrawn: &[(i64, Vec<u8>)],
-) -> db::Result<Vec<i64>> {
+) -> db::Result<Vec<crate::store::Listed>> {
     let mut gone = Vec::new();
     for (run_id, core) in withdrawn {
         gone.extend(peers::pulled_only(db, fleet, *run_id, core)?);
     }
-    runs::remove_withdrawn(db, &gone)?;
-    Ok(gone)
+    listed(db, gone)
+}
+
+/// The runs with these ids, each once.
+fn listed(db: &Connection, mut ids: Vec<i64>) -> db::Result<Vec<crate::store::Listed>> {
+    ids.sort_unstable();
+    ids.dedup();
+    ids.into_iter().map(|id| select::listed(db, id)).collect()
 }

@@ -40,6 +40,7 @@ pub(crate) fn push(
     let mut state = remote::state(remote, &me, &[])?;
     state.check_writes(remote)?;
     let mut position = state.position.take();
+    let is_first = position.is_none();
     if !is_ours(store, position.as_ref())? {
         me = renewed(store, dry_run)?;
         position = None;
@@ -55,7 +56,6 @@ pub(crate) fn push(
     };
     let after = pusher.after();
     let runs = store.read(|db| peers::count_changed(db, after, &pusher.fleet))?;
-    let is_first = pusher.position.is_none();
     tell(Event::Begin {
         runs,
         is_first: is_first && runs > 0,
@@ -177,6 +177,7 @@ impl Pusher<'_> {
                             foreign,
                         })?;
                     }
+                    tell(Event::Committed)?;
                     let change = end.change;
                     self.position = Some(end);
                     self.most = (2 * self.most).min(MOST_RUNS);
@@ -504,6 +505,7 @@ fn replace(batch: &mut Batch, writer: &mut Writer, item: &Item, candidate: &Cand
     }
 }
 
-/// The words for the fields that leave the machine.
-pub(crate) const WHAT_TRAVELS: &str = "what travels: the runs with CPU, kernel, memory, accelerator, \
-    model and its file name, dates, tags and links of submissions; never chats, host or user names";
+/// What leaves the machine, in words.
+pub(crate) const WHAT_TRAVELS: &str = "with each run go its CPU, kernel, memory and accelerator, the \
+    model and its file name as the benchmark printed it, dates, tags and the link of a submission; \
+    chats, host names and user names do not";

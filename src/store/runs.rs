@@ -168,9 +168,9 @@ pub(crate) fn remove(store: &mut Store, ids: &[i64]) -> base::Result<usize> {
 /// Removes runs that were withdrawn where they came from; they may come back. Called while SQLite does
 /// not enforce the foreign keys.
 #[cfg(feature = "network")]
-pub(crate) fn remove_withdrawn(db: &Connection, ids: &[i64]) -> db::Result<()> {
+pub(crate) fn remove_withdrawn(db: &Connection, ids: impl Iterator<Item = i64>) -> db::Result<()> {
     let mut shared = Shared::default();
-    for &id in ids {
+    for id in ids {
         remove_one(db, &mut shared, id)?;
     }
     Ok(shared.write(db)?)

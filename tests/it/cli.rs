@@ -1,5 +1,6 @@
 //! The command line as a whole: parity with the C tool, help, exit codes.
 
+#[cfg(feature = "network")]
 use std::fmt::Write as _;
 
 use crate::bench::{Bench, store};
@@ -114,6 +115,7 @@ fn every_command_has_an_example() {
 
 /// docs/cli.md is the help of every command, so a change of the surface shows in a diff. To accept
 /// one: `UPDATE_DOCS=1 cargo test`.
+#[cfg(feature = "network")]
 #[test]
 fn the_reference_of_commands_is_what_help_says() {
     let sandbox = Sandbox::new();

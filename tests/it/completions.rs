@@ -133,6 +133,33 @@ fn stored_values_are_offered_for_filters() {
     assert!(offered(&sandbox, &["list", "--so"])[0].starts_with("--sort\t"));
 }
 
+#[cfg(feature = "network")]
+#[test]
+fn the_remote_of_the_environment_is_offered_and_nothing_else() {
+    let mut sandbox = sandbox();
+    let places = [&["push", ""][..], &["pull", ""], &["rm", "--remote", ""]];
+    // An address with a password is none.
+    for remote in ["", "https://user:secret@a.org"] {
+        sandbox.set("LOCALSTORE_REMOTE", remote);
+        for words in places {
+            let offered = offered(&sandbox, words);
+            assert!(
+                offered.iter().all(|word| word.starts_with("--")),
+                "{offered:?}"
+            );
+        }
+    }
+    sandbox.set("LOCALSTORE_REMOTE", "http://127.0.0.1:8080");
+    for words in places {
+        assert_eq!(offered(&sandbox, words), ["http://127.0.0.1:8080"]);
+    }
+    assert!(offered(&sandbox, &["push", "libsql"]).is_empty());
+    assert_eq!(
+        offered(&sandbox, &["rm", "--remote=http:"]),
+        ["--remote=http://127.0.0.1:8080"]
+    );
+}
+
 #[test]
 fn each_shell_gets_its_own_form() {
     let sandbox = sandbox();
@@ -269,6 +296,11 @@ fn bash_completes_words_as_it_needs_them_quoted() {
         offer localstore list --model =
         offer localstore list --db nowhere --model ''
         offer localstore li
+        export LOCALSTORE_REMOTE=http://localhost:8080
+        offer localstore push ''
+        offer localstore push http :
+        offer localstore push http : //lo
+        offer localstore rm --remote = http : //lo
         PATH=/nowhere
         offer localstore show ''
     "#;
@@ -285,6 +317,10 @@ fn bash_completes_words_as_it_needs_them_quoted() {
     [Llama\ 3.2\ 1B\ Instruct][Qwen\ 3:\ it\'s\ 14B]
 
     [list]
+    [http://localhost:8080]
+    [//localhost:8080]
+    [//localhost:8080]
+    [//localhost:8080]
     ");
 }
 

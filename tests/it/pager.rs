@@ -17,7 +17,11 @@ fn store() -> Sandbox {
 }
 
 /// What a person sees, and the exit code.
-fn seen(sandbox: &Sandbox, args: &str, variables: &[(&str, &str)]) -> (String, Option<i32>) {
+pub(crate) fn seen(
+    sandbox: &Sandbox,
+    args: &str,
+    variables: &[(&str, &str)],
+) -> (String, Option<i32>) {
     let (mut person, program) = terminal();
     let mut command = sandbox.command(args.split(' '));
     command

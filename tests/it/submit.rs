@@ -70,40 +70,72 @@ fn a_deviation_that_is_no_number_is_sent_as_0_and_said_so() {
     assert!(!ran.stderr.contains("would not be sent"));
 }
 
+/// The files of the program with one of these words.
+fn files_with(words: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = ["src", "crates"].map(PathBuf::from).to_vec();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                // Tests are no part of the program.
+                folders.extend((path.file_name().unwrap() != "tests").then_some(path));
+                continue;
+            }
+            if path.file_name().unwrap() == "tests.rs" {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let text = text.split("#[cfg(all(test").next().unwrap();
+            if words.iter().any(|word| text.contains(word)) {
+                found.push(path.to_str().unwrap().to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
 /// No other part of the program can open a connection, and no other command can reach that part.
 #[test]
 fn connections_are_opened_in_one_place() {
-    let with = |words: &[&str]| {
-        let mut found = Vec::new();
-        let mut folders = ["src", "crates"].map(PathBuf::from).to_vec();
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    // Tests are no part of the program.
-                    folders.extend((path.file_name().unwrap() != "tests").then_some(path));
-                    continue;
-                }
-                let text = std::fs::read_to_string(&path).unwrap();
-                let text = text.split("#[cfg(all(test").next().unwrap();
-                if words.iter().any(|word| text.contains(word)) {
-                    found.push(path.to_str().unwrap().to_owned());
-                }
-            }
-        }
-        found.sort();
-        found
-    };
     assert_eq!(
-        with(&["ureq::", "rustls::", "std::net", "TcpStream"]),
+        files_with(&["ureq::", "rustls::", "TcpStream", "UdpSocket", "UnixStream"]),
         ["crates/net/src/client.rs"]
     );
-    assert_eq!(with(&["net::Client::new("]), ["src/submit/client.rs"]);
-    assert_eq!(with(&[" Client::new("]), ["src/cmd/sending.rs"]);
-    assert_eq!(with(&["use super::sender"]), ["src/cmd/sending.rs"]);
+    // The form of an IP address.
+    assert_eq!(files_with(&["std::net"]), ["src/fleet/address.rs"]);
+    assert_eq!(files_with(&["net::Client"]), ["src/submit/client.rs"]);
+    assert_eq!(files_with(&["use net::{Client"]), ["src/fleet/hrana.rs"]);
+    // LocalScore.
+    assert_eq!(files_with(&["use super::sender"]), ["src/cmd/sending.rs"]);
     assert_eq!(
-        with(&["use super::sending"]),
+        files_with(&["use super::sending"]),
         ["src/cmd/record.rs", "src/cmd/submit.rs"]
+    );
+    // A fleet: completions know the form of an address.
+    assert_eq!(
+        files_with(&["use crate::fleet"]),
+        ["completions/mod.rs", "pull.rs", "push.rs", "rm.rs"].map(|path| format!("src/cmd/{path}"))
+    );
+    assert_eq!(files_with(&["Remote::new("]), ["src/cmd/push.rs"]);
+    assert_eq!(
+        files_with(&["use super::push"]),
+        [
+            "src/cmd/pull.rs",
+            "src/cmd/rm.rs",
+            "src/fleet/pull.rs",
+            "src/fleet/withdraw.rs"
+        ]
+    );
+}
+
+/// Only there are tokens taken out of the environment of another program.
+#[test]
+fn programs_are_started_in_one_place() {
+    assert_eq!(
+        files_with(&[" Command::new(", "process::Command::new("]),
+        ["crates/base/src/process/mod.rs"]
     );
 }
 
@@ -165,5 +197,26 @@ fn a_build_without_the_feature_says_so() {
         );
         assert!(ran.stdout.is_empty());
     }
+    for args in [
+        &["push"][..],
+        &["push", "--init", "libsql://fleet.example.org"],
+        &["pull", "--since", "7d", "--dry-run"],
+    ] {
+        let ran = sandbox.run(args);
+        assert_eq!(
+            ran.failed(),
+            "cannot reach a remote: this program was built without the feature 'network'"
+        );
+        assert!(ran.stdout.is_empty());
+    }
+    let help = sandbox.run(["--help"]).text();
+    for line in [
+        "  push         Send the runs that a remote database has not got from this store\n",
+        "  pull         Take over the runs that others have sent to a remote database\n",
+    ] {
+        assert!(help.contains(line), "{help}");
+    }
+    let ran = sandbox.run(["rm", "-y", "--remote", "http://127.0.0.1:9", "1"]);
+    assert_eq!(ran.failed(), "invalid parameter for: --remote");
     assert_eq!(states(&sandbox), ["never"]);
 }

@@ -27,7 +27,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         lines.push(format!("{chat} ({messages})"));
     }
     drop(store);
-    args.removal.run("chat", &ids, &lines, context, |store| {
-        chats::remove(store, &ids)
-    })
+    args.removal
+        .run("chat", "chat rm", &ids, &lines, context, |store| {
+            chats::remove(store, &ids)
+        })
 }

@@ -16,7 +16,11 @@ use clap_complete::env::{Elvish, EnvCompleter, Powershell, Zsh};
 use serde::Serialize;
 
 use super::Context;
+#[cfg(feature = "network")]
+use super::submission::variable;
 use crate::arguments::named_store;
+#[cfg(feature = "network")]
+use crate::fleet::Address;
 use crate::model::short_quant;
 use crate::store::suggest::{Suggestion, Wanted, suggestions};
 use crate::store::{Location, Store};
@@ -176,6 +180,10 @@ fn with_values(command: clap::Command, path: &[&str], location: &Location) -> cl
     let path = [path, &[name.as_str()]].concat();
     let is_history = path.last() == Some(&"history");
     let command = command.mut_args(|argument| match wanted(&argument, is_history) {
+        #[cfg(feature = "network")]
+        None if value_name(&argument) == Some("REMOTE") => {
+            argument.add(ArgValueCompleter::new(remotes))
+        }
         Some(wanted) => {
             let location = location.clone();
             argument.add(ArgValueCompleter::new(move |typed: &OsStr| {
@@ -187,10 +195,14 @@ fn with_values(command: clap::Command, path: &[&str], location: &Location) -> cl
     command.mut_subcommands(|command| with_values(command, &path, location))
 }
 
+fn value_name(argument: &clap::Arg) -> Option<&str> {
+    let name = argument.get_value_names().and_then(|names| names.first());
+    name.map(clap::builder::Str::as_str)
+}
+
 /// What the store has for this argument.
 fn wanted(argument: &clap::Arg, is_history: bool) -> Option<Wanted> {
-    let name = argument.get_value_names().and_then(|names| names.first());
-    match (argument.get_long(), name.map(clap::builder::Str::as_str)) {
+    match (argument.get_long(), value_name(argument)) {
         (Some("model"), _) => Some(Wanted::Models),
         (Some("quant"), _) => Some(Wanted::Quants),
         (Some("accelerator"), _) => Some(Wanted::Accelerators),
@@ -232,4 +244,16 @@ fn offered(location: &Location, wanted: Wanted, typed: &OsStr) -> Vec<Completion
         offered.extend(PathCompleter::any().complete(typed));
     }
     offered
+}
+
+/// The remote of the environment, if it is an address: then it contains no secret.
+#[cfg(feature = "network")]
+fn remotes(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let remote = variable("LOCALSTORE_REMOTE");
+    let remote = remote.filter(|remote| remote.parse::<Address>().is_ok());
+    remote
+        .filter(|remote| remote.starts_with(&*typed.to_string_lossy()))
+        .map(CompletionCandidate::new)
+        .into_iter()
+        .collect()
 }

@@ -27,7 +27,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         .map(|message| Ok(describe(&message?)))
         .collect::<Result<Vec<_>>>()?;
     drop(store);
-    args.removal.run("message", &ids, &lines, context, |store| {
-        store.write(|db| chats::remove_messages(db, &ids))
-    })
+    args.removal
+        .run("message", "message rm", &ids, &lines, context, |store| {
+            store.write(|db| chats::remove_messages(db, &ids))
+        })
 }

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write as _};
 use super::captures::Folders;
 use super::{Adder, Waiting};
 use crate::cmd::standing::Standing;
-use crate::cmd::words::{counted, describe};
+use crate::cmd::words::{counted, describe, is_verbose};
 use crate::store::{Dated, Measured, Stored};
 use base::time::date;
 use base::{Error, Progress, Result, Screen, Stderr, Stdout, printable};
@@ -206,9 +206,4 @@ pub(super) fn guess(measured: Measured, is_of_file: bool) -> String {
         "guessed: now"
     };
     format!(", measured ~{} ({why})", date(measured.at))
-}
-
-/// Whether `-v` asks for every line.
-fn is_verbose() -> bool {
-    tracing::enabled!(tracing::Level::INFO)
 }

@@ -14,10 +14,12 @@ mod ground;
 mod hrana;
 mod positions;
 mod proxy;
+mod secrets;
 mod site;
 mod sqld;
 mod token;
 mod travels;
+mod words;
 
 use std::net::SocketAddr;
 
