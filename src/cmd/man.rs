@@ -172,7 +172,7 @@ const EXIT_OF_RECORD: [Entry; 1] = [(
     "The exit code of the program, if it is not 0; 128 plus the number of the signal that ended it.",
 )];
 
-const ENVIRONMENT: [Entry; 9] = [
+const ENVIRONMENT: [Entry; 11] = [
     ("LOCALSTORE_DB", "The store, if --db does not name it."),
     ("HOME", "The folder of the default store."),
     (
@@ -181,7 +181,16 @@ const ENVIRONMENT: [Entry; 9] = [
     ),
     (
         "https_proxy, http_proxy, all_proxy, no_proxy",
-        "The proxy between this machine and the site.",
+        "The proxy between this machine and the site or the remote.",
+    ),
+    (
+        "LOCALSTORE_REMOTE",
+        "The remote of push and pull, if none is named.",
+    ),
+    (
+        "LOCALSTORE_TOKEN, LOCALSTORE_TOKEN_FILE",
+        "The token for the remote, or a file whose first line it is. Programs that are started do not see \
+         these two.",
     ),
     (
         "LOCALSTORE_PAGER, PAGER",

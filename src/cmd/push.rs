@@ -11,8 +11,8 @@ use base::{ExitStatus, Progress, Result, Stderr, Stdout, note, printable};
 /// Send the runs that a remote database has not got from this store
 ///
 /// The remote is a libSQL database, which many machines share; 'push --init' prepares it. Runs travel
-/// whole, with their tags and with links of what was submitted. Chats never do. Pushing again sends
-/// what is new. What was committed before a failure stays there, and the next push goes on behind it.
+/// whole, with their tags and the links of their submissions; chats never do. Pushing again sends what
+/// is new. What was committed before a failure stays there, and the next push goes on after it.
 ///
 /// A token is read from LOCALSTORE_TOKEN, or from the first line of the file that
 /// LOCALSTORE_TOKEN_FILE names.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::json;
 
@@ -104,6 +105,58 @@ fn a_token_is_neither_printed_nor_stored() {
         assert_hidden(&token, &bytes, "the store");
         assert_hidden(&token, &there, "the remote");
     }
+}
+
+/// The script of docs/fleet.md.
+#[test]
+fn a_shell_can_sign_tokens() {
+    if sqld::is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let shell = |script: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("set -e; {script}")]);
+        shell.env("examples", concat!(env!("CARGO_MANIFEST_DIR"), "/examples"));
+        let output = shell.current_dir(&folder).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        output.status.success().then(|| text.trim_end().to_owned())
+    };
+    let keys = "openssl genpkey -algorithm ed25519 -out fleet.key
+                openssl pkey -in fleet.key -pubout";
+    let Some(key) = shell(keys) else {
+        let _ = std::io::stderr().write_all(b"NOT TESTED: openssl makes no Ed25519 key\n");
+        return;
+    };
+    let server = Sqld::with(Options {
+        key: Some(key),
+        ..Options::default()
+    });
+    let token = |words: &str| {
+        shell(&format!(
+            "sh \"$examples/fleet-token.sh\" fleet.key {words}"
+        ))
+    };
+    let mut sandbox = Sandbox::new();
+    sandbox.add(["golden/gpu-reps4.json"]);
+    sandbox.set("LOCALSTORE_REMOTE", url(server.address()));
+    sandbox.set("LOCALSTORE_TOKEN", token("rw 1").unwrap());
+    sandbox.run(["push", "--init"]).ok();
+    sandbox.set("LOCALSTORE_TOKEN", token("ro 1").unwrap());
+    sandbox.run(["pull"]).ok();
+    let why = sandbox.run(["push"]);
+    assert!(
+        why.stderr.contains(": the token may only read: "),
+        "{}",
+        why.stderr
+    );
+    sandbox.set("LOCALSTORE_TOKEN", token("rw -1").unwrap());
+    let why = sandbox.run(["pull"]).failed();
+    assert!(
+        why.contains(": the token was not accepted (401): "),
+        "{why}"
+    );
+    assert_eq!(token("all 1"), None);
 }
 
 #[test]
