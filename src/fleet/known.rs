@@ -25,7 +25,7 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// Reads a run of the store. The inner error tells in words what is wrong with it.
+    /// Reads a run of the store. The inner error says what is wrong with the run.
     pub(super) fn read(db: &Connection, id: i64) -> db::Result<Result<Self, String>> {
         let mut foreign = match read_foreign(db, id) {
             Ok(foreign) => foreign,
@@ -49,7 +49,7 @@ impl Item {
         }))
     }
 
-    /// What of its submission the remote is told, as JSON; `None` if nothing is certain yet.
+    /// Its submission as it travels, as JSON; `None` unless it was or may have been submitted.
     pub(super) fn submission(&self) -> Option<String> {
         let Foreign::Run(run) = &self.foreign else {
             return None;

@@ -7,7 +7,7 @@ use crate::model::{Environment, Field, HeaderField, Kind, NewValue, Run, Source,
 use crate::store::foreign::Foreign;
 use crate::store::{CREATED_AT, Dated, ForeignRun, Measured, PUBLIC_TEST};
 
-/// A run of the web site: its id, and the id that those of its tests lie behind, where they lie together.
+/// A run of the web site: its id, and the id before that of its first test, if its tests follow one another.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SiteId {
     pub(super) run: i64,

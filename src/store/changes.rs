@@ -47,7 +47,7 @@ pub(super) fn note(db: &Connection, run: i64, change: Change) -> rusqlite::Resul
 /// Who brought a run that nobody has added here, other than a remote database, whose id is its name.
 pub(super) const OTHERS: &[u8] = &[];
 
-/// Notes that all that `work` changes was brought by a remote database, or by [`OTHERS`].
+/// Runs `work`, and records that what it changed was brought by this remote database, or by [`OTHERS`].
 pub(crate) fn brought<T, E: From<rusqlite::Error>>(
     db: &Connection,
     by: &[u8],

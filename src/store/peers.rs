@@ -52,8 +52,8 @@ pub(crate) struct Changed {
     pub(crate) end: Position,
 }
 
-/// The next runs, at most `most`, that were changed behind this change, but for what was pulled from
-/// that remote; `None` if there is none.
+/// The next runs that were changed after this change, at most `most`, without what was pulled from that
+/// remote; `None` if there are none.
 pub(crate) fn changed(
     db: &Connection,
     after: i64,
@@ -87,7 +87,7 @@ pub(crate) fn changed(
     Ok(changed)
 }
 
-/// How many runs were changed behind this change, but for what was pulled from that remote.
+/// How many runs were changed after this change, without what was pulled from that remote.
 pub(crate) fn count_changed(db: &Connection, after: i64, remote: &StoreId) -> Result<u64> {
     let sql = "SELECT count(DISTINCT run_id) FROM localstore_changes
          WHERE change > ?1 AND from_store IS NOT ?2 AND kind <> 'rm'
@@ -95,8 +95,8 @@ pub(crate) fn count_changed(db: &Connection, after: i64, remote: &StoreId) -> Re
     Ok(db.query_row(sql, (after, remote), |row| row.get(0))?)
 }
 
-/// Notes that this run is the one of that id in that remote, `None`: one of its web site, which nobody
-/// withdraws. What was brought from elsewhere too stays when one of the two withdraws it.
+/// Records which run of that remote this run is: `None` for one of its web site, which nobody withdraws.
+/// A run that came from elsewhere too stays when one of the two withdraws it.
 pub(crate) fn note_origin(
     db: &Connection,
     run: i64,
@@ -111,8 +111,7 @@ pub(crate) fn note_origin(
     Ok(())
 }
 
-/// The runs with this core that were this run of that remote, came from nowhere else, and were not added
-/// here.
+/// The runs with this core that were pulled as this run of that remote, and came from nowhere else.
 pub(crate) fn pulled_only(
     db: &Connection,
     remote: &StoreId,
@@ -127,9 +126,10 @@ pub(crate) fn pulled_only(
     Ok(runs.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Looks after what came from that remote alone and is not there any more. `there` are the runs that are,
-/// and `withdrawn` the cores of those that were withdrawn, whose ids this gives. The others were lost when
-/// it was put back from a backup: the next push sends them again, for whoever sent them first may be gone.
+/// Handles the runs that came from that remote alone and are no longer there. `there` are the runs that
+/// are, and `withdrawn` the cores of those that were withdrawn. Returns the ids of the withdrawn ones. The
+/// others were lost when the remote was put back from a backup: the next push sends them again, because
+/// the store that sent them first may be gone.
 pub(crate) fn note_lost(
     db: &Connection,
     remote: &StoreId,
@@ -186,7 +186,7 @@ pub(crate) fn peers(db: &Connection) -> Result<Vec<(Vec<u8>, Peer)>> {
     Ok(peers.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Notes how far the log of a remote has been taken over.
+/// Records how far the log of a remote has been taken over.
 pub(crate) fn set_peer(db: &Connection, remote: &StoreId, peer: &Peer) -> Result<()> {
     db.prepare_cached(
         "INSERT INTO localstore_peers (store, change, nonce, left_out, left_out_format)
@@ -204,14 +204,14 @@ pub(crate) fn set_peer(db: &Connection, remote: &StoreId, peer: &Peer) -> Result
     Ok(())
 }
 
-/// What a newer program has told of a run and this one has no place for, as JSON.
+/// The members of a run's body that this version does not know, as a JSON object.
 pub(crate) fn unknown_members(db: &Connection, run: i64) -> Result<Option<String>> {
     let sql = "SELECT members FROM localstore_unknown_members WHERE run_id = ?1";
     let members = db.prepare_cached(sql)?.query_row([run], |row| row.get(0));
     Ok(members.optional()?)
 }
 
-/// Keeps that; `None`: there is nothing.
+/// Stores the members of a run's body that this version does not know; `None` removes them.
 pub(crate) fn set_unknown_members(db: &Connection, run: i64, members: Option<&str>) -> Result<()> {
     match members {
         Some(members) => db
