@@ -12,7 +12,7 @@ use super::known::{Item, read_submission};
 use super::push::{identity, is_ours, renewed};
 use super::remote::{self, ask, failure, of};
 use super::site::{self, SiteId};
-use crate::model::{Needle, Source, Submission, SubmissionState, Tool};
+use crate::model::{Source, Submission, SubmissionState, Tool};
 use crate::store::foreign::{Foreign, add_foreign, lookup_foreign};
 use crate::store::peers::{self, Peer, Position, StoreId};
 use crate::store::{
@@ -46,12 +46,13 @@ impl Wanted {
         self.model.is_none() && self.accelerator.is_none() && self.since.is_none()
     }
 
-    /// Whether runs with these names are wanted.
+    /// Whether runs with these names are wanted, by the rules of the filters of all commands.
     fn names(&self, model: Option<&[u8]>, accelerator: Option<&[u8]>) -> bool {
         let is_in = |wanted: &Option<String>, name: Option<&[u8]>| {
-            wanted.as_ref().is_none_or(|wanted| {
-                name.is_some_and(|name| Needle::new(wanted).find(name).is_some())
-            })
+            let name = String::from_utf8_lossy(name.unwrap_or_default()).to_lowercase();
+            wanted
+                .as_ref()
+                .is_none_or(|wanted| name.contains(&wanted.to_lowercase()))
         };
         is_in(&self.model, model) && is_in(&self.accelerator, accelerator)
     }

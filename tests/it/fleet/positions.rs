@@ -138,7 +138,9 @@ impl Machine {
             path.push(ending);
             let _ = fs::remove_file(path);
         }
-        fs::write(self.sandbox.store(), image).unwrap();
+        let path = self.sandbox.store();
+        fs::remove_file(&path).unwrap();
+        fs::copy(self.sandbox.file("image", image), path).unwrap();
         self.removed = removed;
     }
 }
@@ -206,6 +208,7 @@ fn whatever_is_done_nothing_is_lost_or_twice() {
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "a list of all that can be done")]
 fn play(captured: &[Captured], random: &mut Random, what: &str) {
     let mut server = Sqld::start();
     let mut machines: Vec<Machine> = crate::fleet::machines(MACHINES, server.address())
