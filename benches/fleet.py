@@ -282,6 +282,9 @@ def measure(localstore, count, folder):
             _, there = of_server(server, lambda: run("all.db", "push", proxy.address))
             sent = proxy.sent / tenth
             here = replay(path("prepared.db"), proxy.bodies)
+        with Proxy(server) as proxy:
+            small_pull = run("small.db", "pull", proxy.address)
+            answered = proxy.received / tenth
     table.line("server, a run of a push", there * a_run, here * a_run, 5)
 
     with Server(folder) as server:
@@ -300,8 +303,18 @@ def measure(localstore, count, folder):
             table.line("nothing new: push, requests", proxy.requests, goal=1, unit="")
             table.line("nothing new: push, request", proxy.sent, goal=1024, unit="B")
             table.line("nothing new: push, answer", proxy.received, goal=1024, unit="B")
-        if has_pull(localstore):
-            pull(table, run, server, Proxy, added, tenth, of_server)
+        # The runs come back to a machine that has none.
+        pulled, _ = of_server(server, lambda: run("pulled.db", "pull", server.address))
+        merged = run("merged.db", "merge", path("all.db"))
+        table.line("pull of %d, a run, beside merge" % (tenth * 10), pulled.core * all_runs,
+                   merged.core * all_runs, 1.5)
+        table.line("pull of %d, a run, beside add" % (tenth * 10), pulled.core * all_runs,
+                   sum(usage.core for usage in added) * all_runs, 1)
+        with Proxy(server) as proxy:
+            run("pulled.db", "pull", proxy.address)
+            table.line("nothing new: pull, requests", proxy.requests, goal=1, unit="")
+            table.line("nothing new: pull, request", proxy.sent, goal=1024, unit="B")
+            table.line("nothing new: pull, answer", proxy.received, goal=1024, unit="B")
         data, files = server.bytes()
     with Server(folder) as server:
         run("all.db", "push", "--init", server.address)
@@ -312,6 +325,8 @@ def measure(localstore, count, folder):
                    exported.core * all_runs, 1.5)
         table.line("push of %d, memory" % (tenth * 10), whole.memory, small.memory, unit="MiB")
     table.line("push, request of a run", sent, goal=8192, unit="B")
+    table.line("pull of %d, memory" % (tenth * 10), pulled.memory, small_pull.memory, unit="MiB")
+    table.line("pull, answer to a run", answered, goal=2048, unit="B")
     data, files = data / (tenth * 10), files / (tenth * 10)
     table.line("data file, a run", data, unit="B")
     table.line("all files of the server, a run", files, unit="B")
@@ -322,11 +337,6 @@ def measure(localstore, count, folder):
         runs = machines * A_DAY
         print("%-16d %12d %9.0f GB %9.2f GB %12.0f s" % (
             machines, runs, runs * 365 * data / 1e9, runs * sent / 1e9, runs * server_ms / 1e3))
-
-
-def has_pull(localstore):
-    return subprocess.run([localstore, "pull", "--help"], stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL).returncode == 0
 
 
 if __name__ == "__main__":

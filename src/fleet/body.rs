@@ -163,8 +163,8 @@ pub(crate) fn encode(foreign: &mut Foreign, more: &More) -> Result<Encoded, Stri
 fn deflate(json: &[u8]) -> Result<Vec<u8>, String> {
     thread_local! {
         // Its tables are larger than most runs: making them takes longer than to deflate one.
-        static COMPRESSOR: RefCell<CompressorOxide> =
-            RefCell::new(CompressorOxide::new(create_comp_flags_from_zip_params(LEVEL, 1, 0)));
+        static COMPRESSOR: RefCell<Box<CompressorOxide>> =
+            RefCell::new(Box::new(CompressorOxide::new(create_comp_flags_from_zip_params(LEVEL, 1, 0))));
     }
     COMPRESSOR.with_borrow_mut(|compressor| {
         compressor.reset();

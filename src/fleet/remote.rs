@@ -24,7 +24,8 @@ const MEANS: [(&str, &str, &str); 4] = [
 /// What the remote is, in one row: itself, how far it has taken over the log of the store ?1, the end
 /// of its own log, and the nonce there of the change that this store has taken over, of the pairs of
 /// id and change in ?2.
-pub(super) const STATE: &str = "SELECT f.id, version, reads_from, writes_from, s.change, s.nonce,
+pub(super) const STATE: &str =
+    "SELECT f.id, version v, reads_from r, writes_from w, s.change, s.nonce,
 h.change, h.nonce, (SELECT nonce FROM localstore_fleet_log WHERE change=
 (SELECT value->>1 FROM json_each(?2) WHERE unhex(value->>0)=f.id))n
 FROM localstore_fleet f LEFT JOIN localstore_fleet_stores s ON s.store=?1
