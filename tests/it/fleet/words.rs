@@ -226,3 +226,71 @@ fn a_remote_must_be_named() {
         );
     }
 }
+
+/// An address that is refused is not repeated: it may contain a password.
+#[test]
+fn a_wrong_argument_is_told_with_what_helps() {
+    let mut sandbox = store(&days(1..=1));
+    let form = "it does not begin with libsql://, https:// or http://";
+    for (line, error, hint) in [
+        (
+            "push fleet.example.org",
+            "invalid parameter for: REMOTE",
+            form,
+        ),
+        ("pull /secret", "invalid parameter for: REMOTE", form),
+        (
+            "rm 1 --remote http://user:secret@a.org",
+            "invalid parameter for: --remote",
+            "a user or a password cannot be in an address",
+        ),
+        (
+            "pull https://a.org?authToken=secret",
+            "invalid parameter for: REMOTE",
+            "a query cannot be in an address",
+        ),
+        (
+            "push http://a.org http://user:secret@a.org",
+            "invalid parameter for: http://…",
+            "localstore push --help",
+        ),
+        (
+            "push --int",
+            "invalid parameter for: --int",
+            "did you mean '--init'?",
+        ),
+        (
+            "push --init --dry-run http://a.org",
+            "invalid parameter for: --init",
+            "not together with '--dry-run'",
+        ),
+        (
+            "pull --init",
+            "invalid parameter for: --init",
+            "localstore pull --help",
+        ),
+        (
+            "rm 1 --remote",
+            "missing value for: --remote",
+            "localstore rm --help",
+        ),
+    ] {
+        let ran = sandbox.run(line.split(' '));
+        assert_eq!(ran.failed(), error, "{line}");
+        assert!(
+            ran.stderr.ends_with(&format!("\nhint: {hint}\n")),
+            "{line}: {}",
+            ran.stderr
+        );
+    }
+    sandbox.set("LOCALSTORE_REMOTE", "http://user:secret@a.org");
+    for command in ["push", "pull"] {
+        let ran = sandbox.run([command, "-vvv"]);
+        let why = "localstore: LOCALSTORE_REMOTE: a user or a password cannot be in an address\n";
+        assert!(
+            ran.stderr.contains(why) && !ran.stderr.contains("secret"),
+            "{}",
+            ran.stderr
+        );
+    }
+}
