@@ -40,7 +40,13 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let remote = remote(args.remote.as_ref())?;
     let out = &mut context.out;
     if args.init {
-        let line = match fleet::prepare(&remote)? {
+        let mut progress = None;
+        let prepared = fleet::prepare(&remote, &mut |done, all| {
+            let progress = progress.get_or_insert_with(|| Progress::new("taking in", all));
+            progress.set(done);
+        });
+        drop(progress);
+        let line = match prepared? {
             Prepared::Made { site_runs: 0 } => format!("{}: prepared", remote.address()),
             Prepared::Made { site_runs } => format!(
                 "{}: prepared; {} of the web site taken in",

@@ -11,7 +11,6 @@
 //! know them keeps them as [`More`].
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
@@ -21,7 +20,6 @@ use miniz_oxide::deflate::core::{
     CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params,
 };
 use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_zlib_with_limit};
-use serde::de::IgnoredAny;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::hrana::BASE64;
@@ -36,6 +34,7 @@ use crate::model::{
     Environment, Field, HeaderField, Kind, NewValue, Run, Source, Test, Text, Tool, Value,
 };
 use crate::store::foreign::{BenchRun, Foreign, MOST_FIELDS, Part};
+use crate::store::members::{More, check_json};
 use crate::store::{Dated, ForeignRun, Measured};
 
 /// The number of what is described here; another one is not read.
@@ -65,84 +64,10 @@ pub(crate) struct Encoded {
     pub(crate) digest: [u8; 8],
 }
 
-/// The members of a body that this program does not know, as they came.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct More {
-    /// By object, such as `results[3]`: members with commas between them.
-    members: BTreeMap<String, String>,
-}
-
-impl More {
-    /// As JSON; `None` if there are none.
-    pub(crate) fn to_text(&self) -> Option<String> {
-        let objects = self.members.iter().map(|(object, members)| {
-            let name = serde_json::Value::from(object.as_str());
-            format!("{name}:{{{members}}}")
-        });
-        let objects: Vec<String> = objects.collect();
-        (!objects.is_empty()).then(|| format!("{{{}}}", objects.join(",")))
-    }
-
-    /// What [`Self::to_text`] has given; an error in words for any other text.
-    pub(crate) fn from_text(text: &str) -> Result<Self, String> {
-        check_json(text)?;
-        let mut more = Self::default();
-        let mut lexer = Lexer::new(text.as_bytes());
-        let read = lexer.object(|lexer, object| {
-            let object = String::from_utf8_lossy(&object.value).into_owned();
-            lexer.object(|lexer, key| more.keep(text, lexer, &object, key.raw))
-        });
-        read.map_err(|flaw| flaw.why)?;
-        Ok(more)
-    }
-
-    /// Takes the members of objects of which it has none; gives whether there are any.
-    pub(crate) fn complete(&mut self, other: &Self) -> bool {
-        let before = self.members.len();
-        for (object, members) in &other.members {
-            let ours = self.members.entry(object.clone());
-            ours.or_insert_with(|| members.clone());
-        }
-        self.members.len() > before
-    }
-
-    /// Keeps the member of an object whose value comes next.
-    fn keep(
-        &mut self,
-        text: &str,
-        lexer: &mut Lexer<'_>,
-        object: &str,
-        key: &[u8],
-    ) -> Result<(), Flaw> {
-        lexer.peek();
-        let start = lexer.pos();
-        lexer.skip()?;
-        let value = text.get(start..lexer.pos()).unwrap_or_default();
-        let key = String::from_utf8_lossy(key);
-        let members = self.members.entry(object.to_owned()).or_default();
-        if !members.is_empty() {
-            members.push(',');
-        }
-        members.push('"');
-        members.push_str(&key);
-        members.push_str("\":");
-        members.push_str(value);
-        Ok(())
-    }
-}
-
-/// An error in words for a text that is not JSON.
-fn check_json(text: &str) -> Result<(), String> {
-    serde_json::from_str::<IgnoredAny>(text)
-        .map(drop)
-        .map_err(|error| format!("not JSON: {error}"))
-}
-
 /// The body of a run. An error in words for one that is too large.
-pub(crate) fn encode(foreign: &mut Foreign, more: &More) -> Result<Encoded, String> {
+pub(crate) fn encode(foreign: &mut Foreign) -> Result<Encoded, String> {
     let mut writer = Writer {
         json: Vec::with_capacity(8 << 10),
-        more,
     };
     let digested = match foreign {
         Foreign::Run(foreign) => writer.run(foreign),
@@ -185,12 +110,11 @@ fn too_large() -> String {
 }
 
 /// Writes the JSON.
-struct Writer<'a> {
+struct Writer {
     json: Vec<u8>,
-    more: &'a More,
 }
 
-impl Writer<'_> {
+impl Writer {
     fn raw(&mut self, text: &str) {
         self.json.extend_from_slice(text.as_bytes());
     }
@@ -271,39 +195,57 @@ impl Writer<'_> {
         self.raw("]");
     }
 
-    /// Writes what is kept of an object at its end.
-    fn more(&mut self, object: impl FnOnce() -> String) {
-        if self.more.members.is_empty() {
+    /// Writes what is kept of an object at its end, but for what an older program has kept and this one
+    /// writes by itself: members of these names.
+    fn more(&mut self, more: &More, object: impl FnOnce() -> String, known: &[&str]) {
+        if more.is_empty() {
             return;
         }
-        if let Some(members) = self.more.members.get(&object()) {
-            self.comma();
-            self.json.extend_from_slice(members.as_bytes());
+        for (name, value) in more.of(&object()) {
+            if !known.contains(&name.as_str()) {
+                self.key(name);
+                self.raw(value);
+            }
         }
     }
 
     /// Writes the objects of the header with the fields that are wanted.
-    fn header(&mut self, environment: &Environment, is_wanted: impl Fn(HeaderField) -> bool) {
+    fn header(
+        &mut self,
+        environment: &Environment,
+        more: &More,
+        is_wanted: impl Fn(HeaderField) -> bool,
+    ) {
         for (name, fields) in HeaderField::OBJECTS {
             self.key(name);
             self.raw("{");
             for &field in fields.iter().filter(|field| is_wanted(**field)) {
                 self.value(field.name(), field.get(environment));
             }
-            self.more(|| name.to_owned());
+            self.more(
+                more,
+                || name.to_owned(),
+                &names(fields, |field| field.name()),
+            );
             self.raw("}");
         }
     }
 
     /// Writes the end of the outermost object, but for what only the first machine decides; gives
     /// the length up to there.
-    fn end(&mut self, told: Option<Measured>, measured: Measured) -> usize {
+    fn end(
+        &mut self,
+        told: Option<Measured>,
+        measured: Measured,
+        more: &More,
+        known: &[&str],
+    ) -> usize {
         let is_known = told.is_none() && !measured.is_guessed;
         if is_known {
             self.key("measured_at");
             self.integer(measured.at);
         }
-        self.more(String::new);
+        self.more(more, String::new, known);
         let digested = self.json.len();
         if told.is_none() && measured.is_guessed {
             self.key("measured_guess");
@@ -314,26 +256,31 @@ impl Writer<'_> {
 
     fn run(&mut self, foreign: &ForeignRun) -> usize {
         let Dated { run, measured } = &foreign.dated;
+        let more = &foreign.more;
         self.raw("{");
-        self.header(&run.environment, |_| true);
+        self.header(&run.environment, more, |_| true);
         self.key("results");
-        self.list(run.tests.iter().enumerate(), Self::test);
-        let digested = self.end(Measured::told_by(run), *measured);
+        let known = test_names();
+        self.list(run.tests.iter().enumerate(), |writer, (index, test)| {
+            writer.test(test);
+            writer.more(more, || result(index), &known);
+            writer.raw("}");
+        });
+        let digested = self.end(Measured::told_by(run), *measured, more, &RUN);
         self.key("added_at");
         self.text(&foreign.created_at.as_str().into());
         self.raw("}");
         digested
     }
 
-    fn test(&mut self, (index, test): (usize, &Test)) {
+    /// Writes a test without the end of its object.
+    fn test(&mut self, test: &Test) {
         self.raw("{");
         for field in Field::ALL {
             self.value(field.name(), field.get(test));
         }
         self.samples(test.samples_ns.as_deref());
         self.value("reps", test.reps.map_or(Value::Missing, Value::Unsigned));
-        self.more(|| result(index));
-        self.raw("}");
     }
 
     fn samples(&mut self, samples: Option<&[u64]>) {
@@ -345,6 +292,7 @@ impl Writer<'_> {
 
     fn bench(&mut self, bench: &mut BenchRun) -> Result<usize, String> {
         let part = &mut bench.part;
+        let more = &part.more;
         let [run] = part.document.runs.as_slice() else {
             return Err(not_one(part.document.runs.len()));
         };
@@ -353,7 +301,7 @@ impl Writer<'_> {
         self.raw("{");
         // What the identity tells need not be told twice.
         let known = identity.run(part.document.source).environment;
-        self.header(&part.machine, |field| {
+        self.header(&part.machine, more, |field| {
             field.get(&known) != field.get(&part.machine)
         });
         self.key("identity");
@@ -361,7 +309,7 @@ impl Writer<'_> {
         for (name, value) in IDENTITY.iter().zip(&identity.values) {
             self.value(name, text_value(value.as_ref()));
         }
-        self.more(|| "identity".to_owned());
+        self.more(more, || "identity".to_owned(), &IDENTITY);
         self.raw("}");
         let mut schemas: Vec<&Schema> = Vec::new();
         let settings = part.document.settings.iter().map(|settings| {
@@ -395,7 +343,9 @@ impl Writer<'_> {
         part.document
             .each_row(|row| {
                 self.comma();
-                self.row(index, &row);
+                self.row(&row);
+                self.more(more, || result(index), &ROW);
+                self.raw("}");
                 index += 1;
                 if self.json.len() > MOST_JSON {
                     return Err(base::Error::new("a run", too_large()));
@@ -418,7 +368,7 @@ impl Writer<'_> {
             self.key("table");
             self.schema(table);
         }
-        let digested = self.end(told, part.measured);
+        let digested = self.end(told, part.measured, more, &BENCH);
         if let Some(added_at) = &part.added_at {
             self.key("added_at");
             self.text(&added_at.as_str().into());
@@ -458,7 +408,8 @@ impl Writer<'_> {
         self.raw("}");
     }
 
-    fn row(&mut self, index: usize, row: &Row) {
+    /// Writes a test of llama-bench without the end of its object.
+    fn row(&mut self, row: &Row) {
         self.raw("{");
         self.key("settings");
         self.integer(row.settings as u64);
@@ -471,9 +422,62 @@ impl Writer<'_> {
         }
         self.samples(row.samples.ns.as_deref());
         self.value("samples_ts", text_value(row.samples.ts.as_ref()));
-        self.more(|| result(index));
-        self.raw("}");
     }
+}
+
+/// The members of the outermost object of a run of LocalScore.
+const RUN: [&str; 7] = [
+    "runtime_info",
+    "system_info",
+    "accelerator_info",
+    "results",
+    "measured_at",
+    "measured_guess",
+    "added_at",
+];
+
+/// The members of the outermost object of a run of llama-bench.
+const BENCH: [&str; 14] = [
+    "runtime_info",
+    "system_info",
+    "accelerator_info",
+    "identity",
+    "schemas",
+    "settings",
+    "results",
+    "tells_bytes",
+    "table",
+    "measured_at",
+    "measured_guess",
+    "added_at",
+    "document",
+    "positions",
+];
+
+/// The members of a test of llama-bench.
+const ROW: [&str; 11] = [
+    "settings",
+    "n_prompt",
+    "n_gen",
+    "n_depth",
+    RESULTS[0],
+    RESULTS[1],
+    RESULTS[2],
+    RESULTS[3],
+    RESULTS[4],
+    "samples_ns",
+    "samples_ts",
+];
+
+/// The members of a test of LocalScore: the fields in their order, and those behind them.
+fn test_names() -> Vec<&'static str> {
+    let mut all = names(&Field::ALL, |field| field.name());
+    all.extend(["samples_ns", "reps"]);
+    all
+}
+
+fn names<F: Copy>(fields: &[F], name: impl Fn(F) -> &'static str) -> Vec<&'static str> {
+    fields.iter().map(|field| name(*field)).collect()
 }
 
 fn text_value(text: Option<&Text>) -> Value<'_> {
@@ -489,9 +493,9 @@ fn not_one(runs: usize) -> String {
     format!("its tests are those of {runs} runs")
 }
 
-/// The run of a body, and the members that are not known. It has neither tags nor a submission. An
-/// error in words for a body that no run has.
-pub(crate) fn decode(tool: Tool, source: Source, body: &[u8]) -> Result<(Foreign, More), String> {
+/// The run of a body. It has neither tags nor a submission. An error in words for a body that no run
+/// has.
+pub(crate) fn decode(tool: Tool, source: Source, body: &[u8]) -> Result<Foreign, String> {
     let json = decompress_to_vec_zlib_with_limit(body, MOST_JSON);
     let json = json.map_err(|error| match error.status {
         TINFLStatus::HasMoreOutput => too_large(),
@@ -509,7 +513,7 @@ pub(crate) fn decode(tool: Tool, source: Source, body: &[u8]) -> Result<(Foreign
         Tool::LocalScore => reader.run(source).map(Foreign::Run),
         Tool::LlamaBench => reader.bench(source).map(Foreign::Bench),
     };
-    Ok((foreign.map_err(|flaw| flaw.why)?, reader.more))
+    foreign.map_err(|flaw| flaw.why)
 }
 
 /// A member, for messages.
@@ -681,7 +685,7 @@ impl Reader<'_> {
         (name, fields): (&str, &[HeaderField]),
         environment: &mut Environment,
     ) -> Result<(), Flaw> {
-        let names: Vec<&str> = fields.iter().map(|field| field.name()).collect();
+        let names = names(fields, |field| field.name());
         self.object(At("", name), &names, |reader, place| {
             let at = At(name, names[place]);
             let value = match fields[place].kind() {
@@ -707,52 +711,43 @@ impl Reader<'_> {
     }
 
     fn run(&mut self, source: Source) -> Result<ForeignRun, Flaw> {
-        const NAMES: [&str; 7] = [
-            "runtime_info",
-            "system_info",
-            "accelerator_info",
-            "results",
-            "measured_at",
-            "measured_guess",
-            "added_at",
-        ];
         let mut run = Run {
             source,
             ..Run::default()
         };
         let mut measured = None;
         let mut added_at = None;
-        let names: Vec<&str> = Field::ALL.iter().map(|field| field.name()).collect();
-        let names = [names, vec!["samples_ns", "reps"]].concat();
-        let seen = self.object(At("", ""), &NAMES, |reader, place| {
+        let names = test_names();
+        let seen = self.object(At("", ""), &RUN, |reader, place| {
             match place {
                 0..3 => reader.header(HeaderField::OBJECTS[place], &mut run.environment)?,
-                3 => reader.array(&At("", NAMES[3]), |reader| {
+                3 => reader.array(&At("", RUN[3]), |reader| {
                     if run.tests.len() >= MAX_TESTS {
                         let why = format!("more than {MAX_TESTS} tests");
-                        return Err(At("", NAMES[3]).flaw(&why));
+                        return Err(At("", RUN[3]).flaw(&why));
                     }
                     run.tests.push(reader.test(run.tests.len(), &names)?);
                     Ok(())
                 })?,
-                4 => measured = Some(Measured::known(reader.integer(&At("", NAMES[4]))?)),
-                5 => measured = Some(Measured::guessed(reader.integer(&At("", NAMES[5]))?)),
+                4 => measured = Some(Measured::known(reader.integer(&At("", RUN[4]))?)),
+                5 => measured = Some(Measured::guessed(reader.integer(&At("", RUN[5]))?)),
                 _ => added_at = Some(reader.added_at()?),
             }
             Ok(())
         })?;
         if seen & 0b1000 == 0 {
-            return Err(missing(NAMES[3]));
+            return Err(missing(RUN[3]));
         }
         let measured = Measured::told_by(&run).or(measured);
         Ok(ForeignRun {
             dated: Dated {
                 run,
-                measured: measured.ok_or_else(|| missing(NAMES[4]))?,
+                measured: measured.ok_or_else(|| missing(RUN[4]))?,
             },
-            created_at: added_at.ok_or_else(|| missing(NAMES[6]))?,
+            created_at: added_at.ok_or_else(|| missing(RUN[6]))?,
             tags: Vec::new(),
             submission: None,
+            more: std::mem::take(&mut self.more),
         })
     }
 
@@ -789,22 +784,6 @@ impl Reader<'_> {
     }
 
     fn bench(&mut self, source: Source) -> Result<BenchRun, Flaw> {
-        const NAMES: [&str; 14] = [
-            "runtime_info",
-            "system_info",
-            "accelerator_info",
-            "identity",
-            "schemas",
-            "settings",
-            "results",
-            "tells_bytes",
-            "table",
-            "measured_at",
-            "measured_guess",
-            "added_at",
-            "document",
-            "positions",
-        ];
         let mut machine = Environment::default();
         let mut identity = Identity::default();
         let mut schemas: Vec<Arc<Schema>> = Vec::new();
@@ -816,9 +795,9 @@ impl Reader<'_> {
         let mut added_at = None;
         let mut document = None;
         let mut positions: Option<Vec<i64>> = None;
-        self.object(At("", ""), &NAMES, |reader, place| {
-            let at = At("", NAMES[place]);
-            match NAMES[place] {
+        self.object(At("", ""), &BENCH, |reader, place| {
+            let at = At("", BENCH[place]);
+            match BENCH[place] {
                 "identity" => {
                     reader.object(at, &IDENTITY, |reader, place| {
                         let at = At("identity", IDENTITY[place]);
@@ -883,6 +862,7 @@ impl Reader<'_> {
         part.positions = positions;
         part.added_at = Some(added_at.ok_or_else(|| missing("added_at"))?);
         part.table = table;
+        part.more = std::mem::take(&mut self.more);
         Ok(BenchRun { part, document })
     }
 
@@ -962,19 +942,6 @@ impl Reader<'_> {
     }
 
     fn row(&mut self, index: usize) -> Result<Row, Flaw> {
-        const NAMES: [&str; 11] = [
-            "settings",
-            "n_prompt",
-            "n_gen",
-            "n_depth",
-            RESULTS[0],
-            RESULTS[1],
-            RESULTS[2],
-            RESULTS[3],
-            RESULTS[4],
-            "samples_ns",
-            "samples_ts",
-        ];
         let object = result(index);
         let mut row = Row {
             run: 0,
@@ -985,8 +952,8 @@ impl Reader<'_> {
             results: Default::default(),
             samples: Samples::default(),
         };
-        let seen = self.object(At(&object, ""), &NAMES, |reader, place| {
-            let at = At(&object, NAMES[place]);
+        let seen = self.object(At(&object, ""), &ROW, |reader, place| {
+            let at = At(&object, ROW[place]);
             match place {
                 0 => row.settings = reader.integer(&at)?,
                 1 => row.n_prompt = reader.integer(&at)?,
@@ -998,7 +965,7 @@ impl Reader<'_> {
             }
             Ok(())
         })?;
-        for (place, name) in NAMES.iter().enumerate().take(3) {
+        for (place, name) in ROW.iter().enumerate().take(3) {
             if seen & 1 << place == 0 {
                 return Err(At(&object, name).flaw("is missing"));
             }
@@ -1065,6 +1032,7 @@ fn part(
         tags: Vec::new(),
         added_at: None,
         table: None,
+        more: More::default(),
     })
 }
 

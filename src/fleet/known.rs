@@ -6,20 +6,19 @@ use std::path::Path;
 use base::{Error, Result};
 use rusqlite::Connection;
 
-use super::body::{self, Encoded, FORMAT, More};
+use super::body::{self, Encoded, FORMAT};
 use super::hrana::{Batch, Remote, Row, Value};
 use super::remote::{WRITES, ask, of};
 use crate::model::{Source, Submission, SubmissionState, Tool};
 use crate::store::foreign::{Foreign, Keys, add_foreign, read_foreign};
 use crate::store::peers::{Position, StoreId};
-use crate::store::{self, Stored, peers};
+use crate::store::{self, Stored};
 
 /// A run of this store, ready to be sent.
 pub(super) struct Item {
     /// Its id here.
     pub(super) id: i64,
     pub(super) foreign: Foreign,
-    pub(super) more: More,
     pub(super) keys: Keys,
     pub(super) encoded: Encoded,
 }
@@ -27,26 +26,25 @@ pub(super) struct Item {
 impl Item {
     /// Reads a run of the store. The inner error says what is wrong with the run.
     pub(super) fn read(db: &Connection, id: i64) -> db::Result<Result<Self, String>> {
-        let mut foreign = match read_foreign(db, id) {
+        let foreign = match read_foreign(db, id) {
             Ok(foreign) => foreign,
             Err(db::Error::Sqlite(error)) if db::is_about_a_value(&error) => {
                 return Ok(Err(db::reason(&error)));
             }
             Err(error) => return Err(error),
         };
-        let more = peers::unknown_members(db, id)?;
-        // What cannot be read is not worth losing the run for.
-        let more = more
-            .and_then(|text| More::from_text(&text).ok())
-            .unwrap_or_default();
+        Ok(Self::new(id, foreign))
+    }
+
+    /// A run of this id. The error tells in words what is wrong with it.
+    pub(super) fn new(id: i64, mut foreign: Foreign) -> Result<Self, String> {
         let keys = foreign.keys();
-        Ok(body::encode(&mut foreign, &more).map(|encoded| Self {
+        body::encode(&mut foreign).map(|encoded| Self {
             id,
             foreign,
-            more,
             keys,
             encoded,
-        }))
+        })
     }
 
     /// Its submission as it travels, as JSON; `None` unless it was or may have been submitted.
@@ -244,7 +242,7 @@ fn decide<'a>(
     item: &mut Item,
     candidates: &[&'a Candidate],
 ) -> db::Result<Fate<'a>> {
-    let mut theirs: HashMap<i64, (&Candidate, More)> = HashMap::new();
+    let mut theirs: HashMap<i64, &Candidate> = HashMap::new();
     let mut newer = None;
     for &candidate in candidates {
         let (Some(tool), Some(source), Some(body)) =
@@ -255,24 +253,24 @@ fn decide<'a>(
         if candidate.format > FORMAT {
             newer = newer.or(Some(candidate));
         // A body that no run has is not this run.
-        } else if let Ok((foreign, more)) = body::decode(tool, source, body) {
-            let added = add_foreign(db, &mut [foreign])?;
-            theirs.extend(added.first().map(|added| (added.id, (candidate, more))));
+        } else if let Ok(foreign) = body::decode(tool, source, body) {
+            for added in add_foreign(db, &mut [foreign])? {
+                // What was sent, and then posted to the web site, is there twice.
+                theirs.entry(added.id).or_insert(candidate);
+            }
         }
     }
     let added = add_foreign(db, std::slice::from_mut(&mut item.foreign))?;
     let Some(added) = added.first() else {
         return Ok(Fate::New);
     };
-    let Some((candidate, mut more)) = theirs.remove(&added.id) else {
+    let Some(candidate) = theirs.remove(&added.id) else {
         // A run whose body is newer than this program is not written again.
         return Ok(newer.map_or(Fate::New, Fate::Known));
     };
-    let tells_more = more.complete(&item.more);
-    if added.stored != Stored::Completed && !tells_more {
+    if added.stored != Stored::Completed {
         return Ok(Fate::Known(candidate));
     }
-    peers::set_unknown_members(db, added.id, more.to_text().as_deref())?;
     Ok(match Item::read(db, added.id)? {
         Ok(both) if both.encoded.digest[..] != candidate.digest[..] => {
             let id = item.id;

@@ -6,7 +6,7 @@ use base::{Error, Result};
 use rusqlite::Connection;
 
 use super::Event;
-use super::body::{self, FORMAT, More};
+use super::body::{self, FORMAT};
 use super::hrana::{Answer, Batch, Kind, Remote, Row, Value};
 use super::known::{Item, read_submission};
 use super::push::{identity, is_ours, renewed};
@@ -137,12 +137,12 @@ struct Puller<'a> {
     there: HashSet<i64>,
 }
 
-/// What is known of a run that comes beside its body: its id there, and unknown members.
+/// What is known of a run that comes beside its body.
 struct About {
+    /// Its id there.
     run_id: i64,
-    /// Whether the web site has inserted it.
+    /// Whether the web site has inserted it, and no store has taken it up.
     is_site: bool,
-    more: More,
 }
 
 /// What is told of a run beside its body.
@@ -357,12 +357,11 @@ impl Puller<'_> {
             (Some(tool), Some(source)) => body::decode(tool, source, row.blob(at + 4, "body")?),
         };
         match decoded {
-            Ok((foreign, more)) => {
+            Ok(foreign) => {
                 taken.runs.push(foreign);
                 taken.about.push(About {
                     run_id,
                     is_site: false,
-                    more,
                 });
             }
             Err(why) => taken.wrong.push(self.wrong(run_id, why)),
@@ -385,7 +384,6 @@ impl Puller<'_> {
                         taken.about.push(About {
                             run_id: id.run,
                             is_site: true,
-                            more: More::default(),
                         });
                     }
                     // The site has deleted it.
@@ -443,7 +441,7 @@ impl Puller<'_> {
                 gone = find_withdrawn(db, &fleet, &withdrawn)?;
                 runs::remove_withdrawn(db, gone.iter().map(|run| run.id))?;
                 removed = drop_removed(db, &mut runs, &mut about)?;
-                let added = brought(db, &fleet, || add(db, &mut runs, &about))?;
+                let added = brought(db, &fleet, || add_foreign(db, &mut runs))?;
                 for (added, about) in added.iter().zip(&about) {
                     let remote_run = (!about.is_site).then_some(about.run_id);
                     peers::note_origin(db, added.id, &fleet, remote_run)?;
@@ -824,20 +822,6 @@ fn unhex(digits: &str) -> Option<Vec<u8>> {
     let pairs = digits.as_bytes().chunks(2);
     let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
     bytes.collect()
-}
-
-fn add(db: &Connection, runs: &mut [Foreign], about: &[About]) -> db::Result<Vec<Added>> {
-    let added = add_foreign(db, runs)?;
-    for (added, about) in added.iter().zip(about) {
-        let before = peers::unknown_members(db, added.id)?;
-        let mut more = before
-            .and_then(|text| More::from_text(&text).ok())
-            .unwrap_or_default();
-        if more.complete(&about.more) {
-            peers::set_unknown_members(db, added.id, more.to_text().as_deref())?;
-        }
-    }
-    Ok(added)
 }
 
 /// Drops the runs that were removed here, which stay so; gives how many there were.

@@ -9,6 +9,7 @@ use super::hrana::{Answer, Batch, Kind, Remote, Value};
 use super::known::{Candidate, Expected, Fate, Item, Judge, candidates, keys, look};
 use super::public::{LAST, New, Writer, columns, insert_rows};
 use super::remote::{self, STATE, State, WRITES, failure, of, read_state, state_values};
+use super::site;
 use crate::model::{Run, Text, Tool};
 use crate::store::foreign::Foreign;
 use crate::store::peers::{self, Position, StoreId};
@@ -18,8 +19,8 @@ use crate::store::{Store, Stored};
 const MOST_RUNS: usize = 256;
 
 /// The most bytes of all bodies of a batch, and of one body.
-const MOST_BYTES: usize = 4 << 20;
-const MOST_BODY: usize = 1 << 20;
+pub(super) const MOST_BYTES: usize = 4 << 20;
+pub(super) const MOST_BODY: usize = 1 << 20;
 
 /// How often a batch is decided anew because others wrote the same runs meanwhile.
 const MOST_ATTEMPTS: usize = 20;
@@ -39,6 +40,9 @@ pub(crate) fn push(
     let mut me = identity(store, dry_run)?;
     let mut state = remote::state(remote, &me, &[])?;
     state.check_writes(remote)?;
+    if !dry_run {
+        site::take_up(remote, &state, &mut |_, _| {})?;
+    }
     let mut position = state.position.take();
     let is_first = position.is_none();
     if !is_ours(store, position.as_ref())? {
@@ -385,12 +389,12 @@ fn read(
 }
 
 /// The columns of `localstore_fleet_runs` that a capture decides.
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "tool, fingerprint, core, poor, source, measured_at, model, accelerator, format,
     digest, body, tests";
 
 /// Their values.
-fn row(item: &Item) -> Vec<Value> {
+pub(super) fn row(item: &Item) -> Vec<Value> {
     let foreign = &item.foreign;
     let header = foreign.header();
     let text = |text: Option<&Text>| Value::from(text.map(|text| text.to_utf8().into_owned()));

@@ -3,11 +3,15 @@
 use base::{Error, Result};
 
 use super::hrana::{Answer, Batch, Failed, Remote, Row, Value};
+use super::site;
 use crate::store::peers::{Position, StoreId};
 use crate::store::{public_columns, public_schema};
 
 /// The version of the tables that this program makes, reads and writes.
 const VERSION: i64 = 1;
+
+/// What the names of the tables of the fleet begin with.
+const OURS: &str = "localstore_fleet";
 
 /// The tables of the fleet.
 const TABLES: &str = include_str!("schema.sql");
@@ -21,15 +25,30 @@ const MEANS: [(&str, &str, &str); 4] = [
     ("performance_score", "score", "performance_score"),
 ];
 
-/// What the remote is, in one row: itself, how far it has taken over the log of the store ?1, the end
-/// of its own log, and the nonce there of the change that this store has taken over, of the pairs of
-/// id and change in ?2.
+/// What the remote is: itself, how far it has taken over the log of the store ?1, the end of its own log,
+/// the nonce there of the change that this store has taken over, of the pairs of id and change in ?2, and
+/// how many runs of the web site have no row of the fleet yet. One value, as every column costs 60 bytes.
 pub(super) const STATE: &str =
-    "SELECT f.id, version v, reads_from r, writes_from w, s.change, s.nonce,
-h.change, h.nonce, (SELECT nonce FROM localstore_fleet_log WHERE change=
-(SELECT value->>1 FROM json_each(?2) WHERE unhex(value->>0)=f.id))n
+    "SELECT json_array(hex(f.id),version,reads_from,writes_from,s.change,
+hex(s.nonce),h.change,hex(h.nonce),hex((SELECT nonce FROM localstore_fleet_log WHERE change=
+(SELECT value->>1 FROM json_each(?2) WHERE unhex(value->>0)=f.id))),
+(SELECT count(*) FROM localstore_fleet_log WHERE store IS NULL AND change>site_change))s
 FROM localstore_fleet f LEFT JOIN localstore_fleet_stores s ON s.store=?1
 LEFT JOIN localstore_fleet_log h ON h.change=(SELECT max(change) FROM localstore_fleet_log)";
+
+/// The values of [`STATE`].
+type StateValues = (
+    String,
+    i64,
+    i64,
+    i64,
+    Option<i64>,
+    String,
+    Option<i64>,
+    String,
+    String,
+    u64,
+);
 
 /// What a remote is to a store.
 #[derive(Debug)]
@@ -43,30 +62,34 @@ pub(super) struct State {
     pub(super) end: Option<Position>,
     /// The nonce there of the change that the store has taken over last.
     pub(super) nonce: Option<Vec<u8>>,
+    /// How many runs the web site has inserted that no store has taken up.
+    pub(super) site_runs: u64,
 }
 
 impl State {
     /// Reads the row of [`STATE`].
     fn read(row: Row<'_>) -> Result<Self> {
-        let place = |at| -> Result<Option<Position>> {
-            if *row.get(at) == Value::Null {
-                return Ok(None);
+        let wrong = || Error::new("localstore_fleet", "its row is not as a fleet has it");
+        let state: StateValues =
+            serde_json::from_str(row.text(0, "state")?).map_err(|_| wrong())?;
+        let (id, _, reads_from, writes_from, change, nonce, end, end_nonce, known, site_runs) =
+            state;
+        let place = |change: Option<i64>, nonce: &str| match change {
+            None => Ok(None),
+            Some(change) => {
+                let nonce = unhex(nonce).ok_or_else(wrong)?;
+                Ok::<_, Error>(Some(Position { change, nonce }))
             }
-            let change = row.integer(at, "change")?;
-            let nonce = row.blob(at + 1, "nonce")?.to_owned();
-            Ok(Some(Position { change, nonce }))
         };
-        let id = row.blob(0, "id")?.try_into();
+        let id = unhex(&id).and_then(|id| id.try_into().ok());
         Ok(Self {
-            id: id.map_err(|_| Error::new("localstore_fleet", "id has not 16 bytes"))?,
-            reads_from: row.integer(2, "reads_from")?,
-            writes_from: row.integer(3, "writes_from")?,
-            position: place(4)?,
-            end: place(6)?,
-            nonce: match row.get(8) {
-                Value::Blob(nonce) => Some(nonce.clone()),
-                _ => None,
-            },
+            id: id.ok_or_else(wrong)?,
+            reads_from,
+            writes_from,
+            position: place(change, &nonce)?,
+            end: place(end, &end_nonce)?,
+            nonce: unhex(&known).filter(|nonce| !nonce.is_empty()),
+            site_runs,
         })
     }
 
@@ -154,6 +177,13 @@ fn not_prepared(remote: &Remote) -> Error {
         .hint(format!("localstore push --init {}", address.url()))
 }
 
+/// The bytes of these digits.
+pub(super) fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let pairs = digits.as_bytes().chunks(2);
+    let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    bytes.collect()
+}
+
 /// The digits of these bytes.
 pub(super) fn hex(bytes: &[u8]) -> String {
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
@@ -174,13 +204,22 @@ pub(crate) enum Prepared {
     Before,
 }
 
-/// Prepares the database, or finds that it is. It may be empty or be that of a LocalScore web site.
-pub(crate) fn prepare(remote: &Remote) -> Result<Prepared> {
+/// Prepares the database, or finds that it is. It may be empty or be that of a LocalScore web site, whose
+/// runs get rows of the fleet; `tell` is given how many were looked at, and of how many.
+pub(crate) fn prepare(remote: &Remote, tell: &mut dyn FnMut(u64, u64)) -> Result<Prepared> {
+    let prepared = make(remote)?;
+    let state = state(remote, &StoreId::default(), &[])?;
+    state.check_writes(remote)?;
+    site::take_up(remote, &state, tell)?;
+    Ok(prepared)
+}
+
+fn make(remote: &Remote) -> Result<Prepared> {
     // Two at the same moment: the second one finds what the first one has made.
     for _ in 0..3 {
         let found = Found::of(remote)?;
         if found.has("localstore_fleet") {
-            return existing(remote);
+            return Ok(Prepared::Before);
         }
         let site_runs = found.check(remote)?;
         let answer = remote.run(&making(&found)?)?;
@@ -190,13 +229,6 @@ pub(crate) fn prepare(remote: &Remote) -> Result<Prepared> {
             Some(failed) => return Err(failure(remote, failed)),
         }
     }
-    existing(remote)
-}
-
-/// What is there already must be of a version that this program can write: there is no other yet.
-fn existing(remote: &Remote) -> Result<Prepared> {
-    let state = state(remote, &StoreId::default(), &[])?;
-    state.check_writes(remote)?;
     Ok(Prepared::Before)
 }
 
@@ -247,6 +279,11 @@ impl Found {
         {
             let why = "this is a store of localstore or llamafile, which may have chats in it; a \
                 fleet needs a database of its own";
+            return Err(Error::new(remote.address(), why));
+        }
+        if let Some((table, _)) = self.columns.iter().find(|(name, _)| name.starts_with(OURS)) {
+            let why =
+                format!("{table} is there, and localstore_fleet is not: this is a part of a fleet");
             return Err(Error::new(remote.address(), why));
         }
         let ours = public_columns().map_err(|error| Error::new(remote.address(), error))?;

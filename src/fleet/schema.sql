@@ -8,10 +8,13 @@ CREATE TABLE localstore_fleet (
     -- The version of these tables, and which version a program must know to read and to write them.
     version INTEGER NOT NULL,
     reads_from INTEGER NOT NULL,
-    writes_from INTEGER NOT NULL
+    writes_from INTEGER NOT NULL,
+    -- The change in the log up to which runs of the web site were given a row below.
+    site_change INTEGER NOT NULL DEFAULT 0
 );
 
--- A run without loss. A row is there before that of benchmark_runs, and runs of the web site have none.
+-- A run without loss. A row is there before that of benchmark_runs; runs of the web site get one when a
+-- store writes next.
 CREATE TABLE localstore_fleet_runs (
     -- Of the sequence of benchmark_runs; a run of llama-bench leaves no row there.
     run_id INTEGER PRIMARY KEY,
@@ -51,6 +54,7 @@ CREATE TABLE localstore_fleet_log (
     detail TEXT
 );
 CREATE INDEX localstore_fleet_log_run_idx ON localstore_fleet_log (run_id);
+CREATE INDEX localstore_fleet_log_site_idx ON localstore_fleet_log (change) WHERE store IS NULL;
 
 -- How far the log of each store has been taken over.
 CREATE TABLE localstore_fleet_stores (

@@ -1,10 +1,15 @@
-//! Runs that the LocalScore web site has inserted into the remote, of which only the public tables know.
+//! Runs that the LocalScore web site has inserted into the remote, of which only the public tables know
+//! until a store gives them a row of the fleet.
 
 use base::{Error, Result};
 
-use super::hrana::{Answer, Batch, Row, Value};
+use super::hrana::{Answer, Batch, Remote, Row, Value};
+use super::known::Item;
+use super::push::{COLUMNS, MOST_BODY, MOST_BYTES, row};
+use super::remote::{State, WRITES, ask, failure};
 use crate::model::{Environment, Field, HeaderField, Kind, NewValue, Run, Source, Test};
 use crate::store::foreign::Foreign;
+use crate::store::members::More;
 use crate::store::{CREATED_AT, Dated, ForeignRun, Measured, PUBLIC_TEST};
 
 /// A run of the web site: its id, and the id before that of its first test, if its tests follow one another.
@@ -27,9 +32,11 @@ impl SiteId {
 pub(super) const MOST_RUNS: usize = 32;
 const MOST_TESTS: usize = 10_000;
 
-/// The tests of the run ?1 that follow one another behind the id ?2.
+/// The tests of the run ?1 that follow one another somewhere behind the id ?2.
 const TOGETHER: &str = "WHERE benchmark_run_id = ?1 AND id > ?2 AND id < coalesce(
-        (SELECT id FROM test_results WHERE id > ?2 AND benchmark_run_id IS NOT ?1
+        (SELECT id FROM test_results WHERE benchmark_run_id IS NOT ?1 AND id >
+            (SELECT id FROM test_results WHERE id > ?2 AND benchmark_run_id = ?1
+             ORDER BY id LIMIT 1)
          ORDER BY id LIMIT 1), 9223372036854775807)";
 
 /// Asks for runs, each with two steps.
@@ -47,6 +54,123 @@ pub(super) fn ask_for(batch: &mut Batch, ids: &[SiteId]) {
             values,
         );
     }
+}
+
+/// The most runs that are taken up together, each looked at once.
+const MOST_TAKEN: usize = 256;
+
+/// How often they are asked for anew because others have taken up the same ones meanwhile.
+const MOST_ATTEMPTS: usize = 20;
+
+/// Gives rows of the fleet to the runs that the web site has inserted since a store has done so last: so
+/// they are found, and completed instead of doubled, when a store sends them too. `tell` is given how many
+/// were looked at, and of how many. A run that cannot be read, which `pull` names, gets none.
+pub(super) fn take_up(
+    remote: &Remote,
+    state: &State,
+    tell: &mut dyn FnMut(u64, u64),
+) -> Result<()> {
+    let mut attempts = 0;
+    let mut taken = 0;
+    while taken < state.site_runs && attempts < MOST_ATTEMPTS {
+        let mut batch = Batch::read();
+        let step = batch.then(
+            format!(
+                "SELECT f.site_change, l.change, l.run_id, CAST(l.detail AS BLOB)
+                 FROM localstore_fleet f JOIN localstore_fleet_log l ON l.change > f.site_change
+                 WHERE l.store IS NULL ORDER BY l.change LIMIT {MOST_TAKEN}"
+            ),
+            [],
+        );
+        let answer = ask(remote, &batch)?;
+        let mut ids = Vec::new();
+        let mut before = 0;
+        for row in answer.rows(step) {
+            before = row.integer(0, "site_change")?;
+            let detail = match row.get(3) {
+                Value::Blob(detail) => Some(detail.as_slice()),
+                _ => None,
+            };
+            let id = SiteId::new(row.integer(2, "run_id")?, detail);
+            ids.push((row.integer(1, "change")?, id));
+        }
+        let mut items = Vec::new();
+        let mut bytes = 0;
+        let mut upto = before;
+        let mut count = 0;
+        for part in ids.chunks(MOST_RUNS) {
+            let only: Vec<SiteId> = part.iter().map(|(_, id)| *id).collect();
+            let mut batch = Batch::read();
+            ask_for(&mut batch, &only);
+            let answer = ask(remote, &batch)?;
+            for (&(change, id), step) in part.iter().zip((0..).step_by(2)) {
+                let foreign = run(&answer, step).ok().flatten();
+                let item = foreign.and_then(|foreign| item(id.run, foreign));
+                bytes += item.as_ref().map_or(0, |item| item.encoded.body.len());
+                if bytes <= MOST_BYTES {
+                    items.extend(item);
+                    upto = change;
+                    count += 1;
+                }
+            }
+        }
+        if count == 0 {
+            break;
+        }
+        let mut batch = Batch::write();
+        let guard = batch.then(
+            "UPDATE localstore_fleet SET site_change =
+                 CASE WHEN id = ?1 AND writes_from <= ?2 AND site_change = ?3 THEN ?4 END",
+            [
+                state.id.to_vec().into(),
+                WRITES.into(),
+                before.into(),
+                upto.into(),
+            ],
+        );
+        for item in &items {
+            give_row(&mut batch, item);
+        }
+        let answer = remote.run(&batch)?;
+        match &answer.failed {
+            None => {
+                taken += count;
+                tell(taken, state.site_runs);
+                attempts = 0;
+            }
+            // Another store has taken them up, or only its primary knows that yet.
+            Some(failed) if failed.step == Some(guard) => attempts += 1,
+            Some(failed) => return Err(failure(remote, failed)),
+        }
+    }
+    Ok(())
+}
+
+/// A run of this id there, ready to be stored; `None` for one that is too large.
+fn item(id: i64, foreign: Foreign) -> Option<Item> {
+    let item = Item::new(id, foreign).ok()?;
+    (item.encoded.body.len() <= MOST_BODY).then_some(item)
+}
+
+/// Inserts the row of a run, unless the run was deleted or has one.
+fn give_row(batch: &mut Batch, item: &Item) {
+    let mut values = row(item);
+    let marks: Vec<String> = (1..=values.len())
+        .map(|place| format!("?{place}"))
+        .collect();
+    let id = values.len() + 1;
+    values.push(item.id.into());
+    batch.then(
+        format!(
+            "INSERT OR IGNORE INTO localstore_fleet_runs (run_id, first_test, {COLUMNS})
+             SELECT b.id, (SELECT min(t.id) FROM test_results t
+                 WHERE t.id > l.detail AND t.benchmark_run_id = b.id), {}
+             FROM benchmark_runs b JOIN localstore_fleet_log l ON l.run_id = b.id AND l.store IS NULL
+             WHERE b.id = ?{id} LIMIT 1",
+            marks.join(", ")
+        ),
+        values,
+    );
 }
 
 /// The row of a run with the rows that it refers to: its date twice, the fields of the header in their
@@ -141,6 +265,7 @@ pub(super) fn run(answer: &Answer, step: usize) -> Result<Option<Foreign>> {
         created_at,
         tags: Vec::new(),
         submission: None,
+        more: More::default(),
     })))
 }
 

@@ -9,10 +9,11 @@ use rusqlite::Connection;
 use tempfile::NamedTempFile;
 
 use super::changes::{self, Change, OTHERS};
+use super::members::{self, More};
 use super::merge_bench::{ForeignBench, Tables};
 use super::merge_chats::{ChatRows, foreign_chats};
 use super::rows::{CREATED_AT, Odd};
-use super::runs::{Added, Dated, Measured, Shared, add};
+use super::runs::{Added, Dated, Measured, Shared, Stored, add};
 use super::site::{self, SiteRun};
 use super::tags::{self, check_tag};
 use super::{RESULTS, Store, own, submissions};
@@ -32,6 +33,8 @@ pub(crate) struct ForeignRun {
     pub(crate) tags: Vec<String>,
     /// What became of sending it.
     pub(crate) submission: Option<Submission>,
+    /// What a newer program has told of it.
+    pub(crate) more: More,
 }
 
 /// A run of the other file that cannot be taken over, or a part of it.
@@ -280,17 +283,18 @@ fn migrated(db: &Connection, path: &Path) -> rusqlite::Result<Connection> {
 
 /// A run of a store.
 pub(super) fn own_run(db: &Connection, id: i64) -> rusqlite::Result<ForeignRun> {
-    // Few runs have a tag or a submission, and a statement of its own costs more than a look.
-    let head: (bool, Option<String>, i64, bool, bool, bool) = db
+    // Few runs have a tag, a submission or such members, and a statement of its own costs more than a look.
+    let head: (bool, Option<String>, i64, bool, bool, bool, bool) = db
         .prepare_cached(&format!(
             "SELECT b.id IS NOT NULL, {CREATED_AT}, r.measured_at, r.measured_guessed,
                  EXISTS (SELECT 1 FROM localstore_tags t WHERE t.run_id = r.run_id),
-                 EXISTS (SELECT 1 FROM localstore_submissions s WHERE s.run_id = r.run_id)
+                 EXISTS (SELECT 1 FROM localstore_submissions s WHERE s.run_id = r.run_id),
+                 EXISTS (SELECT 1 FROM localstore_unknown_members m WHERE m.run_id = r.run_id)
              FROM localstore_runs r LEFT JOIN benchmark_runs b ON b.id = r.run_id
              WHERE r.run_id = ?1"
         ))?
         .query_row([id], |row| row.try_into())?;
-    let (true, created_at, at, is_guessed, is_tagged, is_sent) = head else {
+    let (true, created_at, at, is_guessed, is_tagged, is_sent, has_more) = head else {
         return Err(refused("has no row in benchmark_runs"));
     };
     let mut tags = Vec::new();
@@ -317,6 +321,11 @@ pub(super) fn own_run(db: &Connection, id: i64) -> rusqlite::Result<ForeignRun> 
             })?
         } else {
             None
+        },
+        more: if has_more {
+            members::read(db, id)?
+        } else {
+            More::default()
         },
     })
 }
@@ -362,6 +371,7 @@ fn site_run(db: &Connection, id: i64, tests: &[i64]) -> rusqlite::Result<Foreign
         created_at: created_at.ok_or_else(no_date)?,
         tags: Vec::new(),
         submission: None,
+        more: More::default(),
     })
 }
 
@@ -395,7 +405,7 @@ pub(super) fn merge_run(
     shared: &mut Shared,
     foreign: &ForeignRun,
 ) -> rusqlite::Result<Added> {
-    let added = add(db, shared, &foreign.dated, Some(&foreign.created_at))?;
+    let mut added = add(db, shared, &foreign.dated, Some(&foreign.created_at))?;
     // Skip tags that `tag` would refuse.
     for tag in foreign.tags.iter().filter(|tag| check_tag(tag).is_ok()) {
         tags::add(db, tag, added.id)?;
@@ -430,6 +440,10 @@ pub(super) fn merge_run(
         if changed > 0 && submission.state != SubmissionState::Failed {
             changes::note(db, added.id, Change::Submission)?;
         }
+    }
+    if members::complete(db, added.id, &foreign.more)? && added.stored == Stored::Already {
+        added.stored = Stored::Completed;
+        changes::note(db, added.id, Change::Completed)?;
     }
     Ok(added)
 }

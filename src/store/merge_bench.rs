@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow};
 use super::Store;
 use super::bench::{self, Adding, Reader, StoredDocument, StoredRow};
 use super::changes::{self, Change, OTHERS};
+use super::members::{self, More};
 use super::merge::ForeignFile;
 use super::own::environment_of;
 use super::rows::Odd;
@@ -84,6 +85,8 @@ pub(crate) struct Part {
     pub(crate) added_at: Option<String>,
     /// The columns of the table that a run was read from before it was known better.
     pub(crate) table: Option<Arc<Schema>>,
+    /// What a newer program has told of its runs.
+    pub(crate) more: More,
 }
 
 impl Store {
@@ -155,6 +158,10 @@ pub(super) fn add(
                 changes::note(db, one.id, Change::Completed)?;
             }
         }
+        if members::complete(db, one.id, &part.more)? && one.stored == Stored::Already {
+            one.stored = Stored::Completed;
+            changes::note(db, one.id, Change::Completed)?;
+        }
     }
     let added = added.into_iter();
     Ok(added.map(|added| (Some(added.id), added.stored)).collect())
@@ -208,6 +215,7 @@ fn each_part(
                 tags: Vec::new(),
                 added_at: None,
                 table: None,
+                more: More::default(),
             };
             take(&mut merged, part)?;
             if !merged.why.is_empty() {
@@ -319,6 +327,7 @@ pub(super) fn own_run(db: &Connection, id: i64) -> db::Result<Part> {
         tags,
         added_at: Some(added_at),
         table: table.filter(|_| !source.is_rounded()),
+        more: members::read(db, id)?,
     })
 }
 

@@ -21,6 +21,7 @@ mod bench_trends;
 mod changes;
 mod check;
 mod fingerprint;
+pub(crate) mod members;
 mod merge;
 mod merge_bench;
 mod merge_chats;

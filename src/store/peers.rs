@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use db::Result;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 pub(crate) use super::changes::{StoreId, renew_store_id, store_id};
 use super::changes::{claim, removed};
@@ -201,28 +201,5 @@ pub(crate) fn set_peer(db: &Connection, remote: &StoreId, peer: &Peer) -> Result
         peer.left_out.map(|(change, _)| change),
         peer.left_out.map(|(_, format)| format),
     ))?;
-    Ok(())
-}
-
-/// The members of a run's body that this version does not know, as a JSON object.
-pub(crate) fn unknown_members(db: &Connection, run: i64) -> Result<Option<String>> {
-    let sql = "SELECT members FROM localstore_unknown_members WHERE run_id = ?1";
-    let members = db.prepare_cached(sql)?.query_row([run], |row| row.get(0));
-    Ok(members.optional()?)
-}
-
-/// Stores the members of a run's body that this version does not know; `None` removes them.
-pub(crate) fn set_unknown_members(db: &Connection, run: i64, members: Option<&str>) -> Result<()> {
-    match members {
-        Some(members) => db
-            .prepare_cached(
-                "INSERT INTO localstore_unknown_members (run_id, members) VALUES (?1, ?2)
-                 ON CONFLICT (run_id) DO UPDATE SET members = excluded.members",
-            )?
-            .execute((run, members))?,
-        None => db
-            .prepare_cached("DELETE FROM localstore_unknown_members WHERE run_id = ?1")?
-            .execute([run])?,
-    };
     Ok(())
 }
