@@ -149,7 +149,7 @@ impl Writer {
             values.extend([place.into(), id.into()]);
             batch.then(
                 format!(
-                    "UPDATE test_results SET ({PUBLIC_TEST}) = (SELECT {marks})
+                    "UPDATE test_results SET ({PUBLIC_TEST}) = ({marks})
                      WHERE (id, benchmark_run_id) =
                          (SELECT first_test + ?, run_id FROM localstore_fleet_runs WHERE run_id = ?)"
                 ),

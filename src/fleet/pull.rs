@@ -10,7 +10,7 @@ use super::body::{self, FORMAT};
 use super::hrana::{Answer, Batch, Kind, Remote, Row, Value};
 use super::known::{Item, read_submission};
 use super::push::{identity, is_ours, renewed};
-use super::remote::{self, ask, failure, of};
+use super::remote::{self, ask, failure, of, unhex};
 use super::site::{self, SiteId};
 use crate::model::{Source, Submission, SubmissionState, Tool};
 use crate::store::foreign::{Foreign, add_foreign, lookup_foreign};
@@ -815,13 +815,6 @@ struct Taken {
 fn withdrawn_core(detail: &[u8]) -> Option<Vec<u8>> {
     let detail: serde_json::Value = serde_json::from_slice(detail).ok()?;
     unhex(detail.get("core")?.as_str()?)
-}
-
-/// The bytes of these digits.
-fn unhex(digits: &str) -> Option<Vec<u8>> {
-    let pairs = digits.as_bytes().chunks(2);
-    let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    bytes.collect()
 }
 
 /// Drops the runs that were removed here, which stay so; gives how many there were.

@@ -29,7 +29,7 @@ fn content(sandbox: &Sandbox) -> Vec<String> {
 }
 
 /// The store as the site would have it: the public tables alone.
-fn site_database(sandbox: &Sandbox, names: &[&str]) -> std::path::PathBuf {
+pub(crate) fn site_database(sandbox: &Sandbox, names: &[&str]) -> std::path::PathBuf {
     let maker = Sandbox::new();
     maker.add(names.iter().copied());
     let path = sandbox.path().join("site.sqlite");

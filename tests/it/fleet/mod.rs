@@ -16,6 +16,7 @@ mod positions;
 mod proxy;
 mod secrets;
 mod site;
+mod site_runs;
 mod sqld;
 mod token;
 mod travels;
