@@ -10,7 +10,7 @@ use super::remote::{State, WRITES, ask, failure};
 use crate::model::{Environment, Field, HeaderField, Kind, NewValue, Run, Source, Test};
 use crate::store::foreign::Foreign;
 use crate::store::members::More;
-use crate::store::{CREATED_AT, Dated, ForeignRun, Measured, PUBLIC_TEST};
+use crate::store::{CREATED_AT, Dated, ForeignRun, LOST, Measured, PUBLIC_TEST};
 
 /// A run of the web site: its id, and the id before that of its first test, if its tests follow one another.
 #[derive(Debug, Clone, Copy)]
@@ -174,7 +174,7 @@ fn give_row(batch: &mut Batch, item: &Item) {
 }
 
 /// The row of a run with the rows that it refers to: its date twice, the fields of the header in their
-/// order, and the model.
+/// order, the model, and which of these rows is not there.
 fn head() -> String {
     let text = |column: &str| format!("CAST({column} AS BLOB)");
     let names = [
@@ -194,6 +194,7 @@ fn head() -> String {
         text("m.name"),
         text("v.quantization"),
         "m.params".to_owned(),
+        LOST.to_owned(),
     ];
     format!(
         "SELECT {CREATED_AT}, unixepoch({CREATED_AT}), {}
@@ -213,6 +214,9 @@ pub(super) fn run(answer: &Answer, step: usize) -> Result<Option<Foreign>> {
     let Some(row) = answer.rows(step).next() else {
         return Ok(None);
     };
+    if let Value::Text(lost) = row.get(18) {
+        return Err(Error::plain(format!("the row of its {lost} is missing")));
+    }
     let created_at = row.text(0, "created_at")?.to_owned();
     let measured = Measured::known(row.integer(1, "created_at")?);
     let mut environment = Environment::default();
@@ -242,6 +246,9 @@ pub(super) fn run(answer: &Answer, step: usize) -> Result<Option<Foreign>> {
         };
         for (&field, place) in fields.iter().zip(0..) {
             let value = value(row, place, field.kind(), field.name())?;
+            if value.is_none() && [Field::Name, Field::NPrompt, Field::NGen].contains(&field) {
+                return Err(Error::new(field.name(), "is null"));
+            }
             if !field.set(&mut test, value) {
                 return Err(Error::new(field.name(), "out of range"));
             }

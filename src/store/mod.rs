@@ -88,6 +88,8 @@ pub(crate) use rows::CREATED_AT;
 #[cfg(feature = "network")]
 pub(crate) use runs::PUBLIC as PUBLIC_TEST;
 #[cfg(feature = "network")]
+pub(crate) use site::LOST;
+#[cfg(feature = "network")]
 pub(crate) use tags::check_tag;
 
 /// An empty store in memory.

@@ -24,6 +24,12 @@ pub(crate) struct SiteRun {
     pub(crate) measured_at: Option<i64>,
 }
 
+/// What the run `b` refers to and is not there.
+pub(crate) const LOST: &str = "CASE WHEN r.id IS NOT b.runtime_id THEN 'runtime'
+        WHEN s.id IS NOT b.system_id THEN 'system'
+        WHEN a.id IS NOT b.accelerator_id THEN 'accelerator'
+        WHEN v.id IS NOT b.model_variant_id OR m.id IS NOT v.model_id THEN 'model' END";
+
 /// The ids of runs, each with those of its tests.
 pub(crate) type Ids = BTreeMap<i64, Vec<i64>>;
 
@@ -180,11 +186,7 @@ pub(crate) fn read(db: &Connection, id: i64, tests: &[i64], odd: Odd) -> rusqlit
     let strict = odd == Odd::Refused;
     let mut statement = db.prepare_cached(&format!(
         "SELECT {CREATED_AT} AS created_at, unixepoch({CREATED_AT}) AS measured_at,
-                CASE WHEN r.id IS NOT b.runtime_id THEN 'runtime'
-                     WHEN s.id IS NOT b.system_id THEN 'system'
-                     WHEN a.id IS NOT b.accelerator_id THEN 'accelerator'
-                     WHEN v.id IS NOT b.model_variant_id OR m.id IS NOT v.model_id
-                     THEN 'model' END AS lost,
+                {LOST} AS lost,
                 r.name AS runtime_name, r.version AS runtime_version,
                 r.commit_hash AS runtime_commit, s.cpu_name, s.cpu_arch, s.ram_gb, s.kernel_type,
                 s.kernel_release, s.system_version, a.name AS accelerator_name, a.manufacturer,

@@ -179,7 +179,7 @@ fn odd_runs_of_other_programs_are_taken_as_merge_takes_them() {
         "UPDATE test_results SET id = id + 1000 WHERE id IN (2, 11)",
         "DELETE FROM test_results WHERE benchmark_run_id = 2",
         "UPDATE test_results SET prompt_tps = 'fast' WHERE id = 12",
-        "UPDATE test_results SET name = x'ff00', ttft_ms = 9e999 WHERE id = 12",
+        "UPDATE test_results SET name = x'ff00', ttft_ms = -0.0 WHERE id = 12",
         "UPDATE test_results SET name = NULL WHERE id = 12",
         "UPDATE test_results SET n_prompt = 1.5 WHERE id = 12",
         "UPDATE benchmark_runs SET created_at = 'yesterday' WHERE id = 2",
