@@ -20,6 +20,7 @@ mod site_runs;
 mod sqld;
 mod token;
 mod travels;
+mod versions;
 mod words;
 
 use std::net::SocketAddr;
