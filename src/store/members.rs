@@ -24,6 +24,7 @@ impl More {
 
     /// The members of an object, in the order in which they came: names as they stand between their
     /// quotes, and values.
+    #[cfg(feature = "network")]
     pub(crate) fn of(&self, object: &str) -> &[(String, String)] {
         self.objects.get(object).map_or(&[], Vec::as_slice)
     }

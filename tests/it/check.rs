@@ -272,6 +272,10 @@ const MENDABLE: &[(&str, &str)] = &[
         "localstore_changes 3: the nonce is not 8 bytes",
     ),
     (
+        "INSERT INTO localstore_peers (store, change, nonce) VALUES (randomblob(16), 1, 'text')",
+        "localstore_peers 1: not a place in the log of a remote",
+    ),
+    (
         "INSERT INTO localstore_unknown_members VALUES (77, '{}')",
         "run 77: has rows in localstore_unknown_members, but there is no such run",
     ),

@@ -5,6 +5,12 @@ use rusqlite::Connection;
 use super::{Finding, Fix, Watch};
 use crate::store::changes;
 
+/// How far logs were taken over that no pull can read.
+const NO_PLACES: &str = "SELECT rowid FROM localstore_peers
+    WHERE typeof(store) <> 'blob' OR length(store) <> 16 OR typeof(nonce) <> 'blob'
+        OR typeof(change) <> 'integer' OR typeof(coalesce(left_out, 0)) <> 'integer'
+        OR typeof(coalesce(left_out_format, 0)) <> 'integer'";
+
 pub(super) fn check(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<()> {
     if changes::store_id(db)?.is_none() {
         let what = "localstore.store_id is missing, or is not 32 hexadecimal digits";
@@ -26,6 +32,12 @@ pub(super) fn check(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<
             Fix::Changes,
         ),
         (
+            NO_PLACES,
+            "localstore_peers",
+            "not a place in the log of a remote: without it the next pull compares all runs",
+            Fix::Changes,
+        ),
+        (
             "SELECT run_id FROM localstore_unknown_members
              WHERE run_id NOT IN (SELECT run_id FROM localstore_runs)",
             "run",
@@ -43,13 +55,15 @@ pub(super) fn check(db: &Connection, watch: &mut Watch<'_>) -> rusqlite::Result<
     Ok(())
 }
 
-/// Enters the runs that are not in the log, and gives each line a nonce.
+/// Enters the runs that are not in the log, gives each line a nonce, and forgets what is no place in the
+/// log of a remote.
 pub(super) fn mend(db: &Connection) -> rusqlite::Result<()> {
-    db.execute_batch(
-        "UPDATE localstore_changes SET nonce = randomblob(8)
+    db.execute_batch(&format!(
+        "DELETE FROM localstore_peers WHERE rowid IN ({NO_PLACES});
+         UPDATE localstore_changes SET nonce = randomblob(8)
          WHERE typeof(nonce) <> 'blob' OR length(nonce) <> 8;
          INSERT INTO localstore_changes (run_id, kind)
          SELECT run_id, 'run' FROM localstore_runs WHERE run_id NOT IN
              (SELECT run_id FROM localstore_changes WHERE kind = 'run') ORDER BY run_id",
-    )
+    ))
 }
