@@ -3,9 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
 
 use crate::bench::Bench;
 use crate::fleet::hrana::Client;
+use crate::fleet::proxy::Proxy;
 use crate::fleet::sqld::{self, Sqld};
 use crate::fleet::{means_are_true, pull, push, url};
 use crate::random::{Random, seed};
@@ -429,4 +432,73 @@ fn play(captured: &[Captured], random: &mut Random, what: &str) {
             "{steps:#?}"
         );
     }
+}
+
+/// The names of runs that differ in their speed.
+fn runs(speeds: std::ops::Range<u32>) -> Vec<u8> {
+    let runs = speeds.map(|number| Bench {
+        speed: 1.0 + f64::from(number) / 100.0,
+        tests: 1,
+        ..Bench::default()
+    });
+    let text: String = runs.map(|bench| bench.document() + "\n").collect();
+    text.into_bytes()
+}
+
+/// Many replicas behind one address: another one may answer the second request, and lag.
+#[test]
+fn a_replica_that_is_further_behind_at_the_second_request_makes_nothing_skipped() {
+    if sqld::is_missing() {
+        return;
+    }
+    let mut server = Sqld::start();
+    let machines = crate::fleet::machines(3, server.address());
+    let [one, log, list] = &machines[..] else {
+        unreachable!()
+    };
+    one.run(["push", "--init"]).ok();
+    let more = |range: std::ops::Range<u32>| {
+        one.run_with_input(["add"], &runs(range)).ok();
+        push(one);
+    };
+    push(log);
+    let empty = server.backup();
+    more(0..5);
+    pull(list);
+    // From here on it is another log, in which the place of `list` is not.
+    server.put_back(empty.path());
+    more(10..12);
+    let behind = server.backup();
+    more(20..30);
+    let whole = server.backup();
+    let all = 17;
+    for machine in [log, list] {
+        let before = count(machine);
+        let proxy = Proxy::http(server.address());
+        proxy.delay(Duration::from_secs(2));
+        let mut command = machine.command(["pull", &url(proxy.address())]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let pulling = command.stderr(Stdio::piped()).spawn().unwrap();
+        proxy.wait_until(|proxy| proxy.received() > 0);
+        server.put_back(behind.path());
+        let ran = pulling.wait_with_output().unwrap();
+        let told = String::from_utf8(ran.stderr).unwrap();
+        assert!(ran.status.success() && told.contains("behind"), "{told}");
+        assert_eq!(count(machine), before);
+        server.put_back(whole.path());
+        pull(machine);
+        assert_eq!(count(machine), all);
+        assert_eq!(pull(machine), "0 runs: 0 new, 0 completed, 0 known");
+    }
+    push(list);
+    assert_eq!(
+        Client::new(server.address()).value("SELECT count(*) FROM localstore_fleet_runs"),
+        all
+    );
+}
+
+fn count(machine: &Sandbox) -> usize {
+    let sql = "SELECT count(*) FROM localstore_runs";
+    let count: i64 = machine.db().query_row(sql, [], |row| row.get(0)).unwrap();
+    usize::try_from(count).unwrap()
 }

@@ -726,7 +726,7 @@ fn programs_that_race_lose_nothing_and_write_nothing_twice() {
     }
     let spawn = |machine: &Sandbox, args: &[&str]| {
         let mut command = machine.command(args);
-        command.stdout(Stdio::null()).stderr(Stdio::inherit());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         command.stdin(Stdio::null()).spawn().unwrap()
     };
     let all = |mut children: Vec<std::process::Child>| {
