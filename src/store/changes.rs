@@ -127,10 +127,29 @@ pub(super) fn removed(
     Ok(same.map(|(place, _)| place).collect())
 }
 
+/// Whether any runs were removed here, looked up once in a transaction.
+#[derive(Default)]
+pub(super) struct AnyRemoved(Option<bool>);
+
+impl AnyRemoved {
+    fn get(&mut self, db: &Connection) -> rusqlite::Result<bool> {
+        if let Some(any) = self.0 {
+            return Ok(any);
+        }
+        let mut statement = db.prepare_cached("SELECT 1 FROM localstore_removed")?;
+        let any = statement.exists([])?;
+        self.0 = Some(any);
+        Ok(any)
+    }
+}
+
 /// Enters a new run, whose row is there. If one like it was removed here, that is forgotten.
-pub(super) fn note_new(db: &Connection, run: i64) -> rusqlite::Result<()> {
-    let mut any = db.prepare_cached("SELECT 1 FROM localstore_removed")?;
-    if any.exists([])? {
+pub(super) fn note_new(
+    db: &Connection,
+    any_removed: &mut AnyRemoved,
+    run: i64,
+) -> rusqlite::Result<()> {
+    if any_removed.get(db)? {
         let (keys, is_poor) = db
             .prepare_cached(
                 "SELECT fingerprint, core, poor FROM localstore_runs WHERE run_id = ?1",

@@ -52,9 +52,33 @@ pub(crate) fn core(run: &Run) -> [u8; 8] {
         let speed = |tps: Option<f64>| tps.filter(|tps| tps.is_finite()).unwrap_or(0.0);
         let (pp, tg) = (speed(test.prompt_tps), speed(test.gen_tps));
         // Writing to memory cannot fail.
-        let _ = writeln!(bytes, "{} {} {pp:.2} {tg:.2}", test.n_prompt, test.n_gen);
+        let _ = write!(bytes, "{} {} ", test.n_prompt, test.n_gen);
+        write_speed(&mut bytes, pp);
+        bytes.push(b' ');
+        write_speed(&mut bytes, tg);
+        bytes.push(b'\n');
     }
     xxh3_64(&bytes).to_be_bytes()
+}
+
+/// Appends what `{:.2}` makes of a number. That takes its time; for nearly all speeds integers do.
+fn write_speed(bytes: &mut Vec<u8>, speed: f64) {
+    const FRACTION: u32 = 52;
+    let bits = speed.to_bits();
+    // The number is `mantissa` / 2^`shift`; 0 and what is negative, tiny or huge have no such shift.
+    let mantissa = bits & ((1 << FRACTION) - 1) | 1 << FRACTION;
+    let shift = (1023 + u64::from(FRACTION)).wrapping_sub(bits >> FRACTION);
+    if (1..64).contains(&shift) {
+        let hundred = mantissa * 100;
+        let (floor, rest) = (hundred >> shift, hundred & ((1 << shift) - 1));
+        let half = 1 << (shift - 1);
+        if rest != half {
+            let rounded = floor + u64::from(rest > half);
+            let _ = write!(bytes, "{}.{:02}", rounded / 100, rounded % 100);
+            return;
+        }
+    }
+    let _ = write!(bytes, "{speed:.2}");
 }
 
 /// Appends a value to the bytes that are hashed; each kind has a mark, and a string has an end.
@@ -84,6 +108,8 @@ fn feed(bytes: &mut Vec<u8>, value: Value<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::model::{Model, Test};
 
@@ -107,6 +133,21 @@ mod tests {
             fingerprint(&run("\u{ffff}f\u{ffff}f"))
         );
         assert_ne!(fingerprint(&run("é")), fingerprint(&run("ee")));
+    }
+
+    proptest! {
+        #[test]
+        fn speeds_are_written_as_by_the_standard_library(
+            any: f64,
+            speed in 0.0..1e5,
+            eighths in 0..1_000_000_u32,
+        ) {
+            for speed in [any, speed, f64::from(eighths) / 8.0, f64::from(eighths) / 200.0] {
+                let mut bytes = Vec::new();
+                write_speed(&mut bytes, speed);
+                prop_assert_eq!(String::from_utf8(bytes).unwrap(), format!("{:.2}", speed));
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::bench;
+use super::bench::{self, Reader, Writer};
 pub(crate) use super::fingerprint::Keys;
 use super::merge::{self, ForeignRun};
 use super::merge_bench;
@@ -116,7 +116,7 @@ pub(crate) fn read_foreign(db: &Connection, id: i64) -> db::Result<Foreign> {
     match tool.as_deref().map(Tool::from_name) {
         Some(Some(Tool::LocalScore)) => Ok(Foreign::Run(merge::own_run(db, id)?)),
         Some(Some(Tool::LlamaBench)) => Ok(Foreign::Bench(BenchRun {
-            part: merge_bench::own_run(db, id)?,
+            part: merge_bench::own_run(db, &mut Reader::default(), id)?,
             document: document(db, id)?,
         })),
         Some(None) => Err(refused("its tool is unknown").into()),
@@ -141,7 +141,7 @@ fn document(db: &Connection, id: i64) -> rusqlite::Result<Option<[u8; 16]>> {
 
 /// Adds runs with their dates, tags and submissions, as `merge` does. Gives what became of each.
 pub(crate) fn add_foreign(db: &Connection, foreign: &mut [Foreign]) -> db::Result<Vec<Added>> {
-    let mut shared = Shared::default();
+    let (mut shared, mut writer) = (Shared::default(), Writer::default());
     let mut all = Vec::with_capacity(foreign.len());
     for one in foreign {
         all.push(match one {
@@ -151,7 +151,7 @@ pub(crate) fn add_foreign(db: &Connection, foreign: &mut [Foreign]) -> db::Resul
                     Some(key) => stored_document(db, key)?,
                     None => None,
                 };
-                let added = merge_bench::add(db, &mut bench.part, &mut first)?;
+                let added = merge_bench::add(db, &mut writer, &mut bench.part, &mut first)?;
                 match added.first() {
                     Some(&(Some(id), stored)) => Added { id, stored },
                     _ => return Err(refused("a run of llama-bench is refused").into()),

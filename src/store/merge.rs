@@ -1,22 +1,26 @@
 //! Taking over the runs of another file: a store like this one, or a LocalScore database.
 
+use std::cell::{RefCell, RefMut};
 use std::collections::HashMap;
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
 use tempfile::NamedTempFile;
 
+use super::bench::Reader;
 use super::changes::{self, Change, OTHERS};
 use super::members::{self, More};
 use super::merge_bench::{ForeignBench, Tables};
 use super::merge_chats::{ChatRows, foreign_chats};
-use super::rows::{CREATED_AT, Odd};
+use super::own::{ENVIRONMENT, RunReader};
+use super::rows::{CREATED_AT, Cells, Columns, Odd};
 use super::runs::{Added, Dated, Measured, Shared, Stored, add};
 use super::site::{self, SiteRun};
 use super::tags::{self, check_tag};
-use super::{RESULTS, Store, own, submissions};
+use super::{RESULTS, Store, submissions};
 use crate::model::{Submission, SubmissionState};
 use crate::submit::Site;
 use base::{Error, Result};
@@ -78,6 +82,7 @@ pub(crate) struct ForeignFile {
     ids: Peekable<std::vec::IntoIter<ForeignId>>,
     count: u64,
     tables: Tables,
+    reader: RefCell<Reader>,
     /// What stands in for the dates of rows without one.
     changed_at: Measured,
     /// Whether it has a table of test-backend-ops, which is no benchmark of a model.
@@ -128,14 +133,15 @@ impl ForeignFile {
             };
             return Err(Error::new(path.display(), why));
         }
-        if let Some(what) = foreign::computed(&db, &RESULTS).map_err(failed)? {
+        let names = foreign::names(&RESULTS).map_err(failed)?;
+        if let Some(what) = foreign::computed(&db, &names).map_err(failed)? {
             let why = format!("{what}, and only plain tables are read");
             return Err(Error::new(path.display(), why));
         }
         if matches!(schema, Schema::Unversioned(_)) {
             refuse(path, &RESULTS, schema)?;
         }
-        if let Some(what) = foreign::damage(&db, &RESULTS).map_err(failed)? {
+        if let Some(what) = foreign::damage(&db, &names).map_err(failed)? {
             return Err(Error::new(path.display(), what).hint(SAVE));
         }
         let mut copy = None;
@@ -166,6 +172,7 @@ impl ForeignFile {
             ids,
             count,
             tables,
+            reader: RefCell::default(),
             changed_at: Measured::guessed(changed.as_second()),
             has_backend_ops,
             _copy: copy,
@@ -184,6 +191,11 @@ impl ForeignFile {
 
     pub(super) fn db(&self) -> &Connection {
         &self.db
+    }
+
+    /// Reads its runs of llama-bench.
+    pub(super) fn reader(&self) -> RefMut<'_, Reader> {
+        self.reader.borrow_mut()
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -283,20 +295,36 @@ fn migrated(db: &Connection, path: &Path) -> rusqlite::Result<Connection> {
 
 /// A run of a store.
 pub(super) fn own_run(db: &Connection, id: i64) -> rusqlite::Result<ForeignRun> {
+    static HEAD: OnceLock<Columns> = OnceLock::new();
     // Few runs have a tag, a submission or such members, and a statement of its own costs more than a look.
-    let head: (bool, Option<String>, i64, bool, bool, bool, bool) = db
-        .prepare_cached(&format!(
-            "SELECT b.id IS NOT NULL, {CREATED_AT}, r.measured_at, r.measured_guessed,
-                 EXISTS (SELECT 1 FROM localstore_tags t WHERE t.run_id = r.run_id),
-                 EXISTS (SELECT 1 FROM localstore_submissions s WHERE s.run_id = r.run_id),
-                 EXISTS (SELECT 1 FROM localstore_unknown_members m WHERE m.run_id = r.run_id)
-             FROM localstore_runs r LEFT JOIN benchmark_runs b ON b.id = r.run_id
-             WHERE r.run_id = ?1"
-        ))?
-        .query_row([id], |row| row.try_into())?;
-    let (true, created_at, at, is_guessed, is_tagged, is_sent, has_more) = head else {
-        return Err(refused("has no row in benchmark_runs"));
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT b.id IS NOT NULL AS is_public, {CREATED_AT} AS created_at, r.measured_at,
+             r.measured_guessed,
+             EXISTS (SELECT 1 FROM localstore_tags t WHERE t.run_id = r.run_id) AS is_tagged,
+             EXISTS (SELECT 1 FROM localstore_submissions s WHERE s.run_id = r.run_id) AS is_sent,
+             EXISTS (SELECT 1 FROM localstore_unknown_members m WHERE m.run_id = r.run_id)
+                 AS has_more,
+             e.id IS NOT NULL AS has_header, r.source, r.tool, {ENVIRONMENT}
+         FROM localstore_runs r LEFT JOIN benchmark_runs b ON b.id = r.run_id
+             LEFT JOIN localstore_environments e ON e.id = r.environment_id
+         WHERE r.run_id = ?1"
+    ))?;
+    let columns = HEAD.get_or_init(|| Columns::of(&statement));
+    let mut rows = statement.query([id])?;
+    let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let cells = Cells::of_any(columns, row, Odd::Refused);
+    let is_public: bool = cells.get("is_public")?;
+    let created_at: Option<String> = cells.get("created_at")?;
+    let measured = Measured {
+        at: cells.get("measured_at")?,
+        is_guessed: cells.get("measured_guessed")?,
     };
+    let is_tagged: bool = cells.get("is_tagged")?;
+    let is_sent: bool = cells.get("is_sent")?;
+    let has_more: bool = cells.get("has_more")?;
+    if !is_public {
+        return Err(refused("has no row in benchmark_runs"));
+    }
     let mut tags = Vec::new();
     if is_tagged {
         tags = db
@@ -304,11 +332,12 @@ pub(super) fn own_run(db: &Connection, id: i64) -> rusqlite::Result<ForeignRun> 
             .query_map([id], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
     }
+    if !cells.get::<bool>("has_header")? {
+        return Err(refused("its header is not in localstore_environments"));
+    }
+    let run = RunReader::new(cells)?.read_tests(db, id, Odd::Refused)?;
     Ok(ForeignRun {
-        dated: Dated {
-            run: own::read_foreign(db, id)?,
-            measured: Measured { at, is_guessed },
-        },
+        dated: Dated { run, measured },
         created_at: created_at.ok_or_else(no_date)?,
         tags,
         submission: if is_sent {
@@ -381,7 +410,7 @@ impl Store {
         // What a row refers to is found or made just before it.
         self.write_without_foreign_keys(|db| {
             let merged = changes::brought(db, OTHERS, || merge(db, foreign))?;
-            for added in &merged {
+            for added in merged.iter().filter(|added| !added.is_new()) {
                 changes::claim(db, added.id, false)?;
             }
             Ok(merged)

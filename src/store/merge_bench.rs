@@ -8,7 +8,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow};
 
 use super::Store;
-use super::bench::{self, Adding, Reader, StoredDocument, StoredRow};
+use super::bench::{self, Adding, Reader, StoredDocument, StoredRow, Writer};
 use super::changes::{self, Change, OTHERS};
 use super::members::{self, More};
 use super::merge::ForeignFile;
@@ -96,12 +96,14 @@ impl Store {
         file: &ForeignFile,
         bench: ForeignBench,
     ) -> base::Result<Merged> {
-        self.write(|db| {
-            let mut first = None;
+        // What a row refers to is found or made just before it.
+        self.write_without_foreign_keys(|db| {
+            let (mut first, mut writer) = (None, Writer::default());
             let merged = changes::brought(db, OTHERS, || {
-                each_part(file, bench, |part| add(db, part, &mut first))
+                each_part(file, bench, |part| add(db, &mut writer, part, &mut first))
             })?;
-            for id in merged.runs.iter().filter_map(|run| run.id) {
+            let known = merged.runs.iter().filter(|run| run.stored != Stored::New);
+            for id in known.filter_map(|run| run.id) {
                 changes::claim(db, id, false)?;
             }
             Ok(merged)
@@ -131,6 +133,7 @@ pub(crate) fn lookup_new(file: &ForeignFile, bench: ForeignBench) -> base::Resul
 /// new run of all of it.
 pub(super) fn add(
     db: &Connection,
+    writer: &mut Writer,
     part: &mut Part,
     first: &mut Option<i64>,
 ) -> db::Result<Vec<(Option<i64>, Stored)>> {
@@ -139,7 +142,14 @@ pub(super) fn add(
         machine: &part.machine,
         tag: None,
     };
-    let mut added = bench::add_part(db, &mut part.document, adding, first, &part.positions)?;
+    let mut added = bench::add_part(
+        db,
+        writer,
+        &mut part.document,
+        adding,
+        first,
+        &part.positions,
+    )?;
     for one in &mut added {
         if let Some(added_at) = part.added_at.as_ref().filter(|_| one.is_new()) {
             db.prepare_cached("UPDATE localstore_bench_runs SET added_at = ?2 WHERE run_id = ?1")?
@@ -224,7 +234,7 @@ fn each_part(
         }
         ForeignBench::Own(ids) => {
             for id in ids {
-                match own_run(file.db(), id) {
+                match own_run(file.db(), &mut file.reader(), id) {
                     Ok(part) => take(&mut merged, part)?,
                     Err(db::Error::Sqlite(error)) if is_about_a_value(&error) => {
                         merged.refused += 1;
@@ -239,7 +249,7 @@ fn each_part(
 }
 
 /// A run of a store, of which nothing is trusted: its rows are taken as if they were read anew.
-pub(super) fn own_run(db: &Connection, id: i64) -> db::Result<Part> {
+pub(super) fn own_run(db: &Connection, reader: &mut Reader, id: i64) -> db::Result<Part> {
     let head: (String, Option<String>, i64, bool, Option<i64>) = db
         .prepare_cached(
             "SELECT r.source, CASE WHEN x.added_at GLOB '[0-9]*' THEN datetime(x.added_at) END,
@@ -275,7 +285,7 @@ pub(super) fn own_run(db: &Connection, id: i64) -> db::Result<Part> {
     let mut identity = None;
     let mut tells_bytes = false;
     let document = StoredDocument { runs: vec![id] };
-    Reader::default().each_row(db, &document, |stored| {
+    reader.each_row(db, &document, |stored| {
         let StoredRow {
             identity: of_run,
             settings,

@@ -1,6 +1,6 @@
 //! Our own tables: what a run came with, value by value.
 
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use db::{is_about_a_value, reason, refused};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
@@ -18,7 +18,7 @@ pub(super) const ENVIRONMENT: &str = "runtime_name, runtime_version, runtime_com
     accelerator_type";
 
 /// The fields of a test that `localstore_models` has.
-const MODEL: &str = "build_commit, build_number, model_name, model_quant_str, model_params_str, \
+pub(super) const MODEL: &str = "build_commit, build_number, model_name, model_quant_str, model_params_str, \
     model_filename, model_type, model_size, model_n_params, main_gpu";
 
 const CONFIGURATION: &str = "model_name, model_quant_str, accelerator_name, runtime_name, tool";
@@ -31,9 +31,7 @@ const TEST: &str = "name, n_prompt, n_gen, test_time, avg_time_ms, stddev_time_m
 pub(super) const TEST_COLUMNS: &str = "t.position, m.id AS model_row, t.name, \
     t.n_prompt, t.n_gen, t.test_time, t.avg_time_ms, t.stddev_time_ms, t.prompt_tps, \
     t.prompt_tps_watt, t.prompt_tps_stddev, t.gen_tps, t.gen_tps_watt, t.gen_tps_stddev, \
-    t.power_watts, t.ttft_ms, t.samples_ns, t.reps, m.build_commit, m.build_number, m.model_name, \
-    m.model_quant_str, m.model_params_str, m.model_filename, m.model_type, m.model_size, \
-    m.model_n_params, m.main_gpu";
+    t.power_watts, t.ttft_ms, t.samples_ns, t.reps";
 
 pub(super) const TESTS_AND_MODELS: &str =
     "localstore_tests t LEFT JOIN localstore_models m ON m.id = t.model_id";
@@ -117,13 +115,12 @@ pub(super) fn model_ids(
     known: &mut Known,
     run: &Run,
 ) -> rusqlite::Result<Vec<i64>> {
-    let fields = Field::named(MODEL);
     let mut ids: Vec<i64> = Vec::with_capacity(run.tests.len());
     for (index, test) in run.tests.iter().enumerate() {
         let id = if index > 0 && run.tests[index - 1].model == test.model {
             ids[index - 1]
         } else {
-            let values: Vec<Sql<'_>> = fields.iter().map(|field| Sql(field.get(test))).collect();
+            let values = model_values(test);
             known.combination(db, "localstore_models", MODEL, &values)?
         };
         ids.push(id);
@@ -133,9 +130,12 @@ pub(super) fn model_ids(
 
 /// The row of the model of this test, if there is one.
 pub(super) fn find_model(db: &Connection, test: &Test) -> rusqlite::Result<Option<i64>> {
-    let fields = Field::named(MODEL);
-    let values: Vec<Sql<'_>> = fields.iter().map(|field| Sql(field.get(test))).collect();
-    find_combination(db, "localstore_models", MODEL, &values)
+    find_combination(db, "localstore_models", MODEL, &model_values(test))
+}
+
+fn model_values(test: &Test) -> Vec<Sql<'_>> {
+    static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| Field::named(MODEL));
+    FIELDS.iter().map(|field| Sql(field.get(test))).collect()
 }
 
 /// The row of this run's configuration, made where there is none.
@@ -178,7 +178,7 @@ pub(super) fn insert_tests(
     model_ids: &[i64],
     test_result_ids: &[i64],
 ) -> rusqlite::Result<()> {
-    let fields = Field::named(TEST);
+    static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| Field::named(TEST));
     let columns = format!("run_id, position, test_result_id, model_id, {TEST}, samples_ns, reps");
     rows::insert_rows(
         db,
@@ -192,7 +192,7 @@ pub(super) fn insert_tests(
             bind(&(position.cast_signed() as i64))?;
             bind(&test_result_ids[position])?;
             bind(&model_ids[position])?;
-            for field in &fields {
+            for field in FIELDS.iter() {
                 bind(&Sql(field.get(test)))?;
             }
             let samples = test.samples_ns.as_ref();
@@ -236,49 +236,21 @@ pub(super) fn environment_of(db: &Connection, id: i64, odd: Odd) -> rusqlite::Re
     rows::query_one(&mut statement, [id], odd, read_environment)
 }
 
-/// Reads the run of that id.
-pub(super) fn read(db: &Connection, id: i64) -> rusqlite::Result<Run> {
-    read_as(db, id, Odd::Unknown)
-}
-
 /// The most bytes that a run of another file may take: several times what a document may have.
 pub(super) const MOST_BYTES: usize = 64 << 20;
 
-/// Reads the run of that id from a file of which nothing is known: whatever is odd is an error.
-pub(super) fn read_foreign(db: &Connection, id: i64) -> rusqlite::Result<Run> {
-    read_as(db, id, Odd::Refused).map_err(|error| match error {
-        rusqlite::Error::QueryReturnedNoRows => {
-            refused("its header is not in localstore_environments")
-        }
-        error => error,
-    })
-}
-
-fn read_as(db: &Connection, id: i64, odd: Odd) -> rusqlite::Result<Run> {
-    // These are read most: their columns are looked for once, and not with each run.
+/// Reads the run of that id.
+pub(super) fn read(db: &Connection, id: i64) -> rusqlite::Result<Run> {
+    // The columns of what is read most are looked for once, and not with each run.
     static HEADER: OnceLock<Columns> = OnceLock::new();
-    static TESTS: OnceLock<Columns> = OnceLock::new();
     let mut statement = db.prepare_cached(&format!(
         "SELECT r.source, r.tool, {ENVIRONMENT}
          FROM localstore_runs r JOIN localstore_environments e ON e.id = r.environment_id
          WHERE r.run_id = ?1"
     ))?;
     let columns = HEADER.get_or_init(|| Columns::of(&statement));
-    let mut reader =
-        statement.query_row([id], |row| RunReader::new(Cells::of_any(columns, row, odd)))?;
-    if reader.run.tool == Tool::LlamaBench {
-        reader.run.tests = bench::tests(db, id)?;
-        return Ok(reader.run);
-    }
-    let mut statement = db.prepare_cached(&format!(
-        "SELECT {TEST_COLUMNS} FROM {TESTS_AND_MODELS} WHERE t.run_id = ?1 ORDER BY t.position"
-    ))?;
-    let columns = TESTS.get_or_init(|| Columns::of(&statement));
-    let mut tests = statement.query([id])?;
-    while let Some(row) = tests.next()? {
-        reader.read_test(Cells::of_any(columns, row, odd))?;
-    }
-    Ok(reader.run)
+    let reader = statement.query_row([id], |row| RunReader::new(Cells::new(columns, row)))?;
+    reader.read_tests(db, id, Odd::Unknown)
 }
 
 /// A run that is being read, row by row.
@@ -316,8 +288,42 @@ impl RunReader {
         })
     }
 
-    /// Reads the next test from [`TEST_COLUMNS`].
-    pub(super) fn read_test(&mut self, cells: Cells<'_>) -> rusqlite::Result<()> {
+    /// Reads the tests of the run, which has this id.
+    pub(super) fn read_tests(
+        mut self,
+        db: &Connection,
+        id: i64,
+        odd: Odd,
+    ) -> rusqlite::Result<Run> {
+        static TESTS: OnceLock<Columns> = OnceLock::new();
+        static MODELS: OnceLock<Columns> = OnceLock::new();
+        if self.run.tool == Tool::LlamaBench {
+            self.run.tests = bench::tests(db, id)?;
+            return Ok(self.run);
+        }
+        let mut statement = db.prepare_cached(&format!(
+            "SELECT {TEST_COLUMNS} FROM {TESTS_AND_MODELS} WHERE t.run_id = ?1 ORDER BY t.position"
+        ))?;
+        let columns = TESTS.get_or_init(|| Columns::of(&statement));
+        let mut tests = statement.query([id])?;
+        while let Some(row) = tests.next()? {
+            self.read_test(Cells::of_any(columns, row, odd), |model| {
+                let sql = format!("SELECT {MODEL} FROM localstore_models WHERE id = ?1");
+                let mut statement = db.prepare_cached(&sql)?;
+                let columns = MODELS.get_or_init(|| Columns::of(&statement));
+                statement.query_row([model], |row| read_model(Cells::of_any(columns, row, odd)))
+            })?;
+        }
+        Ok(self.run)
+    }
+
+    /// Reads the next test from [`TEST_COLUMNS`]; `model` reads the model of that id, unless it is that
+    /// of the test before.
+    pub(super) fn read_test(
+        &mut self,
+        cells: Cells<'_>,
+        model: impl FnOnce(i64) -> rusqlite::Result<Model>,
+    ) -> rusqlite::Result<()> {
         let expected = self.run.tests.len();
         let is_next = cells.get::<i64>("position")? == expected.cast_signed() as i64;
         let model_row: Option<i64> = cells.get("model_row")?;
@@ -328,12 +334,23 @@ impl RunReader {
             let why = format!("test {expected}: its model is not in localstore_models");
             return Err(refused(why));
         }
-        if model_row.is_some() {
+        if let Some(row) = model_row {
             // Nearly always all tests have the same one.
             let is_same = model_row == self.model_row;
             let last = self.run.tests.last().filter(|_| is_same);
-            let test = read_test(cells, last.map(|test| &test.model))
-                .map_err(|error| of_test(expected, error))?;
+            let read = || {
+                let test = read_test(cells)?;
+                let model = match last {
+                    Some(last) => last.model.clone(),
+                    None => model(row)?,
+                };
+                Ok(Test { model, ..test })
+            };
+            let test = read().map_err(|error| match error {
+                // What SQLite says of the model is not about this test alone.
+                rusqlite::Error::SqliteFailure(..) => error,
+                error => of_test(expected, error),
+            })?;
             self.model_row = model_row;
             if cells.is_strict() {
                 self.bytes += test.bytes();
@@ -387,13 +404,12 @@ pub(super) fn read_environment(cells: Cells<'_>) -> rusqlite::Result<Environment
     })
 }
 
-/// Reads a test from the columns of `localstore_tests` and, unless its model has been read,
-/// `localstore_models`. Samples that cannot be read are an error: what was measured must not be left
-/// out without a word.
-fn read_test(cells: Cells<'_>, model: Option<&Model>) -> rusqlite::Result<Test> {
+/// Reads a test without its model from the columns of `localstore_tests`. Samples that cannot be read
+/// are an error: what was measured must not be left out without a word.
+fn read_test(cells: Cells<'_>) -> rusqlite::Result<Test> {
     let text = |column| cells.text(column);
     let number = |column| cells.number(column);
-    let mut test = Test {
+    Ok(Test {
         name: text("name")?.unwrap_or_default(),
         n_prompt: cells.get("n_prompt")?,
         n_gen: cells.get("n_gen")?,
@@ -415,16 +431,11 @@ fn read_test(cells: Cells<'_>, model: Option<&Model>) -> rusqlite::Result<Test> 
             .map_err(|_| refused("samples_ns is not a list of integers"))?,
         reps: cells.unsigned("reps")?,
         ..Test::default()
-    };
-    test.model = match model {
-        Some(model) => model.clone(),
-        None => read_model(cells)?,
-    };
-    Ok(test)
+    })
 }
 
 /// Reads a model from the columns of `localstore_models`.
-fn read_model(cells: Cells<'_>) -> rusqlite::Result<Model> {
+pub(super) fn read_model(cells: Cells<'_>) -> rusqlite::Result<Model> {
     let text = |column| cells.text(column);
     Ok(Model {
         build_commit: text("build_commit")?,

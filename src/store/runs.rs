@@ -1,10 +1,12 @@
 //! Runs: add, complete, read, remove.
 
+use std::sync::LazyLock;
+
 use base::Error;
 use rusqlite::types::Null;
 use rusqlite::{Connection, Params, params};
 
-use super::changes::{self, Change};
+use super::changes::{self, AnyRemoved, Change};
 use super::fingerprint::Keys;
 use super::own::{self, configuration_id, environment_id, insert_tests, model_ids};
 use super::public::{Known, Public, public_text};
@@ -90,6 +92,7 @@ impl Added {
 pub(super) struct Shared {
     scores: Scores,
     known: Known,
+    any_removed: AnyRemoved,
 }
 
 impl Shared {
@@ -257,7 +260,7 @@ pub(super) fn add(
     if let Some(key) = public.score_key() {
         shared.scores.add(db, key, &run.summary())?;
     }
-    changes::note_new(db, id)?;
+    changes::note_new(db, &mut shared.any_removed, id)?;
     Ok(Added {
         id,
         stored: Stored::New,
@@ -348,7 +351,7 @@ fn write_tests(
     run: &Run,
     ids: Option<&[i64]>,
 ) -> rusqlite::Result<()> {
-    let fields = Field::named(PUBLIC);
+    static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| Field::named(PUBLIC));
     let columns = format!("id, benchmark_run_id, {PUBLIC}");
     let end = on_conflict(ids.is_some(), PUBLIC);
     rows::insert_rows(
@@ -360,7 +363,7 @@ fn write_tests(
         |position, bind| {
             bind(&ids.map(|ids| ids[position]))?;
             bind(&run_id)?;
-            for field in &fields {
+            for field in FIELDS.iter() {
                 match field.get(&run.tests[position]) {
                     Value::Text(text) => bind(&public_text(text))?,
                     Value::Integer(value) => bind(&value)?,

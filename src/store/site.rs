@@ -7,7 +7,7 @@ use db::refused;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-use super::changes::{self, OTHERS};
+use super::changes::{self, AnyRemoved, OTHERS};
 use super::fingerprint::Keys;
 use super::own::{MOST_BYTES, of_test, read_environment, too_large};
 use super::public::Known;
@@ -93,8 +93,9 @@ pub(crate) fn adopt(db: &Connection) -> rusqlite::Result<()> {
     }
     insert(db, &ids)?;
     changes::brought(db, OTHERS, || {
+        let mut any_removed = AnyRemoved::default();
         let mut ids = ids.keys();
-        ids.try_for_each(|&id| changes::note_new(db, id))
+        ids.try_for_each(|&id| changes::note_new(db, &mut any_removed, id))
     })?;
     for &id in ids.keys() {
         db.prepare_cached(&format!(

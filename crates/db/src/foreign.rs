@@ -66,14 +66,14 @@ const TABLES: &str = "tables AS (
     SELECT name, type FROM pragma_table_list
     WHERE schema = 'main' AND instr(?1, '/' || lower(name) || '/'))";
 
-/// The names of these tables, each between slashes.
-fn names(room: &Room) -> rusqlite::Result<String> {
+/// The names of these tables, each between slashes. To tell them, all of the room's tables are made.
+pub fn names(room: &Room) -> rusqlite::Result<String> {
     let tables = tables(&room.fresh(room.current())?)?;
     Ok(format!("/{}/", tables.join("/")).to_lowercase())
 }
 
-/// A table of the room that computes what it should have as rows.
-pub fn computed(db: &Connection, room: &Room) -> rusqlite::Result<Option<String>> {
+/// A table with one of these [`names`] that computes what it should have as rows.
+pub fn computed(db: &Connection, names: &str) -> rusqlite::Result<Option<String>> {
     db.query_row(
         &format!(
             "WITH {TABLES}
@@ -88,17 +88,17 @@ pub fn computed(db: &Connection, room: &Room) -> rusqlite::Result<Option<String>
                  pragma_index_xinfo(l.name, 'main') x
              WHERE x.cid = -2 OR l.partial"
         ),
-        [names(room)?],
+        [names],
         |row| row.get(0),
     )
     .optional()
 }
 
-/// What is wrong with the pages of the room's tables. Where one is shared, or leads back to another,
+/// What is wrong with the pages of the tables with these [`names`]. Where one is shared, or leads back to another,
 /// a few pages hold rows without end.
-pub fn damage(db: &Connection, room: &Room) -> rusqlite::Result<Option<String>> {
+pub fn damage(db: &Connection, names: &str) -> rusqlite::Result<Option<String>> {
     let mut tables = db.prepare(&format!("WITH {TABLES} SELECT name FROM tables"))?;
-    let mut tables = tables.query([names(room)?])?;
+    let mut tables = tables.query([names])?;
     while let Some(row) = tables.next()? {
         let table: String = row.get(0)?;
         let damage = damage_of(db, &table)?;

@@ -9,4 +9,4 @@ pub(crate) use read::{
 };
 pub(super) use read::{derived, identity_of, tests};
 pub(crate) use write::{Adding, add, lookup};
-pub(super) use write::{add_part, add_table, derive, has_table, header, level, remove};
+pub(super) use write::{Writer, add_part, add_table, derive, has_table, header, level, remove};

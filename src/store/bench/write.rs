@@ -11,7 +11,7 @@ use super::read::{Reader, derived, identity_of};
 use super::values::{Bytes, Number, encode, encode_column, samples_json};
 use crate::model::bench::{Document, DocumentRun, IDENTITY, Identity, Role, Row, Schema, Settings};
 use crate::model::{Environment, Run, Source, Test, Text, Tool};
-use crate::store::changes::{self, Change};
+use crate::store::changes::{self, AnyRemoved, Change};
 use crate::store::own::{self, combination, configuration_id, environment_id, model_ids};
 use crate::store::public::Known;
 use crate::store::rows::Odd;
@@ -55,23 +55,24 @@ pub(crate) fn add(
     document: &mut Document,
     adding: Adding<'_>,
 ) -> db::Result<Vec<Added>> {
-    let added = add_part(db, document, adding, &mut None, &[])?;
+    let mut writer = Writer::default();
+    let added = add_part(db, &mut writer, document, adding, &mut None, &[])?;
     for one in added.iter().filter(|one| !one.is_new()) {
         changes::claim(db, one.id, true)?;
     }
     Ok(added)
 }
 
-/// The same of a part of a document: `first` is the id of the first new run of all of it, and
+/// The same of a part of a document, with what was written before in this transaction: `first` is the id of the first new run of all of it, and
 /// `positions` are the places of the rows, if they are others than 0, 1, 2 …
 pub(in crate::store) fn add_part(
     db: &Connection,
+    writer: &mut Writer,
     document: &mut Document,
     adding: Adding<'_>,
     first: &mut Option<i64>,
     positions: &[i64],
 ) -> db::Result<Vec<Added>> {
-    let mut writer = Writer::default();
     let mut added = Vec::new();
     let mut plans = Vec::with_capacity(document.runs.len());
     let mut seen: HashMap<[u8; 16], i64> = HashMap::new();
@@ -94,7 +95,7 @@ pub(in crate::store) fn add_part(
             (Added { id, stored }, Plan::New(id))
         };
         match one.stored {
-            Stored::New => changes::note_new(db, one.id)?,
+            Stored::New => changes::note_new(db, &mut writer.any_removed, one.id)?,
             Stored::Completed => changes::note(db, one.id, Change::Completed)?,
             Stored::Already => {}
         }
@@ -403,17 +404,19 @@ impl RefersTo {
     }
 }
 
-/// Writes rows, and remembers the ids of what they refer to.
+/// Writes rows of one transaction, and remembers the ids of what they refer to.
 #[derive(Default)]
-struct Writer {
+pub(in crate::store) struct Writer {
     schemas: HashMap<Arc<Schema>, i64>,
     settings: HashMap<Arc<Settings>, i64>,
     /// Those of the row before: nearly always those of the next, and found without their hash.
     last: Option<(Arc<Settings>, i64)>,
-    /// What new runs of an identity refer to.
+    /// What new runs of an identity refer to, of this source and machine.
     headers: HashMap<Arc<Identity>, RefersTo>,
+    of: (Source, Environment),
     /// The settings that a stored test gets from those of a better capture.
     merged: HashMap<(i64, Arc<Settings>, bool), i64>,
+    any_removed: AnyRemoved,
 }
 
 impl Writer {
@@ -424,6 +427,15 @@ impl Writer {
         source: Source,
         adding: Adding<'_>,
     ) -> rusqlite::Result<RefersTo> {
+        // 0.0 and -0.0 are equal, and not the same.
+        let gb = |machine: &Environment| {
+            [machine.system.ram_gb, machine.accelerator.memory_gb].map(|gb| gb.map(f64::to_bits))
+        };
+        let of = (source, adding.machine);
+        if (self.of.0, &self.of.1) != of || gb(&self.of.1) != gb(adding.machine) {
+            self.headers.clear();
+            self.of = (source, adding.machine.clone());
+        }
         if let Some(&known) = self.headers.get(identity) {
             return Ok(known);
         }

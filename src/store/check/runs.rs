@@ -10,7 +10,9 @@ use super::{Finding, Fix, Totals, Watch, bench};
 use crate::model::{Field, Model, Run, Source, Test, Tool, Value};
 use crate::store::bench as store_bench;
 use crate::store::fingerprint::Keys;
-use crate::store::own::{self, ENVIRONMENT, RunReader, TEST_COLUMNS, TESTS_AND_MODELS};
+use crate::store::own::{
+    self, ENVIRONMENT, MODEL, RunReader, TEST_COLUMNS, TESTS_AND_MODELS, read_model,
+};
 use crate::store::public::{Known, Public};
 use crate::store::rows::{CREATED_AT, Cells, Columns, Odd};
 use crate::store::runs::{Measured, PUBLIC, replace};
@@ -53,11 +55,12 @@ pub(super) fn check(
     let columns = Columns::of(&statement);
     let mut rows = statement.query([])?;
     let mut tests = db.prepare(&format!(
-        "SELECT t.run_id, {TEST_COLUMNS}, p.id IS NOT NULL AS is_there,
+        "SELECT t.run_id, {TEST_COLUMNS}, {}, p.id IS NOT NULL AS is_there,
              ({}) IS ({}) AS is_same, t.test_result_id
          FROM {TESTS_AND_MODELS}
          LEFT JOIN test_results p ON p.id = t.test_result_id AND p.benchmark_run_id = t.run_id
          ORDER BY t.run_id, t.position",
+        qualified("m", MODEL),
         qualified("t", PUBLIC),
         qualified("p", PUBLIC)
     ))?;
@@ -208,7 +211,7 @@ impl Checker<'_> {
             }
             // Those before are of no run, or of one that could not be read.
             if run_id == id {
-                reader.read_test(cells)?;
+                reader.read_test(cells, |_| read_model(cells))?;
                 published += u64::from(check_test(self.db, cells, &reader.run.tests, flaws)?);
             }
             self.tests.advance()?;
