@@ -222,11 +222,7 @@ impl Writer {
             for &field in fields.iter().filter(|field| is_wanted(**field)) {
                 self.value(field.name(), field.get(environment));
             }
-            self.more(
-                more,
-                || name.to_owned(),
-                &names(fields, |field| field.name()),
-            );
+            self.more(more, || name.to_owned(), &names(fields, HeaderField::name));
             self.raw("}");
         }
     }
@@ -471,7 +467,7 @@ const ROW: [&str; 11] = [
 
 /// The members of a test of LocalScore: the fields in their order, and those behind them.
 fn test_names() -> Vec<&'static str> {
-    let mut all = names(&Field::ALL, |field| field.name());
+    let mut all = names(Field::ALL, Field::name);
     all.extend(["samples_ns", "reps"]);
     all
 }
@@ -685,7 +681,7 @@ impl Reader<'_> {
         (name, fields): (&str, &[HeaderField]),
         environment: &mut Environment,
     ) -> Result<(), Flaw> {
-        let names = names(fields, |field| field.name());
+        let names = names(fields, HeaderField::name);
         self.object(At("", name), &names, |reader, place| {
             let at = At(name, names[place]);
             let value = match fields[place].kind() {

@@ -150,7 +150,8 @@ fn body(remote: &Client, id: i64) -> String {
 /// Puts another body in the place of a run's, as a later program would.
 fn set_body(remote: &Client, id: i64, json: &str) {
     let body = compress_to_vec_zlib(json.as_bytes(), 1);
-    let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: Vec<String> = body.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex.concat();
     remote.query(&format!(
         "UPDATE localstore_fleet_runs SET body = x'{hex}', digest = randomblob(8) WHERE run_id = {id}"
     ));
