@@ -5,11 +5,17 @@ mod server;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::batch::MAX_STORED;
+use super::client::{LIMITS, chance, pause};
 use super::*;
+use crate::fleet::Token;
+use base::Result;
+use net::Limits;
 use server::{Deaf, Reply, Server, header};
 
 const TOKEN: &str = "eyJhbGciOi.secret/secret+secret";
