@@ -4,11 +4,17 @@ use miniz_oxide::deflate::compress_to_vec_zlib;
 use miniz_oxide::inflate::decompress_to_vec_zlib;
 use proptest::prelude::*;
 
+use super::read::{At, MOST_SAMPLES, Reader};
+use super::write::Writer;
 use super::*;
 use crate::capture::{Capture, Found, Options};
+use crate::formats::grouping::MAX_TESTS;
+use crate::formats::lexer::Lexer;
+use crate::model::{Environment, HeaderField, Kind, NewValue, Run, Source, Test, Tool};
 use crate::store::bench::{Adding, Reader as Rows, StoredDocument};
-use crate::store::foreign::{add_foreign, lookup_foreign, read_foreign};
-use crate::store::{Location, Store, Stored, bench, runs};
+use crate::store::foreign::{Foreign, add_foreign, lookup_foreign, read_foreign};
+use crate::store::members::More;
+use crate::store::{Dated, ForeignRun, Location, Measured, Store, Stored, bench, runs};
 
 /// A new store in this folder.
 fn store(folder: &Path, name: &str) -> Store {
