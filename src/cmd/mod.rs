@@ -20,6 +20,8 @@ mod machine;
 mod man;
 mod merge;
 mod message;
+#[cfg(feature = "network")]
+mod moving;
 mod named;
 #[cfg(not(feature = "network"))]
 mod no_network;

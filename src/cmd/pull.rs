@@ -1,6 +1,7 @@
 use super::Context;
 use super::filters::{Moment, since};
-use super::push::{Moving, remote};
+use super::moving::Moving;
+use super::push::remote;
 use crate::fleet::{self, Address, Wanted};
 use crate::store::{Location, Store};
 use base::{Error, ExitStatus, Result};
