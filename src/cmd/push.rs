@@ -6,7 +6,7 @@ use super::submission::variable;
 use super::words::counted;
 use crate::fleet::{self, Address, Prepared, Remote, Token};
 use crate::store::Store;
-use base::{ExitStatus, Progress, Result};
+use base::{ExitStatus, Progress, Result, note};
 
 /// Send the runs that a remote database has not got from this store
 ///
@@ -58,11 +58,19 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         writeln!(out, "{}", out.screen().fold(&line))?;
         return Ok(ExitStatus::Success);
     }
-    // A mistyped name of the store is an error; it must not become an empty store.
-    let mut store = Store::open_readonly(&context.location)?;
-    if !args.dry_run {
-        store = Store::open(&context.location)?;
+    let path = &context.location.path;
+    if !args.dry_run && !path.exists() {
+        // The name may be mistyped.
+        note(&format!(
+            "{}: a new store, with nothing to send",
+            path.display()
+        ));
     }
+    let mut store = if args.dry_run {
+        Store::open_readonly(&context.location)?
+    } else {
+        Store::open(&context.location)?
+    };
     let mut moving = Moving::new("send", args.dry_run, &remote, out);
     let pushed = fleet::push(&mut store, &remote, args.dry_run, &mut |event| {
         moving.tell(event)
