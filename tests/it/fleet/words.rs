@@ -61,12 +61,13 @@ fn a_first_push_says_what_leaves_the_machine() {
     1 run: 1 new, 0 completed, 0 known
     --- stderr
     ");
-    // Where nothing is sent, nothing is said.
+    // Where nothing is sent, nothing is said of it.
     insta::assert_snapshot!(shown(&second, &server, &["push"]), @r"
     exit 0
     --- stdout
     0 runs: 0 new, 0 completed, 0 known
     --- stderr
+    localstore: ~/.llamafile/llamafile.sqlite3: a new store, with nothing to send
     ");
     insta::assert_snapshot!(shown(&second, &server, &["pull", "--dry-run"]), @r"
     exit 0
