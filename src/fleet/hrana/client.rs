@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use net::{Client, FailureKind, Limits, Response, retry_after};
@@ -47,6 +47,8 @@ pub(crate) struct Remote {
     address: Address,
     token: Option<Token>,
     wait: Box<dyn Fn(Duration)>,
+    /// An attempt that took so long is made once more only.
+    patience: Duration,
     pub(super) has_answered: Cell<bool>,
     sent: Cell<u64>,
     received: Cell<u64>,
@@ -98,6 +100,7 @@ impl Remote {
             address,
             token,
             wait: Box::new(wait),
+            patience: limits.idle,
             has_answered: Cell::new(false),
             sent: Cell::new(0),
             received: Cell::new(0),
@@ -115,20 +118,29 @@ impl Remote {
     }
 
     /// Runs the batch. Unless the failure would come again, up to five more attempts are made, with
-    /// growing pauses of at most a minute.
+    /// growing pauses of at most a minute, but only one after a server that is silent.
     pub(crate) fn run(&self, batch: &Batch) -> Result<Answer, Failure> {
         let body = batch.encode().map_err(|error| Failure {
             kind: Kind::Refused,
             error: Error::new(&self.address, error),
         })?;
+        let silences = Cell::new(0);
         let attempted = net::retry(
             ATTEMPTS,
-            || Ok::<_, std::convert::Infallible>(self.attempt(batch, &body)),
+            || {
+                let begun = Instant::now();
+                let outcome = self.attempt(batch, &body);
+                silences.set(silences.get() + u32::from(begun.elapsed() >= self.patience));
+                Ok::<_, std::convert::Infallible>(outcome)
+            },
             |outcome, made| {
                 let failed = outcome
                     .as_ref()
                     .err()
                     .filter(|failed| failed.is_temporary)?;
+                if silences.get() > 1 {
+                    return None;
+                }
                 tracing::info!("{}", failed.failure.error);
                 Some(pause(failed.asked, made, chance()))
             },

@@ -256,6 +256,17 @@ fn what_was_lost_is_asked_for_again() {
     assert_eq!((pauses.borrow().len(), server.requests().len()), (5, 6));
 }
 
+/// Such as a replica that waits for its primary.
+#[test]
+fn a_server_that_is_silent_is_asked_twice() {
+    let server = Server::start([Reply::Hang, Reply::Hang]);
+    let (remote, pauses) = remote_at(&server.url());
+    let failure = remote.run(&one_step()).unwrap_err();
+    let lines = failure.error.lines();
+    assert!(lines.contains("no answer from "), "{lines}");
+    assert_eq!((pauses.borrow().len(), server.requests().len()), (1, 2));
+}
+
 #[test]
 fn a_server_is_waited_for_only_if_it_was_there() {
     let (remote, pauses) = remote_at(&Deaf::new().url());

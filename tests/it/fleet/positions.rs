@@ -1,6 +1,7 @@
 //! How push and pull know what is new: whatever machines do, in whatever order, nothing is lost, there
 //! twice or skipped.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Stdio;
@@ -9,8 +10,8 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::fleet::hrana::Client;
 use crate::fleet::proxy::Proxy;
-use crate::fleet::sqld::{self, Sqld};
-use crate::fleet::{means_are_true, pull, push, url};
+use crate::fleet::sqld::{self, Options, Sqld};
+use crate::fleet::{last_line, means_are_true, pull, push, url};
 use crate::random::{Random, seed};
 use crate::sandbox::{Sandbox, read_fixture};
 
@@ -495,6 +496,87 @@ fn a_replica_that_is_further_behind_at_the_second_request_makes_nothing_skipped(
         Client::new(server.address()).value("SELECT count(*) FROM localstore_fleet_runs"),
         all
     );
+}
+
+/// A replica that lags gives what it has, and takes what the primary decides about.
+#[test]
+fn a_replica_that_lags_makes_nothing_skipped_or_twice() {
+    if sqld::is_missing() {
+        return;
+    }
+    let primary = Sqld::with(Options {
+        is_primary: true,
+        ..Options::default()
+    });
+    let link = Proxy::stream(primary.grpc());
+    let replica = Sqld::replica(link.address());
+    let machines = crate::fleet::machines(2, primary.address());
+    let [one, two] = &machines[..] else {
+        unreachable!()
+    };
+    let near = url(replica.address());
+    let follows = |runs: i64| {
+        let reader = Client::new(replica.address());
+        link.wait_until(|_| {
+            let found = reader.try_query("SELECT count(*) FROM localstore_fleet_runs", &[]);
+            found.is_ok_and(|rows| rows[0][0] == runs)
+        });
+        // A replica that joins when its link stalls answers nobody until it goes on.
+        let passed = Cell::new(0);
+        link.wait_until(|link| {
+            std::thread::sleep(Duration::from_millis(300));
+            passed.replace(link.received()) == link.received()
+        });
+    };
+    let nothing = "0 runs: 0 new, 0 completed, 0 known";
+    let behind = |machine: &Sandbox| {
+        let ran = machine.run(["pull", &near]);
+        ran.ok();
+        assert!(ran.stderr.contains("behind"), "{}", ran.stderr);
+        assert_eq!(ran.text().lines().last(), Some(nothing));
+    };
+    one.run(["push", "--init"]).ok();
+    one.run_with_input(["add"], &runs(0..3)).ok();
+    push(one);
+    follows(3);
+    link.speed(0);
+    one.run_with_input(["add"], &runs(10..13)).ok();
+    push(one);
+    let three = "3 runs: 3 new, 0 completed, 0 known";
+    assert_eq!(last_line(two, &["pull", &near]), three);
+    // As far as the replica is.
+    let ran = two.run(["pull", &near]);
+    ran.ok();
+    assert_eq!((ran.text(), &*ran.stderr), (format!("{nothing}\n"), ""));
+    assert_eq!(pull(two), three);
+    behind(two);
+    // Nor does a filter ask for more than it has.
+    let filtered = last_line(two, &["pull", "--since", "2000-01-01", &near]);
+    assert_eq!(filtered, "3 runs: 0 new, 0 completed, 3 known");
+    behind(two);
+    // It has not seen how far a store has sent, nor what.
+    link.speed(400_000);
+    one.run_with_input(["add"], &runs(20..22)).ok();
+    two.run_with_input(["add"], &runs(10..15)).ok();
+    let two_new = "2 runs: 2 new, 0 completed, 0 known";
+    assert_eq!(last_line(one, &["push", &near]), two_new);
+    let line = last_line(two, &["push", &near]);
+    assert!(line.contains(": 2 new, 0 completed, "), "{line}");
+    let there = Client::new(primary.address()).value("SELECT count(*) FROM localstore_fleet_runs");
+    assert_eq!(there, 10);
+    link.speed(u64::MAX);
+    follows(10);
+    for machine in [one, two] {
+        last_line(machine, &["pull", &near]);
+        assert_eq!(count(machine), 10);
+        for remote in [&near, &url(primary.address())] {
+            last_line(machine, &["pull", remote]);
+            assert_eq!(last_line(machine, &["push", remote]), nothing);
+            assert_eq!(last_line(machine, &["pull", remote]), nothing);
+        }
+        assert_eq!(count(machine), 10);
+    }
+    means_are_true(&primary);
 }
 
 fn count(machine: &Sandbox) -> usize {
