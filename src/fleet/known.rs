@@ -105,9 +105,10 @@ const KEYS: &str = "WITH RECURSIVE n(i) AS (SELECT 0 WHERE length(?1) > 0
         substr(?1, 33 * i + 17, 8) AS core, substr(?1, 33 * i + 25, 8) AS digest,
         substr(?1, 33 * i + 33, 1) = x'01' AS is_poor FROM n)";
 
-/// What finds the rows of these runs.
+/// What finds the rows of these runs. Many runs may have one core, so the index must tell which of them
+/// are poor: else a push would read all of them, and cost more the more runs there are.
 const MATCHES: &str = "FROM k CROSS JOIN localstore_fleet_runs r
-    ON r.fingerprint = k.fingerprint OR (r.core = k.core AND (k.is_poor OR r.poor))";
+    ON r.fingerprint = k.fingerprint OR (r.core = k.core AND r.poor >= NOT k.is_poor)";
 
 /// Asks for the rows that may be of these runs; a body comes only where it differs.
 pub(super) fn look() -> String {
@@ -332,5 +333,37 @@ impl Expected<'_> {
             ),
             values,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_found_by_indexes_alone() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(super::super::remote::TABLES).unwrap();
+        let plan: Vec<String> = db
+            .prepare(&format!(
+                "EXPLAIN QUERY PLAN {KEYS} SELECT r.run_id {MATCHES}"
+            ))
+            .unwrap()
+            .query_map([[0_u8; 33]], |row| row.get(3))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let of_runs: Vec<&str> = plan
+            .iter()
+            .filter_map(|line| line.split_once(" r USING "))
+            .map(|(_, index)| index)
+            .collect();
+        assert_eq!(
+            of_runs,
+            [
+                "INDEX localstore_fleet_runs_fingerprint_idx (fingerprint=?)",
+                "INDEX localstore_fleet_runs_core_idx (core=? AND poor>?)",
+            ]
+        );
     }
 }

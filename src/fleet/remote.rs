@@ -14,7 +14,7 @@ const VERSION: i64 = 1;
 const OURS: &str = "localstore_fleet";
 
 /// The tables of the fleet.
-const TABLES: &str = include_str!("schema.sql");
+pub(super) const TABLES: &str = include_str!("schema.sql");
 
 /// The columns of `benchmark_runs` with a mean in the score table, what they are called in the sums,
 /// and the column of the mean.

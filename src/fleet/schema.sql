@@ -37,7 +37,7 @@ CREATE TABLE localstore_fleet_runs (
     tests INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX localstore_fleet_runs_fingerprint_idx ON localstore_fleet_runs (fingerprint);
-CREATE INDEX localstore_fleet_runs_core_idx ON localstore_fleet_runs (core);
+CREATE INDEX localstore_fleet_runs_core_idx ON localstore_fleet_runs (core, poor);
 CREATE INDEX localstore_fleet_runs_model_idx ON localstore_fleet_runs (model, accelerator, measured_at);
 
 -- What was changed, a row for each change; the nonce tells this log from that of a copy.
