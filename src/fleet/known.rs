@@ -7,7 +7,7 @@ use base::{Error, Result};
 use rusqlite::Connection;
 
 use super::body::{self, Encoded, FORMAT};
-use super::hrana::{Batch, Remote, Row, Value};
+use super::hrana::{Batch, Failure, Kind, Remote, Row, Value};
 use super::remote::{WRITES, ask, of};
 use crate::model::{Source, Submission, SubmissionState, Tool};
 use crate::store::foreign::{Foreign, Keys, add_foreign, read_foreign};
@@ -110,13 +110,22 @@ const KEYS: &str = "WITH RECURSIVE n(i) AS (SELECT 0 WHERE length(?1) > 0
 const MATCHES: &str = "FROM k CROSS JOIN localstore_fleet_runs r
     ON r.fingerprint = k.fingerprint OR (r.core = k.core AND r.poor >= NOT k.is_poor)";
 
+/// The most bytes of a body that is asked for.
+pub(super) const MOST_BODY: i64 = 2 << 20;
+
+/// What the log tells of a run `r` beside its body: kinds and details as JSON. As bytes, for a text that
+/// is not UTF-8 would spoil the whole answer.
+pub(super) const DETAILS: &str = "CAST((SELECT json_group_array(json_array(kind, detail))
+    FROM localstore_fleet_log l WHERE l.run_id = r.run_id AND kind IN ('tag', 'submission')
+        AND typeof(detail) = 'text' AND length(detail) <= 65536) AS BLOB)";
+
 /// Asks for the rows that may be of these runs; a body comes only where it differs.
 pub(super) fn look() -> String {
     format!(
-        "{KEYS} SELECT k.i, r.run_id, r.digest = k.digest, r.tool, r.source, r.format, r.digest,
-             CASE WHEN r.digest <> k.digest THEN r.body END,
-             (SELECT json_group_array(json_array(kind, detail)) FROM localstore_fleet_log l
-              WHERE l.run_id = r.run_id AND kind IN ('tag', 'submission') AND detail IS NOT NULL)
+        "{KEYS} SELECT k.i, r.run_id, r.digest = k.digest, substr(CAST(r.tool AS BLOB), 1, 64),
+             substr(CAST(r.source AS BLOB), 1, 64), r.format, r.digest,
+             CASE WHEN r.digest <> k.digest AND length(r.body) <= {MOST_BODY} THEN r.body END,
+             {DETAILS}
          {MATCHES} ORDER BY k.i, r.run_id"
     )
 }
@@ -145,19 +154,22 @@ impl Candidate {
     /// Reads a row of [`look`].
     pub(super) fn read(row: Row<'_>) -> Result<Self> {
         let details: Vec<(String, String)> =
-            serde_json::from_str(row.text(8, "detail")?).unwrap_or_default();
+            serde_json::from_slice(row.blob(8, "detail")?).unwrap_or_default();
+        let name = |at| {
+            row.blob(at, "name")
+                .ok()
+                .and_then(|name| std::str::from_utf8(name).ok())
+        };
         let mut candidate = Self {
             place: usize::try_from(row.integer(0, "i")?).unwrap_or(usize::MAX),
             run_id: row.integer(1, "run_id")?,
             is_same: row.integer(2, "digest")? == 1,
-            tool: Tool::from_name(row.text(3, "tool")?),
-            source: Source::from_name(row.text(4, "source")?),
-            format: row.integer(5, "format")?,
-            digest: row.blob(6, "digest")?.to_owned(),
-            body: match row.get(7) {
-                Value::Null => None,
-                _ => Some(row.blob(7, "body")?.to_owned()),
-            },
+            // What anybody may have written there: a row that no run has is not this run.
+            tool: name(3).and_then(Tool::from_name),
+            source: name(4).and_then(Source::from_name),
+            format: row.integer(5, "format").unwrap_or(0),
+            digest: row.blob(6, "digest").unwrap_or_default().to_owned(),
+            body: row.blob(7, "body").ok().map(<[u8]>::to_owned),
             tags: Vec::new(),
             submissions: Vec::new(),
         };
@@ -188,14 +200,15 @@ impl Candidate {
 }
 
 /// Asks the remote for the rows that may be of these runs.
-pub(super) fn candidates(remote: &Remote, items: &[Item]) -> Result<Vec<Candidate>> {
+pub(super) fn candidates(remote: &Remote, items: &[Item]) -> Result<Vec<Candidate>, Failure> {
     let mut batch = Batch::read();
     let step = batch.then(look(), [keys(items)]);
     let answer = ask(remote, &batch)?;
     let found = answer.rows(step).map(Candidate::read);
-    found
-        .collect::<Result<_>>()
-        .map_err(|error| of(remote, error))
+    found.collect::<Result<_>>().map_err(|error| Failure {
+        kind: Kind::Other,
+        error: of(remote, error),
+    })
 }
 
 /// What a run of this store is to the remote.
@@ -246,15 +259,17 @@ fn decide<'a>(
     let mut theirs: HashMap<i64, &Candidate> = HashMap::new();
     let mut newer = None;
     for &candidate in candidates {
+        if candidate.format > FORMAT {
+            newer = newer.or(Some(candidate));
+            continue;
+        }
         let (Some(tool), Some(source), Some(body)) =
             (candidate.tool, candidate.source, &candidate.body)
         else {
             continue;
         };
-        if candidate.format > FORMAT {
-            newer = newer.or(Some(candidate));
         // A body that no run has is not this run.
-        } else if let Ok(foreign) = body::decode(tool, source, body) {
+        if let Ok(foreign) = body::decode(tool, source, body) {
             for added in add_foreign(db, &mut [foreign])? {
                 // What was sent, and then posted to the web site, is there twice.
                 theirs.entry(added.id).or_insert(candidate);

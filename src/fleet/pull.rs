@@ -1,14 +1,14 @@
 //! Takes over what the remote has got from others.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use base::{Error, Result};
 use rusqlite::Connection;
 
 use super::Event;
 use super::body::{self, FORMAT};
-use super::hrana::{Answer, Batch, Kind, Remote, Row, Value};
-use super::known::{Item, read_submission};
+use super::hrana::{Answer, Batch, Failure, Kind, Remote, Row, Value};
+use super::known::{DETAILS, Item, MOST_BODY, read_submission};
 use super::push::{identity, is_ours, renewed};
 use super::remote::{self, ask, failure, of, unhex};
 use super::site::{self, SiteId};
@@ -22,9 +22,8 @@ use crate::store::{
 /// The most lines of the log in a request, which become a transaction here.
 const MOST_LINES: usize = 512;
 
-/// The most bytes of all bodies of a request, and of one body.
+/// The most bytes of all bodies of a request.
 const MOST_BYTES: usize = 4 << 20;
-const MOST_BODY: i64 = 2 << 20;
 
 /// The most runs that are listed in a request without their bodies.
 const MOST_LISTED: usize = 4096;
@@ -108,7 +107,7 @@ pub(crate) fn pull(
             if let Some((change, format)) = puller.left_out
                 && format <= FORMAT
             {
-                after = after.min(change - 1);
+                after = after.min(change.saturating_sub(1));
                 puller.left_out = None;
             }
             puller.log(after, tell)?
@@ -187,18 +186,21 @@ impl Told {
 }
 
 /// The columns of a run that [`Puller::arriving`] reads, from this place on; texts as bytes, for a text
-/// that is not UTF-8 would spoil the whole answer.
-const RUN: &str = "CAST(r.tool AS BLOB), CAST(r.source AS BLOB), r.format, length(r.body)";
+/// that is not UTF-8 would spoil the whole answer, and no more of them than a right one has.
+const RUN: &str = "substr(CAST(r.tool AS BLOB), 1, 64), substr(CAST(r.source AS BLOB), 1, 64),
+    r.format, length(r.body)";
 
 /// A line of the log with its run: change, nonce, kind, run, detail, whether the web site wrote it, what
 /// [`RUN`] names, the body at the first line of a run only, and the last change of this request.
 fn lines() -> String {
     format!(
         "SELECT change, nonce, kind, run_id, detail, is_site, tool, source, format, bytes,
-             CASE WHEN nth = 1 AND bytes <= {MOST_BODY} THEN body END, upto
-         FROM (SELECT l.change, l.nonce, CAST(l.kind AS BLOB) AS kind, l.run_id,
-                   CAST(l.detail AS BLOB) AS detail, l.store IS NULL AS is_site,
-                   CAST(r.tool AS BLOB) AS tool, CAST(r.source AS BLOB) AS source, r.format,
+             CASE WHEN nth = 1 AND bytes <= {MOST_BODY} AND typeof(body) = 'blob' THEN body END, upto
+         FROM (SELECT l.change, substr(l.nonce, 1, 64) AS nonce,
+                   substr(CAST(l.kind AS BLOB), 1, 64) AS kind, l.run_id,
+                   substr(CAST(l.detail AS BLOB), 1, 65536) AS detail, l.store IS NULL AS is_site,
+                   substr(CAST(r.tool AS BLOB), 1, 64) AS tool,
+                   substr(CAST(r.source AS BLOB), 1, 64) AS source, r.format,
                    length(r.body) AS bytes, r.body,
                    row_number() OVER (PARTITION BY l.run_id ORDER BY l.change) AS nth,
                    max(l.change) OVER () AS upto,
@@ -223,7 +225,7 @@ impl Puller<'_> {
     }
 
     /// The answer, or `None` from a replica that has not got the end of the log.
-    fn ask(&self, batch: &Batch) -> Result<Option<Answer>> {
+    fn ask(&self, batch: &Batch) -> Result<Option<Answer>, Failure> {
         let answer = ask(self.remote, batch)?;
         let is_there = answer.rows(0).next().is_some();
         Ok(is_there.then_some(answer))
@@ -279,11 +281,17 @@ impl Puller<'_> {
             let mut taken = Taken::default();
             let mut last = None;
             let mut is_end = true;
+            let mut before = after;
             for row in answer.rows(step) {
-                let place = self.line(row, &mut taken);
-                let place = place.map_err(|error| of(self.remote, error))?;
-                is_end = place.change == row.integer(11, "upto")?;
-                last = Some(place);
+                before = self.next_number(row, before, end.change)?;
+                if let Err(error) = self.line(row, &mut taken) {
+                    taken.wrong.push(of(self.remote, error));
+                }
+                is_end = *row.get(11) == Value::Integer(before);
+                last = Some(Position {
+                    change: before,
+                    nonce: row.blob(1, "nonce").unwrap_or_default().to_owned(),
+                });
             }
             let count = answer.rows(step).count();
             let position = match last {
@@ -299,13 +307,21 @@ impl Puller<'_> {
         Ok(true)
     }
 
-    /// Reads a line of the log; gives its place.
-    fn line(&mut self, row: Row<'_>, taken: &mut Taken) -> Result<Position> {
+    /// The number in the first column, which must be higher than the one before it and at most `most`:
+    /// else there would be no end.
+    fn next_number(&self, row: Row<'_>, before: i64, most: i64) -> Result<i64> {
+        let number = row.integer(0, "number");
+        let number = number.map_err(|error| of(self.remote, error))?;
+        if number <= before || number > most {
+            let why = "its rows are not in their order";
+            return Err(Error::new(self.remote.address(), why));
+        }
+        Ok(number)
+    }
+
+    /// Reads a line of the log.
+    fn line(&mut self, row: Row<'_>, taken: &mut Taken) -> Result<()> {
         let change = row.integer(0, "change")?;
-        let place = Position {
-            change,
-            nonce: row.blob(1, "nonce")?.to_owned(),
-        };
         let kind = row.blob(2, "kind")?;
         let run_id = row.integer(3, "run_id")?;
         let detail = match row.get(4) {
@@ -315,7 +331,7 @@ impl Puller<'_> {
         if kind == b"withdrawn" {
             let core = withdrawn_core(detail);
             taken.withdrawn.extend(core.map(|core| (run_id, core)));
-            return Ok(place);
+            return Ok(());
         }
         let is_site = row.integer(5, "is_site")? == 1;
         if *row.get(6) == Value::Null {
@@ -323,13 +339,13 @@ impl Puller<'_> {
             if is_site && kind == b"run" {
                 taken.site.push(SiteId::new(run_id, Some(detail)));
             }
-            return Ok(place);
+            return Ok(());
         }
         taken.told.entry(run_id).or_default().take(kind, detail);
         if *row.get(10) != Value::Null || row.integer(9, "bytes")? > MOST_BODY {
             self.arriving(row, 6, run_id, change, taken)?;
         }
-        Ok(place)
+        Ok(())
     }
 
     /// Reads a run from the columns [`RUN`] and its body behind them.
@@ -371,12 +387,29 @@ impl Puller<'_> {
 
     /// Reads the runs of the web site; false where a replica lags.
     fn site(&self, taken: &mut Taken) -> Result<bool> {
-        for ids in taken.site.chunks(site::MOST_RUNS) {
+        let mut left = &taken.site[..];
+        let mut most = site::MOST_RUNS;
+        while !left.is_empty() {
+            let (ids, rest) = left.split_at(most.min(left.len()));
             let mut batch = self.batch();
             site::ask_for(&mut batch, ids);
-            let Some(answer) = self.ask(&batch)? else {
+            let answer = match self.ask(&batch) {
+                // Anybody may post to a web site.
+                Err(failure) if failure.kind == Kind::TooLarge => {
+                    if let [id] = ids {
+                        taken.wrong.push(self.wrong(id.run, failure.error));
+                        left = rest;
+                    } else {
+                        most = ids.len() / 2;
+                    }
+                    continue;
+                }
+                answer => answer?,
+            };
+            let Some(answer) = answer else {
                 return Ok(false);
             };
+            left = rest;
             for (id, steps) in ids.iter().zip((1..).step_by(2)) {
                 match site::run(&answer, steps) {
                     Ok(Some(foreign)) => {
@@ -507,8 +540,14 @@ impl Puller<'_> {
             let mut lacking = Vec::new();
             let mut known = Vec::new();
             for row in answer.rows(step) {
-                let listed = Listed::read(row).map_err(|error| of(self.remote, error))?;
-                after = listed.run_id;
+                after = self.next_number(row, after, i64::MAX)?;
+                let listed = match Listed::read(row) {
+                    Ok(listed) => listed,
+                    Err(error) => {
+                        tell(Event::LeftOut(of(self.remote, error)))?;
+                        continue;
+                    }
+                };
                 // What is told of a run that is here is told again where the log is not read.
                 let id = if wanted.is_some() || !listed.has_details {
                     self.find(&listed)?
@@ -618,7 +657,7 @@ impl Puller<'_> {
             [],
         );
         let answer = ask(self.remote, &batch)?;
-        let mut pairs = Vec::new();
+        let mut pairs = BTreeSet::new();
         for row in answer.rows(step) {
             let text = |at| match row.get(at) {
                 Value::Blob(text) => Some(text.as_slice()),
@@ -629,7 +668,7 @@ impl Puller<'_> {
                 let utf8 = |text: Option<&[u8]>| {
                     text.map(|text| String::from_utf8_lossy(text).into_owned())
                 };
-                pairs.push((utf8(model), utf8(accelerator)));
+                pairs.insert((utf8(model), utf8(accelerator)));
             }
         }
         Ok(serde_json::to_string(&pairs).ok())
@@ -656,26 +695,38 @@ impl Puller<'_> {
         tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
     ) -> Result<bool> {
         let sql = format!(
-            "SELECT r.run_id, {RUN}, CASE WHEN length(r.body) <= {MOST_BODY} THEN r.body END,
-                 CAST((SELECT json_group_array(json_array(kind, detail)) FROM localstore_fleet_log l
-                       WHERE l.run_id = r.run_id AND kind IN ('tag', 'submission')
-                           AND detail IS NOT NULL) AS BLOB)
+            "SELECT r.run_id, {RUN},
+                 CASE WHEN length(r.body) <= {MOST_BODY} AND typeof(r.body) = 'blob' THEN r.body END,
+                 {DETAILS}
              FROM json_each(?1) j JOIN localstore_fleet_runs r ON r.run_id = j.value ORDER BY j.key"
         );
+        let mut most = MOST_LINES;
         while !listed.is_empty() {
             let mut bytes = 0;
-            let fits = listed.iter().take(MOST_LINES).take_while(|one| {
+            let fits = listed.iter().take(most).take_while(|one| {
                 bytes += one.bytes;
                 bytes <= MOST_BYTES
             });
             let (chunk, rest) = listed.split_at(fits.count().max(1));
-            listed = rest;
             let ids: Vec<i64> = chunk.iter().map(|one| one.run_id).collect();
             let mut batch = self.batch();
             let step = batch.then(sql.clone(), [format!("{ids:?}").into()]);
-            let Some(answer) = self.ask(&batch)? else {
+            let answer = match self.ask(&batch) {
+                Err(failure) if failure.kind == Kind::TooLarge => {
+                    if let [one] = chunk {
+                        tell(Event::LeftOut(self.wrong(one.run_id, failure.error)))?;
+                        listed = rest;
+                    } else {
+                        most = chunk.len() / 2;
+                    }
+                    continue;
+                }
+                answer => answer?,
+            };
+            let Some(answer) = answer else {
                 return Ok(false);
             };
+            listed = rest;
             let mut taken = Taken::default();
             for row in answer.rows(step) {
                 let read = row.integer(0, "run_id").and_then(|run_id| {
@@ -688,7 +739,9 @@ impl Puller<'_> {
                     }
                     self.arriving(row, 1, run_id, 1, &mut taken)
                 });
-                read.map_err(|error| of(self.remote, error))?;
+                if let Err(error) = read {
+                    taken.wrong.push(of(self.remote, error));
+                }
             }
             self.store(taken, None, tell)?;
         }
@@ -723,7 +776,7 @@ impl Puller<'_> {
             let mut count = 0;
             for row in answer.rows(step) {
                 count += 1;
-                after = row.integer(0, "change")?;
+                after = self.next_number(row, after, i64::MAX)?;
                 let text = |at| match row.get(at) {
                     Value::Blob(text) => Some(text.as_slice()),
                     _ => None,

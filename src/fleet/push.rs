@@ -25,6 +25,9 @@ pub(super) const MOST_BODY: usize = 1 << 20;
 /// How often a batch is decided anew because others wrote the same runs meanwhile.
 const MOST_ATTEMPTS: usize = 20;
 
+/// The most runs that are left out, one after the other, because the remote refuses them.
+const MOST_REFUSED: usize = 20;
+
 /// Sends to the remote what it has not got from this store. With `dry_run` nothing is changed, and the
 /// store may be open for reading only.
 pub(crate) fn push(
@@ -56,6 +59,8 @@ pub(crate) fn push(
         position,
         judge: Judge::new()?,
         most: MOST_RUNS,
+        setbacks: 0,
+        refused: 0,
         dry_run,
     };
     let after = pusher.after();
@@ -112,11 +117,36 @@ struct Pusher<'a> {
     judge: Judge,
     /// The most runs of a batch.
     most: usize,
+    /// How often the remote was found no further on than it had been.
+    setbacks: usize,
+    /// How many runs the remote has refused, one after the other.
+    refused: usize,
     dry_run: bool,
 }
 
 fn left_out(id: i64, why: impl std::fmt::Display) -> Error {
     Error::new(format_args!("run {id}"), why)
+}
+
+/// Tells what became of runs, and which were left out.
+fn tell_of(
+    items: &[Item],
+    fates: impl Iterator<Item = Stored>,
+    errors: Vec<Error>,
+    tell: &mut dyn FnMut(Event<'_>) -> Result<()>,
+) -> Result<()> {
+    for error in errors {
+        tell(Event::LeftOut(error))?;
+    }
+    for (item, stored) in items.iter().zip(fates) {
+        let (id, foreign) = (Some(item.id), &item.foreign);
+        tell(Event::Run {
+            id,
+            stored,
+            foreign,
+        })?;
+    }
+    Ok(())
 }
 
 /// What became of the attempt to write a batch.
@@ -155,7 +185,18 @@ impl Pusher<'_> {
         let Some((mut items, mut errors, end)) = batch else {
             return Ok(None);
         };
-        let mut found = candidates(self.remote, &items)?;
+        let mut found = match candidates(self.remote, &items) {
+            Ok(found) => found,
+            Err(failure) if failure.kind == Kind::TooLarge && items.len() > 1 => {
+                self.most = items.len() / 2;
+                return Ok(Some(after));
+            }
+            Err(failure) if failure.kind == Kind::TooLarge && !items.is_empty() => {
+                errors.push(left_out(items.remove(0).id, failure.error));
+                Vec::new()
+            }
+            Err(failure) => return Err(failure.error),
+        };
         for _ in 0..MOST_ATTEMPTS {
             let fates = self.decide(&mut items, &found)?;
             let written = if self.dry_run {
@@ -165,26 +206,19 @@ impl Pusher<'_> {
             };
             match written {
                 Written::Done => {
-                    for error in errors {
-                        tell(Event::LeftOut(error))?;
-                    }
-                    for (item, fate) in items.iter().zip(&fates) {
-                        let stored = match fate {
-                            Fate::New => Stored::New,
-                            Fate::Completed(..) => Stored::Completed,
-                            Fate::Known(_) => Stored::Already,
-                        };
-                        let (id, foreign) = (Some(item.id), &item.foreign);
-                        tell(Event::Run {
-                            id,
-                            stored,
-                            foreign,
-                        })?;
-                    }
+                    let fates = fates.iter().map(|fate| match fate {
+                        Fate::New => Stored::New,
+                        Fate::Completed(..) => Stored::Completed,
+                        Fate::Known(_) => Stored::Already,
+                    });
+                    tell_of(&items, fates, errors, tell)?;
                     tell(Event::Committed)?;
                     let change = end.change;
                     self.position = Some(end);
                     self.most = (2 * self.most).min(MOST_RUNS);
+                    if !items.is_empty() {
+                        self.refused = 0;
+                    }
                     return Ok(Some(change));
                 }
                 // Halves, until the run stands alone that is refused.
@@ -193,6 +227,11 @@ impl Pusher<'_> {
                     return Ok(Some(after));
                 }
                 Written::Refused(error) => {
+                    // Where none is taken, it is not the runs that are to blame.
+                    self.refused += 1;
+                    if self.refused > MOST_REFUSED {
+                        return Err(Error::new(self.remote.address(), error));
+                    }
                     errors.push(left_out(items.remove(0).id, error));
                     found.clear();
                 }
@@ -204,32 +243,45 @@ impl Pusher<'_> {
                     }
                     if state.position.as_ref() == Some(&end) {
                         // The batch had arrived, and its answer was lost.
-                        for item in &items {
-                            tell(Event::Run {
-                                id: Some(item.id),
-                                stored: Stored::Already,
-                                foreign: &item.foreign,
-                            })?;
-                        }
+                        let known = items.iter().map(|_| Stored::Already);
+                        tell_of(&items, known, errors, tell)?;
                         self.position = state.position;
                         return Ok(Some(self.after()));
                     }
                     if state.position != self.position {
                         // Another process sends from this store, or from a copy of it.
-                        if !is_ours(store, state.position.as_ref())? {
-                            self.me = renewed(store, self.dry_run)?;
-                            self.position = None;
-                            return Ok(Some(0));
-                        }
-                        self.position = state.position;
-                        return Ok(Some(self.after()));
+                        return self.moved(store, state.position).map(Some);
                     }
                     found = candidates;
                 }
             }
         }
+        Err(self.no_rest())
+    }
+
+    /// Goes on from where the remote is now; gives the change. That is further on as long as others send
+    /// from this store; a remote that goes back again and again is given up.
+    fn moved(&mut self, store: &mut Store, position: Option<Position>) -> Result<i64> {
+        let before = self.after();
+        let is_ours = is_ours(store, position.as_ref())?;
+        if is_ours {
+            self.position = position;
+        } else {
+            self.me = renewed(store, self.dry_run)?;
+            self.position = None;
+        }
+        if !is_ours || self.after() <= before {
+            self.setbacks += 1;
+            if self.setbacks == MOST_ATTEMPTS {
+                return Err(self.no_rest());
+            }
+        }
+        Ok(self.after())
+    }
+
+    fn no_rest(&self) -> Error {
         let why = "others change the same runs all the time";
-        Err(Error::new(self.remote.address(), why).hint("run the command again"))
+        Error::new(self.remote.address(), why).hint("run the command again")
     }
 
     fn decide<'c>(&mut self, items: &mut [Item], found: &'c [Candidate]) -> Result<Vec<Fate<'c>>> {
@@ -273,7 +325,9 @@ impl Pusher<'_> {
         self.log(&mut batch, items, fates);
         let answer = match self.remote.run(&batch) {
             Ok(answer) => answer,
-            Err(failure) if failure.kind == Kind::Refused && !items.is_empty() => {
+            Err(failure)
+                if matches!(failure.kind, Kind::Refused | Kind::TooLarge) && !items.is_empty() =>
+            {
                 return Ok(Written::Refused(failure.error));
             }
             Err(failure) => return Err(failure.error),

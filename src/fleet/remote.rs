@@ -2,7 +2,7 @@
 
 use base::{Error, Result};
 
-use super::hrana::{Answer, Batch, Failed, Remote, Row, Value};
+use super::hrana::{Answer, Batch, Failed, Failure, Kind, Remote, Row, Value};
 use super::site;
 use crate::store::peers::{Position, StoreId};
 use crate::store::{public_columns, public_schema};
@@ -148,6 +148,10 @@ pub(super) fn read_state(remote: &Remote, answer: &Answer, step: usize) -> Resul
     let mut rows = answer.rows(step);
     match (rows.next(), rows.next()) {
         (Some(row), None) => State::read(row).map_err(|error| of(remote, error)),
+        (Some(_), Some(_)) => {
+            let why = "its table localstore_fleet is damaged: it has more than one row";
+            Err(Error::new(remote.address(), why))
+        }
         _ => Err(not_prepared(remote)),
     }
 }
@@ -163,10 +167,13 @@ pub(super) fn of(remote: &Remote, error: Error) -> Error {
 }
 
 /// Runs a batch of which no step is expected to fail.
-pub(super) fn ask(remote: &Remote, batch: &Batch) -> Result<Answer> {
+pub(super) fn ask(remote: &Remote, batch: &Batch) -> Result<Answer, Failure> {
     let answer = remote.run(batch)?;
     match &answer.failed {
-        Some(failed) => Err(failure(remote, failed)),
+        Some(failed) => Err(Failure {
+            kind: Kind::Other,
+            error: failure(remote, failed),
+        }),
         None => Ok(answer),
     }
 }
