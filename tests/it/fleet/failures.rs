@@ -7,10 +7,11 @@ use serde_json::json;
 use crate::bench::{Bench, days, store};
 use crate::fleet::hrana::Client;
 use crate::fleet::proxy::{Fault, Proxy};
-use crate::fleet::sqld::{self, Sqld};
+use crate::fleet::sqld::{self, Options, Sqld};
+use crate::fleet::token::Issuer;
 use crate::fleet::url;
 use crate::sandbox::{Ran, Sandbox};
-use crate::server::{Reply, Server};
+use crate::server::{Deaf, Reply, Server};
 
 /// A machine with so many runs, whose remote is there.
 fn machine(runs: u32, remote: std::net::SocketAddr) -> Sandbox {
@@ -64,10 +65,208 @@ fn runs_of(server: &Sqld) -> i64 {
     runs.as_i64().unwrap()
 }
 
+/// The message of a command that failed, behind what a first push says of what travels.
+#[track_caller]
+fn message_of(ran: &Ran) -> String {
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let lines = ran
+        .stderr
+        .lines()
+        .filter(|line| !line.starts_with("hint: "));
+    lines.last().unwrap_or_default().to_owned()
+}
+
 /// The last line of the standard output.
 fn last_line(ran: &Ran) -> String {
     ran.ok();
     ran.text().lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_remote_that_is_not_there_is_an_error_that_names_it() {
+    let deaf = Deaf::new();
+    let sandbox = store(&days(1..=2));
+    let before = std::fs::read(sandbox.store()).unwrap();
+    for (remote, host) in [
+        (deaf.url(), deaf.url().replace("http://", "")),
+        (
+            "http://fleet.invalid".to_owned(),
+            "fleet.invalid".to_owned(),
+        ),
+    ] {
+        for command in [
+            "push",
+            "push --init",
+            "push --dry-run",
+            "pull",
+            "rm -y 1 --remote",
+        ] {
+            let words = command.split(' ').chain([remote.as_str()]);
+            let message = sandbox.run(words).failed();
+            assert!(
+                message.starts_with(&format!("{host}: ")),
+                "{command}: {message}"
+            );
+        }
+    }
+    // No push was begun there.
+    assert!(std::fs::read(sandbox.store()).unwrap() == before);
+    sandbox.run(["list"]).ok();
+}
+
+#[test]
+fn a_token_that_is_not_taken_stops_a_push_before_any_run_is_sent() {
+    if sqld::is_missing() {
+        return;
+    }
+    let [issuer, other] = [Issuer::new(), Issuer::new()];
+    let server = Sqld::with(Options {
+        key: Some(issuer.key()),
+        ..Options::default()
+    });
+    let proxy = Proxy::http(server.address());
+    let mut sandbox = machine(3, proxy.address());
+    sandbox.set("LOCALSTORE_TOKEN", issuer.full());
+    sandbox.run(["push", "--init"]).ok();
+    for token in [
+        "",
+        &issuer.expired(),
+        &other.full(),
+        "garbage-that-is-no-token",
+    ] {
+        sandbox.set("LOCALSTORE_TOKEN", token);
+        let withdrawal = format!("rm -y 1 --remote {}", url(proxy.address()));
+        for command in ["push", "pull", "push --init", &withdrawal] {
+            proxy.forget();
+            let ran = sandbox.run(command.split(' '));
+            let message = ran.failed();
+            assert!(message.contains("401"), "{message}");
+            assert!(ran.stderr.contains("LOCALSTORE_TOKEN"), "{}", ran.stderr);
+            assert_eq!(proxy.requests(), 1, "{command}");
+            assert!(proxy.sent() < 2048, "{}", proxy.sent());
+            let loud = sandbox.run(command.split(' ').chain(["-vvv"]));
+            assert_eq!(loud.code, Some(1));
+            assert!(token.is_empty() || !loud.stderr.contains(token));
+            assert!(!proxy.saw("GPU One"));
+        }
+    }
+    sandbox.set("LOCALSTORE_TOKEN", issuer.full());
+    assert_eq!(
+        last_line(&sandbox.run(["push"])),
+        "3 runs: 3 new, 0 completed, 0 known"
+    );
+}
+
+#[test]
+fn a_token_that_may_only_read_is_for_pull() {
+    if sqld::is_missing() {
+        return;
+    }
+    let issuer = Issuer::new();
+    let server = Sqld::with(Options {
+        key: Some(issuer.key()),
+        ..Options::default()
+    });
+    let mut first = machine(3, server.address());
+    first.set("LOCALSTORE_TOKEN", issuer.full());
+    first.run(["push", "--init"]).ok();
+    first.run(["push"]).ok();
+    let mut second = machine(4, server.address());
+    second.set("LOCALSTORE_TOKEN", issuer.read_only());
+    let there = Client::with_token(server.address(), &issuer.full());
+    first.set("LOCALSTORE_TOKEN", issuer.read_only());
+    let withdrawal = format!("rm -y 1 --remote {}", url(server.address()));
+    for (machine, command) in [(&second, "push"), (&first, &*withdrawal)] {
+        let message = message_of(&machine.run(command.split(' ')));
+        assert!(message.contains("the token may only read"), "{message}");
+    }
+    first.run(["show", "1"]).ok();
+    let sql = "SELECT count(*) FROM localstore_fleet_log";
+    assert_eq!(there.value(sql), 3);
+    let mut third = Sandbox::new();
+    third.set("LOCALSTORE_REMOTE", url(server.address()));
+    third.set("LOCALSTORE_TOKEN", issuer.read_only());
+    assert_eq!(
+        last_line(&third.run(["pull"])),
+        "3 runs: 3 new, 0 completed, 0 known"
+    );
+    assert_eq!(
+        third.run(["export", "--all", "-o", "jsonl"]).ok(),
+        first.run(["export", "--all", "-o", "jsonl"]).ok()
+    );
+}
+
+/// Whatever is lost on the way, a push that ends well has sent each run once.
+#[test]
+fn cut_requests_and_lost_answers_are_sent_again_and_known() {
+    if sqld::is_missing() {
+        return;
+    }
+    // How many requests there are without a fault.
+    let server = prepared();
+    let proxy = Proxy::http(server.address());
+    let sandbox = machine(5, proxy.address());
+    last_line(&sandbox.run(["push"]));
+    let requests = proxy.requests();
+    assert!((1..10).contains(&requests), "{requests}");
+
+    for fault in [
+        Fault::RequestCut(100),
+        Fault::RequestCut(700),
+        Fault::AnswerCut(0),
+        Fault::AnswerCut(250),
+    ] {
+        for place in 0..requests {
+            let server = prepared();
+            let proxy = Proxy::http(server.address());
+            let sandbox = machine(5, proxy.address());
+            let mut faults = vec![Fault::None; place];
+            faults.push(fault.clone());
+            proxy.faults(faults);
+            let line = last_line(&sandbox.run(["push"]));
+            assert!(line.starts_with("5 runs: "), "{fault:?} {place}: {line}");
+            assert_eq!(runs_of(&server), 5, "{fault:?} {place}");
+            let again = last_line(&sandbox.run(["push"]));
+            assert_eq!(again, "0 runs: 0 new, 0 completed, 0 known");
+        }
+    }
+}
+
+#[test]
+fn a_database_that_was_not_prepared_is_left_alone() {
+    if sqld::is_missing() {
+        return;
+    }
+    let server = Sqld::start();
+    let remote = Client::new(server.address());
+    let sandbox = machine(2, server.address());
+    let tables = || remote.value("SELECT count(*) FROM sqlite_master");
+    for command in ["push", "pull"] {
+        let ran = sandbox.run([command]);
+        ran.failed();
+        assert!(ran.stderr.contains("push --init"), "{}", ran.stderr);
+    }
+    assert_eq!(tables(), 0);
+    remote.query("CREATE TABLE customers (name)");
+    sandbox.run(["push", "--init"]).failed();
+    sandbox.run(["push"]).failed();
+    assert_eq!(tables(), 1);
+}
+
+#[test]
+fn a_full_disk_there_is_told_in_the_words_of_the_server() {
+    if sqld::is_missing() {
+        return;
+    }
+    let server = Sqld::with(Options {
+        file_limit: Some(512),
+        ..Options::default()
+    });
+    let sandbox = machine(200, server.address());
+    sandbox.run(["push", "--init"]).ok();
+    let message = message_of(&sandbox.run(["push"]));
+    assert!(message.contains("disk I/O error"), "{message}");
+    runs_of(&server);
 }
 
 #[test]
@@ -89,13 +288,21 @@ fn a_busy_server_is_asked_up_to_six_times() {
         let message = sandbox.run(["push"]).failed();
         assert!(message.contains(&status[..3]), "{message}");
         assert_eq!(proxy.requests(), 6, "{status}");
-        proxy.faults(vec![busy; 2]);
+        proxy.faults(vec![busy.clone(); 2]);
         last_line(&sandbox.run(["push"]));
         assert_eq!(runs_of(&server), 2);
+        for command in ["pull", "push --init"] {
+            let mut other = Sandbox::new();
+            other.set("LOCALSTORE_REMOTE", url(proxy.address()));
+            proxy.faults(vec![busy.clone(); 6]);
+            let message = other.run(command.split(' ')).failed();
+            assert!(message.contains(&status[..3]), "{message}");
+            proxy.faults(vec![busy.clone(); 2]);
+            other.run(command.split(' ')).ok();
+        }
     }
 }
 
-/// Whatever is lost on the way, a push that ends well has sent each run once.
 #[test]
 fn a_push_that_is_killed_goes_on_after_what_was_committed() {
     if sqld::is_missing() {

@@ -11,6 +11,7 @@
 
 mod failures;
 mod ground;
+mod hostile;
 mod hrana;
 mod positions;
 mod proxy;
