@@ -92,18 +92,26 @@ pub(crate) fn find(store: &Store, remote: &Remote, ids: &[i64]) -> Result<Withdr
 }
 
 impl Withdrawal {
-    /// Withdraws those of this store, all or none.
+    /// Withdraws those of this store, all or none. Where there are none the primary must say so too:
+    /// a replica may not have seen them.
     pub(crate) fn run(&self, remote: &Remote) -> Result<()> {
-        let Some(position) = self.position.as_ref().filter(|_| !self.ours.is_empty()) else {
-            return Ok(());
-        };
         let mut batch = Batch::write();
+        let position = self.position.as_ref();
         let expected = Expected {
             fleet: &self.fleet,
             me: &self.me,
-            position: Some(position),
+            position,
         };
-        let guard = expected.guard(&mut batch, &self.items, &self.found, position);
+        let none = Position {
+            change: 0,
+            nonce: Vec::new(),
+        };
+        let end = position.unwrap_or(&none);
+        let guard = expected.guard(&mut batch, &self.items, &self.found, end);
+        if position.is_none() {
+            let sql = "DELETE FROM localstore_fleet_stores WHERE store = ?1";
+            batch.then(sql, [self.me.to_vec().into()]);
+        }
         for &(run, place) in &self.ours {
             for sql in [
                 "DELETE FROM test_results WHERE benchmark_run_id = ?1
@@ -131,7 +139,7 @@ impl Withdrawal {
         match &answer.failed {
             None => Ok(()),
             Some(failed) if failed.step == Some(guard) => {
-                let why = "these runs were changed there meanwhile";
+                let why = "these runs were changed there meanwhile, or a replica lags";
                 Err(Error::new(remote.address(), why).hint("run the command again"))
             }
             Some(failed) => Err(failure(remote, failed)),

@@ -579,6 +579,42 @@ fn a_replica_that_lags_makes_nothing_skipped_or_twice() {
     means_are_true(&primary);
 }
 
+/// Nor is a run taken for absent that another replica, or the primary, has got.
+#[test]
+fn a_run_that_a_replica_has_not_got_is_not_removed_here_alone() {
+    if sqld::is_missing() {
+        return;
+    }
+    let mut server = Sqld::start();
+    let machines = crate::fleet::machines(1, server.address());
+    let [one] = &machines[..] else { unreachable!() };
+    one.run(["push", "--init"]).ok();
+    one.run_with_input(["add"], &runs(0..2)).ok();
+    let behind = server.backup();
+    push(one);
+    let whole = server.backup();
+    server.put_back(behind.path());
+    let proxy = Proxy::http(server.address());
+    proxy.delay(Duration::from_secs(1));
+    let mut command = one.command(["rm", "-y", "--remote", &url(proxy.address()), "1"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let removing = command.stderr(Stdio::piped()).spawn().unwrap();
+    // Three to look, and one to write.
+    proxy.wait_until(|proxy| proxy.requests() > 3);
+    server.put_back(whole.path());
+    let ran = removing.wait_with_output().unwrap();
+    let told = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(1), "{told}");
+    assert!(told.contains("or a replica lags"), "{told}");
+    assert_eq!(count(one), 2);
+    let near = url(server.address());
+    let ran = one.run(["rm", "-y", "--remote", &near, "1"]);
+    ran.ok();
+    assert!(ran.text().contains("also from"), "{}", ran.text());
+    let there = Client::new(server.address()).value("SELECT count(*) FROM localstore_fleet_runs");
+    assert_eq!((there, count(one)), (1.into(), 1));
+}
+
 fn count(machine: &Sandbox) -> usize {
     let sql = "SELECT count(*) FROM localstore_runs";
     let count: i64 = machine.db().query_row(sql, [], |row| row.get(0)).unwrap();
