@@ -182,6 +182,9 @@ impl Pusher<'_> {
         let fleet = self.fleet;
         let most = self.most;
         let batch = store.read(|db| read(db, after, &fleet, most))?;
+        if !self.dry_run {
+            store.check_place()?;
+        }
         let Some((mut items, mut errors, end)) = batch else {
             return Ok(None);
         };

@@ -186,6 +186,16 @@ impl Store {
         self.0.write(adopting(work))
     }
 
+    /// An error if the file has lost its name since it was opened for writing.
+    #[cfg(feature = "network")]
+    pub(crate) fn check_place(&self) -> Result<()> {
+        if self.0.is_in_place() {
+            return Ok(());
+        }
+        let why = "the file was removed or replaced while it was read";
+        Err(base::Error::new(self.path().display(), why))
+    }
+
     /// The same while SQLite does not enforce the foreign keys.
     pub(crate) fn write_without_foreign_keys<T>(
         &mut self,

@@ -144,12 +144,17 @@ impl Database {
         let path = &self.path;
         let result = in_transaction(&mut self.connection, work);
         let result = result.map_err(|error| error.of_file(path))?;
-        if self.identity == identity(path) {
+        if self.is_in_place() {
             return Ok(result);
         }
         let why = "the file was removed or replaced while it was written to";
-        Err(Error::new(path.display(), why)
+        Err(Error::new(self.path.display(), why)
             .hint("what was written to it is lost: run the command again"))
+    }
+
+    /// Whether the file still has the name that it was opened by.
+    pub fn is_in_place(&self) -> bool {
+        self.identity == identity(&self.path)
     }
 
     /// The same while SQLite does not enforce the foreign keys: where no index helps, it would

@@ -330,6 +330,31 @@ fn a_push_that_is_killed_goes_on_after_what_was_committed() {
 }
 
 #[test]
+fn a_store_that_is_removed_while_it_is_pushed_is_an_error() {
+    if sqld::is_missing() {
+        return;
+    }
+    let server = prepared();
+    let proxy = Proxy::http(server.address());
+    let sandbox = machine(300, proxy.address());
+    proxy.speed(100_000);
+    let mut command = sandbox.command(["push"]);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut push = command.spawn().unwrap();
+    while proxy.sent() < 10_000 && push.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    std::fs::remove_file(sandbox.store()).unwrap();
+    proxy.speed(u64::MAX);
+    let push = push.wait_with_output().unwrap();
+    assert_eq!(push.status.code(), Some(1));
+    let error = String::from_utf8(push.stderr).unwrap();
+    assert!(error.contains("removed or replaced"), "{error}");
+    // The batch that was on its way stays.
+    assert_eq!(runs_of(&server), 256);
+}
+
+#[test]
 fn a_server_that_dies_in_a_batch_has_it_whole_or_not() {
     if sqld::is_missing() {
         return;
