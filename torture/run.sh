@@ -5,7 +5,8 @@
 #
 # INPUTS is how many damaged captures the readers get (default 10000000). All of it takes about half
 # an hour of two cores. LOCALSTORE_SEED chooses other moments and damages (default 1). As root, it
-# mounts a file system of 4 MB in a temporary folder, to fill it; else that line is left out.
+# mounts a file system of 4 MB in a temporary folder, to fill it; else that line is left out. The lines
+# of push and pull need sqld (docs/fleet.md); without it they are left out too.
 # Exit code: 0 if everything held.
 set -eu
 cd "$(dirname "$0")/.."
@@ -30,7 +31,7 @@ part() {
     shift 2
     printf '%s ...\n' "$name" >&2
     case $name in
-        torture::*) binary='--test it' ;;
+        torture::* | fleet::*) binary='--test it' ;;
         *) binary=--lib ;;
     esac
     # shellcheck disable=SC2086
@@ -51,6 +52,8 @@ part torture::kills::a_killed_merge_takes_over_all_or_nothing 100
 part torture::kills::a_killed_migration_leaves_the_old_store_or_the_new_one 100
 part torture::kills::a_killed_backup_leaves_the_old_copy_or_the_new_one 100
 part torture::kills::an_interrupted_backup_leaves_nothing 100
+part fleet::failures::a_kill_on_either_side_leaves_nothing_in_part 500
+part fleet::travels::programs_that_race_lose_nothing_and_write_nothing_twice 16
 part torture::disk::a_file_that_cannot_grow_leaves_everything_as_it_was 150
 if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=4m tmpfs "$disk" 2>/dev/null; then
     part torture::disk::a_full_disk_leaves_everything_as_it_was 250 LOCALSTORE_SMALL_DISK="$disk"

@@ -10,8 +10,10 @@ use crate::fleet::proxy::{Fault, Proxy};
 use crate::fleet::sqld::{self, Options, Sqld};
 use crate::fleet::token::Issuer;
 use crate::fleet::url;
+use crate::random::{Random, seed};
 use crate::sandbox::{Ran, Sandbox};
 use crate::server::{Deaf, Reply, Server};
+use crate::torture::rounds;
 
 /// A machine with so many runs, whose remote is there.
 fn machine(runs: u32, remote: std::net::SocketAddr) -> Sandbox {
@@ -380,6 +382,61 @@ fn a_server_that_dies_in_a_batch_has_it_whole_or_not() {
     proxy.speed(u64::MAX);
     last_line(&sandbox.run(["push"]));
     assert_eq!(runs_of(&server), 20);
+}
+
+/// Kills at any moment, of a push, of a pull and of the server.
+#[test]
+fn a_kill_on_either_side_leaves_nothing_in_part() {
+    if sqld::is_missing() {
+        return;
+    }
+    let (rounds, seed) = (rounds(9), seed());
+    let mut server = prepared();
+    let [sender, receiver] = [(); 2].map(|()| {
+        let mut machine = Sandbox::new();
+        machine.set("LOCALSTORE_REMOTE", url(server.address()));
+        machine
+    });
+    let mut in_time = 0;
+    for round in 0..rounds {
+        let mut random = Random::new(seed, round as u64);
+        let runs = (0..20).map(|number| Bench {
+            speed: 1.0 + f64::from(20 * u32::try_from(round).unwrap() + number) / 1000.0,
+            ..Bench::default()
+        });
+        let runs: String = runs.map(|run| run.document() + "\n").collect();
+        sender.run_with_input(["add"], runs.as_bytes()).ok();
+        let (machine, command) = match round % 3 {
+            0 | 1 => (&sender, "push"),
+            _ => (&receiver, "pull"),
+        };
+        let mut child = machine.command([command]);
+        child.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = child.spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(random.below(100) as u64));
+        in_time += usize::from(child.try_wait().unwrap().is_none());
+        if round % 3 == 1 {
+            server.kill();
+            server.restart();
+        } else {
+            let _ = child.kill();
+        }
+        child.wait().unwrap();
+        runs_of(&server);
+    }
+    let all = 20 * i64::try_from(rounds).unwrap();
+    last_line(&sender.run(["push"]));
+    assert_eq!(runs_of(&server), all);
+    last_line(&receiver.run(["pull"]));
+    for machine in [&sender, &receiver] {
+        machine.run(["check"]).ok();
+        let listed = machine.run(["list", "-o", "jsonl", "--limit", "0"]).text();
+        assert_eq!(listed.lines().count() as i64, all);
+    }
+    crate::report(&format!(
+        "| kill -9 in push, in pull and of sqld | {rounds}, {in_time} before the end | nothing in part, \
+         twice or lost |"
+    ));
 }
 
 /// A server that answers anything: an error of a line, and no more memory than an answer may have.

@@ -11,6 +11,7 @@ use crate::fleet::proxy::Proxy;
 use crate::fleet::sqld::{self, Sqld};
 use crate::fleet::{last_line, machines, means_are_true, pull, push, site, url};
 use crate::sandbox::{Sandbox, fixture, read_fixture};
+use crate::torture::rounds;
 
 /// The formats that `export` prints.
 const FORMATS: [&str; 5] = ["json", "csv", "md", "jsonl", "sql"];
@@ -709,7 +710,8 @@ fn programs_that_race_lose_nothing_and_write_nothing_twice() {
     if sqld::is_missing() {
         return;
     }
-    let (server, machines) = fleet(8);
+    let count = rounds(8).max(5);
+    let (server, machines) = fleet(count);
     let runs = |from: u32, to: u32| -> String {
         let runs = (from..to).map(|number| Bench {
             speed: 1.0 + f64::from(number) / 1000.0,
@@ -751,11 +753,12 @@ fn programs_that_race_lose_nothing_and_write_nothing_twice() {
     for machine in &machines {
         push(machine);
     }
-    assert_eq!(fleet_runs(&server), 600 + 80 + 40);
+    let expected = 600 + 10 * count + 40;
+    assert_eq!(fleet_runs(&server), expected);
     let distinct = "SELECT count(DISTINCT fingerprint) FROM localstore_fleet_runs";
     let client = Client::new(server.address());
-    assert_eq!(client.value(distinct), 720);
-    assert_eq!(client.value("SELECT count(*) FROM test_results"), 720);
+    assert_eq!(client.value(distinct), expected);
+    assert_eq!(client.value("SELECT count(*) FROM test_results"), expected);
     means_are_true(&server);
     // Two pulls of a store, and runs that are removed meanwhile.
     let mut children: Vec<_> = machines
@@ -772,11 +775,16 @@ fn programs_that_race_lose_nothing_and_write_nothing_twice() {
         .run_with_input(["add"], runs(3000, 3020).as_bytes())
         .ok();
     all(children);
-    for (machine, count) in machines
-        .iter()
-        .zip([720, 720, 720, 620, 740, 720, 720, 720])
-    {
+    for (number, machine) in machines.iter().enumerate() {
         pull(machine);
+        let count = match number {
+            3 => expected - 100,
+            4 => expected + 20,
+            _ => expected,
+        };
         assert_eq!(ids(machine).len(), count);
     }
+    crate::report(&format!(
+        "| machines that push and pull the same runs at once | {count}, {expected} runs | none lost, none twice |"
+    ));
 }

@@ -15,7 +15,7 @@ use std::path::Path;
 use crate::sandbox::{Sandbox, read_fixture};
 
 /// How often a test repeats what it does: `LOCALSTORE_ROUNDS`, else so often.
-fn rounds(usual: usize) -> usize {
+pub(crate) fn rounds(usual: usize) -> usize {
     let asked = std::env::var("LOCALSTORE_ROUNDS").ok();
     asked
         .and_then(|rounds| rounds.parse().ok())
