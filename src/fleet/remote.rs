@@ -215,6 +215,10 @@ pub(crate) enum Prepared {
 /// runs get rows of the fleet; `tell` is given how many were looked at, and of how many.
 pub(crate) fn prepare(remote: &Remote, tell: &mut dyn FnMut(u64, u64)) -> Result<Prepared> {
     let prepared = make(remote)?;
+    // There is nothing to take up, and a replica has not seen the tables yet.
+    if matches!(prepared, Prepared::Made { site_runs: 0 }) {
+        return Ok(prepared);
+    }
     let state = state(remote, &StoreId::default(), &[])?;
     state.check_writes(remote)?;
     site::take_up(remote, &state, tell)?;

@@ -535,7 +535,7 @@ fn a_replica_that_lags_makes_nothing_skipped_or_twice() {
         assert!(ran.stderr.contains("behind"), "{}", ran.stderr);
         assert_eq!(ran.text().lines().last(), Some(nothing));
     };
-    one.run(["push", "--init"]).ok();
+    one.run(["push", "--init", &near]).ok();
     one.run_with_input(["add"], &runs(0..3)).ok();
     push(one);
     follows(3);
