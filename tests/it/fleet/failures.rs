@@ -71,11 +71,11 @@ fn runs_of(server: &Sqld) -> i64 {
 #[track_caller]
 fn message_of(ran: &Ran) -> String {
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    let lines = ran
+    let mut lines = ran
         .stderr
         .lines()
         .filter(|line| !line.starts_with("hint: "));
-    lines.last().unwrap_or_default().to_owned()
+    lines.next_back().unwrap_or_default().to_owned()
 }
 
 /// The last line of the standard output.
@@ -431,7 +431,7 @@ fn a_kill_on_either_side_leaves_nothing_in_part() {
     for machine in [&sender, &receiver] {
         machine.run(["check"]).ok();
         let listed = machine.run(["list", "-o", "jsonl", "--limit", "0"]).text();
-        assert_eq!(listed.lines().count() as i64, all);
+        assert_eq!(i64::try_from(listed.lines().count()), Ok(all));
     }
     crate::report(&format!(
         "| kill -9 in push, in pull and of sqld | {rounds}, {in_time} before the end | nothing in part, \

@@ -304,7 +304,7 @@ fn a_fleet_that_cannot_be_is_an_error() {
         (vec![], "not prepared"),
     ] {
         for command in ["push", "pull"] {
-            let server = Server::start(vec![answer(&[rows.clone()])]);
+            let server = Server::start(vec![answer(std::slice::from_ref(&rows))]);
             let mut sandbox = store(&days(1..=1));
             sandbox.set("LOCALSTORE_REMOTE", server.url());
             let ran = sandbox.run([command]);
