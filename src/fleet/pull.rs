@@ -194,7 +194,8 @@ const RUN: &str = "substr(CAST(r.tool AS BLOB), 1, 64), substr(CAST(r.source AS 
 /// [`RUN`] names, the body at the first line of a run only, and the last change of this request.
 fn lines() -> String {
     format!(
-        "SELECT change, nonce, kind, run_id, detail, is_site, tool, source, format, bytes,
+        "SELECT change, nonce, kind, run_id, detail, is_site, tool, source, format,
+             CASE WHEN typeof(body) = 'blob' THEN bytes ELSE {MOST_BODY} + 1 END,
              CASE WHEN nth = 1 AND bytes <= {MOST_BODY} AND typeof(body) = 'blob' THEN body END, upto
          FROM (SELECT l.change, substr(l.nonce, 1, 64) AS nonce,
                    substr(CAST(l.kind AS BLOB), 1, 64) AS kind, l.run_id,
@@ -218,7 +219,8 @@ impl Puller<'_> {
     fn batch(&self) -> Batch {
         let mut batch = Batch::read();
         batch.then(
-            "SELECT 1 FROM localstore_fleet_log WHERE change = ?1 AND nonce = ?2",
+            "SELECT 1 FROM localstore_fleet_log
+             WHERE change = ?1 AND CAST(nonce AS BLOB) = ?2",
             [self.end.change.into(), self.end.nonce.clone().into()],
         );
         batch

@@ -357,6 +357,28 @@ fn a_store_that_is_removed_while_it_is_pushed_is_an_error() {
 }
 
 #[test]
+fn values_of_other_types_in_a_row_stop_no_others() {
+    if sqld::is_missing() {
+        return;
+    }
+    let server = prepared();
+    machine(3, server.address()).run(["push"]).ok();
+    let remote = Client::new(server.address());
+    remote.query("UPDATE localstore_fleet_runs SET body = 'a text' WHERE run_id = 1");
+    remote.query(
+        "INSERT INTO localstore_fleet_log (nonce, store, kind, run_id, detail)
+         VALUES ('a text', x'00', 'tag', 2, 'x')",
+    );
+    let mut machine = Sandbox::new();
+    machine.set("LOCALSTORE_REMOTE", url(server.address()));
+    let pulled = machine.run(["pull"]);
+    pulled.failed();
+    assert!(pulled.stderr.contains("run 1 there: "), "{}", pulled.stderr);
+    let stdout = String::from_utf8_lossy(&pulled.stdout);
+    assert!(stdout.contains(" 2 new"), "{stdout}");
+}
+
+#[test]
 fn a_server_that_dies_in_a_batch_has_it_whole_or_not() {
     if sqld::is_missing() {
         return;
