@@ -106,27 +106,34 @@ fn connections_are_opened_in_one_place() {
     // The form of an IP address.
     assert_eq!(files_with(&["std::net"]), ["src/fleet/address.rs"]);
     assert_eq!(files_with(&["net::Client"]), ["src/submit/client.rs"]);
-    assert_eq!(files_with(&["use net::{Client"]), ["src/fleet/hrana.rs"]);
+    assert_eq!(
+        files_with(&["use net::{Client"]),
+        ["src/fleet/hrana/client.rs"]
+    );
     // LocalScore.
     assert_eq!(files_with(&["use super::sender"]), ["src/cmd/sending.rs"]);
     assert_eq!(
         files_with(&["use super::sending"]),
         ["src/cmd/record.rs", "src/cmd/submit.rs"]
     );
-    // A fleet: completions know the form of an address.
+    // A fleet: completions know the form of an address, and what is moved is shown.
+    let mut users = files_with(&["use crate::fleet"]);
+    users.retain(|path| !path.starts_with("src/fleet/"));
     assert_eq!(
-        files_with(&["use crate::fleet"]),
-        ["completions/mod.rs", "pull.rs", "push.rs", "rm.rs"].map(|path| format!("src/cmd/{path}"))
+        users,
+        [
+            "completions/mod.rs",
+            "moving.rs",
+            "pull.rs",
+            "push.rs",
+            "rm.rs"
+        ]
+        .map(|path| format!("src/cmd/{path}"))
     );
     assert_eq!(files_with(&["Remote::new("]), ["src/cmd/push.rs"]);
     assert_eq!(
         files_with(&["use super::push"]),
-        [
-            "src/cmd/pull.rs",
-            "src/cmd/rm.rs",
-            "src/fleet/pull.rs",
-            "src/fleet/withdraw.rs"
-        ]
+        ["src/cmd/pull.rs", "src/cmd/rm.rs", "src/fleet/withdraw.rs"]
     );
 }
 
