@@ -3,7 +3,7 @@
 
 use base::{Error, Result};
 
-use super::hrana::{Answer, Batch, Remote, Row, Value};
+use super::hrana::{self, Answer, Batch, Remote, Row, Value};
 use super::known::Item;
 use super::push::{COLUMNS, MOST_BODY, MOST_BYTES, row};
 use super::remote::{State, WRITES, ask, failure};
@@ -72,6 +72,7 @@ pub(super) fn take_up(
 ) -> Result<()> {
     let mut attempts = 0;
     let mut taken = 0;
+    let mut furthest = i64::MIN;
     while taken < state.site_runs && attempts < MOST_ATTEMPTS {
         let mut batch = Batch::read();
         let step = batch.then(
@@ -98,13 +99,26 @@ pub(super) fn take_up(
         let mut bytes = 0;
         let mut upto = before;
         let mut count = 0;
-        for part in ids.chunks(MOST_RUNS) {
+        let mut left = &ids[..];
+        let mut most = MOST_RUNS;
+        while !left.is_empty() {
+            let (part, rest) = left.split_at(most.min(left.len()));
             let only: Vec<SiteId> = part.iter().map(|(_, id)| *id).collect();
             let mut batch = Batch::read();
             ask_for(&mut batch, &only);
-            let answer = ask(remote, &batch)?;
+            let answer = match ask(remote, &batch) {
+                // Anybody may post to a web site: a run that is too large stops no others.
+                Err(failure) if failure.kind == hrana::Kind::TooLarge && part.len() > 1 => {
+                    most = part.len() / 2;
+                    continue;
+                }
+                Err(failure) if failure.kind == hrana::Kind::TooLarge => None,
+                answer => Some(answer?),
+            };
+            left = rest;
             for (&(change, id), step) in part.iter().zip((0..).step_by(2)) {
-                let foreign = run(&answer, step).ok().flatten();
+                let foreign = answer.as_ref().and_then(|answer| run(answer, step).ok());
+                let foreign = foreign.flatten();
                 let item = foreign.and_then(|foreign| item(id.run, foreign));
                 bytes += item.as_ref().map_or(0, |item| item.encoded.body.len());
                 if bytes <= MOST_BYTES {
@@ -114,7 +128,8 @@ pub(super) fn take_up(
                 }
             }
         }
-        if count == 0 {
+        // Further on each time: else there would be no end.
+        if count == 0 || upto <= furthest {
             break;
         }
         let mut batch = Batch::write();
@@ -134,6 +149,7 @@ pub(super) fn take_up(
         let answer = remote.run(&batch)?;
         match &answer.failed {
             None => {
+                furthest = upto;
                 taken += count;
                 tell(taken, state.site_runs);
                 attempts = 0;

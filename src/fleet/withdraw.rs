@@ -108,6 +108,14 @@ impl Withdrawal {
         };
         let end = position.unwrap_or(&none);
         let guard = expected.guard(&mut batch, &self.items, &self.found, end);
+        let ids: Vec<i64> = self.ours.iter().map(|(run, _)| *run).collect();
+        let arrived = batch.instead(
+            guard,
+            "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM json_each(?1) j
+                 WHERE NOT EXISTS (SELECT 1 FROM localstore_fleet_log l
+                     WHERE l.run_id = j.value AND l.store = ?2 AND l.kind = 'withdrawn'))",
+            [format!("{ids:?}").into(), self.me.to_vec().into()],
+        );
         if position.is_none() {
             let sql = "DELETE FROM localstore_fleet_stores WHERE store = ?1";
             batch.then(sql, [self.me.to_vec().into()]);
@@ -138,6 +146,14 @@ impl Withdrawal {
         let answer = remote.run(&batch)?;
         match &answer.failed {
             None => Ok(()),
+            // The batch had arrived, and its answer was lost.
+            Some(failed)
+                if failed.step == Some(guard)
+                    && !ids.is_empty()
+                    && answer.rows(arrived).next().is_some() =>
+            {
+                Ok(())
+            }
             Some(failed) if failed.step == Some(guard) => {
                 let why = "these runs were changed there meanwhile, or a replica lags";
                 Err(Error::new(remote.address(), why).hint("run the command again"))

@@ -306,6 +306,33 @@ fn a_busy_server_is_asked_up_to_six_times() {
 }
 
 #[test]
+fn a_withdrawal_whose_answer_is_lost_is_done_once() {
+    if sqld::is_missing() {
+        return;
+    }
+    for place in 0..4 {
+        let server = prepared();
+        let proxy = Proxy::http(server.address());
+        let sandbox = machine(3, proxy.address());
+        last_line(&sandbox.run(["push"]));
+        let mut faults = vec![Fault::None; place];
+        faults.push(Fault::AnswerCut(0));
+        proxy.faults(faults);
+        let remote = url(proxy.address());
+        sandbox.run(["rm", "-y", "2", "--remote", &remote]).ok();
+        let there = Client::new(server.address());
+        let count = |table: &str| there.value(&format!("SELECT count(*) FROM {table}"));
+        assert_eq!(count("benchmark_runs"), 2, "{place}");
+        let withdrawn = "localstore_fleet_log WHERE kind = 'withdrawn'";
+        assert_eq!(count(withdrawn), 1, "{place}");
+        assert_eq!(
+            last_line(&sandbox.run(["push"])).split(' ').next(),
+            Some("0")
+        );
+    }
+}
+
+#[test]
 fn a_push_that_is_killed_goes_on_after_what_was_committed() {
     if sqld::is_missing() {
         return;
