@@ -7,6 +7,7 @@ use super::hrana::{self, Answer, Batch, Remote, Row, Value};
 use super::known::Item;
 use super::push::{COLUMNS, MOST_BODY, MOST_BYTES, row};
 use super::remote::{State, WRITES, ask, failure};
+use crate::formats::grouping::MAX_TESTS;
 use crate::model::{Environment, Field, HeaderField, Kind, NewValue, Run, Source, Test};
 use crate::store::foreign::Foreign;
 use crate::store::members::More;
@@ -28,9 +29,8 @@ impl SiteId {
     }
 }
 
-/// The most runs of a request, and the most tests of a run.
+/// The most runs of a request.
 pub(super) const MOST_RUNS: usize = 32;
-const MOST_TESTS: usize = 10_000;
 
 /// The tests of the run ?1 that follow one another somewhere behind the id ?2.
 const TOGETHER: &str = "WHERE benchmark_run_id = ?1 AND id > ?2 AND id < coalesce(
@@ -48,7 +48,7 @@ pub(super) fn ask_for(batch: &mut Batch, ids: &[SiteId]) {
             None => ("WHERE benchmark_run_id = ?1", vec![id.run.into()]),
         };
         let columns = PUBLIC_TEST.replacen("name", "CAST(name AS BLOB)", 1);
-        let limit = MOST_TESTS + 1;
+        let limit = MAX_TESTS + 1;
         batch.then(
             format!("SELECT {columns} FROM test_results {condition} ORDER BY id LIMIT {limit}"),
             values,
@@ -274,8 +274,8 @@ pub(super) fn run(answer: &Answer, step: usize) -> Result<Option<Foreign>> {
     if tests.is_empty() {
         return Err(Error::plain("it has no tests"));
     }
-    if tests.len() > MOST_TESTS {
-        return Err(Error::plain(format!("it has more than {MOST_TESTS} tests")));
+    if tests.len() > MAX_TESTS {
+        return Err(Error::plain(format!("it has more than {MAX_TESTS} tests")));
     }
     let run = Run {
         environment,

@@ -14,6 +14,7 @@ use super::{
     BENCH, MOST_JSON, ROW, RUN, names, not_one, result, test_names, text_value, too_large,
 };
 use crate::fleet::hrana::BASE64;
+use crate::formats::grouping::MAX_TESTS;
 use crate::model::bench::{IDENTITY, RESULTS, Row, Schema, Settings};
 use crate::model::{Environment, Field, HeaderField, Run, Test, Text, Value};
 use crate::store::foreign::{BenchRun, Foreign};
@@ -35,12 +36,16 @@ pub(crate) struct Encoded {
     pub(crate) digest: [u8; 8],
 }
 
-/// The body of a run. An error in words for one that is too large.
+/// The body of a run. An error in words for one that is too large or has too many tests.
 pub(crate) fn encode(foreign: &mut Foreign) -> Result<Encoded, String> {
     let mut writer = Writer {
         json: Vec::with_capacity(8 << 10),
     };
     let digested = match foreign {
+        // What nobody could read.
+        Foreign::Run(foreign) if foreign.dated.run.tests.len() > MAX_TESTS => {
+            return Err(format!("it has more than {MAX_TESTS} tests"));
+        }
         Foreign::Run(foreign) => writer.run(foreign),
         Foreign::Bench(bench) => writer.bench(bench)?,
     };

@@ -508,3 +508,28 @@ fn a_push_with_nothing_new_does_not_look_at_the_runs_of_the_site() {
         );
     }
 }
+
+/// Anybody may post: runs whose answer a server refuses as too large stop neither push nor pull.
+#[test]
+fn large_runs_of_the_site_stop_no_others() {
+    if sqld::is_missing() {
+        return;
+    }
+    let server = Sqld::start();
+    let remote = Client::new(server.address());
+    let machines = machines(2, server.address());
+    machines[0].run(["push", "--init"]).ok();
+    for _ in 0..8 {
+        let run = site::post(&remote, &payload("gpu-reps4"));
+        remote.query(&format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000)
+             INSERT INTO test_results (benchmark_run_id, name, n_prompt, n_gen, avg_time_ms,
+                 power_watts, prompt_tps, gen_tps, prompt_tps_watt, gen_tps_watt, ttft_ms)
+             SELECT {run}, 'pp' || i, i, {run}, i / 7.0, 0, i / 3.0, i / 9.0, 0, 0, i / 11.0 FROM n"
+        ));
+    }
+    machines[0].add(["golden/cpu-i7-14b.json"]);
+    assert_eq!(push(&machines[0]), "1 run: 1 new, 0 completed, 0 known");
+    assert_eq!(pull(&machines[1]), "9 runs: 9 new, 0 completed, 0 known");
+    machines[1].run(["check"]).ok();
+}
