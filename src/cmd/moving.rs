@@ -154,10 +154,14 @@ impl<'a> Moving<'a> {
         writeln!(self.out, "{}", self.out.screen().fold(&sum))?;
         if self.newer > 0 {
             self.out.flush()?;
-            let need = if self.newer == 1 { "needs" } else { "need" };
+            let (need, them) = if self.newer == 1 {
+                ("needs", "it")
+            } else {
+                ("need", "them")
+            };
             let runs = counted(self.newer, "run");
             note(&format!(
-                "{runs} {need} a newer localstore, whose next 'pull' takes them over"
+                "{runs} {need} a newer localstore, whose next 'pull' takes {them} over"
             ));
         }
         Ok(if self.left_out > 0 {

@@ -36,7 +36,7 @@ impl Item {
         Ok(Self::new(id, foreign))
     }
 
-    /// A run of this id. The error tells in words what is wrong with it.
+    /// A run of this id. The error says what is wrong with it.
     pub(super) fn new(id: i64, mut foreign: Foreign) -> Result<Self, String> {
         let keys = foreign.keys();
         body::encode(&mut foreign).map(|encoded| Self {
@@ -72,7 +72,7 @@ fn submission_detail(submission: &Submission) -> Option<String> {
     is_known.then(|| json.to_string())
 }
 
-/// The submission that a remote tells; `None` for a text that tells none.
+/// The submission in a detail of the remote's log; `None` if there is none in it.
 pub(super) fn read_submission(detail: &str) -> Option<Submission> {
     let mut json: serde_json::Value = serde_json::from_str(detail).ok()?;
     let object = json.as_object_mut()?;
@@ -111,9 +111,9 @@ const MATCHES: &str = "FROM k CROSS JOIN localstore_fleet_runs r
     ON r.fingerprint = k.fingerprint OR (r.core = k.core AND r.poor >= NOT k.is_poor)";
 
 /// The most bytes of a body that is asked for.
-pub(super) const MOST_BODY: i64 = 2 << 20;
+pub(super) const MOST_ASKED: i64 = 2 << 20;
 
-/// What the log tells of a run `r` beside its body: kinds and details as JSON. As bytes, for a text that
+/// The tags and the submission of a run `r` in the log: kinds and details as JSON. As bytes, for a text that
 /// is not UTF-8 would spoil the whole answer.
 pub(super) const DETAILS: &str = "CAST((SELECT json_group_array(json_array(kind, detail))
     FROM localstore_fleet_log l WHERE l.run_id = r.run_id AND kind IN ('tag', 'submission')
@@ -124,7 +124,7 @@ pub(super) fn look() -> String {
     format!(
         "{KEYS} SELECT k.i, r.run_id, r.digest = k.digest, substr(CAST(r.tool AS BLOB), 1, 64),
              substr(CAST(r.source AS BLOB), 1, 64), r.format, r.digest,
-             CASE WHEN r.digest <> k.digest AND length(r.body) <= {MOST_BODY} THEN r.body END,
+             CASE WHEN r.digest <> k.digest AND length(r.body) <= {MOST_ASKED} THEN r.body END,
              {DETAILS}
          {MATCHES} ORDER BY k.i, r.run_id"
     )

@@ -3,9 +3,9 @@
 //! [`hrana`] speaks the protocol of the database and knows nothing of runs, [`body`] makes a run bytes
 //! that travel. No message contains a token, a user or a password of an address.
 
-pub(crate) mod address;
-pub(crate) mod body;
-pub(crate) mod hrana;
+mod address;
+mod body;
+mod hrana;
 mod known;
 mod public;
 mod pull;
@@ -15,7 +15,7 @@ mod site;
 mod withdraw;
 
 pub(crate) use address::{Address, Token};
-pub(crate) use hrana::{Answer, Batch, Remote, Rows, Value};
+pub(crate) use hrana::Remote;
 pub(crate) use pull::{Wanted, pull};
 pub(crate) use push::{WHAT_TRAVELS, push};
 pub(crate) use remote::{Prepared, prepare};

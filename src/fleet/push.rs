@@ -128,8 +128,8 @@ fn left_out(id: i64, why: impl std::fmt::Display) -> Error {
     Error::new(format_args!("run {id}"), why)
 }
 
-/// Tells what became of runs, and which were left out.
-fn tell_of(
+/// Reports what became of the runs of a batch, and which were left out.
+fn report(
     items: &[Item],
     fates: impl Iterator<Item = Stored>,
     errors: Vec<Error>,
@@ -167,7 +167,7 @@ impl Pusher<'_> {
         }
     }
 
-    /// The change behind which the remote has got nothing.
+    /// The last change that the remote has taken over.
     fn after(&self) -> i64 {
         self.position.as_ref().map_or(0, |position| position.change)
     }
@@ -214,7 +214,7 @@ impl Pusher<'_> {
                         Fate::Completed(..) => Stored::Completed,
                         Fate::Known(_) => Stored::Already,
                     });
-                    tell_of(&items, fates, errors, tell)?;
+                    report(&items, fates, errors, tell)?;
                     tell(Event::Committed)?;
                     let change = end.change;
                     self.position = Some(end);
@@ -247,7 +247,7 @@ impl Pusher<'_> {
                     if state.position.as_ref() == Some(&end) {
                         // The batch had arrived, and its answer was lost.
                         let known = items.iter().map(|_| Stored::Already);
-                        tell_of(&items, known, errors, tell)?;
+                        report(&items, known, errors, tell)?;
                         self.position = state.position;
                         return Ok(Some(self.after()));
                     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::fleet::Event;
 use crate::fleet::hrana::{Batch, Kind, Row, Value};
-use crate::fleet::known::{DETAILS, Item, MOST_BODY};
+use crate::fleet::known::{DETAILS, Item, MOST_ASKED};
 use crate::fleet::remote::{ask, failure, of};
 use crate::fleet::site::SiteId;
 use crate::store::peers::Peer;
@@ -47,7 +47,7 @@ impl Puller<'_> {
                         continue;
                     }
                 };
-                // What is told of a run that is here is told again where the log is not read.
+                // Where the log is not read, tags and submissions of runs that are here are taken from the list.
                 let id = if wanted.is_some() || !listed.has_details {
                     self.find(&listed)?
                 } else {
@@ -195,7 +195,7 @@ impl Puller<'_> {
     ) -> Result<bool> {
         let sql = format!(
             "SELECT r.run_id, {RUN},
-                 CASE WHEN length(r.body) <= {MOST_BODY} AND typeof(r.body) = 'blob' THEN r.body END,
+                 CASE WHEN length(r.body) <= {MOST_ASKED} AND typeof(r.body) = 'blob' THEN r.body END,
                  {DETAILS}
              FROM json_each(?1) j JOIN localstore_fleet_runs r ON r.run_id = j.value ORDER BY j.key"
         );

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::fleet::Event;
 use crate::fleet::body::{self, FORMAT};
 use crate::fleet::hrana::{Answer, Batch, Failure, Kind, Remote, Row, Value};
-use crate::fleet::known::{DETAILS, Item, MOST_BODY, read_submission};
+use crate::fleet::known::{DETAILS, Item, MOST_ASKED, read_submission};
 use crate::fleet::push::{identity, is_ours, renewed};
 use crate::fleet::remote::{self, ask, failure, of, unhex};
 use crate::fleet::site::{self, SiteId};
@@ -146,7 +146,7 @@ struct About {
     is_site: bool,
 }
 
-/// What is told of a run beside its body.
+/// The tags and the submission of a run, which travel beside its body.
 #[derive(Default)]
 struct Told {
     tags: Vec<String>,
@@ -197,8 +197,8 @@ const RUN: &str = "substr(CAST(r.tool AS BLOB), 1, 64), substr(CAST(r.source AS 
 fn lines() -> String {
     format!(
         "SELECT change, nonce, kind, run_id, detail, is_site, tool, source, format,
-             CASE WHEN typeof(body) = 'blob' THEN bytes ELSE {MOST_BODY} + 1 END,
-             CASE WHEN nth = 1 AND bytes <= {MOST_BODY} AND typeof(body) = 'blob' THEN body END, upto
+             CASE WHEN typeof(body) = 'blob' THEN bytes ELSE {MOST_ASKED} + 1 END,
+             CASE WHEN nth = 1 AND bytes <= {MOST_ASKED} AND typeof(body) = 'blob' THEN body END, upto
          FROM (SELECT l.change, substr(l.nonce, 1, 64) AS nonce,
                    substr(CAST(l.kind AS BLOB), 1, 64) AS kind, l.run_id,
                    substr(CAST(l.detail AS BLOB), 1, 65536) AS detail, l.store IS NULL AS is_site,
@@ -346,7 +346,7 @@ impl Puller<'_> {
             return Ok(());
         }
         taken.told.entry(run_id).or_default().take(kind, detail);
-        if *row.get(10) != Value::Null || row.integer(9, "bytes")? > MOST_BODY {
+        if *row.get(10) != Value::Null || row.integer(9, "bytes")? > MOST_ASKED {
             self.arriving(row, 6, run_id, change, taken)?;
         }
         Ok(())
@@ -371,7 +371,9 @@ impl Puller<'_> {
         let name = |at, name| Ok::<_, Error>(String::from_utf8_lossy(row.blob(at, name)?));
         let (tool, source) = (name(at, "tool")?, name(at + 1, "source")?);
         let decoded = match (Tool::from_name(&tool), Source::from_name(&source)) {
-            _ if *row.get(at + 4) == Value::Null => Err("its body is larger than 2 MiB".to_owned()),
+            _ if *row.get(at + 4) == Value::Null => {
+                Err("its body is larger than 2 MiB, or is not a blob".to_owned())
+            }
             (None, _) => Err(format!("tool is '{tool}'")),
             (_, None) => Err(format!("source is '{source}'")),
             (Some(tool), Some(source)) => body::decode(tool, source, row.blob(at + 4, "body")?),
@@ -528,7 +530,7 @@ struct Taken {
     runs: Vec<Foreign>,
     /// In the order of the runs.
     about: Vec<About>,
-    /// What is told of each run.
+    /// The tags and the submission of each run.
     told: HashMap<i64, Told>,
     site: Vec<SiteId>,
     /// The runs that were withdrawn: the id there, and the core.
