@@ -39,6 +39,7 @@ mod network;
 #[cfg(unix)]
 mod pager;
 mod plot;
+mod prompt;
 #[cfg(feature = "network")]
 mod queue;
 mod record;

@@ -87,8 +87,8 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Syncs the file to disk, renames it, and makes the rename durable.
-fn persist(file: NamedTempFile, path: &Path, existing: Existing) -> io::Result<()> {
+/// Syncs the temporary file to disk, renames it, and makes the rename durable.
+pub fn persist(file: NamedTempFile, path: &Path, existing: Existing) -> io::Result<()> {
     file.as_file().sync_all()?;
     match existing {
         Existing::Keep => file.persist_noclobber(path)?,
@@ -133,21 +133,23 @@ impl Write for Named<'_> {
 
 /// Gives the temporary file the permissions of an ordinary new file instead of private ones.
 #[cfg(unix)]
-fn permissions_of_a_new_file(builder: &mut tempfile::Builder<'_, '_>) {
+pub fn permissions_of_a_new_file(builder: &mut tempfile::Builder<'_, '_>) {
     use std::os::unix::fs::PermissionsExt;
     builder.permissions(std::fs::Permissions::from_mode(0o666));
 }
 
+/// Gives the temporary file the permissions of an ordinary new file instead of private ones.
 #[cfg(not(unix))]
-fn permissions_of_a_new_file(_: &mut tempfile::Builder<'_, '_>) {}
+pub fn permissions_of_a_new_file(_: &mut tempfile::Builder<'_, '_>) {}
 
-/// Makes the rename itself durable.
+/// Makes durable what was created, renamed or removed in a folder.
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     std::fs::File::open(folder)?.sync_all()
 }
 
+/// Makes durable what was created, renamed or removed in a folder.
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }

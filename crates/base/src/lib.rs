@@ -23,7 +23,9 @@ mod text;
 
 pub use command::{set_command_options, shell_word};
 pub use error::{Error, ExitStatus, Result, reason};
-pub use file::{Existing, replace_atomically, write_atomically};
+pub use file::{
+    Existing, permissions_of_a_new_file, persist, replace_atomically, sync_folder, write_atomically,
+};
 pub use progress::Progress;
 pub use records::Records;
 pub use rows::RowFormat;

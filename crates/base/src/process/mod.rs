@@ -33,7 +33,8 @@ const QUEUE: usize = 16;
 const SECRETS: [&str; 2] = ["LOCALSTORE_TOKEN", "LOCALSTORE_TOKEN_FILE"];
 
 /// A program to be started, without the secrets of our environment. Every program is started by this.
-pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+#[must_use]
+pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     for name in SECRETS {
         command.env_remove(name);

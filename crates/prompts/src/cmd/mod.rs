@@ -1,0 +1,127 @@
+//! The commands of `prompt`, one file each.
+
+mod path;
+
+use std::path::PathBuf;
+
+use base::{Error, ExitStatus, Result, Stdout};
+
+use crate::document::Documents;
+use crate::name::{Name, PromptName};
+use crate::overrides::Overrides;
+use crate::place::Place;
+use crate::record::Format;
+use crate::templates;
+
+/// Overrides of prompts: files beside the code that replace texts of it
+///
+/// An override replaces the text of a section of a prompt, or the descriptions of a tool, and is tied to
+/// the hash of the text that it replaces: when the code changes, it no longer applies. The files are
+/// those of the Python library weakincentives, in ROOT/.weakincentives/prompts/overrides.
+#[derive(Debug, clap::Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_help = "Example: localstore prompt check --prompts prompts.jsonl"
+)]
+pub struct Args {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the overrides are, and what the code has.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of prompt")]
+struct Options {
+    /// The project's folder [default: the Git repository of the current folder]
+    #[arg(long, value_name = "DIR", global = true)]
+    root: Option<PathBuf>,
+    /// The overrides folder itself
+    #[arg(long, value_name = "DIR", global = true, conflicts_with = "root")]
+    dir: Option<PathBuf>,
+    /// A prompts document, repeatable; '-': stdin [default: ROOT/.weakincentives/prompts/prompts.jsonl]
+    #[arg(long, value_name = "FILE", global = true, action = clap::ArgAction::Append)]
+    prompts: Vec<PathBuf>,
+    /// A folder whose text files are the sections of the prompt NAME
+    #[arg(long, value_name = "DIR", global = true, conflicts_with = "prompts")]
+    templates: Option<PathBuf>,
+    /// The format of new files, 1 or 2: weakincentives up to 0.18, or from 0.19 on
+    #[arg(long, value_name = "FORMAT", global = true, value_parser = format)]
+    format: Option<Format>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Path(path::Args),
+}
+
+/// What the commands work with.
+struct Context<'a> {
+    options: &'a Options,
+    overrides: Overrides,
+    place: Place,
+    out: &'a mut Stdout,
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(&self, out: &mut Stdout) -> Result<ExitStatus> {
+        let place = self.options.place()?;
+        let overrides = Overrides::new(place.folder.clone());
+        let mut context = Context {
+            options: &self.options,
+            overrides,
+            place,
+            out,
+        };
+        match &self.command {
+            Command::Path(args) => path::run(args, &mut context)?,
+        }
+        Ok(ExitStatus::Success)
+    }
+}
+
+impl Options {
+    fn place(&self) -> Result<Place> {
+        match (&self.root, &self.dir) {
+            (Some(root), _) => Place::of_root(root),
+            (_, Some(folder)) => Place::of_folder(folder),
+            (None, None) => Place::here(),
+        }
+    }
+}
+
+impl Context<'_> {
+    /// The prompts documents: those that were named, or the default one. `prompt` is what was named on
+    /// the command line; a folder of templates belongs to it.
+    fn documents(&self, prompt: Option<&PromptName>) -> Result<Documents> {
+        let options = self.options;
+        match (&options.templates, prompt, self.place.document()) {
+            (Some(folder), Some(prompt), _) => {
+                Ok(Documents::of_one(templates::document(prompt, folder)?))
+            }
+            (Some(_), None, _) => Err(Error::new(
+                "--templates",
+                "it is of one prompt, and needs a NAME",
+            )),
+            (None, _, _) if !options.prompts.is_empty() => Documents::of_files(&options.prompts),
+            (None, _, Some(file)) => Documents::of_default(&file),
+            (None, _, None) => Ok(Documents::default()),
+        }
+    }
+}
+
+/// Reads the name of a record.
+fn name(text: &str) -> Result<Name, String> {
+    text.parse().map_err(|error: Error| error.to_string())
+}
+
+/// Reads the number of a format.
+fn format(text: &str) -> Result<Format, String> {
+    match text {
+        "1" => Ok(Format::One),
+        "2" => Ok(Format::Two),
+        _ => Err("1 or 2".to_owned()),
+    }
+}

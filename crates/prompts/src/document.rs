@@ -1,0 +1,453 @@
+//! Prompts documents: what the code has now.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use base::{Error, Result};
+
+use crate::hash::Hash;
+use crate::json::{Json, Object, position};
+use crate::name::PromptName;
+use crate::record::Format;
+
+/// The longest input that is read.
+const LARGEST: u64 = 256 << 20;
+
+/// A prompt as the code has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Document {
+    /// Which prompt it is.
+    pub(crate) prompt: PromptName,
+    /// The namespace as the code spells it.
+    pub(crate) ns: String,
+    /// The key as the code spells it.
+    pub(crate) key: String,
+    /// The format that the library in use reads, if that is told.
+    pub(crate) format: Option<Format>,
+    /// Its sections, in their order.
+    pub(crate) sections: Vec<Section>,
+    /// Its tools, in their order.
+    pub(crate) tools: Vec<Tool>,
+}
+
+/// A section of a prompt.
+#[derive(Debug, Clone)]
+pub(crate) struct Section {
+    /// Its path.
+    pub(crate) path: Vec<String>,
+    /// The hash of its template.
+    pub(crate) hash: Hash,
+    /// Its template.
+    pub(crate) body: Option<String>,
+    /// The names that placeholders may use; `None`: a `$` means nothing.
+    pub(crate) params: Option<Vec<String>>,
+}
+
+/// A tool of a prompt.
+#[derive(Debug, Clone)]
+pub(crate) struct Tool {
+    /// Its name.
+    pub(crate) name: String,
+    /// The hash of its contract.
+    pub(crate) hash: Hash,
+    /// Its description.
+    pub(crate) description: Option<String>,
+    /// What describes its parameters, by their names.
+    pub(crate) param_descriptions: BTreeMap<String, String>,
+}
+
+/// The documents of a command.
+#[derive(Debug, Default)]
+pub(crate) struct Documents {
+    documents: Vec<Document>,
+    places: HashMap<PromptName, usize>,
+    /// Whether they were named, so that a prompt without one is an error.
+    are_named: bool,
+}
+
+impl Documents {
+    /// The documents of these files, `-` being standard input. Two of one prompt are an error.
+    pub(crate) fn of_files(files: &[PathBuf]) -> Result<Self> {
+        let mut documents = Self {
+            are_named: true,
+            ..Self::default()
+        };
+        for file in files {
+            documents.read(file)?;
+        }
+        Ok(documents)
+    }
+
+    /// The documents of a file that need not have all prompts; none if it is not there.
+    pub(crate) fn of_default(file: &Path) -> Result<Self> {
+        let mut documents = Self::default();
+        if file.exists() {
+            documents.read(file)?;
+        }
+        Ok(documents)
+    }
+
+    /// This document.
+    #[must_use]
+    pub(crate) fn of_one(document: Document) -> Self {
+        let mut documents = Self {
+            are_named: true,
+            ..Self::default()
+        };
+        documents.places.insert(document.prompt.clone(), 0);
+        documents.documents.push(document);
+        documents
+    }
+
+    fn read(&mut self, file: &Path) -> Result<()> {
+        let bytes = read_input(file)?;
+        let named = if is_stdin(file) {
+            Path::new("standard input")
+        } else {
+            file
+        };
+        let text = text(&bytes).map_err(|error| Error::new(named.display(), error))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let values = Json::parse_all(text).map_err(|malformed| {
+            let place = position(text, malformed.at);
+            Error::new(named.display(), format!("{}, {place}", malformed.why))
+        })?;
+        let mut all = Vec::new();
+        for value in values {
+            match value {
+                Json::Array(values) => all.extend(values),
+                value => all.push(value),
+            }
+        }
+        for (index, value) in all.iter().enumerate() {
+            let document = Document::of(value).map_err(|error| {
+                let what = format!("{}: document {}", named.display(), index + 1);
+                Error::new(what, error)
+            })?;
+            let place = self.documents.len();
+            if self.places.insert(document.prompt.clone(), place).is_some() {
+                let why = format!("a second document of {}", document.prompt);
+                return Err(Error::new(named.display(), why));
+            }
+            self.documents.push(document);
+        }
+        let count = all.len();
+        tracing::info!("{}: {count} prompts documents", named.display());
+        Ok(())
+    }
+
+    /// All of them.
+    #[must_use]
+    pub(crate) fn all(&self) -> &[Document] {
+        &self.documents
+    }
+
+    /// The document of a prompt, if there is one.
+    #[must_use]
+    pub(crate) fn find(&self, prompt: &PromptName) -> Option<&Document> {
+        Some(&self.documents[*self.places.get(prompt)?])
+    }
+
+    /// The document of a prompt for a command that uses it if there is one. It is an error if documents
+    /// were named and none is of this prompt.
+    pub(crate) fn of(&self, prompt: &PromptName) -> Result<Option<&Document>> {
+        let document = self.find(prompt);
+        if document.is_none() && self.are_named {
+            let error = Error::new(prompt, "not in the prompts documents");
+            return Err(match self.documents.as_slice() {
+                [] => error,
+                [one] => error.hint(format!("there is {}", one.prompt)),
+                all => error.hint(format!(
+                    "there are {} and {} more",
+                    all[0].prompt,
+                    all.len() - 1
+                )),
+            });
+        }
+        Ok(document)
+    }
+
+    /// The document of a prompt for a command that cannot do without.
+    pub(crate) fn required(&self, prompt: &PromptName) -> Result<&Document> {
+        self.of(prompt)?.ok_or_else(|| {
+            Error::new(prompt, "no prompts document")
+                .hint("--prompts FILE names one, --templates DIR a folder of the templates")
+        })
+    }
+
+    /// The one document, for a command that was given no name.
+    pub(crate) fn one(&self) -> Result<&Document> {
+        match self.documents.as_slice() {
+            [document] => Ok(document),
+            [] => Err(Error::new("no name", "and no prompts document")
+                .hint("give a NAME, or --prompts FILE")),
+            all => Err(
+                Error::new("no name", format!("and {} prompts documents", all.len()))
+                    .hint("give a NAME, or '--all' where a command has it"),
+            ),
+        }
+    }
+}
+
+impl Document {
+    /// The document of this value.
+    pub(crate) fn of(value: &Json) -> Result<Self> {
+        let object = value.as_object().ok_or_else(|| not_a("an object", value))?;
+        let (ns, key) = (string(object, "ns")?, string(object, "prompt_key")?);
+        let format = match object.get("format") {
+            None => None,
+            Some(format) => Some(Format::of(format).ok_or_else(|| {
+                Error::plain(format!("format: not 1 or 2, but {}", format.compact()))
+            })?),
+        };
+        let mut sections: Vec<Section> = Vec::new();
+        for value in list(object, "sections")? {
+            let section = Section::of(value)?;
+            if sections.iter().any(|other| other.path == section.path) {
+                return Err(section.failed("a second section of this path"));
+            }
+            sections.push(section);
+        }
+        let mut tools: Vec<Tool> = Vec::new();
+        for value in list(object, "tools")? {
+            let tool = Tool::of(value)?;
+            if tools.iter().any(|other| other.name == tool.name) {
+                return Err(Error::new(
+                    format!("tool {}", tool.name),
+                    "a second one of this name",
+                ));
+            }
+            tools.push(tool);
+        }
+        Ok(Self {
+            prompt: PromptName::new(&ns, &key)?,
+            ns,
+            key,
+            format,
+            sections,
+            tools,
+        })
+    }
+
+    /// The section of this path.
+    #[must_use]
+    pub(crate) fn section(&self, path: &[String]) -> Option<&Section> {
+        self.sections.iter().find(|section| section.path == path)
+    }
+
+    /// The section of this path, which must be there.
+    pub(crate) fn required_section(&self, path: &[String]) -> Result<&Section> {
+        let names = || self.sections.iter().map(Section::name).collect();
+        self.section(path)
+            .ok_or_else(|| self.unknown("section", &path.join("/"), names()))
+    }
+
+    /// The tool of this name.
+    #[must_use]
+    pub(crate) fn tool(&self, name: &str) -> Option<&Tool> {
+        self.tools.iter().find(|tool| tool.name == name)
+    }
+
+    /// The tool of this name, which must be there.
+    pub(crate) fn required_tool(&self, name: &str) -> Result<&Tool> {
+        let names = || self.tools.iter().map(|tool| tool.name.clone()).collect();
+        self.tool(name)
+            .ok_or_else(|| self.unknown("tool", name, names()))
+    }
+
+    fn unknown(&self, kind: &str, name: &str, known: Vec<String>) -> Error {
+        let error = Error::new(
+            format!("{}: {kind} {name}", self.prompt),
+            "not in the prompts document",
+        );
+        match known.as_slice() {
+            [] => error.hint(format!("it has no {kind}s")),
+            known => error.hint(format!("{kind}s: {}", known.join(", "))),
+        }
+    }
+}
+
+impl Section {
+    fn of(value: &Json) -> Result<Self> {
+        let object = value
+            .as_object()
+            .ok_or_else(|| Error::new("a section", not_a("an object", value)))?;
+        let path = object.get("path").and_then(Json::as_array);
+        let path = path.ok_or_else(|| Error::new("a section", "path: not an array of keys"))?;
+        let path: Option<Vec<String>> = path
+            .iter()
+            .map(|key| key.as_str().map(str::to_owned))
+            .collect();
+        let path = path.ok_or_else(|| Error::new("a section", "path: a key is not a string"))?;
+        let failed = |why: &str| Error::new(format!("section {}", path.join("/")), why);
+        if path.is_empty() || path.iter().any(|key| key.is_empty() || key.contains('/')) {
+            return Err(failed("path: a key is missing or has a '/'"));
+        }
+        let body = optional_string(object, "body").map_err(|error| failed(&error.to_string()))?;
+        let told = hash(object, "content_hash").map_err(|error| failed(&error.to_string()))?;
+        let hash = match (told, body.as_deref().map(Hash::of_text)) {
+            (Some(told), Some(hash)) if told != hash => {
+                return Err(failed("content_hash: not the hash of the body"));
+            }
+            (Some(hash), _) | (None, Some(hash)) => hash,
+            (None, None) => return Err(failed("neither body nor content_hash")),
+        };
+        let params = match object.get("params") {
+            None => None,
+            Some(params) => {
+                let names = params.as_array().unwrap_or(&[Json::Null]).iter();
+                let names: Option<Vec<String>> =
+                    names.map(|name| name.as_str().map(str::to_owned)).collect();
+                Some(names.ok_or_else(|| failed("params: not an array of names"))?)
+            }
+        };
+        Ok(Self {
+            path,
+            hash,
+            body,
+            params,
+        })
+    }
+
+    /// Its path as it is typed.
+    #[must_use]
+    pub(crate) fn name(&self) -> String {
+        self.path.join("/")
+    }
+
+    /// The template, for a command that needs it.
+    pub(crate) fn template(&self) -> Result<&str> {
+        let template = self.body.as_deref();
+        template.ok_or_else(|| self.failed("no body in the prompts document"))
+    }
+
+    fn failed(&self, why: &str) -> Error {
+        Error::new(format!("section {}", self.name()), why)
+    }
+}
+
+impl Tool {
+    fn of(value: &Json) -> Result<Self> {
+        let object = value
+            .as_object()
+            .ok_or_else(|| Error::new("a tool", not_a("an object", value)))?;
+        let name = string(object, "name").map_err(|error| Error::new("a tool", error))?;
+        let failed = |why: &dyn std::fmt::Display| Error::new(format!("tool {name}"), why);
+        let description = optional_string(object, "description").map_err(|error| failed(&error))?;
+        let told = hash(object, "contract_hash").map_err(|error| failed(&error))?;
+        // Of a schema `null` is a value like any other.
+        let schema = |key| object.member(key).map(|member| &member.value);
+        let computed = match (
+            &description,
+            schema("params_schema"),
+            schema("result_schema"),
+        ) {
+            (Some(description), Some(params), Some(result)) => {
+                Some(Hash::of_tool(description, params, result))
+            }
+            _ => None,
+        };
+        let hash = match (told, computed) {
+            (Some(told), Some(hash)) if told != hash => {
+                return Err(failed(
+                    &"contract_hash: not the hash of description and schemas",
+                ));
+            }
+            (Some(hash), _) | (None, Some(hash)) => hash,
+            (None, None) => {
+                return Err(failed(
+                    &"neither contract_hash nor description, params_schema and result_schema",
+                ));
+            }
+        };
+        let mut param_descriptions = BTreeMap::new();
+        match object.get("param_descriptions") {
+            None => {}
+            Some(Json::Object(params)) => {
+                for param in params.iter() {
+                    let why = &"param_descriptions: not an object of strings";
+                    let text = param.value.as_str().ok_or_else(|| failed(why))?;
+                    param_descriptions.insert(param.key.clone(), text.to_owned());
+                }
+            }
+            Some(_) => return Err(failed(&"param_descriptions: not an object")),
+        }
+        Ok(Self {
+            name,
+            hash,
+            description,
+            param_descriptions,
+        })
+    }
+}
+
+/// Whether `-` was given for a file.
+#[must_use]
+pub(crate) fn is_stdin(file: &Path) -> bool {
+    file == Path::new("-")
+}
+
+/// The bytes of a file, or of standard input if it is `-`.
+pub(crate) fn read_input(file: &Path) -> Result<Vec<u8>> {
+    if is_stdin(file) {
+        let bytes = read_all(std::io::stdin().lock());
+        return bytes.map_err(|error| Error::new("standard input", error));
+    }
+    read_file(file).map_err(|error| Error::file(file, &error))
+}
+
+/// The bytes of a file; an error if there are too many.
+pub(crate) fn read_file(file: &Path) -> io::Result<Vec<u8>> {
+    read_all(File::open(file)?)
+}
+
+fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::other("larger than 256 MiB"));
+    }
+    Ok(bytes)
+}
+
+/// The text of these bytes; an error with the place where they are not UTF-8.
+pub(crate) fn text(bytes: &[u8]) -> Result<&str> {
+    str::from_utf8(bytes).map_err(|error| {
+        let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+        Error::plain(format!("not UTF-8, {}", position(&valid, valid.len())))
+    })
+}
+
+fn not_a(kind: &str, value: &Json) -> Error {
+    Error::plain(format!("not {kind}, but {}", value.kind()))
+}
+
+fn string(object: &Object, key: &str) -> Result<String> {
+    optional_string(object, key)?.ok_or_else(|| Error::new(key, "missing"))
+}
+
+fn optional_string(object: &Object, key: &str) -> Result<Option<String>> {
+    let value = object.get(key);
+    let text = value.map(|value| {
+        value
+            .as_str()
+            .ok_or_else(|| Error::new(key, not_a("a string", value)))
+    });
+    Ok(text.transpose()?.map(str::to_owned))
+}
+
+fn hash(object: &Object, key: &str) -> Result<Option<Hash>> {
+    let hash = optional_string(object, key)?.map(|text| text.parse::<Hash>());
+    hash.transpose().map_err(|error| Error::new(key, error))
+}
+
+fn list<'a>(object: &'a Object, key: &str) -> Result<&'a [Json]> {
+    match object.get(key) {
+        None => Ok(&[]),
+        Some(value) => value
+            .as_array()
+            .ok_or_else(|| Error::new(key, not_a("an array", value))),
+    }
+}

@@ -1,0 +1,525 @@
+//! JSON with what serde's own value loses: the text of numbers, the order of members, and where they
+//! are. Written as Python's `json.dumps` writes it.
+//!
+//! Of a doubled key the last value counts, at the place of the first, as in Python.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The deepest nesting that is read.
+const DEEPEST: usize = 128;
+
+/// A JSON value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Json {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number as it is spelled.
+    Number(String),
+    /// A string.
+    String(String),
+    /// A list.
+    Array(Vec<Json>),
+    /// An object.
+    Object(Object),
+}
+
+/// The members of an object in their order; each key once.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Object(Vec<Member>);
+
+/// A member of an object.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    /// Its name.
+    pub(crate) key: String,
+    /// Its value.
+    pub(crate) value: Json,
+    /// Where the value begins: a byte of the text that was read, 0 for one that was set since.
+    pub(crate) at: usize,
+}
+
+/// Where it is does not make a member another one.
+impl PartialEq for Member {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key && self.value == other.value
+    }
+}
+
+/// What is wrong with a text that is not JSON, and at which of its bytes.
+#[derive(Debug)]
+pub(crate) struct Malformed {
+    /// What is wrong.
+    pub(crate) why: String,
+    /// At which byte.
+    pub(crate) at: usize,
+}
+
+impl Json {
+    /// Reads one value. Not JSON here, though Python reads them: `NaN`, `Infinity`, half of a surrogate
+    /// pair, and nesting beyond 128.
+    pub(crate) fn parse(text: &str) -> Result<Self, Malformed> {
+        let raw: &RawValue =
+            serde_json::from_str(text).map_err(|error| malformed(text, 0, text, &error))?;
+        check_depth(text)?;
+        read(raw, text)
+    }
+
+    /// Reads all values of a text, one after the other.
+    pub(crate) fn parse_all(text: &str) -> Result<Vec<Self>, Malformed> {
+        check_depth(text)?;
+        let values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+        values
+            .map(|raw| read(raw.map_err(|error| malformed(text, 0, text, &error))?, text))
+            .collect()
+    }
+
+    /// The text, if it is a string.
+    #[must_use]
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The members, if it is an object.
+    #[must_use]
+    pub(crate) fn as_object(&self) -> Option<&Object> {
+        match self {
+            Self::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// The elements, if it is an array.
+    #[must_use]
+    pub(crate) fn as_array(&self) -> Option<&[Self]> {
+        match self {
+            Self::Array(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    /// What kind of value it is, for messages.
+    #[must_use]
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Number(_) => "a number",
+            Self::String(_) => "a string",
+            Self::Array(_) => "an array",
+            Self::Object(_) => "an object",
+        }
+    }
+
+    /// The text of a file: sorted keys, indented by two, and a final newline.
+    #[must_use]
+    pub(crate) fn pretty(&self) -> String {
+        let mut out = String::new();
+        self.write(&mut out, Some(0), false);
+        out.push('\n');
+        out
+    }
+
+    /// The text in one line, with sorted keys and without a newline.
+    #[must_use]
+    pub(crate) fn compact(&self) -> String {
+        let mut out = String::new();
+        self.write(&mut out, None, false);
+        out
+    }
+
+    /// The text that is hashed: compact, and each number as Python prints it.
+    #[must_use]
+    pub(crate) fn canonical(&self) -> String {
+        let mut out = String::new();
+        self.write(&mut out, None, true);
+        out
+    }
+
+    /// `level` is how deep the value is in an indented text; `None` for a compact one.
+    fn write(&self, out: &mut String, level: Option<usize>, canonical: bool) {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Bool(true) => out.push_str("true"),
+            Self::Bool(false) => out.push_str("false"),
+            Self::Number(text) if canonical => out.push_str(&python_number(text)),
+            Self::Number(text) => out.push_str(text),
+            Self::String(text) => write_string(out, text),
+            Self::Array(values) => {
+                write_items(out, level, ['[', ']'], values, |out, value, level| {
+                    value.write(out, level, canonical);
+                });
+            }
+            Self::Object(object) => {
+                let mut members: Vec<&Member> = object.0.iter().collect();
+                // The order of the bytes of UTF-8 is that of the code points.
+                members.sort_by(|one, two| one.key.cmp(&two.key));
+                write_items(out, level, ['{', '}'], &members, |out, member, level| {
+                    write_string(out, &member.key);
+                    out.push_str(if level.is_some() { ": " } else { ":" });
+                    member.value.write(out, level, canonical);
+                });
+            }
+        }
+    }
+}
+
+impl From<&str> for Json {
+    fn from(text: &str) -> Self {
+        Self::String(text.to_owned())
+    }
+}
+
+impl From<Object> for Json {
+    fn from(object: Object) -> Self {
+        Self::Object(object)
+    }
+}
+
+impl Object {
+    /// The member of this name.
+    #[must_use]
+    pub(crate) fn member(&self, key: &str) -> Option<&Member> {
+        self.0.iter().find(|member| member.key == key)
+    }
+
+    /// The value of this name; none for `null` either, as in most places of a record.
+    #[must_use]
+    pub(crate) fn get(&self, key: &str) -> Option<&Json> {
+        let value = &self.member(key)?.value;
+        (*value != Json::Null).then_some(value)
+    }
+
+    /// The object of this name, an empty one if there is none or something else.
+    pub(crate) fn object_mut(&mut self, key: &str) -> &mut Self {
+        if self.get(key).and_then(Json::as_object).is_none() {
+            self.set(key, Self::default());
+        }
+        let members = self.0.iter_mut();
+        let object =
+            members
+                .filter(|member| member.key == key)
+                .find_map(|member| match &mut member.value {
+                    Json::Object(object) => Some(object),
+                    _ => None,
+                });
+        object.expect("it was set")
+    }
+
+    /// Sets a value, at the place of the one of the same name, else at the end.
+    pub(crate) fn set(&mut self, key: &str, value: impl Into<Json>) {
+        let (value, at) = (value.into(), 0);
+        match self.0.iter_mut().find(|member| member.key == key) {
+            Some(member) => {
+                *member = Member {
+                    value,
+                    at,
+                    key: member.key.clone(),
+                }
+            }
+            None => self.0.push(Member {
+                key: key.to_owned(),
+                value,
+                at,
+            }),
+        }
+    }
+
+    /// Removes a value. Tells whether there was one.
+    pub(crate) fn remove(&mut self, key: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|member| member.key != key);
+        self.0.len() < before
+    }
+
+    /// The members in their order.
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Member> {
+        self.0.iter()
+    }
+
+    /// The members in their order.
+    pub(crate) fn iter_mut(&mut self) -> std::slice::IterMut<'_, Member> {
+        self.0.iter_mut()
+    }
+
+    /// Whether there are no members.
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The number of members.
+    #[must_use]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<K: AsRef<str>, V: Into<Json>> FromIterator<(K, V)> for Object {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
+        let mut object = Self::default();
+        for (key, value) in members {
+            object.set(key.as_ref(), value);
+        }
+        object
+    }
+}
+
+impl From<BTreeMap<String, Json>> for Object {
+    fn from(members: BTreeMap<String, Json>) -> Self {
+        let members = members.into_iter();
+        Self(
+            members
+                .map(|(key, value)| Member { key, value, at: 0 })
+                .collect(),
+        )
+    }
+}
+
+/// The line and the column, in characters, of a byte of the text; both begin at 1.
+#[must_use]
+pub(crate) fn position(text: &str, at: usize) -> String {
+    let before = &text[..text.floor_char_boundary(at)];
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    format!("line {line} column {column}")
+}
+
+/// Refuses nesting that is too deep. What is not JSON is found by others.
+fn check_depth(text: &str) -> Result<(), Malformed> {
+    let mut depth = 0_usize;
+    let (mut is_string, mut is_escaped) = (false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_string,
+            b'"' => is_string = !is_string,
+            b'[' | b'{' if !is_string => depth += 1,
+            b']' | b'}' if !is_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEEPEST {
+            let why = format!("nested deeper than {DEEPEST}");
+            return Err(Malformed { why, at });
+        }
+    }
+    Ok(())
+}
+
+/// Reads the value of a checked text, of which it is a part.
+fn read(raw: &RawValue, text: &str) -> Result<Json, Malformed> {
+    let source = raw.get();
+    let at = offset(text, source);
+    let failed = |error: serde_json::Error| malformed(text, at, source, &error);
+    Ok(match source.as_bytes()[0] {
+        b'n' => Json::Null,
+        b't' => Json::Bool(true),
+        b'f' => Json::Bool(false),
+        b'"' => Json::String(serde_json::from_str(source).map_err(failed)?),
+        b'[' => {
+            let values: Vec<&RawValue> = serde_json::from_str(source).map_err(failed)?;
+            let values = values.into_iter().map(|raw| read(raw, text));
+            Json::Array(values.collect::<Result<_, _>>()?)
+        }
+        b'{' => {
+            let mut from = serde_json::Deserializer::from_str(source);
+            let members = from.deserialize_map(Members).map_err(failed)?;
+            let members = members.into_iter().map(|(key, raw)| {
+                let value = read(raw, text)?;
+                let at = offset(text, raw.get());
+                Ok(Member { key, value, at })
+            });
+            Json::Object(Object(members.collect::<Result<_, _>>()?))
+        }
+        _ => Json::Number(source.to_owned()),
+    })
+}
+
+/// Where a part of the text begins.
+fn offset(text: &str, part: &str) -> usize {
+    part.as_ptr().addr() - text.as_ptr().addr()
+}
+
+/// An error of serde's in the part of the text that begins at `start`.
+fn malformed(text: &str, start: usize, part: &str, error: &serde_json::Error) -> Malformed {
+    let line = error.line().saturating_sub(1);
+    let of_line: usize = part.split_inclusive('\n').take(line).map(str::len).sum();
+    let at = (start + of_line + error.column().saturating_sub(1)).min(text.len());
+    let why = error.to_string();
+    let why = why.split(" at line ").next().unwrap_or_default().to_owned();
+    Malformed { why, at }
+}
+
+/// Reads the members of an object.
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members: Self::Value = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+            match places.get(&key) {
+                Some(&place) => members[place].1 = value,
+                None => {
+                    places.insert(key.clone(), members.len());
+                    members.push((key, value));
+                }
+            }
+        }
+        Ok(members)
+    }
+}
+
+/// Writes the items between brackets, each on a line of its own in an indented text.
+fn write_items<T>(
+    out: &mut String,
+    level: Option<usize>,
+    [open, close]: [char; 2],
+    items: &[T],
+    item: impl Fn(&mut String, &T, Option<usize>),
+) {
+    out.push(open);
+    let new_line = |out: &mut String, level: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", level));
+    };
+    for (index, value) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        let inner = level.map(|level| level + 1);
+        if let Some(inner) = inner {
+            new_line(out, inner);
+        }
+        item(out, value, inner);
+    }
+    if let Some(level) = level.filter(|_| !items.is_empty()) {
+        new_line(out, level);
+    }
+    out.push(close);
+}
+
+fn write_string(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{8}' => out.push_str("\\b"),
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\u{c}' => out.push_str("\\f"),
+            '\r' => out.push_str("\\r"),
+            ' '..='~' => out.push(c),
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    out.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    out.push('"');
+}
+
+/// The number as Python prints what it has read: a whole number in all its digits, another one in the
+/// shortest that mean it, with an exponent of two digits below 1e-4 and from 1e16 on.
+pub(crate) fn python_number(text: &str) -> String {
+    if !text.contains(['.', 'e', 'E']) {
+        return if text == "-0" { "0" } else { text }.to_owned();
+    }
+    let Ok(value) = text.parse::<f64>() else {
+        return text.to_owned();
+    };
+    if value.is_infinite() {
+        return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
+    // Rust changes to an exponent at the same limits, and writes it without a sign or zeros.
+    let shortest = format!("{value:?}");
+    let Some((digits, exponent)) = shortest.split_once('e') else {
+        return shortest;
+    };
+    let (sign, exponent) = match exponent.strip_prefix('-') {
+        Some(exponent) => ('-', exponent),
+        None => ('+', exponent),
+    };
+    let digits = digits.strip_suffix(".0").unwrap_or(digits);
+    format!("{digits}e{sign}{exponent:0>2}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_printed_as_python_does() {
+        for (text, printed) in [
+            ("-0", "0"),
+            ("-0.0", "-0.0"),
+            ("1E2", "100.0"),
+            ("1e-7", "1e-07"),
+            ("0.0001", "0.0001"),
+            ("0.00001", "1e-05"),
+            ("1e16", "1e+16"),
+            ("9999999999999998.0", "9999999999999998.0"),
+            ("1.5e300", "1.5e+300"),
+            ("5e-324", "5e-324"),
+            ("1e999", "Infinity"),
+            (
+                "123456789012345678901234567890",
+                "123456789012345678901234567890",
+            ),
+        ] {
+            assert_eq!(python_number(text), printed, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_told_with_its_place() {
+        for (text, place) in [
+            ("{\"a\": 1,}", "line 1 column 9"),
+            ("{\n \"a\": \"\\ud800\"}", "line 2 column 1"),
+            ("{\"a\": NaN}", "line 1 column 7"),
+            ("{} {}", "line 1 column 4"),
+            ("", "line 1 column 1"),
+        ] {
+            let malformed = Json::parse(text).unwrap_err();
+            let found = position(text, malformed.at);
+            assert!(
+                found.starts_with(&place[..6]),
+                "{text}: {found}: {}",
+                malformed.why
+            );
+        }
+        let deep = |count| "[".repeat(count) + &"]".repeat(count);
+        assert!(Json::parse(&deep(128)).is_ok());
+        assert!(Json::parse(&deep(130)).is_err());
+        assert!(Json::parse(&deep(1_000_000)).is_err());
+    }
+
+    #[test]
+    fn of_a_doubled_key_the_last_value_counts() {
+        let json = Json::parse("{\"b\": 1, \"a\": 2, \"b\": 3.0}").unwrap();
+        assert_eq!(json.compact(), "{\"a\":2,\"b\":3.0}");
+        let keys: Vec<&str> = json
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|member| member.key.as_str())
+            .collect();
+        assert_eq!(keys, ["b", "a"]);
+    }
+}

@@ -1,0 +1,458 @@
+//! What of a record applies to the prompt as the code has it: what the library would say.
+
+use std::collections::{BTreeMap, HashMap};
+
+use base::Result;
+
+use crate::document::Document;
+use crate::hash::Hash;
+use crate::json::{Json, Member, Object, python_number};
+use crate::name::section_path;
+use crate::problem::{Entry, Kind, Problem};
+use crate::record::{Format, Record, path_value};
+
+/// What an entry is judged against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Against<'a> {
+    /// The prompt as the code has it.
+    Document(&'a Document),
+    /// No prompt is known: each entry must be one that could apply.
+    Nothing,
+    /// No prompt is known, and the library would pass over each entry as unknown.
+    Unknown,
+}
+
+/// What became of the entries of a record.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    /// All problems, in the order in which the library would find them.
+    pub(crate) problems: Vec<Problem>,
+    sections: BTreeMap<Vec<String>, Json>,
+    tools: BTreeMap<String, Json>,
+    examples: Vec<Json>,
+}
+
+/// Judges the record. Its header is held against the document too.
+#[must_use]
+pub(crate) fn judge(record: &Record, against: Against<'_>) -> Judged {
+    let mut judge = Judge {
+        record,
+        against,
+        judged: Judged::default(),
+    };
+    let header = match against {
+        Against::Document(document) => [
+            record.format_of_document(document),
+            record.header_of_document(document),
+        ],
+        Against::Nothing | Against::Unknown => [record.header_of_file(), None],
+    };
+    judge.judged.problems.extend(header.into_iter().flatten());
+    judge.entries("sections", Judge::section);
+    judge.entries("tools", Judge::tool);
+    if record.format == Format::Two {
+        judge.examples();
+    }
+    judge.judged
+}
+
+/// What the record says to use instead of what the document has, in the shape of a record; `None` if
+/// nothing of it applies. `tag` is the tag as it was asked for.
+pub(crate) fn applicable(record: &Record, document: &Document, tag: &str) -> Result<Option<Json>> {
+    let judged = judge(record, Against::Document(document));
+    if let Some(problem) = judged.problems.iter().find(|problem| problem.is_fatal()) {
+        return Err(record.error(problem));
+    }
+    for problem in &judged.problems {
+        tracing::info!("{}: {problem}", record.file.display());
+    }
+    if judged.applies_to_nothing() {
+        return Ok(None);
+    }
+    let sections = judged.sections.into_iter();
+    let sections: BTreeMap<String, Json> = sections
+        .map(|(path, entry)| (path.join("/"), entry))
+        .collect();
+    let mut resolved = Object::default();
+    resolved.set("version", record.format.to_json());
+    resolved.set("ns", document.ns.as_str());
+    resolved.set("prompt_key", document.key.as_str());
+    resolved.set("tag", tag);
+    resolved.set("sections", Object::from(sections));
+    resolved.set("tools", Object::from(judged.tools));
+    if record.format == Format::Two {
+        resolved.set("task_example_overrides", Json::Array(judged.examples));
+    }
+    Ok(Some(resolved.into()))
+}
+
+impl Judged {
+    /// Whether nothing is left that applies.
+    #[must_use]
+    pub(crate) fn applies_to_nothing(&self) -> bool {
+        self.sections.is_empty() && self.tools.is_empty() && self.examples.is_empty()
+    }
+
+    /// The body that replaces the template of this section.
+    #[must_use]
+    pub(crate) fn body(&self, path: &[String]) -> Option<&str> {
+        self.sections.get(path)?.as_object()?.get("body")?.as_str()
+    }
+
+    /// The state of an entry: `ok`, or the kind of its problem.
+    #[must_use]
+    pub(crate) fn state(&self, entry: &Entry) -> String {
+        let mut problems = self.problems.iter();
+        let problem = problems.find(|problem| problem.entry.as_ref() == Some(entry));
+        problem.map_or("ok".to_owned(), |problem| problem.kind.to_string())
+    }
+}
+
+struct Judge<'a> {
+    record: &'a Record,
+    against: Against<'a>,
+    judged: Judged,
+}
+
+/// What ends the look at an entry: that it does not apply, and why, if that is a problem.
+type Skipped = Option<Problem>;
+
+impl Judge<'_> {
+    /// Judges each member of an object of entries.
+    fn entries(&mut self, key: &str, one: impl Fn(&mut Self, &Member) -> Result<(), Skipped>) {
+        let record = self.record;
+        let Some(member) = record.object.member(key) else {
+            return;
+        };
+        match &member.value {
+            Json::Null => {}
+            Json::Object(entries) => {
+                for entry in entries.iter() {
+                    if let Err(Some(problem)) = one(self, entry) {
+                        self.judged.problems.push(problem);
+                    }
+                }
+            }
+            other => {
+                let why = format!("{key}: not an object, but {}", other.kind());
+                let problem = self.malformed(None, &why, member.at);
+                self.judged.problems.extend(problem);
+            }
+        }
+    }
+
+    fn section(&mut self, member: &Member) -> Result<(), Skipped> {
+        let path = section_path(&member.key);
+        let entry = Entry::Section(path.join("/"));
+        let object = self.object(&entry, member)?;
+        let is_two = self.record.format == Format::Two;
+        if is_two {
+            self.optional_string(&entry, member, object, "summary")?;
+            let visibility = object.get("visibility");
+            let is_one = |text: &Json| matches!(text.as_str(), Some("full" | "summary"));
+            if let Some(other) = visibility.filter(|&text| !is_one(text)) {
+                let why = format!("visibility: not full or summary, but {}", other.compact());
+                return Err(self.malformed(Some(&entry), &why, at(object, "visibility", member)));
+            }
+        }
+        let known = match self.against {
+            Against::Document(document) => {
+                document.section(&path).map(|section| Some(&section.hash))
+            }
+            Against::Nothing => Some(None),
+            Against::Unknown => None,
+        };
+        let hash = self.hash(&entry, member, object, known)?;
+        let Some(body) = object.get("body").and_then(Json::as_str) else {
+            let why = missing_or(object, "body", "a string");
+            return Err(self.malformed(Some(&entry), &why, at(object, "body", member)));
+        };
+        let mut applied = Object::default();
+        applied.set("expected_hash", &hash);
+        applied.set("body", body);
+        if is_two {
+            applied.set("path", path_value(&path));
+            for key in ["summary", "visibility"] {
+                if let Some(value) = object.get(key) {
+                    applied.set(key, value.clone());
+                }
+            }
+        }
+        self.judged.sections.insert(path, applied.into());
+        Ok(())
+    }
+
+    fn tool(&mut self, member: &Member) -> Result<(), Skipped> {
+        let entry = Entry::Tool(member.key.clone());
+        let object = self.object(&entry, member)?;
+        let known = match self.against {
+            Against::Document(document) => document.tool(&member.key).map(|tool| Some(&tool.hash)),
+            Against::Nothing => Some(None),
+            Against::Unknown => None,
+        };
+        let hash = self.hash(&entry, member, object, known)?;
+        self.optional_string(&entry, member, object, "description")?;
+        let params = object.get("param_descriptions");
+        let is_text = |param: &Member| param.value.as_str().is_some();
+        let params = match params {
+            None => Object::default(),
+            Some(Json::Object(params)) if params.iter().all(is_text) => params.clone(),
+            Some(_) => {
+                let why = "param_descriptions: not an object of strings";
+                return Err(self.malformed(
+                    Some(&entry),
+                    why,
+                    at(object, "param_descriptions", member),
+                ));
+            }
+        };
+        let mut applied = Object::default();
+        applied.set("expected_contract_hash", &hash);
+        applied.set(
+            "description",
+            object.get("description").cloned().unwrap_or(Json::Null),
+        );
+        applied.set("param_descriptions", params);
+        self.judged.tools.insert(member.key.clone(), applied.into());
+        Ok(())
+    }
+
+    fn object<'m>(&self, entry: &Entry, member: &'m Member) -> Result<&'m Object, Skipped> {
+        member.value.as_object().ok_or_else(|| {
+            let why = format!("not an object, but {}", member.value.kind());
+            self.malformed(Some(entry), &why, member.at)
+        })
+    }
+
+    /// The hash of an entry. `known` is the hash in the document; `None` if it has no such entry, and
+    /// `Some(None)` if there is no document.
+    fn hash(
+        &self,
+        entry: &Entry,
+        member: &Member,
+        object: &Object,
+        known: Option<Option<&Hash>>,
+    ) -> Result<Hash, Skipped> {
+        let Some(known) = known else {
+            return Err(match self.against {
+                Against::Document(_) => Some(Problem::new(
+                    Some(entry.clone()),
+                    Kind::Unknown,
+                    "not in the prompts document".to_owned(),
+                )),
+                Against::Nothing | Against::Unknown => None,
+            });
+        };
+        let key = entry.hash_key();
+        let text = object.get(key).and_then(Json::as_str);
+        let Some(hash) = text.and_then(|text| text.parse::<Hash>().ok()) else {
+            let why = missing_or(object, key, "64 lower-case hexadecimal digits");
+            return Err(self.malformed(Some(entry), &why, at(object, key, member)));
+        };
+        match known {
+            Some(known) if *known != hash => {
+                let why = format!("it replaces {hash}, and the document has {known}");
+                Err(Some(Problem::new(Some(entry.clone()), Kind::Stale, why)))
+            }
+            _ => Ok(hash),
+        }
+    }
+
+    fn examples(&mut self) {
+        let record = self.record;
+        let Some(member) = record.object.member("task_example_overrides") else {
+            return;
+        };
+        let found = match &member.value {
+            Json::Null => return,
+            Json::Array(examples) => examples
+                .iter()
+                .enumerate()
+                .map(|(index, value)| {
+                    example(value).map_err(|why| (Some(Entry::Example(index)), why))
+                })
+                .collect(),
+            other => {
+                let why = format!("task_example_overrides: not an array, but {}", other.kind());
+                Err((None, why))
+            }
+        };
+        match found {
+            Ok(examples) => self.judged.examples = examples,
+            Err((entry, why)) => {
+                let problem = self.malformed(entry.as_ref(), &why, member.at);
+                self.judged.problems.extend(problem);
+            }
+        }
+    }
+
+    fn optional_string(
+        &self,
+        entry: &Entry,
+        member: &Member,
+        object: &Object,
+        key: &str,
+    ) -> Result<(), Skipped> {
+        match object.get(key) {
+            None | Some(Json::String(_)) => Ok(()),
+            Some(_) => {
+                let why = missing_or(object, key, "a string");
+                Err(self.malformed(Some(entry), &why, at(object, key, member)))
+            }
+        }
+    }
+
+    fn malformed(&self, entry: Option<&Entry>, why: &str, at: usize) -> Skipped {
+        let message = format!("{why}, {}", self.record.position(at));
+        Some(Problem::new(entry.cloned(), Kind::Malformed, message))
+    }
+}
+
+/// Where a value of an entry begins, or else the entry.
+fn at(object: &Object, key: &str, entry: &Member) -> usize {
+    object.member(key).map_or(entry.at, |member| member.at)
+}
+
+fn missing_or(object: &Object, key: &str, wanted: &str) -> String {
+    match object.member(key) {
+        None => format!("no {key}"),
+        Some(member) if wanted.starts_with("64") && member.value.as_str().is_some() => {
+            format!("{key}: not {wanted}")
+        }
+        Some(member) => format!("{key}: not {wanted}, but {}", member.value.kind()),
+    }
+}
+
+/// The override of an example as the library reads it.
+fn example(value: &Json) -> Result<Json, String> {
+    let object = value.as_object().ok_or_else(|| not_a("an object", value))?;
+    let path = object
+        .get("path")
+        .and_then(Json::as_array)
+        .ok_or("path: not an array")?;
+    let hash = object.get("expected_hash");
+    let is_hash = |hash: &Json| {
+        hash.as_str()
+            .is_some_and(|text| text.parse::<Hash>().is_ok())
+    };
+    if hash.is_some_and(|hash| !is_hash(hash)) {
+        return Err("expected_hash: not 64 lower-case hexadecimal digits".to_owned());
+    }
+    let action = object.get("action");
+    if !matches!(
+        action.and_then(Json::as_str),
+        Some("modify" | "remove" | "append")
+    ) {
+        return Err("action: not modify, remove or append".to_owned());
+    }
+    let mut read = Object::default();
+    read.set(
+        "path",
+        Json::Array(
+            path.iter()
+                .map(|key| Json::String(python_text(key)))
+                .collect(),
+        ),
+    );
+    read.set("index", integer(object)?);
+    read.set("expected_hash", hash.cloned().unwrap_or(Json::Null));
+    read.set("action", action.cloned().unwrap_or(Json::Null));
+    strings(object, &mut read, ["objective", "outcome"])?;
+    for key in ["step_overrides", "steps_to_append"] {
+        let steps = list(object, key)?
+            .iter()
+            .map(step)
+            .collect::<Result<Vec<_>, _>>()?;
+        if !steps.is_empty() {
+            read.set(key, Json::Array(steps));
+        }
+    }
+    let removed = list(object, "steps_to_remove")?
+        .iter()
+        .filter(|step| is_integer(step));
+    let removed: Vec<Json> = removed.cloned().collect();
+    if !removed.is_empty() {
+        read.set("steps_to_remove", Json::Array(removed));
+    }
+    Ok(read.into())
+}
+
+fn step(value: &Json) -> Result<Json, String> {
+    let object = value
+        .as_object()
+        .ok_or_else(|| format!("a step: {}", not_a("an object", value)))?;
+    let mut read = Object::default();
+    read.set(
+        "index",
+        integer(object).map_err(|why| format!("a step: {why}"))?,
+    );
+    let keys = ["tool_name", "description", "input_json", "output_json"];
+    strings(object, &mut read, keys).map_err(|why| format!("a step: {why}"))?;
+    Ok(read.into())
+}
+
+fn not_a(kind: &str, value: &Json) -> String {
+    format!("not {kind}, but {}", value.kind())
+}
+
+/// The index: an integer; for Python `true` and `false` are some.
+fn integer(object: &Object) -> Result<Json, String> {
+    let index = object.get("index").filter(|&index| is_integer(index));
+    index
+        .cloned()
+        .ok_or_else(|| "index: not an integer".to_owned())
+}
+
+fn is_integer(value: &Json) -> bool {
+    match value {
+        Json::Bool(_) => true,
+        Json::Number(text) => !text.contains(['.', 'e', 'E']),
+        _ => false,
+    }
+}
+
+/// Takes over the strings that are there.
+fn strings<const N: usize>(from: &Object, to: &mut Object, keys: [&str; N]) -> Result<(), String> {
+    for key in keys {
+        match from.get(key) {
+            None => {}
+            Some(value @ Json::String(_)) => to.set(key, value.clone()),
+            Some(value) => return Err(format!("{key}: {}", not_a("a string", value))),
+        }
+    }
+    Ok(())
+}
+
+fn list<'a>(object: &'a Object, key: &str) -> Result<&'a [Json], String> {
+    match object.get(key) {
+        None => Ok(&[]),
+        Some(value) => value
+            .as_array()
+            .ok_or_else(|| format!("{key}: {}", not_a("an array", value))),
+    }
+}
+
+/// The value as Python's `str` gives it.
+fn python_text(value: &Json) -> String {
+    match value {
+        Json::Null => "None".to_owned(),
+        Json::Bool(true) => "True".to_owned(),
+        Json::Bool(false) => "False".to_owned(),
+        Json::Number(text) => python_number(text),
+        Json::String(text) => text.clone(),
+        other => other.compact(),
+    }
+}
+
+/// The entries of a file by kind and name, for tables: how many sections and tools there are.
+#[must_use]
+pub(crate) fn counts(record: &Record) -> [usize; 2] {
+    let distinct = |object: Option<&Object>| object.map_or(0, Object::len);
+    let paths: HashMap<Vec<String>, ()> = record
+        .sections()
+        .into_iter()
+        .flat_map(Object::iter)
+        .map(|member| (section_path(&member.key), ()))
+        .collect();
+    [paths.len(), distinct(record.tools())]
+}

@@ -1,0 +1,345 @@
+//! The overrides of a project: finding, reading and changing its records.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base::{Error, Result};
+
+use crate::document::Document;
+use crate::json::Json;
+use crate::judge::{Against, applicable, judge};
+use crate::name::Name;
+use crate::problem::{Kind, Problem};
+use crate::record::{Bom, Format, Record};
+use crate::write::{self, Change};
+
+/// The records below a folder.
+#[derive(Debug)]
+pub(crate) struct Overrides {
+    folder: PathBuf,
+}
+
+/// A file that is found where records are.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The file.
+    pub(crate) file: PathBuf,
+    /// The record's name; an error if no record can have this file.
+    pub(crate) name: Result<Name>,
+}
+
+/// What is known when a record is changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    /// The prompt as the code has it.
+    pub(crate) document: Option<&'a Document>,
+    /// The format that was asked for.
+    pub(crate) format: Option<Format>,
+}
+
+/// What a change has done.
+#[derive(Debug)]
+pub(crate) struct Upserted {
+    /// The record as it is now; `None` if there is none.
+    pub(crate) record: Option<Record>,
+    /// Whether the file changed.
+    pub(crate) is_changed: bool,
+}
+
+impl Overrides {
+    /// The overrides in this folder, which need not be there.
+    #[must_use]
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The file of a record, there or not.
+    #[must_use]
+    pub(crate) fn file(&self, name: &Name) -> PathBuf {
+        self.folder.join(name.file())
+    }
+
+    /// All files with the name of a record's, and those that end alike; sorted by namespace, key and
+    /// tag.
+    pub(crate) fn find_all(&self) -> Result<Vec<Found>> {
+        let mut files = Vec::new();
+        if self.folder.exists() {
+            collect(&self.folder, &mut Vec::new(), &mut files)?;
+        }
+        let found = files.into_iter().map(|file| {
+            let below = file.strip_prefix(&self.folder).unwrap_or(&file);
+            let name = Name::of_file(below);
+            Found { name, file }
+        });
+        let mut found: Vec<Found> = found.collect();
+        let key = |found: &Found| (found.name.as_ref().ok().cloned(), found.file.clone());
+        found.sort_by_cached_key(key);
+        Ok(found)
+    }
+
+    /// Reads a record; `None` if it is not there.
+    pub(crate) fn read(&self, name: &Name, bom: Bom) -> Result<Option<Record>> {
+        let file = self.file(name);
+        let Some(bytes) = write::read(&file)? else {
+            return Ok(None);
+        };
+        let record = Record::read(&file, name, &bytes, bom);
+        record.map(Some).map_err(|problem| problem.error(&file))
+    }
+
+    /// Reads a record that must be there.
+    pub(crate) fn required(&self, name: &Name) -> Result<Record> {
+        self.read(name, Bom::Warn)?
+            .ok_or_else(|| self.missing(name))
+    }
+
+    /// The error that a record is not there.
+    #[must_use]
+    pub(crate) fn missing(&self, name: &Name) -> Error {
+        let error = Error::new(name, "no such record");
+        let found = self.find_all().unwrap_or_default().into_iter();
+        let names = found.filter_map(|found| found.name.ok());
+        let tags: Vec<String> = names
+            .filter(|other| other.prompt == name.prompt)
+            .map(|other| other.tag)
+            .collect();
+        match tags.as_slice() {
+            [] => error.hint("localstore prompt list"),
+            tags => error.hint(format!("tags of {}: {}", name.prompt, tags.join(", "))),
+        }
+    }
+
+    /// What applies of a record, in the shape of a record, with the tag as it was asked for; `None` if
+    /// there is no record or nothing of it applies.
+    pub(crate) fn resolve(&self, document: &Document, tag: &str) -> Result<Option<Json>> {
+        let name = format!("{}@{tag}", document.prompt).parse()?;
+        match self.read(&name, Bom::Refuse)? {
+            Some(record) => applicable(&record, document, tag),
+            None => Ok(None),
+        }
+    }
+
+    /// Changes a record, or a new one if there is none; `change` may be called again if others change the
+    /// file meanwhile. Nothing is written over a file that cannot be read.
+    pub(crate) fn upsert(
+        &self,
+        name: &Name,
+        known: Known<'_>,
+        mut change: impl FnMut(&mut Record) -> Result<()>,
+    ) -> Result<Upserted> {
+        // What follows from other files is found before anything is locked.
+        let mut format = None;
+        self.update(name, known, |old| {
+            let mut record = match old {
+                Some(record) => record,
+                None => {
+                    let format = match format {
+                        Some(format) => format,
+                        None => *format.insert(self.new_format(known)?),
+                    };
+                    Record::new(self.file(name), name, known.document, format)
+                }
+            };
+            change(&mut record)?;
+            Ok(Some(record))
+        })
+    }
+
+    /// Changes a record; `change` gets `None` if there is none, and gives `None` to leave the file as it
+    /// is.
+    pub(crate) fn update(
+        &self,
+        name: &Name,
+        known: Known<'_>,
+        mut change: impl FnMut(Option<Record>) -> Result<Option<Record>>,
+    ) -> Result<Upserted> {
+        let file = self.file(name);
+        let mut last = None;
+        let is_changed = write::change(&file, &self.folder, |bytes| {
+            let old = bytes.map(|bytes| Record::read(&file, name, bytes, Bom::Warn));
+            let old = old.transpose().map_err(|problem| problem.error(&file))?;
+            if let Some(record) = &old {
+                known.check(record)?;
+            }
+            let new = change(old.clone())?;
+            let written = new
+                .as_ref()
+                .map_or(Change::Nothing, |record| Change::Write(record.to_bytes()));
+            last = new.or(old);
+            Ok(written)
+        })?;
+        Ok(Upserted {
+            record: last,
+            is_changed,
+        })
+    }
+
+    /// Writes a record as it is, if `may_replace` allows it for the bytes that are there. Tells whether
+    /// the file changed.
+    pub(crate) fn replace(
+        &self,
+        record: &Record,
+        mut may_replace: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<bool> {
+        let bytes = record.to_bytes();
+        write::change(&record.file, &self.folder, |old| {
+            if let Some(old) = old.filter(|&old| old != bytes) {
+                may_replace(old)?;
+            }
+            Ok(Change::Write(bytes.clone()))
+        })
+    }
+
+    /// Removes a record and the folders that are empty then. Tells whether it was there; what is in it
+    /// does not matter.
+    pub(crate) fn delete(&self, name: &Name) -> Result<bool> {
+        let file = self.file(name);
+        // A link to nothing is removed too.
+        if fs::symlink_metadata(&file).is_err() {
+            return Ok(false);
+        }
+        write::change(&file, &self.folder, |_| Ok(Change::Remove))
+    }
+
+    /// Writes a record of all sections and tools of the document, unless there is one: that stays, and it
+    /// is an error if nothing of it applies.
+    pub(crate) fn seed_if_necessary(
+        &self,
+        document: &Document,
+        tag: &str,
+        format: Option<Format>,
+    ) -> Result<Upserted> {
+        let name: Name = format!("{}@{tag}", document.prompt).parse()?;
+        let known = Known {
+            document: Some(document),
+            format,
+        };
+        let file = self.file(&name);
+        let new_format = match write::read(&file)? {
+            Some(_) => Format::One,
+            None => self.new_format(known)?,
+        };
+        let mut last = None;
+        let is_changed = write::change(&file, &self.folder, |bytes| {
+            let Some(bytes) = bytes else {
+                let mut record = Record::new(file.clone(), &name, Some(document), new_format);
+                for section in &document.sections {
+                    record.seed_section(section)?;
+                }
+                for tool in &document.tools {
+                    record.seed_tool(tool)?;
+                }
+                let bytes = record.to_bytes();
+                last = Some(record);
+                return Ok(Change::Write(bytes));
+            };
+            let record = Record::read(&file, &name, bytes, Bom::Refuse);
+            let record = record.map_err(|problem| problem.error(&file))?;
+            if applicable(&record, document, &name.tag)?.is_none() {
+                return Err(
+                    Error::new(file.display(), "it is there, and nothing in it applies")
+                        .hint(format!("localstore prompt check {name}")),
+                );
+            }
+            last = Some(record);
+            Ok(Change::Nothing)
+        })?;
+        Ok(Upserted {
+            record: last,
+            is_changed,
+        })
+    }
+
+    /// The format of a new file.
+    pub(crate) fn new_format(&self, known: Known<'_>) -> Result<Format> {
+        if let Some(format) = known
+            .format
+            .or(known.document.and_then(|document| document.format))
+        {
+            return Ok(format);
+        }
+        let mut formats = BTreeSet::new();
+        for found in self.find_all()? {
+            let Ok(name) = &found.name else { continue };
+            let bytes = write::read(&found.file).ok().flatten();
+            let record =
+                bytes.and_then(|bytes| Record::read(&found.file, name, &bytes, Bom::Ignore).ok());
+            formats.extend(record.map(|record| record.format));
+        }
+        match formats.iter().collect::<Vec<_>>().as_slice() {
+            [] => {
+                base::note(
+                    "format 1, for weakincentives up to 0.18; --format 2 for 0.19 and later",
+                );
+                Ok(Format::One)
+            }
+            [format] => Ok(**format),
+            _ => Err(
+                Error::new(self.folder.display(), "files of both formats are there")
+                    .hint("--format 1 or 2; 'localstore prompt convert --to 1' makes all alike"),
+            ),
+        }
+    }
+}
+
+impl Known<'_> {
+    /// Refuses a record that the library could not read, or that is of another format than was asked
+    /// for.
+    pub(crate) fn check(&self, record: &Record) -> Result<()> {
+        if let Some(format) = self.format.filter(|&format| format != record.format) {
+            let why = format!("format {}, not {format}", record.format);
+            let problem = Problem::new(None, Kind::Format, why);
+            return Err(record.error(&problem));
+        }
+        let against = self.document.map_or(Against::Unknown, Against::Document);
+        let judged = judge(record, against);
+        match judged.problems.iter().find(|problem| problem.is_fatal()) {
+            Some(problem) => Err(record.error(problem)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Collects the `.json` files of a folder and below. Hidden ones do not count; `above` are the real paths
+/// of the folders that it is in, so that a link back to one of them is not followed.
+fn collect(folder: &Path, above: &mut Vec<PathBuf>, files: &mut Vec<PathBuf>) -> Result<()> {
+    let failed = |error: std::io::Error| Error::file(folder, &error);
+    let entries = fs::read_dir(folder).map_err(failed)?;
+    let mut is_entered = false;
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let (path, name) = (entry.path(), entry.file_name());
+        if name.as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let kind = entry.file_type().map_err(failed)?;
+        let is_folder = kind.is_dir() || (kind.is_symlink() && path.is_dir());
+        if !is_folder {
+            if path.extension() == Some(OsStr::new("json")) {
+                files.push(path);
+            }
+            continue;
+        }
+        if !is_entered {
+            let real = folder.canonicalize().map_err(failed)?;
+            if above.contains(&real) {
+                return Ok(());
+            }
+            above.push(real);
+            is_entered = true;
+        }
+        collect(&path, above, files)?;
+    }
+    if is_entered {
+        above.pop();
+    }
+    Ok(())
+}

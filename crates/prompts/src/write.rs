@@ -1,0 +1,283 @@
+//! Changes of files, whole and one after the other.
+//!
+//! A change reads, changes and writes under a lock of the file's folder. The library takes no such lock,
+//! so the file is compared once more just before it is replaced. There is no lock file: the folder
+//! itself is locked, and the operating system unlocks it when a program ends.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use base::{Error, Result};
+
+/// How often a change is tried when others change the file meanwhile.
+const TRIES: usize = 10;
+
+/// How long another program may hold the lock.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// What becomes of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It stays as it is.
+    Nothing,
+    /// It has these bytes.
+    Write(Vec<u8>),
+    /// It is removed; of a link the link.
+    Remove,
+}
+
+/// Changes a file. `change` gets its bytes, `None` if it is not there, and may be called again if
+/// others change it meanwhile. Folders are made when there is something to write; those that are empty
+/// after a removal go, up to `top`. Tells whether the file changed.
+pub(crate) fn change(
+    file: &Path,
+    top: &Path,
+    mut change: impl FnMut(Option<&[u8]>) -> Result<Change>,
+) -> Result<bool> {
+    let failed = |error: io::Error| Error::file(file, &error);
+    let folder = folder_of(file);
+    for _ in 0..TRIES {
+        if !folder.is_dir() {
+            match change(read(file)?.as_deref())? {
+                Change::Write(_) => {
+                    make_folder(folder).map_err(|error| Error::file(folder, &error))?
+                }
+                Change::Nothing | Change::Remove => return Ok(false),
+            }
+        }
+        let target = target(file).map_err(failed)?;
+        // By their real paths, so that one is not locked twice, and all programs in one order.
+        let folders = [folder, folder_of(&target)].map(Path::canonicalize);
+        let folders = folders.into_iter().collect::<io::Result<Vec<PathBuf>>>();
+        let mut folders = match folders {
+            Err(error) if is_missing(&error) && !folder.exists() => continue,
+            folders => folders.map_err(failed)?,
+        };
+        folders.sort_unstable();
+        folders.dedup();
+        let Some(_locks) = lock_all(&folders)? else {
+            continue;
+        };
+        let before = read(file)?;
+        let bytes = match change(before.as_deref())? {
+            Change::Nothing => return Ok(false),
+            Change::Write(bytes) if before.as_ref() == Some(&bytes) => return Ok(false),
+            Change::Write(bytes) => Some(bytes),
+            Change::Remove => None,
+        };
+        let Some(bytes) = bytes else {
+            if read(file)? != before {
+                continue;
+            }
+            remove(file, top)?;
+            return Ok(true);
+        };
+        let written = prepare(&target, &bytes).map_err(failed)?;
+        if read(file)? != before || self::target(file).map_err(failed)? != target {
+            tracing::debug!("{}: changed meanwhile", file.display());
+            continue;
+        }
+        base::persist(written, &target, base::Existing::Replace).map_err(failed)?;
+        tracing::debug!("{}: {} bytes written", target.display(), bytes.len());
+        return Ok(true);
+    }
+    let why = format!("others changed it {TRIES} times meanwhile");
+    Err(Error::new(file.display(), why).hint("nothing was written; try again"))
+}
+
+/// The bytes of a file; `None` if it is not there.
+pub(crate) fn read(file: &Path) -> Result<Option<Vec<u8>>> {
+    let failed = |error: io::Error| Error::file(file, &error);
+    match fs::metadata(file) {
+        // Of a pipe the end may never come.
+        Ok(metadata) if !metadata.is_file() => {
+            return Err(Error::new(file.display(), "not a file"));
+        }
+        Ok(_) => {}
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    }
+    match crate::document::read_file(file) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new("/"))
+}
+
+/// What is replaced: the file, or what the link at its place leads to, there or not.
+fn target(file: &Path) -> io::Result<PathBuf> {
+    let mut target = file.to_owned();
+    for _ in 0..40 {
+        match fs::read_link(&target) {
+            Ok(link) => target = folder_of(&target).join(link),
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(io::Error::other("its links lead round in a circle"))
+}
+
+/// Makes a folder and those above it durably.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = folder
+        .ancestors()
+        .take_while(|folder| !folder.exists())
+        .collect();
+    fs::create_dir_all(folder)?;
+    for folder in missing {
+        base::sync_folder(folder_of(folder))?;
+    }
+    Ok(())
+}
+
+/// Writes the bytes to a new file beside the target.
+fn prepare(target: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!(".{name}.");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".tmp");
+    base::permissions_of_a_new_file(&mut builder);
+    let mut written = builder.tempfile_in(folder_of(target))?;
+    if let Ok(old) = fs::metadata(target) {
+        written.as_file().set_permissions(old.permissions())?;
+    }
+    written.write_all(bytes)?;
+    Ok(written)
+}
+
+/// Removes a file, and the folders above it that are empty then, up to `top`.
+fn remove(file: &Path, top: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::file(file, &error)),
+        _ => {}
+    }
+    tracing::debug!("{}: removed", file.display());
+    let folders = file.ancestors().skip(1).take_while(|&folder| folder != top);
+    for folder in folders {
+        // It fails if something is in it.
+        if fs::remove_dir(folder).is_err() {
+            let _ = base::sync_folder(folder);
+            return Ok(());
+        }
+        tracing::debug!("{}: removed, it was empty", folder.display());
+    }
+    let _ = base::sync_folder(top);
+    Ok(())
+}
+
+/// Locks the folders and sweeps them; `None` if one of them is another one than before.
+fn lock_all(folders: &[PathBuf]) -> Result<Option<Vec<File>>> {
+    let mut locks = Vec::new();
+    for folder in folders {
+        match lock(folder).map_err(|error| Error::file(folder, &error))? {
+            Lock::Held(lock) => locks.push(lock),
+            Lock::Impossible => tracing::debug!("{}: cannot be locked", folder.display()),
+            Lock::Outdated => return Ok(None),
+        }
+    }
+    if locks.len() == folders.len() {
+        folders.iter().for_each(|folder| sweep(folder));
+    }
+    Ok(Some(locks))
+}
+
+enum Lock {
+    Held(File),
+    /// The system cannot lock folders here.
+    Impossible,
+    /// Another folder is at the path by now.
+    Outdated,
+}
+
+fn lock(folder: &Path) -> io::Result<Lock> {
+    let opened = match File::open(folder) {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Lock::Outdated),
+        Err(_) if cfg!(windows) => return Ok(Lock::Impossible),
+        Err(error) => return Err(error),
+    };
+    let start = Instant::now();
+    loop {
+        match opened.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if start.elapsed() < LONGEST => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(TryLockError::WouldBlock) => {
+                let why = format!("locked by another program for {} s", LONGEST.as_secs());
+                return Err(io::Error::other(why));
+            }
+            Err(TryLockError::Error(_)) => return Ok(Lock::Impossible),
+        }
+    }
+    Ok(if is_at(&opened, folder) {
+        Lock::Held(opened)
+    } else {
+        Lock::Outdated
+    })
+}
+
+/// Whether the opened folder is still the one at this path.
+#[cfg(unix)]
+fn is_at(opened: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let opened = opened.metadata().map(identity);
+    opened.is_ok_and(|opened| fs::metadata(path).is_ok_and(|there| identity(there) == opened))
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
+}
+
+/// Removes what programs that were killed have left in a locked folder.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_str().is_some_and(is_leftover) && fs::remove_file(entry.path()).is_ok() {
+            tracing::debug!("{}: a leftover, removed", entry.path().display());
+        }
+    }
+}
+
+/// Whether it is the name of a temporary file: `.TAG.json.XXXXXX.tmp`.
+fn is_leftover(name: &str) -> bool {
+    let name = name
+        .strip_prefix('.')
+        .and_then(|name| name.strip_suffix(".tmp"));
+    let parts = name.and_then(|name| name.rsplit_once(".json."));
+    parts.is_some_and(|(tag, random)| {
+        !tag.is_empty()
+            && random.len() == 6
+            && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leftover_is_told_by_its_name() {
+        assert!(is_leftover(".latest.json.aB3xYz.tmp"));
+        for name in [
+            "latest.json",
+            ".latest.json",
+            ".json.aB3xYz.tmp",
+            ".latest.json.aB3xY.tmp",
+            "x.json.aB3xYz.tmp",
+        ] {
+            assert!(!is_leftover(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Overrides of prompts: what the commands of `prompt` do with the files of a project.
+
+mod path;
+
+use std::path::{Path, PathBuf};
+
+use crate::sandbox::{Ran, Sandbox};
+
+/// A project of its own: the folder of a sandbox, with an entry `.git`.
+pub(super) struct Project(Sandbox);
+
+impl Project {
+    pub(super) fn new() -> Self {
+        let sandbox = Sandbox::new();
+        std::fs::create_dir(sandbox.path().join(".git")).unwrap();
+        Self(sandbox)
+    }
+
+    /// Its root, with a prompts document at its default place.
+    pub(super) fn with(document: &str) -> Self {
+        let project = Self::new();
+        project.write(".weakincentives/prompts/prompts.jsonl", document);
+        project
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(super) fn sandbox(&self) -> &Sandbox {
+        &self.0
+    }
+
+    /// The file of a record: `NS/KEY/TAG`.
+    pub(super) fn record(&self, name: &str) -> PathBuf {
+        let folder = self.root().join(".weakincentives/prompts/overrides");
+        folder.join(format!("{name}.json"))
+    }
+
+    /// Writes a file and the folders above it.
+    pub(super) fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.root().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Runs `localstore prompt` with the words of this line.
+    pub(super) fn run(&self, line: &str) -> Ran {
+        self.0
+            .run(["prompt"].into_iter().chain(line.split_whitespace()))
+    }
+
+    /// Runs `localstore prompt` with the words of this line and this standard input.
+    pub(super) fn run_with_input(&self, line: &str, input: &[u8]) -> Ran {
+        let args = ["prompt"].into_iter().chain(line.split_whitespace());
+        self.0.run_with_input(args, input)
+    }
+}
