@@ -1,6 +1,7 @@
 //! Overrides of prompts: what the commands of `prompt` do with the files of a project.
 
 mod path;
+mod root;
 
 use std::path::{Path, PathBuf};
 
