@@ -93,10 +93,16 @@ impl Judged {
         self.sections.is_empty() && self.tools.is_empty() && self.examples.is_empty()
     }
 
-    /// The body that replaces the template of this section.
-    #[must_use]
-    pub(crate) fn body(&self, path: &[String]) -> Option<&str> {
-        self.sections.get(path)?.as_object()?.get("body")?.as_str()
+    /// The bodies of the sections that apply.
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = (&[String], &str)> {
+        let sections = self.sections.iter();
+        sections.filter_map(|(path, entry)| Some((path.as_slice(), text(entry, "body")?)))
+    }
+
+    /// The descriptions of the tools that apply and have one.
+    pub(crate) fn descriptions(&self) -> impl Iterator<Item = (&str, &str)> {
+        let tools = self.tools.iter();
+        tools.filter_map(|(name, entry)| Some((name.as_str(), text(entry, "description")?)))
     }
 
     /// The state of an entry: `ok`, or the kind of its problem.
@@ -106,6 +112,10 @@ impl Judged {
         let problem = problems.find(|problem| problem.entry.as_ref() == Some(entry));
         problem.map_or("ok".to_owned(), |problem| problem.kind.to_string())
     }
+}
+
+fn text<'a>(entry: &'a Json, key: &str) -> Option<&'a str> {
+    entry.as_object()?.get(key)?.as_str()
 }
 
 struct Judge<'a> {

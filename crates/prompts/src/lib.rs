@@ -17,6 +17,7 @@ mod overrides;
 mod place;
 mod problem;
 mod record;
+mod render;
 mod templates;
 mod write;
 

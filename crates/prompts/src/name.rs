@@ -143,8 +143,9 @@ pub(crate) fn identifier(text: &str, what: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// Without what Python counts as space at both ends.
-fn trimmed(text: &str) -> &str {
+/// The text without what Python counts as space at both ends.
+#[must_use]
+pub(crate) fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
 }
 

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use base::{Error, Result};
+use base::{Error, Result, reason};
 
 use crate::document::Document;
 use crate::json::Json;
@@ -93,6 +93,16 @@ impl Overrides {
         };
         let record = Record::read(&file, name, &bytes, bom);
         record.map(Some).map_err(|problem| problem.error(&file))
+    }
+
+    /// Reads a record for a command that goes on with others: also that it cannot be read is a problem.
+    pub(crate) fn inspect(&self, name: &Name, bom: Bom) -> Result<Option<Record>, Problem> {
+        let file = self.file(name);
+        let bytes = write::try_read(&file)
+            .map_err(|error| Problem::new(None, Kind::Malformed, reason(&error)))?;
+        bytes
+            .map(|bytes| Record::read(&file, name, &bytes, bom))
+            .transpose()
     }
 
     /// Reads a record that must be there.

@@ -89,20 +89,22 @@ pub(crate) fn change(
 
 /// The bytes of a file; `None` if it is not there.
 pub(crate) fn read(file: &Path) -> Result<Option<Vec<u8>>> {
-    let failed = |error: io::Error| Error::file(file, &error);
+    try_read(file).map_err(|error| Error::file(file, &error))
+}
+
+/// The bytes of a file; `None` if it is not there.
+pub(crate) fn try_read(file: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::metadata(file) {
         // Of a pipe the end may never come.
-        Ok(metadata) if !metadata.is_file() => {
-            return Err(Error::new(file.display(), "not a file"));
-        }
+        Ok(metadata) if !metadata.is_file() => return Err(io::Error::other("not a file")),
         Ok(_) => {}
         Err(error) if is_missing(&error) => return Ok(None),
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(error),
     }
     match crate::document::read_file(file) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if is_missing(&error) => Ok(None),
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(error),
     }
 }
 

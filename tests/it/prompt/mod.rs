@@ -1,5 +1,6 @@
 //! Overrides of prompts: what the commands of `prompt` do with the files of a project.
 
+mod goldens;
 mod path;
 mod root;
 

@@ -1,13 +1,17 @@
 //! The commands of `prompt`, one file each.
 
+mod check;
 mod path;
+mod resolve;
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use base::{Error, ExitStatus, Result, Stdout};
 
 use crate::document::Documents;
-use crate::name::{Name, PromptName};
+use crate::json::Json;
+use crate::name::{Name, PromptName, section_path};
 use crate::overrides::Overrides;
 use crate::place::Place;
 use crate::record::Format;
@@ -53,7 +57,20 @@ struct Options {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Resolve(resolve::Args),
+    Check(check::Args),
     Path(path::Args),
+}
+
+/// How records are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// A JSON object per line
+    Jsonl,
 }
 
 /// What the commands work with.
@@ -76,6 +93,8 @@ impl Args {
             out,
         };
         match &self.command {
+            Command::Resolve(args) => resolve::run(args, &mut context)?,
+            Command::Check(args) => return check::run(args, &mut context),
             Command::Path(args) => path::run(args, &mut context)?,
         }
         Ok(ExitStatus::Success)
@@ -93,6 +112,14 @@ impl Options {
 }
 
 impl Context<'_> {
+    /// Prints a note for people on stderr, after everything printed so far.
+    fn note(&mut self, text: &str) {
+        // A failure is reported at the end of the command.
+        if self.out.flush().is_ok() {
+            base::note(text);
+        }
+    }
+
     /// The prompts documents: those that were named, or the default one. `prompt` is what was named on
     /// the command line; a folder of templates belongs to it.
     fn documents(&self, prompt: Option<&PromptName>) -> Result<Documents> {
@@ -112,9 +139,32 @@ impl Context<'_> {
     }
 }
 
+/// `1 record`, `2 records`.
+fn counted(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
+/// Prints a record as it is in a file, or in one line.
+fn print_record(record: &Json, output: Output, out: &mut Stdout) -> Result<()> {
+    let text = match output {
+        Output::Text | Output::Json => record.pretty(),
+        Output::Jsonl => record.compact() + "\n",
+    };
+    Ok(out.write_all(text.as_bytes())?)
+}
+
 /// Reads the name of a record.
 fn name(text: &str) -> Result<Name, String> {
     text.parse().map_err(|error: Error| error.to_string())
+}
+
+/// Reads the path of a section.
+fn section(text: &str) -> Result<Vec<String>, String> {
+    match section_path(text) {
+        path if path.is_empty() => Err("it has no key".to_owned()),
+        path => Ok(path),
+    }
 }
 
 /// Reads the number of a format.
