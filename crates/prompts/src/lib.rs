@@ -16,6 +16,8 @@ mod name;
 mod overrides;
 mod place;
 mod problem;
+#[cfg(test)]
+mod properties;
 mod record;
 mod render;
 mod templates;

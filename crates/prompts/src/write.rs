@@ -153,6 +153,8 @@ fn prepare(target: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
         written.as_file().set_permissions(old.permissions())?;
     }
     written.write_all(bytes)?;
+    // Syncing takes long; after the last look at the old file it would be time for others to change it.
+    written.as_file().sync_all()?;
     Ok(written)
 }
 
