@@ -8,7 +8,7 @@ use super::machine::Machine;
 use super::storing::{Adder, Adding, Messages, Source, check_store, path_word};
 use crate::store::tags;
 use base::time::moment;
-use base::{Error, ExitStatus, Result, Spool, Tee, note, process};
+use base::{Error, ExitStatus, Result, Spool, Tee, note, note_typed_input, process};
 
 /// Store the runs in captures
 ///
@@ -92,13 +92,6 @@ enum Input<'a> {
     InFolder(PathBuf),
 }
 
-/// What is said before anything is typed.
-const TERMINAL: &str = if cfg!(windows) {
-    "reading from the terminal; Ctrl-Z and Enter end"
-} else {
-    "reading from the terminal; Ctrl-D ends"
-};
-
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     if let Some(tag) = &args.tag {
         tags::check_tag(tag)?;
@@ -144,9 +137,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
 
 fn add_stdin(adder: &mut Adder<'_>) -> Result<()> {
     let stdin = io::stdin();
-    if stdin.is_terminal() {
-        note(TERMINAL);
-    }
+    note_typed_input();
     let metadata = stdin_file().and_then(|file| file.metadata());
     let file = metadata.ok().filter(Metadata::is_file);
     let source = Source {
@@ -268,9 +259,8 @@ fn tee(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     check_store(&context.location)?;
     let mut spool = Spool::create()?;
     let mut input = io::stdin().lock();
-    if input.is_terminal() {
-        note(TERMINAL);
-    } else {
+    note_typed_input();
+    if !input.is_terminal() {
         process::outlive_interrupt();
     }
     let mut tee = Tee::new(&mut context.out, &mut spool);

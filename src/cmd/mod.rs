@@ -49,7 +49,7 @@ mod version;
 mod words;
 
 use std::ffi::OsString;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, CommandFactory, Parser};
@@ -242,19 +242,6 @@ impl OutFile {
         context.location.refuse(path)?;
         write_atomically(path, |file| Ok(file.write_all(document.as_ref())?))
     }
-}
-
-/// Reads the answer to a question.
-fn answered_yes() -> Result<bool> {
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    read.map_err(|error| Error::new("standard input", error))?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
-}
-
-/// Whether a person would see a question and can answer it.
-fn can_ask() -> bool {
-    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// The error for things of these ids, which are for example `not removed`, since nobody can be asked;

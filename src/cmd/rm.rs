@@ -2,14 +2,14 @@ use std::io::Write;
 
 #[cfg(feature = "network")]
 use super::push::remote;
-use super::{Context, answered_yes, can_ask, cannot_ask, resolve_all, submission, unique, words};
+use super::{Context, cannot_ask, resolve_all, submission, unique, words};
 #[cfg(feature = "network")]
 use crate::fleet::{self, Address, Remote, Standing, Withdrawal};
 use crate::model::SubmissionState;
 use crate::store::{Listed, Store, runs, select};
 #[cfg(feature = "network")]
 use base::shell_word;
-use base::{ExitStatus, Result, Stderr, printable};
+use base::{ExitStatus, Result, Stderr, answered_yes, can_ask, printable};
 
 /// Remove runs from the store
 ///
@@ -85,8 +85,7 @@ impl Removal {
 /// Asks whether to remove what these lines describe.
 fn is_confirmed(lines: &[String]) -> Result<bool> {
     for line in lines {
-        let line = Stderr::screen().fold(&printable(line));
-        Stderr::print(&(line + "\n"));
+        Stderr::line(line);
     }
     let them = if lines.len() == 1 { "it" } else { "them" };
     Stderr::print(&format!("Remove {them} (y/n)? "));

@@ -3,11 +3,11 @@
 use super::sender::{Ready, Sender, progress};
 use super::submission::{Asked, in_flight, queued_hint, unknown, url_option, variable};
 use super::words::describe;
-use super::{Context, answered_yes, can_ask, cannot_ask};
+use super::{Context, cannot_ask};
 use crate::model::{Source, SubmissionState, Tool};
 use crate::store::{Store, runs, select, submissions};
 use crate::submit::{Client, Payload, Site, violations};
-use base::{Error, ExitStatus, Result};
+use base::{Error, ExitStatus, Result, answered_yes, can_ask};
 use base::{Stderr, Stdout, note};
 
 /// The message of the C tool without consent.

@@ -9,6 +9,7 @@ pub mod process;
 pub mod rows;
 pub mod time;
 
+mod ask;
 mod command;
 mod error;
 mod file;
@@ -21,6 +22,7 @@ mod table;
 mod tee;
 mod text;
 
+pub use ask::{answered_yes, can_ask, note_typed_input};
 pub use command::{set_command_options, shell_word};
 pub use error::{Error, ExitStatus, Result, reason};
 pub use file::{

@@ -180,6 +180,11 @@ impl Stderr {
         let _ = io::stderr().lock().write_all(lines.as_bytes());
     }
 
+    /// Prints a line for people, made printable and folded at words.
+    pub fn line(text: &str) {
+        Self::print(&(Self::screen().fold(&printable(text)) + "\n"));
+    }
+
     /// Prints an error, unless it is that the reader has closed our output.
     pub fn error(error: &Error) {
         if !error.is_closed_pipe() {

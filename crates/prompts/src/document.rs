@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::{Error, Result};
 
@@ -102,17 +103,12 @@ impl Documents {
     }
 
     fn read(&mut self, file: &Path) -> Result<()> {
-        let bytes = read_input(file)?;
-        let named = if is_stdin(file) {
-            Path::new("standard input")
-        } else {
-            file
-        };
-        let text = text(&bytes).map_err(|error| Error::new(named.display(), error))?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = read_input_text(file)?;
+        let named = input_name(file);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let values = Json::parse_all(text).map_err(|malformed| {
             let place = position(text, malformed.at);
-            Error::new(named.display(), format!("{}, {place}", malformed.why))
+            Error::new(&named, format!("{}, {place}", malformed.why))
         })?;
         let mut all = Vec::new();
         for value in values {
@@ -123,18 +119,18 @@ impl Documents {
         }
         for (index, value) in all.iter().enumerate() {
             let document = Document::of(value).map_err(|error| {
-                let what = format!("{}: document {}", named.display(), index + 1);
+                let what = format!("{}: document {}", named, index + 1);
                 Error::new(what, error)
             })?;
             let place = self.documents.len();
             if self.places.insert(document.prompt.clone(), place).is_some() {
                 let why = format!("a second document of {}", document.prompt);
-                return Err(Error::new(named.display(), why));
+                return Err(Error::new(&named, why));
             }
             self.documents.push(document);
         }
         let count = all.len();
-        tracing::info!("{}: {count} prompts documents", named.display());
+        tracing::info!("{named}: {count} prompts documents");
         Ok(())
     }
 
@@ -337,18 +333,7 @@ impl Tool {
         let failed = |why: &dyn std::fmt::Display| Error::new(format!("tool {name}"), why);
         let description = optional_string(object, "description").map_err(|error| failed(&error))?;
         let told = hash(object, "contract_hash").map_err(|error| failed(&error))?;
-        // Of a schema `null` is a value like any other.
-        let schema = |key| object.member(key).map(|member| &member.value);
-        let computed = match (
-            &description,
-            schema("params_schema"),
-            schema("result_schema"),
-        ) {
-            (Some(description), Some(params), Some(result)) => {
-                Some(Hash::of_tool(description, params, result))
-            }
-            _ => None,
-        };
+        let computed = contract_hash(object);
         let hash = match (told, computed) {
             (Some(told), Some(hash)) if told != hash => {
                 return Err(failed(
@@ -383,19 +368,62 @@ impl Tool {
     }
 }
 
+/// The hash of a contract, of which the object must have the description and both schemas.
+#[must_use]
+pub(crate) fn contract_hash(object: &Object) -> Option<Hash> {
+    // Of a schema `null` is a value like any other.
+    let schema = |key| object.member(key).map(|member| &member.value);
+    let description = object.get("description")?.as_str()?;
+    let (params, result) = (schema("params_schema")?, schema("result_schema")?);
+    Some(Hash::of_tool(description, params, result))
+}
+
 /// Whether `-` was given for a file.
 #[must_use]
 pub(crate) fn is_stdin(file: &Path) -> bool {
     file == Path::new("-")
 }
 
-/// The bytes of a file, or of standard input if it is `-`.
+/// The bytes of a file, or of standard input if it is `-`, which can be read once.
 pub(crate) fn read_input(file: &Path) -> Result<Vec<u8>> {
     if is_stdin(file) {
+        static IS_READ: AtomicBool = AtomicBool::new(false);
+        if IS_READ.swap(true, Ordering::Relaxed) {
+            let why = "two things cannot be read from it";
+            return Err(Error::new("standard input", why).hint("name a file for one of them"));
+        }
+        base::note_typed_input();
         let bytes = read_all(std::io::stdin().lock());
         return bytes.map_err(|error| Error::new("standard input", error));
     }
     read_file(file).map_err(|error| Error::file(file, &error))
+}
+
+/// The text of a file, or of standard input if it is `-`.
+pub(crate) fn read_input_text(file: &Path) -> Result<String> {
+    let bytes = read_input(file)?;
+    let text = text(&bytes).map_err(|error| Error::new(input_name(file), error))?;
+    Ok(text.to_owned())
+}
+
+/// What a file is called in messages.
+fn input_name(file: &Path) -> std::path::Display<'_> {
+    let named = if is_stdin(file) {
+        Path::new("standard input")
+    } else {
+        file
+    };
+    named.display()
+}
+
+/// The JSON value of a file, or of standard input if it is `-`.
+pub(crate) fn read_input_json(file: &Path) -> Result<Json> {
+    let text = read_input_text(file)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    Json::parse(text).map_err(|malformed| {
+        let place = position(text, malformed.at);
+        Error::new(input_name(file), format!("{}, {place}", malformed.why))
+    })
 }
 
 /// The bytes of a file; an error if there are too many.

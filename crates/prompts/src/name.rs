@@ -118,9 +118,12 @@ impl fmt::Display for PromptName {
     }
 }
 
+/// The path of a section: its keys.
+pub(crate) type SectionPath = Vec<String>;
+
 /// The keys of a section's path, which are joined by `/`; empty ones do not count.
 #[must_use]
-pub(crate) fn section_path(text: &str) -> Vec<String> {
+pub(crate) fn section_path(text: &str) -> SectionPath {
     let keys = text.split('/').filter(|key| !key.is_empty());
     keys.map(str::to_owned).collect()
 }

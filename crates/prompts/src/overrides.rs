@@ -39,6 +39,15 @@ pub(crate) struct Known<'a> {
     pub(crate) format: Option<Format>,
 }
 
+/// The format of a new file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewFormat {
+    /// The format.
+    pub(crate) format: Format,
+    /// Whether nothing told it.
+    is_guess: bool,
+}
+
 /// What a change has done.
 #[derive(Debug)]
 pub(crate) struct Upserted {
@@ -145,26 +154,29 @@ impl Overrides {
         known: Known<'_>,
         mut change: impl FnMut(&mut Record) -> Result<()>,
     ) -> Result<Upserted> {
-        // What follows from other files is found before anything is locked.
-        let mut format = None;
-        self.update(name, known, |old| {
+        let mut new = None;
+        let changed = self.update(name, known, |old| {
             let mut record = match old {
                 Some(record) => record,
                 None => {
-                    let format = match format {
-                        Some(format) => format,
-                        None => *format.insert(self.new_format(known)?),
+                    let NewFormat { format, .. } = match new {
+                        Some(new) => new,
+                        None => *new.insert(self.new_format(known)?),
                     };
                     Record::new(self.file(name), name, known.document, format)
                 }
             };
             change(&mut record)?;
             Ok(Some(record))
-        })
+        })?;
+        if let Some(new) = new {
+            new.note();
+        }
+        Ok(changed)
     }
 
     /// Changes a record; `change` gets `None` if there is none, and gives `None` to leave the file as it
-    /// is.
+    /// is. What the library could not read is neither changed nor written.
     pub(crate) fn update(
         &self,
         name: &Name,
@@ -180,6 +192,9 @@ impl Overrides {
                 known.check(record)?;
             }
             let new = change(old.clone())?;
+            if let Some(record) = &new {
+                known.check(record)?;
+            }
             let written = new
                 .as_ref()
                 .map_or(Change::Nothing, |record| Change::Write(record.to_bytes()));
@@ -233,14 +248,15 @@ impl Overrides {
             format,
         };
         let file = self.file(&name);
-        let new_format = match write::read(&file)? {
-            Some(_) => Format::One,
-            None => self.new_format(known)?,
-        };
+        let mut new = None;
         let mut last = None;
         let is_changed = write::change(&file, &self.folder, |bytes| {
             let Some(bytes) = bytes else {
-                let mut record = Record::new(file.clone(), &name, Some(document), new_format);
+                let NewFormat { format, .. } = match new {
+                    Some(new) => new,
+                    None => *new.insert(self.new_format(known)?),
+                };
+                let mut record = Record::new(file.clone(), &name, Some(document), format);
                 for section in &document.sections {
                     record.seed_section(section)?;
                 }
@@ -262,6 +278,9 @@ impl Overrides {
             last = Some(record);
             Ok(Change::Nothing)
         })?;
+        if let Some(new) = new {
+            new.note();
+        }
         Ok(Upserted {
             record: last,
             is_changed,
@@ -269,12 +288,12 @@ impl Overrides {
     }
 
     /// The format of a new file.
-    pub(crate) fn new_format(&self, known: Known<'_>) -> Result<Format> {
-        if let Some(format) = known
+    pub(crate) fn new_format(&self, known: Known<'_>) -> Result<NewFormat> {
+        let told = known
             .format
-            .or(known.document.and_then(|document| document.format))
-        {
-            return Ok(format);
+            .or(known.document.and_then(|document| document.format));
+        if let Some(format) = told {
+            return Ok(NewFormat::known(format));
         }
         let mut formats = BTreeSet::new();
         for found in self.find_all()? {
@@ -285,17 +304,31 @@ impl Overrides {
             formats.extend(record.map(|record| record.format));
         }
         match formats.iter().collect::<Vec<_>>().as_slice() {
-            [] => {
-                base::note(
-                    "format 1, for weakincentives up to 0.18; --format 2 for 0.19 and later",
-                );
-                Ok(Format::One)
-            }
-            [format] => Ok(**format),
+            [] => Ok(NewFormat {
+                format: Format::One,
+                is_guess: true,
+            }),
+            [format] => Ok(NewFormat::known(**format)),
             _ => Err(
                 Error::new(self.folder.display(), "files of both formats are there")
                     .hint("--format 1 or 2; 'localstore prompt convert --to 1' makes all alike"),
             ),
+        }
+    }
+}
+
+impl NewFormat {
+    fn known(format: Format) -> Self {
+        Self {
+            format,
+            is_guess: false,
+        }
+    }
+
+    /// Says which format it is, if nobody has said so.
+    fn note(self) {
+        if self.is_guess {
+            base::note("format 1, for weakincentives up to 0.18; --format 2 for 0.19 and later");
         }
     }
 }

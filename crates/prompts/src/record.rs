@@ -205,7 +205,8 @@ impl Record {
 
     /// The override of a section to be changed, a new one if there is none. Others of the same path go.
     pub(crate) fn section_mut(&mut self, path: &[String]) -> &mut Object {
-        let old = self.section(path).cloned();
+        let last = self.section(path).cloned();
+        let is_two = self.format == Format::Two;
         let sections = self.object.object_mut("sections");
         let is_it = |key: &str| section_path(key) == path;
         let keys = sections.iter().filter(|member| is_it(&member.key));
@@ -217,10 +218,11 @@ impl Record {
         for other in keys.iter().filter(|&other| *other != key) {
             sections.remove(other);
         }
-        let is_new = old.is_none();
-        sections.set(&key, old.unwrap_or_default());
+        if keys.len() != 1 {
+            sections.set(&key, last.unwrap_or_default());
+        }
         let section = sections.object_mut(&key);
-        if is_new && self.format == Format::Two {
+        if is_two {
             section.set("path", path_value(path));
         }
         section

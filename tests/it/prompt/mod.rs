@@ -3,10 +3,24 @@
 mod goldens;
 mod path;
 mod root;
+mod seed;
+mod set;
+mod written;
 
 use std::path::{Path, PathBuf};
 
 use crate::sandbox::{Ran, Sandbox};
+
+/// A prompt with two sections and a tool.
+pub(super) const DOCUMENT: &str = r#"{"ns": "demo", "prompt_key": "welcome",
+  "sections": [{"path": ["system"], "body": "Hi ${name}\n", "params": ["name"]},
+    {"path": ["system", "intro"], "body": "Introduce yourself.\n", "params": []}],
+  "tools": [{"name": "search", "description": "Search the index.", "params_schema": {}, "result_schema": {},
+    "param_descriptions": {"query": "Words to look for."}}]}"#;
+
+/// The hash of its section `system/intro`.
+pub(super) const HASH_OF_INTRO: &str =
+    "3d11581b53a21e3c0a77f248e921a6d9e7b65687248cad00e45ffd172248b85d";
 
 /// A project of its own: the folder of a sandbox, with an entry `.git`.
 pub(super) struct Project(Sandbox);
@@ -37,6 +51,11 @@ impl Project {
     pub(super) fn record(&self, name: &str) -> PathBuf {
         let folder = self.root().join(".weakincentives/prompts/overrides");
         folder.join(format!("{name}.json"))
+    }
+
+    /// What is in the file of a record.
+    pub(super) fn json(&self, name: &str) -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(self.record(name)).unwrap()).unwrap()
     }
 
     /// Writes a file and the folders above it.

@@ -2,19 +2,23 @@
 
 mod check;
 mod path;
+mod replaced;
 mod resolve;
+mod seed;
+mod set;
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
 
-use base::{Error, ExitStatus, Result, Stdout};
+use base::{Error, ExitStatus, Result, Stderr, Stdout};
 
-use crate::document::Documents;
+use crate::document::{Document, Documents};
 use crate::json::Json;
-use crate::name::{Name, PromptName, section_path};
-use crate::overrides::Overrides;
+use crate::name::{Name, PromptName, SectionPath, identifier, section_path};
+use crate::overrides::{Known, Overrides};
 use crate::place::Place;
-use crate::record::Format;
+use crate::record::{Format, Record};
 use crate::templates;
 
 /// Overrides of prompts: files beside the code that replace texts of it
@@ -57,6 +61,8 @@ struct Options {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Set(set::Args),
+    Seed(seed::Args),
     Resolve(resolve::Args),
     Check(check::Args),
     Path(path::Args),
@@ -93,6 +99,8 @@ impl Args {
             out,
         };
         match &self.command {
+            Command::Set(args) => set::run(args, &mut context)?,
+            Command::Seed(args) => seed::run(args, &mut context)?,
             Command::Resolve(args) => resolve::run(args, &mut context)?,
             Command::Check(args) => return check::run(args, &mut context),
             Command::Path(args) => path::run(args, &mut context)?,
@@ -118,6 +126,12 @@ impl Context<'_> {
         if self.out.flush().is_ok() {
             base::note(text);
         }
+    }
+
+    /// What is known when a record is changed.
+    fn known<'d>(&self, document: Option<&'d Document>) -> Known<'d> {
+        let format = self.options.format;
+        Known { document, format }
     }
 
     /// The prompts documents: those that were named, or the default one. `prompt` is what was named on
@@ -154,17 +168,57 @@ fn print_record(record: &Json, output: Output, out: &mut Stdout) -> Result<()> {
     Ok(out.write_all(text.as_bytes())?)
 }
 
+/// Prints the record that a command has changed, `null` if there is none; nothing for people, who are told
+/// otherwise.
+fn print_changed(record: Option<Record>, output: Output, out: &mut Stdout) -> Result<()> {
+    match (output, record) {
+        (Output::Text, _) => Ok(()),
+        (_, None) => print_record(&Json::Null, output, out),
+        (_, Some(record)) => print_record(&record.object.into(), output, out),
+    }
+}
+
+/// A section or a tool.
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+struct EntryArgs {
+    /// The section of this path, such as system/intro
+    #[arg(long, value_name = "PATH", value_parser = section, allow_hyphen_values = true)]
+    section: Option<SectionPath>,
+    /// The tool of this name
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    tool: Option<String>,
+}
+
+impl EntryArgs {
+    /// The error that neither was given.
+    fn missing() -> Error {
+        Error::new("missing parameter", "--section PATH or --tool NAME")
+    }
+}
+
+/// Says for people what a command has done.
+fn say(name: &Name, what: impl Display) {
+    Stderr::line(&format!("{name}: {what}"));
+}
+
+/// Reads the path of a section.
+fn section(text: &str) -> Result<SectionPath, String> {
+    let path = section_path(text);
+    if path.is_empty() {
+        return Err("a path is keys joined by '/', one at least".to_owned());
+    }
+    Ok(path)
+}
+
 /// Reads the name of a record.
 fn name(text: &str) -> Result<Name, String> {
     text.parse().map_err(|error: Error| error.to_string())
 }
 
-/// Reads the path of a section.
-fn section(text: &str) -> Result<Vec<String>, String> {
-    match section_path(text) {
-        path if path.is_empty() => Err("it has no key".to_owned()),
-        path => Ok(path),
-    }
+/// Reads a tag.
+fn tag(text: &str) -> Result<String, String> {
+    identifier(text, "tag").map_err(|error| error.to_string())
 }
 
 /// Reads the number of a format.

@@ -2,7 +2,7 @@ use std::io::Write;
 
 use super::{Context, Output, name, print_record, section};
 use crate::json::Json;
-use crate::name::{LATEST, Name};
+use crate::name::{LATEST, Name, SectionPath};
 use base::{Error, Result};
 
 /// Print what applies of a record: what the library would use
@@ -22,7 +22,7 @@ pub(super) struct Args {
     tag: Option<String>,
     /// Print the text of this section, byte for byte: the override or else the template
     #[arg(long, value_name = "PATH", value_parser = section, conflicts_with = "output")]
-    section: Option<Vec<String>>,
+    section: Option<SectionPath>,
     /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
