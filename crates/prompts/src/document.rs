@@ -11,6 +11,7 @@ use base::{Error, Result};
 use crate::hash::Hash;
 use crate::json::{Json, Object, position};
 use crate::name::PromptName;
+use crate::problem::Entry;
 use crate::record::Format;
 
 /// The longest input that is read.
@@ -251,6 +252,14 @@ impl Document {
         let names = || self.tools.iter().map(|tool| tool.name.clone()).collect();
         self.tool(name)
             .ok_or_else(|| self.unknown("tool", name, names()))
+    }
+
+    /// Its sections and tools, as overrides of them are named, and their hashes.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Entry, &Hash)> {
+        let sections = self.sections.iter();
+        let sections = sections.map(|section| (Entry::Section(section.name()), &section.hash));
+        let tools = self.tools.iter();
+        sections.chain(tools.map(|tool| (Entry::Tool(tool.name.clone()), &tool.hash)))
     }
 
     fn unknown(&self, kind: &str, name: &str, known: Vec<String>) -> Error {

@@ -9,7 +9,7 @@ use crate::hash::Hash;
 use crate::json::{Json, Member, Object, python_number};
 use crate::name::section_path;
 use crate::problem::{Entry, Kind, Problem};
-use crate::record::{Format, Record, path_value};
+use crate::record::{EXAMPLES, Format, Record, path_value};
 
 /// What an entry is judged against.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +81,7 @@ pub(crate) fn applicable(record: &Record, document: &Document, tag: &str) -> Res
     resolved.set("sections", Object::from(sections));
     resolved.set("tools", Object::from(judged.tools));
     if record.format == Format::Two {
-        resolved.set("task_example_overrides", Json::Array(judged.examples));
+        resolved.set(EXAMPLES, Json::Array(judged.examples));
     }
     Ok(Some(resolved.into()))
 }
@@ -270,7 +270,7 @@ impl Judge<'_> {
 
     fn examples(&mut self) {
         let record = self.record;
-        let Some(member) = record.object.member("task_example_overrides") else {
+        let Some(member) = record.object.member(EXAMPLES) else {
             return;
         };
         let found = match &member.value {
@@ -283,7 +283,7 @@ impl Judge<'_> {
                 })
                 .collect(),
             other => {
-                let why = format!("task_example_overrides: not an array, but {}", other.kind());
+                let why = format!("{EXAMPLES}: not an array, but {}", other.kind());
                 Err((None, why))
             }
         };

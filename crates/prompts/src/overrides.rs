@@ -13,7 +13,7 @@ use crate::judge::{Against, applicable, judge};
 use crate::name::Name;
 use crate::problem::{Kind, Problem};
 use crate::record::{Bom, Format, Record};
-use crate::write::{self, Change};
+use crate::write;
 
 /// The records below a folder.
 #[derive(Debug)]
@@ -185,7 +185,7 @@ impl Overrides {
     ) -> Result<Upserted> {
         let file = self.file(name);
         let mut last = None;
-        let is_changed = write::change(&file, &self.folder, |bytes| {
+        let is_changed = write::change(&file, |bytes| {
             let old = bytes.map(|bytes| Record::read(&file, name, bytes, Bom::Warn));
             let old = old.transpose().map_err(|problem| problem.error(&file))?;
             if let Some(record) = &old {
@@ -195,9 +195,9 @@ impl Overrides {
             if let Some(record) = &new {
                 known.check(record)?;
             }
-            let written = new
-                .as_ref()
-                .map_or(Change::Nothing, |record| Change::Write(record.to_bytes()));
+            // What means the same stays as it is spelled.
+            let is_other = |new: &&Record| old.as_ref().is_none_or(|old| old.object != new.object);
+            let written = new.as_ref().filter(is_other).map(Record::to_bytes);
             last = new.or(old);
             Ok(written)
         })?;
@@ -212,26 +212,24 @@ impl Overrides {
     pub(crate) fn replace(
         &self,
         record: &Record,
-        mut may_replace: impl FnMut(&[u8]) -> Result<()>,
+        mut may_replace: impl FnMut(&[u8]) -> Result<bool>,
     ) -> Result<bool> {
-        let bytes = record.to_bytes();
-        write::change(&record.file, &self.folder, |old| {
-            if let Some(old) = old.filter(|&old| old != bytes) {
-                may_replace(old)?;
-            }
-            Ok(Change::Write(bytes.clone()))
+        write::change(&record.file, |old| {
+            let is_written = old.map_or(Ok(true), &mut may_replace)?;
+            Ok(is_written.then(|| record.to_bytes()))
         })
     }
 
-    /// Removes a record and the folders that are empty then. Tells whether it was there; what is in it
-    /// does not matter.
+    /// Whether there is something at the place of a record, be it a link to nothing.
+    #[must_use]
+    pub(crate) fn is_there(&self, name: &Name) -> bool {
+        fs::symlink_metadata(self.file(name)).is_ok()
+    }
+
+    /// Removes a record, whatever is in its file, and the folders that are empty then. Tells whether it was
+    /// there.
     pub(crate) fn delete(&self, name: &Name) -> Result<bool> {
-        let file = self.file(name);
-        // A link to nothing is removed too.
-        if fs::symlink_metadata(&file).is_err() {
-            return Ok(false);
-        }
-        write::change(&file, &self.folder, |_| Ok(Change::Remove))
+        write::delete(&self.file(name), &self.folder)
     }
 
     /// Writes a record of all sections and tools of the document, unless there is one: that stays, and it
@@ -250,7 +248,7 @@ impl Overrides {
         let file = self.file(&name);
         let mut new = None;
         let mut last = None;
-        let is_changed = write::change(&file, &self.folder, |bytes| {
+        let is_changed = write::change(&file, |bytes| {
             let Some(bytes) = bytes else {
                 let NewFormat { format, .. } = match new {
                     Some(new) => new,
@@ -265,7 +263,7 @@ impl Overrides {
                 }
                 let bytes = record.to_bytes();
                 last = Some(record);
-                return Ok(Change::Write(bytes));
+                return Ok(Some(bytes));
             };
             let record = Record::read(&file, &name, bytes, Bom::Refuse);
             let record = record.map_err(|problem| problem.error(&file))?;
@@ -276,7 +274,7 @@ impl Overrides {
                 );
             }
             last = Some(record);
-            Ok(Change::Nothing)
+            Ok(None)
         })?;
         if let Some(new) = new {
             new.note();

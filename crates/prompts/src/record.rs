@@ -12,6 +12,9 @@ use crate::json::{Json, Object, position};
 use crate::name::{Name, PromptName, section_path};
 use crate::problem::{Entry, Kind, Problem};
 
+/// The name of the overrides of examples in a file of format 2.
+pub(crate) const EXAMPLES: &str = "task_example_overrides";
+
 /// The version of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Format {
@@ -105,7 +108,7 @@ impl Record {
         .into_iter()
         .collect();
         if format == Format::Two {
-            object.set("task_example_overrides", Json::Array(Vec::new()));
+            object.set(EXAMPLES, Json::Array(Vec::new()));
         }
         Self {
             file,
@@ -263,23 +266,99 @@ impl Record {
         Ok(())
     }
 
-    /// Removes the override of a section. Tells whether there was one.
-    pub(crate) fn remove_section(&mut self, path: &[String]) -> bool {
-        let Some(sections) = self.sections() else {
-            return false;
+    /// An override that is there; none of an example.
+    #[must_use]
+    pub(crate) fn entry(&self, entry: &Entry) -> Option<&Object> {
+        match entry {
+            Entry::Section(path) => self.section(&section_path(path)),
+            Entry::Tool(name) => self.tool(name),
+            Entry::Example(_) => None,
+        }
+    }
+
+    /// Tells that an override replaces what has this hash.
+    pub(crate) fn set_hash(&mut self, entry: &Entry, hash: &Hash) {
+        let object = match entry {
+            Entry::Section(path) => self.section_mut(&section_path(path)),
+            Entry::Tool(name) => self.tool_mut(name),
+            Entry::Example(_) => return,
         };
-        let keys = sections.iter().map(|member| member.key.clone());
-        let keys: Vec<String> = keys.filter(|key| section_path(key) == path).collect();
-        let sections = self.object.object_mut("sections");
+        object.set(entry.hash_key(), hash);
+    }
+
+    /// Removes an override. Tells whether it was there, be it not even an object.
+    pub(crate) fn remove(&mut self, entry: &Entry) -> bool {
+        let (entries, keys) = match entry {
+            Entry::Section(path) => {
+                let path = section_path(path);
+                let keys = self.sections().into_iter().flat_map(Object::iter);
+                let keys = keys.map(|member| member.key.clone());
+                let keys = keys.filter(|key| section_path(key) == path);
+                ("sections", keys.collect())
+            }
+            Entry::Tool(name) => ("tools", vec![name.clone()]),
+            Entry::Example(_) => return false,
+        };
+        let is_there = |key: &String| {
+            let entries = self.object.get(entries).and_then(Json::as_object);
+            entries.is_some_and(|entries| entries.member(key).is_some())
+        };
+        let keys: Vec<String> = keys.into_iter().filter(is_there).collect();
         for key in &keys {
-            sections.remove(key);
+            self.object.object_mut(entries).remove(key);
         }
         !keys.is_empty()
     }
 
-    /// Removes the override of a tool. Tells whether there was one.
-    pub(crate) fn remove_tool(&mut self, name: &str) -> bool {
-        self.tools().is_some() && self.object.object_mut("tools").remove(name)
+    /// The same overrides in another format; the problems are what it cannot hold.
+    pub(crate) fn converted(&self, to: Format) -> Result<Self, Vec<Problem>> {
+        let mut record = self.clone();
+        if to == self.format {
+            return Ok(record);
+        }
+        record.format = to;
+        record.object.set("version", to.to_json());
+        let mut problems = Vec::new();
+        if self.sections().is_some() {
+            for member in record.object.object_mut("sections").iter_mut() {
+                let path = section_path(&member.key);
+                let Json::Object(section) = &mut member.value else {
+                    continue;
+                };
+                if to == Format::Two {
+                    section.set("path", path_value(&path));
+                    continue;
+                }
+                section.remove("path");
+                for key in ["summary", "visibility"] {
+                    if section.get(key).is_some() {
+                        let entry = Entry::Section(path.join("/"));
+                        let why = format!("format 1 has no {key}");
+                        problems.push(Problem::new(Some(entry), Kind::Format, why));
+                    }
+                    section.remove(key);
+                }
+            }
+        }
+        let examples = self.object.get(EXAMPLES);
+        if to == Format::Two {
+            if examples.is_none() {
+                record.object.set(EXAMPLES, Json::Array(Vec::new()));
+            }
+        } else {
+            let examples = examples.and_then(Json::as_array).unwrap_or_default();
+            let why = "format 1 has no overrides of examples";
+            let examples = (0..examples.len()).map(Entry::Example);
+            problems.extend(
+                examples.map(|entry| Problem::new(Some(entry), Kind::Format, why.to_owned())),
+            );
+            record.object.remove(EXAMPLES);
+        }
+        if problems.is_empty() {
+            Ok(record)
+        } else {
+            Err(problems)
+        }
     }
 
     /// The same overrides under another name. The prompt is spelled as it was, unless it is another one.

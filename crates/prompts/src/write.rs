@@ -17,35 +17,21 @@ const TRIES: usize = 10;
 /// How long another program may hold the lock.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// What becomes of a file.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// It stays as it is.
-    Nothing,
-    /// It has these bytes.
-    Write(Vec<u8>),
-    /// It is removed; of a link the link.
-    Remove,
-}
-
-/// Changes a file. `change` gets its bytes, `None` if it is not there, and may be called again if
-/// others change it meanwhile. Folders are made when there is something to write; those that are empty
-/// after a removal go, up to `top`. Tells whether the file changed.
+/// Changes a file. `change` gets its bytes, `None` if it is not there, and gives those to be written,
+/// `None` to leave it as it is; it may be called again if others change the file meanwhile. Folders are
+/// made when there is something to write. Tells whether the file changed.
 pub(crate) fn change(
     file: &Path,
-    top: &Path,
-    mut change: impl FnMut(Option<&[u8]>) -> Result<Change>,
+    mut change: impl FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>>,
 ) -> Result<bool> {
     let failed = |error: io::Error| Error::file(file, &error);
     let folder = folder_of(file);
     for _ in 0..TRIES {
         if !folder.is_dir() {
-            match change(read(file)?.as_deref())? {
-                Change::Write(_) => {
-                    make_folder(folder).map_err(|error| Error::file(folder, &error))?
-                }
-                Change::Nothing | Change::Remove => return Ok(false),
+            if change(read(file)?.as_deref())?.is_none() {
+                return Ok(false);
             }
+            make_folder(folder).map_err(|error| Error::file(folder, &error))?;
         }
         let target = target(file).map_err(failed)?;
         // By their real paths, so that one is not locked twice, and all programs in one order.
@@ -61,18 +47,9 @@ pub(crate) fn change(
             continue;
         };
         let before = read(file)?;
-        let bytes = match change(before.as_deref())? {
-            Change::Nothing => return Ok(false),
-            Change::Write(bytes) if before.as_ref() == Some(&bytes) => return Ok(false),
-            Change::Write(bytes) => Some(bytes),
-            Change::Remove => None,
-        };
-        let Some(bytes) = bytes else {
-            if read(file)? != before {
-                continue;
-            }
-            remove(file, top)?;
-            return Ok(true);
+        let bytes = change(before.as_deref())?;
+        let Some(bytes) = bytes.filter(|bytes| before.as_ref() != Some(bytes)) else {
+            return Ok(false);
         };
         let written = prepare(&target, &bytes).map_err(failed)?;
         if read(file)? != before || self::target(file).map_err(failed)? != target {
@@ -83,8 +60,27 @@ pub(crate) fn change(
         tracing::debug!("{}: {} bytes written", target.display(), bytes.len());
         return Ok(true);
     }
+    Err(changed_too_often(file))
+}
+
+/// Removes a file, whatever is in it, and the folders above it that are empty then, up to `top`; of a link
+/// the link. Tells whether it was there.
+pub(crate) fn delete(file: &Path, top: &Path) -> Result<bool> {
+    for _ in 0..TRIES {
+        let folder = match folder_of(file).canonicalize() {
+            Err(error) if is_missing(&error) => return Ok(false),
+            folder => folder.map_err(|error| Error::file(file, &error))?,
+        };
+        if let Some(_locks) = lock_all(&[folder])? {
+            return remove(file, top);
+        }
+    }
+    Err(changed_too_often(file))
+}
+
+fn changed_too_often(file: &Path) -> Error {
     let why = format!("others changed it {TRIES} times meanwhile");
-    Err(Error::new(file.display(), why).hint("nothing was written; try again"))
+    Error::new(file.display(), why).hint("nothing was written; try again")
 }
 
 /// The bytes of a file; `None` if it is not there.
@@ -158,11 +154,11 @@ fn prepare(target: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     Ok(written)
 }
 
-/// Removes a file, and the folders above it that are empty then, up to `top`.
-fn remove(file: &Path, top: &Path) -> Result<()> {
+/// Removes a file of a locked folder.
+fn remove(file: &Path, top: &Path) -> Result<bool> {
     match fs::remove_file(file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::file(file, &error)),
-        _ => {}
+        Err(error) if is_missing(&error) => return Ok(false),
+        removed => removed.map_err(|error| Error::file(file, &error))?,
     }
     tracing::debug!("{}: removed", file.display());
     let folders = file.ancestors().skip(1).take_while(|&folder| folder != top);
@@ -170,12 +166,12 @@ fn remove(file: &Path, top: &Path) -> Result<()> {
         // It fails if something is in it.
         if fs::remove_dir(folder).is_err() {
             let _ = base::sync_folder(folder);
-            return Ok(());
+            return Ok(true);
         }
         tracing::debug!("{}: removed, it was empty", folder.display());
     }
     let _ = base::sync_folder(top);
-    Ok(())
+    Ok(true)
 }
 
 /// Locks the folders and sweeps them; `None` if one of them is another one than before.

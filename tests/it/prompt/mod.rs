@@ -1,7 +1,11 @@
 //! Overrides of prompts: what the commands of `prompt` do with the files of a project.
 
+mod accept;
+mod convert;
+mod copy;
 mod goldens;
 mod path;
+mod rm;
 mod root;
 mod seed;
 mod set;

@@ -1,9 +1,13 @@
 //! The commands of `prompt`, one file each.
 
+mod accept;
 mod check;
+mod convert;
+mod copy;
 mod path;
 mod replaced;
 mod resolve;
+mod rm;
 mod seed;
 mod set;
 
@@ -18,6 +22,7 @@ use crate::json::Json;
 use crate::name::{Name, PromptName, SectionPath, identifier, section_path};
 use crate::overrides::{Known, Overrides};
 use crate::place::Place;
+use crate::problem::Entry;
 use crate::record::{Format, Record};
 use crate::templates;
 
@@ -65,6 +70,10 @@ enum Command {
     Seed(seed::Args),
     Resolve(resolve::Args),
     Check(check::Args),
+    Accept(accept::Args),
+    Copy(copy::Args),
+    Convert(convert::Args),
+    Rm(rm::Args),
     Path(path::Args),
 }
 
@@ -103,6 +112,10 @@ impl Args {
             Command::Seed(args) => seed::run(args, &mut context)?,
             Command::Resolve(args) => resolve::run(args, &mut context)?,
             Command::Check(args) => return check::run(args, &mut context),
+            Command::Accept(args) => accept::run(args, &mut context)?,
+            Command::Copy(args) => copy::run(args, &mut context)?,
+            Command::Convert(args) => return convert::run(args, &mut context),
+            Command::Rm(args) => return rm::run(args, &mut context),
             Command::Path(args) => path::run(args, &mut context)?,
         }
         Ok(ExitStatus::Success)
@@ -191,9 +204,40 @@ struct EntryArgs {
 }
 
 impl EntryArgs {
-    /// The error that neither was given.
-    fn missing() -> Error {
-        Error::new("missing parameter", "--section PATH or --tool NAME")
+    /// The entry that was named, if one was.
+    fn entry(&self) -> Option<Entry> {
+        match (&self.section, &self.tool) {
+            (Some(path), _) => Some(Entry::Section(path.join("/"))),
+            (None, tool) => tool.clone().map(Entry::Tool),
+        }
+    }
+}
+
+/// Another record: NAME, or @TAG for another tag of the same prompt.
+#[derive(Debug, Clone)]
+enum Other {
+    Name(Name),
+    Tag(String),
+}
+
+impl Other {
+    /// The name of the other record; `name` is that of the first.
+    fn of(&self, name: &Name) -> Name {
+        match self {
+            Self::Name(other) => other.clone(),
+            Self::Tag(tag) => Name {
+                prompt: name.prompt.clone(),
+                tag: tag.clone(),
+            },
+        }
+    }
+}
+
+/// Reads NAME or @TAG.
+fn other(text: &str) -> Result<Other, String> {
+    match text.strip_prefix('@') {
+        Some(text) => tag(text).map(Other::Tag),
+        None => name(text).map(Other::Name),
     }
 }
 

@@ -62,12 +62,7 @@ impl Replaced {
 impl Expected {
     /// The hash for an entry: what was given, or else what the entry has.
     pub(super) fn hash(&self, entry: &Entry, record: &Record) -> Result<Hash> {
-        let object = match entry {
-            Entry::Section(path) => record.section(&crate::name::section_path(path)),
-            Entry::Tool(tool) => record.tool(tool),
-            Entry::Example(_) => None,
-        };
-        let told = || Record::told_hash(entry, object?);
+        let told = || Record::told_hash(entry, record.entry(entry)?);
         self.hash.clone().or_else(told).ok_or_else(|| {
             let what = format!("{}: {entry}", record.name);
             Error::new(what, "the hash of what it replaces is not known")

@@ -6,7 +6,7 @@ use crate::document::{read_input_json, read_input_text};
 use crate::hash::Hash;
 use crate::json::{Json, Object};
 use crate::name::Name;
-use crate::overrides::Upserted;
+use crate::overrides::{Known, Overrides, Upserted};
 use crate::problem::{Entry, Kind, Problem};
 use crate::record::{Format, Record};
 use base::{Error, Result, note};
@@ -86,13 +86,17 @@ fn param(text: &str) -> Result<(String, String), &'static str> {
 }
 
 pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
-    let (entry, set) = match (&args.entry.section, &args.entry.tool) {
-        (Some(path), _) => (
-            Entry::Section(path.join("/")),
-            args.set_section(path, context)?,
-        ),
-        (None, Some(tool)) => (Entry::Tool(tool.clone()), args.set_tool(tool, context)?),
-        (None, None) => return Err(EntryArgs::missing()),
+    let Some(entry) = args.entry.entry() else {
+        return Err(Error::new(
+            "missing parameter",
+            "--section PATH or --tool NAME",
+        ));
+    };
+    let documents = context.documents(Some(&args.name.prompt))?;
+    let known = context.known(documents.of(&args.name.prompt)?);
+    let set = match &entry {
+        Entry::Tool(tool) => args.set_tool(&entry, tool, known, &context.overrides)?,
+        _ => args.set_section(&entry, known, &context.overrides)?,
     };
     let what = if set.is_changed { "set" } else { "unchanged" };
     say(&args.name, format_args!("{entry} {what}"));
@@ -100,22 +104,25 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
 }
 
 impl Args {
-    fn set_section(&self, path: &[String], context: &Context<'_>) -> Result<Upserted> {
-        let documents = context.documents(Some(&self.name.prompt))?;
-        let document = documents.of(&self.name.prompt)?;
+    fn set_section(
+        &self,
+        entry: &Entry,
+        known: Known<'_>,
+        overrides: &Overrides,
+    ) -> Result<Upserted> {
+        let path = self.entry.section.as_deref().unwrap_or_default();
+        let document = known.document;
         let section = document.map(|document| document.required_section(path));
         let hash = section.transpose()?.map(|section| &section.hash);
-        let entry = Entry::Section(path.join("/"));
-        let expected = self.replaced.expected(&self.name, &entry, hash)?;
+        let expected = self.replaced.expected(&self.name, entry, hash)?;
         let body = if self.file.is_none() && self.marks.are_given() {
             None
         } else {
             Some(read_input_text(self.input())?)
         };
         let mut was_stale = false;
-        let known = context.known(document);
-        let set = context.overrides.upsert(&self.name, known, |record| {
-            let hash = expected.hash(&entry, record)?;
+        let set = overrides.upsert(&self.name, known, |record| {
+            let hash = expected.hash(entry, record)?;
             self.marks.check(record)?;
             let section = record.section_mut(path);
             match &body {
@@ -128,25 +135,29 @@ impl Args {
                     )
                     .hint("give the text too: FILE, or '-' for stdin"));
                 }
-                None => was_stale = is_other(&entry, section, &hash),
+                None => was_stale = is_other(entry, section, &hash),
             }
             section.set(entry.hash_key(), &hash);
             self.marks.set(section);
             Ok(())
         })?;
         if was_stale {
-            note_stale(&self.name, &entry);
+            note_stale(&self.name, entry);
         }
         Ok(set)
     }
 
-    fn set_tool(&self, name: &str, context: &Context<'_>) -> Result<Upserted> {
-        let documents = context.documents(Some(&self.name.prompt))?;
-        let document = documents.of(&self.name.prompt)?;
+    fn set_tool(
+        &self,
+        entry: &Entry,
+        name: &str,
+        known: Known<'_>,
+        overrides: &Overrides,
+    ) -> Result<Upserted> {
+        let document = known.document;
         let tool = document.map(|document| document.required_tool(name));
         let hash = tool.transpose()?.map(|tool| &tool.hash);
-        let entry = Entry::Tool(name.to_owned());
-        let expected = self.replaced.expected(&self.name, &entry, hash)?;
+        let expected = self.replaced.expected(&self.name, entry, hash)?;
         let texts = if self.texts.are_given() {
             None
         } else {
@@ -155,22 +166,21 @@ impl Args {
             Some(texts.map_err(|why| Error::new(format!("{}: {entry}", self.name), why))?)
         };
         let mut was_stale = false;
-        let known = context.known(document);
-        let set = context.overrides.upsert(&self.name, known, |record| {
-            let hash = expected.hash(&entry, record)?;
+        let set = overrides.upsert(&self.name, known, |record| {
+            let hash = expected.hash(entry, record)?;
             let tool = record.tool_mut(name);
             if let Some((description, params)) = &texts {
                 tool.set("description", description.clone());
                 tool.set("param_descriptions", params.clone());
             } else {
-                was_stale = is_other(&entry, tool, &hash);
+                was_stale = is_other(entry, tool, &hash);
                 self.texts.set(tool);
             }
             tool.set(entry.hash_key(), &hash);
             Ok(())
         })?;
         if was_stale {
-            note_stale(&self.name, &entry);
+            note_stale(&self.name, entry);
         }
         Ok(set)
     }
