@@ -166,10 +166,13 @@ pub(crate) enum Command {
 impl Command {
     /// Whether its output goes through the pager where the terminal is shorter.
     pub(crate) fn is_paged(&self) -> bool {
-        matches!(
-            self,
-            Self::List(_) | Self::Best(_) | Self::History(_) | Self::Show(_) | Self::Compare(_)
-        )
+        match self {
+            Self::List(_) | Self::Best(_) | Self::History(_) | Self::Show(_) | Self::Compare(_) => {
+                true
+            }
+            Self::Prompt(args) => args.is_paged(),
+            _ => false,
+        }
     }
 
     /// Runs the command.

@@ -178,10 +178,10 @@ impl Documents {
     pub(crate) fn one(&self) -> Result<&Document> {
         match self.documents.as_slice() {
             [document] => Ok(document),
-            [] => Err(Error::new("no name", "and no prompts document")
+            [] => Err(Error::plain("no NAME and no prompts document")
                 .hint("give a NAME, or --prompts FILE")),
             all => Err(
-                Error::new("no name", format!("and {} prompts documents", all.len()))
+                Error::plain(format!("no NAME and {} prompts documents", all.len()))
                     .hint("give a NAME, or '--all' where a command has it"),
             ),
         }
@@ -334,6 +334,14 @@ impl Section {
 }
 
 impl Tool {
+    /// The description, for a command that needs it.
+    pub(crate) fn required_description(&self) -> Result<&str> {
+        self.description.as_deref().ok_or_else(|| {
+            let what = format!("tool {}", self.name);
+            Error::new(what, "no description in the prompts document")
+        })
+    }
+
     fn of(value: &Json) -> Result<Self> {
         let object = value
             .as_object()

@@ -88,6 +88,12 @@ impl Json {
         }
     }
 
+    /// The member of this name, if it is an object with such a string.
+    #[must_use]
+    pub(crate) fn string(&self, key: &str) -> Option<&str> {
+        self.as_object()?.get(key)?.as_str()
+    }
+
     /// The members, if it is an object.
     #[must_use]
     pub(crate) fn as_object(&self) -> Option<&Object> {

@@ -10,6 +10,7 @@ use crate::json::{Json, Member, Object, python_number};
 use crate::name::section_path;
 use crate::problem::{Entry, Kind, Problem};
 use crate::record::{EXAMPLES, Format, Record, path_value};
+use crate::render;
 
 /// What an entry is judged against.
 #[derive(Debug, Clone, Copy)]
@@ -25,10 +26,13 @@ pub(crate) enum Against<'a> {
 /// What became of the entries of a record.
 #[derive(Debug, Default)]
 pub(crate) struct Judged {
-    /// All problems, in the order in which the library would find them.
+    /// All problems, in the order in which the library would find them; last what fails only when the
+    /// prompt is rendered.
     pub(crate) problems: Vec<Problem>,
-    sections: BTreeMap<Vec<String>, Json>,
-    tools: BTreeMap<String, Json>,
+    /// The overrides of sections that apply, by their paths.
+    pub(crate) sections: BTreeMap<Vec<String>, Json>,
+    /// The overrides of tools that apply, by their names.
+    pub(crate) tools: BTreeMap<String, Json>,
     examples: Vec<Json>,
 }
 
@@ -52,6 +56,10 @@ pub(crate) fn judge(record: &Record, against: Against<'_>) -> Judged {
     judge.entries("tools", Judge::tool);
     if record.format == Format::Two {
         judge.examples();
+    }
+    if let Against::Document(document) = against {
+        let rendered = render::problems(&judge.judged, document);
+        judge.judged.problems.extend(rendered);
     }
     judge.judged
 }
@@ -86,6 +94,12 @@ pub(crate) fn applicable(record: &Record, document: &Document, tag: &str) -> Res
     Ok(Some(resolved.into()))
 }
 
+impl<'a> From<Option<&'a Document>> for Against<'a> {
+    fn from(document: Option<&'a Document>) -> Self {
+        document.map_or(Self::Nothing, Self::Document)
+    }
+}
+
 impl Judged {
     /// Whether nothing is left that applies.
     #[must_use]
@@ -93,29 +107,14 @@ impl Judged {
         self.sections.is_empty() && self.tools.is_empty() && self.examples.is_empty()
     }
 
-    /// The bodies of the sections that apply.
-    pub(crate) fn bodies(&self) -> impl Iterator<Item = (&[String], &str)> {
-        let sections = self.sections.iter();
-        sections.filter_map(|(path, entry)| Some((path.as_slice(), text(entry, "body")?)))
-    }
-
-    /// The descriptions of the tools that apply and have one.
-    pub(crate) fn descriptions(&self) -> impl Iterator<Item = (&str, &str)> {
-        let tools = self.tools.iter();
-        tools.filter_map(|(name, entry)| Some((name.as_str(), text(entry, "description")?)))
-    }
-
-    /// The state of an entry: `ok`, or the kind of its problem.
+    /// The first problem of each entry that has one.
     #[must_use]
-    pub(crate) fn state(&self, entry: &Entry) -> String {
-        let mut problems = self.problems.iter();
-        let problem = problems.find(|problem| problem.entry.as_ref() == Some(entry));
-        problem.map_or("ok".to_owned(), |problem| problem.kind.to_string())
+    pub(crate) fn of_entries(&self) -> HashMap<&Entry, &Problem> {
+        let problems = self.problems.iter().rev();
+        problems
+            .filter_map(|problem| Some((problem.entry.as_ref()?, problem)))
+            .collect()
     }
-}
-
-fn text<'a>(entry: &'a Json, key: &str) -> Option<&'a str> {
-    entry.as_object()?.get(key)?.as_str()
 }
 
 struct Judge<'a> {

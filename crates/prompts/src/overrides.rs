@@ -89,7 +89,12 @@ impl Overrides {
             Found { name, file }
         });
         let mut found: Vec<Found> = found.collect();
-        let key = |found: &Found| (found.name.as_ref().ok().cloned(), found.file.clone());
+        let key = |found: &Found| {
+            let name = found.name.as_ref().ok();
+            let name = name
+                .map(|Name { prompt, tag }| (prompt.namespace(), prompt.key.clone(), tag.clone()));
+            (name, found.file.clone())
+        };
         found.sort_by_cached_key(key);
         Ok(found)
     }

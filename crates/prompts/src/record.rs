@@ -42,6 +42,15 @@ impl Format {
         }
     }
 
+    /// Its number.
+    #[must_use]
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+
     /// The value in a file.
     #[must_use]
     pub(crate) fn to_json(self) -> Json {
@@ -51,10 +60,7 @@ impl Format {
 
 impl fmt::Display for Format {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::One => "1",
-            Self::Two => "2",
-        })
+        self.number().fmt(formatter)
     }
 }
 
@@ -255,10 +261,7 @@ impl Record {
 
     /// Adds the override that says what the tool is now.
     pub(crate) fn seed_tool(&mut self, tool: &Tool) -> Result<()> {
-        let description = tool.description.as_deref().ok_or_else(|| {
-            let what = format!("tool {}", tool.name);
-            Error::new(what, "no description in the prompts document")
-        })?;
+        let description = tool.required_description()?;
         let entry = self.tool_mut(&tool.name);
         entry.set("expected_contract_hash", &tool.hash);
         entry.set("description", description);

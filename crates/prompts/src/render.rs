@@ -19,16 +19,16 @@ const MOST: usize = 3;
 /// descriptions where it tells the library by its format.
 #[must_use]
 pub(crate) fn problems(judged: &Judged, document: &Document) -> Vec<Problem> {
-    let placeholders = judged.bodies().filter_map(|(path, body)| {
+    let placeholders = judged.sections.iter().filter_map(|(path, entry)| {
         let params = document.section(path)?.params.as_deref()?;
-        let why = placeholders(body, params)?;
+        let why = placeholders(entry.string("body")?, params)?;
         let entry = Entry::Section(path.join("/"));
         Some(Problem::new(Some(entry), Kind::Placeholder, why))
     });
-    let descriptions = judged.descriptions().filter_map(|(name, text)| {
+    let descriptions = judged.tools.iter().filter_map(|(name, entry)| {
         document.format?;
-        let why = description(text)?;
-        let entry = Entry::Tool(name.to_owned());
+        let why = description(entry.string("description")?)?;
+        let entry = Entry::Tool(name.clone());
         Some(Problem::new(Some(entry), Kind::Description, why))
     });
     placeholders.chain(descriptions).collect()

@@ -1,11 +1,13 @@
 //! What the library weakincentives has answered.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Project;
-use crate::sandbox::{Ran, fixture};
+use crate::sandbox::{Ran, fixture, read_fixture};
 
 /// The cases of this name: a JSON document, and the bytes of a file if it has one.
 fn cases(kind: &str) -> Vec<(String, Value, Option<Vec<u8>>)> {
@@ -98,4 +100,57 @@ fn errors_name_the_file_the_entry_and_the_place() {
         }
     }
     insta::assert_snapshot!(all);
+}
+
+#[test]
+fn hashes_are_those_of_the_library() {
+    let cases: Value = serde_json::from_slice(&read_fixture("prompt/hashes.json")).unwrap();
+    let project = Project::new();
+    let hash = |args: &str, input: &str| {
+        let ran = project.run_with_input(&format!("hash {args}"), input.as_bytes());
+        String::from_utf8(ran.ok()).unwrap()
+    };
+    let list = |key: &str| cases[key].as_array().unwrap().clone();
+    for case in list("texts") {
+        let found = hash("-", text(&case, "text"));
+        assert_eq!(found.trim_end(), text(&case, "content_hash"), "{case}");
+    }
+    for case in list("json") {
+        let found = hash("--json -", text(&case, "json"));
+        assert_eq!(found.trim_end(), text(&case, "hash"), "{case}");
+    }
+    // As they are in the file: a value would round their large integers.
+    let file = read_fixture("prompt/hashes.json");
+    let parts: HashMap<String, Box<RawValue>> = serde_json::from_slice(&file).unwrap();
+    let tools: Vec<Box<RawValue>> = serde_json::from_str(parts["tools"].get()).unwrap();
+    for (case, tool) in list("tools").iter().zip(tools) {
+        let found = hash("--tool -", tool.get());
+        assert_eq!(found.trim_end(), text(case, "contract_hash"), "{case}");
+    }
+}
+
+#[test]
+fn identifiers_are_those_of_the_library() {
+    let cases: Value = serde_json::from_slice(&read_fixture("prompt/identifiers.json")).unwrap();
+    for case in cases.as_array().unwrap() {
+        let [ns, key, tag] = ["ns", "prompt_key", "tag"].map(|part| text(case, part));
+        let document = serde_json::json!({"ns": ns, "prompt_key": key, "sections": []});
+        let project = Project::with(&document.to_string());
+        let ran = resolve(&project, tag);
+        let Some(path) = case.get("path") else {
+            ran.failed();
+            continue;
+        };
+        assert_eq!(ran.ok(), b"null\n", "{case}");
+        // A file at that place with that header is what is read.
+        let file = Path::new(".weakincentives/prompts/overrides").join(path.as_str().unwrap());
+        let header = case["header"].as_array().unwrap();
+        let example = serde_json::json!({"version": 2, "ns": header[0], "prompt_key": header[1],
+            "tag": header[2], "task_example_overrides":
+                [{"path": [], "index": 0, "action": "remove"}]});
+        project.write(file, example.to_string());
+        let found: Value = serde_json::from_slice(&resolve(&project, tag).ok()).unwrap();
+        assert_eq!(found["ns"], header[0], "{case}");
+        assert_eq!(project.run("check").code, Some(0), "{case}");
+    }
 }

@@ -1,19 +1,25 @@
 //! Overrides of prompts: what the commands of `prompt` do with the files of a project.
 
 mod accept;
+mod check;
 mod convert;
 mod copy;
+mod diff;
 mod goldens;
+mod hash;
+mod list;
 mod path;
+mod resolve;
 mod rm;
 mod root;
 mod seed;
 mod set;
+mod show;
 mod written;
 
 use std::path::{Path, PathBuf};
 
-use crate::sandbox::{Ran, Sandbox};
+use crate::sandbox::{Ran, Sandbox, read_fixture};
 
 /// A prompt with two sections and a tool.
 pub(super) const DOCUMENT: &str = r#"{"ns": "demo", "prompt_key": "welcome",
@@ -41,6 +47,31 @@ impl Project {
         let project = Self::new();
         project.write(".weakincentives/prompts/prompts.jsonl", document);
         project
+    }
+
+    /// One with the prompt `demo/welcome` of the golden cases of a format.
+    pub(super) fn welcome(format: u8) -> Self {
+        let case = read_fixture(&format!("prompt/f{format}-read-ok.json"));
+        let case: serde_json::Value = serde_json::from_slice(&case).unwrap();
+        Self::with(&case["prompt"].to_string())
+    }
+
+    /// Writes the file of a golden case as `demo/welcome@TAG`, with these texts replaced.
+    pub(super) fn put(&self, case: &str, tag: &str, changes: &[(&str, &str)]) -> PathBuf {
+        let text = String::from_utf8(read_fixture(&format!("prompt/{case}.file"))).unwrap();
+        let mut text = text.replace("\"tag\": \"latest\"", &format!("\"tag\": \"{tag}\""));
+        for (old, new) in changes {
+            assert!(text.contains(old), "{case} has no {old}");
+            text = text.replace(old, new);
+        }
+        let file = format!(".weakincentives/prompts/overrides/demo/welcome/{tag}.json");
+        self.write(file, text)
+    }
+
+    /// Runs `localstore prompt` with the words of this line; code, output and messages in one text.
+    pub(super) fn snapshot(&self, line: &str) -> String {
+        let text = self.run(line).snapshot(self.sandbox());
+        text.replace("~/.weakincentives/prompts/overrides", "…")
     }
 
     pub(super) fn root(&self) -> &Path {

@@ -5,13 +5,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Context, Output, counted, name};
-use crate::document::{Document, Documents};
-use crate::judge::{Against, judge};
+use crate::document::Documents;
+use crate::judge::judge;
 use crate::name::Name;
 use crate::overrides::{Found, Overrides};
 use crate::problem::{Kind, Problem};
-use crate::record::{Bom, Format, Record};
-use crate::render;
+use crate::record::{Bom, Format};
 use base::{ExitStatus, Result, printable, rows};
 
 /// Check that all records are right and apply
@@ -136,7 +135,7 @@ impl Args {
                 }
                 Ok(Some(record)) => {
                     *formats.entry(record.format).or_default() += 1;
-                    problems(&record, document)
+                    judge(&record, document.into()).problems
                 }
                 Err(problem) => vec![problem],
             };
@@ -164,16 +163,6 @@ impl Args {
     }
 }
 
-/// The problems of a record, held against the document if there is one.
-fn problems(record: &Record, document: Option<&Document>) -> Vec<Problem> {
-    let Some(document) = document else {
-        return judge(record, Against::Nothing).problems;
-    };
-    let judged = judge(record, Against::Document(document));
-    let rendered = render::problems(&judged, document);
-    judged.problems.into_iter().chain(rendered).collect()
-}
-
 impl Report {
     fn add(&mut self, path: &Path, name: Option<&Name>, problems: &[Problem]) {
         let rows = problems.iter().map(|problem| Row::new(path, name, problem));
@@ -186,14 +175,15 @@ impl Report {
             0 => "no problem".to_owned(),
             count => counted(count, "problem"),
         };
-        let mut summary = format!("{}, {problems}", counted(self.checked, "record"));
+        let mut parts = vec![format!("{}, {problems}", counted(self.checked, "record"))];
         if self.undocumented > 0 && !is_strict {
             let count = self.undocumented;
-            summary += &format!("; {count} without a prompts document, checked for form alone");
+            parts.push(format!(
+                "{count} without a prompts document, checked for form alone"
+            ));
         }
-        for name in &self.missing {
-            summary += &format!("; {name} is not there");
-        }
-        summary
+        let missing = self.missing.iter();
+        parts.extend(missing.map(|name| format!("{name} is not there")));
+        parts.join("; ")
     }
 }

@@ -4,12 +4,16 @@ mod accept;
 mod check;
 mod convert;
 mod copy;
+mod diff;
+mod hash;
+mod list;
 mod path;
 mod replaced;
 mod resolve;
 mod rm;
 mod seed;
 mod set;
+mod show;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -66,14 +70,18 @@ struct Options {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    List(list::Args),
+    Show(show::Args),
     Set(set::Args),
     Seed(seed::Args),
     Resolve(resolve::Args),
     Check(check::Args),
     Accept(accept::Args),
+    Diff(diff::Args),
     Copy(copy::Args),
     Convert(convert::Args),
     Rm(rm::Args),
+    Hash(hash::Args),
     Path(path::Args),
 }
 
@@ -97,8 +105,22 @@ struct Context<'a> {
 }
 
 impl Args {
+    /// Whether the output goes through the pager where the terminal is shorter.
+    #[must_use]
+    pub fn is_paged(&self) -> bool {
+        matches!(
+            self.command,
+            Command::List(_) | Command::Show(_) | Command::Diff(_)
+        )
+    }
+
     /// Runs the command.
     pub fn run(&self, out: &mut Stdout) -> Result<ExitStatus> {
+        // It needs no project.
+        if let Command::Hash(args) = &self.command {
+            hash::run(args, out)?;
+            return Ok(ExitStatus::Success);
+        }
         let place = self.options.place()?;
         let overrides = Overrides::new(place.folder.clone());
         let mut context = Context {
@@ -108,14 +130,18 @@ impl Args {
             out,
         };
         match &self.command {
+            Command::List(args) => list::run(args, &mut context)?,
+            Command::Show(args) => return show::run(args, &mut context),
             Command::Set(args) => set::run(args, &mut context)?,
             Command::Seed(args) => seed::run(args, &mut context)?,
             Command::Resolve(args) => resolve::run(args, &mut context)?,
             Command::Check(args) => return check::run(args, &mut context),
             Command::Accept(args) => accept::run(args, &mut context)?,
+            Command::Diff(args) => return diff::run(args, &mut context),
             Command::Copy(args) => copy::run(args, &mut context)?,
             Command::Convert(args) => return convert::run(args, &mut context),
             Command::Rm(args) => return rm::run(args, &mut context),
+            Command::Hash(_) => {}
             Command::Path(args) => path::run(args, &mut context)?,
         }
         Ok(ExitStatus::Success)

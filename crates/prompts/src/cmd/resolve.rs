@@ -61,8 +61,7 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
     let record = context.overrides.resolve(document, tag)?;
     let body = record.as_ref().and_then(|record| {
         let sections = record.as_object()?.get("sections")?.as_object()?;
-        let entry = sections.get(&section.name())?.as_object()?;
-        entry.get("body")?.as_str()
+        sections.get(&section.name())?.string("body")
     });
     let text = match body {
         Some(body) => body,

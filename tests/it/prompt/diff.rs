@@ -1,0 +1,197 @@
+//! Differences of texts.
+
+use super::Project;
+
+#[test]
+fn one_name_is_held_against_the_templates() {
+    let project = Project::welcome(1);
+    project.put(
+        "f1-read-unknown-section",
+        "latest",
+        &[("Introduce yourself.\\n", "Introduce\\r\\nyourself.")],
+    );
+    insta::assert_snapshot!(project.snapshot("diff demo/welcome"), @r"
+    exit 0
+    --- stdout
+    --- /dev/null
+    +++ demo/welcome@latest: section gone
+    @@ -0,0 +1 @@
+    +x
+    \ No newline at end of file
+    --- template: section guide
+    +++ demo/welcome@latest: section guide
+    @@ -1 +1 @@
+    -Grüße, 你好 😀
+    +Guide anew.
+    --- template: section system/intro
+    +++ demo/welcome@latest: section system/intro
+    @@ -1 +1,2 @@
+    -Introduce yourself.
+    +Introduce
+    +yourself.
+    \ No newline at end of file
+    --- template: tool search: description
+    +++ demo/welcome@latest: tool search: description
+    @@ -1 +1 @@
+    -Search the index.
+    \ No newline at end of file
+    +Search well.
+    \ No newline at end of file
+    --- template: tool search: parameter limit
+    +++ demo/welcome@latest: tool search: parameter limit
+    @@ -1 +1 @@
+    -How many at most.
+    \ No newline at end of file
+    +L
+    \ No newline at end of file
+    --- template: tool search: parameter query
+    +++ demo/welcome@latest: tool search: parameter query
+    @@ -1 +1 @@
+    -Words to look for.
+    \ No newline at end of file
+    +Q
+    \ No newline at end of file
+    --- stderr
+    ");
+    assert_eq!(project.run("diff demo/welcome --exit-code").code, Some(1));
+}
+
+#[test]
+fn two_names_are_held_against_each_other() {
+    let project = Project::new();
+    let lines = |change: &str| -> String {
+        (1..=12)
+            .map(|n| format!("{n}{}\\n", if n == 8 { change } else { "" }))
+            .collect()
+    };
+    project.put(
+        "f2-read-visibility-summary",
+        "a",
+        &[("Guide anew.\\n", &lines(""))],
+    );
+    project.put(
+        "f2-read-only-tool",
+        "b",
+        &[("Search well.", "Search better.")],
+    );
+    project.put(
+        "f2-read-visibility-summary",
+        "c",
+        &[("Guide anew.\\n", &lines("!"))],
+    );
+    insta::assert_snapshot!(project.snapshot("diff demo/welcome@a @c"), @r"
+    exit 0
+    --- stdout
+    --- demo/welcome@a: section guide
+    +++ demo/welcome@c: section guide
+    @@ -5,7 +5,7 @@
+     5
+     6
+     7
+    -8
+    +8!
+     9
+     10
+     11
+    --- stderr
+    ");
+    insta::assert_snapshot!(project.snapshot("diff demo/welcome@a demo/welcome@b --exit-code"), @r"
+    exit 1
+    --- stdout
+    --- demo/welcome@a: section guide
+    +++ /dev/null
+    @@ -1,12 +0,0 @@
+    -1
+    -2
+    -3
+    -4
+    -5
+    -6
+    -7
+    -8
+    -9
+    -10
+    -11
+    -12
+    --- demo/welcome@a: section guide: visibility
+    +++ /dev/null
+    @@ -1 +0,0 @@
+    -summary
+    \ No newline at end of file
+    --- demo/welcome@a: section system
+    +++ /dev/null
+    @@ -1 +0,0 @@
+    -You are ${name}, a helpful assistant.
+    --- demo/welcome@a: section system/intro
+    +++ /dev/null
+    @@ -1 +0,0 @@
+    -Introduce yourself.
+    --- demo/welcome@a: section system/intro/tone
+    +++ /dev/null
+    @@ -1 +0,0 @@
+    -Be kind.
+    --- demo/welcome@a: tool search: description
+    +++ demo/welcome@b: tool search: description
+    @@ -1 +1 @@
+    -Search well.
+    \ No newline at end of file
+    +Search better.
+    \ No newline at end of file
+    --- stderr
+    ");
+    assert_eq!(project.run("diff demo/welcome@a @a --exit-code").ok(), b"");
+}
+
+#[test]
+fn equal_texts_with_other_hashes_are_told_as_such() {
+    let project = Project::new();
+    project.put("f1-read-ok", "a", &[]);
+    project.put("f1-read-stale-one", "b", &[]);
+    insta::assert_snapshot!(project.snapshot("diff demo/welcome@a @b --exit-code"), @r"
+    exit 0
+    --- stdout
+    --- stderr
+    localstore: the texts are equal, the hashes of what they replace are not
+    ");
+}
+
+#[test]
+fn a_record_that_is_missing_or_malformed_is_an_error() {
+    let project = Project::welcome(1);
+    project.put("f1-read-ok", "a", &[]);
+    project.put("f1-read-body-missing", "bad", &[]);
+    insta::assert_snapshot!(project.snapshot("diff demo/welcome@a @gone"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    localstore: demo/welcome@gone: no such record
+    hint: tags of demo/welcome: a, bad
+    ");
+    insta::assert_snapshot!(project.snapshot("diff demo/welcome@a @bad"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    localstore: …/demo/welcome/bad.json: section guide: malformed: no body, line 5 column 14
+    ");
+    insta::assert_snapshot!(project.snapshot("diff demo/welcome@a @@"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    localstore: invalid parameter for: @@
+    hint: invalid tag '@'
+    ");
+}
+
+#[test]
+fn long_texts_without_a_line_in_common_are_compared_in_time() {
+    let project = Project::new();
+    let lines = |letter: &str| -> String {
+        (0..30_000)
+            .map(|n| format!("{letter}{}\\n", n % 977))
+            .collect()
+    };
+    project.put("f1-read-ok", "a", &[("Guide anew.\\n", &lines("a"))]);
+    project.put("f1-read-ok", "b", &[("Guide anew.\\n", &lines("b"))]);
+    let text = project.run("diff demo/welcome@a @b").text();
+    assert_eq!(text.lines().count(), 60_003);
+}

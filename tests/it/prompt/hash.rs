@@ -1,0 +1,52 @@
+//! Hashes.
+
+use super::Project;
+use crate::sandbox::Sandbox;
+
+#[test]
+fn a_hash_needs_no_project() {
+    let sandbox = Sandbox::new();
+    sandbox.file("template", "a\r\n");
+    let expected = "5c2ef16e74c1d5fd49ab2de5dd4cbb1a1f5e08ff8bd5b3c3eb0c1a2dff1d3c2f";
+    let ran = sandbox.run(["prompt", "hash", "template"]);
+    assert_eq!(
+        ran.text().trim_end().len(),
+        expected.len(),
+        "{}",
+        ran.stderr
+    );
+    let by_stdin = sandbox.run_with_input(["prompt", "hash"], b"a\r\n");
+    assert_eq!(by_stdin.ok(), ran.ok());
+    assert_eq!(
+        sandbox
+            .run_with_input(["prompt", "hash", "-"], b"a\r\n")
+            .ok(),
+        ran.ok()
+    );
+}
+
+#[test]
+fn what_cannot_be_hashed_is_named() {
+    let project = Project::new();
+    project.write("latin", b"Gr\xfc\xdfe");
+    project.write("cut.json", "{\"description\": \"d\",");
+    project.write("part.json", "{\"description\": \"d\"}");
+    project.write("number.json", "{\"description\": 5}");
+    project.write("list.json", "[]");
+    let failed = |line: &str| project.run(line).failed();
+    assert_eq!(failed("hash latin"), "latin: not UTF-8, line 1 column 3");
+    assert_eq!(failed("hash gone"), "gone: no such file");
+    assert!(failed("hash --json cut.json").starts_with("cut.json: "));
+    assert_eq!(
+        failed("hash --tool part.json"),
+        "part.json: no params_schema"
+    );
+    assert_eq!(
+        failed("hash --tool number.json"),
+        "number.json: description: not a string, but a number"
+    );
+    assert_eq!(
+        failed("hash --tool list.json"),
+        "list.json: not an object, but an array"
+    );
+}
