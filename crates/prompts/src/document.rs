@@ -17,6 +17,9 @@ use crate::record::Format;
 /// The longest input that is read.
 const LARGEST: u64 = 256 << 20;
 
+/// Whether standard input was read.
+static IS_STDIN_READ: AtomicBool = AtomicBool::new(false);
+
 /// A prompt as the code has it.
 #[derive(Debug, Clone)]
 pub(crate) struct Document {
@@ -401,11 +404,16 @@ pub(crate) fn is_stdin(file: &Path) -> bool {
     file == Path::new("-")
 }
 
+/// Whether standard input was read, so that nothing is left of it.
+#[must_use]
+pub(crate) fn is_stdin_read() -> bool {
+    IS_STDIN_READ.load(Ordering::Relaxed)
+}
+
 /// The bytes of a file, or of standard input if it is `-`, which can be read once.
 pub(crate) fn read_input(file: &Path) -> Result<Vec<u8>> {
     if is_stdin(file) {
-        static IS_READ: AtomicBool = AtomicBool::new(false);
-        if IS_READ.swap(true, Ordering::Relaxed) {
+        if IS_STDIN_READ.swap(true, Ordering::Relaxed) {
             let why = "two things cannot be read from it";
             return Err(Error::new("standard input", why).hint("name a file for one of them"));
         }

@@ -5,6 +5,7 @@ mod check;
 mod convert;
 mod copy;
 mod diff;
+mod edit;
 mod goldens;
 mod hash;
 mod list;

@@ -19,8 +19,7 @@ use other as system;
 #[cfg(unix)]
 use unix as system;
 
-pub(crate) use system::leave_interrupt;
-pub use system::{Interrupt, end_on_interrupt, is_readable, outlive_interrupt};
+pub use system::{Interrupt, end_on_interrupt, is_readable, leave_interrupt, outlive_interrupt};
 
 /// How long to wait for more output after the program has ended, while a process that it left behind
 /// still holds the streams open.

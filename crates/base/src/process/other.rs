@@ -37,7 +37,7 @@ pub(crate) fn signal(_: ExitStatus) -> Option<i32> {
 pub fn outlive_interrupt() {}
 
 /// No-op: the default handlers terminate.
-pub(crate) fn leave_interrupt() {}
+pub fn leave_interrupt() {}
 
 /// No-op: the default handlers terminate.
 pub fn end_on_interrupt() {}

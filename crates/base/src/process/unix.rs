@@ -158,7 +158,7 @@ pub fn outlive_interrupt() {
 }
 
 /// From now on, Ctrl-C is left to the program that has the terminal.
-pub(crate) fn leave_interrupt() {
+pub fn leave_interrupt() {
     let _ = signal_hook::flag::register(SIGINT, Arc::new(AtomicBool::new(false)));
 }
 

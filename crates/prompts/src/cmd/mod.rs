@@ -5,6 +5,7 @@ mod check;
 mod convert;
 mod copy;
 mod diff;
+mod edit;
 mod hash;
 mod list;
 mod path;
@@ -73,6 +74,7 @@ enum Command {
     List(list::Args),
     Show(show::Args),
     Set(set::Args),
+    Edit(edit::Args),
     Seed(seed::Args),
     Resolve(resolve::Args),
     Check(check::Args),
@@ -133,6 +135,7 @@ impl Args {
             Command::List(args) => list::run(args, &mut context)?,
             Command::Show(args) => return show::run(args, &mut context),
             Command::Set(args) => set::run(args, &mut context)?,
+            Command::Edit(args) => edit::run(args, &mut context)?,
             Command::Seed(args) => seed::run(args, &mut context)?,
             Command::Resolve(args) => resolve::run(args, &mut context)?,
             Command::Check(args) => return check::run(args, &mut context),
