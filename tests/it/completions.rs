@@ -161,6 +161,92 @@ fn the_remote_of_the_environment_is_offered_and_nothing_else() {
 }
 
 #[test]
+fn names_sections_and_tools_of_prompts_are_offered() {
+    let sandbox = Sandbox::new();
+    let document = r#"{"ns": "demo", "prompt_key": "other", "tools": [{"name": "search", "contract_hash": "HASH"}],
+        "sections": [{"path": ["system", "intro"], "body": ""}]}"#;
+    let hash = "0".repeat(64);
+    let folder = sandbox.path().join("project/.weakincentives/prompts");
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = |name: &str, text: &str| {
+        sandbox.file(&format!("project/.weakincentives/prompts/{name}"), text);
+    };
+    write("prompts.jsonl", &document.replace("HASH", &hash));
+    // Outside of a project there is nothing to offer, and that is no error.
+    let nothing = |words: &[&str]| {
+        let offered = offered(&sandbox, words);
+        assert!(
+            offered.iter().all(|word| word.starts_with("--")),
+            "{offered:?}"
+        );
+    };
+    nothing(&["prompt", "set", ""]);
+    let set = [
+        "demo/web/x@v1",
+        "demo/welcome@stable",
+        "demo/welcome@candidate",
+    ];
+    for name in set {
+        let words = [
+            "prompt",
+            "--root",
+            "project",
+            "set",
+            name,
+            "--section",
+            "ä/b c",
+            "-",
+        ];
+        let more = ["--hash", &hash, "--format", "2"];
+        sandbox.run(words.into_iter().chain(more)).ok();
+    }
+    let root = ["prompt", "--root=project"];
+    for (words, values) in [
+        (
+            &["path", ""][..],
+            &[
+                "demo/other",
+                "demo/web/x@v1",
+                "demo/welcome@candidate",
+                "demo/welcome@stable",
+            ][..],
+        ),
+        (&["check", "demo/welcome@stable", "demo/o"], &["demo/other"]),
+        (&["resolve", "demo/welcome@s"], &["demo/welcome@stable"]),
+        (&["set", "demo/welcome@stable", "--section", ""], &["ä/b c"]),
+        (
+            &["set", "demo/other@new", "--section", ""],
+            &["system/intro"],
+        ),
+        (
+            &["set", "demo/other@new", "--section=sys"],
+            &["--section=system/intro"],
+        ),
+        (&["set", "demo/other", "--tool", ""], &["search"]),
+    ] {
+        let words = [&root, words].concat();
+        assert_eq!(offered(&sandbox, &words), values, "{words:?}");
+    }
+    nothing(&["prompt", "--root", "nowhere", "set", ""]);
+    nothing(&[
+        "prompt",
+        "--root",
+        "project",
+        "set",
+        "Demo",
+        "--section",
+        "",
+    ]);
+    // What cannot be read is as if it were not there.
+    write("prompts.jsonl", "{");
+    write("overrides/demo/welcome/stable.json", "{");
+    let words = [&root[..], &["set", "demo/welcome@stable", "--section", ""]].concat();
+    nothing(&words);
+    let words = [&root[..], &["path", "demo/welcome@s"]].concat();
+    assert_eq!(offered(&sandbox, &words), ["demo/welcome@stable"]);
+}
+
+#[test]
 fn each_shell_gets_its_own_form() {
     let sandbox = sandbox();
     let ask = |shell, words: &[&str]| ask(&sandbox, shell, words).text();
@@ -301,6 +387,11 @@ fn bash_completes_words_as_it_needs_them_quoted() {
         offer localstore push http :
         offer localstore push http : //lo
         offer localstore rm --remote = http : //lo
+        mkdir .git
+        localstore prompt set demo/welcome@stable --section a/b script --hash $(printf '%064d' 0) 2> /dev/null
+        offer localstore prompt path d
+        offer localstore prompt path demo/welcome @
+        offer localstore prompt path demo/welcome @ st
         PATH=/nowhere
         offer localstore show ''
     "#;
@@ -321,6 +412,9 @@ fn bash_completes_words_as_it_needs_them_quoted() {
     [//localhost:8080]
     [//localhost:8080]
     [//localhost:8080]
+    [demo/welcome@stable]
+    [stable]
+    [stable]
     ");
 }
 

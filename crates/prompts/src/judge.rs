@@ -444,12 +444,47 @@ fn list<'a>(object: &'a Object, key: &str) -> Result<&'a [Json], String> {
 /// The value as Python's `str` gives it.
 fn python_text(value: &Json) -> String {
     match value {
+        Json::String(text) => text.clone(),
+        other => python_repr(other),
+    }
+}
+
+/// The value as Python's `repr` gives it; of odd characters only controls are escaped here.
+fn python_repr(value: &Json) -> String {
+    match value {
         Json::Null => "None".to_owned(),
         Json::Bool(true) => "True".to_owned(),
         Json::Bool(false) => "False".to_owned(),
         Json::Number(text) => python_number(text),
-        Json::String(text) => text.clone(),
-        other => other.compact(),
+        Json::String(text) => {
+            let is_double = text.contains('\'') && !text.contains('"');
+            let quote = if is_double { '"' } else { '\'' };
+            let escaped: String = text.chars().map(|c| python_escape(c, quote)).collect();
+            format!("{quote}{escaped}{quote}")
+        }
+        Json::Array(values) => {
+            let values: Vec<String> = values.iter().map(python_repr).collect();
+            format!("[{}]", values.join(", "))
+        }
+        Json::Object(object) => {
+            let member = |member: &Member| {
+                let key = python_repr(&member.key.as_str().into());
+                format!("{key}: {}", python_repr(&member.value))
+            };
+            let members: Vec<String> = object.iter().map(member).collect();
+            format!("{{{}}}", members.join(", "))
+        }
+    }
+}
+
+fn python_escape(c: char, quote: char) -> String {
+    match c {
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
+        c if c == quote || c == '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\x{:02x}", u32::from(c)),
+        c => c.to_string(),
     }
 }
 

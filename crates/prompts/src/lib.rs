@@ -20,7 +20,9 @@ mod problem;
 mod properties;
 mod record;
 mod render;
+mod suggest;
 mod templates;
 mod write;
 
 pub use cmd::Args;
+pub use suggest::{Wanted, suggestions};

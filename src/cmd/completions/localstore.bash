@@ -1,17 +1,17 @@
 # Completions of localstore for bash.
 _localstore() {
     local word=$2 quote= words=() joined= index i
-    # `--model=x` and `http://x` are three words here and one for the program.
+    # `--model=x`, `http://x` and `ns/key@tag` are three words here and one for the program.
     for ((i = 0; i <= COMP_CWORD; i++)); do
-        if ((i > 1)) && [[ ${COMP_WORDS[i]} == [=:] || ${COMP_WORDS[i - 1]} == [=:] ]]; then
+        if ((i > 1)) && [[ ${COMP_WORDS[i]} == [=:@] || ${COMP_WORDS[i - 1]} == [=:@] ]]; then
             words[${#words[@]} - 1]+=${COMP_WORDS[i]}
         else
             words+=("${COMP_WORDS[i]}")
         fi
     done
     index=$((${#words[@]} - 1))
-    [[ $word == [=:] ]] && word=
-    joined=${words[index]%"${COMP_WORDS[COMP_CWORD]#[=:]}"}
+    [[ $word == [=:@] ]] && word=
+    joined=${words[index]%"${COMP_WORDS[COMP_CWORD]#[=:@]}"}
     case ${COMP_WORDS[COMP_CWORD]} in
         \"* | \'*) quote=${COMP_WORDS[COMP_CWORD]:0:1} ;;
         *) word=${word//\\/} ;;

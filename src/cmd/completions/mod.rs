@@ -29,8 +29,8 @@ use db::Schema;
 
 /// Print the completions of a shell
 ///
-/// They offer the names of runs with what they are, and the stored models, quantisations,
-/// accelerators, runtimes and tags. The shell asks 'localstore' for them, which must be in PATH.
+/// They offer the names of runs with what they are, the stored models, quantisations, accelerators,
+/// runtimes and tags, and the names and sections of prompts. The shell asks 'localstore' for them, which must be in PATH.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore completions bash > ~/.local/share/bash-completion/completions/localstore
@@ -107,7 +107,7 @@ impl Shell {
             return Vec::new();
         };
         let location = Location::resolve(named_store(&typed).map(Into::into), None);
-        let mut command = with_values(super::command(), &[], &location);
+        let mut command = with_values(super::command(), &[], &location, &typed);
         let folder = std::env::current_dir().ok();
         let words = clap_complete::engine::complete(&mut command, typed, index, folder.as_deref());
         let mut words = words.unwrap_or_default();
@@ -174,10 +174,19 @@ fn quoted(word: String, quote: impl Fn(&str) -> String) -> String {
     word
 }
 
-/// The command with what the store offers for its arguments.
-fn with_values(command: clap::Command, path: &[&str], location: &Location) -> clap::Command {
+/// The command with what the store, or the overrides of prompts, offer for its arguments.
+fn with_values(
+    command: clap::Command,
+    path: &[&str],
+    location: &Location,
+    typed: &[OsString],
+) -> clap::Command {
     let name = command.get_name().to_owned();
     let path = [path, &[name.as_str()]].concat();
+    if path.get(1) == Some(&"prompt") {
+        let command = command.mut_args(|argument| with_prompts(argument, typed));
+        return command.mut_subcommands(|command| with_values(command, &path, location, typed));
+    }
     let is_history = path.last() == Some(&"history");
     let command = command.mut_args(|argument| match wanted(&argument, is_history) {
         #[cfg(feature = "network")]
@@ -192,7 +201,29 @@ fn with_values(command: clap::Command, path: &[&str], location: &Location) -> cl
         }
         None => argument,
     });
-    command.mut_subcommands(|command| with_values(command, &path, location))
+    command.mut_subcommands(|command| with_values(command, &path, location, typed))
+}
+
+/// The argument of a command of `prompt` with what is offered for it.
+fn with_prompts(argument: clap::Arg, typed: &[OsString]) -> clap::Arg {
+    let wanted = match (argument.get_long(), value_name(&argument)) {
+        (None, Some("FILTER")) => prompts::Wanted::Names,
+        (None, Some(name)) if name.starts_with("NAME") => prompts::Wanted::Names,
+        (Some("section"), _) => prompts::Wanted::Sections,
+        (Some("tool"), name) if name != Some("FILE") => prompts::Wanted::Tools,
+        _ => return argument,
+    };
+    let typed = typed.to_vec();
+    argument.add(ArgValueCompleter::new(move |begin: &OsStr| {
+        let begin = begin.to_string_lossy().replace('\\', "");
+        let begin = begin.trim_start_matches(['\'', '"']);
+        let words = prompts::suggestions(wanted, &typed).into_iter();
+        let is_plain = |word: &String| !word.contains(char::is_control);
+        words
+            .filter(|word| word.starts_with(begin) && is_plain(word))
+            .map(CompletionCandidate::new)
+            .collect()
+    }))
 }
 
 fn value_name(argument: &clap::Arg) -> Option<&str> {

@@ -1,6 +1,6 @@
 """Answers what the real weakincentives says: a question a line on stdin, an answer a line on stdout.
 
-The first argument is a file with `dump_prompt`. A question is an object with `op`; `root` is the folder
+The first argument is docs/prompt.md, which has `dump_prompt`. A question is an object with `op`; `root` is the folder
 of a project, `tag` a tag. `make` names the prompt that the questions after it are about.
 """
 
@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import pathlib
+import re
 import sys
 from dataclasses import field, make_dataclass
 
@@ -199,15 +200,19 @@ def canonical(text):
 def main():
     faulthandler.dump_traceback_later(300, exit=True)
     logging.disable(logging.CRITICAL)
-    exec(pathlib.Path(sys.argv[1]).read_text("utf-8"), globals())
+    page = pathlib.Path(sys.argv[1]).read_text("utf-8")
+    exec(re.search(r"^```python\n(.*?def dump_prompt.*?)^```", page, re.M | re.S)[1], globals())
     judge = Judge()
-    for line in sys.stdin:
+    for line in sys.stdin.buffer:
         ask = json.loads(line)
         try:
             answer = {"is": getattr(judge, ask["op"])(ask)}
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
+        # Half of a surrogate pair is `?` in an answer.
+        answer = json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
+        sys.stdout.buffer.write(answer + b"\n")
+        sys.stdout.buffer.flush()
 
 
 main()

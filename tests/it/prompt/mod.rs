@@ -1,13 +1,21 @@
 //! Overrides of prompts: what the commands of `prompt` do with the files of a project.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "files are written as other programs write them"
+)]
+
 mod accept;
 mod check;
 mod convert;
 mod copy;
 mod diff;
+mod docs;
 mod edit;
 mod goldens;
 mod hash;
+mod judge;
+mod library;
 mod list;
 mod path;
 mod resolve;
@@ -16,6 +24,7 @@ mod root;
 mod seed;
 mod set;
 mod show;
+mod torture;
 mod written;
 
 use std::path::{Path, PathBuf};

@@ -120,7 +120,7 @@ fn what_git_complains_about_is_not_shown() {
     let sandbox = Sandbox::new();
     let project = sandbox.path().join("project");
     std::fs::create_dir_all(&project).unwrap();
-    std::fs::write(project.join(".git"), "gitdir: /nowhere/at/all\n").unwrap();
+    sandbox.file("project/.git", "gitdir: /nowhere/at/all\n");
     for has_git in [true, false] {
         assert_root(path(&sandbox, &project, has_git, &[]), &project);
     }

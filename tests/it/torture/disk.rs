@@ -78,7 +78,7 @@ fn restore(sandbox: &Sandbox) {
 }
 
 /// The program in a shell in which no file may grow above so many blocks.
-fn limited(sandbox: &Sandbox, blocks: u64, args: &str) -> Ran {
+pub(crate) fn limited(sandbox: &Sandbox, blocks: u64, args: &str) -> Ran {
     let program = sandbox.command([] as [&str; 0]).get_program().to_owned();
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" {args}");
     let output = Command::new("sh")
@@ -208,7 +208,7 @@ fn fill(path: &Path, free: usize) {
 }
 
 /// The program as a user for whom permissions count; `None` where that cannot be had.
-fn without_privileges(sandbox: &Sandbox, args: &[&str]) -> Option<Command> {
+pub(crate) fn without_privileges(sandbox: &Sandbox, args: &[&str]) -> Option<Command> {
     let mut command = sandbox.command(args);
     if rustix::process::geteuid().is_root() {
         const NOBODY: u32 = 65534;

@@ -4,7 +4,7 @@
 //! `LOCALSTORE_ROUNDS`, and prints what each has counted.
 
 mod damage;
-mod disk;
+pub(crate) mod disk;
 mod kills;
 mod names;
 mod writers;
