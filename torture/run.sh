@@ -31,7 +31,7 @@ part() {
     shift 2
     printf '%s ...\n' "$name" >&2
     case $name in
-        torture::* | fleet::*) binary='--test it' ;;
+        torture::* | fleet::* | prompt::*) binary='--test it' ;;
         *) binary=--lib ;;
     esac
     # shellcheck disable=SC2086
@@ -54,6 +54,10 @@ part torture::kills::a_killed_backup_leaves_the_old_copy_or_the_new_one 100
 part torture::kills::an_interrupted_backup_leaves_nothing 100
 part fleet::failures::a_kill_on_either_side_leaves_nothing_in_part 500
 part fleet::travels::programs_that_race_lose_nothing_and_write_nothing_twice 16
+part prompt::torture::a_killed_write_leaves_the_old_file_or_the_new_one 300
+part prompt::torture::sixteen_writers_of_sixteen_sections_lose_none 50
+part prompt::torture::what_an_editor_writes_meanwhile_stays 20
+part prompt::torture::what_the_library_writes_meanwhile_stays 20
 part torture::disk::a_file_that_cannot_grow_leaves_everything_as_it_was 150
 if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=4m tmpfs "$disk" 2>/dev/null; then
     part torture::disk::a_full_disk_leaves_everything_as_it_was 250 LOCALSTORE_SMALL_DISK="$disk"

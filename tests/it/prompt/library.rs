@@ -758,7 +758,7 @@ fn value(random: &mut Random, depth: usize) -> String {
                 format!("{number}"),
                 format!("-{number}.{point}"),
                 format!("{number}.{point}E-{exponent}"),
-                format!("0.{:0>exponent$}", number),
+                format!("0.{number:0>exponent$}"),
                 format!("{number}e{exponent}"),
             ][random.below(5)]
             .clone()
