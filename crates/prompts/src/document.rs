@@ -66,7 +66,7 @@ pub(crate) struct Tool {
 /// The documents of a command.
 #[derive(Debug, Default)]
 pub(crate) struct Documents {
-    documents: Vec<Document>,
+    all: Vec<Document>,
     places: HashMap<PromptName, usize>,
     /// Whether they were named, so that a prompt without one is an error.
     are_named: bool,
@@ -102,7 +102,7 @@ impl Documents {
             ..Self::default()
         };
         documents.places.insert(document.prompt.clone(), 0);
-        documents.documents.push(document);
+        documents.all.push(document);
         documents
     }
 
@@ -126,12 +126,12 @@ impl Documents {
                 let what = format!("{}: document {}", named, index + 1);
                 Error::new(what, error)
             })?;
-            let place = self.documents.len();
+            let place = self.all.len();
             if self.places.insert(document.prompt.clone(), place).is_some() {
                 let why = format!("a second document of {}", document.prompt);
                 return Err(Error::new(&named, why));
             }
-            self.documents.push(document);
+            self.all.push(document);
         }
         let count = all.len();
         tracing::info!("{named}: {count} prompts documents");
@@ -141,13 +141,13 @@ impl Documents {
     /// All of them.
     #[must_use]
     pub(crate) fn all(&self) -> &[Document] {
-        &self.documents
+        &self.all
     }
 
     /// The document of a prompt, if there is one.
     #[must_use]
     pub(crate) fn find(&self, prompt: &PromptName) -> Option<&Document> {
-        Some(&self.documents[*self.places.get(prompt)?])
+        Some(&self.all[*self.places.get(prompt)?])
     }
 
     /// The document of a prompt for a command that uses it if there is one. It is an error if documents
@@ -156,7 +156,7 @@ impl Documents {
         let document = self.find(prompt);
         if document.is_none() && self.are_named {
             let error = Error::new(prompt, "not in the prompts documents");
-            return Err(match self.documents.as_slice() {
+            return Err(match self.all.as_slice() {
                 [] => error,
                 [one] => error.hint(format!("there is {}", one.prompt)),
                 all => error.hint(format!(
@@ -179,7 +179,7 @@ impl Documents {
 
     /// The one document, for a command that was given no name.
     pub(crate) fn one(&self) -> Result<&Document> {
-        match self.documents.as_slice() {
+        match self.all.as_slice() {
             [document] => Ok(document),
             [] => Err(Error::plain("no NAME and no prompts document")
                 .hint("give a NAME, or --prompts FILE")),
@@ -239,9 +239,9 @@ impl Document {
 
     /// The section of this path, which must be there.
     pub(crate) fn required_section(&self, path: &[String]) -> Result<&Section> {
-        let names = || self.sections.iter().map(Section::name).collect();
+        let names = || self.sections.iter().map(Section::name).collect::<Vec<_>>();
         self.section(path)
-            .ok_or_else(|| self.unknown("section", &path.join("/"), names()))
+            .ok_or_else(|| self.unknown("section", &path.join("/"), &names()))
     }
 
     /// The tool of this name.
@@ -252,9 +252,14 @@ impl Document {
 
     /// The tool of this name, which must be there.
     pub(crate) fn required_tool(&self, name: &str) -> Result<&Tool> {
-        let names = || self.tools.iter().map(|tool| tool.name.clone()).collect();
+        let names = || {
+            self.tools
+                .iter()
+                .map(|tool| tool.name.clone())
+                .collect::<Vec<_>>()
+        };
         self.tool(name)
-            .ok_or_else(|| self.unknown("tool", name, names()))
+            .ok_or_else(|| self.unknown("tool", name, &names()))
     }
 
     /// Its sections and tools, as overrides of them are named, and their hashes.
@@ -265,12 +270,12 @@ impl Document {
         sections.chain(tools.map(|tool| (Entry::Tool(tool.name.clone()), &tool.hash)))
     }
 
-    fn unknown(&self, kind: &str, name: &str, known: Vec<String>) -> Error {
+    fn unknown(&self, kind: &str, name: &str, known: &[String]) -> Error {
         let error = Error::new(
             format!("{}: {kind} {name}", self.prompt),
             "not in the prompts document",
         );
-        match known.as_slice() {
+        match known {
             [] => error.hint(format!("it has no {kind}s")),
             known => error.hint(format!("{kind}s: {}", known.join(", "))),
         }

@@ -42,8 +42,7 @@ pub(crate) struct Known<'a> {
 /// The format of a new file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewFormat {
-    /// The format.
-    pub(crate) format: Format,
+    format: Format,
     /// Whether nothing told it.
     is_guess: bool,
 }
@@ -86,7 +85,7 @@ impl Overrides {
         let found = files.into_iter().map(|file| {
             let below = file.strip_prefix(&self.folder).unwrap_or(&file);
             let name = Name::of_file(below);
-            Found { name, file }
+            Found { file, name }
         });
         let mut found: Vec<Found> = found.collect();
         let key = |found: &Found| {
@@ -163,13 +162,7 @@ impl Overrides {
         let changed = self.update(name, known, |old| {
             let mut record = match old {
                 Some(record) => record,
-                None => {
-                    let NewFormat { format, .. } = match new {
-                        Some(new) => new,
-                        None => *new.insert(self.new_format(known)?),
-                    };
-                    Record::new(self.file(name), name, known.document, format)
-                }
+                None => self.new_record(name, known, &mut new)?,
             };
             change(&mut record)?;
             Ok(Some(record))
@@ -219,7 +212,7 @@ impl Overrides {
         record: &Record,
         mut may_replace: impl FnMut(&[u8]) -> Result<bool>,
     ) -> Result<bool> {
-        write::change(&record.file, |old| {
+        write::change(&self.file(&record.name), |old| {
             let is_written = old.map_or(Ok(true), &mut may_replace)?;
             Ok(is_written.then(|| record.to_bytes()))
         })
@@ -255,11 +248,7 @@ impl Overrides {
         let mut last = None;
         let is_changed = write::change(&file, |bytes| {
             let Some(bytes) = bytes else {
-                let NewFormat { format, .. } = match new {
-                    Some(new) => new,
-                    None => *new.insert(self.new_format(known)?),
-                };
-                let mut record = Record::new(file.clone(), &name, Some(document), format);
+                let mut record = self.new_record(&name, known, &mut new)?;
                 for section in &document.sections {
                     record.seed_section(section)?;
                 }
@@ -290,8 +279,23 @@ impl Overrides {
         })
     }
 
+    /// A record without overrides. `format` is what was found before, or what is found now.
+    pub(crate) fn new_record(
+        &self,
+        name: &Name,
+        known: Known<'_>,
+        format: &mut Option<NewFormat>,
+    ) -> Result<Record> {
+        let NewFormat { format, .. } = match format {
+            Some(format) => *format,
+            None => *format.insert(self.new_format(known)?),
+        };
+        let file = self.file(name);
+        Ok(Record::new(file, name, known.document, format))
+    }
+
     /// The format of a new file.
-    pub(crate) fn new_format(&self, known: Known<'_>) -> Result<NewFormat> {
+    fn new_format(&self, known: Known<'_>) -> Result<NewFormat> {
         let told = known
             .format
             .or(known.document.and_then(|document| document.format));

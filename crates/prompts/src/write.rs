@@ -15,7 +15,7 @@ use base::{Error, Result};
 const TRIES: usize = 10;
 
 /// How long another program may hold the lock.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Changes a file. `change` gets its bytes, `None` if it is not there, and gives those to be written,
 /// `None` to leave it as it is; it may be called again if others change the file meanwhile. Folders are
@@ -185,7 +185,9 @@ fn lock_all(folders: &[PathBuf]) -> Result<Option<Vec<File>>> {
         }
     }
     if locks.len() == folders.len() {
-        folders.iter().for_each(|folder| sweep(folder));
+        for folder in folders {
+            sweep(folder);
+        }
     }
     Ok(Some(locks))
 }

@@ -226,7 +226,7 @@ fn a_stale_override_is_where_it_starts() {
 #[test]
 fn without_a_document_it_starts_with_the_override_or_a_template() {
     let project = Project::new();
-    let touched = r#"echo > started"#;
+    let touched = "echo > started";
     let ran = edit(&project, INTRO, touched);
     assert!(
         ran.failed()

@@ -16,7 +16,7 @@ fn a_record_goes_with_the_folders_that_are_empty_then() {
     project.run("copy demo/welcome other/prompt@v1").ok();
     let ran = project.run("rm demo/welcome --dry-run");
     assert!(ran.ok().is_empty());
-    let what = "record of 2 sections, 1 tool";
+    let what = "record of 2 sections and 1 tool";
     assert_eq!(
         ran.stderr,
         format!("demo/welcome@latest: {what} would be removed\n")
@@ -113,4 +113,33 @@ fn a_folder_is_not_removed() {
     );
     project.run("rm demo/welcome").failed();
     assert!(inner.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn on_a_terminal_it_asks_first() {
+    use std::io::{Read, Write};
+    let project = seeded();
+    let line = ["prompt", "rm", "demo/welcome"];
+    for (answer, code) in [("n\n", 1), ("y\n", 0)] {
+        let (mut person, program) = crate::record::terminal();
+        person.write_all(answer.as_bytes()).unwrap();
+        let mut command = project.sandbox().command(line);
+        command.stdin(program.try_clone().unwrap()).stderr(program);
+        let output = command.output().unwrap();
+        drop(command);
+        let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
+        while let Ok(length @ 1..) = person.read(&mut buffer) {
+            seen.extend_from_slice(&buffer[..length]);
+        }
+        let seen = String::from_utf8(seen).unwrap();
+        assert!(
+            seen.contains("demo/welcome@latest: record of 2 sections and 1 tool\r\n"),
+            "{seen}"
+        );
+        assert!(seen.contains("Remove it (y/n)? "), "{seen}");
+        assert_eq!(output.status.code(), Some(code));
+        assert!(output.stdout.is_empty());
+        assert_eq!(project.record("demo/welcome/latest").exists(), code == 1);
+    }
 }

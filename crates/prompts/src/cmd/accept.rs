@@ -20,7 +20,7 @@ pub(super) struct Args {
     /// All that the code still has; unknown entries stay as they are
     #[arg(long, conflicts_with_all = ["section", "tool"])]
     all: bool,
-    /// The output format: what is printed of the record as it is then
+    /// The output format; json and jsonl print the record as it is then
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
 }

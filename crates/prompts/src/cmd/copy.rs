@@ -1,4 +1,5 @@
 use super::{Context, Other, Output, name, other, print_changed, say};
+use crate::document::Documents;
 use crate::name::Name;
 use crate::record::{Bom, Record};
 use base::{Error, Result};
@@ -19,7 +20,7 @@ pub(super) struct Args {
     /// Replace what is there
     #[arg(long)]
     force: bool,
-    /// The output format: what is printed of the record as it is then
+    /// The output format; json and jsonl print the record as it is then
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
 }
@@ -29,7 +30,11 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
     let source = context.overrides.required(name)?;
     let known = context.known(None);
     known.check(&source)?;
-    let documents = context.documents(Some(&to.prompt))?;
+    let documents = if to.prompt == name.prompt {
+        Documents::default()
+    } else {
+        context.documents(Some(&to.prompt))?
+    };
     let file = context.overrides.file(&to);
     let record = source.renamed(file.clone(), &to, documents.find(&to.prompt));
     known.check(&record)?;

@@ -30,7 +30,7 @@ pub(super) struct Args {
     section: SectionPath,
     #[command(flatten)]
     replaced: Replaced,
-    /// The output format: what is printed of the record as it is then
+    /// The output format; json and jsonl print the record as it is then
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
 }
@@ -48,10 +48,7 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
     // Whatever can be refused is refused before somebody has written a text.
     let record = match overrides.read(name, Bom::Ignore)? {
         Some(record) => record,
-        None => {
-            let format = overrides.new_format(known)?.format;
-            Record::new(overrides.file(name), name, document, format)
-        }
+        None => overrides.new_record(name, known, &mut None)?,
     };
     known.check(&record)?;
     let hash = expected.hash(&entry, &record)?;

@@ -27,23 +27,18 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<ExitStatus> {
     let (name, overrides) = (&args.name, &context.overrides);
     let entry = args.entry.entry();
-    let (is_there, thing) = match &entry {
-        Some(entry) => {
-            let record = overrides.read(name, Bom::Ignore)?;
-            let is_there = record.is_some_and(|mut record| record.remove(entry));
-            (is_there, entry.to_string())
-        }
-        None => {
-            let thing = match overrides.read(name, Bom::Ignore) {
-                Ok(Some(record)) => {
-                    let [sections, tools] = counts(&record);
-                    let sections = counted(sections, "section");
-                    format!("record of {sections}, {}", counted(tools, "tool"))
-                }
-                _ => "record that cannot be read".to_owned(),
-            };
-            (overrides.is_there(name), thing)
-        }
+    let (is_there, thing) = if let Some(entry) = &entry {
+        let record = overrides.read(name, Bom::Ignore)?;
+        let is_there = record.is_some_and(|mut record| record.remove(entry));
+        (is_there, entry.to_string())
+    } else if let Ok(Some(record)) = overrides.read(name, Bom::Ignore) {
+        let [sections, tools] = counts(&record);
+        let sections = counted(sections, "section");
+        let tools = counted(tools, "tool");
+        (true, format!("record of {sections} and {tools}"))
+    } else {
+        let thing = "record that cannot be read".to_owned();
+        (overrides.is_there(name), thing)
     };
     if !is_there {
         let thing = entry.map_or("no such record".to_owned(), |entry| format!("no {entry}"));

@@ -19,7 +19,7 @@ pub(super) struct Args {
     /// Seed all prompts of the documents
     #[arg(long)]
     all: bool,
-    /// The output format: what is printed of the record as it is then
+    /// The output format; json and jsonl print the record as it is then
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
 }

@@ -36,7 +36,7 @@ pub(super) struct Args {
     marks: Marks,
     #[command(flatten)]
     texts: Texts,
-    /// The output format: what is printed of the record as it is then
+    /// The output format; json and jsonl print the record as it is then
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
 }
