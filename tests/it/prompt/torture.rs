@@ -157,14 +157,16 @@ fn sixteen_writers_of_sixteen_sections_lose_none() {
 /// The section that others write, and the text of their last write.
 const THEIRS: &str = "theirs";
 
-/// What others write while four of our processes write is not lost: in a quarter of the rounds at most,
-/// for between our last look and the rename a moment is left.
-fn assert_others_lose_nothing(what: &str, mut others: impl FnMut(&Project, &dyn Fn()) -> String) {
-    let rounds = rounds(4);
+/// What others write while four of our processes write is not lost, but for one in twenty of their last
+/// writes at most, or once: between our last look and the rename a moment is left. `others` write until
+/// they have written what they return.
+fn assert_others_lose_nothing(what: &str, mut others: impl FnMut(&Project) -> String) {
+    let rounds = rounds(6);
     let (mut lost, mut refused) = (0, 0);
     for _ in 0..rounds {
         let project = Project::new();
         project.write("body", "ours");
+        project.write("other", "ours too");
         project.run(&set(THEIRS, "body")).ok();
         let is_ended = AtomicBool::new(false);
         let last = std::thread::scope(|scope| {
@@ -175,7 +177,8 @@ fn assert_others_lose_nothing(what: &str, mut others: impl FnMut(&Project, &dyn 
                         let mut refused = 0;
                         let mut index = 0;
                         while !is_ended.load(Ordering::SeqCst) {
-                            let line = set(&format!("w{writer}-{}", index % 4), "body");
+                            let file = ["body", "other"][index % 2];
+                            let line = set(&format!("w{writer}"), file);
                             let ran = project.run(&line);
                             if ran.code != Some(0) {
                                 let message = ran.failed();
@@ -188,11 +191,9 @@ fn assert_others_lose_nothing(what: &str, mut others: impl FnMut(&Project, &dyn 
                     })
                 })
                 .collect();
-            let check = || {
-                let bytes = fs::read(project.record(FILE)).unwrap();
-                assert!(serde_json::from_slice::<Value>(&bytes).is_ok());
-            };
-            let last = others(&project, &check);
+            let last = others(&project);
+            // Who was about to write then does so before the others are looked for.
+            std::thread::sleep(Duration::from_millis(20));
             is_ended.store(true, Ordering::SeqCst);
             refused += writers
                 .into_iter()
@@ -205,7 +206,7 @@ fn assert_others_lose_nothing(what: &str, mut others: impl FnMut(&Project, &dyn 
         project.run(&set("after", "body")).ok();
         assert_eq!(record(&project)["sections"]["after"]["body"], json!("ours"));
     }
-    assert!(lost * 4 <= rounds, "{lost} of {rounds} lost");
+    assert!(lost <= 1 + rounds / 20, "{lost} of {rounds} lost");
     crate::report(&format!(
         "| prompt set beside {what} | {rounds} | {lost} lost, {refused} refused |"
     ));
@@ -213,7 +214,7 @@ fn assert_others_lose_nothing(what: &str, mut others: impl FnMut(&Project, &dyn 
 
 #[test]
 fn what_an_editor_writes_meanwhile_stays() {
-    assert_others_lose_nothing("an editor", |project, check| {
+    assert_others_lose_nothing("an editor", |project| {
         let file = project.record(FILE);
         let mut last = String::new();
         for index in 0..60 {
@@ -225,7 +226,6 @@ fn what_an_editor_writes_meanwhile_stays() {
             project.write(&beside, record.to_string());
             fs::rename(&beside, &file).unwrap();
             std::thread::sleep(Duration::from_millis(2));
-            check();
         }
         last
     });
@@ -238,13 +238,12 @@ fn what_the_library_writes_meanwhile_stays() {
     };
     let section = json!({"key": THEIRS, "body": "", "params": [], "tools": [], "sections": []});
     judge.make(&json!({"ns": "demo", "prompt_key": "welcome", "sections": [section]}));
-    assert_others_lose_nothing("the library", |project, check| {
+    assert_others_lose_nothing("the library", |project| {
         let times = 60;
         judge.begin(&json!({
             "op": "loop", "root": project.root(), "tag": "stable", "path": [THEIRS], "body": "theirs ",
             "times": times,
         }));
-        check();
         judge.answer().unwrap();
         format!("theirs {}", times - 1)
     });
