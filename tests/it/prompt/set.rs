@@ -441,6 +441,7 @@ fn what_does_not_belong_together_is_refused() {
         "set demo/welcome --tool search --summary x",
         "set demo/welcome --tool search --description x file",
         "set demo/welcome --tool search --param x",
+        "set demo/welcome --tool search --param =x",
         "set demo/welcome --section system --summary x --no-summary",
         "set demo/welcome --section system --template x --hash 0",
         "set demo/welcome --section system --hash XYZ",

@@ -81,7 +81,8 @@ struct Texts {
 
 /// Reads the name of a parameter and its description.
 fn param(text: &str) -> Result<(String, String), &'static str> {
-    let (name, text) = text.split_once('=').ok_or("it has no '=': NAME=TEXT")?;
+    let named = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, text) = named.ok_or("it has the form NAME=TEXT")?;
     Ok((name.to_owned(), text.to_owned()))
 }
 
