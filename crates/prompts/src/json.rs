@@ -455,6 +455,15 @@ pub(crate) fn python_number(text: &str) -> String {
     }
     // Rust changes to an exponent at the same limits, and writes it without a sign or zeros.
     let shortest = format!("{value:?}");
+    let (digits, exponent) = shortest.split_once('e').unwrap_or((&shortest, ""));
+    // Halfway between two of the shortest, Python takes the even one.
+    let decimals = digits.split_once('.').map_or(0, |(_, digits)| digits.len());
+    let even = match exponent {
+        "" => format!("{value:.decimals$}"),
+        _ => format!("{value:.decimals$e}"),
+    };
+    let is_one = even.parse() == Ok(value);
+    let shortest = if is_one { even } else { shortest };
     let Some((digits, exponent)) = shortest.split_once('e') else {
         return shortest;
     };
@@ -483,6 +492,12 @@ mod tests {
             ("9999999999999998.0", "9999999999999998.0"),
             ("1.5e300", "1.5e+300"),
             ("5e-324", "5e-324"),
+            ("2.6783471801912213e14", "267834718019122.12"),
+            ("-267834718019122.125", "-267834718019122.12"),
+            ("267834718019122.375", "267834718019122.38"),
+            ("1e23", "1e+23"),
+            ("9007199254740993.0", "9007199254740992.0"),
+            ("2.2250738585072014e-308", "2.2250738585072014e-308"),
             ("1e999", "Infinity"),
             (
                 "123456789012345678901234567890",

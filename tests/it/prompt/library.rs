@@ -751,6 +751,7 @@ fn value(random: &mut Random, depth: usize) -> String {
             }
         }
         2 => {
+            // Halfway between two floats, or two decimals, are those of a few bits less than a float has.
             let number = random.next() >> random.below(64);
             let point = random.below(20);
             let exponent = random.below(40);
