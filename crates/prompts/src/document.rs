@@ -423,7 +423,7 @@ pub(crate) fn read_input(file: &Path) -> Result<Vec<u8>> {
             return Err(Error::new("standard input", why).hint("name a file for one of them"));
         }
         base::note_typed_input();
-        let bytes = read_all(std::io::stdin().lock());
+        let bytes = read_all(std::io::stdin().lock(), 0);
         return bytes.map_err(|error| Error::new("standard input", error));
     }
     read_file(file).map_err(|error| Error::file(file, &error))
@@ -458,11 +458,15 @@ pub(crate) fn read_input_json(file: &Path) -> Result<Json> {
 
 /// The bytes of a file; an error if there are too many.
 pub(crate) fn read_file(file: &Path) -> io::Result<Vec<u8>> {
-    read_all(File::open(file)?)
+    let file = File::open(file)?;
+    let size = file.metadata().map_or(0, |metadata| metadata.len());
+    read_all(file, size)
 }
 
-fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+/// All bytes, probably this many.
+fn read_all(from: impl Read, size: u64) -> io::Result<Vec<u8>> {
+    // One more, so that a single read finds the end.
+    let mut bytes = Vec::with_capacity(size.min(LARGEST) as usize + 1);
     from.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
         return Err(io::Error::other("larger than 256 MiB"));

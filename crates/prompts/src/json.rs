@@ -3,11 +3,9 @@
 //!
 //! Of a doubled key the last value counts, at the place of the first, as in Python.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use serde::de::{Deserializer as _, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use base::one_line;
 
 /// The deepest nesting that is read.
 const DEEPEST: usize = 128;
@@ -64,19 +62,22 @@ impl Json {
     /// Reads one value. Not JSON here, though Python reads them: `NaN`, `Infinity`, half of a surrogate
     /// pair, and nesting beyond 128.
     pub(crate) fn parse(text: &str) -> Result<Self, Malformed> {
-        let raw: &RawValue =
-            serde_json::from_str(text).map_err(|error| malformed(text, 0, text, &error))?;
-        check_depth(text)?;
-        read(raw, text)
+        let mut reader = Reader::new(text);
+        let value = reader.value()?;
+        match reader.peek() {
+            None => Ok(value),
+            Some(_) => reader.failed("something after the end of the value"),
+        }
     }
 
     /// Reads all values of a text, one after the other.
     pub(crate) fn parse_all(text: &str) -> Result<Vec<Self>, Malformed> {
-        check_depth(text)?;
-        let values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
-        values
-            .map(|raw| read(raw.map_err(|error| malformed(text, 0, text, &error))?, text))
-            .collect()
+        let mut reader = Reader::new(text);
+        let mut values = Vec::new();
+        while reader.peek().is_some() {
+            values.push(reader.value()?);
+        }
+        Ok(values)
     }
 
     /// The text, if it is a string.
@@ -299,95 +300,258 @@ pub(crate) fn position(text: &str, at: usize) -> String {
     format!("line {line} column {column}")
 }
 
-/// Refuses nesting that is too deep. What is not JSON is found by others.
-fn check_depth(text: &str) -> Result<(), Malformed> {
-    let mut depth = 0_usize;
-    let (mut is_string, mut is_escaped) = (false, false);
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = is_string,
-            b'"' => is_string = !is_string,
-            b'[' | b'{' if !is_string => depth += 1,
-            b']' | b'}' if !is_string => depth = depth.saturating_sub(1),
-            _ => {}
+/// Reads values from a text, in one pass.
+struct Reader<'a> {
+    text: &'a str,
+    /// The next byte.
+    at: usize,
+    depth: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: 0,
         }
-        if depth > DEEPEST {
-            let why = format!("nested deeper than {DEEPEST}");
+    }
+
+    fn failed<T>(&self, why: impl Into<String>) -> Result<T, Malformed> {
+        let (why, at) = (why.into(), self.at);
+        Err(Malformed { why, at })
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// The next byte that is not a space, without taking it.
+    fn peek(&mut self) -> Option<u8> {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte() {
+            self.at += 1;
+        }
+        self.byte()
+    }
+
+    /// Takes the bytes for as long as they are such.
+    fn take_while(&mut self, is_one: impl Fn(u8) -> bool) -> &'a str {
+        let start = self.at;
+        while self.byte().is_some_and(&is_one) {
+            self.at += 1;
+        }
+        &self.text[start..self.at]
+    }
+
+    fn value(&mut self) -> Result<Json, Malformed> {
+        match self.peek() {
+            None => self.failed("the text ends where a value should be"),
+            Some(b'"') => Ok(Json::String(self.string()?)),
+            Some(b'{') => {
+                let mut members = Vec::new();
+                self.items(b'}', "object", |reader| {
+                    members.push(reader.member()?);
+                    Ok(())
+                })?;
+                Ok(Json::Object(Object(last_of_each(members))))
+            }
+            Some(b'[') => {
+                let mut values = Vec::new();
+                self.items(b']', "array", |reader| {
+                    values.push(reader.value()?);
+                    Ok(())
+                })?;
+                Ok(Json::Array(values))
+            }
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(_) => {
+                let start = self.at;
+                let value = match self.take_while(|byte| byte.is_ascii_alphanumeric()) {
+                    "null" => Json::Null,
+                    "true" => Json::Bool(true),
+                    "false" => Json::Bool(false),
+                    other => {
+                        let why = match other {
+                            "" => "no value".to_owned(),
+                            other => format!("not a value: {}", one_line(other, 20)),
+                        };
+                        return Err(Malformed { why, at: start });
+                    }
+                };
+                Ok(value)
+            }
+        }
+    }
+
+    /// Takes items with commas between them, and the brackets around them.
+    fn items(
+        &mut self,
+        close: u8,
+        what: &str,
+        mut item: impl FnMut(&mut Self) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        if self.depth == DEEPEST {
+            return self.failed(format!("nested deeper than {DEEPEST}"));
+        }
+        self.depth += 1;
+        self.at += 1;
+        let mut is_first = true;
+        loop {
+            match self.peek() {
+                None => return self.failed(format!("the text ends within an {what}")),
+                Some(byte) if byte == close => break,
+                Some(b',') if !is_first => {
+                    self.at += 1;
+                    if self.peek() == Some(close) {
+                        return self.failed(format!("the {what} ends after a comma"));
+                    }
+                }
+                Some(_) if !is_first => {
+                    return self.failed(format!("no comma between the items of an {what}"));
+                }
+                Some(_) => {}
+            }
+            item(self)?;
+            is_first = false;
+        }
+        self.at += 1;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn member(&mut self) -> Result<Member, Malformed> {
+        match self.peek() {
+            Some(b'"') => {}
+            None => return self.failed("the text ends within an object"),
+            Some(_) => return self.failed("a name that is not a string"),
+        }
+        let key = self.string()?;
+        if self.peek() != Some(b':') {
+            return self.failed("no colon after a name");
+        }
+        self.at += 1;
+        self.peek();
+        let at = self.at;
+        let value = self.value()?;
+        Ok(Member { key, value, at })
+    }
+
+    fn number(&mut self) -> Result<Json, Malformed> {
+        let start = self.at;
+        let text =
+            self.take_while(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+        if !is_number(text) || self.byte().is_some_and(|byte| byte.is_ascii_alphabetic()) {
+            let (why, at) = ("an invalid number".to_owned(), start);
             return Err(Malformed { why, at });
         }
-    }
-    Ok(())
-}
-
-/// Reads the value of a checked text, of which it is a part.
-fn read(raw: &RawValue, text: &str) -> Result<Json, Malformed> {
-    let source = raw.get();
-    let at = offset(text, source);
-    let failed = |error: serde_json::Error| malformed(text, at, source, &error);
-    Ok(match source.as_bytes()[0] {
-        b'n' => Json::Null,
-        b't' => Json::Bool(true),
-        b'f' => Json::Bool(false),
-        b'"' => Json::String(serde_json::from_str(source).map_err(failed)?),
-        b'[' => {
-            let values: Vec<&RawValue> = serde_json::from_str(source).map_err(failed)?;
-            let values = values.into_iter().map(|raw| read(raw, text));
-            Json::Array(values.collect::<Result<_, _>>()?)
-        }
-        b'{' => {
-            let mut from = serde_json::Deserializer::from_str(source);
-            let members = from.deserialize_map(Members).map_err(failed)?;
-            let members = members.into_iter().map(|(key, raw)| {
-                let value = read(raw, text)?;
-                let at = offset(text, raw.get());
-                Ok(Member { key, value, at })
-            });
-            Json::Object(Object(members.collect::<Result<_, _>>()?))
-        }
-        _ => Json::Number(source.to_owned()),
-    })
-}
-
-/// Where a part of the text begins.
-fn offset(text: &str, part: &str) -> usize {
-    part.as_ptr().addr() - text.as_ptr().addr()
-}
-
-/// An error of serde's in the part of the text that begins at `start`.
-fn malformed(text: &str, start: usize, part: &str, error: &serde_json::Error) -> Malformed {
-    let line = error.line().saturating_sub(1);
-    let of_line: usize = part.split_inclusive('\n').take(line).map(str::len).sum();
-    let at = (start + of_line + error.column().saturating_sub(1)).min(text.len());
-    let why = error.to_string();
-    let why = why.split(" at line ").next().unwrap_or_default().to_owned();
-    Malformed { why, at }
-}
-
-/// Reads the members of an object.
-struct Members;
-
-impl<'de> Visitor<'de> for Members {
-    type Value = Vec<(String, &'de RawValue)>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
+        Ok(Json::Number(text.to_owned()))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members: Self::Value = Vec::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
-        while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
-            match places.get(&key) {
-                Some(&place) => members[place].1 = value,
+    fn string(&mut self) -> Result<String, Malformed> {
+        let start = self.at;
+        self.at += 1;
+        let mut string = String::new();
+        loop {
+            string += self.take_while(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
+            match self.byte() {
+                Some(b'"') => break,
+                Some(b'\\') => string.push(self.escape()?),
+                Some(_) => return self.failed("a control character in a string"),
                 None => {
-                    places.insert(key.clone(), members.len());
-                    members.push((key, value));
+                    let (why, at) = ("a string without an end".to_owned(), start);
+                    return Err(Malformed { why, at });
                 }
             }
         }
-        Ok(members)
+        self.at += 1;
+        Ok(string)
     }
+
+    fn escape(&mut self) -> Result<char, Malformed> {
+        let start = self.at;
+        let kind = self.text.as_bytes().get(self.at + 1);
+        let c = match kind {
+            Some(&c @ (b'"' | b'\\' | b'/')) => c.into(),
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                let first = self.unit()?;
+                let units = match self.text[self.at..].starts_with("\\u") {
+                    true if (0xd800..0xdc00).contains(&first) => vec![first, self.unit()?],
+                    _ => vec![first],
+                };
+                let mut chars = char::decode_utf16(units);
+                return match (chars.next(), chars.next()) {
+                    (Some(Ok(c)), None) => Ok(c),
+                    _ => {
+                        let (why, at) = ("half of a surrogate pair".to_owned(), start);
+                        Err(Malformed { why, at })
+                    }
+                };
+            }
+            _ => return self.failed("an invalid escape in a string"),
+        };
+        self.at += 2;
+        Ok(c)
+    }
+
+    /// Takes `\uXXXX`.
+    fn unit(&mut self) -> Result<u16, Malformed> {
+        let digits = self.text.get(self.at + 2..self.at + 6);
+        let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        match digits.and_then(|digits| u16::from_str_radix(digits, 16).ok()) {
+            Some(unit) => {
+                self.at += 6;
+                Ok(unit)
+            }
+            None => self.failed("an invalid escape in a string"),
+        }
+    }
+}
+
+/// Of members with the same name the value of the last, at the place of the first.
+fn last_of_each(members: Vec<Member>) -> Vec<Member> {
+    let mut keys = HashSet::with_capacity(members.len());
+    if members
+        .iter()
+        .all(|member| keys.insert(member.key.as_str()))
+    {
+        return members;
+    }
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut last: Vec<Member> = Vec::new();
+    for member in members {
+        match places.get(&member.key) {
+            Some(&place) => last[place] = member,
+            None => {
+                places.insert(member.key.clone(), last.len());
+                last.push(member);
+            }
+        }
+    }
+    last
+}
+
+/// Whether it is a number in JSON.
+fn is_number(text: &str) -> bool {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let text = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    let exponent = exponent.map(|exponent| exponent.strip_prefix(['+', '-']).unwrap_or(exponent));
+    is_digits(whole)
+        && (whole == "0" || !whole.starts_with('0'))
+        && fraction.is_none_or(is_digits)
+        && exponent.is_none_or(is_digits)
 }
 
 /// Writes the items between brackets, each on a line of its own in an indented text.

@@ -48,7 +48,7 @@ fn each_problem_is_a_line() {
     exit 1
     --- stdout
     …/demo/welcome/Upper.json: identifier: invalid tag 'Upper'
-    …/demo/welcome/cut.json: malformed: EOF while parsing an object, line 54 column 14
+    …/demo/welcome/cut.json: malformed: the text ends within an object, line 54 column 15
     …/demo/welcome/one.json: format: format 1, and the library of the document reads 2
     …/demo/welcome/other.json: header: ns, prompt_key, tag are "demo", "welcome", "latest"; the document has "demo", "welcome", "other", line 2 column 9
     …/demo/welcome/params.json: tool search: malformed: param_descriptions: not an object of strings, line 48 column 29
