@@ -166,21 +166,34 @@ proptest! {
         let _ = Name::of_file(Path::new(&text));
     }
 
-    /// Pieces of JSON in any order: the errors have a place within the text.
+    /// Pieces of JSON in any order: another reader takes the same ones, and an error has a place within
+    /// the text.
     #[test]
     fn an_error_has_a_place(
         pieces in proptest::collection::vec(
             prop::sample::select(vec![
-                "{", "}", "[", "]", ",", ":", "\"a\"", "\"\\ud800\"", "\"ü\n\"", "1", "-", "1e999", "NaN", "null",
-                "tru", "\n", "\u{feff}", "\"", "\\", " ",
+                "{", "}", "[", "]", ",", ":", "\"a\"", "\"a\":", "\"\\ud83d\\ude00\"", "\"\\ud800\"",
+                "\"\\ude00\"", "\"\\ud800\\u0041\"", "\"\\ud800x\"", "\"\\u00e\"", "\"\\/\\b\\f\"", "\"\\v\"",
+                "\"ü\n\"", "\"\u{7f}😀\"", "1", "0", "-", "+", ".5", "e5", "E+07", "-0", "01", "NaN", "null", "true",
+                "tru", "nullx", "\n", "\t", "\u{c}", "\u{a0}", "\u{feff}", "\"", "\\", " ", "[1]", "{}", "[]", ", ",
             ]),
-            0..12,
+            0..9,
         ),
+        is_listed in any::<bool>(),
     ) {
-        let text = pieces.concat();
-        if let Err(malformed) = Json::parse(&text) {
-            prop_assert!(malformed.at <= text.len());
-            prop_assert!(position(&text, malformed.at).starts_with("line "));
+        let text = if is_listed { format!("[{}]", pieces.concat()) } else { pieces.concat() };
+        let read = Json::parse(&text);
+        let serde = serde_json::from_str::<serde_json::Value>(&text);
+        prop_assert_eq!(read.is_ok(), serde.is_ok(), "{:?}: {:?}", text, serde);
+        match read {
+            Ok(json) => {
+                let again: serde_json::Value = serde_json::from_str(&json.compact()).unwrap();
+                prop_assert_eq!(again, serde.unwrap());
+            }
+            Err(malformed) => {
+                prop_assert!(malformed.at <= text.len());
+                prop_assert!(position(&text, malformed.at).starts_with("line "));
+            }
         }
     }
 
