@@ -378,7 +378,7 @@ mod unix {
     use std::process::Command;
 
     use super::*;
-    use crate::torture::disk::{limited, without_privileges};
+    use crate::torture::{limited, without_privileges};
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777

@@ -4,10 +4,13 @@
 //! `LOCALSTORE_ROUNDS`, and prints what each has counted.
 
 mod damage;
-pub(crate) mod disk;
+mod disk;
 mod kills;
 mod names;
 mod writers;
+
+#[cfg(unix)]
+pub(crate) use disk::{limited, without_privileges};
 
 use std::collections::BTreeSet;
 use std::path::Path;
