@@ -1,6 +1,6 @@
 //! Hashes of what an override replaces: SHA-256, 64 lower-case hexadecimal digits.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use base::{Error, Result};
@@ -22,12 +22,11 @@ impl Hash {
     /// The hash of these bytes.
     #[must_use]
     pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
-        Self(
-            Sha256::digest(bytes)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        )
+        let mut digits = String::with_capacity(64);
+        for byte in Sha256::digest(bytes) {
+            let _ = write!(digits, "{byte:02x}");
+        }
+        Self(digits)
     }
 
     /// The hash of a JSON value, in its canonical form.

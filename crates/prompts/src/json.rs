@@ -4,6 +4,7 @@
 //! Of a doubled key the last value counts, at the place of the first, as in Python.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write as _;
 
 use base::one_line;
 
@@ -257,12 +258,6 @@ impl Object {
         self.0.iter_mut()
     }
 
-    /// Whether there are no members.
-    #[must_use]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The number of members.
     #[must_use]
     pub(crate) fn len(&self) -> usize {
@@ -479,18 +474,15 @@ impl<'a> Reader<'a> {
             Some(b't') => '\t',
             Some(b'u') => {
                 let first = self.unit()?;
-                let units = match self.text[self.at..].starts_with("\\u") {
-                    true if (0xd800..0xdc00).contains(&first) => vec![first, self.unit()?],
-                    _ => vec![first],
-                };
-                let mut chars = char::decode_utf16(units);
-                return match (chars.next(), chars.next()) {
-                    (Some(Ok(c)), None) => Ok(c),
-                    _ => {
-                        let (why, at) = ("half of a surrogate pair".to_owned(), start);
-                        Err(Malformed { why, at })
-                    }
-                };
+                let is_pair =
+                    (0xd800..0xdc00).contains(&first) && self.text[self.at..].starts_with("\\u");
+                let second = is_pair.then(|| self.unit()).transpose()?;
+                let mut chars = char::decode_utf16([first].into_iter().chain(second));
+                if let (Some(Ok(c)), None) = (chars.next(), chars.next()) {
+                    return Ok(c);
+                }
+                let (why, at) = ("half of a surrogate pair".to_owned(), start);
+                return Err(Malformed { why, at });
             }
             _ => return self.failed("an invalid escape in a string"),
         };
@@ -524,12 +516,11 @@ fn last_of_each(members: Vec<Member>) -> Vec<Member> {
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut last: Vec<Member> = Vec::new();
     for member in members {
-        match places.get(&member.key) {
-            Some(&place) => last[place] = member,
-            None => {
-                places.insert(member.key.clone(), last.len());
-                last.push(member);
-            }
+        if let Some(&place) = places.get(&member.key) {
+            last[place] = member;
+        } else {
+            places.insert(member.key.clone(), last.len());
+            last.push(member);
         }
     }
     last
@@ -597,7 +588,7 @@ fn write_string(out: &mut String, text: &str) {
             ' '..='~' => out.push(c),
             c => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    out.push_str(&format!("\\u{unit:04x}"));
+                    let _ = write!(out, "\\u{unit:04x}");
                 }
             }
         }

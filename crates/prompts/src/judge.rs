@@ -1,6 +1,6 @@
 //! What of a record applies to the prompt as the code has it: what the library would say.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use base::Result;
 
@@ -145,7 +145,7 @@ impl Judge<'_> {
             other => {
                 let why = format!("{key}: not an object, but {}", other.kind());
                 let problem = self.malformed(None, &why, member.at);
-                self.judged.problems.extend(problem);
+                self.judged.problems.push(problem);
             }
         }
     }
@@ -161,7 +161,11 @@ impl Judge<'_> {
             let is_one = |text: &Json| matches!(text.as_str(), Some("full" | "summary"));
             if let Some(other) = visibility.filter(|&text| !is_one(text)) {
                 let why = format!("visibility: not full or summary, but {}", other.compact());
-                return Err(self.malformed(Some(&entry), &why, at(object, "visibility", member)));
+                return Err(Some(self.malformed(
+                    Some(&entry),
+                    &why,
+                    at(object, "visibility", member),
+                )));
             }
         }
         let known = match self.against {
@@ -174,7 +178,11 @@ impl Judge<'_> {
         let hash = self.hash(&entry, member, object, known)?;
         let Some(body) = object.get("body").and_then(Json::as_str) else {
             let why = missing_or(object, "body", "a string");
-            return Err(self.malformed(Some(&entry), &why, at(object, "body", member)));
+            return Err(Some(self.malformed(
+                Some(&entry),
+                &why,
+                at(object, "body", member),
+            )));
         };
         let mut applied = Object::default();
         applied.set("expected_hash", &hash);
@@ -208,11 +216,11 @@ impl Judge<'_> {
             Some(Json::Object(params)) if params.iter().all(is_text) => params.clone(),
             Some(_) => {
                 let why = "param_descriptions: not an object of strings";
-                return Err(self.malformed(
+                return Err(Some(self.malformed(
                     Some(&entry),
                     why,
                     at(object, "param_descriptions", member),
-                ));
+                )));
             }
         };
         let mut applied = Object::default();
@@ -229,12 +237,13 @@ impl Judge<'_> {
     fn object<'m>(&self, entry: &Entry, member: &'m Member) -> Result<&'m Object, Skipped> {
         member.value.as_object().ok_or_else(|| {
             let why = format!("not an object, but {}", member.value.kind());
-            self.malformed(Some(entry), &why, member.at)
+            Some(self.malformed(Some(entry), &why, member.at))
         })
     }
 
     /// The hash of an entry. `known` is the hash in the document; `None` if it has no such entry, and
     /// `Some(None)` if there is no document.
+    #[allow(clippy::option_option, reason = "both are told above")]
     fn hash(
         &self,
         entry: &Entry,
@@ -256,7 +265,11 @@ impl Judge<'_> {
         let text = object.get(key).and_then(Json::as_str);
         let Some(hash) = text.and_then(|text| text.parse::<Hash>().ok()) else {
             let why = missing_or(object, key, "64 lower-case hexadecimal digits");
-            return Err(self.malformed(Some(entry), &why, at(object, key, member)));
+            return Err(Some(self.malformed(
+                Some(entry),
+                &why,
+                at(object, key, member),
+            )));
         };
         match known {
             Some(known) if *known != hash => {
@@ -290,7 +303,7 @@ impl Judge<'_> {
             Ok(examples) => self.judged.examples = examples,
             Err((entry, why)) => {
                 let problem = self.malformed(entry.as_ref(), &why, member.at);
-                self.judged.problems.extend(problem);
+                self.judged.problems.push(problem);
             }
         }
     }
@@ -306,14 +319,18 @@ impl Judge<'_> {
             None | Some(Json::String(_)) => Ok(()),
             Some(_) => {
                 let why = missing_or(object, key, "a string");
-                Err(self.malformed(Some(entry), &why, at(object, key, member)))
+                Err(Some(self.malformed(
+                    Some(entry),
+                    &why,
+                    at(object, key, member),
+                )))
             }
         }
     }
 
-    fn malformed(&self, entry: Option<&Entry>, why: &str, at: usize) -> Skipped {
+    fn malformed(&self, entry: Option<&Entry>, why: &str, at: usize) -> Problem {
         let message = format!("{why}, {}", self.record.position(at));
-        Some(Problem::new(entry.cloned(), Kind::Malformed, message))
+        Problem::new(entry.cloned(), Kind::Malformed, message)
     }
 }
 
@@ -492,11 +509,11 @@ fn python_escape(c: char, quote: char) -> String {
 #[must_use]
 pub(crate) fn counts(record: &Record) -> [usize; 2] {
     let distinct = |object: Option<&Object>| object.map_or(0, Object::len);
-    let paths: HashMap<Vec<String>, ()> = record
+    let paths: HashSet<Vec<String>> = record
         .sections()
         .into_iter()
         .flat_map(Object::iter)
-        .map(|member| (section_path(&member.key), ()))
+        .map(|member| section_path(&member.key))
         .collect();
     [paths.len(), distinct(record.tools())]
 }

@@ -60,9 +60,10 @@ fn one_name_is_held_against_the_templates() {
 fn two_names_are_held_against_each_other() {
     let project = Project::new();
     let lines = |change: &str| -> String {
-        (1..=12)
+        let lines: Vec<String> = (1..=12)
             .map(|n| format!("{n}{}\\n", if n == 8 { change } else { "" }))
-            .collect()
+            .collect();
+        lines.concat()
     };
     project.put(
         "f2-read-visibility-summary",
@@ -186,9 +187,10 @@ fn a_record_that_is_missing_or_malformed_is_an_error() {
 fn long_texts_without_a_line_in_common_are_compared_in_time() {
     let project = Project::new();
     let lines = |letter: &str| -> String {
-        (0..30_000)
+        let lines: Vec<String> = (0..30_000)
             .map(|n| format!("{letter}{}\\n", n % 977))
-            .collect()
+            .collect();
+        lines.concat()
     };
     project.put("f1-read-ok", "a", &[("Guide anew.\\n", &lines("a"))]);
     project.put("f1-read-ok", "b", &[("Guide anew.\\n", &lines("b"))]);

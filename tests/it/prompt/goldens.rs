@@ -96,7 +96,7 @@ fn errors_name_the_file_the_entry_and_the_place() {
         if ran.code == Some(1) {
             let folder = project.root().join(".weakincentives/prompts/overrides");
             let message = ran.failed().replace(folder.to_str().unwrap(), "…");
-            all += &format!("{id}\n  {message}\n");
+            all.extend([id.as_str(), "\n  ", &message, "\n"]);
         }
     }
     insta::assert_snapshot!(all);

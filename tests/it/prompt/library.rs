@@ -335,7 +335,7 @@ fn what_either_writes_the_other_reads_and_renders() {
         return;
     };
     for judge in &mut judges {
-        for round in 0..rounds(4) {
+        for round in 0..rounds(3) {
             let mut random = Random::new(seed(), round as u64);
             let prompt = prompt(&mut random, judge.format);
             let mut scene = Scene::new(judge, &prompt);
@@ -354,7 +354,7 @@ fn what_is_copied_and_accepted_the_library_reads() {
         return;
     };
     for judge in &mut judges {
-        for round in 0..rounds(3) {
+        for round in 0..rounds(2) {
             let mut random = Random::new(seed(), 1000 + round as u64);
             let mut prompt = prompt(&mut random, judge.format);
             let mut scene = Scene::new(judge, &prompt);
@@ -393,7 +393,7 @@ fn what_is_converted_the_other_library_reads() {
     let Some([mut one, mut two]) = Judge::both() else {
         return;
     };
-    for round in 0..rounds(4) {
+    for round in 0..rounds(2) {
         let mut random = Random::new(seed(), 2000 + round as u64);
         // Prompts that both versions can have.
         let prompt = prompt(&mut random, 2);
