@@ -110,31 +110,21 @@ impl Documents {
         let text = read_input_text(file)?;
         let named = input_name(file);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let values = Json::parse_all(text).map_err(|malformed| {
-            let place = position(text, malformed.at);
-            Error::new(&named, format!("{}, {place}", malformed.why))
-        })?;
-        let mut all = Vec::new();
-        for value in values {
-            match value {
-                Json::Array(values) => all.extend(values),
-                value => all.push(value),
-            }
-        }
-        for (index, value) in all.iter().enumerate() {
-            let document = Document::of(value).map_err(|error| {
-                let what = format!("{}: document {}", named, index + 1);
-                Error::new(what, error)
-            })?;
+        let failed =
+            |why: &str, at: usize| Error::new(&named, format!("{why}, {}", position(text, at)));
+        let values =
+            Json::parse_all(text).map_err(|malformed| failed(&malformed.why, malformed.at))?;
+        for (index, (at, value)) in values.iter().enumerate() {
+            let document = Document::of(value)
+                .map_err(|error| failed(&format!("document {}: {error}", index + 1), *at))?;
             let place = self.all.len();
             if self.places.insert(document.prompt.clone(), place).is_some() {
                 let why = format!("a second document of {}", document.prompt);
-                return Err(Error::new(&named, why));
+                return Err(failed(&why, *at));
             }
             self.all.push(document);
         }
-        let count = all.len();
-        tracing::info!("{named}: {count} prompts documents");
+        tracing::info!("{named}: prompts documents: {}", values.len());
         Ok(())
     }
 
@@ -203,6 +193,9 @@ impl Document {
             })?),
         };
         let mut sections: Vec<Section> = Vec::new();
+        if object.get("sections").is_none() {
+            return Err(Error::new("sections", "missing"));
+        }
         for value in list(object, "sections")? {
             let section = Section::of(value)?;
             if sections.iter().any(|other| other.path == section.path) {
@@ -294,9 +287,12 @@ impl Section {
             .map(|key| key.as_str().map(str::to_owned))
             .collect();
         let path = path.ok_or_else(|| Error::new("a section", "path: a key is not a string"))?;
+        if path.is_empty() {
+            return Err(Error::new("a section", "path: no key"));
+        }
         let failed = |why: &str| Error::new(format!("section {}", path.join("/")), why);
-        if path.is_empty() || path.iter().any(|key| key.is_empty() || key.contains('/')) {
-            return Err(failed("path: a key is missing or has a '/'"));
+        if path.iter().any(|key| key.is_empty() || key.contains('/')) {
+            return Err(failed("path: a key is empty or has a '/'"));
         }
         let body = optional_string(object, "body").map_err(|error| failed(&error.to_string()))?;
         let told = hash(object, "content_hash").map_err(|error| failed(&error.to_string()))?;
@@ -437,7 +433,7 @@ pub(crate) fn read_input_text(file: &Path) -> Result<String> {
 }
 
 /// What a file is called in messages.
-fn input_name(file: &Path) -> std::path::Display<'_> {
+pub(crate) fn input_name(file: &Path) -> std::path::Display<'_> {
     let named = if is_stdin(file) {
         Path::new("standard input")
     } else {

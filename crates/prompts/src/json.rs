@@ -71,12 +71,21 @@ impl Json {
         }
     }
 
-    /// Reads all values of a text, one after the other.
-    pub(crate) fn parse_all(text: &str) -> Result<Vec<Self>, Malformed> {
+    /// Reads all values of a text, one after the other, and of an array its elements; each with the byte
+    /// at which it begins.
+    pub(crate) fn parse_all(text: &str) -> Result<Vec<(usize, Self)>, Malformed> {
         let mut reader = Reader::new(text);
         let mut values = Vec::new();
-        while reader.peek().is_some() {
-            values.push(reader.value()?);
+        let mut take = |reader: &mut Reader<'_>| {
+            reader.peek();
+            values.push((reader.at, reader.value()?));
+            Ok(())
+        };
+        while let Some(first) = reader.peek() {
+            match first {
+                b'[' => reader.items(b']', "array", &mut take)?,
+                _ => take(&mut reader)?,
+            }
         }
         Ok(values)
     }

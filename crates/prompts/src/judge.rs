@@ -472,7 +472,8 @@ fn python_repr(value: &Json) -> String {
         Json::Null => "None".to_owned(),
         Json::Bool(true) => "True".to_owned(),
         Json::Bool(false) => "False".to_owned(),
-        Json::Number(text) => python_number(text),
+        // As text an infinite one is not what it is in JSON.
+        Json::Number(text) => python_number(text).replace("Infinity", "inf"),
         Json::String(text) => {
             let is_double = text.contains('\'') && !text.contains('"');
             let quote = if is_double { '"' } else { '\'' };
@@ -516,4 +517,24 @@ pub(crate) fn counts(record: &Record) -> [usize; 2] {
         .map(|member| section_path(&member.key))
         .collect();
     [paths.len(), distinct(record.tools())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_an_example_is_text_as_pythons_str_gives_it() {
+        for (json, text) in [
+            (r#""a'b""#, "a'b"),
+            ("1e400", "inf"),
+            ("[-1e400, 1E2]", "[-inf, 100.0]"),
+            (
+                r#"{"a'b": [null, true, "\"\t\\"]}"#,
+                r#"{"a'b": [None, True, '"\t\\']}"#,
+            ),
+        ] {
+            assert_eq!(python_text(&Json::parse(json).unwrap()), text, "{json}");
+        }
+    }
 }

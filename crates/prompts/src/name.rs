@@ -89,8 +89,8 @@ impl PromptName {
             .map(|part| identifier(part, "namespace"))
             .collect::<Result<_>>()?;
         if parts.is_empty() {
-            let why = format!("'{key}' has no namespace");
-            return Err(Error::new("invalid name", why).hint("a name is NS/KEY or NS/KEY@TAG"));
+            let why = format!("no namespace before '{key}', as in NS/KEY or NS/KEY@TAG");
+            return Err(Error::new("invalid name", why));
         }
         let key = identifier(key, "key")?;
         Ok(Self { ns: parts, key })
@@ -136,8 +136,8 @@ pub(crate) fn identifier(text: &str, what: &str) -> Result<String> {
         && name.len() <= 64
         && name.chars().all(|c| is_first(c) || "._-".contains(c));
     if !is_one {
-        let hint = "lower-case letters, digits, '.', '_', '-'; a letter or digit first; 64 at most";
-        return Err(Error::plain(format!("invalid {what} '{name}'")).hint(hint));
+        let why = "at most 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first";
+        return Err(Error::new(format!("invalid {what} '{name}'"), why));
     }
     if cfg!(windows) && is_reserved(name) {
         let why = "Windows has no file of this name";

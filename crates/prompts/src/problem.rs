@@ -72,11 +72,7 @@ impl Problem {
     /// The error that the file has this problem.
     #[must_use]
     pub(crate) fn error(&self, file: &Path) -> Error {
-        let error = Error::new(file.display(), self);
-        match self.kind {
-            Kind::Format => error.hint("localstore prompt convert --to FORMAT changes the files"),
-            _ => error,
-        }
+        Error::new(file.display(), self)
     }
 }
 

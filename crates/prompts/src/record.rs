@@ -157,7 +157,7 @@ impl Record {
             )));
         };
         let Some(version) = object.member("version") else {
-            return Err(problem("no version".to_owned()));
+            return Err(problem("no version, line 1 column 1".to_owned()));
         };
         let Some(format) = Format::of(&version.value) else {
             let why = format!("version: not 1 or 2, but {}", version.value.compact());
@@ -181,7 +181,12 @@ impl Record {
     /// An error for a problem of this record.
     #[must_use]
     pub(crate) fn error(&self, problem: &Problem) -> Error {
-        problem.error(&self.file)
+        let error = problem.error(&self.file);
+        match (problem.kind, self.format) {
+            (Kind::Format, Format::One) => error.hint("localstore prompt convert --to 2"),
+            (Kind::Format, Format::Two) => error.hint("localstore prompt convert --to 1"),
+            _ => error,
+        }
     }
 
     /// The overrides of sections, each with the key it has in the file.
@@ -400,37 +405,38 @@ impl Record {
         let prompt = ns
             .zip(key)
             .and_then(|(ns, key)| PromptName::new(ns, key).ok());
-        if prompt.as_ref() == Some(&self.name.prompt) && tag == Some(&self.name.tag) {
-            return None;
-        }
-        Some(self.header_problem(&format!("its file is that of {}", self.name)))
+        let wrong = match prompt {
+            Some(prompt) if prompt == self.name.prompt => {
+                (tag != Some(&self.name.tag)).then_some("tag")
+            }
+            Some(prompt) if prompt.ns == self.name.prompt.ns => Some("prompt_key"),
+            _ => Some("ns"),
+        };
+        wrong.map(|wrong| self.header_problem(wrong, &format!("its file is that of {}", self.name)))
     }
 
     /// The problem that the header is not what the document and the tag make it.
     #[must_use]
     pub(crate) fn header_of_document(&self, document: &Document) -> Option<Problem> {
-        let told = |key| self.object.get(key).and_then(Json::as_str);
-        let is_same = told("ns") == Some(&document.ns)
-            && told("prompt_key") == Some(&document.key)
-            && told("tag") == Some(&self.name.tag);
-        if is_same {
-            return None;
-        }
-        let json = |text: &str| Json::from(text).compact();
         let wanted = [
-            json(&document.ns),
-            json(&document.key),
-            json(&self.name.tag),
+            ("ns", &document.ns),
+            ("prompt_key", &document.key),
+            ("tag", &self.name.tag),
         ];
-        Some(self.header_problem(&format!("the document has {}", wanted.join(", "))))
+        let told = |key| self.object.get(key).and_then(Json::as_str);
+        let mut wrong = wanted.iter().filter(|(key, text)| told(key) != Some(text));
+        let (wrong, _) = wrong.next()?;
+        let wanted = wanted.map(|(_, text)| Json::from(text.as_str()).compact());
+        Some(self.header_problem(wrong, &format!("the document has {}", wanted.join(", "))))
     }
 
-    fn header_problem(&self, wanted: &str) -> Problem {
+    /// `wrong` is the first name whose value is not as it is wanted.
+    fn header_problem(&self, wrong: &str, wanted: &str) -> Problem {
         let told = ["ns", "prompt_key", "tag"].map(|key| {
             let value = self.object.member(key);
             value.map_or("nothing".to_owned(), |member| member.value.compact())
         });
-        let at = self.object.member("ns").map_or(0, |member| member.at);
+        let at = self.object.member(wrong).map_or(0, |member| member.at);
         let why = format!("ns, prompt_key, tag are {}; {wanted}", told.join(", "));
         Problem::new(None, Kind::Header, format!("{why}, {}", self.position(at)))
     }

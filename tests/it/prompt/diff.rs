@@ -179,7 +179,7 @@ fn a_record_that_is_missing_or_malformed_is_an_error() {
     --- stdout
     --- stderr
     localstore: invalid parameter for: @@
-    hint: invalid tag '@'
+    hint: invalid tag '@': at most 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first
     ");
 }
 

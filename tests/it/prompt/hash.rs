@@ -49,4 +49,6 @@ fn what_cannot_be_hashed_is_named() {
         failed("hash --tool list.json"),
         "list.json: not an object, but an array"
     );
+    let ran = project.run_with_input("hash --tool -", b"[]");
+    assert_eq!(ran.failed(), "standard input: not an object, but an array");
 }

@@ -100,7 +100,7 @@ fn a_row_for_programs_has_the_problems() {
         json!([
             {"ns": null, "prompt_key": null, "tag": null, "path": path("Upper"), "version": null,
              "sections": null, "tools": null,
-             "problems": [{"entry": null, "kind": "identifier", "message": "invalid tag 'Upper'"}]},
+             "problems": [{"entry": null, "kind": "identifier", "message": "invalid tag 'Upper': at most 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first"}]},
             {"ns": "demo", "prompt_key": "welcome", "tag": "cut", "path": path("cut"), "version": null,
              "sections": null, "tools": null,
              "problems": [{"entry": null, "kind": "malformed",

@@ -11,6 +11,7 @@ mod convert;
 mod copy;
 mod diff;
 mod docs;
+mod documents;
 mod edit;
 mod goldens;
 mod hash;

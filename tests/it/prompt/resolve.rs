@@ -122,3 +122,18 @@ fn a_prompt_without_a_document_is_an_error() {
     hint: there is demo/welcome
     ");
 }
+
+#[test]
+fn a_file_of_the_other_format_is_converted_as_the_hint_says() {
+    for (format, other) in [(1, 2), (2, 1)] {
+        let project = Project::welcome(format);
+        project.put(&format!("f{other}-read-ok"), "latest", &[]);
+        let ran = project.run("resolve");
+        assert!(
+            ran.stderr
+                .ends_with(&format!("hint: localstore prompt convert --to {format}\n"))
+        );
+        project.run(&format!("convert --to {format}")).ok();
+        assert_ne!(project.run("resolve").ok(), b"null\n");
+    }
+}

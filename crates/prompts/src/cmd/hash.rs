@@ -1,9 +1,9 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::document::{read_input, text};
+use crate::document::{input_name, read_input_json, read_input_text};
 use crate::hash::Hash;
-use crate::json::{Json, position};
+use crate::json::Json;
 use base::{Error, Result, Stdout};
 
 /// Print the hash of a template, of a tool's contract or of JSON
@@ -29,33 +29,16 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, out: &mut Stdout) -> Result<()> {
     let hash = match (&args.tool, &args.json) {
         (Some(file), _) => {
-            of_tool(&json(file)?).map_err(|error| Error::new(file.display(), error))?
+            let tool = read_input_json(file)?;
+            of_tool(&tool).map_err(|error| Error::new(input_name(file), error))?
         }
-        (_, Some(file)) => Hash::of_json(&json(file)?),
+        (_, Some(file)) => Hash::of_json(&read_input_json(file)?),
         (None, None) => {
             let file = args.file.as_deref().unwrap_or(Path::new("-"));
-            let bytes = read_input(file)?;
-            let text = text(&bytes).map_err(|error| Error::new(file.display(), error))?;
-            Hash::of_text(text)
+            Hash::of_text(&read_input_text(file)?)
         }
     };
     Ok(writeln!(out, "{hash}")?)
-}
-
-/// The JSON value in a file.
-fn json(file: &Path) -> Result<Json> {
-    let bytes = read_input(file)?;
-    let json = text(&bytes).and_then(|text| {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Json::parse(text).map_err(|malformed| {
-            Error::plain(format!(
-                "{}, {}",
-                malformed.why,
-                position(text, malformed.at)
-            ))
-        })
-    });
-    json.map_err(|error| Error::new(file.display(), error))
 }
 
 fn of_tool(tool: &Json) -> Result<Hash> {

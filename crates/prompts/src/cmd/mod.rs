@@ -186,7 +186,7 @@ impl Context<'_> {
             }
             (Some(_), None, _) => Err(Error::new(
                 "--templates",
-                "it is of one prompt, and needs a NAME",
+                "it is of one prompt, and needs a NAME of that prompt alone",
             )),
             (None, _, _) if !options.prompts.is_empty() => Documents::of_files(&options.prompts),
             (None, _, Some(file)) => Documents::of_default(&file),
