@@ -1,6 +1,85 @@
 //! Differences of texts.
 
+use serde_json::json;
+
 use super::Project;
+use crate::random::{Random, seed};
+
+/// The text that a unified diff makes of another one; each hunk has the lines that its head tells.
+fn patched(old: &str, diff: &str) -> String {
+    let mut old = old.split_inclusive('\n');
+    let mut lines = diff.split_inclusive('\n').skip(2).peekable();
+    let (mut new, mut taken) = (String::new(), 0);
+    while let Some(head) = lines.next() {
+        let told: Vec<usize> = head
+            .split([' ', ',', '-', '+', '@', '\n'])
+            .filter_map(|number| number.parse().ok())
+            .collect();
+        let [start, mut from, _, mut to] = match (told.as_slice(), head.contains(",")) {
+            (&[a, b, c, d], _) => [a, b, c, d],
+            (&[a, c], _) => [a, 1, c, 1],
+            (&[a, b, c], _) if head.find(',') < head.find('+') => [a, b, c, 1],
+            (&[a, c, d], _) => [a, 1, c, d],
+            _ => panic!("{head}"),
+        };
+        while taken + 1 < start + usize::from(from == 0) {
+            new += old.next().unwrap();
+            taken += 1;
+        }
+        while from + to > 0 {
+            let line = lines.next().unwrap();
+            let mut text = line[1..].to_owned();
+            if lines.next_if(|line| line.starts_with("\\ ")).is_some() {
+                text.pop();
+            }
+            if !line.starts_with('+') {
+                assert_eq!(old.next(), Some(text.as_str()), "{diff}");
+                from = from.checked_sub(1).expect(diff);
+                taken += 1;
+            }
+            if !line.starts_with('-') {
+                new += &text;
+                to = to.checked_sub(1).expect(diff);
+            }
+        }
+    }
+    new.extend(old);
+    new
+}
+
+#[test]
+fn a_diff_makes_one_text_of_the_other() {
+    let mut random = Random::new(seed(), 0);
+    let mut text = || {
+        let pieces = [
+            "a\n",
+            "b\n",
+            "c\n",
+            "\n",
+            "x",
+            "é\n",
+            "\r\n",
+            "-- d\n",
+            "@@ -1 +1 @@\n",
+        ];
+        let count = random.below(40);
+        (0..count)
+            .map(|_| pieces[random.below(pieces.len())])
+            .collect::<String>()
+    };
+    let project = Project::new();
+    let mut texts = vec![["e\nd\n".to_owned(), "d\nd\n".to_owned()]];
+    texts.extend((0..40).map(|_| [text(), text()]));
+    for [old, new] in texts {
+        for (tag, body) in [("old", &old), ("new", &new)] {
+            let record = json!({"version": 1, "ns": "demo", "prompt_key": "k", "tag": tag,
+                "sections": {"s": {"expected_hash": "0".repeat(64), "body": body}}});
+            project.write(project.record(&format!("demo/k/{tag}")), record.to_string());
+        }
+        let diff = String::from_utf8(project.run("diff demo/k@old @new").ok()).unwrap();
+        assert_eq!(patched(&old, &diff), new, "{old:?}\n{diff}");
+    }
+}
 
 #[test]
 fn one_name_is_held_against_the_templates() {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use similar::udiff::UnifiedHunkHeader;
-use similar::{ChangeTag, TextDiff};
+use similar::{ChangeTag, DiffOp, TextDiff};
 
 use super::{Context, Other, name, other};
 use crate::document::{Document, Section, Tool};
@@ -199,7 +199,7 @@ fn print(titles: &[String; 2], [old, new]: [&str; 2], out: &mut Stdout) -> Resul
         &format!("{}\n", printable(&titles[1])),
     )?;
     for group in diff.grouped_ops(CONTEXT) {
-        let header = UnifiedHunkHeader::new(&group);
+        let header = UnifiedHunkHeader::new(&[whole(&group)]);
         line(Some(Style::Dim), "", &format!("{header}\n"))?;
         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
             let (style, sign) = match change.tag() {
@@ -217,4 +217,15 @@ fn print(titles: &[String; 2], [old, new]: [&str; 2], out: &mut Stdout) -> Resul
         }
     }
     Ok(())
+}
+
+/// All changes of a hunk as one. Its lines are counted: of a last change that only removes, the place in
+/// the new text need not be the end of the hunk.
+fn whole(hunk: &[DiffOp]) -> DiffOp {
+    DiffOp::Replace {
+        old_index: hunk[0].old_range().start,
+        old_len: hunk.iter().map(|op| op.old_range().len()).sum(),
+        new_index: hunk[0].new_range().start,
+        new_len: hunk.iter().map(|op| op.new_range().len()).sum(),
+    }
 }
