@@ -112,7 +112,7 @@ fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) ->
             (Error::plain("missing command"), None)
         }
         ErrorKind::MissingRequiredArgument => {
-            let name = name.trim_matches(PUNCTUATION);
+            let name = name.replace(PUNCTUATION, "");
             (Error::new("missing parameter", name), typed.example())
         }
         ErrorKind::InvalidUtf8 => {

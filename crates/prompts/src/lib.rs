@@ -10,6 +10,7 @@
 mod cmd;
 mod document;
 mod hash;
+mod input;
 mod json;
 mod judge;
 mod name;

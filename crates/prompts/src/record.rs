@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use base::{Error, Result};
 
-use crate::document::{Document, Section, Tool, text};
+use crate::document::{Document, Section, Tool};
 use crate::hash::Hash;
+use crate::input::text;
 use crate::json::{Json, Object, position};
 use crate::name::{Name, PromptName, section_path};
 use crate::problem::{Entry, Kind, Problem};

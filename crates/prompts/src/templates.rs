@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use base::{Error, Result};
 
-use crate::document::{Document, Section, read_file, text};
+use crate::document::{Document, Section};
 use crate::hash::Hash;
+use crate::input::{read_file, text};
 use crate::name::PromptName;
 
 /// The document of this prompt whose templates are the files of this folder. The path of a section is

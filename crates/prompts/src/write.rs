@@ -97,7 +97,7 @@ pub(crate) fn try_read(file: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) if is_missing(&error) => return Ok(None),
         Err(error) => return Err(error),
     }
-    match crate::document::read_file(file) {
+    match crate::input::read_file(file) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if is_missing(&error) => Ok(None),
         Err(error) => Err(error),

@@ -72,12 +72,11 @@ fn programs_in_any_language_use_what_is_in_use() {
         .run_with_input(&set, "Grüße, {who}\n".as_bytes())
         .ok();
     assert_greets(&project, "Grüße, Ann\n");
-    let check = format!("check demo/welcome {templates} --strict");
+    let check = format!("check demo/welcome@stable {templates} --strict");
     project.run(&check).ok();
     // The code changes: the override was for another text.
     project.write("prompts/welcome/system.txt", "Hello {who}\n");
     assert_greets(&project, "Hello Ann\n");
-    let check = format!("check demo/welcome@stable {templates}");
     let found = project.run(&check);
     assert_eq!(found.code, Some(1));
     assert!(

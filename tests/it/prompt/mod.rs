@@ -18,6 +18,7 @@ mod hash;
 mod judge;
 mod library;
 mod list;
+mod mistakes;
 mod path;
 mod resolve;
 mod rm;

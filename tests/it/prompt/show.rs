@@ -135,3 +135,19 @@ fn all_records_are_a_dump_and_a_bad_one_does_not_hide_the_others() {
     );
     assert!(ran.text().contains("demo/welcome@a: ok") && ran.text().contains("demo/welcome@b: ok"));
 }
+
+#[test]
+fn a_narrow_screen_cuts_texts_before_names() {
+    let project = Project::welcome(2);
+    project.put("f2-read-stale-one", "stable", &[]);
+    for width in [80, 60, 40] {
+        let words = ["prompt", "show", "demo/welcome@stable"];
+        let mut command = project.sandbox().command(words);
+        let output = command.env("COLUMNS", width.to_string()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        // A path is folded by the terminal, so that it can be copied.
+        let mut lines = text.lines().filter(|line| !line.contains(".json"));
+        assert!(lines.all(|line| line.chars().count() <= width), "{text}");
+        assert!(text.contains("\nsection system/intro "), "{text}");
+    }
+}

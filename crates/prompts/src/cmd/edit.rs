@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::replaced::Replaced;
 use super::{Context, Output, name, print_changed, say, section};
-use crate::document::{is_stdin_read, read_file, text};
+use crate::input::{is_stdin_read, read_file, text};
 use crate::json::Object;
 use crate::name::{Name, SectionPath};
 use crate::problem::Entry;

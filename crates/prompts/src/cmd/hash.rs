@@ -1,8 +1,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::document::{input_name, read_input_json, read_input_text};
 use crate::hash::Hash;
+use crate::input::{input_name, read_input_json, read_input_text};
 use crate::json::Json;
 use base::{Error, Result, Stdout};
 

@@ -1,7 +1,8 @@
 use std::path::PathBuf;
 
-use crate::document::{contract_hash, read_input_json, read_input_text};
+use crate::document::contract_hash;
 use crate::hash::Hash;
+use crate::input::{input_name, read_input_json, read_input_text};
 use crate::name::Name;
 use crate::problem::Entry;
 use crate::record::Record;
@@ -42,7 +43,7 @@ impl Replaced {
                 let json = read_input_json(file)?;
                 let hash = json.as_object().and_then(contract_hash);
                 let why = "not an object of description, params_schema and result_schema";
-                Some(hash.ok_or_else(|| Error::new(file.display(), why))?)
+                Some(hash.ok_or_else(|| Error::new(input_name(file), why))?)
             }
             Some(file) => Some(Hash::of_text(template.insert(read_input_text(file)?))),
         };

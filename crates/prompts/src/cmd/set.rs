@@ -2,8 +2,8 @@ use std::path::{Path, PathBuf};
 
 use super::replaced::Replaced;
 use super::{Context, EntryArgs, Output, name, print_changed, say};
-use crate::document::{read_input_json, read_input_text};
 use crate::hash::Hash;
+use crate::input::{read_input_json, read_input_text};
 use crate::json::{Json, Object};
 use crate::name::Name;
 use crate::overrides::{Known, Overrides, Upserted};

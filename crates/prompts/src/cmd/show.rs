@@ -34,6 +34,9 @@ pub(super) struct Args {
     output: Output,
 }
 
+/// The width that is left to texts where the screen is too narrow for the names of entries.
+const LEAST_OF_TEXT: usize = 8;
+
 pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<ExitStatus> {
     let Some(name) = &args.name else {
         return all(args.output, context);
@@ -129,14 +132,15 @@ fn print(record: &Record, documents: &Documents, context: &mut Context<'_>) -> R
     let judged = judge(record, document.into());
     let state_of_all = state(&judged.problems, document.is_some());
     let [sections, tools] = counts(record);
-    writeln!(
-        context.out,
+    let screen = context.out.screen();
+    let head = format!(
         "{}: {state_of_all}, format {}, {}, {}",
         record.name,
         record.format,
         counted(sections, "section"),
         counted(tools, "tool"),
-    )?;
+    );
+    writeln!(context.out, "{}", screen.fold(&head))?;
     let file = record.file.display().to_string();
     writeln!(context.out, "{}", printable(&file))?;
     let of_file = judged
@@ -144,13 +148,14 @@ fn print(record: &Record, documents: &Documents, context: &mut Context<'_>) -> R
         .iter()
         .filter(|problem| problem.entry.is_none());
     for problem in of_file {
-        writeln!(context.out, "{}", printable(&problem.to_string()))?;
+        let problem = printable(&problem.to_string()).into_owned();
+        writeln!(context.out, "{}", screen.fold(&problem))?;
     }
     let problems = judged.of_entries();
     let mut table = Table::new(&[
         ("entry", Column::Text),
         ("state", Column::Whole),
-        ("text", Column::Text),
+        ("text", Column::Short(LEAST_OF_TEXT)),
     ]);
     let mut is_empty = true;
     for (entry, value) in entries(record) {
@@ -165,7 +170,7 @@ fn print(record: &Record, documents: &Documents, context: &mut Context<'_>) -> R
     if !is_empty {
         table.paint("state", style);
         context.out.write_all(b"\n")?;
-        let text = table.render(context.out.screen());
+        let text = table.render(screen);
         context.out.styled(text.as_bytes())?;
     }
     Ok(())
