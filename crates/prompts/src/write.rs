@@ -1,8 +1,10 @@
 //! Changes of files, whole and one after the other.
 //!
 //! A change reads, changes and writes under a lock of the file's folder. The library takes no such lock,
-//! so the file is compared once more just before it is replaced. There is no lock file: the folder
-//! itself is locked, and the operating system unlocks it when a program ends.
+//! so the file is compared once more just before it is replaced, and then swapped with the new one where
+//! the system can do that: what others wrote in the last moment is in our hands then, and is changed in
+//! turn. There is no lock file: the folder itself is locked, and the operating system unlocks it when a
+//! program ends.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -10,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use base::{Error, Result};
+use tempfile::NamedTempFile;
 
 /// How often a change is tried when others change the file meanwhile.
-const TRIES: usize = 10;
+const TRIES: u64 = 10;
 
 /// How long another program may hold the lock.
 const LONGEST: Duration = Duration::from_mins(1);
@@ -26,7 +29,9 @@ pub(crate) fn change(
 ) -> Result<bool> {
     let failed = |error: io::Error| Error::file(file, &error);
     let folder = folder_of(file);
-    for _ in 0..TRIES {
+    for attempt in 0..TRIES {
+        // Those who change it all the time are met at another moment.
+        std::thread::sleep(Duration::from_millis(attempt * attempt));
         if !folder.is_dir() {
             if change(read(file)?.as_deref())?.is_none() {
                 return Ok(false);
@@ -56,11 +61,106 @@ pub(crate) fn change(
             tracing::debug!("{}: changed meanwhile", file.display());
             continue;
         }
-        base::persist(written, &target, base::Existing::Replace).map_err(failed)?;
-        tracing::debug!("{}: {} bytes written", target.display(), bytes.len());
-        return Ok(true);
+        let replaced = match before {
+            None => create(written, &target).map_err(failed)?,
+            Some(before) => replace(written, &target, before, bytes, &mut change)?,
+        };
+        match replaced {
+            Replaced::Done => return Ok(true),
+            Replaced::Unchanged => return Ok(false),
+            Replaced::Again => tracing::debug!("{}: changed meanwhile", file.display()),
+        }
     }
     Err(changed_too_often(file))
+}
+
+/// What became of a file that was about to be replaced.
+enum Replaced {
+    /// It was written.
+    Done,
+    /// Others wrote what is meant.
+    Unchanged,
+    /// It was removed, or another one was made: nothing was written.
+    Again,
+}
+
+/// Puts a new file where none is.
+fn create(written: NamedTempFile, target: &Path) -> io::Result<Replaced> {
+    match base::persist(written, target, base::Existing::Keep) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Replaced::Again),
+        created => created.map(|()| Replaced::Done),
+    }
+}
+
+/// Replaces a file in which `before` was seen by the one in which `bytes` were written. If others wrote
+/// another one in the last moment, what `change` makes of that takes the place.
+fn replace(
+    mut written: NamedTempFile,
+    target: &Path,
+    mut before: Vec<u8>,
+    mut bytes: Vec<u8>,
+    change: &mut impl FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>>,
+) -> Result<Replaced> {
+    let failed = |error: io::Error| Error::file(target, &error);
+    // It is kept until what was made of it is in its place.
+    let mut theirs = None;
+    for _ in 0..TRIES {
+        match swap(written.path(), target) {
+            Err(error) if is_missing(&error) => return Ok(Replaced::Again),
+            Err(_) => {
+                base::persist(written, target, base::Existing::Replace).map_err(failed)?;
+                return Ok(Replaced::Done);
+            }
+            Ok(()) => {}
+        }
+        let found = crate::document::read_file(written.path());
+        if found.as_ref().is_ok_and(|found| *found == before) {
+            base::sync_folder(folder_of(target)).map_err(failed)?;
+            tracing::debug!("{}: {} bytes written", target.display(), bytes.len());
+            return Ok(Replaced::Done);
+        }
+        tracing::debug!("{}: changed in the last moment", target.display());
+        let next = found.map_err(failed).and_then(|found| {
+            let next = change(Some(&found))?.filter(|bytes| *bytes != found);
+            let Some(next) = next else { return Ok(None) };
+            Ok(Some((prepare(target, &next).map_err(failed)?, next)))
+        });
+        match next {
+            Ok(Some((next_written, next))) => {
+                before = std::mem::replace(&mut bytes, next);
+                theirs = Some(std::mem::replace(&mut written, next_written));
+            }
+            unchanged => {
+                put_back(&written, target, &bytes).map_err(failed)?;
+                return unchanged.map(|_| Replaced::Unchanged);
+            }
+        }
+    }
+    if let Some(theirs) = theirs {
+        put_back(&theirs, target, &before).map_err(failed)?;
+    }
+    Err(changed_too_often(target))
+}
+
+/// Puts the file of others back where ours is now, unless they have written another one since.
+fn put_back(theirs: &NamedTempFile, target: &Path, ours: &[u8]) -> io::Result<()> {
+    swap(theirs.path(), target)?;
+    if crate::document::read_file(theirs.path())? != ours {
+        swap(theirs.path(), target)?;
+    }
+    base::sync_folder(folder_of(target))
+}
+
+/// Swaps two files; an error where the system cannot do that.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn swap(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn swap(_: &Path, _: &Path) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
 }
 
 /// Removes a file, whatever is in it, and the folders above it that are empty then, up to `top`; of a link
@@ -138,7 +238,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Writes the bytes to a new file beside the target.
-fn prepare(target: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+fn prepare(target: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!(".{name}.");
     let mut builder = tempfile::Builder::new();
