@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use base::{Error, Result};
 use tempfile::NamedTempFile;
 
+use crate::input::read_file;
+
 /// How often a change is tried when others change the file meanwhile.
 const TRIES: u64 = 10;
 
@@ -113,7 +115,7 @@ fn replace(
             }
             Ok(()) => {}
         }
-        let found = crate::document::read_file(written.path());
+        let found = read_file(written.path());
         if found.as_ref().is_ok_and(|found| *found == before) {
             base::sync_folder(folder_of(target)).map_err(failed)?;
             tracing::debug!("{}: {} bytes written", target.display(), bytes.len());
@@ -145,7 +147,7 @@ fn replace(
 /// Puts the file of others back where ours is now, unless they have written another one since.
 fn put_back(theirs: &NamedTempFile, target: &Path, ours: &[u8]) -> io::Result<()> {
     swap(theirs.path(), target)?;
-    if crate::document::read_file(theirs.path())? != ours {
+    if read_file(theirs.path())? != ours {
         swap(theirs.path(), target)?;
     }
     base::sync_folder(folder_of(target))
@@ -197,7 +199,7 @@ pub(crate) fn try_read(file: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) if is_missing(&error) => return Ok(None),
         Err(error) => return Err(error),
     }
-    match crate::input::read_file(file) {
+    match read_file(file) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if is_missing(&error) => Ok(None),
         Err(error) => Err(error),
