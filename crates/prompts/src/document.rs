@@ -134,7 +134,7 @@ impl Documents {
 
     /// The document of a prompt for a command that uses it if there is one. It is an error if documents
     /// were named and none is of this prompt.
-    pub(crate) fn of(&self, prompt: &PromptName) -> Result<Option<&Document>> {
+    pub(crate) fn try_find(&self, prompt: &PromptName) -> Result<Option<&Document>> {
         let document = self.find(prompt);
         if document.is_none() && self.are_named {
             let error = Error::new(prompt, "not in the prompts documents");
@@ -153,7 +153,7 @@ impl Documents {
 
     /// The document of a prompt for a command that cannot do without.
     pub(crate) fn required(&self, prompt: &PromptName) -> Result<&Document> {
-        self.of(prompt)?.ok_or_else(|| {
+        self.try_find(prompt)?.ok_or_else(|| {
             Error::new(prompt, "no prompts document")
                 .hint("--prompts FILE names one, --templates DIR a folder of the templates")
         })

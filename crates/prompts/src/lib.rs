@@ -9,6 +9,7 @@
 
 mod cmd;
 mod document;
+mod example;
 mod hash;
 mod input;
 mod json;

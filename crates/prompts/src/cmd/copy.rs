@@ -26,7 +26,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
-    let (name, to) = (&args.name, args.to.of(&args.name));
+    let (name, to) = (&args.name, args.to.relative_to(&args.name));
     let source = context.overrides.required(name)?;
     let known = context.known(None);
     known.check(&source)?;

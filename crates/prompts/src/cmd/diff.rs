@@ -40,18 +40,18 @@ pub(super) struct Args {
 }
 
 /// The texts of one side, in the order in which they are shown.
-type Texts = BTreeMap<Place, String>;
+type Texts = BTreeMap<Part, String>;
 
 /// Which text of a record it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum Part {
     /// The body of a section, or else this field.
     Section(Vec<String>, Option<&'static str>),
     /// The description of a tool, or else that of this parameter.
     Tool(String, Option<String>),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Part {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Section(path, None) => write!(formatter, "section {}", path.join("/")),
@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<ExitStatus> 
     let record = readable(name, context)?;
     let mut are_same = true;
     let (old, new, titles) = if let Some(other) = &args.other {
-        let other = other.of(name);
+        let other = other.relative_to(name);
         let (old, new) = (record, readable(&other, context)?);
         are_same = old.sections == new.sections && old.tools == new.tools;
         let titles = [name.to_string(), other.to_string()];
@@ -81,14 +81,14 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<ExitStatus> 
         let titles = ["template".to_owned(), name.to_string()];
         (templates(document, &new)?, new, titles)
     };
-    let places: BTreeSet<&Place> = old.keys().chain(new.keys()).collect();
+    let parts: BTreeSet<&Part> = old.keys().chain(new.keys()).collect();
     let mut are_equal = true;
-    for place in places {
-        let sides = [old.get(place), new.get(place)];
+    for part in parts {
+        let sides = [old.get(part), new.get(part)];
         if sides[0] != sides[1] {
             are_equal = false;
             let titles = [0, 1].map(|side| match sides[side] {
-                Some(_) => format!("{}: {place}", titles[side]),
+                Some(_) => format!("{}: {part}", titles[side]),
                 None => "/dev/null".to_owned(),
             });
             let texts = sides.map(|text| text.map_or("", String::as_str));
@@ -125,12 +125,12 @@ fn texts(judged: &Judged) -> Texts {
             ("visibility", Some("visibility")),
         ] {
             let text = entry.string(key).map(str::to_owned);
-            texts.extend(text.map(|text| (Place::Section(path.clone(), field), text)));
+            texts.extend(text.map(|text| (Part::Section(path.clone(), field), text)));
         }
     }
     for (tool, entry) in &judged.tools {
         let description = entry.string("description").map(str::to_owned);
-        texts.extend(description.map(|text| (Place::Tool(tool.clone(), None), text)));
+        texts.extend(description.map(|text| (Part::Tool(tool.clone(), None), text)));
         let params = entry
             .as_object()
             .and_then(|entry| entry.get("param_descriptions"));
@@ -139,8 +139,8 @@ fn texts(judged: &Judged) -> Texts {
             .into_iter()
             .flat_map(Object::iter)
         {
-            let place = Place::Tool(tool.clone(), Some(param.key.clone()));
-            texts.insert(place, param.value.as_str().unwrap_or_default().to_owned());
+            let part = Part::Tool(tool.clone(), Some(param.key.clone()));
+            texts.insert(part, param.value.as_str().unwrap_or_default().to_owned());
         }
     }
     texts
@@ -149,23 +149,23 @@ fn texts(judged: &Judged) -> Texts {
 /// What the document has of the texts that are replaced.
 fn templates(document: &Document, replaced: &Texts) -> Result<Texts> {
     let mut texts = Texts::new();
-    for place in replaced.keys() {
-        let text = match place {
-            Place::Section(path, None) => {
+    for part in replaced.keys() {
+        let text = match part {
+            Part::Section(path, None) => {
                 let section = document.section(path);
                 section.map(Section::template).transpose()?
             }
-            Place::Section(_, Some(_)) => None,
-            Place::Tool(name, None) => {
+            Part::Section(_, Some(_)) => None,
+            Part::Tool(name, None) => {
                 let tool = document.tool(name);
                 tool.map(Tool::required_description).transpose()?
             }
-            Place::Tool(name, Some(param)) => {
+            Part::Tool(name, Some(param)) => {
                 let tool = document.tool(name);
                 tool.and_then(|tool| Some(tool.param_descriptions.get(param)?.as_str()))
             }
         };
-        texts.extend(text.map(|text| (place.clone(), text.to_owned())));
+        texts.extend(text.map(|text| (part.clone(), text.to_owned())));
     }
     Ok(texts)
 }
@@ -219,7 +219,7 @@ fn print(titles: &[String; 2], [old, new]: [&str; 2], out: &mut Stdout) -> Resul
     Ok(())
 }
 
-/// All changes of a hunk as one. Its lines are counted: of a last change that only removes, the place in
+/// All changes of a hunk as one. Its lines are counted: of a last change that only removes, the part in
 /// the new text need not be the end of the hunk.
 fn whole(hunk: &[DiffOp]) -> DiffOp {
     DiffOp::Replace {

@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
     let (name, path) = (&args.name, &args.section);
     let entry = Entry::Section(path.join("/"));
     let documents = context.documents(Some(&name.prompt))?;
-    let document = documents.of(&name.prompt)?;
+    let document = documents.try_find(&name.prompt)?;
     let section = document.map(|document| document.required_section(path));
     let section = section.transpose()?;
     let hash = section.map(|section| &section.hash);

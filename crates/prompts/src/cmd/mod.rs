@@ -251,7 +251,7 @@ enum Other {
 
 impl Other {
     /// The name of the other record; `name` is that of the first.
-    fn of(&self, name: &Name) -> Name {
+    fn relative_to(&self, name: &Name) -> Name {
         match self {
             Self::Name(other) => other.clone(),
             Self::Tag(tag) => Name {

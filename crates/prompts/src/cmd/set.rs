@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
         ));
     };
     let documents = context.documents(Some(&args.name.prompt))?;
-    let known = context.known(documents.of(&args.name.prompt)?);
+    let known = context.known(documents.try_find(&args.name.prompt)?);
     let set = match &entry {
         Entry::Tool(tool) => args.set_tool(&entry, tool, known, &context.overrides)?,
         _ => args.set_section(&entry, known, &context.overrides)?,
