@@ -261,6 +261,7 @@ impl Overrides {
             };
             let record = Record::read(&file, &name, bytes, Bom::Refuse);
             let record = record.map_err(|problem| problem.error(&file))?;
+            known.check(&record)?;
             if applicable(&record, document, &name.tag)?.is_none() {
                 return Err(
                     Error::new(file.display(), "it is there, and nothing in it applies")
@@ -342,7 +343,7 @@ impl NewFormat {
 
 impl Known<'_> {
     /// Refuses a record that the library could not read, or that is of another format than was asked
-    /// for.
+    /// for; without that, than the document's.
     pub(crate) fn check(&self, record: &Record) -> Result<()> {
         if let Some(format) = self.format.filter(|&format| format != record.format) {
             let why = format!("format {}, not {format}", record.format);
@@ -351,7 +352,10 @@ impl Known<'_> {
         }
         let against = self.document.map_or(Against::Unknown, Against::Document);
         let judged = judge(record, against);
-        match judged.problems.iter().find(|problem| problem.is_fatal()) {
+        let is_asked_for =
+            |problem: &Problem| problem.kind == Kind::Format && self.format.is_some();
+        let mut problems = judged.problems.iter();
+        match problems.find(|problem| problem.is_fatal() && !is_asked_for(problem)) {
             Some(problem) => Err(record.error(problem)),
             None => Ok(()),
         }

@@ -340,7 +340,8 @@ impl Record {
                 }
                 section.remove("path");
                 for key in ["summary", "visibility"] {
-                    if section.get(key).is_some() {
+                    let is_empty = |value: &Json| value.as_str() == Some("");
+                    if section.get(key).is_some_and(|value| !is_empty(value)) {
                         let entry = Entry::Section(path.join("/"));
                         let why = format!("format 1 has no {key}");
                         problems.push(Problem::new(Some(entry), Kind::Format, why));

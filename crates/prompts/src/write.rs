@@ -38,7 +38,11 @@ pub(crate) fn change(
             if change(read(file)?.as_deref())?.is_none() {
                 return Ok(false);
             }
-            make_folder(folder).map_err(|error| Error::file(folder, &error))?;
+            match make_folder(folder) {
+                // `rm` takes folders away that are empty.
+                Err(error) if is_missing(&error) => continue,
+                made => made.map_err(|error| Error::file(folder, &error))?,
+            }
         }
         let target = target(file).map_err(failed)?;
         // By their real paths, so that one is not locked twice, and all programs in one order.
@@ -58,14 +62,18 @@ pub(crate) fn change(
         let Some(bytes) = bytes.filter(|bytes| before.as_ref() != Some(bytes)) else {
             return Ok(false);
         };
-        let written = prepare(&target, &bytes).map_err(failed)?;
+        let written = match prepare(file, &target, &bytes) {
+            // So it does with the folder of another key, of which it holds no lock.
+            Err(error) if is_missing(&error) && !folder.is_dir() => continue,
+            written => written.map_err(failed)?,
+        };
         if read(file)? != before || self::target(file).map_err(failed)? != target {
             tracing::debug!("{}: changed meanwhile", file.display());
             continue;
         }
         let replaced = match before {
             None => create(written, &target).map_err(failed)?,
-            Some(before) => replace(written, &target, before, bytes, &mut change)?,
+            Some(before) => replace(written, file, &target, before, bytes, &mut change)?,
         };
         match replaced {
             Replaced::Done => return Ok(true),
@@ -98,6 +106,7 @@ fn create(written: NamedTempFile, target: &Path) -> io::Result<Replaced> {
 /// another one in the last moment, what `change` makes of that takes the place.
 fn replace(
     mut written: NamedTempFile,
+    file: &Path,
     target: &Path,
     mut before: Vec<u8>,
     mut bytes: Vec<u8>,
@@ -125,7 +134,7 @@ fn replace(
         let next = found.map_err(failed).and_then(|found| {
             let next = change(Some(&found))?.filter(|bytes| *bytes != found);
             let Some(next) = next else { return Ok(None) };
-            Ok(Some((prepare(target, &next).map_err(failed)?, next)))
+            Ok(Some((prepare(file, target, &next).map_err(failed)?, next)))
         });
         match next {
             Ok(Some((next_written, next))) => {
@@ -239,9 +248,10 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes the bytes to a new file beside the target.
-fn prepare(target: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
+/// Writes the bytes to a new file beside the target, named after the record's file: what a link leads to
+/// may have any name, and a leftover is told by its own.
+fn prepare(file: &Path, target: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!(".{name}.");
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(".tmp");
@@ -370,6 +380,24 @@ fn is_leftover(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_goes_while_its_file_is_written_is_made_again() {
+        let above = tempfile::tempdir().unwrap();
+        let file = above.path().join("ns/key/tag.json");
+        let mut times = 0;
+        let is_changed = change(&file, |before| {
+            assert_eq!(before, None);
+            times += 1;
+            // The second time it is locked.
+            if times == 2 {
+                fs::remove_dir(folder_of(&file)).unwrap();
+            }
+            Ok(Some(b"{}".to_vec()))
+        });
+        assert!(is_changed.unwrap());
+        assert_eq!(fs::read(&file).unwrap(), b"{}");
+    }
 
     #[test]
     fn a_leftover_is_told_by_its_name() {

@@ -78,15 +78,18 @@ fn what_has_no_place_in_format_1_is_listed_and_nothing_is_written() {
         ran.stderr
     );
     assert_eq!(files.each_ref().map(|file| fs::read(file).unwrap()), before);
-    // Null ones just go.
+    // Null and empty ones just go.
     record["task_example_overrides"] = json!(null);
+    record["sections"]["system/intro"]["summary"] = json!("");
     fs::write(project.record("demo/welcome/c"), record.to_string()).unwrap();
     project
         .run("convert --to 1 demo/welcome@c demo/welcome@a")
         .ok();
     let record = project.json("demo/welcome/c");
     assert_eq!(record.get("task_example_overrides"), None);
-    assert_eq!(record["sections"]["system"].as_object().unwrap().len(), 2);
+    for section in ["system", "system/intro"] {
+        assert_eq!(record["sections"][section].as_object().unwrap().len(), 2);
+    }
 }
 
 #[test]

@@ -181,6 +181,12 @@ fn what_is_not_utf_8_or_cannot_be_written_is_kept() {
     let ran = edit(&project, INTRO, r#"printf 'a\n\377' > "$1""#);
     assert_eq!(ran.failed(), "the edited text: not UTF-8, line 2 column 1");
     assert_eq!(fs::read(kept(&ran)).unwrap(), b"a\n\xff");
+    let ran = edit(&project, INTRO, r#"mv "$1" mine; mkdir "$1"; mv mine "$1""#);
+    assert!(ran.failed().contains("directory"), "{}", ran.stderr);
+    assert_eq!(
+        fs::read(kept(&ran).join("mine")).unwrap(),
+        b"Introduce yourself.\n"
+    );
     let ran = edit(
         &project,
         INTRO,

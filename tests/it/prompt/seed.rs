@@ -42,6 +42,21 @@ fn a_record_of_which_nothing_applies_is_an_error() {
 }
 
 #[test]
+fn a_record_of_another_format_than_was_asked_for_is_an_error() {
+    let project = Project::with(DOCUMENT);
+    project.run("seed --format 1").ok();
+    let file = project.record("demo/welcome/latest");
+    let before = fs::read(&file).unwrap();
+    let ran = project.run("seed --format 2");
+    assert!(ran.failed().ends_with("format: format 1, not 2"));
+    let hint = "hint: localstore prompt convert --to 2\n";
+    assert!(ran.stderr.ends_with(hint), "{}", ran.stderr);
+    assert_eq!(fs::read(&file).unwrap(), before);
+    project.run("convert --to 2 demo/welcome@latest").ok();
+    project.run("seed --format 2").ok();
+}
+
+#[test]
 fn a_tag_or_all_prompts_may_be_named() {
     let second =
         r#"{"ns": "demo", "prompt_key": "other", "sections": [{"path": ["a"], "body": ""}]}"#;

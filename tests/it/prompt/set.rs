@@ -130,6 +130,39 @@ fn a_format_that_nothing_tells_is_said() {
 }
 
 #[test]
+fn the_format_is_the_one_asked_for_or_the_documents_or_that_of_the_files_there() {
+    let document = DOCUMENT.replacen('{', r#"{"format": 2, "#, 1);
+    let project = Project::new();
+    project.write("doc.json", document);
+    let set = |options: &str| {
+        let line = format!("set demo/welcome --section system {options}");
+        let ran = project.run_with_input(&line, b"x");
+        ran.ok();
+        assert_eq!(ran.stderr, "demo/welcome@latest: section system set\n");
+        let version = project.json("demo/welcome/latest")["version"].clone();
+        project.run("rm demo/welcome").ok();
+        version
+    };
+    let hash = "0".repeat(64);
+    assert_eq!(set("--prompts doc.json --format 1"), 1);
+    assert_eq!(set("--prompts doc.json"), 2);
+    project
+        .run("seed --prompts doc.json --tag old --format 1")
+        .ok();
+    assert_eq!(set("--prompts doc.json"), 2);
+    assert_eq!(set(&format!("--hash {hash}")), 1);
+    assert_eq!(set(&format!("--hash {hash} --format 2")), 2);
+    // An old file keeps its own, and the library of the document does not read it.
+    let line = "set demo/welcome@old --section system --prompts doc.json";
+    let ran = project.run_with_input(line, b"x");
+    assert!(ran.failed().contains("the library of the document reads 2"));
+    project
+        .run_with_input(&format!("{line} --format 1"), b"x")
+        .ok();
+    assert_eq!(project.json("demo/welcome/old")["version"], 1);
+}
+
+#[test]
 fn the_hash_of_a_tool_may_be_that_of_its_contract() {
     let project = Project::new();
     project.write(

@@ -151,7 +151,10 @@ impl Draft {
             let is_changed = bytes.is_ok_and(|bytes| bytes != start.as_bytes());
             return Err(if is_changed { self.keep(error) } else { error });
         }
-        let bytes = bytes?;
+        let bytes = match bytes {
+            Err(error) if self.file.exists() => return Err(self.keep(error)),
+            bytes => bytes?,
+        };
         let edited =
             text(&bytes).map_err(|error| self.keep(Error::new("the edited text", error)))?;
         let without = edited
