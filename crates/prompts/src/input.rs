@@ -36,7 +36,7 @@ fn read_input(file: &Path) -> Result<Vec<u8>> {
         }
         base::note_typed_input();
         let bytes = read_all(std::io::stdin().lock(), 0);
-        return bytes.map_err(|error| Error::new("standard input", error));
+        return bytes.map_err(|error| Error::new("standard input", base::reason(&error)));
     }
     read_file(file).map_err(|error| Error::file(file, &error))
 }

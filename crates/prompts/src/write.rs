@@ -27,6 +27,23 @@ const LONGEST: Duration = Duration::from_mins(1);
 /// made when there is something to write. Tells whether the file changed.
 pub(crate) fn change(
     file: &Path,
+    change: impl FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>>,
+) -> Result<bool> {
+    let mut made = Vec::new();
+    let changed = change_in(&mut made, file, change);
+    if changed.is_err() {
+        for folder in made {
+            // One that another program has written into by now stays.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+    changed
+}
+
+/// Changes a file. The folders that were made for it, innermost first, are in `made` also if it fails.
+fn change_in(
+    made: &mut Vec<PathBuf>,
+    file: &Path,
     mut change: impl FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>>,
 ) -> Result<bool> {
     let failed = |error: io::Error| Error::file(file, &error);
@@ -38,7 +55,9 @@ pub(crate) fn change(
             if change(read(file)?.as_deref())?.is_none() {
                 return Ok(false);
             }
-            match make_folder(folder) {
+            let missing = folder.ancestors().take_while(|folder| !folder.exists());
+            *made = missing.map(Path::to_owned).collect();
+            match make_folders(made) {
                 // `rm` takes folders away that are empty.
                 Err(error) if is_missing(&error) => continue,
                 made => made.map_err(|error| Error::file(folder, &error))?,
@@ -235,14 +254,13 @@ fn target(file: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("its links lead round in a circle"))
 }
 
-/// Makes a folder and those above it durably.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = folder
-        .ancestors()
-        .take_while(|folder| !folder.exists())
-        .collect();
-    fs::create_dir_all(folder)?;
-    for folder in missing {
+/// Makes folders durably, of which each is in the next.
+fn make_folders(folders: &[PathBuf]) -> io::Result<()> {
+    for folder in folders.iter().rev() {
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
+            made => made?,
+        }
         base::sync_folder(folder_of(folder))?;
     }
     Ok(())
@@ -258,12 +276,23 @@ fn prepare(file: &Path, target: &Path, bytes: &[u8]) -> io::Result<NamedTempFile
     base::permissions_of_a_new_file(&mut builder);
     let mut written = builder.tempfile_in(folder_of(target))?;
     if let Ok(old) = fs::metadata(target) {
+        #[cfg(unix)]
+        keep_owner(written.as_file(), &old);
         written.as_file().set_permissions(old.permissions())?;
     }
     written.write_all(bytes)?;
     // Syncing takes long; after the last look at the old file it would be time for others to change it.
     written.as_file().sync_all()?;
     Ok(written)
+}
+
+/// Gives the new file to whom the old one belongs, where that is allowed: else what root changes, as in a
+/// container, its owner may no longer read.
+#[cfg(unix)]
+fn keep_owner(new: &File, old: &fs::Metadata) {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    let _ = fchown(new, Some(old.uid()), Some(old.gid()))
+        .or_else(|_| fchown(new, None, Some(old.gid())));
 }
 
 /// Removes a file of a locked folder.

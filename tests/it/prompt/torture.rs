@@ -375,7 +375,7 @@ fn a_lone_surrogate_is_an_error_with_its_place() {
 
 #[cfg(unix)]
 mod unix {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::Path;
     use std::process::Command;
 
@@ -409,6 +409,9 @@ mod unix {
             }
             assert!(fs::read(project.record(FILE)).unwrap() == before);
             assert_eq!(names(&project).len(), 1);
+            // Nor is the folder that was made for it.
+            let other = project.record("demo/other/stable");
+            assert!(!other.parent().unwrap().exists());
             assert_eq!(project.run("list -o jsonl").text().lines().count(), 1);
         }
         let ran = limited(
@@ -450,6 +453,23 @@ mod unix {
             }
             project.run(&format!("rm -y {NAME}")).ok();
         }
+    }
+
+    /// Root, as in a container, may give it back; elsewhere it is the caller's anyway.
+    #[test]
+    fn a_file_stays_with_its_owner() {
+        let project = Project::new();
+        project.write("body", "x");
+        project.run(&set("s", "body")).ok();
+        let file = project.record(FILE);
+        let _ = std::os::unix::fs::chown(&file, Some(1), Some(2));
+        let owner = || {
+            let metadata = fs::metadata(&file).unwrap();
+            (metadata.uid(), metadata.gid())
+        };
+        let before = owner();
+        project.run(&set("t", "body")).ok();
+        assert_eq!(owner(), before);
     }
 
     #[test]
