@@ -193,8 +193,10 @@ impl Overrides {
             if let Some(record) = &new {
                 known.check(record)?;
             }
-            // What means the same stays as it is spelled.
-            let is_other = |new: &&Record| old.as_ref().is_none_or(|old| old.object != new.object);
+            // What means the same stays as it is spelled, but for a byte order mark.
+            let has_mark = bytes.is_some_and(|bytes| bytes.starts_with("\u{feff}".as_bytes()));
+            let is_other =
+                |new: &&Record| has_mark || old.as_ref().is_none_or(|old| old.object != new.object);
             let written = new.as_ref().filter(is_other).map(Record::to_bytes);
             last = new.or(old);
             Ok(written)

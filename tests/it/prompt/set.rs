@@ -408,6 +408,33 @@ fn nothing_is_written_over_what_cannot_be_read() {
 }
 
 #[test]
+fn a_byte_order_mark_is_told_of_and_goes() {
+    let project = Project::with(DOCUMENT);
+    project.run("seed --format 1").ok();
+    let file = project.record("demo/welcome/latest");
+    let without = fs::read(&file).unwrap();
+    let put = || fs::write(&file, ["\u{feff}".as_bytes(), &without].concat()).unwrap();
+    let told = format!(
+        "localstore: {}: a byte order mark was passed over\n",
+        file.display()
+    );
+    put();
+    // That is all that changes.
+    let line = "set demo/welcome --section system/intro";
+    let ran = project.run_with_input(line, b"Introduce yourself.\n");
+    assert_eq!(ran.stderr.matches(&told).count(), 1, "{}", ran.stderr);
+    assert_eq!(fs::read(&file).unwrap(), without);
+    put();
+    let ran = project.run("copy demo/welcome @other");
+    assert_eq!(ran.stderr.matches(&told).count(), 1, "{}", ran.stderr);
+    let copy = fs::read(project.record("demo/welcome/other")).unwrap();
+    assert!(copy.starts_with(b"{"));
+    let ran = project.run("convert --to 2");
+    assert_eq!(ran.stderr.matches(&told).count(), 1, "{}", ran.stderr);
+    assert!(fs::read(&file).unwrap().starts_with(b"{"));
+}
+
+#[test]
 fn a_text_that_was_stale_and_stays_is_noted() {
     let project = Project::with(DOCUMENT);
     let line = "set demo/welcome --tool search --description D --format 1";
