@@ -72,9 +72,7 @@ pub(crate) fn applicable(record: &Record, document: &Document, tag: &str) -> Res
     if let Some(problem) = judged.problems.iter().find(|problem| problem.is_fatal()) {
         return Err(record.error(problem));
     }
-    for problem in &judged.problems {
-        tracing::info!("{}: {problem}", record.file.display());
-    }
+    judged.trace(record);
     if judged.applies_to_nothing() {
         return Ok(None);
     }
@@ -106,6 +104,13 @@ impl Judged {
     #[must_use]
     pub(crate) fn applies_to_nothing(&self) -> bool {
         self.sections.is_empty() && self.tools.is_empty() && self.examples.is_empty()
+    }
+
+    /// Tells those who want to know which entries do not apply, and why.
+    pub(crate) fn trace(&self, record: &Record) {
+        for problem in &self.problems {
+            tracing::info!("{}: {problem}", record.file.display());
+        }
     }
 
     /// The first problem of each entry that has one.

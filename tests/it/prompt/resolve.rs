@@ -13,6 +13,10 @@ fn what_does_not_apply_is_left_out_and_told_by_v() {
                 and the document has 92d0a3447c9c62ae960ab46368c720af8adcacaa1467cf16c13d823204d97e30";
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
     assert_eq!(project.run("resolve demo/welcome").stderr, "");
+    for line in ["list -v", "show demo/welcome -v"] {
+        let ran = project.run(line);
+        assert!(ran.stderr.contains(told), "{line}: {}", ran.stderr);
+    }
 }
 
 #[test]

@@ -151,3 +151,22 @@ fn a_narrow_screen_cuts_texts_before_names() {
         assert!(text.contains("\nsection system/intro "), "{text}");
     }
 }
+
+#[test]
+fn an_override_that_is_no_object_is_there_but_cannot_be_shown() {
+    let project = Project::new();
+    let record = r#"{"version": 1, "ns": "demo", "prompt_key": "k", "tag": "latest",
+        "sections": {"/a//b": [1], "c": {}}, "tools": {"t": null}}"#;
+    project.write(project.record("demo/k/latest"), record);
+    let failed = |line: &str| project.run(&format!("show demo/k {line}")).failed();
+    assert_eq!(
+        failed("--section a/b"),
+        "demo/k@latest: section a/b: not an object"
+    );
+    assert_eq!(failed("--tool t"), "demo/k@latest: tool t: not an object");
+    let ran = project.run("show demo/k --section b");
+    assert!(
+        ran.stderr
+            .ends_with("section b: not in the record\nhint: it has a/b, c\n")
+    );
+}

@@ -156,7 +156,9 @@ fn list(overrides: &Overrides, documents: &Documents, found: &Found) -> Option<L
             let record = record?;
             listed.format = Some(record.format);
             listed.counts = Some(counts(&record));
-            listed.problems = judge(&record, document.into()).problems;
+            let judged = judge(&record, document.into());
+            judged.trace(&record);
+            listed.problems = judged.problems;
         }
         Err(problem) => listed.problems.push(problem),
     }

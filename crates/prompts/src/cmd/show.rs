@@ -3,7 +3,7 @@ use std::io::Write;
 use super::list::{state, style};
 use super::{Context, EntryArgs, Output, counted, name, print_record};
 use crate::document::Documents;
-use crate::json::{Json, Member};
+use crate::json::Json;
 use crate::judge::{counts, judge};
 use crate::name::{Name, section_path};
 use crate::problem::Entry;
@@ -46,10 +46,7 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<ExitStatus> 
         let body = body(&record, path)?;
         context.out.write_all(body.as_bytes())?;
     } else if let Some(tool) = &args.entry.tool {
-        let missing = || {
-            let known = record.tools().into_iter().flat_map(|tools| tools.iter());
-            missing(&record, &Entry::Tool(tool.clone()), known)
-        };
+        let missing = || missing(&record, &Entry::Tool(tool.clone()));
         let tool = record.tool(tool).ok_or_else(missing)?.clone();
         print_record(&tool.into(), args.output, context.out)?;
     } else if args.output == Output::Text {
@@ -64,22 +61,30 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<ExitStatus> 
 /// The text of a section.
 fn body<'a>(record: &'a Record, path: &[String]) -> Result<&'a str> {
     let entry = Entry::Section(path.join("/"));
-    let section = record.section(path).ok_or_else(|| {
-        let known = record
-            .sections()
-            .into_iter()
-            .flat_map(|sections| sections.iter());
-        missing(record, &entry, known)
-    })?;
+    let section = record.section(path);
+    let section = section.ok_or_else(|| missing(record, &entry))?;
     section.get("body").and_then(Json::as_str).ok_or_else(|| {
         let what = format!("{}: {entry}", record.file.display());
         Error::new(what, "no body, or one that is not a string")
     })
 }
 
-fn missing<'a>(record: &Record, entry: &Entry, known: impl Iterator<Item = &'a Member>) -> Error {
-    let error = Error::new(format!("{}: {entry}", record.name), "not in the record");
-    let known: Vec<&str> = known.map(|member| member.key.as_str()).collect();
+/// The error that an override is not there, or not an object.
+fn missing(record: &Record, entry: &Entry) -> Error {
+    let what = format!("{}: {entry}", record.name);
+    let mut known = Vec::new();
+    for (other, _) in entries(record) {
+        if other == *entry {
+            return Error::new(what, "not an object");
+        }
+        match (entry, other) {
+            (Entry::Section(_), Entry::Section(name)) | (Entry::Tool(_), Entry::Tool(name)) => {
+                known.push(name);
+            }
+            _ => {}
+        }
+    }
+    let error = Error::new(what, "not in the record");
     match known.as_slice() {
         [] => error,
         known => error.hint(format!("it has {}", known.join(", "))),
@@ -130,6 +135,7 @@ fn all(output: Output, context: &mut Context<'_>) -> Result<ExitStatus> {
 fn print(record: &Record, documents: &Documents, context: &mut Context<'_>) -> Result<()> {
     let document = documents.find(&record.name.prompt);
     let judged = judge(record, document.into());
+    judged.trace(record);
     let state_of_all = state(&judged.problems, document.is_some());
     let [sections, tools] = counts(record);
     let screen = context.out.screen();
