@@ -265,10 +265,11 @@ impl Overrides {
             let record = record.map_err(|problem| problem.error(&file))?;
             known.check(&record)?;
             if applicable(&record, document, &name.tag)?.is_none() {
-                return Err(
-                    Error::new(file.display(), "it is there, and nothing in it applies")
-                        .hint(format!("localstore prompt check {name}")),
-                );
+                let problems = judge(&record, Against::Document(document)).problems;
+                let why = problems.first().map(ToString::to_string);
+                let why = why.unwrap_or_else(|| "it has no overrides".to_owned());
+                let why = format!("it is there, and nothing in it applies: {why}");
+                return Err(Error::new(file.display(), why));
             }
             last = Some(record);
             Ok(None)

@@ -34,9 +34,26 @@ fn a_record_of_which_nothing_applies_is_an_error() {
         record,
     );
     let ran = project.run("seed");
-    let wanted = format!("{}: it is there, and nothing in it applies", file.display());
-    assert_eq!(ran.failed(), wanted);
+    let refused = format!("{}: it is there, and nothing in it applies", file.display());
+    assert_eq!(ran.failed(), format!("{refused}: it has no overrides"));
     assert_eq!(fs::read_to_string(&file).unwrap(), record);
+    let gone = r#", "sections": {"gone": {}, "system": {}}}"#;
+    fs::write(&file, record.replace('}', gone)).unwrap();
+    let ran = project.run("seed");
+    assert!(
+        ran.failed()
+            .contains("section system: malformed: no expected_hash")
+    );
+    fs::write(
+        &file,
+        record.replace('}', &gone.replace(r#", "system": {}"#, "")),
+    )
+    .unwrap();
+    let unknown = "section gone: unknown: not in the prompts document";
+    assert_eq!(
+        project.run("seed").failed(),
+        format!("{refused}: {unknown}")
+    );
     fs::write(&file, "\u{feff}{}").unwrap();
     assert!(project.run("seed").failed().contains("byte order mark"));
 }
