@@ -15,7 +15,7 @@ fn patched(old: &str, diff: &str) -> String {
             .split([' ', ',', '-', '+', '@', '\n'])
             .filter_map(|number| number.parse().ok())
             .collect();
-        let [start, mut from, _, mut to] = match (told.as_slice(), head.contains(",")) {
+        let [start, mut from, _, mut to] = match (told.as_slice(), head.contains(',')) {
             (&[a, b, c, d], _) => [a, b, c, d],
             (&[a, c], _) => [a, 1, c, 1],
             (&[a, b, c], _) if head.find(',') < head.find('+') => [a, b, c, 1],

@@ -29,6 +29,7 @@ fn told(project: &Project, document: impl AsRef<[u8]>) -> String {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a list of mistakes")]
 fn what_is_wrong_is_told_with_the_document_and_its_place() {
     let project = Project::new();
     let section = |section: Value| document("sections", Some(json!([section])));
