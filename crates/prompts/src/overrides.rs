@@ -349,9 +349,7 @@ impl Known<'_> {
     /// for; without that, than the document's.
     pub(crate) fn check(&self, record: &Record) -> Result<()> {
         if let Some(format) = self.format.filter(|&format| format != record.format) {
-            let why = format!("format {}, not {format}", record.format);
-            let problem = Problem::new(None, Kind::Format, why);
-            return Err(record.error(&problem));
+            return Err(record.error(&record.format_problem(&format!("not {format}"))));
         }
         let against = self.document.map_or(Against::Unknown, Against::Document);
         let judged = judge(record, against);

@@ -447,11 +447,15 @@ impl Record {
     #[must_use]
     pub(crate) fn format_of_document(&self, document: &Document) -> Option<Problem> {
         let wanted = document.format.filter(|&format| format != self.format)?;
-        let why = format!(
-            "format {}, and the library of the document reads {wanted}",
-            self.format
-        );
-        Some(Problem::new(None, Kind::Format, why))
+        Some(self.format_problem(&format!("and the library of the document reads {wanted}")))
+    }
+
+    /// The problem that it is of another format than `wanted` says.
+    #[must_use]
+    pub(crate) fn format_problem(&self, wanted: &str) -> Problem {
+        let at = self.object.member("version").map_or(0, |member| member.at);
+        let why = format!("format {}, {wanted}, {}", self.format, self.position(at));
+        Problem::new(None, Kind::Format, why)
     }
 
     /// The hash that an entry tells, if it tells one.

@@ -49,7 +49,7 @@ fn each_problem_is_a_line() {
     --- stdout
     …/demo/welcome/Upper.json: identifier: invalid tag 'Upper': at most 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first
     …/demo/welcome/cut.json: malformed: the text ends within an object, line 54 column 15
-    …/demo/welcome/one.json: format: format 1, and the library of the document reads 2
+    …/demo/welcome/one.json: format: format 1, and the library of the document reads 2, line 38 column 14
     …/demo/welcome/other.json: header: ns, prompt_key, tag are "demo", "welcome", "latest"; the document has "demo", "welcome", "other", line 37 column 10
     …/demo/welcome/params.json: tool search: malformed: param_descriptions: not an object of strings, line 48 column 29
     …/demo/welcome/stale.json: section guide: stale: it replaces 0000000000000000000000000000000000000000000000000000000000000000, and the document has 92d0a3447c9c62ae960ab46368c720af8adcacaa1467cf16c13d823204d97e30
