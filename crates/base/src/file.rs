@@ -142,14 +142,36 @@ pub fn permissions_of_a_new_file(builder: &mut tempfile::Builder<'_, '_>) {
 #[cfg(not(unix))]
 pub fn permissions_of_a_new_file(_: &mut tempfile::Builder<'_, '_>) {}
 
-/// Makes durable what was created, renamed or removed in a folder.
+/// Makes durable what was created, renamed or removed in a folder, where its file system can do that.
 #[cfg(unix)]
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    std::fs::File::open(folder)?.sync_all()
+    match std::fs::File::open(folder)?.sync_all() {
+        // Some of networks and of virtual machines cannot; the file is in its place all the same.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
 }
 
 /// Makes durable what was created, renamed or removed in a folder.
 #[cfg(not(unix))]
 pub fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_synced_is_no_error() {
+        sync_folder(Path::new("/proc")).unwrap();
+        sync_folder(Path::new("/no/such/folder")).unwrap_err();
+    }
 }
