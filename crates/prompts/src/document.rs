@@ -102,6 +102,11 @@ impl Documents {
         let text = read_input_text(file)?;
         let named = input_name(file);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        if self.are_named && text.trim_ascii().is_empty() {
+            // The program that prints them has failed, and a gate would be open.
+            return Err(Error::new(&named, "empty: no prompts document")
+                .hint("where there are no prompts, it holds []"));
+        }
         let failed =
             |why: &str, at: usize| Error::new(&named, format!("{why}, {}", position(text, at)));
         let values =

@@ -23,8 +23,10 @@ impl Place {
     /// The place of the project whose root this is.
     pub(crate) fn of_root(root: &Path) -> Result<Self> {
         let root = absolute(root)?;
-        let metadata = std::fs::metadata(&root).map_err(|error| Error::file(&root, &error))?;
-        if !metadata.is_dir() {
+        if !root.exists() {
+            return Err(Error::new(root.display(), "no such folder"));
+        }
+        if !root.is_dir() {
             return Err(Error::new(root.display(), "not a folder"));
         }
         tracing::info!("root {}: named by --root", root.display());

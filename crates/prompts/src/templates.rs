@@ -13,6 +13,9 @@ use crate::name::PromptName;
 /// The document of this prompt whose templates are the files of this folder. The path of a section is
 /// the relative path of its file without the last extension; hidden files and folders do not count.
 pub(crate) fn document(prompt: &PromptName, folder: &Path) -> Result<Document> {
+    if !folder.exists() {
+        return Err(Error::new(folder.display(), "no such folder"));
+    }
     let mut files = Vec::new();
     collect(folder, &mut Vec::new(), &mut Vec::new(), &mut files)?;
     let mut sections = Vec::new();

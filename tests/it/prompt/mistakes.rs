@@ -70,3 +70,26 @@ fn the_hint_for_a_record_of_the_other_format_runs_as_printed() {
     project.run(command).ok();
     project.run("resolve demo/welcome").ok();
 }
+
+#[test]
+fn a_document_that_is_empty_opens_no_gate() {
+    let project = Project::new();
+    let ran = project.run_with_input("check --prompts -", b"\n");
+    let message = "standard input: empty: no prompts document";
+    assert_eq!(ran.failed(), message);
+    project.run_with_input("check --prompts -", b"[]").ok();
+    // The default document says nothing of prompts that it lacks.
+    project.write(".weakincentives/prompts/prompts.jsonl", "");
+    project.run("check").ok();
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named_and_not_made() {
+    let project = Project::new();
+    let gone = project.root().join("gone");
+    let message = format!("{}: no such folder", gone.display());
+    assert_eq!(project.run("list --root gone").failed(), message);
+    let ran = project.run("resolve demo/welcome --templates gone");
+    assert_eq!(ran.failed(), "gone: no such folder");
+    assert!(!gone.exists());
+}

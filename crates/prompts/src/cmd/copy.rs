@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
             _ if args.force => Ok(true),
             Ok(_) => Err(
                 Error::new(&to, "there already, and different").hint(format!(
-                    "localstore prompt diff {name} {to} shows it, --force replaces it"
+                    "'localstore prompt diff {name} {to}' shows it, --force replaces it"
                 )),
             ),
             Err(problem) => Err(problem.error(&file).hint("--force replaces it")),
