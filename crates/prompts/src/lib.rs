@@ -2,7 +2,7 @@
 //! weakincentives reads and writes, in both of its formats.
 //!
 //! An override replaces the text of a section, or the descriptions of a tool, and is tied to the hash of
-//! what it replaces. [`Overrides`] offers what the library's store does; `cmd` are the commands.
+//! what it replaces. `Overrides` offers what the library's store does; `cmd` are the commands.
 
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
