@@ -27,6 +27,10 @@ pub(crate) struct Document {
     pub(crate) sections: Vec<Section>,
     /// Its tools, in their order.
     pub(crate) tools: Vec<Tool>,
+    /// Where the sections are, by their paths.
+    section_places: HashMap<Vec<String>, usize>,
+    /// Where the tools are, by their names.
+    tool_places: HashMap<String, usize>,
 }
 
 /// A section of a prompt.
@@ -189,42 +193,64 @@ impl Document {
                 Error::plain(format!("format: not 1 or 2, but {}", format.compact()))
             })?),
         };
-        let mut sections: Vec<Section> = Vec::new();
         if object.get("sections").is_none() {
             return Err(Error::new("sections", "missing"));
         }
+        let mut document = Self::new(PromptName::new(&ns, &key)?);
         for value in list(object, "sections")? {
-            let section = Section::of(value)?;
-            if sections.iter().any(|other| other.path == section.path) {
-                return Err(section.failed("a second section of this path"));
-            }
-            sections.push(section);
+            document.add_section(Section::of(value)?)?;
         }
-        let mut tools: Vec<Tool> = Vec::new();
         for value in list(object, "tools")? {
-            let tool = Tool::of(value)?;
-            if tools.iter().any(|other| other.name == tool.name) {
-                return Err(Error::new(
-                    format!("tool {}", tool.name),
-                    "a second one of this name",
-                ));
-            }
-            tools.push(tool);
+            document.add_tool(Tool::of(value)?)?;
         }
         Ok(Self {
-            prompt: PromptName::new(&ns, &key)?,
             ns,
             key,
             format,
-            sections,
-            tools,
+            ..document
         })
+    }
+
+    /// A document without sections and tools, which spells the prompt as its name does.
+    #[must_use]
+    pub(crate) fn new(prompt: PromptName) -> Self {
+        Self {
+            ns: prompt.namespace(),
+            key: prompt.key.clone(),
+            prompt,
+            format: None,
+            sections: Vec::new(),
+            tools: Vec::new(),
+            section_places: HashMap::new(),
+            tool_places: HashMap::new(),
+        }
+    }
+
+    /// Adds a section; an error if there is one of its path.
+    pub(crate) fn add_section(&mut self, section: Section) -> Result<()> {
+        let place = self.sections.len();
+        let other = self.section_places.insert(section.path.clone(), place);
+        if other.is_some() {
+            return Err(section.failed("a second section of this path"));
+        }
+        self.sections.push(section);
+        Ok(())
+    }
+
+    fn add_tool(&mut self, tool: Tool) -> Result<()> {
+        let place = self.tools.len();
+        if self.tool_places.insert(tool.name.clone(), place).is_some() {
+            let what = format!("tool {}", tool.name);
+            return Err(Error::new(what, "a second one of this name"));
+        }
+        self.tools.push(tool);
+        Ok(())
     }
 
     /// The section of this path.
     #[must_use]
     pub(crate) fn section(&self, path: &[String]) -> Option<&Section> {
-        self.sections.iter().find(|section| section.path == path)
+        Some(&self.sections[*self.section_places.get(path)?])
     }
 
     /// The section of this path, which must be there.
@@ -237,7 +263,7 @@ impl Document {
     /// The tool of this name.
     #[must_use]
     pub(crate) fn tool(&self, name: &str) -> Option<&Tool> {
-        self.tools.iter().find(|tool| tool.name == name)
+        Some(&self.tools[*self.tool_places.get(name)?])
     }
 
     /// The tool of this name, which must be there.

@@ -251,12 +251,7 @@ impl Overrides {
         let is_changed = write::change(&file, |bytes| {
             let Some(bytes) = bytes else {
                 let mut record = self.new_record(&name, known, &mut new)?;
-                for section in &document.sections {
-                    record.seed_section(section)?;
-                }
-                for tool in &document.tools {
-                    record.seed_tool(tool)?;
-                }
+                record.seed(document)?;
                 let bytes = record.to_bytes();
                 last = Some(record);
                 return Ok(Some(bytes));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use base::{Error, Result};
 
-use crate::document::{Document, Section, Tool};
+use crate::document::Document;
 use crate::hash::Hash;
 use crate::input::text;
 use crate::json::{Json, Object, position};
@@ -256,22 +256,28 @@ impl Record {
         tools.object_mut(name)
     }
 
-    /// Adds the override that says what the section is now.
-    pub(crate) fn seed_section(&mut self, section: &Section) -> Result<()> {
-        let body = Json::from(section.template()?);
-        let entry = self.section_mut(&section.path);
-        entry.set("expected_hash", &section.hash);
-        entry.set("body", body);
-        Ok(())
-    }
-
-    /// Adds the override that says what the tool is now.
-    pub(crate) fn seed_tool(&mut self, tool: &Tool) -> Result<()> {
-        let description = tool.required_description()?;
-        let entry = self.tool_mut(&tool.name);
-        entry.set("expected_contract_hash", &tool.hash);
-        entry.set("description", description);
-        entry.set("param_descriptions", texts(&tool.param_descriptions));
+    /// Sets overrides that say what all sections and tools of the document are now.
+    pub(crate) fn seed(&mut self, document: &Document) -> Result<()> {
+        let mut sections = BTreeMap::new();
+        for section in &document.sections {
+            let mut entry = Object::default();
+            entry.set("expected_hash", &section.hash);
+            entry.set("body", section.template()?);
+            if self.format == Format::Two {
+                entry.set("path", path_value(&section.path));
+            }
+            sections.insert(section.name(), entry.into());
+        }
+        let mut tools = BTreeMap::new();
+        for tool in &document.tools {
+            let mut entry = Object::default();
+            entry.set("expected_contract_hash", &tool.hash);
+            entry.set("description", tool.required_description()?);
+            entry.set("param_descriptions", texts(&tool.param_descriptions));
+            tools.insert(tool.name.clone(), entry.into());
+        }
+        self.object.set("sections", Object::from(sections));
+        self.object.set("tools", Object::from(tools));
         Ok(())
     }
 

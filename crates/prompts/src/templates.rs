@@ -18,7 +18,7 @@ pub(crate) fn document(prompt: &PromptName, folder: &Path) -> Result<Document> {
     }
     let mut files = Vec::new();
     collect(folder, &mut Vec::new(), &mut Vec::new(), &mut files)?;
-    let mut sections = Vec::new();
+    let mut document = Document::new(prompt.clone());
     let mut sources: HashMap<Vec<String>, PathBuf> = HashMap::new();
     for (path, file) in files {
         if let Some(other) = sources.insert(path.clone(), file.clone()) {
@@ -32,26 +32,16 @@ pub(crate) fn document(prompt: &PromptName, folder: &Path) -> Result<Document> {
         let bytes = read_file(&file).map_err(|error| Error::file(&file, &error))?;
         let body = text(&bytes).map_err(|error| Error::new(file.display(), error))?;
         let hash = Hash::of_text(body);
-        sections.push(Section {
+        document.add_section(Section {
             path,
             hash,
             body: Some(body.to_owned()),
             params: None,
-        });
+        })?;
     }
-    tracing::info!(
-        "{}: {} templates of {prompt}",
-        folder.display(),
-        sections.len()
-    );
-    Ok(Document {
-        prompt: prompt.clone(),
-        ns: prompt.namespace(),
-        key: prompt.key.clone(),
-        format: None,
-        sections,
-        tools: Vec::new(),
-    })
+    let count = document.sections.len();
+    tracing::info!("{}: {count} templates of {prompt}", folder.display());
+    Ok(document)
 }
 
 /// Collects the files of a folder and below, sorted by name. `keys` lead to it; `above` are the real
