@@ -8,7 +8,7 @@ use base::{Error, Result};
 use crate::hash::Hash;
 use crate::input::{input_name, read_input_text};
 use crate::json::{Json, Object, position};
-use crate::name::PromptName;
+use crate::name::{PromptName, section_path};
 use crate::problem::Entry;
 use crate::record::Format;
 
@@ -278,12 +278,14 @@ impl Document {
             .ok_or_else(|| self.unknown("tool", name, &names()))
     }
 
-    /// Its sections and tools, as overrides of them are named, and their hashes.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (Entry, &Hash)> {
-        let sections = self.sections.iter();
-        let sections = sections.map(|section| (Entry::Section(section.name()), &section.hash));
-        let tools = self.tools.iter();
-        sections.chain(tools.map(|tool| (Entry::Tool(tool.name.clone()), &tool.hash)))
+    /// The hash of what an override replaces, if the prompt has that.
+    #[must_use]
+    pub(crate) fn hash(&self, entry: &Entry) -> Option<&Hash> {
+        match entry {
+            Entry::Section(path) => Some(&self.section(&section_path(path))?.hash),
+            Entry::Tool(name) => Some(&self.tool(name)?.hash),
+            Entry::Example(_) => None,
+        }
     }
 
     fn unknown(&self, kind: &str, name: &str, known: &[String]) -> Error {

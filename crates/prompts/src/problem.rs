@@ -17,7 +17,7 @@ pub(crate) struct Problem {
 }
 
 /// An entry of a record.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Entry {
     /// The override of a section, by its path.
     Section(String),

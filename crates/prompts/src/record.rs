@@ -9,7 +9,7 @@ use base::{Error, Result};
 use crate::document::Document;
 use crate::hash::Hash;
 use crate::input::text;
-use crate::json::{Json, Object, position};
+use crate::json::{Json, Member, Object, position};
 use crate::name::{Name, PromptName, section_path};
 use crate::problem::{Entry, Kind, Problem};
 
@@ -299,6 +299,41 @@ impl Record {
             Entry::Example(_) => return,
         };
         object.set(entry.hash_key(), hash);
+    }
+
+    /// Tells of each override that it replaces what has this hash, if one is given. Gives those that
+    /// replaced something else.
+    pub(crate) fn accept<'a>(
+        &mut self,
+        hash_of: impl Fn(&Entry) -> Option<&'a Hash>,
+    ) -> Vec<Entry> {
+        let mut accepted = Vec::new();
+        let members = self.object.iter_mut();
+        for Member {
+            key: kind, value, ..
+        } in members
+        {
+            let Json::Object(entries) = value else {
+                continue;
+            };
+            for Member { key, value, .. } in entries.iter_mut() {
+                let entry = match kind.as_str() {
+                    "sections" => Entry::Section(section_path(key).join("/")),
+                    "tools" => Entry::Tool(key.clone()),
+                    _ => continue,
+                };
+                if let (Some(hash), Json::Object(object)) = (hash_of(&entry), value)
+                    && Self::told_hash(&entry, object).as_ref() != Some(hash)
+                {
+                    object.set(entry.hash_key(), hash);
+                    accepted.push(entry);
+                }
+            }
+        }
+        // Two keys of one path are one override.
+        accepted.sort_unstable();
+        accepted.dedup();
+        accepted
     }
 
     /// Removes an override. Tells whether it was there, be it not even an object.

@@ -1,8 +1,6 @@
 use super::{Context, EntryArgs, Output, name, print_changed, say};
-use crate::hash::Hash;
 use crate::name::Name;
 use crate::problem::Entry;
-use crate::record::Record;
 use base::{Error, Result};
 
 /// Let a stale override apply again
@@ -29,38 +27,30 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
     let name = &args.name;
     let documents = context.documents(Some(&name.prompt))?;
     let document = documents.required(&name.prompt)?;
-    let entries: Vec<(Entry, &Hash)> = match args.entry.entry() {
-        Some(Entry::Tool(tool)) => {
-            let hash = &document.required_tool(&tool)?.hash;
-            vec![(Entry::Tool(tool), hash)]
-        }
-        Some(entry) => {
+    let one = args.entry.entry();
+    match &one {
+        Some(Entry::Tool(tool)) => _ = document.required_tool(tool)?,
+        Some(_) => {
             let path = args.entry.section.as_deref().unwrap_or_default();
-            vec![(entry, &document.required_section(path)?.hash)]
+            document.required_section(path)?;
         }
-        None if args.all => document.entries().collect(),
+        None if args.all => {}
         None => {
             let why = "--section PATH, --tool NAME or --all";
             return Err(Error::new("missing parameter", why));
         }
-    };
+    }
     let mut accepted = Vec::new();
     let known = context.known(Some(document));
     let changed = context.overrides.update(name, known, |record| {
-        accepted.clear();
         let mut record = record.ok_or_else(|| context.overrides.missing(name))?;
-        for (entry, hash) in &entries {
-            let Some(object) = record.entry(entry) else {
-                if args.all {
-                    continue;
-                }
-                return Err(Error::new(format!("{name}: {entry}"), "not overridden"));
-            };
-            if Record::told_hash(entry, object).as_ref() != Some(*hash) {
-                record.set_hash(entry, hash);
-                accepted.push(entry);
-            }
+        if let Some(entry) = one.as_ref().filter(|&entry| record.entry(entry).is_none()) {
+            return Err(Error::new(format!("{name}: {entry}"), "not overridden"));
         }
+        accepted = record.accept(|entry| {
+            let is_meant = one.as_ref().is_none_or(|one| one == entry);
+            document.hash(entry).filter(|_| is_meant)
+        });
         Ok((!accepted.is_empty()).then_some(record))
     })?;
     for entry in &accepted {
