@@ -42,6 +42,7 @@ fn records_are_sorted_and_have_their_state() {
     demo-b/x                                                    y            2         0      2  ?
     demo/web/a-rather-long-key-of-a-prompt-that-goes-on-and-on  y            2         0      2  ?
     --- stderr
+    localstore: ? not known without a prompts document ('--prompts FILE')
     ");
 }
 

@@ -115,6 +115,12 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
                     hidden.join(", ")
                 ));
             }
+            if listed
+                .iter()
+                .any(|one| !one.has_document && one.problems.is_empty())
+            {
+                context.note("? not known without a prompts document ('--prompts FILE')");
+            }
         }
     }
     Ok(())
