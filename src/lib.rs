@@ -8,7 +8,6 @@
 mod capture;
 mod cmd;
 #[cfg(feature = "network")]
-#[allow(dead_code, unused_imports, reason = "push and pull will use it")]
 mod fleet;
 mod formats;
 mod model;

@@ -8,7 +8,7 @@ use super::body::FORMAT;
 use super::hrana::{Answer, Batch, Kind, Remote, Value};
 use super::known::{Candidate, Expected, Fate, Item, Judge, candidates, keys, look};
 use super::public::{LAST, New, Writer, columns, insert_rows};
-use super::remote::{self, STATE, State, WRITES, failure, of, read_state, state_values};
+use super::remote::{self, STATE, State, failure, of, read_state, state_values};
 use super::site;
 use crate::model::{Run, Text, Tool};
 use crate::store::foreign::Foreign;

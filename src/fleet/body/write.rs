@@ -16,7 +16,7 @@ use super::{
 use crate::fleet::hrana::BASE64;
 use crate::formats::grouping::MAX_TESTS;
 use crate::model::bench::{IDENTITY, RESULTS, Row, Schema, Settings};
-use crate::model::{Environment, Field, HeaderField, Run, Test, Text, Value};
+use crate::model::{Environment, Field, HeaderField, Test, Text, Value};
 use crate::store::foreign::{BenchRun, Foreign};
 use crate::store::members::More;
 use crate::store::{Dated, ForeignRun, Measured};
@@ -27,8 +27,6 @@ const LEVEL: i32 = 4;
 /// A run as it travels.
 #[derive(Debug)]
 pub(crate) struct Encoded {
-    /// The size of the JSON in bytes.
-    pub(crate) json_len: usize,
     /// The JSON, deflated, as zlib writes it.
     pub(crate) body: Vec<u8>,
     /// A hash of the JSON without what only the first machine decides: when the run was added, a
@@ -54,7 +52,6 @@ pub(crate) fn encode(foreign: &mut Foreign) -> Result<Encoded, String> {
         return Err(too_large());
     }
     Ok(Encoded {
-        json_len: json.len(),
         body: deflate(&json)?,
         digest: xxh3_64(&json[..digested]).to_be_bytes(),
     })

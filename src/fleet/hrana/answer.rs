@@ -23,14 +23,6 @@ impl Answer {
             .zip(rows)
             .map(|(number, values)| Row { number, values })
     }
-
-    /// An error if a step failed.
-    pub(crate) fn check(&self) -> Result<()> {
-        match &self.failed {
-            Some(failed) => Err(Error::plain(&failed.error.message)),
-            None => Ok(()),
-        }
-    }
 }
 
 /// Why a batch wrote nothing.
@@ -65,9 +57,6 @@ impl StepError {
 pub(crate) struct Rows {
     /// The values of each row.
     pub rows: Vec<Vec<Value>>,
-    /// The number of rows that it inserted, updated or deleted.
-    #[serde(default, rename = "affected_row_count")]
-    pub affected: u64,
 }
 
 /// A row, whose number is for messages.

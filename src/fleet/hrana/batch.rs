@@ -74,11 +74,6 @@ impl Batch {
         self.add(sql.into(), args.into(), Some(of))
     }
 
-    /// How many statements there are.
-    pub(crate) fn len(&self) -> usize {
-        self.steps.len()
-    }
-
     fn add(
         &mut self,
         sql: Cow<'static, str>,

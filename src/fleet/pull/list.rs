@@ -10,7 +10,7 @@ use super::{
 use crate::fleet::Event;
 use crate::fleet::hrana::{Batch, Kind, Row, Value};
 use crate::fleet::known::{DETAILS, Item, MOST_ASKED};
-use crate::fleet::remote::{ask, failure, of};
+use crate::fleet::remote::{ask, of};
 use crate::fleet::site::SiteId;
 use crate::store::peers::Peer;
 use crate::store::{CREATED_AT, peers, runs};

@@ -2,7 +2,7 @@
 
 mod list;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use base::{Error, Result};
 use rusqlite::Connection;
@@ -10,16 +10,14 @@ use rusqlite::Connection;
 use crate::fleet::Event;
 use crate::fleet::body::{self, FORMAT};
 use crate::fleet::hrana::{Answer, Batch, Failure, Kind, Remote, Row, Value};
-use crate::fleet::known::{DETAILS, Item, MOST_ASKED, read_submission};
+use crate::fleet::known::{MOST_ASKED, read_submission};
 use crate::fleet::push::{identity, is_ours, renewed};
 use crate::fleet::remote::{self, ask, failure, of, unhex};
 use crate::fleet::site::{self, SiteId};
 use crate::model::{Source, Submission, SubmissionState, Tool};
 use crate::store::foreign::{Foreign, add_foreign, lookup_foreign};
 use crate::store::peers::{self, Peer, Position, StoreId};
-use crate::store::{
-    Added, CREATED_AT, Store, Stored, brought, check_tag, runs, select, submission_flaw,
-};
+use crate::store::{Store, Stored, brought, check_tag, runs, select, submission_flaw};
 
 /// The most lines of the log in a request, which become a transaction here.
 const MOST_LINES: usize = 512;
