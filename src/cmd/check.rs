@@ -5,11 +5,10 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::Context;
-use super::words::counted;
 use crate::rooms::ROOMS;
 use crate::store::{Finding, Store, Totals, Watch};
 use base::{ExitStatus, Result};
-use base::{Progress, note, printable, rows};
+use base::{Progress, counted, note, printable, rows};
 
 /// Check that everything in the store is right
 ///

@@ -7,14 +7,13 @@ use rusqlite::Connection;
 
 use super::compare;
 use super::filters::Filters;
-use super::words::counted;
 use super::{Context, resolve, resolve_all};
 use crate::formats::bench::{self, Line, md, sql};
 use crate::formats::{Format, console, csv, json, jsonl};
 use crate::store::bench::{Reader, StoredDocument, StoredRow};
 use crate::store::{Filter, Store, bench as bench_store, runs, select};
 use base::time::rfc3339;
-use base::{Error, Result, write_atomically};
+use base::{Error, Result, counted, write_atomically};
 
 /// Print runs as the tool printed them
 ///

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::Context;
 use super::storing::{SQLITE, path_word};
 use super::tally::Tally;
-use super::words::{counted, describe, describe_bench};
+use super::words::{describe, describe_bench};
 use crate::store::{
     ChatRows, ForeignBench, ForeignFile, ForeignRun, Merged, MergedChat, Next, Refused, Store,
     Stored, lookup_new, runs,
 };
-use base::{Error, ExitStatus, Progress, Result, note};
+use base::{Error, ExitStatus, Progress, Result, counted, note};
 
 /// Take over the runs and chats of another store, or of a database of LocalScore or llama-bench
 ///

@@ -122,10 +122,7 @@ pub(crate) struct Context {
 impl Context {
     /// Prints a note for people on stderr, after everything printed so far.
     pub(crate) fn note(&mut self, text: &str) {
-        // A failure is reported at the end of the command, and then what the note is about is not seen.
-        if self.out.flush().is_ok() {
-            base::note(text);
-        }
+        self.out.note(text);
     }
 }
 

@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use super::tally::Tally;
-use super::words::{counted, describe_foreign, describe_listed, is_verbose};
+use super::words::{describe_foreign, describe_listed, is_verbose};
 use crate::fleet::{self, Event, Remote};
-use base::{ExitStatus, Progress, Result, Stderr, Stdout, note, printable};
+use base::{ExitStatus, Progress, Result, Stderr, Stdout, counted, note, printable};
 
 /// The most runs that have a line each on a terminal.
 const MANY: u64 = 20;

@@ -3,10 +3,9 @@ use std::io::Write;
 use super::Context;
 use super::moving::Moving;
 use super::submission::variable;
-use super::words::counted;
 use crate::fleet::{self, Address, Prepared, Remote, Token};
 use crate::store::Store;
-use base::{ExitStatus, Progress, Result, note};
+use base::{ExitStatus, Progress, Result, counted, note};
 
 /// Send the runs that a remote database has not got from this store
 ///

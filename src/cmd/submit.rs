@@ -2,12 +2,11 @@ use std::io::Write;
 
 use super::sending::{Orders, Sending, check_tool, note_zeros, send, with_source};
 use super::submission::queued_hint;
-use super::words::counted;
 use super::{Context, resolve, resolve_all, unique};
 use crate::store::{Store, runs, submissions};
 use crate::submit::{Payload, Site, violations};
 use base::{Error, ExitStatus, Result};
-use base::{Stderr, Stdout, note};
+use base::{Stderr, Stdout, counted, note};
 
 /// Send runs to LocalScore, where they are public
 ///

@@ -9,7 +9,7 @@ use crate::store::Listed;
 use crate::store::foreign::Foreign;
 use base::number::amount;
 use base::time::date;
-use base::{Column, ColumnOf};
+use base::{Column, ColumnOf, counted};
 
 /// The columns of tables of runs.
 pub(crate) const ID: ColumnOf<Listed> = ("id", Column::Number, |run| run.id.to_string());
@@ -215,10 +215,4 @@ fn speeds(figures: Figures, source: Source, tests: u64) -> [Option<String>; 3] {
         speed("tg", figures.gen_tps),
         Some(counted(tests, "test")),
     ]
-}
-
-/// `1 run`, `2 runs`.
-pub(crate) fn counted(count: u64, thing: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {thing}{plural}")
 }

@@ -37,4 +37,4 @@ pub use streams::check_stdout_is_open;
 pub use streams::{Stderr, Stdout, color_wanted, note};
 pub use table::{Column, ColumnOf, Markup, Table, WIDEST, markdown, shortened};
 pub use tee::{Spool, Tee};
-pub use text::{cut, fold, one_line, printable};
+pub use text::{counted, cut, fold, one_line, printable};

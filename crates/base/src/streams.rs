@@ -107,6 +107,14 @@ impl Stdout {
         passed.map_err(|error| Error::stdout(&error))
     }
 
+    /// Prints a note for people on stderr, after everything printed so far.
+    pub fn note(&mut self, text: &str) {
+        // A failure is reported at the end of the command, and then what the note is about is not seen.
+        if self.flush().is_ok() {
+            note(text);
+        }
+    }
+
     /// Flushes everything. Must be called at the end, since a drop cannot report an error.
     pub fn finish(&mut self) -> Result<()> {
         if self.lost {

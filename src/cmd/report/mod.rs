@@ -16,9 +16,9 @@ use crate::model::{Text, Tool, short_device, short_quant};
 use crate::page::{Block, Cell, News, Page, Part, Section};
 use crate::stats;
 use crate::store::{Configuration, Filter, Listed, Matching, Store, TrendRun, select, trends};
-use base::Result;
 use base::number::percent;
 use base::time::date;
+use base::{Result, counted};
 use picture::Tone;
 
 /// Write one HTML page of the best runs, trends and the last comparisons
@@ -120,10 +120,7 @@ fn page(args: &Args, store: &Store) -> Result<Page> {
             configurations: found.configurations,
         });
     }
-    let mut summary = vec![
-        words::counted(runs, "run"),
-        words::counted(all as u64, "configuration"),
-    ];
+    let mut summary = vec![counted(runs, "run"), counted(all as u64, "configuration")];
     summary.extend(last.map(|time| format!("to {}", date(time))));
     if !filter.is_empty() {
         summary.push(args.filters.in_words());
@@ -381,7 +378,7 @@ impl Found {
             }
             blocks.push(Block::Beside(left, right));
         }
-        let all = words::counted(runs.len() as u64, "run");
+        let all = counted(runs.len() as u64, "run");
         let shown = runs.iter().rev().take(MAX_RUNS);
         let shown = shown.map(|run| listed(store, run));
         let shown = shown.collect::<Result<Vec<_>>>()?;

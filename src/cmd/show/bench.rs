@@ -19,7 +19,7 @@ use crate::store::bench::{self, Reader, StoredDocument, StoredRow};
 use crate::store::{Listed, Store};
 use base::number::two_decimals;
 use base::rows;
-use base::{Column, Result, Screen, Table, printable};
+use base::{Column, Result, Screen, Table, counted, printable};
 
 /// The most tests that are shown to people.
 const MOST_TESTS: u32 = 1000;
@@ -148,7 +148,7 @@ impl Shown<'_> {
             let speed = self.speed(&row.row);
             format!("{name} {speed} t/s")
         });
-        let tests = words::counted(self.listed.tests.unsigned_abs(), "test");
+        let tests = counted(self.listed.tests.unsigned_abs(), "test");
         let parts: Vec<String> = speeds.chain([tests]).collect();
         format!("run {}: {}", self.listed.id, parts.join(", "))
     }

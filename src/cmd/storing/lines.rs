@@ -6,10 +6,10 @@ use std::io::{self, IsTerminal, Write as _};
 use super::captures::Folders;
 use super::{Adder, Waiting};
 use crate::cmd::standing::Standing;
-use crate::cmd::words::{counted, describe, is_verbose};
+use crate::cmd::words::{describe, is_verbose};
 use crate::store::{Dated, Measured, Stored};
 use base::time::date;
-use base::{Error, Progress, Result, Screen, Stderr, Stdout, printable};
+use base::{Error, Progress, Result, Screen, Stderr, Stdout, counted, printable};
 
 /// The most runs of a call that have a line each on a terminal.
 const MANY: usize = 20;

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Context, Output, counted, name};
+use super::{Context, Output, name};
 use crate::document::Documents;
 use crate::judge::judge;
 use crate::name::Name;
 use crate::overrides::{Found, Overrides};
 use crate::problem::{Kind, Problem};
 use crate::record::{Bom, Format};
-use base::{ExitStatus, Result, printable, rows};
+use base::{ExitStatus, Result, counted, printable, rows};
 
 /// Check that all records are right and apply
 ///
@@ -93,7 +93,7 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<ExitStatus> 
         Output::Json => rows::json(&report, context.out)?,
         Output::Jsonl => rows::jsonl(&report.problems, context.out)?,
     }
-    context.note(&report.summary(args.strict));
+    context.out.note(&report.summary(args.strict));
     Ok(if report.problems.is_empty() {
         ExitStatus::Success
     } else {

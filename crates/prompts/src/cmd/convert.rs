@@ -1,8 +1,8 @@
-use super::{Context, counted, format, name, say};
+use super::{Context, format, name, say};
 use crate::name::Name;
 use crate::overrides::Known;
 use crate::record::{Bom, Format, Record};
-use base::{Error, ExitStatus, Result, Stderr, note};
+use base::{Error, ExitStatus, Result, Stderr, counted, note};
 
 /// Change the format of records, for another version of weakincentives
 ///

@@ -96,7 +96,9 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<ExitStatus> 
         }
     }
     if are_equal && !are_same {
-        context.note("the texts are equal, the hashes of what they replace are not");
+        context
+            .out
+            .note("the texts are equal, the hashes of what they replace are not");
     }
     Ok(if args.exit_code && !are_equal {
         ExitStatus::Failure

@@ -97,11 +97,13 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
         )?,
         Output::Jsonl => rows::jsonl(listed.iter().map(Listed::row), context.out)?,
         Output::Text if listed.is_empty() && count > 0 => {
-            context.note(&format!("none of the {count} records matches"));
+            context
+                .out
+                .note(&format!("none of the {count} records matches"));
         }
         Output::Text if listed.is_empty() => {
             let folder = context.overrides.folder().display().to_string();
-            context.note(&format!("no records in {folder}"));
+            context.out.note(&format!("no records in {folder}"));
         }
         Output::Text => {
             let mut table = Table::of(&listed, &COLUMNS);
@@ -110,7 +112,7 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
             let hidden = table.leave_out(screen, &LEAST_IMPORTANT);
             context.out.styled(table.render(screen).as_bytes())?;
             if !hidden.is_empty() {
-                context.note(&format!(
+                context.out.note(&format!(
                     "hidden: {}; '-o jsonl' has all",
                     hidden.join(", ")
                 ));
@@ -119,7 +121,9 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
                 .iter()
                 .any(|one| !one.has_document && one.problems.is_empty())
             {
-                context.note("? not known without a prompts document ('--prompts FILE')");
+                context
+                    .out
+                    .note("? not known without a prompts document ('--prompts FILE')");
             }
         }
     }

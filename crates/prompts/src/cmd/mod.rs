@@ -162,14 +162,6 @@ impl Options {
 }
 
 impl Context<'_> {
-    /// Prints a note for people on stderr, after everything printed so far.
-    fn note(&mut self, text: &str) {
-        // A failure is reported at the end of the command.
-        if self.out.flush().is_ok() {
-            base::note(text);
-        }
-    }
-
     /// What is known when a record is changed.
     fn known<'d>(&self, document: Option<&'d Document>) -> Known<'d> {
         let format = self.options.format;
@@ -193,12 +185,6 @@ impl Context<'_> {
             (None, _, None) => Ok(Documents::default()),
         }
     }
-}
-
-/// `1 record`, `2 records`.
-fn counted(count: usize, thing: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {thing}{plural}")
 }
 
 /// Prints a record as it is in a file, or in one line.

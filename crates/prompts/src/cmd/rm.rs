@@ -1,8 +1,8 @@
-use super::{Context, EntryArgs, counted, name, say};
+use super::{Context, EntryArgs, name, say};
 use crate::judge::counts;
 use crate::name::Name;
 use crate::record::Bom;
-use base::{ExitStatus, Result, Stderr, answered_yes, can_ask, note};
+use base::{ExitStatus, Result, Stderr, answered_yes, can_ask, counted, note};
 
 /// Remove a record, or one override of it
 ///

@@ -1,14 +1,14 @@
 use std::io::Write;
 
 use super::list::{state, style};
-use super::{Context, EntryArgs, Output, counted, name, print_record};
+use super::{Context, EntryArgs, Output, name, print_record};
 use crate::document::Documents;
 use crate::json::Json;
 use crate::judge::{counts, judge};
 use crate::name::{Name, section_path};
 use crate::problem::Entry;
 use crate::record::{Bom, Record};
-use base::{Column, Error, ExitStatus, Result, Stderr, Table, printable};
+use base::{Column, Error, ExitStatus, Result, Stderr, Table, counted, printable};
 
 /// Print a record: its entries and their state
 ///
