@@ -44,6 +44,7 @@ localstore keeps benchmark runs of local LLMs in one SQLite file.
 More: show best export score plot submit tag rm merge check backup path chat
 Many machines: push pull
 Overrides of prompts: prompt
+Records of coding agents: trace
 'localstore help COMMAND' explains one, 'localstore --help' lists all.
 ";
 

@@ -151,6 +151,7 @@ pub(crate) enum Command {
     Check(check::Args),
     Backup(backup::Args),
     Path(path::Args),
+    Trace(traces::Args),
     Prompt(prompts::Args),
     Chat(chat::Args),
     Message(message::Args),
@@ -168,6 +169,7 @@ impl Command {
                 true
             }
             Self::Prompt(args) => args.is_paged(),
+            Self::Trace(args) => args.is_paged(),
             _ => false,
         }
     }
@@ -185,6 +187,7 @@ impl Command {
             Self::Submit(args) => return submit::run(args, context),
             Self::Rm(args) => return rm::run(args, context),
             Self::Prompt(args) => return args.run(&mut context.out),
+            Self::Trace(args) => return args.run(&context.location, &mut context.out),
             Self::Chat(args) => return args.run(context),
             Self::Message(args) => return args.run(context),
             Self::Check(args) => return check::run(args, context),

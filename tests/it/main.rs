@@ -57,6 +57,7 @@ mod store;
 mod submit;
 mod tag;
 mod torture;
+mod trace;
 mod views;
 
 /// Prints what a long test has done, for `--nocapture`.

@@ -371,6 +371,7 @@ fn without_a_command_the_most_used_ones_are_shown() {
     More: show best export score plot submit tag rm merge check backup path chat
     Many machines: push pull
     Overrides of prompts: prompt
+    Records of coding agents: trace
     'localstore help COMMAND' explains one, 'localstore --help' lists all.
     Store: ~/.llamafile/llamafile.sqlite3, 5 runs
     ");
@@ -490,6 +491,7 @@ fn what_is_said_on_stderr_fits_the_screen() {
     tag rm merge check backup path chat
     Many machines: push pull
     Overrides of prompts: prompt
+    Records of coding agents: trace
     'localstore help COMMAND' explains one,
     'localstore --help' lists all.
     ");

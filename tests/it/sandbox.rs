@@ -22,7 +22,6 @@ impl Sandbox {
     }
 
     /// Sets a variable of the environment of every program that runs here from now on.
-    #[cfg(feature = "network")]
     pub(crate) fn set(&mut self, name: &'static str, value: impl Into<OsString>) {
         self.variables.retain(|(other, _)| *other != name);
         self.variables.push((name, value.into()));

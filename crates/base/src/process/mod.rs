@@ -3,6 +3,7 @@
 //! Programs buffer output to a pipe in large pieces, which would hide questions and delay progress
 //! messages. So if we print to a terminal, the program gets a terminal of its own.
 
+mod group;
 #[cfg(not(unix))]
 mod other;
 #[cfg(unix)]
@@ -19,6 +20,7 @@ use other as system;
 #[cfg(unix)]
 use unix as system;
 
+pub use group::{Group, Stop};
 pub use system::{Interrupt, end_on_interrupt, is_readable, leave_interrupt, outlive_interrupt};
 
 /// How long to wait for more output after the program has ended, while a process that it left behind

@@ -4,7 +4,7 @@ use std::io;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::SyncSender;
 
-use super::{Event, Source, Stream, wait};
+use super::{Event, Source, Stop, Stream, wait};
 
 /// Nothing to resize: the streams are pipes.
 pub(crate) struct Windows;
@@ -60,4 +60,17 @@ impl Interrupt {
 
     /// No-op.
     pub fn obey(&self) {}
+}
+
+/// No-op: there are no groups of processes.
+pub(crate) fn new_group(_: &mut Command) {}
+
+/// Ends the child, whatever was asked: this system has no signals.
+pub(crate) fn stop(child: &mut Child, _: Stop) {
+    let _ = child.kill();
+}
+
+/// Waits for the end of the child.
+pub(crate) fn wait_without_reaping(_: u32) -> bool {
+    false
 }

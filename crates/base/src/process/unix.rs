@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,13 +13,15 @@ use std::sync::mpsc::SyncSender;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{OptionalActions, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
 
-use super::{Event, Source, Stream, wait};
+use super::{Event, Source, Stop, Stream, wait};
 
 /// Whether a read would return without blocking, with data or at the end.
 pub fn is_readable(input: impl AsFd) -> bool {
@@ -200,6 +202,41 @@ impl Interrupt {
     pub fn obey(&self) {
         if let Ok(signal @ 1..) = i32::try_from(self.0.load(Ordering::Relaxed)) {
             let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    }
+}
+
+/// The program is to lead a process group of its own.
+pub(crate) fn new_group(command: &mut Command) {
+    command.process_group(0);
+}
+
+/// Signals the group that the child leads. It must not have been waited for.
+pub(crate) fn stop(child: &mut Child, how: Stop) {
+    let signal = match how {
+        Stop::Interrupt => Signal::INT,
+        Stop::Hangup => Signal::HUP,
+        Stop::Terminate => Signal::TERM,
+        Stop::Kill => Signal::KILL,
+    };
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, signal);
+    }
+}
+
+/// Waits until the child has ended, and leaves it to be waited for: until then its id stays its own.
+/// False if that failed.
+pub(crate) fn wait_without_reaping(pid: u32) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return false;
+    };
+    loop {
+        match waitid(
+            WaitId::Pid(pid),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+        ) {
+            Err(rustix::io::Errno::INTR) => {}
+            ended => return ended.is_ok(),
         }
     }
 }

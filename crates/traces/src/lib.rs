@@ -1,0 +1,20 @@
+//! Records of coding agents: what an agent did, part by part, and the code as it was at each part.
+//!
+//! A trajectory is a folder with two files: `agent_trace.json` and the git history `repo.bundle`. They are
+//! the truth; the tables in the store are an index of them. `stream` reads what agents print, `repo` keeps
+//! the code, `cmd` are the commands.
+
+#![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
+#![allow(dead_code, unused_imports, reason = "the commands that use it follow")]
+
+mod cmd;
+mod index;
+mod model;
+mod place;
+mod repo;
+mod secrets;
+mod stream;
+
+pub use cmd::Args;
+pub use index::ROOM;

@@ -1,0 +1,211 @@
+//! git, by its command line, and free of what the user's configuration and environment would change.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use base::{Error, Result, process};
+
+/// The oldest git that has what is needed.
+const OLDEST: (u32, u32) = (2, 25);
+
+/// Variables that lead git to another repository, or change what it prints.
+const VARIABLES: [&str; 22] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_ATTR_SOURCE",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DEFAULT_HASH",
+    "GIT_DIFF_OPTS",
+    "GIT_DIR",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_TEMPLATE_DIR",
+    "GIT_TRACE",
+    "GIT_WORK_TREE",
+];
+
+/// Settings that hold whatever the user's configuration says: no hooks, no signing, no conversion of
+/// content, no helpers that run beside.
+const SETTINGS: [&str; 17] = [
+    "core.hooksPath=/dev/null",
+    "core.attributesFile=/dev/null",
+    "core.autocrlf=false",
+    "core.safecrlf=false",
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    "core.splitIndex=false",
+    "core.quotePath=false",
+    "core.alternateRefsCommand=:",
+    "commit.gpgSign=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "submodule.recurse=false",
+    "advice.detachedHead=false",
+    "protocol.allow=never",
+    "protocol.file.allow=always",
+    "transfer.fsckObjects=false",
+];
+
+/// A git directory, and what goes with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Git {
+    /// The git directory.
+    pub(crate) dir: PathBuf,
+    /// The worktree; without one git works in the git directory.
+    pub(crate) worktree: Option<PathBuf>,
+}
+
+impl Git {
+    /// A git command on this git directory. Arguments are added by the caller.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = bare();
+        command.env("GIT_DIR", &self.dir);
+        match &self.worktree {
+            Some(worktree) => command.env("GIT_WORK_TREE", worktree).current_dir(worktree),
+            None => command.current_dir(&self.dir),
+        };
+        command
+    }
+
+    /// What git prints; an error if it fails.
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Vec<u8>> {
+        run(self.command().args(args), b"")
+    }
+
+    /// The same, with this on its standard input.
+    pub(crate) fn run_with<S: AsRef<OsStr>>(&self, args: &[S], input: &[u8]) -> Result<Vec<u8>> {
+        run(self.command().args(args), input)
+    }
+
+    /// What git prints, as one line of text.
+    pub(crate) fn line<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<String> {
+        let printed = self.run(args)?;
+        Ok(String::from_utf8_lossy(&printed).trim_end().to_owned())
+    }
+
+    /// Whether git succeeds.
+    pub(crate) fn succeeds<S: AsRef<OsStr>>(&self, args: &[S]) -> bool {
+        self.run(args).is_ok()
+    }
+}
+
+/// A git command without a git directory.
+pub(crate) fn bare() -> Command {
+    let mut command = process::command("git");
+    for name in VARIABLES {
+        command.env_remove(name);
+    }
+    command
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("GIT_NO_REPLACE_OBJECTS", "1")
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_ADVICE", "0")
+        .env("GIT_PAGER", "cat")
+        .env("LC_ALL", "C");
+    for name in ["AUTHOR", "COMMITTER"] {
+        command
+            .env(format!("GIT_{name}_NAME"), "localstore")
+            .env(format!("GIT_{name}_EMAIL"), "localstore@localhost")
+            .env_remove(format!("GIT_{name}_DATE"));
+    }
+    for setting in SETTINGS {
+        command.args(["-c", setting]);
+    }
+    command
+}
+
+/// Runs a git command: what it prints, or an error with what it complains about.
+pub(crate) fn run(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
+    let output = output(command, input)?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    // The settings stand before the subcommand.
+    let arguments = command
+        .get_args()
+        .map(|argument| argument.to_string_lossy());
+    let subcommand = arguments
+        .skip(2 * SETTINGS.len())
+        .find(|argument| !argument.starts_with('-'));
+    let what = format!("git {}", subcommand.unwrap_or_default());
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let mut lines = complaint.lines().filter(|line| !line.is_empty());
+    let told = lines
+        .clone()
+        .find(|line| line.starts_with("fatal: ") || line.starts_with("error: "));
+    let why = told
+        .or_else(|| lines.next())
+        .map_or_else(|| output.status.to_string(), str::to_owned);
+    let why = why
+        .trim_start_matches("fatal: ")
+        .trim_start_matches("error: ");
+    Err(Error::new(what, base::printable(why)))
+}
+
+fn output(command: &mut Command, input: &[u8]) -> Result<Output> {
+    let stdin = if input.is_empty() {
+        Stdio::null()
+    } else {
+        Stdio::piped()
+    };
+    command
+        .stdin(stdin)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    tracing::debug!("{command:?}");
+    let mut child = command.spawn().map_err(failed)?;
+    let pipe = child.stdin.take();
+    std::thread::scope(|scope| {
+        // git may print before it has read everything.
+        if let Some(mut pipe) = pipe {
+            scope.spawn(move || drop(pipe.write_all(input)));
+        }
+        child.wait_with_output().map_err(failed)
+    })
+}
+
+fn failed(error: std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => missing("it is not installed"),
+        _ => Error::file(Path::new("git"), &error),
+    }
+}
+
+fn missing(why: &str) -> Error {
+    let (major, minor) = OLDEST;
+    Error::new(
+        "git",
+        format!("{why}; version {major}.{minor} or later is needed"),
+    )
+}
+
+/// Refuses to go on without a git that has what is needed.
+pub(crate) fn require() -> Result<()> {
+    let printed = run(bare().arg("--version"), b"")?;
+    let printed = String::from_utf8_lossy(&printed);
+    let version = printed.split_whitespace().nth(2).unwrap_or_default();
+    let mut numbers = version
+        .split('.')
+        .map_while(|number| number.parse::<u32>().ok());
+    let version = numbers.next().zip(numbers.next());
+    if version.is_some_and(|version| version >= OLDEST) {
+        return Ok(());
+    }
+    Err(missing(&format!(
+        "this is '{}'",
+        base::printable(printed.trim_end())
+    )))
+}

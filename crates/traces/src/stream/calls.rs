@@ -1,0 +1,135 @@
+//! Test calls in the answers of tools.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Object;
+
+/// How deep an answer is searched.
+const DEEPEST: usize = 6;
+
+/// The keys that lead to an answer.
+const KEYS: [&str; 6] = [
+    "result",
+    "structured_content",
+    "output",
+    "content",
+    "text",
+    "data",
+];
+
+/// A call of a test suite.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Call {
+    /// The suite.
+    pub(crate) path: String,
+    /// When it was called, as the answer tells it.
+    pub(crate) timestamp: String,
+    /// How long it took.
+    pub(crate) duration_ms: i64,
+    /// The status of the answer.
+    pub(crate) status_code: i64,
+    /// What went wrong.
+    pub(crate) error: Option<Value>,
+    /// The counts, unless the suite could not run.
+    pub(crate) result: Option<Counts>,
+}
+
+/// How many tests passed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Counts {
+    /// Those that passed.
+    pub(crate) passed: u64,
+    /// Those that failed.
+    pub(crate) failed: u64,
+    /// All of them.
+    pub(crate) total: u64,
+    /// Each test as the answer tells it.
+    pub(crate) tests: Value,
+}
+
+/// Whether a tool of this name runs tests.
+pub(super) fn runs_tests(tool: &str) -> bool {
+    tool == "run_tests" || tool.ends_with("_run_tests") || tool.ends_with("/run_tests")
+}
+
+/// The calls in the answer of a tool that runs tests, each once.
+pub(super) fn calls(answer: Option<&Value>) -> Vec<Call> {
+    let mut found = Vec::new();
+    if let Some(answer) = answer {
+        search(answer, 0, &mut found);
+    }
+    found
+}
+
+fn search(value: &Value, depth: usize, found: &mut Vec<Call>) {
+    if depth > DEEPEST {
+        return;
+    }
+    match value {
+        Value::String(text) => {
+            let is_json = text.trim_start().starts_with(['{', '[', '"']);
+            if let Some(value) = is_json.then(|| serde_json::from_str(text).ok()).flatten() {
+                search(&value, depth + 1, found);
+            }
+        }
+        Value::Array(values) => {
+            values
+                .iter()
+                .for_each(|value| search(value, depth + 1, found));
+        }
+        Value::Object(object) => {
+            if let Some(call) = call(object) {
+                let is_same = |other: &Call| {
+                    (
+                        &other.path,
+                        &other.timestamp,
+                        other.status_code,
+                        other.duration_ms,
+                    ) == (
+                        &call.path,
+                        &call.timestamp,
+                        call.status_code,
+                        call.duration_ms,
+                    )
+                };
+                if !found.iter().any(is_same) {
+                    found.push(call);
+                }
+                return;
+            }
+            let values = KEYS.iter().filter_map(|key| object.get(*key));
+            values.for_each(|value| search(value, depth + 1, found));
+        }
+        _ => {}
+    }
+}
+
+fn call(object: &Object) -> Option<Call> {
+    let text = |key| Some(object.get(key)?.as_str()?.to_owned());
+    let integer = |key| object.get(key)?.as_i64();
+    Some(Call {
+        path: text("path")?,
+        timestamp: text("timestamp")?,
+        duration_ms: integer("duration_ms")?,
+        status_code: integer("status_code")?,
+        error: object
+            .get("error")
+            .filter(|error| !error.is_null())
+            .cloned(),
+        result: object.get("result").and_then(counts),
+    })
+}
+
+fn counts(value: &Value) -> Option<Counts> {
+    let count = |key| value.get(key)?.as_u64();
+    Some(Counts {
+        passed: count("passed")?,
+        failed: count("failed")?,
+        total: count("total")?,
+        tests: value
+            .get("tests")
+            .cloned()
+            .unwrap_or(Value::Array(Vec::new())),
+    })
+}
