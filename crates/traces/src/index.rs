@@ -77,7 +77,7 @@ impl Row {
             parts: trace.part_count(),
             turns: trace.turns.len() as u64,
             commits: trace.commits().len() as u64,
-            solved: state.map_or(0, |state| state.solved_paths.len() as u64),
+            solved: state.map_or(0, |state| state.solved_paths),
             required: state.map_or(0, |state| state.total_paths),
             reason: trace
                 .session_end

@@ -68,7 +68,7 @@ pub(crate) struct Part {
 }
 
 /// A commit of the whole worktree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Checkpoint {
     pub(crate) commit_before: Option<String>,
     pub(crate) commit_after: Option<String>,
@@ -76,13 +76,15 @@ pub(crate) struct Checkpoint {
     pub(crate) committed: bool,
     /// Paths relative to the worktree, in byte order; a move has both.
     pub(crate) changed_files: Vec<String>,
+    #[serde(flatten)]
+    pub(crate) extra: Extra,
 }
 
 /// Where the tests stand after a part.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct TestingState {
-    /// The suites that passed once, in the order in which they did.
-    pub(crate) solved_paths: Vec<String>,
+    /// The number of suites that passed once; only required ones count, if any are.
+    pub(crate) solved_paths: u64,
     /// The number of suites that are required.
     pub(crate) total_paths: u64,
     /// The last call: its suite, counts, status and error.
@@ -90,7 +92,9 @@ pub(crate) struct TestingState {
     pub(crate) latest_passed: Option<u64>,
     pub(crate) latest_total: Option<u64>,
     pub(crate) latest_status_code: Option<i64>,
-    pub(crate) latest_error: Option<Value>,
+    pub(crate) latest_error: Option<String>,
+    #[serde(flatten)]
+    pub(crate) extra: Extra,
 }
 
 /// One request and its answer.
@@ -110,7 +114,16 @@ pub(crate) struct Turn {
     pub(crate) repo_checkpoint: Option<Checkpoint>,
     /// Always `null` here: the trajectory has it.
     pub(crate) session_end: Option<Value>,
-    pub(crate) token_usage: Option<TokenUsage>,
+    pub(crate) token_usage: Option<Usage>,
+    #[serde(flatten)]
+    pub(crate) extra: Extra,
+}
+
+/// The tokens of a turn.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(crate) struct Usage {
+    #[serde(flatten)]
+    pub(crate) tokens: TokenUsage,
     #[serde(flatten)]
     pub(crate) extra: Extra,
 }

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{
-    Artifacts, Checkpoint, Extra, Origin, Part, Reason, SessionEnd, TestingState, Time, Trace, Turn,
+    Artifacts, Checkpoint, Extra, Origin, Part, Reason, SessionEnd, TestingState, Time, Trace,
+    Turn, Usage,
 };
 use crate::stream::{Call, Counts, PartType, TokenUsage};
 
@@ -156,6 +157,7 @@ fn checkpoint(mut object: Reader) -> Result<Checkpoint, Fault> {
         commit_after: object.optional("commit_after")?,
         committed: object.optional("committed")?.unwrap_or(true),
         changed_files: object.optional("changed_files")?.unwrap_or_default(),
+        extra: object.rest(),
     })
 }
 
@@ -167,6 +169,7 @@ fn call(mut object: Reader) -> Result<Call, Fault> {
         status_code: object.required("status_code")?,
         error: object.optional("error")?,
         result: object.object("result")?.map(counts).transpose()?,
+        extra: object.rest(),
     })
 }
 
@@ -178,6 +181,7 @@ fn counts(mut object: Reader) -> Result<Counts, Fault> {
         tests: object
             .optional("tests")?
             .unwrap_or(Value::Array(Vec::new())),
+        extra: object.rest(),
     })
 }
 
@@ -190,6 +194,7 @@ fn testing_state(mut object: Reader) -> Result<TestingState, Fault> {
         latest_total: object.optional("latest_total")?,
         latest_status_code: object.optional("latest_status_code")?,
         latest_error: object.optional("latest_error")?,
+        extra: object.rest(),
     })
 }
 
@@ -207,19 +212,22 @@ fn turn(mut object: Reader) -> Result<Turn, Fault> {
             .map(checkpoint)
             .transpose()?,
         session_end: object.optional("session_end")?,
-        token_usage: object.object("token_usage")?.map(token_usage).transpose()?,
+        token_usage: object.object("token_usage")?.map(usage).transpose()?,
         extra: object.rest(),
     })
 }
 
-fn token_usage(mut object: Reader) -> Result<TokenUsage, Fault> {
+fn usage(mut object: Reader) -> Result<Usage, Fault> {
     let mut count = |key| Ok::<u64, Fault>(object.optional(key)?.unwrap_or_default());
-    Ok(TokenUsage {
-        input: count("input")?,
-        output: count("output")?,
-        reasoning: count("reasoning")?,
-        cached: count("cached")?,
-        total: count("total")?,
+    Ok(Usage {
+        tokens: TokenUsage {
+            input: count("input")?,
+            output: count("output")?,
+            reasoning: count("reasoning")?,
+            cached: count("cached")?,
+            total: count("total")?,
+        },
+        extra: object.rest(),
     })
 }
 

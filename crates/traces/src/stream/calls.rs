@@ -30,9 +30,12 @@ pub(crate) struct Call {
     /// The status of the answer.
     pub(crate) status_code: i64,
     /// What went wrong.
-    pub(crate) error: Option<Value>,
+    pub(crate) error: Option<String>,
     /// The counts, unless the suite could not run.
     pub(crate) result: Option<Counts>,
+    /// Keys of other programs in a trace that was read.
+    #[serde(flatten)]
+    pub(crate) extra: Object,
 }
 
 /// How many tests passed.
@@ -46,6 +49,9 @@ pub(crate) struct Counts {
     pub(crate) total: u64,
     /// Each test as the answer tells it.
     pub(crate) tests: Value,
+    /// Keys of other programs in a trace that was read.
+    #[serde(flatten)]
+    pub(crate) extra: Object,
 }
 
 /// Whether a tool of this name runs tests.
@@ -113,11 +119,9 @@ fn call(object: &Object) -> Option<Call> {
         timestamp: text("timestamp")?,
         duration_ms: integer("duration_ms")?,
         status_code: integer("status_code")?,
-        error: object
-            .get("error")
-            .filter(|error| !error.is_null())
-            .cloned(),
+        error: object.get("error").and_then(words),
         result: object.get("result").and_then(counts),
+        extra: Object::new(),
     })
 }
 
@@ -129,7 +133,18 @@ fn counts(value: &Value) -> Option<Counts> {
         total: count("total")?,
         tests: value
             .get("tests")
+            .filter(|tests| tests.is_array())
             .cloned()
-            .unwrap_or(Value::Array(Vec::new())),
+            .unwrap_or_else(|| Value::Array(Vec::new())),
+        extra: Object::new(),
     })
+}
+
+/// An error in words: a string as it is, anything else as JSON.
+fn words(error: &Value) -> Option<String> {
+    match error {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
 }
