@@ -11,7 +11,7 @@ use base::{Error, Result, process};
 const OLDEST: (u32, u32) = (2, 25);
 
 /// Variables that lead git to another repository, or change what it prints.
-const VARIABLES: [&str; 22] = [
+const VARIABLES: [&str; 23] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_ATTR_SOURCE",
     "GIT_COMMON_DIR",
@@ -24,6 +24,7 @@ const VARIABLES: [&str; 22] = [
     "GIT_EXTERNAL_DIFF",
     "GIT_GRAFT_FILE",
     "GIT_INDEX_FILE",
+    "GIT_INDEX_VERSION",
     "GIT_LITERAL_PATHSPECS",
     "GIT_NAMESPACE",
     "GIT_OBJECT_DIRECTORY",
@@ -38,7 +39,7 @@ const VARIABLES: [&str; 22] = [
 
 /// Settings that hold whatever the user's configuration says: no hooks, no signing, no conversion of
 /// content, no helpers that run beside.
-const SETTINGS: [&str; 17] = [
+const SETTINGS: [&str; 19] = [
     "core.hooksPath=/dev/null",
     "core.attributesFile=/dev/null",
     "core.autocrlf=false",
@@ -52,10 +53,12 @@ const SETTINGS: [&str; 17] = [
     "gc.auto=0",
     "maintenance.auto=false",
     "submodule.recurse=false",
+    "i18n.commitEncoding=UTF-8",
     "advice.detachedHead=false",
     "protocol.allow=never",
     "protocol.file.allow=always",
     "transfer.fsckObjects=false",
+    "safe.directory=*",
 ];
 
 /// A git directory, and what goes with it.
@@ -129,9 +132,20 @@ pub(crate) fn bare() -> Command {
 
 /// Runs a git command: what it prints, or an error with what it complains about.
 pub(crate) fn run(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
-    let output = output(command, input)?;
+    let output = output(command.stdout(Stdio::piped()), input)?;
+    checked(command, output).map(|output| output.stdout)
+}
+
+/// The same, and what it prints goes into the file.
+pub(crate) fn run_into(command: &mut Command, file: std::fs::File) -> Result<()> {
+    let output = output(command.stdout(file), b"")?;
+    checked(command, output).map(drop)
+}
+
+/// An error with what git complains about, unless it has succeeded.
+fn checked(command: &Command, output: Output) -> Result<Output> {
     if output.status.success() {
-        return Ok(output.stdout);
+        return Ok(output);
     }
     // The settings stand before the subcommand.
     let arguments = command
@@ -155,16 +169,14 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
     Err(Error::new(what, base::printable(why)))
 }
 
+/// Runs a git command; its standard output goes where the caller has said.
 fn output(command: &mut Command, input: &[u8]) -> Result<Output> {
     let stdin = if input.is_empty() {
         Stdio::null()
     } else {
         Stdio::piped()
     };
-    command
-        .stdin(stdin)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(stdin).stderr(Stdio::piped());
     tracing::debug!("{command:?}");
     let mut child = command.spawn().map_err(failed)?;
     let pipe = child.stdin.take();

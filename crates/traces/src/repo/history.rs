@@ -20,12 +20,13 @@ impl History {
     /// Opens it. An error if there is neither, or if the bundle is damaged.
     pub(crate) fn open(folder: &Folder) -> Result<Self> {
         git::require()?;
-        let dir = folder.git_dir();
-        if dir.is_dir() {
-            let git = Git {
-                dir,
-                worktree: None,
-            };
+        let git = Git {
+            dir: folder.git_dir(),
+            worktree: None,
+        };
+        // A recording that has just begun has no commit there yet.
+        let branch = super::bundle::branch(&folder.id);
+        if git.dir.is_dir() && git.succeeds(&["rev-parse", "--verify", "--quiet", &branch]) {
             return Ok(Self {
                 git,
                 _unpacked: None,

@@ -1,7 +1,15 @@
 //! The code of a trajectory, kept by git. Nothing here touches the user's own git directory.
 
+mod bundle;
 mod git;
 mod history;
+mod objects;
+mod private;
+#[cfg(test)]
+mod tests;
+mod user;
 
+pub(crate) use bundle::write_bundle;
 pub(crate) use git::{Git, require};
 pub(crate) use history::History;
+pub(crate) use private::Private;

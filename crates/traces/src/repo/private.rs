@@ -1,0 +1,447 @@
+//! The private git directory of a recording: commits of the whole worktree, and nothing of the user's
+//! own `.git` is changed.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use base::{Error, Result};
+
+use super::bundle::{self, branch};
+use super::git::{self, Git};
+use super::objects::{self, FRESH, Gathering};
+use super::user::{self, User};
+use crate::model::{Checkpoint, Extra};
+use crate::place::Folder;
+
+/// Bytes come back exactly: no attribute of the user converts them.
+const ATTRIBUTES: &str =
+    "* -text !eol !crlf -filter -ident !working-tree-encoding -export-subst -export-ignore\n";
+
+/// How often files are read again that vanish while git reads them.
+const TRIES: usize = 3;
+
+/// The private git directory.
+#[derive(Debug)]
+pub(crate) struct Private {
+    id: String,
+    git: Git,
+    /// The repository that is recorded; `None` if the folder lies in none.
+    user: Option<User>,
+    /// The user's commit as last seen.
+    user_head: Option<String>,
+    /// The last commit of the chain.
+    head: Option<String>,
+    gathering: Option<Gathering>,
+    has_told: bool,
+}
+
+impl Private {
+    /// Begins a recording: finds the toplevel of the repository that `dir` lies in (without one it is
+    /// `dir` itself), and commits `start` where the worktree differs from its HEAD. What is in `exclude`
+    /// is not kept.
+    pub(crate) fn begin(folder: &Folder, dir: &Path, exclude: &[PathBuf]) -> Result<Self> {
+        git::require()?;
+        let user = User::find(dir)?;
+        let mut private = Self::make(folder, dir, user)?;
+        private.exclude(exclude)?;
+        private.start()?;
+        Ok(private)
+    }
+
+    /// Goes on with a recording: from its git directory after a crash, else from its bundle. It must be
+    /// that of the same repository.
+    pub(crate) fn resume(folder: &Folder, dir: &Path, exclude: &[PathBuf]) -> Result<Self> {
+        git::require()?;
+        let user = User::find(dir)?;
+        let is_new = !folder.git_dir().exists();
+        let mut private = Self::make(folder, dir, user)?;
+        private.exclude(exclude)?;
+        private.head = private.branch_head();
+        if private.head.is_none() && folder.bundle().exists() {
+            let bundle = folder.bundle();
+            let mut unbundle = private.git.command();
+            let heads = git::run(unbundle.args(["bundle", "unbundle"]).arg(&bundle), b"")?;
+            private.head = bundle::commit_of(&heads, &private.id);
+        }
+        let Some(head) = private.head.clone() else {
+            private.start()?;
+            return Ok(private);
+        };
+        if !private.is_of_user(&head) {
+            if is_new {
+                private.remove()?;
+            }
+            return Err(Error::new(
+                private.worktree().display(),
+                "this is not the repository that the trajectory was recorded in",
+            ));
+        }
+        private.move_to(head.clone())?;
+        private.user_head = private.user.as_ref().and_then(User::head);
+        private.git.run(&["read-tree", head.as_str()])?;
+        Ok(private)
+    }
+
+    /// Where the files are.
+    pub(crate) fn worktree(&self) -> &Path {
+        self.git.worktree.as_deref().unwrap_or(&self.git.dir)
+    }
+
+    /// The last commit of the chain; `None` if nothing was ever committed.
+    pub(crate) fn head(&self) -> Option<&str> {
+        self.head.as_deref()
+    }
+
+    /// What is needed to write a bundle in a thread of its own.
+    pub(crate) fn git(&self) -> &Git {
+        &self.git
+    }
+
+    /// Commits the worktree as it is now; `None` if no file has changed. After an error the next one
+    /// looks at all files again.
+    pub(crate) fn checkpoint(&mut self, message: &str) -> Result<Option<Checkpoint>> {
+        let before = self.head.clone();
+        self.add()?;
+        let tree = self.write_tree()?;
+        if !self.is_new(&tree)? {
+            return Ok(None);
+        }
+        let agents = self.moved_head();
+        let parents: Vec<&str> = before.iter().chain(&agents).map(String::as_str).collect();
+        let after = self.commit(&tree, &parents, message)?;
+        let changed_files = self.changed_files(before.as_deref(), &after)?;
+        Ok(Some(Checkpoint {
+            commit_before: before,
+            commit_after: Some(after),
+            committed: true,
+            changed_files,
+            extra: Extra::default(),
+        }))
+    }
+
+    /// Ends it: with a bundle that holds the last commit the git directory is removed. Where nothing was
+    /// ever committed there is no bundle.
+    pub(crate) fn finish(mut self, bundle: &Path) -> Result<()> {
+        if let Some(head) = &self.head
+            && bundle::commit(bundle, &self.id)?.as_ref() != Some(head)
+        {
+            return Err(Error::new(
+                bundle.display(),
+                format!("the last commit is missing: {head}"),
+            ));
+        }
+        self.remove()
+    }
+
+    fn remove(&mut self) -> Result<()> {
+        if let Some(gathering) = self.gathering.take() {
+            gathering.stop();
+        }
+        std::fs::remove_dir_all(&self.git.dir).map_err(|error| Error::file(&self.git.dir, &error))
+    }
+
+    /// Makes the git directory, or what lacks of it.
+    fn make(folder: &Folder, dir: &Path, user: Option<User>) -> Result<Self> {
+        let worktree = match user.as_ref().and_then(|user| user.git.worktree.clone()) {
+            Some(worktree) => worktree,
+            None => std::fs::canonicalize(dir).map_err(|error| Error::file(dir, &error))?,
+        };
+        let git = Git {
+            dir: folder.git_dir(),
+            worktree: Some(worktree),
+        };
+        for name in ["objects/info", "objects/pack", "refs/heads", "info", FRESH] {
+            let path = git.dir.join(name);
+            std::fs::create_dir_all(&path).map_err(|error| Error::file(&path, &error))?;
+        }
+        put(&git.dir.join("config"), &config(user.as_ref()))?;
+        put(&git.dir.join("info/attributes"), ATTRIBUTES.as_bytes())?;
+        let from = user.as_ref().map(User::objects).unwrap_or_default();
+        let gathering = objects::gather(&git.dir, from)?;
+        // From here on it is a git directory.
+        let head = format!("ref: {}\n", branch(&folder.id));
+        put(&git.dir.join("HEAD"), head.as_bytes())?;
+        Ok(Self {
+            id: folder.id.clone(),
+            git,
+            user,
+            user_head: None,
+            head: None,
+            gathering,
+            has_told: false,
+        })
+    }
+
+    /// Writes the private `info/exclude`: the user's, and what is ours.
+    fn exclude(&self, exclude: &[PathBuf]) -> Result<()> {
+        let mut lines = Vec::new();
+        if let Some(user) = &self.user {
+            lines = std::fs::read(user.common.join("info/exclude")).unwrap_or_default();
+            if lines.last().is_some_and(|byte| *byte != b'\n') {
+                lines.push(b'\n');
+            }
+        }
+        for path in exclude {
+            let path = real(path);
+            let Ok(path) = path.strip_prefix(self.worktree()) else {
+                continue;
+            };
+            let path = user::bytes(path);
+            if path.is_empty() {
+                continue;
+            }
+            lines.push(b'/');
+            for byte in path {
+                match byte {
+                    // A pattern is a line.
+                    b'\n' => lines.push(b'?'),
+                    b'\\' | b'*' | b'?' | b'[' | b' ' => lines.extend_from_slice(&[b'\\', byte]),
+                    byte => lines.push(byte),
+                }
+            }
+            lines.push(b'\n');
+        }
+        put(&self.git.dir.join("info/exclude"), &lines)
+    }
+
+    /// The first commit, unless the worktree is as the user's HEAD or empty.
+    fn start(&mut self) -> Result<()> {
+        self.user_head = self.user.as_ref().and_then(User::head);
+        if let Some(head) = &self.user_head {
+            self.git.run(&["read-tree", head.as_str()])?;
+        }
+        let is_whole = self.user.as_ref().is_none_or(User::is_whole);
+        let parent = self.user_head.clone().filter(|_| is_whole);
+        let message = match &self.user_head {
+            Some(head) if !is_whole => format!("start, from {head}"),
+            _ => "start".to_owned(),
+        };
+        self.add()?;
+        if let Some(parent) = &parent {
+            let is_same = ["diff-index", "--cached", "--quiet", parent, "--"];
+            if self.git.succeeds(&is_same) {
+                self.move_to(parent.clone())?;
+                return Ok(());
+            }
+        }
+        let tree = self.write_tree()?;
+        if self.is_new(&tree)? {
+            let parents: Vec<&str> = parent.iter().map(String::as_str).collect();
+            self.commit(&tree, &parents, &message)?;
+        }
+        Ok(())
+    }
+
+    /// Takes all files over into the index.
+    fn add(&mut self) -> Result<()> {
+        // We are the only ones here: a lock is left from a git that was killed.
+        let _ = std::fs::remove_file(self.git.dir.join("index.lock"));
+        let worktree = self.worktree();
+        if !worktree.is_dir() {
+            return Err(Error::new(worktree.display(), "the folder is gone"));
+        }
+        let add = ["add", "--all", "--ignore-errors", "--", "."];
+        let mut result = Ok(Vec::new());
+        for _ in 0..TRIES {
+            // A file may have vanished while git read it.
+            result = git::run(self.writing().args(add), b"");
+            if result.is_ok() {
+                return Ok(());
+            }
+        }
+        result.map(drop)
+    }
+
+    /// git, which neither sees nor touches the objects of the user.
+    fn writing(&self) -> std::process::Command {
+        let mut command = self.git.command();
+        command.env("GIT_OBJECT_DIRECTORY", self.git.dir.join(FRESH));
+        command
+    }
+
+    fn write_tree(&self) -> Result<String> {
+        let printed = git::run(self.writing().args(["write-tree", "--missing-ok"]), b"")?;
+        Ok(String::from_utf8_lossy(&printed).trim_end().to_owned())
+    }
+
+    /// Whether the tree is another than that of the last commit. Before the first one, an empty tree is
+    /// not new.
+    fn is_new(&self, tree: &str) -> Result<bool> {
+        let Some(head) = &self.head else {
+            return Ok(!self.git.run(&["ls-tree", tree])?.is_empty());
+        };
+        let last = self.git.line(&["rev-parse", &format!("{head}^{{tree}}")])?;
+        Ok(last != tree)
+    }
+
+    fn commit(&mut self, tree: &str, parents: &[&str], message: &str) -> Result<String> {
+        let mut args = vec!["commit-tree", tree, "-m", message];
+        for parent in parents {
+            args.extend(["-p", parent]);
+        }
+        let commit = self.git.line(&args)?;
+        self.move_to(commit.clone())?;
+        Ok(commit)
+    }
+
+    /// Moves the branch.
+    fn move_to(&mut self, commit: String) -> Result<()> {
+        let branch = branch(&self.id);
+        self.git.run(&["update-ref", &branch, &commit])?;
+        self.head = Some(commit);
+        Ok(())
+    }
+
+    fn branch_head(&self) -> Option<String> {
+        let branch = branch(&self.id);
+        let args = ["rev-parse", "--verify", "--quiet", &branch];
+        self.git.line(&args).ok()
+    }
+
+    /// The user's HEAD, if it was moved to a commit that the chain does not have, and whose history is
+    /// whole. Its objects become ours.
+    fn moved_head(&mut self) -> Option<String> {
+        let moved = self.user.as_ref().and_then(User::head)?;
+        if self.user_head.as_ref() == Some(&moved) {
+            return None;
+        }
+        let result = self.take_over(&moved);
+        if let Err(error) = &result {
+            tracing::info!("{moved}: not a parent: {error}");
+        }
+        self.user_head = Some(moved.clone());
+        result.ok().filter(|is_taken| *is_taken).map(|_| moved)
+    }
+
+    /// Copies what the chain lacks of this commit of the user's; false if it lacks nothing.
+    fn take_over(&self, commit: &str) -> Result<bool> {
+        let user = self.user.as_ref().map(User::objects).unwrap_or_default();
+        let folders = std::env::join_paths(user).map_err(|error| Error::new(commit, error))?;
+        let head = self.head.as_deref();
+        let with_users = || {
+            let mut command = self.git.command();
+            command.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &folders);
+            command
+        };
+        if let Some(head) = head {
+            let mut is_ancestor = with_users();
+            is_ancestor.args(["merge-base", "--is-ancestor", commit, head]);
+            if git::run(&mut is_ancestor, b"").is_ok() {
+                return Ok(false);
+            }
+        }
+        let mut pack = with_users();
+        pack.args(["pack-objects", "--revs", "--quiet", "--delta-base-offset"]);
+        pack.arg(self.git.dir.join("objects/pack/pack"));
+        let not = head.map(|head| format!("^{head}\n")).unwrap_or_default();
+        git::run(&mut pack, format!("{commit}\n{not}").as_bytes())?;
+        Ok(true)
+    }
+
+    /// The paths in which the commits differ.
+    fn changed_files(&self, before: Option<&str>, after: &str) -> Result<Vec<String>> {
+        let names = match before {
+            Some(before) => {
+                let args = ["diff-tree", "-r", "-z", "--no-renames", "--name-only"];
+                let mut command = self.git.command();
+                git::run(command.args(args).args([before, after]), b"")?
+            }
+            None => self
+                .git
+                .run(&["ls-tree", "-r", "-z", "--name-only", after])?,
+        };
+        let mut names: Vec<&[u8]> = names
+            .split(|byte| *byte == 0)
+            .filter(|name| !name.is_empty())
+            .collect();
+        names.sort_unstable();
+        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        Ok(names.into_iter().map(text).collect())
+    }
+
+    /// Whether the chain was begun in the user's repository: it has one of its first commits, or the one
+    /// that the first message names. A chain of our commits alone fits everywhere.
+    fn is_of_user(&self, head: &str) -> bool {
+        let args = ["rev-list", "--max-parents=0", "--format=%s", head];
+        let Ok(printed) = self.git.line(&args) else {
+            return false;
+        };
+        let has = |commit: &str| {
+            let name = format!("{commit}^{{commit}}");
+            let user = self.user.as_ref();
+            user.is_some_and(|user| user.git.succeeds(&["cat-file", "-e", &name]))
+        };
+        let lines: Vec<&str> = printed.lines().collect();
+        let mut is_ours = true;
+        for pair in lines.chunks(2) {
+            let [commit, subject] = pair else { continue };
+            let commit = commit.trim_start_matches("commit ");
+            if let Some(from) = subject.strip_prefix("start, from ") {
+                return has(from);
+            }
+            if has(commit) {
+                return true;
+            }
+            is_ours &= *subject == "start" || subject.starts_with("part ");
+        }
+        is_ours
+    }
+}
+
+/// The configuration: what describes the file system is as in the user's.
+fn config(user: Option<&User>) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let format = user.map_or("sha1", |user| &user.format);
+    let version = u8::from(format == "sha256");
+    let _ = write!(
+        lines,
+        "[core]\n\trepositoryFormatVersion = {version}\n\tbare = false\n\tlogAllRefUpdates = false\n\
+         \tsparseCheckout = false\n"
+    );
+    for name in ["fileMode", "symlinks", "ignoreCase", "precomposeUnicode"] {
+        let value = user.and_then(|user| user.setting(&format!("core.{name}"), "--bool"));
+        if let Some(value) = value {
+            let value = String::from_utf8_lossy(&value).into_owned();
+            let _ = writeln!(lines, "\t{name} = {value}");
+        }
+    }
+    if let Some(file) = user.and_then(|user| user.setting("core.excludesFile", "--path")) {
+        let _ = write!(lines, "\texcludesFile = \"");
+        for byte in file {
+            match byte {
+                b'"' | b'\\' => lines.extend_from_slice(&[b'\\', byte]),
+                b'\n' => lines.extend_from_slice(b"\\n"),
+                byte => lines.push(byte),
+            }
+        }
+        let _ = writeln!(lines, "\"");
+    }
+    let _ = writeln!(lines, "[index]\n\tsparse = false\n\tversion = 2");
+    if version == 1 {
+        let _ = writeln!(lines, "[extensions]\n\tobjectFormat = {format}");
+    }
+    lines
+}
+
+/// The path without links, as far as it exists.
+fn real(path: &Path) -> PathBuf {
+    if let Ok(path) = std::fs::canonicalize(path) {
+        return path;
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => real(parent).join(name),
+        _ => path.to_owned(),
+    }
+}
+
+/// Writes a file of the git directory whole.
+pub(super) fn put(path: &Path, content: &[u8]) -> Result<()> {
+    let write = || {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(content)?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|error: std::io::Error| Error::file(path, &error))
+}

@@ -1,0 +1,128 @@
+//! The repository that an agent works in. It is only read.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use base::{Error, Result};
+
+use super::git::{self, Git};
+use super::objects;
+
+/// The user's repository.
+#[derive(Debug)]
+pub(super) struct User {
+    /// Its git directory, and its toplevel as the worktree.
+    pub(super) git: Git,
+    /// What its linked worktrees share.
+    pub(super) common: PathBuf,
+    /// `sha1` or `sha256`.
+    pub(super) format: String,
+    is_shallow: bool,
+}
+
+impl User {
+    /// The repository that the folder lies in; `None` if it lies in none. A folder without a worktree is
+    /// an error: that of a bare repository, or one inside `.git`.
+    pub(super) fn find(dir: &Path) -> Result<Option<Self>> {
+        let ask = |words: &[&str]| {
+            let mut command = git::bare();
+            command.current_dir(dir).arg("rev-parse").args(words);
+            git::run(&mut command, b"")
+        };
+        let facts = ask(&[
+            "--is-inside-work-tree",
+            "--is-shallow-repository",
+            "--show-object-format",
+            // The last, for a path may have line breaks.
+            "--absolute-git-dir",
+        ]);
+        let facts = match facts {
+            Err(error) if error.to_string().contains("not a git repository") => return Ok(None),
+            facts => facts?,
+        };
+        let mut facts = facts.splitn(4, |byte| *byte == b'\n');
+        let mut next = || facts.next().unwrap_or_default();
+        let (has_worktree, is_shallow, format) = (next(), next(), next());
+        let git_dir = path(next());
+        if has_worktree != b"true" {
+            return Err(Error::new(
+                dir.display(),
+                "this is a git directory, which has no files of its own to record",
+            ));
+        }
+        let toplevel = path(&ask(&["--show-toplevel"])?);
+        let common = std::fs::read(git_dir.join("commondir"));
+        let common = common.map_or_else(|_| git_dir.clone(), |line| git_dir.join(path(&line)));
+        Ok(Some(Self {
+            git: Git {
+                dir: git_dir,
+                worktree: Some(toplevel),
+            },
+            common,
+            format: match format {
+                b"sha256" => "sha256",
+                _ => "sha1",
+            }
+            .to_owned(),
+            is_shallow: is_shallow == b"true",
+        }))
+    }
+
+    /// The commit that is checked out; `None` before the first one, or if it cannot be read.
+    pub(super) fn head(&self) -> Option<String> {
+        self.git
+            .line(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])
+            .ok()
+    }
+
+    /// The folders of its objects: its own, and those that it borrows from.
+    pub(super) fn objects(&self) -> Vec<PathBuf> {
+        let mut folders = vec![self.common.join("objects")];
+        let mut next = 0;
+        while let Some(folder) = folders.get(next) {
+            let lines = std::fs::read(folder.join("info/alternates")).unwrap_or_default();
+            let found: Vec<PathBuf> = objects::alternates(&lines)
+                .map(|path| folder.join(path))
+                .collect();
+            for folder in found {
+                if folders.len() < 64 && !folders.contains(&folder) {
+                    folders.push(folder);
+                }
+            }
+            next += 1;
+        }
+        folders
+    }
+
+    /// Whether all of its history is there, so that it can go into a bundle.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.is_shallow
+            && !self.common.join("info/grafts").exists()
+            && !objects::has_promised(&self.objects())
+    }
+
+    /// A value of its configuration, as the user's own git has it.
+    pub(super) fn setting(&self, name: &str, kind: &str) -> Option<Vec<u8>> {
+        let value = self.git.run(&["config", "-z", kind, "--get", name]).ok()?;
+        value.strip_suffix(b"\0").map(<[u8]>::to_vec)
+    }
+}
+
+/// A path that git printed as a line.
+pub(super) fn path(line: &[u8]) -> PathBuf {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    #[cfg(unix)]
+    let line: &OsStr = std::os::unix::ffi::OsStrExt::from_bytes(line);
+    #[cfg(not(unix))]
+    let line = String::from_utf8_lossy(line).into_owned();
+    PathBuf::from(line)
+}
+
+/// The bytes of a path, as git writes them.
+pub(super) fn bytes(path: &Path) -> Vec<u8> {
+    #[cfg(unix)]
+    let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()).to_vec();
+    #[cfg(not(unix))]
+    let bytes = path.to_string_lossy().replace('\\', "/").into_bytes();
+    bytes
+}
