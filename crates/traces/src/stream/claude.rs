@@ -22,7 +22,8 @@ impl State {
                 id: text(line, "session_id").map(str::to_owned),
                 model: text(line, "model").map(str::to_owned),
             }],
-            "system" => Vec::new(),
+            "system" | "auth_status" | "prompt_suggestion" | "rate_limit_event"
+            | "stream_event" | "tool_progress" | "tool_use_summary" => Vec::new(),
             role @ ("assistant" | "user") => self.blocks(line, role),
             "result" => {
                 let usage = object(line, "usage").map(usage);

@@ -52,7 +52,7 @@ fn part(item: &Object) -> Option<Event> {
             summary(text(item, "query").unwrap_or_default()),
         ),
         "file_change" => (PartType::Patch, paths(item)),
-        "error" => return None,
+        "error" | "todo_list" => return None,
         other => return Some(Event::Unknown(other.to_owned())),
     };
     let answer = text(item, "tool")

@@ -214,9 +214,9 @@ fn detect(object: &Object) -> Agent {
         Some("thread.started" | "turn.started" | "item.started" | "item.completed") => Agent::Codex,
         _ if object.contains_key("sessionID") => Agent::Opencode,
         Some("init") if object.contains_key("session_id") => Agent::Gemini,
-        Some("system") if object.contains_key("claude_code_version") => Agent::Claude,
         Some("system") if object.contains_key("qwen_code_version") => Agent::Qwen,
-        Some("system") if text(object, "subtype") == Some("init") => Agent::Claude,
+        // Hooks speak before 'init' does.
+        Some("system") if object.contains_key("session_id") => Agent::Claude,
         _ => Agent::Generic,
     }
 }

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::{Event, Reader};
 
-const STREAMS: [&str; 12] = [
+const STREAMS: [&str; 14] = [
     "claude-calc",
     "claude-fail",
+    "claude-hooks",
     "claude-notes",
     "codex-calc",
     "codex-fail",
@@ -17,6 +18,7 @@ const STREAMS: [&str; 12] = [
     "opencode-fail",
     "opencode-notes",
     "qwen-calc",
+    "qwen-tests",
 ];
 
 #[test]
@@ -60,4 +62,22 @@ fn the_streams_of_real_agents_become_their_parts() {
         assert_eq!(session, expected["session_id"], "{name}");
         assert_eq!(failed, expected["failed"], "{name}");
     }
+}
+
+#[test]
+fn what_is_known_but_no_part_is_not_told() {
+    let lines: [&[u8]; 4] = [
+        br#"{"type":"system","subtype":"init","session_id":"s"}"#,
+        br#"{"type":"rate_limit_event","rate_limit_info":{}}"#,
+        br#"{"type":"stream_event","event":{"type":"message_stop"}}"#,
+        br#"{"type":"tool_progress","tool_name":"Bash"}"#,
+    ];
+    let mut reader = Reader::new(None);
+    let events: Vec<_> = lines.iter().flat_map(|line| reader.line(line)).collect();
+    assert!(matches!(events[..], [Event::Session { .. }]), "{events:?}");
+    let mut reader = Reader::new(None);
+    let list = br#"{"type":"item.completed","item":{"type":"todo_list","items":[]}}"#;
+    assert_eq!(reader.line(list), []);
+    let other = br#"{"type":"item.completed","item":{"type":"new"}}"#;
+    assert_eq!(reader.line(other), [Event::Unknown("new".to_owned())]);
 }
