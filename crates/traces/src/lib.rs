@@ -12,6 +12,7 @@ mod cmd;
 mod index;
 mod model;
 mod place;
+mod record;
 mod repo;
 mod secrets;
 mod stream;

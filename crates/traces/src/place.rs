@@ -1,5 +1,6 @@
 //! Where trajectories are: a folder each, under the root.
 
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -165,6 +166,30 @@ impl Folder {
         let started: Started = serde_json::from_slice(&bytes).ok()?;
         Time::parse(&started.started_at)
     }
+}
+
+/// Opens a file for writing that only its user may read, and makes it if it is not there; empty, or for
+/// more at its end.
+pub(crate) fn private_file(path: &Path, empty: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).write(true);
+    if empty {
+        options.truncate(true);
+    } else {
+        options.append(true);
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Makes a folder that only its user may read, and those above it.
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
 }
 
 /// Refuses what cannot be the id of a trajectory: it is the name of a folder, and of a git ref.

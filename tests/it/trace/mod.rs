@@ -6,6 +6,7 @@
 )]
 
 mod parts;
+mod record;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -69,6 +70,12 @@ impl Work {
             .output()
             .unwrap();
         Ran::from(output)
+    }
+
+    /// Records a shell script as the agent, with these options.
+    pub(super) fn record(&self, id: &str, options: &[&str], script: &str) -> Ran {
+        let words = [&["record", "--id", id], options, &["--", "sh", "-c", script]];
+        self.run(&words.concat())
     }
 
     /// The trace of a trajectory, as it is on disk.

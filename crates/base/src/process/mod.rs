@@ -25,7 +25,7 @@ pub use system::{Interrupt, end_on_interrupt, is_readable, leave_interrupt, outl
 
 /// How long to wait for more output after the program has ended, while a process that it left behind
 /// still holds the streams open.
-const SILENCE: Duration = Duration::from_millis(500);
+pub const SILENCE: Duration = Duration::from_millis(500);
 
 /// The number of buffered pieces of output.
 const QUEUE: usize = 16;

@@ -1,6 +1,7 @@
 //! The commands of `trace`, one file each.
 
 mod parts;
+mod record;
 
 use base::{ExitStatus, Result, Stdout};
 use db::Location;
@@ -23,6 +24,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Record(record::Args),
     Parts(parts::Args),
 }
 
@@ -51,6 +53,7 @@ impl Args {
             out,
         };
         match &self.command {
+            Command::Record(args) => return record::run(args, &mut context),
             Command::Parts(args) => parts::run(args, &mut context)?,
         }
         Ok(ExitStatus::Success)

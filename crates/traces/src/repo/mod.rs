@@ -13,3 +13,8 @@ pub(crate) use bundle::write_bundle;
 pub(crate) use git::{Git, require};
 pub(crate) use history::History;
 pub(crate) use private::Private;
+
+/// Whether the folder lies in a repository. An error if it is a git directory itself.
+pub(crate) fn is_in_repository(dir: &std::path::Path) -> base::Result<bool> {
+    user::User::find(dir).map(|user| user.is_some())
+}

@@ -1,0 +1,70 @@
+//! The bundle, renewed while the agent works.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use base::note;
+
+use crate::repo::{Git, write_bundle};
+
+/// A bundle that takes longer to write is renewed at most a twentieth of the time.
+const FAST: Duration = Duration::from_millis(100);
+
+/// How many times as long as a slow bundle took it is left alone.
+const REST: u32 = 19;
+
+/// Writes the bundle in a thread.
+pub(super) struct Bundles {
+    wanted: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Bundles {
+    /// Of the commits of `git`, to the file `to`.
+    pub(super) fn start(git: Git, id: String, to: PathBuf) -> Self {
+        let (wanted, receiver) = channel();
+        let thread = std::thread::spawn(move || renew(&git, &id, &to, &receiver));
+        Self { wanted, thread }
+    }
+
+    /// There is a new commit.
+    pub(super) fn renew(&self) {
+        let _ = self.wanted.send(());
+    }
+
+    /// Waits until the thread has ended. What is not written yet is left to the final bundle.
+    pub(super) fn finish(self) {
+        drop(self.wanted);
+        let _ = self.thread.join();
+    }
+}
+
+fn renew(git: &Git, id: &str, to: &std::path::Path, wanted: &Receiver<()>) {
+    let mut told = None;
+    let mut due = Instant::now();
+    while wanted.recv().is_ok() {
+        // More commits may come until then.
+        loop {
+            match wanted.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(()) => {}
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+        let start = Instant::now();
+        if let Err(error) = write_bundle(git, id, to) {
+            let error = error.to_string();
+            if told.as_ref() != Some(&error) {
+                note(&format!("{}: {error}", to.display()));
+                told = Some(error);
+            }
+        }
+        let cost = start.elapsed();
+        tracing::debug!("bundle written in {} ms", cost.as_millis());
+        if cost > FAST {
+            due = Instant::now() + cost.saturating_mul(REST);
+        }
+    }
+}

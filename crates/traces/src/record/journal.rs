@@ -1,0 +1,416 @@
+//! The records of a trajectory, made of what its agent tells.
+
+use std::collections::HashSet;
+
+use base::{Result, note};
+use jiff::Timestamp;
+
+use super::file::{Head, Tail, TraceFile};
+use super::lock::Goals;
+use crate::model::{
+    Artifacts, Checkpoint, Extra, Origin, Part, Reason, SessionEnd, TestingState, Time, Trace,
+    Turn, Usage,
+};
+use crate::place::Folder;
+use crate::secrets;
+use crate::stream::{self, Agent, Call, Event};
+
+/// The longest name that a stream gives to something: a session, a model, an item, a suite. Names are
+/// repeated in many records.
+const LONGEST_NAME: usize = 1000;
+
+/// The most kinds of unknown events that are told.
+const MOST_TOLD: usize = 20;
+
+/// The code that the agent works on.
+pub(super) trait Code {
+    /// The last commit.
+    fn head(&self) -> Option<&str>;
+
+    /// Commits the worktree; `None` if no file has changed.
+    fn checkpoint(&mut self, message: &str) -> Result<Option<Checkpoint>>;
+}
+
+/// A trajectory that grows.
+pub(super) struct Journal<C> {
+    pub(super) code: C,
+    goals: Goals,
+    /// Of the first turn, unless the stream has one.
+    prompt: Option<String>,
+    file: TraceFile,
+    origin: Origin,
+    started_at: Time,
+    parts: u64,
+    turns: u64,
+    /// The turn that goes on.
+    turn: Option<Turn>,
+    /// When the last part of this turn was complete.
+    previous: Option<Time>,
+    testing: TestingState,
+    solved: HashSet<String>,
+    commits: HashSet<String>,
+    artifacts: Artifacts,
+    end: Option<SessionEnd>,
+    extra: Extra,
+    has_agent_failed: bool,
+    /// The last thing that went wrong with a checkpoint, or with the file.
+    told: Option<String>,
+    has_checkpoint_failed: bool,
+    unknown: HashSet<String>,
+}
+
+impl<C: Code> Journal<C> {
+    /// A trajectory with this trace so far.
+    pub(super) fn new(folder: &Folder, trace: Trace, code: C, goals: Goals) -> Self {
+        let mut file = TraceFile::new(folder.trace());
+        let mut testing = TestingState::default();
+        let mut solved = HashSet::new();
+        for part in &trace.parts {
+            file.add_part(part);
+            for call in &part.envoi_calls {
+                solve(&mut solved, &goals, call);
+            }
+        }
+        for turn in &trace.turns {
+            file.add_turn(turn);
+        }
+        if let Some(part) = trace.parts.last() {
+            testing.clone_from(&part.testing_state);
+        }
+        testing.total_paths = goals.require.len() as u64;
+        testing.solved_paths = solved.len() as u64;
+        Self {
+            code,
+            goals,
+            prompt: None,
+            file,
+            parts: trace.part_count(),
+            turns: trace.turns.len() as u64,
+            turn: None,
+            previous: None,
+            testing,
+            solved,
+            commits: trace.commits().into_iter().map(str::to_owned).collect(),
+            origin: trace.origin,
+            started_at: trace.started_at,
+            artifacts: trace.artifacts,
+            end: None,
+            extra: trace.extra,
+            has_agent_failed: false,
+            told: None,
+            has_checkpoint_failed: false,
+            unknown: HashSet::new(),
+        }
+    }
+
+    /// The request of the first turn from now on.
+    pub(super) fn set_prompt(&mut self, prompt: Option<&str>) {
+        self.prompt = prompt.map(|prompt| secrets::text(prompt).into_owned());
+    }
+
+    /// Who works from now on. What is known of the session of another agent is forgotten.
+    pub(super) fn set_agent(&mut self, agent: Agent) {
+        if self.origin.agent == agent.name() {
+            return;
+        }
+        if !self.origin.agent.is_empty() {
+            self.origin.session_id.clear();
+            self.origin.agent_model.clear();
+        }
+        agent.name().clone_into(&mut self.origin.agent);
+        self.file.set_behind();
+    }
+
+    /// Takes what the agent tells; the record of a part, if it is one and the limit allows it.
+    pub(super) fn event(&mut self, event: Event, arrived: Time) -> Option<Part> {
+        match event {
+            Event::Session { id, model } => {
+                for (known, new) in [
+                    (&mut self.origin.session_id, id),
+                    (&mut self.origin.agent_model, model),
+                ] {
+                    if let Some(new) = new.map(name)
+                        && !new.is_empty()
+                        && *known != new
+                    {
+                        *known = new;
+                        self.file.set_behind();
+                    }
+                }
+            }
+            Event::TurnStarted { prompt } => {
+                self.end_turn();
+                if !self.is_full() {
+                    self.turn(arrived, prompt);
+                }
+            }
+            Event::Part(seen) if !self.is_full() => return Some(self.part(seen, arrived)),
+            Event::Part(_) => {}
+            Event::TurnCompleted { usage } => {
+                if let Some(tokens) = usage {
+                    self.turn(arrived, None).token_usage = Some(Usage {
+                        tokens,
+                        extra: Extra::new(),
+                    });
+                }
+                self.end_turn();
+            }
+            Event::Tokens(tokens) => {
+                let usage = self.turn(arrived, None).token_usage.get_or_insert_default();
+                usage.tokens = usage.tokens.plus(tokens);
+                self.file.set_behind();
+            }
+            Event::Failed => self.has_agent_failed = true,
+            Event::Unknown(kind) => {
+                let kind = name(kind);
+                if self.unknown.len() < MOST_TOLD && self.unknown.insert(kind.clone()) {
+                    note(&format!(
+                        "events of the unknown type '{kind}' are passed over"
+                    ));
+                }
+            }
+        }
+        None
+    }
+
+    /// The turn that goes on; begins one if there is none.
+    fn turn(&mut self, timestamp: Time, prompt: Option<String>) -> &mut Turn {
+        let Self {
+            turn,
+            turns,
+            origin,
+            file,
+            code,
+            ..
+        } = self;
+        let first = &mut self.prompt;
+        turn.get_or_insert_with(|| {
+            *turns += 1;
+            file.set_behind();
+            Turn {
+                origin: origin.clone(),
+                turn: *turns,
+                part_start: None,
+                part_end: None,
+                timestamp,
+                prompt: prompt.or(first.take()),
+                git_commit: code.head().map(str::to_owned),
+                repo_checkpoint: None,
+                session_end: None,
+                token_usage: None,
+                extra: Extra::new(),
+            }
+        })
+    }
+
+    /// Ends the turn that goes on, if one does.
+    pub(super) fn end_turn(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            self.file.add_turn(&turn);
+        }
+        self.previous = None;
+        self.prompt = None;
+    }
+
+    fn part(&mut self, seen: stream::Part, arrived: Time) -> Part {
+        let number = self.parts + 1;
+        let timestamp = seen.timestamp.and_then(own_time).unwrap_or(arrived);
+        // The clock of the agent may be behind ours.
+        self.started_at = self.started_at.min(timestamp);
+        let checkpoint = self.checkpoint(&format!("part {number} checkpoint"));
+        let git_commit = self.code.head().map(str::to_owned);
+        self.commits.extend(git_commit.clone());
+        let mut calls = seen.calls;
+        for call in &mut calls {
+            call.path = name(std::mem::take(&mut call.path));
+            self.test(call);
+        }
+        let part = Part {
+            origin: self.origin.clone(),
+            part: number,
+            timestamp,
+            duration_ms: self
+                .previous
+                .and_then(|previous| timestamp.milliseconds_since(previous)),
+            role: "assistant".to_owned(),
+            part_type: Some(seen.part_type),
+            item_type: Some(name(seen.item_type)).filter(|item| !item.is_empty()),
+            summary: seen.summary.map(|text| secrets::text(&text).into_owned()),
+            git_commit: git_commit.clone(),
+            repo_checkpoint: checkpoint.clone(),
+            envoi_calls: calls,
+            testing_state: self.testing.clone(),
+            extra: Extra::new(),
+        };
+        let origin = self.origin.clone();
+        let turn = self.turn(timestamp, None);
+        turn.origin = origin;
+        turn.part_start.get_or_insert(number);
+        turn.part_end = Some(number);
+        turn.git_commit = git_commit;
+        if checkpoint.is_some() {
+            turn.repo_checkpoint = checkpoint;
+        }
+        self.previous = Some(timestamp);
+        self.parts = number;
+        self.file.add_part(&part);
+        part
+    }
+
+    /// Commits the worktree. A failure is told, and recorded as a checkpoint that was not committed.
+    fn checkpoint(&mut self, message: &str) -> Option<Checkpoint> {
+        match self.code.checkpoint(message) {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => {
+                self.has_checkpoint_failed = true;
+                self.tell(&format!("{message}: {error}"), &error.to_string());
+                Some(Checkpoint {
+                    commit_before: self.code.head().map(str::to_owned),
+                    commit_after: None,
+                    committed: false,
+                    changed_files: Vec::new(),
+                    extra: Extra::new(),
+                })
+            }
+        }
+    }
+
+    /// Tells what went wrong, once while it goes on for the same reason.
+    fn tell(&mut self, text: &str, why: &str) {
+        if self.told.as_deref() != Some(why) {
+            note(text);
+            self.told = Some(why.to_owned());
+        }
+    }
+
+    fn test(&mut self, call: &Call) {
+        solve(&mut self.solved, &self.goals, call);
+        let counts = call.result.as_ref();
+        let state = &mut self.testing;
+        state.solved_paths = self.solved.len() as u64;
+        state.latest_path = Some(call.path.clone());
+        state.latest_passed = counts.map(|counts| counts.passed);
+        state.latest_total = counts.map(|counts| counts.total);
+        state.latest_status_code = Some(call.status_code);
+        state.latest_error = call.error.clone().map(name);
+    }
+
+    /// Whether the limit of parts is reached.
+    pub(super) fn is_full(&self) -> bool {
+        self.goals.max_parts > 0 && self.parts >= self.goals.max_parts
+    }
+
+    /// Whether a checkpoint could not be made.
+    pub(super) fn has_checkpoint_failed(&self) -> bool {
+        self.has_checkpoint_failed
+    }
+
+    /// How long to wait until the file is to be written; `None` if it has everything.
+    pub(super) fn wait(&self) -> Option<std::time::Duration> {
+        self.file.wait()
+    }
+
+    /// Writes the file after a part, unless it is so large that it has to wait.
+    pub(super) fn save_part(&mut self, part: &Part) {
+        let has_checkpoint = part.repo_checkpoint.is_some();
+        if has_checkpoint
+            || !self.file.is_large()
+            || self.file.wait().is_some_and(|wait| wait.is_zero())
+        {
+            let _ = self.save(has_checkpoint);
+        }
+    }
+
+    /// Writes the file. A failure is told.
+    pub(super) fn save(&mut self, sync: bool) -> Result<()> {
+        let head = Head {
+            origin: &self.origin,
+            started_at: self.started_at,
+        };
+        let tail = Tail {
+            artifacts: &self.artifacts,
+            session_end: self.end.as_ref(),
+            extra: &self.extra,
+        };
+        let saved = self.file.replace(&head, self.turn.as_ref(), &tail, sync);
+        match &saved {
+            Ok(()) => {}
+            Err(error) => {
+                let error = error.to_string();
+                self.tell(&error, &error);
+            }
+        }
+        saved
+    }
+
+    /// Why the agent ended, when it was stopped for `stopped` or ended by itself.
+    fn reason(&self, stopped: Option<Reason>, has_failed: bool) -> Reason {
+        let required = &self.goals.require;
+        if !required.is_empty() && self.solved.len() == required.len() {
+            Reason::Solved
+        } else if self.is_full() {
+            Reason::PartLimit
+        } else if let Some(reason) = stopped {
+            reason
+        } else if has_failed || self.has_agent_failed {
+            Reason::AgentError
+        } else {
+            Reason::Completed
+        }
+    }
+
+    /// Ends the trajectory: what changed after the last part is committed, and the file has the end when
+    /// it is saved next. `stopped` says why we ended it, if we did.
+    pub(super) fn end(&mut self, stopped: Option<Reason>, has_failed: bool) {
+        self.end_turn();
+        self.checkpoint("end");
+        self.end = Some(SessionEnd {
+            reason: self.reason(stopped, has_failed),
+            total_parts: self.parts,
+            total_turns: self.turns,
+            final_git_commit: self.code.head().map(str::to_owned),
+            extra: Extra::new(),
+        });
+        self.file.set_behind();
+    }
+
+    /// The row of the trajectory in the index.
+    pub(super) fn row(&self) -> crate::index::Row {
+        crate::index::Row {
+            trajectory_id: self.origin.trajectory_id.clone(),
+            session_id: self.origin.session_id.clone(),
+            agent: self.origin.agent.clone(),
+            agent_model: self.origin.agent_model.clone(),
+            started_at: self.started_at.to_string(),
+            parts: self.parts,
+            turns: self.turns,
+            commits: self.commits.len() as u64,
+            solved: self.testing.solved_paths,
+            required: self.testing.total_paths,
+            reason: self.end.as_ref().map(|end| end.reason.word().to_owned()),
+            file: crate::index::Version::of(self.file.path()),
+        }
+    }
+}
+
+/// Adds the suite of the call if all of its tests passed; only required ones count, if any are.
+fn solve(solved: &mut HashSet<String>, goals: &Goals, call: &Call) {
+    let counts = call.result.as_ref();
+    let has_passed = counts.is_some_and(|counts| counts.total > 0 && counts.passed == counts.total);
+    if has_passed && (goals.require.is_empty() || goals.require.contains(&call.path)) {
+        solved.insert(call.path.clone());
+    }
+}
+
+/// The event's own time; none before 1970, which no clock shows.
+fn own_time(time: Timestamp) -> Option<Time> {
+    (time >= Timestamp::UNIX_EPOCH).then_some(Time(time))
+}
+
+/// A name of the stream, cut if it is very long.
+fn name(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST_NAME) {
+        text.truncate(end);
+    }
+    text
+}

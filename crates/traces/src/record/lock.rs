@@ -1,0 +1,90 @@
+//! One recorder a trajectory.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+
+use base::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::place::{Folder, private_file};
+
+/// What a repair has to know of a run that was killed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Goals {
+    /// The suites that must pass.
+    pub(super) require: Vec<String>,
+    /// The number of parts at which the agent is stopped; 0: none.
+    pub(super) max_parts: u64,
+}
+
+/// Held while a trajectory is recorded or repaired. The file is removed when it is dropped.
+#[derive(Debug)]
+pub(super) struct Lock {
+    folder: Folder,
+    file: File,
+    /// Those of the run that was killed and left the file.
+    pub(super) left: Option<Goals>,
+}
+
+impl Lock {
+    /// Takes the lock of a trajectory; an error if another process has it.
+    pub(super) fn take(folder: &Folder) -> Result<Self> {
+        let path = folder.lock();
+        let failed = |error: io::Error| Error::file(&path, &error);
+        // Whoever held the lock before may have removed the file meanwhile.
+        for _ in 0..100 {
+            let file = private_file(&path, false).map_err(failed)?;
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::new(&folder.id, "it is being recorded"));
+                }
+                // A file system without locks.
+                Ok(()) | Err(TryLockError::Error(_)) => {}
+            }
+            if is_at(&file, &path) {
+                let text = std::fs::read(&path).map_err(failed)?;
+                return Ok(Self {
+                    folder: folder.clone(),
+                    file,
+                    left: serde_json::from_slice(&text).ok(),
+                });
+            }
+        }
+        Err(Error::new(&folder.id, "it is being recorded"))
+    }
+
+    /// Leaves the goals for a repair.
+    pub(super) fn leave(&mut self, goals: &Goals) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.write_all(&serde_json::to_vec(goals)?)
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.folder.lock());
+    }
+}
+
+/// Whether the trajectory is being recorded or repaired.
+pub(crate) fn is_recorded(folder: &Folder) -> bool {
+    let Ok(file) = File::open(folder.lock()) else {
+        return false;
+    };
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// Whether the opened file is still the one at this path.
+#[cfg(unix)]
+fn is_at(opened: &File, path: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    let opened = opened.metadata().map(identity);
+    opened.is_ok_and(|opened| std::fs::metadata(path).is_ok_and(|there| identity(there) == opened))
+}
+
+/// An open file cannot be removed here.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &std::path::Path) -> bool {
+    true
+}

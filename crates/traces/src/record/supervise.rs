@@ -1,0 +1,140 @@
+//! The agent's process: its end, its limits, and the signals that are for it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use base::process::{Group, Stop};
+
+use crate::model::Reason;
+
+/// How often signals and limits are looked at.
+const TICK: Duration = Duration::from_millis(20);
+
+/// How long the agent has to end after a signal.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the supervision has to know.
+pub(super) struct Watch<'a> {
+    pub(super) signals: &'a mut Signals,
+    pub(super) timeout: Option<Duration>,
+    /// Set when the limit of parts is reached.
+    pub(super) is_full: &'a AtomicBool,
+    /// Is set when the agent has ended.
+    pub(super) has_ended: &'a AtomicBool,
+    /// Disconnected when all that the agent printed was passed on.
+    pub(super) passed: &'a Receiver<()>,
+}
+
+/// The signals that are still to come, the gentle ones first.
+type Ladder = &'static [Stop];
+
+const INTERRUPT: Ladder = &[Stop::Interrupt, Stop::Terminate, Stop::Kill];
+const HANGUP: Ladder = &[Stop::Hangup, Stop::Terminate, Stop::Kill];
+const TERMINATE: Ladder = &[Stop::Terminate, Stop::Kill];
+
+/// Waits for the end of the agent and of its output. Says why the agent was stopped, if it was.
+pub(super) fn supervise(group: &mut Group, watch: Watch) -> Option<Reason> {
+    let start = Instant::now();
+    let mut stopped: Option<Reason> = None;
+    let mut ladder: Ladder = &[];
+    let mut next = start;
+    let mut ended: Option<Instant> = None;
+    loop {
+        if ended.is_some() {
+            if watch.passed.recv_timeout(TICK) == Err(RecvTimeoutError::Disconnected) {
+                return stopped;
+            }
+        } else if group.has_ended_within(TICK) {
+            ended = Some(Instant::now());
+            watch.has_ended.store(true, Ordering::Release);
+            if stopped.is_some() {
+                // What the agent has started is stopped with it.
+                group.stop(Stop::Kill);
+            }
+        }
+        let now = Instant::now();
+        let signal = watch.signals.next();
+        if signal.is_some() {
+            // Whoever sends a second one does not want to wait.
+            next = now;
+        }
+        if stopped.is_none() {
+            let is_late = watch
+                .timeout
+                .is_some_and(|timeout| start.elapsed() >= timeout);
+            (stopped, ladder) = match signal {
+                _ if watch.is_full.load(Ordering::Acquire) => (Some(Reason::PartLimit), TERMINATE),
+                _ if is_late => (Some(Reason::Timeout), TERMINATE),
+                Some(Stop::Interrupt) => (Some(Reason::Interrupted), INTERRUPT),
+                Some(Stop::Hangup) => (Some(Reason::Interrupted), HANGUP),
+                Some(_) => (Some(Reason::Interrupted), TERMINATE),
+                None => (None, ladder),
+            };
+            next = now;
+        }
+        if let Some((how, rest)) = ladder.split_first()
+            && now >= next
+        {
+            tracing::info!("the agent is asked to end: {how:?}");
+            group.stop(*how);
+            ladder = rest;
+            next = now + PATIENCE;
+        }
+        // Our own output may be blocked by whoever reads it.
+        if stopped.is_some() && ended.is_some_and(|ended| ended.elapsed() > PATIENCE) {
+            return stopped;
+        }
+    }
+}
+
+/// The signals that would end us: from now on they are for the agent, and we finish what is recorded.
+#[cfg(unix)]
+pub(super) struct Signals(Option<signal_hook::iterator::Signals>);
+
+#[cfg(unix)]
+impl Signals {
+    /// Catches them, but for those that whoever started us has switched off, as nohup does.
+    pub(super) fn catch() -> Self {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let ignored = ignored();
+        let wanted = [SIGHUP, SIGINT, SIGTERM].into_iter();
+        let wanted = wanted.filter(|signal| ignored & (1 << (signal - 1)) == 0);
+        // If registration fails, they end us as they always did.
+        Self(signal_hook::iterator::Signals::new(wanted).ok())
+    }
+
+    /// The next one that has come.
+    fn next(&mut self) -> Option<Stop> {
+        use signal_hook::consts::{SIGHUP, SIGINT};
+        Some(match self.0.as_mut()?.pending().next()? {
+            SIGINT => Stop::Interrupt,
+            SIGHUP => Stop::Hangup,
+            _ => Stop::Terminate,
+        })
+    }
+}
+
+/// The signals that are ignored, a bit each, where the system tells.
+#[cfg(unix)]
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or_default()
+}
+
+/// There are none here: Ctrl-C ends us, and 'repair' completes what is recorded.
+#[cfg(not(unix))]
+pub(super) struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    pub(super) fn catch() -> Self {
+        Self
+    }
+
+    fn next(&mut self) -> Option<Stop> {
+        None
+    }
+}
