@@ -5,8 +5,16 @@
     reason = "files are written as agents write them"
 )]
 
+mod checkout;
+mod diff;
+mod list;
+mod made;
 mod parts;
+<<<<<<< HEAD
 mod record;
+=======
+mod show;
+>>>>>>> 9d88310 (Trace: 'list', 'show', 'checkout' and 'diff': what is there, and the code as it was at any part)
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -43,6 +51,10 @@ impl Work {
 
     pub(super) fn sandbox(&self) -> &Sandbox {
         &self.0
+    }
+
+    pub(super) fn sandbox_mut(&mut self) -> &mut Sandbox {
+        &mut self.0
     }
 
     /// Writes a file of the repository, and the folders above it.

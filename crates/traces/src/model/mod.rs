@@ -201,8 +201,7 @@ impl Trace {
 
     /// The part of this number.
     pub(crate) fn part(&self, number: u64) -> Option<&Part> {
-        let index = usize::try_from(number.checked_sub(1)?).ok()?;
-        self.parts.get(index)
+        self.parts.iter().find(|part| part.part == number)
     }
 
     /// The commits of the parts, each once, in the order of their first parts.

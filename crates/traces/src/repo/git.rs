@@ -1,9 +1,9 @@
 //! git, by its command line, and free of what the user's configuration and environment would change.
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use base::{Error, Result, process};
 
@@ -147,6 +147,50 @@ fn checked(command: &Command, output: Output) -> Result<Output> {
     if output.status.success() {
         return Ok(output);
     }
+    Err(complaint(command, &output.stderr, output.status))
+}
+
+/// Runs a git command and passes on what it prints, piece by piece. An error of `pass` ends it.
+pub(crate) fn stream(
+    command: &mut Command,
+    mut pass: impl FnMut(&mut dyn BufRead) -> Result<()>,
+) -> Result<()> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    tracing::debug!("{command:?}");
+    let mut child = command.spawn().map_err(failed)?;
+    let printed = child.stdout.take();
+    let complaints = child.stderr.take();
+    std::thread::scope(|scope| {
+        let complaints = scope.spawn(move || {
+            let mut read = Vec::new();
+            if let Some(mut pipe) = complaints {
+                let _ = pipe.by_ref().take(64 << 10).read_to_end(&mut read);
+                let _ = std::io::copy(&mut pipe, &mut std::io::sink());
+            }
+            read
+        });
+        let mut passed = Ok(());
+        if let Some(printed) = printed {
+            passed = pass(&mut BufReader::with_capacity(64 << 10, printed));
+        }
+        if passed.is_err() {
+            let _ = child.kill();
+        }
+        let status = child.wait().map_err(failed)?;
+        let complaints = complaints.join().unwrap_or_default();
+        passed?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(complaint(command, &complaints, status))
+    })
+}
+
+/// What git complains about, as an error.
+fn complaint(command: &Command, stderr: &[u8], status: ExitStatus) -> Error {
     // The settings stand before the subcommand.
     let arguments = command
         .get_args()
@@ -155,18 +199,18 @@ fn checked(command: &Command, output: Output) -> Result<Output> {
         .skip(2 * SETTINGS.len())
         .find(|argument| !argument.starts_with('-'));
     let what = format!("git {}", subcommand.unwrap_or_default());
-    let complaint = String::from_utf8_lossy(&output.stderr);
+    let complaint = String::from_utf8_lossy(stderr);
     let mut lines = complaint.lines().filter(|line| !line.is_empty());
     let told = lines
         .clone()
         .find(|line| line.starts_with("fatal: ") || line.starts_with("error: "));
     let why = told
         .or_else(|| lines.next())
-        .map_or_else(|| output.status.to_string(), str::to_owned);
+        .map_or_else(|| status.to_string(), str::to_owned);
     let why = why
         .trim_start_matches("fatal: ")
         .trim_start_matches("error: ");
-    Err(Error::new(what, base::printable(why)))
+    Error::new(what, base::printable(why))
 }
 
 /// Runs a git command; its standard output goes where the caller has said.

@@ -62,6 +62,11 @@ impl History {
         })
     }
 
+    /// The name of the tree without files.
+    pub(crate) fn empty_tree(&self) -> Result<String> {
+        self.git.line(&["hash-object", "-t", "tree", "--stdin"])
+    }
+
     /// Whether the commit, its tree and all files in it are there.
     pub(crate) fn has(&self, commit: &str) -> bool {
         is_hash(commit)

@@ -1,6 +1,7 @@
 //! The code of a trajectory, kept by git. Nothing here touches the user's own git directory.
 
 mod bundle;
+mod checkout;
 mod git;
 mod history;
 mod objects;
@@ -10,8 +11,9 @@ mod tests;
 mod user;
 
 pub(crate) use bundle::write_bundle;
-pub(crate) use git::{Git, require};
-pub(crate) use history::History;
+pub(crate) use checkout::check_out;
+pub(crate) use git::{Git, require, stream};
+pub(crate) use history::{History, is_hash};
 pub(crate) use private::Private;
 
 /// Whether the folder lies in a repository. An error if it is a git directory itself.

@@ -58,6 +58,11 @@ impl State {
         before.into_iter().chain(event).collect()
     }
 
+    /// Whether more may come of the last text.
+    pub(super) fn is_holding(&self) -> bool {
+        self.message.is_some()
+    }
+
     /// The text that is complete now.
     pub(super) fn flush(&mut self) -> Option<Event> {
         let (message, part) = self.message.take()?;

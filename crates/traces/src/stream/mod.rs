@@ -201,6 +201,11 @@ impl Reader {
         }
     }
 
+    /// Whether what was read last belongs to a part of which more may come.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.gemini.is_holding()
+    }
+
     /// The events that were held back until the stream ended.
     pub(crate) fn end(&mut self) -> Vec<Event> {
         self.gemini.flush().into_iter().collect()
