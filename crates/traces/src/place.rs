@@ -1,10 +1,6 @@
 //! Where trajectories are: a folder each, under the root.
 
-<<<<<<< HEAD
-use std::fs::{DirBuilder, File, OpenOptions};
-=======
-use std::fs::TryLockError;
->>>>>>> 9d88310 (Trace: 'list', 'show', 'checkout' and 'diff': what is there, and the code as it was at any part)
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 

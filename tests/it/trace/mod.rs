@@ -10,11 +10,8 @@ mod diff;
 mod list;
 mod made;
 mod parts;
-<<<<<<< HEAD
 mod record;
-=======
 mod show;
->>>>>>> 9d88310 (Trace: 'list', 'show', 'checkout' and 'diff': what is there, and the code as it was at any part)
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -86,7 +83,11 @@ impl Work {
 
     /// Records a shell script as the agent, with these options.
     pub(super) fn record(&self, id: &str, options: &[&str], script: &str) -> Ran {
-        let words = [&["record", "--id", id], options, &["--", "sh", "-c", script]];
+        let words = [
+            &["record", "--id", id],
+            options,
+            &["--", "sh", "-c", script],
+        ];
         self.run(&words.concat())
     }
 

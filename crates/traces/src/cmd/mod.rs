@@ -4,11 +4,8 @@ mod checkout;
 mod diff;
 mod list;
 mod parts;
-<<<<<<< HEAD
 mod record;
-=======
 mod show;
->>>>>>> 9d88310 (Trace: 'list', 'show', 'checkout' and 'diff': what is there, and the code as it was at any part)
 
 use base::{Error, ExitStatus, Result, Stdout};
 use db::Location;
@@ -33,12 +30,9 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-<<<<<<< HEAD
     Record(record::Args),
-=======
     List(list::Args),
     Show(show::Args),
->>>>>>> 9d88310 (Trace: 'list', 'show', 'checkout' and 'diff': what is there, and the code as it was at any part)
     Parts(parts::Args),
     Checkout(checkout::Args),
     Diff(diff::Args),
@@ -72,12 +66,9 @@ impl Args {
             out,
         };
         match &self.command {
-<<<<<<< HEAD
             Command::Record(args) => return record::run(args, &mut context),
-=======
             Command::List(args) => list::run(args, &mut context)?,
             Command::Show(args) => show::run(args, &mut context)?,
->>>>>>> 9d88310 (Trace: 'list', 'show', 'checkout' and 'diff': what is there, and the code as it was at any part)
             Command::Parts(args) => parts::run(args, &mut context)?,
             Command::Checkout(args) => checkout::run(args, &mut context)?,
             Command::Diff(args) => diff::run(args, &mut context)?,
