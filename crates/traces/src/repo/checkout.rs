@@ -5,6 +5,7 @@ use std::path::Path;
 use base::{Error, Result, write_atomically};
 
 use super::git::{self, Git};
+use super::history::private;
 use super::private::ATTRIBUTES;
 use crate::place::Folder;
 
@@ -12,10 +13,9 @@ use crate::place::Folder;
 /// An error if the history has not got it; then `dest` may be anything.
 pub(crate) fn check_out(folder: &Folder, commit: &str, dest: &Path) -> Result<()> {
     git::require()?;
-    let private = folder.git_dir();
+    let private = private(folder);
     let bundle = folder.bundle();
-    let is_private = private.is_dir();
-    let source = if is_private { &private } else { &bundle };
+    let source = private.as_ref().map_or(&bundle, |git| &git.dir);
     if let Err(error) = std::fs::metadata(source) {
         return Err(Error::file(source, &error));
     }
@@ -32,7 +32,7 @@ pub(crate) fn check_out(folder: &Folder, commit: &str, dest: &Path) -> Result<()
         dir: dest.join(".git"),
         worktree: Some(dest.to_owned()),
     };
-    if is_private {
+    if private.is_some() {
         let url = bundle.to_string_lossy();
         git.run(&["config", "remote.origin.url", &url])?;
     }

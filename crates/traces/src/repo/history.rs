@@ -20,13 +20,7 @@ impl History {
     /// Opens it. An error if there is neither, or if the bundle is damaged.
     pub(crate) fn open(folder: &Folder) -> Result<Self> {
         git::require()?;
-        let git = Git {
-            dir: folder.git_dir(),
-            worktree: None,
-        };
-        // A recording that has just begun has no commit there yet.
-        let branch = super::bundle::branch(&folder.id);
-        if git.dir.is_dir() && git.succeeds(&["rev-parse", "--verify", "--quiet", &branch]) {
+        if let Some(git) = private(folder) {
             return Ok(Self {
                 git,
                 _unpacked: None,
@@ -79,6 +73,19 @@ impl History {
                 "--",
             ])
     }
+}
+
+/// The private git directory, if it has the commits of the trajectory.
+pub(super) fn private(folder: &Folder) -> Option<Git> {
+    let git = Git {
+        dir: folder.git_dir(),
+        worktree: None,
+    };
+    // A recording that has just begun has no commit there yet.
+    let branch = super::bundle::branch(&folder.id);
+    let has_commits =
+        git.dir.is_dir() && git.succeeds(&["rev-parse", "--verify", "--quiet", &branch]);
+    has_commits.then_some(git)
 }
 
 /// Whether it is the full name of an object: nothing that git would take for an option or a path.
