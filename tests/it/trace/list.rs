@@ -32,7 +32,7 @@ fn the_newest_comes_first_and_what_is_damaged_stops_nothing() {
         .iter()
         .map(|row| {
             (
-                row["trajectory_id"].as_str().unwrap(),
+                row["id"].as_str().unwrap(),
                 row["end"].as_str().unwrap(),
             )
         })

@@ -35,10 +35,10 @@ struct Listed {
 /// A trajectory in the formats for programs.
 #[derive(Debug, Default, Serialize)]
 struct Record {
-    trajectory_id: String,
-    started_at: Option<String>,
+    id: String,
+    started: Option<String>,
     agent: Option<String>,
-    agent_model: Option<String>,
+    model: Option<String>,
     session_id: Option<String>,
     parts: Option<u64>,
     turns: Option<u64>,
@@ -204,7 +204,7 @@ fn style(end: &str) -> Option<Style> {
 
 fn record(listed: &Listed) -> Record {
     let unreadable = Record {
-        trajectory_id: listed.id.clone(),
+        id: listed.id.clone(),
         end: listed.end.clone(),
         ..Record::default()
     };
@@ -214,9 +214,9 @@ fn record(listed: &Listed) -> Record {
             ..unreadable
         },
         Ok(row) => Record {
-            started_at: Some(row.started_at.clone()),
+            started: Some(row.started_at.clone()),
             agent: Some(row.agent.clone()),
-            agent_model: Some(row.agent_model.clone()),
+            model: Some(row.agent_model.clone()),
             session_id: Some(row.session_id.clone()),
             parts: Some(row.parts),
             turns: Some(row.turns),
