@@ -39,7 +39,7 @@ const VARIABLES: [&str; 23] = [
 
 /// Settings that hold whatever the user's configuration says: no hooks, no signing, no conversion of
 /// content, no helpers that run beside.
-const SETTINGS: [&str; 19] = [
+const SETTINGS: [&str; 20] = [
     "core.hooksPath=/dev/null",
     "core.attributesFile=/dev/null",
     "core.autocrlf=false",
@@ -54,6 +54,7 @@ const SETTINGS: [&str; 19] = [
     "maintenance.auto=false",
     "submodule.recurse=false",
     "i18n.commitEncoding=UTF-8",
+    "advice.addEmbeddedRepo=false",
     "advice.detachedHead=false",
     "protocol.allow=never",
     "protocol.file.allow=always",
@@ -107,6 +108,9 @@ impl Git {
 /// A git command without a git directory.
 pub(crate) fn bare() -> Command {
     let mut command = process::command("git");
+    // Ctrl-C is for the agent: what git has begun, it ends.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     for name in VARIABLES {
         command.env_remove(name);
     }
@@ -143,7 +147,7 @@ pub(crate) fn run_into(command: &mut Command, file: std::fs::File) -> Result<()>
 }
 
 /// An error with what git complains about, unless it has succeeded.
-fn checked(command: &Command, output: Output) -> Result<Output> {
+pub(super) fn checked(command: &Command, output: Output) -> Result<Output> {
     if output.status.success() {
         return Ok(output);
     }
@@ -214,7 +218,7 @@ fn complaint(command: &Command, stderr: &[u8], status: ExitStatus) -> Error {
 }
 
 /// Runs a git command; its standard output goes where the caller has said.
-fn output(command: &mut Command, input: &[u8]) -> Result<Output> {
+pub(super) fn output(command: &mut Command, input: &[u8]) -> Result<Output> {
     let stdin = if input.is_empty() {
         Stdio::null()
     } else {

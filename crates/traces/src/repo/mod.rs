@@ -2,11 +2,14 @@
 
 mod bundle;
 mod checkout;
+mod entries;
 mod git;
 mod history;
+mod index;
 mod objects;
 mod private;
-#[cfg(test)]
+mod scan;
+#[cfg(all(test, unix))]
 mod tests;
 mod user;
 

@@ -3,12 +3,17 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base::{Error, Result};
 
 use super::bundle::{self, branch};
+use super::entries::Entry;
 use super::git::{self, Git};
+use super::index;
 use super::objects::{self, FRESH, Gathering};
+use super::scan::{Look, Scan, Stamp};
 use super::user::{self, User};
 use crate::model::{Checkpoint, Extra};
 use crate::place::Folder;
@@ -18,7 +23,7 @@ pub(super) const ATTRIBUTES: &str =
     "* -text !eol !crlf -filter -ident !working-tree-encoding -export-subst -export-ignore\n";
 
 /// How often files are read again that vanish while git reads them.
-const TRIES: usize = 3;
+const TRIES: usize = 5;
 
 /// The private git directory.
 #[derive(Debug)]
@@ -29,10 +34,21 @@ pub(crate) struct Private {
     user: Option<User>,
     /// The user's commit as last seen.
     user_head: Option<String>,
+    /// The user's index as last seen.
+    user_index: Stamp,
     /// The last commit of the chain.
     head: Option<String>,
     gathering: Option<Gathering>,
-    has_told: bool,
+    /// What is not kept.
+    excluded: Vec<PathBuf>,
+    /// What git knows of the files; `None` if only git can read it.
+    entries: Option<Vec<Entry>>,
+    /// What git knows is right for files that were not changed since then.
+    looked: SystemTime,
+    /// What the files looked like then; `None` if nothing is known.
+    scan: Option<Scan>,
+    /// What was told of files that git cannot read.
+    complaints: String,
 }
 
 impl Private {
@@ -42,8 +58,8 @@ impl Private {
     pub(crate) fn begin(folder: &Folder, dir: &Path, exclude: &[PathBuf]) -> Result<Self> {
         git::require()?;
         let user = User::find(dir)?;
-        let mut private = Self::make(folder, dir, user)?;
-        private.exclude(exclude)?;
+        let mut private = Self::make(folder, dir, user, exclude)?;
+        private.exclude()?;
         private.start()?;
         Ok(private)
     }
@@ -54,8 +70,8 @@ impl Private {
         git::require()?;
         let user = User::find(dir)?;
         let is_new = !folder.git_dir().exists();
-        let mut private = Self::make(folder, dir, user)?;
-        private.exclude(exclude)?;
+        let mut private = Self::make(folder, dir, user, exclude)?;
+        private.exclude()?;
         private.head = private.branch_head();
         if private.head.is_none() && folder.bundle().exists() {
             let bundle = folder.bundle();
@@ -78,7 +94,9 @@ impl Private {
         }
         private.move_to(head.clone())?;
         private.user_head = private.user.as_ref().and_then(User::head);
-        private.git.run(&["read-tree", head.as_str()])?;
+        if index::read(&private.git, private.format()).is_none_or(|entries| entries.is_empty()) {
+            private.rebuild_index()?;
+        }
         Ok(private)
     }
 
@@ -100,8 +118,24 @@ impl Private {
     /// Commits the worktree as it is now; `None` if no file has changed. After an error the next one
     /// looks at all files again.
     pub(crate) fn checkpoint(&mut self, message: &str) -> Result<Option<Checkpoint>> {
+        let look = match &self.scan {
+            Some(scan) => scan.look(),
+            None => Some(self.first_look()),
+        };
+        let Some(look) = look else {
+            return Ok(None);
+        };
+        // After an error nothing is known.
+        let scan = self.scan.take();
+        let checkpoint = self.record(message, &look)?;
+        self.looked(scan, &look);
+        Ok(checkpoint)
+    }
+
+    /// Commits what git finds changed.
+    fn record(&mut self, message: &str, look: &Look) -> Result<Option<Checkpoint>> {
         let before = self.head.clone();
-        self.add()?;
+        self.add(look)?;
         let tree = self.write_tree()?;
         if !self.is_new(&tree)? {
             return Ok(None);
@@ -117,6 +151,48 @@ impl Private {
             changed_files,
             extra: Extra::default(),
         }))
+    }
+
+    /// Looks at all files that git knows of.
+    fn first_look(&mut self) -> Look {
+        self.entries = index::read(&self.git, self.format());
+        let entries = self.entries.as_deref().unwrap_or_default();
+        let scan = Scan::new(self.worktree(), entries, self.rules());
+        scan.look().unwrap_or_default()
+    }
+
+    /// Keeps what was seen, for the next look.
+    fn looked(&mut self, scan: Option<Scan>, look: &Look) {
+        self.looked = look.at;
+        if let Some(entries) = &self.entries {
+            let scan = scan.unwrap_or_else(|| Scan::new(self.worktree(), &[], self.rules()));
+            self.scan = Some(scan.renewed(&self.git, entries, look));
+        }
+    }
+
+    /// The files outside of the worktree that say what is ignored.
+    fn rules(&self) -> Vec<PathBuf> {
+        let mut rules = Vec::new();
+        let users = self
+            .git
+            .run(&["config", "-z", "--path", "--get", "core.excludesFile"]);
+        match users {
+            Ok(file) => rules.push(user::path(file.strip_suffix(b"\0").unwrap_or(&file))),
+            Err(_) => {
+                rules.extend(user::configuration_folder().map(|folder| folder.join("ignore")))
+            }
+        }
+        rules.extend(
+            self.user
+                .iter()
+                .map(|user| user.common.join("info/exclude")),
+        );
+        rules
+    }
+
+    /// `sha1` or `sha256`.
+    fn format(&self) -> &str {
+        self.user.as_ref().map_or("sha1", |user| &user.format)
     }
 
     /// Ends it: with a bundle that holds the last commit the git directory is removed. Where nothing was
@@ -141,7 +217,7 @@ impl Private {
     }
 
     /// Makes the git directory, or what lacks of it.
-    fn make(folder: &Folder, dir: &Path, user: Option<User>) -> Result<Self> {
+    fn make(folder: &Folder, dir: &Path, user: Option<User>, exclude: &[PathBuf]) -> Result<Self> {
         let worktree = match user.as_ref().and_then(|user| user.git.worktree.clone()) {
             Some(worktree) => worktree,
             None => std::fs::canonicalize(dir).map_err(|error| Error::file(dir, &error))?,
@@ -166,14 +242,19 @@ impl Private {
             git,
             user,
             user_head: None,
+            user_index: Stamp::Unknown,
             head: None,
             gathering,
-            has_told: false,
+            excluded: exclude.iter().map(|path| real(path)).collect(),
+            entries: None,
+            looked: UNIX_EPOCH,
+            scan: None,
+            complaints: String::new(),
         })
     }
 
     /// Writes the private `info/exclude`: the user's, and what is ours.
-    fn exclude(&self, exclude: &[PathBuf]) -> Result<()> {
+    fn exclude(&self) -> Result<()> {
         let mut lines = Vec::new();
         if let Some(user) = &self.user {
             lines = std::fs::read(user.common.join("info/exclude")).unwrap_or_default();
@@ -181,8 +262,7 @@ impl Private {
                 lines.push(b'\n');
             }
         }
-        for path in exclude {
-            let path = real(path);
+        for path in &self.excluded {
             let Ok(path) = path.strip_prefix(self.worktree()) else {
                 continue;
             };
@@ -207,8 +287,9 @@ impl Private {
     /// The first commit, unless the worktree is as the user's HEAD or empty.
     fn start(&mut self) -> Result<()> {
         self.user_head = self.user.as_ref().and_then(User::head);
-        if let Some(head) = &self.user_head {
-            self.git.run(&["read-tree", head.as_str()])?;
+        if let Some(user) = &self.user {
+            self.user_index = Stamp::of(&user.index());
+            self.looked = index::take_over(&self.git, user)?;
         }
         let is_whole = self.user.as_ref().is_none_or(User::is_whole);
         let parent = self.user_head.clone().filter(|_| is_whole);
@@ -216,40 +297,116 @@ impl Private {
             Some(head) if !is_whole => format!("start, from {head}"),
             _ => "start".to_owned(),
         };
-        self.add()?;
-        if let Some(parent) = &parent {
-            let is_same = ["diff-index", "--cached", "--quiet", parent, "--"];
-            if self.git.succeeds(&is_same) {
-                self.move_to(parent.clone())?;
-                return Ok(());
+        let look = self.first_look();
+        self.add(&look)?;
+        let is_same = |parent: &String| {
+            let args = ["diff-index", "--cached", "--quiet", parent, "--"];
+            self.git.succeeds(&args)
+        };
+        if let Some(parent) = parent.clone().filter(is_same) {
+            self.move_to(parent)?;
+        } else {
+            let tree = self.write_tree()?;
+            if self.is_new(&tree)? {
+                let parents: Vec<&str> = parent.iter().map(String::as_str).collect();
+                self.commit(&tree, &parents, &message)?;
             }
         }
-        let tree = self.write_tree()?;
-        if self.is_new(&tree)? {
-            let parents: Vec<&str> = parent.iter().map(String::as_str).collect();
-            self.commit(&tree, &parents, &message)?;
-        }
+        self.looked(None, &look);
         Ok(())
     }
 
     /// Takes all files over into the index.
-    fn add(&mut self) -> Result<()> {
+    fn add(&mut self, look: &Look) -> Result<()> {
         // We are the only ones here: a lock is left from a git that was killed.
-        let _ = std::fs::remove_file(self.git.dir.join("index.lock"));
+        let branch = format!("{}.lock", branch(&self.id));
+        for lock in ["index.lock", "HEAD.lock", "packed-refs.lock", &branch] {
+            let _ = std::fs::remove_file(self.git.dir.join(lock));
+        }
         let worktree = self.worktree();
         if !worktree.is_dir() {
             return Err(Error::new(worktree.display(), "the folder is gone"));
         }
-        let add = ["add", "--all", "--ignore-errors", "--", "."];
-        let mut result = Ok(Vec::new());
-        for _ in 0..TRIES {
-            // A file may have vanished while git read it.
-            result = git::run(self.writing().args(add), b"");
-            if result.is_ok() {
-                return Ok(());
+        let result = self.update(look);
+        self.entries = index::read(&self.git, self.format());
+        if result.is_err() && self.entries.is_none() && self.git.run(&["ls-files"]).is_err() {
+            self.rebuild_index()?;
+        }
+        result
+    }
+
+    fn update(&mut self, look: &Look) -> Result<()> {
+        if look.has_new_rules(&self.rules()) {
+            self.exclude()?;
+        }
+        if let Some(entries) = &self.entries {
+            index::distrust(&self.git, entries, look, self.looked)?;
+        }
+        if let Some(user) = &self.user {
+            let stamp = Stamp::of(&user.index());
+            if self.user_index != stamp {
+                index::skip(&self.git, user)?;
+                self.user_index = stamp;
             }
         }
-        result.map(drop)
+        self.add_all()
+    }
+
+    /// Files that vanish while git reads them are tried again; those that cannot be read are left out, and
+    /// told.
+    fn add_all(&mut self) -> Result<()> {
+        let mut tried = 0;
+        loop {
+            let mut add = self.writing();
+            add.args(["add", "--all", "--ignore-errors", "--", "."]);
+            let output = git::output(add.stdout(Stdio::null()), b"")?;
+            let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+            if output.status.success() {
+                return Ok(());
+            }
+            tried += 1;
+            // With 1 all others are added.
+            let is_added = output.status.code() == Some(1);
+            if is_added && (complaints == self.complaints || tried == TRIES) {
+                self.tell(complaints);
+                return Ok(());
+            }
+            if tried == TRIES {
+                return git::checked(&add, output).map(drop);
+            }
+        }
+    }
+
+    /// Tells once of files that are left out.
+    fn tell(&mut self, complaints: String) {
+        if self.complaints != complaints {
+            let lines = complaints.lines();
+            for line in lines
+                .filter_map(|line| line.strip_prefix("error: "))
+                .take(3)
+            {
+                base::note(&format!("not recorded: {line}"));
+            }
+            self.complaints = complaints;
+        }
+    }
+
+    /// Makes the index anew, of the last commit.
+    fn rebuild_index(&mut self) -> Result<()> {
+        let index = self.git.dir.join("index");
+        match std::fs::remove_file(&index) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::file(&index, &error));
+            }
+            _ => {}
+        }
+        if let Some(head) = &self.head {
+            self.git.run(&["read-tree", head.as_str()])?;
+            if let Some(user) = &self.user {
+                index::skip(&self.git, user)?;
+            }
+        }
+        Ok(())
     }
 
     /// git, which neither sees nor touches the objects of the user.

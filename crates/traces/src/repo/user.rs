@@ -75,6 +75,11 @@ impl User {
             .ok()
     }
 
+    /// Its index, which need not be there.
+    pub(super) fn index(&self) -> PathBuf {
+        self.git.dir.join("index")
+    }
+
     /// The folders of its objects: its own, and those that it borrows from.
     pub(super) fn objects(&self) -> Vec<PathBuf> {
         let mut folders = vec![self.common.join("objects")];
@@ -101,11 +106,28 @@ impl User {
             && !objects::has_promised(&self.objects())
     }
 
-    /// A value of its configuration, as the user's own git has it.
+    /// A value of its configuration: of a kind that git knows, as `--bool`.
     pub(super) fn setting(&self, name: &str, kind: &str) -> Option<Vec<u8>> {
         let value = self.git.run(&["config", "-z", kind, "--get", name]).ok()?;
         value.strip_suffix(b"\0").map(<[u8]>::to_vec)
     }
+
+    /// A path of its configuration that we set otherwise for ourselves.
+    pub(super) fn users_setting(&self, name: &str) -> Option<PathBuf> {
+        let args = ["config", "-z", "--path", "--get-all", name];
+        let values = self.git.run(&args).ok()?;
+        // The last one is ours.
+        let mut values = values.split(|byte| *byte == 0).rev().skip(2);
+        values.next().map(path)
+    }
+}
+
+/// Where git has the user's own files, if it need not be told.
+pub(super) fn configuration_folder() -> Option<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let folder = named("XDG_CONFIG_HOME").map(PathBuf::from);
+    let folder = folder.or_else(|| Some(PathBuf::from(named("HOME")?).join(".config")))?;
+    Some(folder.join("git"))
 }
 
 /// A path that git printed as a line.
