@@ -66,6 +66,8 @@ pub(crate) struct Request {
     /// Its lines up to the empty one.
     pub head: String,
     pub body: String,
+    /// The body as it came.
+    pub raw: Vec<u8>,
 }
 
 /// What the site lists: the answer to a GET of this target, after these requests.
@@ -239,7 +241,8 @@ impl Script {
         if !is_list {
             self.seen.lock().unwrap().push(Request {
                 head,
-                body: String::from_utf8(body).unwrap(),
+                body: String::from_utf8_lossy(&body).into_owned(),
+                raw: body,
             });
         }
         let _ = self.arrived.send(());

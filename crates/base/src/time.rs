@@ -99,6 +99,20 @@ fn moment_at(text: &str, now: Timestamp) -> Result<(i64, i64), String> {
         .ok_or_else(|| TIMES.to_owned())
 }
 
+/// What a duration may look like, for hints.
+pub const DURATIONS: &str = "90s, 10m, 12h, 7d, or a number of seconds";
+
+/// A duration such as `90s`, `10m`, `12h` or `7d`, a bare number in seconds; else what may stand there.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let seconds = match text.parse() {
+        Ok(seconds) => Some(seconds),
+        Err(_) => age(text).and_then(|age| u64::try_from(age.as_secs()).ok()),
+    };
+    seconds
+        .map(std::time::Duration::from_secs)
+        .ok_or_else(|| DURATIONS.to_owned())
+}
+
 const DAY: i64 = 24 * 60 * 60;
 
 /// A number and a unit: s, m (minutes), h, d, w or y (365 days).
@@ -148,6 +162,18 @@ mod tests {
             "99999999999999y",
         ] {
             assert!(at(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_duration_has_a_unit_or_is_in_seconds() {
+        let seconds = |text| duration(text).map(|duration| duration.as_secs());
+        assert_eq!(
+            ["90s", "10m", "12h", "7d", "30"].map(seconds),
+            [90, 600, 43_200, 604_800, 30].map(Ok)
+        );
+        for bad in ["", "-1", "1.5", "1h30m", "s", "10 m"] {
+            assert!(seconds(bad).is_err(), "{bad}");
         }
     }
 

@@ -9,6 +9,7 @@
 #![allow(dead_code, unused_imports, reason = "the commands that use it follow")]
 
 mod cmd;
+mod eval;
 mod events;
 mod index;
 mod model;

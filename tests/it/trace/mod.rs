@@ -7,6 +7,7 @@
 
 mod checkout;
 mod diff;
+mod eval;
 mod list;
 mod made;
 mod parts;

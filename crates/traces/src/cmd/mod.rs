@@ -2,10 +2,14 @@
 
 mod checkout;
 mod diff;
+mod eval;
 mod list;
 mod parts;
 mod record;
 mod show;
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use base::{Error, ExitStatus, Result, Stdout};
 use db::Location;
@@ -36,6 +40,7 @@ enum Command {
     Parts(parts::Args),
     Checkout(checkout::Args),
     Diff(diff::Args),
+    Eval(eval::Args),
 }
 
 /// What the commands work with.
@@ -72,6 +77,7 @@ impl Args {
             Command::Parts(args) => parts::run(args, &mut context)?,
             Command::Checkout(args) => checkout::run(args, &mut context)?,
             Command::Diff(args) => diff::run(args, &mut context)?,
+            Command::Eval(args) => return eval::run(args, &mut context),
         }
         Ok(ExitStatus::Success)
     }
@@ -107,4 +113,48 @@ fn check_commit<'a>(part: &Part, commit: &'a str) -> Result<&'a str> {
     }
     let why = format!("invalid commit '{commit}'");
     Err(Error::new(format_args!("part {}", part.part), why))
+}
+
+/// The parts from one to another, else from the first or to the last of all; an error if one of them is not
+/// there.
+fn parts_between(trace: &Trace, from: Option<u64>, to: Option<u64>) -> Result<RangeInclusive<u64>> {
+    let first = from.unwrap_or(1);
+    let last = to.unwrap_or(trace.part_count());
+    part_of(trace, first)?;
+    part_of(trace, last)?;
+    if first > last {
+        let why = "the first is behind the last";
+        return Err(Error::new(format_args!("parts {first} to {last}"), why));
+    }
+    Ok(first..=last)
+}
+
+/// The longest head of a column with a suite.
+const SUITE_HEAD: usize = 16;
+
+/// The head of the column of a suite.
+fn suite_head(suite: &str) -> String {
+    base::cut(suite, SUITE_HEAD).into_owned()
+}
+
+/// The first letters of a commit, as they are shown.
+fn short(commit: &str) -> &str {
+    commit.get(..8).unwrap_or(commit)
+}
+
+/// Parts from one to another: `4-7`, or `4`.
+fn span(first: u64, last: u64) -> String {
+    if first == last {
+        first.to_string()
+    } else {
+        format!("{first}-{last}")
+    }
+}
+
+/// Reads a limit of time.
+fn timeout(text: &str) -> Result<Duration, String> {
+    match base::time::duration(text)? {
+        Duration::ZERO => Err(base::time::DURATIONS.to_owned()),
+        time => Ok(time),
+    }
 }

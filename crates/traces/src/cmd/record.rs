@@ -42,7 +42,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     max_parts: u64,
     /// Stop the agent after this time, in seconds or as 90s, 5m or 2h
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = super::timeout)]
     timeout: Option<Duration>,
     /// A test suite that must pass, repeatable; the trajectory is solved when all have
     #[arg(long, value_name = "SUITE", action = clap::ArgAction::Append)]
@@ -79,20 +79,4 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
 
 fn id(text: &str) -> Result<String, String> {
     check_id(text).map(|()| text.to_owned())
-}
-
-/// Reads a time in seconds, or with a unit.
-fn time(text: &str) -> Result<Duration, String> {
-    let units = [('s', 1), ('m', 60), ('h', 3600)];
-    let unit = units.into_iter().find(|(unit, _)| text.ends_with(*unit));
-    let (number, seconds) = unit.map_or((text, 1), |(unit, seconds)| {
-        (text.trim_end_matches(unit), seconds)
-    });
-    let number: u64 = number
-        .parse()
-        .map_err(|_| "a number of seconds, or such as 90s, 5m, 2h".to_owned())?;
-    let seconds = number.checked_mul(seconds).filter(|seconds| *seconds > 0);
-    seconds
-        .map(Duration::from_secs)
-        .ok_or_else(|| "it is out of range".to_owned())
 }

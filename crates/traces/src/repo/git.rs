@@ -111,9 +111,7 @@ pub(crate) fn bare() -> Command {
     // Ctrl-C is for the agent: what git has begun, it ends.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    for name in VARIABLES {
-        command.env_remove(name);
-    }
+    leave_repository(&mut command);
     command
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("GIT_NO_REPLACE_OBJECTS", "1")
@@ -132,6 +130,13 @@ pub(crate) fn bare() -> Command {
         command.args(["-c", setting]);
     }
     command
+}
+
+/// Takes out of the environment of a program what would lead its git to another repository.
+pub(crate) fn leave_repository(command: &mut Command) {
+    for name in VARIABLES {
+        command.env_remove(name);
+    }
 }
 
 /// Runs a git command: what it prints, or an error with what it complains about.

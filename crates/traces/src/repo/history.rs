@@ -13,7 +13,7 @@ use crate::place::Folder;
 #[derive(Debug)]
 pub(crate) struct History {
     pub(crate) git: Git,
-    _unpacked: Option<TempDir>,
+    unpacked: Option<TempDir>,
 }
 
 impl History {
@@ -23,10 +23,19 @@ impl History {
         if let Some(git) = private(folder) {
             return Ok(Self {
                 git,
-                _unpacked: None,
+                unpacked: None,
             });
         }
         Self::of_bundle(&folder.bundle())
+    }
+
+    /// The same, which stays although the recording ends meanwhile.
+    pub(crate) fn detached(folder: &Folder) -> Result<Self> {
+        let history = Self::open(folder)?;
+        match history.unpacked {
+            Some(_) => Ok(history),
+            None => Self::of_bundle(&history.git.dir),
+        }
     }
 
     /// The commits of a bundle.
@@ -52,7 +61,7 @@ impl History {
         };
         Ok(Self {
             git,
-            _unpacked: Some(unpacked),
+            unpacked: Some(unpacked),
         })
     }
 

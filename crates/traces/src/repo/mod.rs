@@ -15,9 +15,9 @@ mod user;
 
 pub(crate) use bundle::write_bundle;
 pub(crate) use checkout::check_out;
-pub(crate) use git::{Git, require, stream};
+pub(crate) use git::{Git, bare, leave_repository, require, run, stream};
 pub(crate) use history::{History, is_hash};
-pub(crate) use private::Private;
+pub(crate) use private::{ATTRIBUTES, Private};
 
 /// Whether the folder lies in a repository. An error if it is a git directory itself.
 pub(crate) fn is_in_repository(dir: &std::path::Path) -> base::Result<bool> {

@@ -19,7 +19,7 @@ use crate::model::{Checkpoint, Extra};
 use crate::place::Folder;
 
 /// Bytes come back exactly: no attribute of the user converts them.
-pub(super) const ATTRIBUTES: &str =
+pub(crate) const ATTRIBUTES: &str =
     "* -text !eol !crlf -filter -ident !working-tree-encoding -export-subst -export-ignore\n";
 
 /// How often files are read again that vanish while git reads them.
