@@ -30,12 +30,7 @@ fn the_newest_comes_first_and_what_is_damaged_stops_nothing() {
         .collect();
     let ends: Vec<_> = rows
         .iter()
-        .map(|row| {
-            (
-                row["id"].as_str().unwrap(),
-                row["end"].as_str().unwrap(),
-            )
-        })
+        .map(|row| (row["id"].as_str().unwrap(), row["end"].as_str().unwrap()))
         .collect();
     assert_eq!(
         ends,

@@ -5,6 +5,7 @@
     reason = "files are written as agents write them"
 )]
 
+mod agents;
 mod checkout;
 mod diff;
 mod eval;

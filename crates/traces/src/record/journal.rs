@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::place::Folder;
 use crate::secrets;
-use crate::stream::{self, Agent, Call, Event};
+use crate::stream::{self, Agent, Call, Event, TokenUsage};
 
 /// The longest name that a stream gives to something: a session, a model, an item, a suite. Names are
 /// repeated in many records.
@@ -52,6 +52,10 @@ pub(super) struct Journal<C> {
     artifacts: Artifacts,
     end: Option<SessionEnd>,
     extra: Extra,
+    /// Whether the agent tells the tokens of the whole session.
+    counts_sessions: bool,
+    /// The tokens of this session's turns.
+    spent: TokenUsage,
     has_agent_failed: bool,
     /// The last thing that went wrong with a checkpoint, or with the file.
     told: Option<String>,
@@ -71,8 +75,14 @@ impl<C: Code> Journal<C> {
                 solve(&mut solved, &goals, call);
             }
         }
+        let mut spent = TokenUsage::default();
         for turn in &trace.turns {
             file.add_turn(turn);
+            if let Some(usage) = &turn.token_usage
+                && turn.origin.session_id == trace.origin.session_id
+            {
+                spent = spent.plus(usage.tokens);
+            }
         }
         if let Some(part) = trace.parts.last() {
             testing.clone_from(&part.testing_state);
@@ -96,6 +106,8 @@ impl<C: Code> Journal<C> {
             artifacts: trace.artifacts,
             end: None,
             extra: trace.extra,
+            counts_sessions: false,
+            spent,
             has_agent_failed: false,
             told: None,
             has_checkpoint_failed: false,
@@ -110,6 +122,7 @@ impl<C: Code> Journal<C> {
 
     /// Who works from now on. What is known of the session of another agent is forgotten.
     pub(super) fn set_agent(&mut self, agent: Agent) {
+        self.counts_sessions = agent.counts_sessions();
         if self.origin.agent == agent.name() {
             return;
         }
@@ -125,6 +138,7 @@ impl<C: Code> Journal<C> {
     pub(super) fn event(&mut self, event: Event, arrived: Time) -> Option<Part> {
         match event {
             Event::Session { id, model } => {
+                let session = self.origin.session_id.clone();
                 for (known, new) in [
                     (&mut self.origin.session_id, id),
                     (&mut self.origin.agent_model, model),
@@ -137,6 +151,9 @@ impl<C: Code> Journal<C> {
                         self.file.set_behind();
                     }
                 }
+                if self.origin.session_id != session {
+                    self.spent = TokenUsage::default();
+                }
             }
             Event::TurnStarted { prompt } => {
                 self.end_turn();
@@ -147,7 +164,11 @@ impl<C: Code> Journal<C> {
             Event::Part(seen) if !self.is_full() => return Some(self.part(seen, arrived)),
             Event::Part(_) => {}
             Event::TurnCompleted { usage } => {
-                if let Some(tokens) = usage {
+                if let Some(mut tokens) = usage {
+                    if self.counts_sessions {
+                        tokens = tokens.minus(self.spent).unwrap_or(tokens);
+                    }
+                    self.spent = self.spent.plus(tokens);
                     self.turn(arrived, None).token_usage = Some(Usage {
                         tokens,
                         extra: Extra::new(),

@@ -106,12 +106,18 @@ fn of_answer(answer: &Value) -> Option<String> {
 }
 
 fn usage(usage: &Object) -> TokenUsage {
-    let (input, output) = (count(usage, "input_tokens"), count(usage, "output_tokens"));
+    let cached = count(usage, "cache_read_input_tokens");
+    let (mut input, output) = (count(usage, "input_tokens"), count(usage, "output_tokens"));
+    // Claude counts apart what it reads from its cache and what it adds to it; qwen does not.
+    if let Some(added) = usage.get("cache_creation_input_tokens") {
+        let added = added.as_u64().unwrap_or_default();
+        input = input.saturating_add(cached).saturating_add(added);
+    }
     TokenUsage {
         input,
         output,
         reasoning: 0,
-        cached: count(usage, "cache_read_input_tokens"),
+        cached,
         total: input.saturating_add(output),
     }
 }

@@ -145,19 +145,36 @@ impl Agent {
             Self::Generic => "generic",
         }
     }
+
+    /// Whether the tokens that it tells are those of the whole session: what a turn used is what they
+    /// have grown by.
+    pub(crate) fn counts_sessions(self) -> bool {
+        matches!(self, Self::Codex | Self::Qwen)
+    }
 }
 
 impl TokenUsage {
     /// The sum of both.
     #[must_use]
     pub(crate) fn plus(self, other: Self) -> Self {
-        Self {
-            input: self.input.saturating_add(other.input),
-            output: self.output.saturating_add(other.output),
-            reasoning: self.reasoning.saturating_add(other.reasoning),
-            cached: self.cached.saturating_add(other.cached),
-            total: self.total.saturating_add(other.total),
-        }
+        self.with(other, |ours, others| Some(ours.saturating_add(others)))
+            .unwrap_or(self)
+    }
+
+    /// What is left of these without the others; none if the others are more.
+    #[must_use]
+    pub(crate) fn minus(self, other: Self) -> Option<Self> {
+        self.with(other, u64::checked_sub)
+    }
+
+    fn with(self, other: Self, count: fn(u64, u64) -> Option<u64>) -> Option<Self> {
+        Some(Self {
+            input: count(self.input, other.input)?,
+            output: count(self.output, other.output)?,
+            reasoning: count(self.reasoning, other.reasoning)?,
+            cached: count(self.cached, other.cached)?,
+            total: count(self.total, other.total)?,
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Event, Reader};
 
-const STREAMS: [&str; 14] = [
+const STREAMS: [&str; 15] = [
     "claude-calc",
     "claude-fail",
     "claude-hooks",
@@ -12,6 +12,7 @@ const STREAMS: [&str; 14] = [
     "codex-calc",
     "codex-fail",
     "codex-notes",
+    "codex-resumed",
     "gemini-calc",
     "gemini-notes",
     "opencode-calc",
