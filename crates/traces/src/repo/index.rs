@@ -181,7 +181,7 @@ fn has_filters(user: &User, entries: &[Entry]) -> bool {
         user.common.join("info/attributes"),
         PathBuf::from("/etc/gitattributes"),
     ];
-    match user.users_setting("core.attributesFile") {
+    match user.core_path("attributesfile") {
         Some(file) => files.push(file),
         None => files.extend(user::configuration_folder().map(|folder| folder.join("attributes"))),
     }

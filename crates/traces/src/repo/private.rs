@@ -1,7 +1,7 @@
 //! The private git directory of a recording: commits of the whole worktree, and nothing of the user's
 //! own `.git` is changed.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -30,6 +30,8 @@ const TRIES: usize = 5;
 pub(crate) struct Private {
     id: String,
     git: Git,
+    /// `sha1` or `sha256`.
+    format: String,
     /// The repository that is recorded; `None` if the folder lies in none.
     user: Option<User>,
     /// The user's commit as last seen.
@@ -39,6 +41,8 @@ pub(crate) struct Private {
     /// The last commit of the chain.
     head: Option<String>,
     gathering: Option<Gathering>,
+    /// Files outside of the worktree that say what is ignored.
+    rules: Vec<PathBuf>,
     /// What is not kept.
     excluded: Vec<PathBuf>,
     /// What git knows of the files; `None` if only git can read it.
@@ -58,10 +62,13 @@ impl Private {
     pub(crate) fn begin(folder: &Folder, dir: &Path, exclude: &[PathBuf]) -> Result<Self> {
         git::require()?;
         let user = User::find(dir)?;
-        let mut private = Self::make(folder, dir, user, exclude)?;
-        private.exclude()?;
-        private.start()?;
-        Ok(private)
+        let format = user.as_ref().map_or("sha1", |user| &user.format).to_owned();
+        let mut private = Self::make(folder, dir, user, format, exclude)?;
+        let begun = private.exclude().and_then(|()| private.start());
+        if begun.is_err() {
+            private.remove()?;
+        }
+        begun.map(|()| private)
     }
 
     /// Goes on with a recording: from its git directory after a crash, else from its bundle. It must be
@@ -69,35 +76,45 @@ impl Private {
     pub(crate) fn resume(folder: &Folder, dir: &Path, exclude: &[PathBuf]) -> Result<Self> {
         git::require()?;
         let user = User::find(dir)?;
-        let is_new = !folder.git_dir().exists();
-        let mut private = Self::make(folder, dir, user, exclude)?;
-        private.exclude()?;
-        private.head = private.branch_head();
-        if private.head.is_none() && folder.bundle().exists() {
-            let bundle = folder.bundle();
-            let mut unbundle = private.git.command();
-            let heads = git::run(unbundle.args(["bundle", "unbundle"]).arg(&bundle), b"")?;
-            private.head = bundle::commit_of(&heads, &private.id);
+        let is_new = !folder.git_dir().join("HEAD").exists();
+        let format = recorded_format(folder, is_new);
+        let users = user.as_ref().map(|user| user.format.clone());
+        if let (Some(format), Some(users)) = (&format, &users)
+            && format != users
+        {
+            return Err(another(dir));
         }
-        let Some(head) = private.head.clone() else {
-            private.start()?;
-            return Ok(private);
+        let format = format.or(users).unwrap_or_else(|| "sha1".to_owned());
+        let mut private = Self::make(folder, dir, user, format, exclude)?;
+        let resumed = private.go_on(&folder.bundle());
+        if resumed.is_err() && is_new {
+            private.remove()?;
+        }
+        resumed.map(|()| private)
+    }
+
+    /// Finds the end of the chain.
+    fn go_on(&mut self, bundle: &Path) -> Result<()> {
+        self.exclude()?;
+        let mut head = self.branch_head();
+        if head.is_none() && bundle.exists() {
+            let mut unbundle = self.git.command();
+            let heads = git::run(unbundle.args(["bundle", "unbundle"]).arg(bundle), b"")?;
+            head = bundle::commit_of(&heads, &self.id);
+        }
+        let Some(head) = head else {
+            return self.start();
         };
-        if !private.is_of_user(&head) {
-            if is_new {
-                private.remove()?;
-            }
-            return Err(Error::new(
-                private.worktree().display(),
-                "this is not the repository that the trajectory was recorded in",
-            ));
+        if !self.is_of_user(&head) {
+            return Err(another(self.worktree()));
         }
-        private.move_to(head.clone())?;
-        private.user_head = private.user.as_ref().and_then(User::head);
-        if index::read(&private.git, private.format()).is_none_or(|entries| entries.is_empty()) {
-            private.rebuild_index()?;
+        self.move_to(head)?;
+        self.user_head = self.user.as_ref().and_then(User::head);
+        let is_new = index::read(&self.git, &self.format).is_none_or(|entries| entries.is_empty());
+        if is_new {
+            self.rebuild_index()?;
         }
-        Ok(private)
+        Ok(())
     }
 
     /// Where the files are.
@@ -118,15 +135,17 @@ impl Private {
     /// Commits the worktree as it is now; `None` if no file has changed. After an error the next one
     /// looks at all files again.
     pub(crate) fn checkpoint(&mut self, message: &str) -> Result<Option<Checkpoint>> {
-        let look = match &self.scan {
-            Some(scan) => scan.look(),
-            None => Some(self.first_look()),
+        // It is put back in the end: after an error nothing is known.
+        let (scan, look) = match self.scan.take() {
+            Some(scan) => match scan.look() {
+                Some(look) => (scan, look),
+                None => {
+                    self.scan = Some(scan);
+                    return Ok(None);
+                }
+            },
+            None => self.first_look(),
         };
-        let Some(look) = look else {
-            return Ok(None);
-        };
-        // After an error nothing is known.
-        let scan = self.scan.take();
         let checkpoint = self.record(message, &look)?;
         self.looked(scan, &look);
         Ok(checkpoint)
@@ -154,45 +173,20 @@ impl Private {
     }
 
     /// Looks at all files that git knows of.
-    fn first_look(&mut self) -> Look {
-        self.entries = index::read(&self.git, self.format());
+    fn first_look(&mut self) -> (Scan, Look) {
+        self.entries = index::read(&self.git, &self.format);
         let entries = self.entries.as_deref().unwrap_or_default();
-        let scan = Scan::new(self.worktree(), entries, self.rules());
-        scan.look().unwrap_or_default()
+        let scan = Scan::new(&self.git, entries, self.rules.clone());
+        let look = scan.look().unwrap_or_default();
+        (scan, look)
     }
 
     /// Keeps what was seen, for the next look.
-    fn looked(&mut self, scan: Option<Scan>, look: &Look) {
+    fn looked(&mut self, scan: Scan, look: &Look) {
         self.looked = look.at;
         if let Some(entries) = &self.entries {
-            let scan = scan.unwrap_or_else(|| Scan::new(self.worktree(), &[], self.rules()));
             self.scan = Some(scan.renewed(&self.git, entries, look));
         }
-    }
-
-    /// The files outside of the worktree that say what is ignored.
-    fn rules(&self) -> Vec<PathBuf> {
-        let mut rules = Vec::new();
-        let users = self
-            .git
-            .run(&["config", "-z", "--path", "--get", "core.excludesFile"]);
-        match users {
-            Ok(file) => rules.push(user::path(file.strip_suffix(b"\0").unwrap_or(&file))),
-            Err(_) => {
-                rules.extend(user::configuration_folder().map(|folder| folder.join("ignore")))
-            }
-        }
-        rules.extend(
-            self.user
-                .iter()
-                .map(|user| user.common.join("info/exclude")),
-        );
-        rules
-    }
-
-    /// `sha1` or `sha256`.
-    fn format(&self) -> &str {
-        self.user.as_ref().map_or("sha1", |user| &user.format)
     }
 
     /// Ends it: with a bundle that holds the last commit the git directory is removed. Where nothing was
@@ -217,7 +211,13 @@ impl Private {
     }
 
     /// Makes the git directory, or what lacks of it.
-    fn make(folder: &Folder, dir: &Path, user: Option<User>, exclude: &[PathBuf]) -> Result<Self> {
+    fn make(
+        folder: &Folder,
+        dir: &Path,
+        user: Option<User>,
+        format: String,
+        exclude: &[PathBuf],
+    ) -> Result<Self> {
         let worktree = match user.as_ref().and_then(|user| user.git.worktree.clone()) {
             Some(worktree) => worktree,
             None => std::fs::canonicalize(dir).map_err(|error| Error::file(dir, &error))?,
@@ -230,16 +230,23 @@ impl Private {
             let path = git.dir.join(name);
             std::fs::create_dir_all(&path).map_err(|error| Error::file(&path, &error))?;
         }
-        put(&git.dir.join("config"), &config(user.as_ref()))?;
+        put(&git.dir.join("config"), &config(user.as_ref(), &format))?;
         put(&git.dir.join("info/attributes"), ATTRIBUTES.as_bytes())?;
         let from = user.as_ref().map(User::objects).unwrap_or_default();
         let gathering = objects::gather(&git.dir, from)?;
         // From here on it is a git directory.
         let head = format!("ref: {}\n", branch(&folder.id));
         put(&git.dir.join("HEAD"), head.as_bytes())?;
+        let ignore = match &user {
+            Some(user) if user.core("excludesfile").is_some() => user.core_path("excludesfile"),
+            _ => user::configuration_folder().map(|folder| folder.join("ignore")),
+        };
+        let exclude_file = user.as_ref().map(|user| user.common.join("info/exclude"));
         Ok(Self {
             id: folder.id.clone(),
+            rules: ignore.into_iter().chain(exclude_file).collect(),
             git,
+            format,
             user,
             user_head: None,
             user_index: Stamp::Unknown,
@@ -297,7 +304,7 @@ impl Private {
             Some(head) if !is_whole => format!("start, from {head}"),
             _ => "start".to_owned(),
         };
-        let look = self.first_look();
+        let (scan, look) = self.first_look();
         self.add(&look)?;
         let is_same = |parent: &String| {
             let args = ["diff-index", "--cached", "--quiet", parent, "--"];
@@ -312,7 +319,7 @@ impl Private {
                 self.commit(&tree, &parents, &message)?;
             }
         }
-        self.looked(None, &look);
+        self.looked(scan, &look);
         Ok(())
     }
 
@@ -328,7 +335,7 @@ impl Private {
             return Err(Error::new(worktree.display(), "the folder is gone"));
         }
         let result = self.update(look);
-        self.entries = index::read(&self.git, self.format());
+        self.entries = index::read(&self.git, &self.format);
         if result.is_err() && self.entries.is_none() && self.git.run(&["ls-files"]).is_err() {
             self.rebuild_index()?;
         }
@@ -336,7 +343,7 @@ impl Private {
     }
 
     fn update(&mut self, look: &Look) -> Result<()> {
-        if look.has_new_rules(&self.rules()) {
+        if look.has_new_rules(&self.rules) {
             self.exclude()?;
         }
         if let Some(entries) = &self.entries {
@@ -545,30 +552,57 @@ impl Private {
     }
 }
 
+fn another(dir: &Path) -> Error {
+    Error::new(
+        dir.display(),
+        "this is not the repository that the trajectory was recorded in",
+    )
+}
+
+/// The object format of what is recorded; `None` if that is nothing.
+fn recorded_format(folder: &Folder, is_new: bool) -> Option<String> {
+    let has_sha256 = |file: &Path, word: &[u8]| {
+        let mut head = Vec::new();
+        let file = std::fs::File::open(file).ok()?;
+        file.take(4096).read_to_end(&mut head).ok()?;
+        let format = match memchr::memmem::find(&head, word) {
+            Some(_) => "sha256",
+            None => "sha1",
+        };
+        Some(format.to_owned())
+    };
+    if is_new {
+        return has_sha256(&folder.bundle(), b"\n@object-format=sha256\n");
+    }
+    has_sha256(&folder.git_dir().join("config"), b"objectFormat = sha256")
+}
+
 /// The configuration: what describes the file system is as in the user's.
-fn config(user: Option<&User>) -> Vec<u8> {
+fn config(user: Option<&User>, format: &str) -> Vec<u8> {
     let mut lines = Vec::new();
-    let format = user.map_or("sha1", |user| &user.format);
     let version = u8::from(format == "sha256");
     let _ = write!(
         lines,
         "[core]\n\trepositoryFormatVersion = {version}\n\tbare = false\n\tlogAllRefUpdates = false\n\
          \tsparseCheckout = false\n"
     );
-    for name in ["fileMode", "symlinks", "ignoreCase", "precomposeUnicode"] {
-        let value = user.and_then(|user| user.setting(&format!("core.{name}"), "--bool"));
-        if let Some(value) = value {
-            let value = String::from_utf8_lossy(&value).into_owned();
-            let _ = writeln!(lines, "\t{name} = {value}");
-        }
-    }
-    if let Some(file) = user.and_then(|user| user.setting("core.excludesFile", "--path")) {
-        let _ = write!(lines, "\texcludesFile = \"");
-        for byte in file {
+    let names = [
+        "filemode",
+        "symlinks",
+        "ignorecase",
+        "precomposeunicode",
+        "excludesfile",
+    ];
+    for name in names {
+        let Some(value) = user.and_then(|user| user.core(name)) else {
+            continue;
+        };
+        let _ = write!(lines, "\t{name} = \"");
+        for byte in value {
             match byte {
-                b'"' | b'\\' => lines.extend_from_slice(&[b'\\', byte]),
+                b'"' | b'\\' => lines.extend_from_slice(&[b'\\', *byte]),
                 b'\n' => lines.extend_from_slice(b"\\n"),
-                byte => lines.push(byte),
+                byte => lines.push(*byte),
             }
         }
         let _ = writeln!(lines, "\"");

@@ -154,15 +154,14 @@ impl Look {
 }
 
 impl Scan {
-    /// Knows nothing yet but these entries.
-    pub(super) fn new(worktree: &Path, entries: &[Entry], rules: Vec<PathBuf>) -> Self {
-        let mut scan = Self {
+    /// Knows what there is, and nothing of how it was.
+    pub(super) fn new(git: &Git, entries: &[Entry], rules: Vec<PathBuf>) -> Self {
+        let scan = Self {
             watched: Vec::new(),
             folders: HashMap::new(),
             rules,
         };
-        scan.watch(worktree, entries, &HashMap::new(), SystemTime::now());
-        scan
+        scan.renewed(git, entries, &Look::default())
     }
 
     /// Looks at all that is watched; `None` if nothing has changed.

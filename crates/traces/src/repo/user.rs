@@ -18,6 +18,8 @@ pub(super) struct User {
     /// `sha1` or `sha256`.
     pub(super) format: String,
     is_shallow: bool,
+    /// What its configuration says under `core`, the last value last.
+    core: Vec<(String, Vec<u8>)>,
 }
 
 impl User {
@@ -53,11 +55,14 @@ impl User {
         let toplevel = path(&ask(&["--show-toplevel"])?);
         let common = std::fs::read(git_dir.join("commondir"));
         let common = common.map_or_else(|_| git_dir.clone(), |line| git_dir.join(path(&line)));
+        let git = Git {
+            dir: git_dir,
+            worktree: Some(toplevel),
+        };
+        let core = git.run(&["config", "-z", "--get-regexp", r"^core\."])?;
         Ok(Some(Self {
-            git: Git {
-                dir: git_dir,
-                worktree: Some(toplevel),
-            },
+            git,
+            core: core.split(|byte| *byte == 0).filter_map(setting).collect(),
             common,
             format: match format {
                 b"sha256" => "sha256",
@@ -106,19 +111,24 @@ impl User {
             && !objects::has_promised(&self.objects())
     }
 
-    /// A value of its configuration: of a kind that git knows, as `--bool`.
-    pub(super) fn setting(&self, name: &str, kind: &str) -> Option<Vec<u8>> {
-        let value = self.git.run(&["config", "-z", kind, "--get", name]).ok()?;
-        value.strip_suffix(b"\0").map(<[u8]>::to_vec)
+    /// The value of `core.NAME` in the configuration; the name is in small letters.
+    pub(super) fn core(&self, name: &str) -> Option<&[u8]> {
+        let mut values = self.core.iter().rev();
+        let found = values.find(|(key, value)| {
+            // For ourselves this is set otherwise.
+            key == name && !(key == "attributesfile" && value == b"/dev/null")
+        });
+        found.map(|(_, value)| value.as_slice())
     }
 
-    /// A path of its configuration that we set otherwise for ourselves.
-    pub(super) fn users_setting(&self, name: &str) -> Option<PathBuf> {
-        let args = ["config", "-z", "--path", "--get-all", name];
-        let values = self.git.run(&args).ok()?;
-        // The last one is ours.
-        let mut values = values.split(|byte| *byte == 0).rev().skip(2);
-        values.next().map(path)
+    /// The same, for a path.
+    pub(super) fn core_path(&self, name: &str) -> Option<PathBuf> {
+        let value = self.core(name)?;
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        Some(match (value.strip_prefix(b"~/"), home) {
+            (Some(below), Some(home)) => home.join(path(below)),
+            _ => self.git.worktree.as_ref()?.join(path(value)),
+        })
     }
 }
 
@@ -128,6 +138,14 @@ pub(super) fn configuration_folder() -> Option<PathBuf> {
     let folder = named("XDG_CONFIG_HOME").map(PathBuf::from);
     let folder = folder.or_else(|| Some(PathBuf::from(named("HOME")?).join(".config")))?;
     Some(folder.join("git"))
+}
+
+/// A setting under `core`, as `git config -z` prints it. One without a value is true.
+fn setting(printed: &[u8]) -> Option<(String, Vec<u8>)> {
+    let printed = printed.strip_prefix(b"core.")?;
+    let mut words = printed.splitn(2, |byte| *byte == b'\n');
+    let name = String::from_utf8_lossy(words.next()?).into_owned();
+    Some((name, words.next().unwrap_or(b"true").to_vec()))
 }
 
 /// A path that git printed as a line.
