@@ -7,8 +7,10 @@
 
 mod agents;
 mod checkout;
+mod continued;
 mod diff;
 mod eval;
+mod kills;
 mod list;
 mod made;
 mod parts;
@@ -30,6 +32,8 @@ impl Work {
         let mut sandbox = Sandbox::new();
         let traces = sandbox.path().join("traces");
         sandbox.set("LOCALSTORE_TRACES", traces);
+        // For agents that run us.
+        sandbox.set("LOCALSTORE", assert_cmd::cargo::cargo_bin!("localstore"));
         // Where git and the agents are.
         sandbox.set("PATH", std::env::var_os("PATH").unwrap_or_default());
         std::fs::create_dir(sandbox.path().join("repo")).unwrap();
@@ -91,6 +95,27 @@ impl Work {
             &["--", "sh", "-c", script],
         ];
         self.run(&words.concat())
+    }
+
+    /// Records a shell script as the agent that goes on with a trajectory.
+    pub(super) fn resume(&self, id: &str, options: &[&str], script: &str) -> Ran {
+        let words = [
+            &["record", "--continue", id],
+            options,
+            &["--", "sh", "-c", script],
+        ];
+        self.run(&words.concat())
+    }
+
+    /// Asserts that the folder of the trajectory has these files and no others.
+    #[track_caller]
+    pub(super) fn has_files(&self, id: &str, names: &[&str]) {
+        let entries = std::fs::read_dir(self.folder(id)).unwrap();
+        let mut found: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        found.sort();
+        assert_eq!(found, names);
     }
 
     /// The trace of a trajectory, as it is on disk.

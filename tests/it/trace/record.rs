@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use super::Work;
@@ -64,18 +62,5 @@ fn parts_turns_and_the_end_are_in_the_trace() {
         "final_git_commit": part["git_commit"],
     });
     assert_eq!(trace["session_end"], end);
-    assert!(has_files(
-        &work.folder("t"),
-        &["agent_trace.json", "events.jsonl", "repo.bundle"]
-    ));
-}
-
-/// Whether exactly these files are in the folder.
-fn has_files(folder: &Path, names: &[&str]) -> bool {
-    let entries = std::fs::read_dir(folder).unwrap();
-    let mut found: Vec<_> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    found.sort();
-    found == names
+    work.has_files("t", &["agent_trace.json", "events.jsonl", "repo.bundle"]);
 }

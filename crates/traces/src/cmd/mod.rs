@@ -6,6 +6,7 @@ mod eval;
 mod list;
 mod parts;
 mod record;
+mod repair;
 mod show;
 
 use std::ops::RangeInclusive;
@@ -41,6 +42,7 @@ enum Command {
     Checkout(checkout::Args),
     Diff(diff::Args),
     Eval(eval::Args),
+    Repair(repair::Args),
 }
 
 /// What the commands work with.
@@ -78,6 +80,7 @@ impl Args {
             Command::Checkout(args) => checkout::run(args, &mut context)?,
             Command::Diff(args) => diff::run(args, &mut context)?,
             Command::Eval(args) => return eval::run(args, &mut context),
+            Command::Repair(args) => repair::run(args, &mut context)?,
         }
         Ok(ExitStatus::Success)
     }

@@ -194,6 +194,22 @@ impl Reason {
 }
 
 impl Trace {
+    /// One that begins now.
+    pub(crate) fn new(id: &str) -> Self {
+        Self {
+            origin: Origin {
+                trajectory_id: id.to_owned(),
+                ..Origin::default()
+            },
+            started_at: Time::now(),
+            parts: Vec::new(),
+            turns: Vec::new(),
+            artifacts: Artifacts::default(),
+            session_end: None,
+            extra: Extra::new(),
+        }
+    }
+
     /// The number of parts.
     pub(crate) fn part_count(&self) -> u64 {
         self.parts.len() as u64

@@ -15,10 +15,6 @@ use crate::place::Folder;
 use crate::secrets;
 use crate::stream::{self, Agent, Call, Event, TokenUsage};
 
-/// The longest name that a stream gives to something: a session, a model, an item, a suite. Names are
-/// repeated in many records.
-const LONGEST_NAME: usize = 1000;
-
 /// The most kinds of unknown events that are told.
 const MOST_TOLD: usize = 20;
 
@@ -143,7 +139,7 @@ impl<C: Code> Journal<C> {
                     (&mut self.origin.session_id, id),
                     (&mut self.origin.agent_model, model),
                 ] {
-                    if let Some(new) = new.map(name)
+                    if let Some(new) = new
                         && !new.is_empty()
                         && *known != new
                     {
@@ -183,7 +179,6 @@ impl<C: Code> Journal<C> {
             }
             Event::Failed => self.has_agent_failed = true,
             Event::Unknown(kind) => {
-                let kind = name(kind);
                 if self.unknown.len() < MOST_TOLD && self.unknown.insert(kind.clone()) {
                     note(&format!(
                         "events of the unknown type '{kind}' are passed over"
@@ -224,13 +219,19 @@ impl<C: Code> Journal<C> {
         })
     }
 
+    /// Goes on with a turn, whose last part was complete at `previous`.
+    pub(super) fn reopen(&mut self, turn: Turn, previous: Option<Time>) {
+        self.turns += 1;
+        self.turn = Some(turn);
+        self.previous = previous;
+    }
+
     /// Ends the turn that goes on, if one does.
     pub(super) fn end_turn(&mut self) {
         if let Some(turn) = self.turn.take() {
             self.file.add_turn(&turn);
         }
         self.previous = None;
-        self.prompt = None;
     }
 
     fn part(&mut self, seen: stream::Part, arrived: Time) -> Part {
@@ -241,9 +242,7 @@ impl<C: Code> Journal<C> {
         let checkpoint = self.checkpoint(&format!("part {number} checkpoint"));
         let git_commit = self.code.head().map(str::to_owned);
         self.commits.extend(git_commit.clone());
-        let mut calls = seen.calls;
-        for call in &mut calls {
-            call.path = name(std::mem::take(&mut call.path));
+        for call in &seen.calls {
             self.test(call);
         }
         let part = Part {
@@ -255,11 +254,11 @@ impl<C: Code> Journal<C> {
                 .and_then(|previous| timestamp.milliseconds_since(previous)),
             role: "assistant".to_owned(),
             part_type: Some(seen.part_type),
-            item_type: Some(name(seen.item_type)).filter(|item| !item.is_empty()),
+            item_type: Some(seen.item_type),
             summary: seen.summary.map(|text| secrets::text(&text).into_owned()),
             git_commit: git_commit.clone(),
             repo_checkpoint: checkpoint.clone(),
-            envoi_calls: calls,
+            envoi_calls: seen.calls,
             testing_state: self.testing.clone(),
             extra: Extra::new(),
         };
@@ -313,7 +312,12 @@ impl<C: Code> Journal<C> {
         state.latest_passed = counts.map(|counts| counts.passed);
         state.latest_total = counts.map(|counts| counts.total);
         state.latest_status_code = Some(call.status_code);
-        state.latest_error = call.error.clone().map(name);
+        state.latest_error = call.error.clone().map(stream::name);
+    }
+
+    /// The number of parts so far.
+    pub(super) fn parts(&self) -> u64 {
+        self.parts
     }
 
     /// Whether the limit of parts is reached.
@@ -382,17 +386,22 @@ impl<C: Code> Journal<C> {
 
     /// Ends the trajectory: what changed after the last part is committed, and the file has the end when
     /// it is saved next. `stopped` says why we ended it, if we did.
-    pub(super) fn end(&mut self, stopped: Option<Reason>, has_failed: bool) {
+    pub(super) fn end(&mut self, stopped: Option<Reason>, has_failed: bool) -> Reason {
         self.end_turn();
+        if self.origin.agent.is_empty() {
+            self.set_agent(Agent::Generic);
+        }
         self.checkpoint("end");
+        let reason = self.reason(stopped, has_failed);
         self.end = Some(SessionEnd {
-            reason: self.reason(stopped, has_failed),
+            reason,
             total_parts: self.parts,
             total_turns: self.turns,
             final_git_commit: self.code.head().map(str::to_owned),
             extra: Extra::new(),
         });
         self.file.set_behind();
+        reason
     }
 
     /// The row of the trajectory in the index.
@@ -426,12 +435,4 @@ fn solve(solved: &mut HashSet<String>, goals: &Goals, call: &Call) {
 /// The event's own time; none before 1970, which no clock shows.
 fn own_time(time: Timestamp) -> Option<Time> {
     (time >= Timestamp::UNIX_EPOCH).then_some(Time(time))
-}
-
-/// A name of the stream, cut if it is very long.
-fn name(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(LONGEST_NAME) {
-        text.truncate(end);
-    }
-    text
 }

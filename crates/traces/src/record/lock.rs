@@ -15,9 +15,11 @@ pub(super) struct Goals {
     pub(super) require: Vec<String>,
     /// The number of parts at which the agent is stopped; 0: none.
     pub(super) max_parts: u64,
+    /// The agent, if it was named.
+    pub(super) agent: Option<String>,
 }
 
-/// Held while a trajectory is recorded or repaired. The file is removed when it is dropped.
+/// Held while a trajectory is recorded or repaired, at most until the process ends.
 #[derive(Debug)]
 pub(super) struct Lock {
     folder: Folder,
@@ -58,10 +60,9 @@ impl Lock {
         self.file.set_len(0)?;
         self.file.write_all(&serde_json::to_vec(goals)?)
     }
-}
 
-impl Drop for Lock {
-    fn drop(&mut self) {
+    /// Gives the lock back when everything is complete. Otherwise the file stays for a repair.
+    pub(super) fn release(self) {
         let _ = std::fs::remove_file(self.folder.lock());
     }
 }

@@ -6,19 +6,21 @@
 mod bundles;
 mod file;
 mod journal;
+mod keeper;
 mod lock;
 mod pass;
 mod queue;
+mod repair;
 mod rows;
 mod supervise;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal, Read, Seek, SeekFrom};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -26,16 +28,17 @@ use base::process::{self, Group, exit_code};
 use base::{Error, ExitStatus, Result, Stderr, note};
 use db::Location;
 
-use crate::model::{Artifacts, Checkpoint, Extra, Origin, Reason, Time, Trace};
+use crate::model::{Checkpoint, Reason, Trace};
 use crate::place::{Folder, Root, private_folder};
-use crate::repo::{Private, is_in_repository, require, write_bundle};
+use crate::repo::{Private, is_in_repository, require};
 use crate::stream::{Agent, Reader};
-use bundles::Bundles;
 use journal::{Code, Journal};
+use keeper::Keeper;
 pub(crate) use lock::is_recorded;
 use lock::{Goals, Lock};
 use pass::{Events, Lines, pass};
-use queue::{Next, Queue, Waiting};
+use queue::Queue;
+pub(crate) use repair::{Repaired, repair};
 use rows::Rows;
 use supervise::{Signals, Watch, supervise};
 
@@ -72,6 +75,19 @@ impl Code for Private {
     }
 }
 
+/// A folder without commits.
+struct Nothing;
+
+impl Code for Nothing {
+    fn head(&self) -> Option<&str> {
+        None
+    }
+
+    fn checkpoint(&mut self, _: &str) -> Result<Option<Checkpoint>> {
+        Ok(None)
+    }
+}
+
 /// Runs the command and records it.
 pub(crate) fn record(
     recording: &Recording,
@@ -81,13 +97,20 @@ pub(crate) fn record(
     require()?;
     let dir = recording.dir()?;
     let (folder, is_new) = recording.place(root)?;
-    let prepared = prepare(recording, root, location, &folder, &dir, is_new);
-    let (lock, journal) = match prepared {
-        Err(error) if is_new => {
-            let _ = std::fs::remove_dir_all(&folder.path);
+    let mut lock = Lock::take(&folder)?;
+    if !is_new {
+        repair::complete(&folder, lock.left.as_ref())?;
+    }
+    let own = own_files(root, location);
+    let (journal, events) = match prepare(recording, &mut lock, &own, &folder, &dir, is_new) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            lock.release();
+            if is_new {
+                let _ = std::fs::remove_dir_all(&folder.path);
+            }
             return Err(error);
         }
-        prepared => prepared?,
     };
     // They are read by programs too.
     Stderr::print(&format!(
@@ -96,9 +119,23 @@ pub(crate) fn record(
         folder.trace().display(),
         folder.bundle().display()
     ));
-    let status = run(recording, journal, root, location, &folder, &dir);
-    drop(lock);
-    status
+    let rows = Rows::start(root, location, &folder, journal.row());
+    let mut keeper = Keeper::new(folder, lock, journal, rows);
+    let mut signals = Signals::catch();
+    let end = match Group::start(&mut command(recording.command, &dir)) {
+        Ok(group) => run(recording, group, &mut signals, &mut keeper, events),
+        Err(error) => not_started(recording.command, &error),
+    };
+    let has_limit = keeper.is_full();
+    let is_whole = keeper.finish(end.stopped, end.code != 0);
+    Ok(match end.code {
+        0 if is_whole => ExitStatus::Success,
+        // The limit stopped it, whatever it said to that.
+        _ if has_limit && is_whole => ExitStatus::Success,
+        0 => ExitStatus::Failure,
+        _ if has_limit => ExitStatus::Failure,
+        code => ExitStatus::Code(code),
+    })
 }
 
 impl Recording<'_> {
@@ -168,161 +205,127 @@ fn own_files(root: &Root, location: &Location) -> Vec<PathBuf> {
     std::iter::once(root.trajectories()).chain(store).collect()
 }
 
-/// All that can go wrong before the agent starts.
+/// All that can go wrong before the agent starts. What is in `own` is no part of the code.
 fn prepare(
     recording: &Recording,
-    root: &Root,
-    location: &Location,
+    lock: &mut Lock,
+    own: &[PathBuf],
     folder: &Folder,
     dir: &Path,
     is_new: bool,
-) -> Result<(Lock, Journal<Private>)> {
-    let mut lock = Lock::take(folder)?;
+) -> Result<(Journal<Private>, Option<Events>)> {
     let mut require = recording.require.to_vec();
     require.sort();
     require.dedup();
     let goals = Goals {
         require,
         max_parts: recording.max_parts,
+        agent: recording.agent.map(|agent| agent.name().to_owned()),
     };
-    let exclude = own_files(root, location);
-    let (mut trace, private) = if is_new {
-        let trace = Trace {
-            origin: Origin {
-                trajectory_id: folder.id.clone(),
-                ..Origin::default()
-            },
-            started_at: Time::now(),
-            parts: Vec::new(),
-            turns: Vec::new(),
-            artifacts: Artifacts::default(),
-            session_end: None,
-            extra: Extra::new(),
-        };
-        (trace, Private::begin(folder, dir, &exclude)?)
+    let mut trace = if is_new {
+        Trace::new(&folder.id)
     } else {
-        let trace = Trace::read(&folder.trace())?;
-        let parts = trace.part_count();
-        if goals.max_parts > 0 && parts >= goals.max_parts {
-            let parts = base::counted(parts, "part");
-            return Err(
-                Error::new(&folder.id, format!("it has {parts} already")).hint(format!(
-                    "'--max-parts N' with N above {}",
-                    trace.part_count()
-                )),
-            );
-        }
-        (trace, Private::resume(folder, dir, &exclude)?)
+        Trace::read(&folder.trace())?
     };
+    let parts = trace.part_count();
+    if goals.max_parts > 0 && parts >= goals.max_parts {
+        let why = format!("it has {} already", base::counted(parts, "part"));
+        let hint = format!("'--max-parts N' with an N above {parts} goes on");
+        return Err(Error::new(&folder.id, why).hint(hint));
+    }
     trace.session_end = None;
     trace.artifacts.agent_trace = Some(folder.trace().display().to_string());
     trace.artifacts.repo_bundle = Some(folder.bundle().display().to_string());
-    let path = folder.lock();
     lock.leave(&goals)
-        .map_err(|error| Error::file(&path, &error))?;
+        .map_err(|error| Error::file(&folder.lock(), &error))?;
+    let mark = repair::mark(&trace)?;
+    let private = if is_new {
+        // So that there is a trace whenever we are killed.
+        Journal::new(folder, trace.clone(), Nothing, goals.clone()).save(true)?;
+        Private::begin(folder, dir, own)?
+    } else {
+        Private::resume(folder, dir, own)?
+    };
+    let mut events = None;
+    if recording.has_events {
+        let events = events.insert(Events::open(folder)?);
+        if !is_new {
+            events.append(&mark)?;
+        }
+    }
     let mut journal = Journal::new(folder, trace, private, goals);
     journal.set_prompt(recording.prompt);
     if let Some(agent) = recording.agent {
         journal.set_agent(agent);
     }
     journal.save(true)?;
-    Ok((lock, journal))
+    Ok((journal, events))
 }
 
+/// How the agent ended.
+struct End {
+    code: u8,
+    /// Why it was stopped, if it was.
+    stopped: Option<Reason>,
+}
+
+/// Follows the agent until it has ended, and its output with it.
 fn run(
     recording: &Recording,
-    mut journal: Journal<Private>,
-    root: &Root,
-    location: &Location,
-    folder: &Folder,
-    dir: &Path,
-) -> Result<ExitStatus> {
-    let events = if recording.has_events {
-        Some(Events::open(folder)?)
-    } else {
-        None
-    };
-    let mut rows = Rows::start(root, location, folder, journal.row());
-    let git = journal.code.git().clone();
-    let bundles = Bundles::start(git, folder.id.clone(), folder.bundle());
-    if journal.code.head().is_some() {
-        bundles.renew();
-    }
-    let mut signals = Signals::catch();
-    let mut command = command(recording.command, dir);
-    let mut group = match Group::start(&mut command) {
-        Ok(group) => group,
-        Err(error) => {
-            let code = if error.kind() == io::ErrorKind::NotFound {
-                127
-            } else {
-                126
-            };
-            let program = recording.command.first().cloned().unwrap_or_default();
-            let why = match error.kind() {
-                io::ErrorKind::NotFound => "command not found".to_owned(),
-                _ => base::reason(&error),
-            };
-            Stderr::error(&Error::new(program.display(), why));
-            journal.end(None, true);
-            finish(journal, bundles, rows, folder);
-            return Ok(ExitStatus::Code(code));
-        }
-    };
+    mut group: Group,
+    signals: &mut Signals,
+    keeper: &mut Keeper,
+    events: Option<Events>,
+) -> End {
     let output = group.child().stdout.take();
     let queue = Arc::new(Queue::default());
     let lines = Lines::new(events, Arc::clone(&queue));
-    let (is_full, has_ended) = (AtomicBool::new(false), Arc::new(AtomicBool::new(false)));
-    let (alive, passed) = channel();
-    let passing = Arc::clone(&queue);
-    let ended = Arc::clone(&has_ended);
-    std::thread::spawn(move || {
-        if let Some(output) = output {
-            pass(output, our_stdout(), lines, &ended);
-        }
-        passing.close();
-        drop(alive);
-    });
-    let stopped = std::thread::scope(|scope| {
-        let handler = scope.spawn(|| {
-            let reader = Reader::new(recording.agent);
-            let mut handler = Handler {
-                journal: &mut journal,
-                reader,
-                rows: &mut rows,
-                bundles: &bundles,
-                is_full: &is_full,
-                events: folder.events(),
-            };
-            handler.follow(&queue);
+    let is_full = AtomicBool::new(false);
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let (passing, passed) = channel();
+    {
+        let (queue, has_ended) = (Arc::clone(&queue), Arc::clone(&has_ended));
+        std::thread::spawn(move || {
+            if let Some(output) = output {
+                pass(output, our_stdout(), lines, &has_ended);
+            }
+            queue.close();
+            drop(passing);
         });
-        let stopped = supervise(
-            &mut group,
-            Watch {
-                signals: &mut signals,
-                timeout: recording.timeout,
-                is_full: &is_full,
-                has_ended: &has_ended,
-                passed: &passed,
-            },
-        );
+    }
+    let stopped = std::thread::scope(|scope| {
+        let reader = Reader::new(recording.agent);
+        let handler = scope.spawn(|| keeper.follow(&queue, reader, &is_full));
+        let watch = Watch {
+            signals,
+            timeout: recording.timeout,
+            is_full: &is_full,
+            has_ended: &has_ended,
+            passed: &passed,
+        };
+        let stopped = supervise(&mut group, watch);
         queue.close();
         if handler.join().is_err() {
             note("part of what the agent printed was not recorded");
         }
         stopped
     });
-    let status = group.finish().map_or(1, exit_code);
-    journal.end(stopped, status != 0);
-    let is_full = journal.is_full();
-    let is_whole = finish(journal, bundles, rows, folder);
-    Ok(match status {
-        _ if is_full && is_whole => ExitStatus::Success,
-        0 if is_whole => ExitStatus::Success,
-        0 => ExitStatus::Failure,
-        _ if is_full => ExitStatus::Failure,
-        code => ExitStatus::Code(code),
-    })
+    let code = group.finish().map_or(1, exit_code);
+    End { code, stopped }
+}
+
+/// Tells why the agent could not be started.
+fn not_started(command: &[OsString], error: &io::Error) -> End {
+    let program = command.first().cloned().unwrap_or_default();
+    let (code, why) = match error.kind() {
+        io::ErrorKind::NotFound => (127, "command not found".to_owned()),
+        _ => (126, base::reason(error)),
+    };
+    Stderr::error(&Error::new(program.display(), why));
+    End {
+        code,
+        stopped: None,
+    }
 }
 
 /// The agent's command. A terminal is not passed on: a background group that reads one is stopped.
@@ -352,95 +355,4 @@ fn our_stdout() -> Option<File> {
     use std::os::windows::io::AsHandle;
     let ours = io::stdout().as_handle().try_clone_to_owned();
     ours.ok().map(File::from)
-}
-
-/// Makes parts of lines.
-struct Handler<'a> {
-    journal: &'a mut Journal<Private>,
-    reader: Reader,
-    rows: &'a mut Rows,
-    bundles: &'a Bundles,
-    is_full: &'a AtomicBool,
-    /// Where lines are that did not wait in memory.
-    events: PathBuf,
-}
-
-impl Handler<'_> {
-    fn follow(&mut self, queue: &Queue) {
-        loop {
-            match queue.next(self.journal.wait()) {
-                Next::Waiting(Waiting::Line(line, arrived)) => self.line(&line, arrived),
-                Next::Waiting(Waiting::Place { from, to, arrived }) => {
-                    if let Err(error) = self.lines_at(from, to, arrived) {
-                        note(&Error::file(&self.events, &error).to_string());
-                    }
-                }
-                Next::Nothing => {
-                    let _ = self.journal.save(false);
-                }
-                Next::End => break,
-            }
-        }
-        for event in self.reader.end() {
-            self.event(event, Time::now());
-        }
-    }
-
-    fn lines_at(&mut self, from: u64, to: u64, arrived: Time) -> io::Result<()> {
-        let mut file = File::open(&self.events)?;
-        file.seek(SeekFrom::Start(from))?;
-        let mut lines = BufReader::new(file.take(to.saturating_sub(from)));
-        let mut line = Vec::new();
-        while lines.read_until(b'\n', &mut line)? > 0 {
-            line.pop();
-            self.line(&line, arrived);
-            line.clear();
-        }
-        Ok(())
-    }
-
-    fn line(&mut self, line: &[u8], arrived: Time) {
-        let events = self.reader.line(line);
-        if let Some(agent) = self.reader.agent() {
-            self.journal.set_agent(agent);
-        }
-        for event in events {
-            self.event(event, arrived);
-        }
-    }
-
-    fn event(&mut self, event: crate::stream::Event, arrived: Time) {
-        let Some(part) = self.journal.event(event, arrived) else {
-            return;
-        };
-        self.journal.save_part(&part);
-        if self.journal.is_full() {
-            self.is_full.store(true, Ordering::Release);
-        }
-        let checkpoint = part.repo_checkpoint.as_ref();
-        if checkpoint.is_some_and(|checkpoint| checkpoint.committed) {
-            self.bundles.renew();
-        }
-        self.rows.write(self.journal.row(), Some(part));
-    }
-}
-
-/// Writes the last version of everything; whether all is there.
-fn finish(mut journal: Journal<Private>, bundles: Bundles, rows: Rows, folder: &Folder) -> bool {
-    bundles.finish();
-    let mut is_whole = !journal.has_checkpoint_failed();
-    is_whole &= journal.save(true).is_ok();
-    rows.write(journal.row(), None);
-    let code = journal.code;
-    let bundle = folder.bundle();
-    let written = match code.head() {
-        Some(_) => write_bundle(code.git(), &folder.id, &bundle),
-        None => Ok(()),
-    };
-    if let Err(error) = written.and_then(|()| code.finish(&bundle)) {
-        note(&format!("{}: {error}", bundle.display()));
-        is_whole = false;
-    }
-    rows.finish();
-    is_whole
 }

@@ -1,8 +1,8 @@
 //! Passes on what the agent prints, and keeps its lines.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -182,8 +182,12 @@ impl Events {
     pub(super) fn open(folder: &Folder) -> base::Result<Self> {
         let path = folder.events();
         let open = || {
-            let file = private_file(&path, false)?;
-            let end = file.metadata()?.len();
+            let mut file = private_file(&path, false)?;
+            let mut end = file.metadata()?.len();
+            if end > 0 && !ends_with_newline(&path)? {
+                file.write_all(b"\n")?;
+                end += 1;
+            }
             Ok((file, end))
         };
         let (file, end) = open().map_err(|error: io::Error| Error::file(&path, &error))?;
@@ -210,6 +214,15 @@ impl Events {
         self.end = to;
         Ok((from, to))
     }
+}
+
+/// Whether the last line is whole. That of a recorder that was killed need not be.
+fn ends_with_newline(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@ use crate::model::Time;
 /// At most this many bytes of lines wait in memory.
 const MEMORY: usize = 64 << 20;
 
+/// A longer line need not wait in memory.
+const LONG: usize = 1 << 20;
+
 /// What a line takes besides its bytes.
 const OVERHEAD: usize = 64;
 
@@ -59,7 +62,7 @@ impl Queue {
         let mut state = self.state();
         let size = line.len() + OVERHEAD;
         let is_full = |state: &State| state.bytes > 0 && state.bytes + size > MEMORY;
-        if let Some((from, to)) = place.filter(|_| is_full(&state)) {
+        if let Some((from, to)) = place.filter(|_| line.len() > LONG || is_full(&state)) {
             match state.waiting.back_mut() {
                 Some(Waiting::Place {
                     to: end,
@@ -135,12 +138,20 @@ mod tests {
     fn lines_beyond_the_memory_wait_in_the_file_and_keep_their_order() {
         let queue = Queue::default();
         let now = Time::now();
-        let large = vec![b'a'; MEMORY];
-        queue.push(large.clone(), Some((0, 10)), now);
-        queue.push(b"b".to_vec(), Some((10, 12)), now);
-        queue.push(b"c".to_vec(), Some((12, 14)), now);
+        let line = vec![b'a'; LONG];
+        let count = MEMORY / (LONG + OVERHEAD);
+        for _ in 0..count {
+            queue.push(line.clone(), Some((0, 10)), now);
+        }
+        queue.push(line.clone(), Some((10, 12)), now);
+        queue.push(line.clone(), Some((12, 14)), now);
         queue.close();
-        assert_eq!(queue.next(None), Next::Waiting(Waiting::Line(large, now)));
+        for _ in 0..count {
+            assert_eq!(
+                queue.next(None),
+                Next::Waiting(Waiting::Line(line.clone(), now))
+            );
+        }
         let place = Waiting::Place {
             from: 10,
             to: 14,

@@ -99,6 +99,30 @@ impl Git {
         Ok(String::from_utf8_lossy(&printed).trim_end().to_owned())
     }
 
+    /// The paths that differ between two commits, in byte order, both of a move; without `before` all paths
+    /// of `after`.
+    pub(crate) fn changed_files(&self, before: Option<&str>, after: &str) -> Result<Vec<String>> {
+        let names = match before {
+            Some(before) => self.run(&[
+                "diff-tree",
+                "-r",
+                "-z",
+                "--no-renames",
+                "--name-only",
+                before,
+                after,
+            ])?,
+            None => self.run(&["ls-tree", "-r", "-z", "--name-only", after])?,
+        };
+        let mut names: Vec<&[u8]> = names
+            .split(|byte| *byte == 0)
+            .filter(|name| !name.is_empty())
+            .collect();
+        names.sort_unstable();
+        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        Ok(names.into_iter().map(text).collect())
+    }
+
     /// Whether git succeeds.
     pub(crate) fn succeeds<S: AsRef<OsStr>>(&self, args: &[S]) -> bool {
         self.run(args).is_ok()

@@ -6,6 +6,7 @@ mod entries;
 mod git;
 mod history;
 mod index;
+mod left;
 mod objects;
 mod private;
 mod scan;
@@ -17,6 +18,7 @@ pub(crate) use bundle::write_bundle;
 pub(crate) use checkout::check_out;
 pub(crate) use git::{Git, bare, leave_repository, require, run, stream};
 pub(crate) use history::{History, is_hash};
+pub(crate) use left::Left;
 pub(crate) use private::{ATTRIBUTES, Private};
 
 /// Whether the folder lies in a repository. An error if it is a git directory itself.

@@ -162,7 +162,7 @@ impl Private {
         let agents = self.moved_head();
         let parents: Vec<&str> = before.iter().chain(&agents).map(String::as_str).collect();
         let after = self.commit(&tree, &parents, message)?;
-        let changed_files = self.changed_files(before.as_deref(), &after)?;
+        let changed_files = self.git.changed_files(before.as_deref(), &after)?;
         Ok(Some(Checkpoint {
             commit_before: before,
             commit_after: Some(after),
@@ -501,28 +501,6 @@ impl Private {
         git::run(&mut pack, format!("{commit}\n{not}").as_bytes())?;
         Ok(true)
     }
-
-    /// The paths in which the commits differ.
-    fn changed_files(&self, before: Option<&str>, after: &str) -> Result<Vec<String>> {
-        let names = match before {
-            Some(before) => {
-                let args = ["diff-tree", "-r", "-z", "--no-renames", "--name-only"];
-                let mut command = self.git.command();
-                git::run(command.args(args).args([before, after]), b"")?
-            }
-            None => self
-                .git
-                .run(&["ls-tree", "-r", "-z", "--name-only", after])?,
-        };
-        let mut names: Vec<&[u8]> = names
-            .split(|byte| *byte == 0)
-            .filter(|name| !name.is_empty())
-            .collect();
-        names.sort_unstable();
-        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-        Ok(names.into_iter().map(text).collect())
-    }
-
     /// Whether the chain was begun in the user's repository: it has one of its first commits, or the one
     /// that the first message names. A chain of our commits alone fits everywhere.
     fn is_of_user(&self, head: &str) -> bool {

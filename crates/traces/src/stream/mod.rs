@@ -20,6 +20,10 @@ pub(crate) use calls::{Call, Counts};
 /// The longest summary, in characters.
 const SUMMARY: usize = 240;
 
+/// The longest name of something, in characters: of a session, a model, an item, a suite. Names are
+/// repeated in many records.
+const NAME: usize = 1000;
+
 /// An object of JSON.
 type Object = Map<String, Value>;
 
@@ -134,6 +138,12 @@ pub(crate) struct TokenUsage {
 }
 
 impl Agent {
+    /// The agent of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let all = <Self as clap::ValueEnum>::value_variants();
+        all.iter().copied().find(|agent| agent.name() == name)
+    }
+
     /// Its name, as in `--agent`.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -150,6 +160,30 @@ impl Agent {
     /// have grown by.
     pub(crate) fn counts_sessions(self) -> bool {
         matches!(self, Self::Codex | Self::Qwen)
+    }
+}
+
+impl Event {
+    /// With names of a length that can be repeated, and no empty ones of items.
+    fn bounded(self) -> Self {
+        match self {
+            Self::Session { id, model } => Self::Session {
+                id: id.map(name),
+                model: model.map(name),
+            },
+            Self::Unknown(kind) => Self::Unknown(name(kind)),
+            Self::Part(mut part) => {
+                part.item_type = name(part.item_type);
+                if part.item_type.is_empty() {
+                    part.part_type.word().clone_into(&mut part.item_type);
+                }
+                for call in &mut part.calls {
+                    call.path = name(std::mem::take(&mut call.path));
+                }
+                Self::Part(part)
+            }
+            other => other,
+        }
     }
 }
 
@@ -209,13 +243,14 @@ impl Reader {
             return Vec::new();
         };
         let agent = *self.agent.get_or_insert_with(|| detect(&object));
-        match agent {
+        let events = match agent {
             Agent::Codex => codex::events(&object),
             Agent::Opencode => opencode::events(&object),
             Agent::Claude | Agent::Qwen => self.claude.events(&object),
             Agent::Gemini => self.gemini.events(&object),
             Agent::Generic => generic::events(&object),
-        }
+        };
+        events.into_iter().map(Event::bounded).collect()
     }
 
     /// Whether what was read last belongs to a part of which more may come.
@@ -256,6 +291,14 @@ fn object<'a>(object: &'a Object, key: &str) -> Option<&'a Object> {
 /// A count of the object; 0 if it is missing or no count.
 fn count(object: &Object, key: &str) -> u64 {
     object.get(key).and_then(Value::as_u64).unwrap_or_default()
+}
+
+/// The text, cut if it is too long for a name.
+pub(crate) fn name(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(NAME) {
+        text.truncate(end);
+    }
+    text
 }
 
 /// White space folded, and at most 240 characters and then `...`; none if nothing is left.

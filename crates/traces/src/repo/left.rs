@@ -1,0 +1,92 @@
+//! What a recording that was killed has left in its private git directory.
+
+use base::{Error, Result};
+
+use super::bundle::{self, branch};
+use super::git::Git;
+use super::write_bundle;
+use crate::model::{Checkpoint, Extra};
+use crate::place::Folder;
+
+/// The most commits after the last recorded part that are looked at.
+const MOST: &str = "--max-count=1000";
+
+/// A private git directory that nobody writes any more.
+#[derive(Debug)]
+pub(crate) struct Left {
+    folder: Folder,
+    git: Git,
+    /// The last commit of the chain.
+    pub(crate) head: Option<String>,
+}
+
+impl Left {
+    /// `None` if there is no such directory.
+    pub(crate) fn find(folder: &Folder) -> Result<Option<Self>> {
+        let git = Git {
+            dir: folder.git_dir(),
+            worktree: None,
+        };
+        if !git.dir.exists() {
+            return Ok(None);
+        }
+        super::require()?;
+        let branch = branch(&folder.id);
+        let head = git.line(&["rev-parse", "--verify", "--quiet", &branch]);
+        Ok(Some(Self {
+            folder: folder.clone(),
+            git,
+            head: head.ok(),
+        }))
+    }
+
+    /// The commits after this one, or all, with their messages; the first one first.
+    pub(crate) fn since(&self, commit: Option<&str>) -> Result<Vec<(String, Checkpoint)>> {
+        let Some(head) = &self.head else {
+            return Ok(Vec::new());
+        };
+        let not = commit.map(|commit| format!("^{commit}"));
+        let mut args = vec!["log", "--first-parent", MOST, "--format=%H %P%x00%s", head];
+        args.extend(not.as_deref());
+        args.push("--");
+        let lines = self.git.line(&args)?;
+        let mut commits = Vec::new();
+        for line in lines.lines() {
+            let Some((hashes, message)) = line.split_once('\0') else {
+                continue;
+            };
+            let mut hashes = hashes.split(' ').filter(|hash| !hash.is_empty());
+            let (after, before) = (hashes.next().unwrap_or_default(), hashes.next());
+            let checkpoint = Checkpoint {
+                commit_before: before.map(str::to_owned),
+                commit_after: Some(after.to_owned()),
+                committed: true,
+                changed_files: Vec::new(),
+                extra: Extra::new(),
+            };
+            commits.push((message.to_owned(), checkpoint));
+        }
+        commits.reverse();
+        Ok(commits)
+    }
+
+    /// The paths that a checkpoint changed.
+    pub(crate) fn changed_files(&self, checkpoint: &Checkpoint) -> Result<Vec<String>> {
+        let after = checkpoint.commit_after.as_deref().unwrap_or_default();
+        self.git
+            .changed_files(checkpoint.commit_before.as_deref(), after)
+    }
+
+    /// Writes the bundle and removes the directory.
+    pub(crate) fn seal(self) -> Result<()> {
+        if let Some(head) = &self.head {
+            let path = self.folder.bundle();
+            write_bundle(&self.git, &self.folder.id, &path)?;
+            if bundle::commit(&path, &self.folder.id)?.as_ref() != Some(head) {
+                let why = format!("the last commit is missing: {head}");
+                return Err(Error::new(path.display(), why));
+            }
+        }
+        std::fs::remove_dir_all(&self.git.dir).map_err(|error| Error::file(&self.git.dir, &error))
+    }
+}

@@ -1,0 +1,158 @@
+//! A recorder that is killed, and what 'repair' makes of what it left.
+
+use serde_json::{Value, json};
+
+use super::{Work, git};
+
+/// Prints parts, waits until something is in a file of the trajectory, and kills the recorder.
+const SHELL: &str = r#"
+part() {
+  echo "{\"event\":\"part.completed\",\"part_type\":\"tool\",\"item_type\":\"bash\",\"summary\":\"part $1\"}"
+}
+wait_for() {
+  tries=0
+  while [ $tries -lt 6000 ] && ! grep -q "$1" "$FOLDER/$2" 2>/dev/null; do
+    tries=$((tries + 1))
+    sleep 0.01
+  done
+}
+recorded() {
+  wait_for "\"part\":$1," agent_trace.json
+}
+"#;
+
+impl Work {
+    /// Records a script that kills the recorder, its parent.
+    fn record_and_kill(&self, id: &str, options: &[&str], script: &str) {
+        let folder = self.folder(id);
+        let script = format!(
+            "FOLDER='{}'\n{SHELL}\n{script}\nkill -9 $PPID",
+            folder.display()
+        );
+        let ran = self.record(id, options, &script);
+        assert_eq!(ran.code, None, "it was not killed: {}", ran.stderr);
+    }
+
+    /// Asserts that parts are numbered, and that the bundle has the file `a.txt` as each part left it: with
+    /// the number of the part. Those that a repair added have the last commit. Gives the number of parts.
+    fn has_each_part(&self, id: &str, recorded: usize) -> usize {
+        let clone = self.sandbox().path().join(format!("clone-of-{id}"));
+        let bundle = self.folder(id).join("repo.bundle");
+        let to = [bundle.as_os_str(), clone.as_os_str()];
+        let words = ["clone".as_ref(), "-q".as_ref()];
+        git(self.sandbox().path(), &[words, to].concat());
+        let trace = self.trace(id);
+        let parts = trace["parts"].as_array().unwrap();
+        for (part, number) in parts.iter().zip(1..) {
+            assert_eq!(part["part"], number);
+            let commit = part["git_commit"].as_str().unwrap();
+            let text = git(&clone, &["show", &format!("{commit}:a.txt")]);
+            let written: usize = text.trim().parse().unwrap();
+            // The agent does not wait for us.
+            assert!(
+                written >= number.min(recorded),
+                "part {number} has {written}"
+            );
+        }
+        assert_eq!(trace["session_end"]["total_parts"], parts.len());
+        parts.len()
+    }
+}
+
+#[test]
+fn each_part_is_on_disk_at_once_and_survives_a_kill() {
+    let work = Work::new();
+    let script = "
+        part 1; recorded 1
+        echo a > a.txt; part 2; recorded 2
+        echo b > b.txt; part 3; recorded 3";
+    work.record_and_kill("t", &[], script);
+    let trace = work.trace("t");
+    assert_eq!(trace["parts"].as_array().unwrap().len(), 3);
+    assert_eq!(trace["session_end"], Value::Null);
+    assert!(work.folder("t").join("repo.git").is_dir());
+
+    let said = work.run(&["repair", "t"]).text();
+    let expected = "t: ended as 'interrupted', repo.bundle written";
+    assert!(said.starts_with(expected), "{said}");
+    let repaired = work.trace("t");
+    assert_eq!(repaired["parts"], trace["parts"]);
+    let end = json!({
+        "reason": "interrupted",
+        "total_parts": 3,
+        "total_turns": 1,
+        "final_git_commit": trace["parts"][2]["git_commit"],
+    });
+    assert_eq!(repaired["session_end"], end);
+    work.has_files("t", &["agent_trace.json", "events.jsonl", "repo.bundle"]);
+    assert_eq!(work.run(&["repair", "t"]).text(), "t: nothing to repair\n");
+}
+
+#[test]
+fn lines_that_were_passed_on_become_parts_by_a_repair() {
+    let work = Work::new();
+    let script = r#"
+        echo '{"event":"session.started","session_id":"s","agent_model":"m"}'
+        echo '{"event":"turn.started","prompt":"one"}'
+        part 1; recorded 1
+        i=2; while [ $i -le 300 ]; do part $i; i=$((i + 1)); done
+        echo '{"event":"turn.completed","token_usage":{"input":1,"output":2,"total":3}}'
+        echo '{"event":"turn.started","prompt":"two"}'
+        part 301
+        wait_for 'part 301' events.jsonl"#;
+    work.record_and_kill("t", &["--require", "a"], script);
+    work.run(&["repair", "t"]).ok();
+    let trace = work.trace("t");
+    let parts = trace["parts"].as_array().unwrap();
+    assert_eq!(parts.len(), 301);
+    assert_eq!(parts[300]["summary"], "part 301");
+    assert_eq!(parts[300]["testing_state"]["total_paths"], 1);
+    let turns = trace["turns"].as_array().unwrap();
+    assert_eq!(turns.len(), 2);
+    assert_eq!([&turns[0]["part_start"], &turns[0]["part_end"]], [1, 300]);
+    assert_eq!(turns[0]["token_usage"]["total"], 3);
+    assert_eq!(turns[1]["prompt"], "two");
+    assert_eq!([&turns[1]["part_start"], &turns[1]["part_end"]], [301, 301]);
+}
+
+#[test]
+fn a_repair_keeps_the_limit_of_parts() {
+    let work = Work::new();
+    let script = r"
+        i=1; while [ $i -le 200 ]; do part $i; i=$((i + 1)); done
+        wait_for 'part 200' events.jsonl";
+    work.record_and_kill("t", &["--max-parts", "150"], script);
+    work.run(&["repair", "t"]).ok();
+    let trace = work.trace("t");
+    assert_eq!(trace["parts"].as_array().unwrap().len(), 150);
+    assert_eq!(trace["session_end"]["reason"], "part_limit");
+}
+
+#[test]
+fn a_kill_at_any_moment_loses_nothing() {
+    let work = Work::new();
+    work.write("a.txt", "0");
+    for round in 0..12 {
+        let id = format!("t{round}");
+        // From the first part to the last one, and a little more.
+        let script = format!(
+            "(sleep 0.{:03}; kill -9 $PPID) & i=1
+            while [ $i -le 100 ]; do echo $i > ../new; mv ../new a.txt; part $i; i=$((i + 1)); done
+            wait",
+            round * 40
+        );
+        work.record_and_kill(&id, &[], &script);
+        let recorded = work.trace(&id)["parts"].as_array().unwrap().len();
+        work.run(&["repair", &id]).ok();
+        let parts = work.has_each_part(&id, recorded);
+        let events = std::fs::read_to_string(work.folder(&id).join("events.jsonl"));
+        let lines = events.unwrap_or_default().matches("part.completed").count();
+        assert_eq!(parts, lines, "round {round}");
+        let trace = work.trace(&id);
+        assert_eq!(
+            work.run(&["repair", &id]).text(),
+            format!("{id}: nothing to repair\n")
+        );
+        assert_eq!(work.trace(&id), trace);
+    }
+}
