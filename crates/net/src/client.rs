@@ -1,6 +1,6 @@
 //! The HTTP client.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,10 +125,52 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Response, Failure> {
-        let mut reader = Outgoing {
-            rest: body,
-            was_read: false,
+        let length = body.len() as u64;
+        let mut rest = body;
+        let body: Option<(&mut dyn Read, u64)> = if length > 0 {
+            Some((&mut rest, length))
+        } else {
+            None
         };
+        let response = self.exchange(method, path, headers, body)?;
+        Ok(self.read(response))
+    }
+
+    /// Sends a request once, whose body of this length is read while it is sent.
+    pub fn upload(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        mut body: impl Read,
+        length: u64,
+    ) -> Result<Response, Failure> {
+        let response = self.exchange(method, path, headers, Some((&mut body, length)))?;
+        Ok(self.read(response))
+    }
+
+    /// Gets a body that may be large, and writes it to `to` if the status is 200; the response has it
+    /// otherwise. A body that ends too early, or cannot be written, is told as incomplete.
+    pub fn download(&self, path: &str, to: &mut dyn Write) -> Result<Response, Failure> {
+        let mut response = self.exchange("GET", path, &[], None)?;
+        if response.status() != 200 {
+            return Ok(self.read(response));
+        }
+        let copied = io::copy(&mut response.body_mut().as_reader(), to);
+        Ok(Response {
+            status: 200,
+            incomplete: copied.err().map(|error| reason(&error)),
+            ..Response::default()
+        })
+    }
+
+    fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<(&mut dyn Read, u64)>,
+    ) -> Result<http::Response<ureq::Body>, Failure> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.address))
@@ -136,15 +178,22 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let sent = if body.is_empty() {
-            self.run(request, ())
-        } else {
-            let request = request.header(header::CONTENT_LENGTH, body.len());
-            self.run(request, SendBody::from_reader(&mut reader))
+        let has_body = body.is_some();
+        let mut was_read = false;
+        let sent = match body {
+            None => self.run(request, ()),
+            Some((rest, length)) => {
+                let mut reader = Outgoing {
+                    rest,
+                    was_read: &mut was_read,
+                };
+                let request = request.header(header::CONTENT_LENGTH, length);
+                self.run(request, SendBody::from_reader(&mut reader))
+            }
         };
-        sent.map(|response| self.read(response)).map_err(|error| {
+        sent.map_err(|error| {
             // Without a body, only the error shows how far the request got.
-            let sent = reader.was_read || (body.is_empty() && !is_before_sending(&error));
+            let sent = was_read || (!has_body && !is_before_sending(&error));
             Failure {
                 kind: match sent {
                     true => FailureKind::MaybeSent,
@@ -233,13 +282,13 @@ impl Client {
 
 /// A body, and whether any of it was read. Until then, the server cannot have got the request.
 struct Outgoing<'a> {
-    rest: &'a [u8],
-    was_read: bool,
+    rest: &'a mut dyn Read,
+    was_read: &'a mut bool,
 }
 
 impl Read for Outgoing<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.was_read = true;
+        *self.was_read = true;
         self.rest.read(buffer)
     }
 }

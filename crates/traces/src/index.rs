@@ -39,6 +39,38 @@ pub(crate) struct Row {
     pub(crate) file: Version,
 }
 
+/// The row of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PartRow {
+    part: u64,
+    part_type: Option<String>,
+    item_type: Option<String>,
+    summary: Option<String>,
+    git_commit: Option<String>,
+    /// The suite and the counts of the last test call.
+    tested_path: Option<String>,
+    passed: Option<u64>,
+    total: Option<u64>,
+}
+
+impl PartRow {
+    /// The row of a part.
+    pub(crate) fn of(part: &Part) -> Self {
+        let call = part.envoi_calls.last();
+        let counts = call.and_then(|call| call.result.as_ref());
+        Self {
+            part: part.part,
+            part_type: part.part_type.map(|kind| kind.word().to_owned()),
+            item_type: part.item_type.clone(),
+            summary: part.summary.clone(),
+            git_commit: part.git_commit.clone(),
+            tested_path: call.map(|call| call.path.clone()),
+            passed: counts.map(|counts| counts.passed),
+            total: counts.map(|counts| counts.total),
+        }
+    }
+}
+
 /// Which version of `agent_trace.json` a row was made from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Version {
@@ -100,6 +132,21 @@ impl Index {
             return Ok(Vec::new());
         }
         Database::open_readonly(location, &[&ROOM])?.read(|db| Ok(rows(db)?))
+    }
+
+    /// The row of a trajectory and those of its parts; `None` if it is not indexed, or there is no store.
+    pub(crate) fn find(location: &Location, id: &str) -> Result<Option<(Row, Vec<PartRow>)>> {
+        if !location.path.exists() {
+            return Ok(None);
+        }
+        let db = Database::open_readonly(location, &[&ROOM])?;
+        db.read(|db| {
+            let row = rows(db)?.into_iter().find(|row| row.trajectory_id == id);
+            let Some(row) = row else {
+                return Ok(None);
+            };
+            Ok(Some((row, part_rows(db, id)?)))
+        })
     }
 
     /// Writes the row of a trajectory and those of some of its parts, in one transaction.
@@ -164,20 +211,39 @@ fn write_part(db: &Connection, trajectory: i64, part: &Part) -> rusqlite::Result
     let sql =
         "REPLACE INTO localstore_trace_parts (trajectory, part, part_type, item_type, summary,
            git_commit, tested_path, passed, total) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    let call = part.envoi_calls.last();
-    let counts = call.and_then(|call| call.result.as_ref());
+    let row = PartRow::of(part);
     db.prepare_cached(sql)?.execute(params![
         trajectory,
-        part.part,
-        part.part_type.map(|kind| kind.word()),
-        part.item_type,
-        part.summary,
-        part.git_commit,
-        call.map(|call| &call.path),
-        counts.map(|counts| counts.passed),
-        counts.map(|counts| counts.total),
+        row.part,
+        row.part_type,
+        row.item_type,
+        row.summary,
+        row.git_commit,
+        row.tested_path,
+        row.passed,
+        row.total,
     ])?;
     Ok(())
+}
+
+fn part_rows(db: &Connection, id: &str) -> rusqlite::Result<Vec<PartRow>> {
+    let sql = "SELECT part, part_type, item_type, summary, git_commit, tested_path, passed, total
+         FROM localstore_trace_parts WHERE trajectory =
+           (SELECT id FROM localstore_trace_trajectories WHERE trajectory_id = ?1) ORDER BY part";
+    db.prepare(sql)?
+        .query_map([id], |row| {
+            Ok(PartRow {
+                part: row.get(0)?,
+                part_type: row.get(1)?,
+                item_type: row.get(2)?,
+                summary: row.get(3)?,
+                git_commit: row.get(4)?,
+                tested_path: row.get(5)?,
+                passed: row.get(6)?,
+                total: row.get(7)?,
+            })
+        })?
+        .collect()
 }
 
 fn rows(db: &Connection) -> rusqlite::Result<Vec<Row>> {

@@ -18,6 +18,7 @@ mod record;
 mod repo;
 mod secrets;
 mod stream;
+mod verify;
 
 pub use cmd::Args;
 pub use index::ROOM;

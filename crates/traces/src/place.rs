@@ -1,6 +1,6 @@
 //! Where trajectories are: a folder each, under the root.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -154,12 +154,6 @@ impl Folder {
     /// Held while recording.
     pub(crate) fn lock(&self) -> PathBuf {
         self.path.join("recorder.lock")
-    }
-
-    /// Whether a recorder is at work on it: it holds the lock.
-    pub(crate) fn is_recorded(&self) -> bool {
-        let locked = std::fs::File::open(self.lock()).map(|file| file.try_lock_shared());
-        matches!(locked, Ok(Err(TryLockError::WouldBlock)))
     }
 
     /// When the recording began; `None` if the trace cannot be read.

@@ -69,6 +69,22 @@ impl<'a> Made<'a> {
         git(&self.work.repo(), &words).trim_end().to_owned()
     }
 
+    /// Runs git with this on its standard input.
+    pub(super) fn git_with(&self, args: &[&str], input: &[u8]) -> String {
+        let mut child = std::process::Command::new("git")
+            .arg("--git-dir")
+            .arg(self.git_dir())
+            .args(args)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
     /// Commits the worktree; nothing if it is as before.
     fn commit(&mut self, message: &str) -> Option<Value> {
         self.git(&["add", "-A"]);
@@ -177,6 +193,11 @@ impl<'a> Made<'a> {
         let trace = serde_json::to_string(&self.trace).unwrap() + "\n";
         std::fs::write(folder.join("agent_trace.json"), trace).unwrap();
         std::fs::write(folder.join("events.jsonl"), self.lines.concat()).unwrap();
+    }
+
+    /// Commits what changed outside of any part.
+    pub(super) fn commit_between(&mut self, message: &str) {
+        self.commit(message);
     }
 
     /// Forgets the lines.

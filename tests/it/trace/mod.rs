@@ -16,6 +16,7 @@ mod made;
 mod parts;
 mod record;
 mod show;
+mod verify;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -8,6 +8,7 @@ use super::Context;
 use crate::index::{Index, Row, Version};
 use crate::model::{Time, Trace};
 use crate::place::Folder;
+use crate::record::is_recorded;
 
 /// List trajectories, newest first
 ///
@@ -141,7 +142,7 @@ fn list(folder: &Folder, indexed: Option<Row>) -> Listed {
             reason: Some(reason),
             ..
         }) => reason.clone(),
-        Ok(_) if folder.is_recorded() => "running".to_owned(),
+        Ok(_) if is_recorded(folder) => "running".to_owned(),
         Ok(_) => "unfinished".to_owned(),
     };
     Listed {

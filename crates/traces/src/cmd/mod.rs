@@ -8,6 +8,7 @@ mod parts;
 mod record;
 mod repair;
 mod show;
+mod verify;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -43,6 +44,7 @@ enum Command {
     Diff(diff::Args),
     Eval(eval::Args),
     Repair(repair::Args),
+    Verify(verify::Args),
 }
 
 /// What the commands work with.
@@ -81,6 +83,7 @@ impl Args {
             Command::Diff(args) => diff::run(args, &mut context)?,
             Command::Eval(args) => return eval::run(args, &mut context),
             Command::Repair(args) => repair::run(args, &mut context)?,
+            Command::Verify(args) => return verify::run(args, &mut context),
         }
         Ok(ExitStatus::Success)
     }

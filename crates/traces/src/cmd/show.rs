@@ -10,6 +10,7 @@ use crate::events::lines_of;
 use crate::index::{Row, Version};
 use crate::model::{Artifacts, Part, SessionEnd, Trace, Turn};
 use crate::place::Folder;
+use crate::record::is_recorded;
 use crate::stream::PartType;
 
 /// Show a trajectory by turns, or one part in full
@@ -235,7 +236,7 @@ impl Shown<'_> {
 fn end(folder: &Folder, trace: &Trace) -> String {
     match &trace.session_end {
         Some(end) => end.reason.word().replace('_', " "),
-        None if folder.is_recorded() => "running".to_owned(),
+        None if is_recorded(folder) => "running".to_owned(),
         None => "unfinished".to_owned(),
     }
 }

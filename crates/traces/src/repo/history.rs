@@ -1,5 +1,6 @@
 //! The recorded code of a trajectory, for reading.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use base::{Error, Result};
@@ -68,6 +69,92 @@ impl History {
     /// The name of the tree without files.
     pub(crate) fn empty_tree(&self) -> Result<String> {
         self.git.line(&["hash-object", "-t", "tree", "--stdin"])
+    }
+
+    /// The trees of those of these commits that are there.
+    pub(crate) fn trees(&self, commits: &[&str]) -> Result<HashMap<String, String>> {
+        let asked: String = commits
+            .iter()
+            .map(|commit| format!("{commit}^{{tree}}\n"))
+            .collect();
+        if asked.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let args = ["cat-file", "--batch-check=%(objectname)"];
+        let printed = self.git.run_with(&args, asked.as_bytes())?;
+        let printed = String::from_utf8_lossy(&printed);
+        let pairs = commits.iter().zip(printed.lines());
+        let pairs = pairs.filter(|(_, tree)| is_hash(tree));
+        Ok(pairs
+            .map(|(commit, tree)| ((*commit).to_owned(), tree.to_owned()))
+            .collect())
+    }
+
+    /// An error if something that these commits hold is not there.
+    pub(crate) fn check_objects(&self, commits: &[&str]) -> Result<()> {
+        let input = commits.join("\n");
+        let args = ["rev-list", "--objects", "--quiet", "--no-walk", "--stdin"];
+        if input.is_empty() {
+            return Ok(());
+        }
+        self.git.run_with(&args, input.as_bytes()).map(drop)
+    }
+
+    /// The last commit of the branch that a recorder makes; `None` if there is no such branch.
+    pub(crate) fn tip(&self, id: &str) -> Option<String> {
+        let branch = super::bundle::branch(id);
+        let tip = self
+            .git
+            .line(&["rev-parse", "--verify", "--quiet", &branch]);
+        tip.ok().filter(|tip| is_hash(tip))
+    }
+
+    /// The commits from this one along their first parents, each with its subject.
+    pub(crate) fn chain(&self, tip: &str) -> Result<Vec<(String, String)>> {
+        let args = ["rev-list", "--first-parent", "--format=%H %s", tip, "--"];
+        let printed = self.git.run(&args)?;
+        let printed = String::from_utf8_lossy(&printed);
+        // Each has a line of its own before: 'commit' and its name.
+        let lines = printed.lines().filter_map(|line| line.split_once(' '));
+        Ok(lines
+            .filter(|(commit, _)| *commit != "commit")
+            .map(|(commit, subject)| (commit.to_owned(), subject.to_owned()))
+            .collect())
+    }
+
+    /// The files that differ between the two trees of each pair; bytes that are not UTF-8 as U+FFFD.
+    pub(crate) fn changed_files(&self, pairs: &[(&str, &str)]) -> Result<Vec<Vec<String>>> {
+        let lines: Vec<String> = pairs
+            .iter()
+            .map(|(before, after)| format!("{before} {after}\n"))
+            .collect();
+        if lines.is_empty() {
+            return Ok(Vec::new());
+        }
+        let args = [
+            "diff-tree",
+            "--stdin",
+            "-r",
+            "-z",
+            "--no-renames",
+            "--name-only",
+        ];
+        let printed = self.git.run_with(&args, lines.concat().as_bytes())?;
+        // Each pair is repeated on a line of its own, before its names.
+        let mut rest = printed.as_slice();
+        let mut all = Vec::new();
+        for (index, line) in lines.iter().enumerate() {
+            rest = rest.strip_prefix(line.as_bytes()).unwrap_or(rest);
+            let next = lines.get(index + 1).map(String::as_bytes);
+            let mut names = Vec::new();
+            while !rest.is_empty() && next.is_none_or(|next| !rest.starts_with(next)) {
+                let end = memchr::memchr(0, rest).unwrap_or(rest.len());
+                names.push(String::from_utf8_lossy(&rest[..end]).into_owned());
+                rest = rest.get(end + 1..).unwrap_or_default();
+            }
+            all.push(names);
+        }
+        Ok(all)
     }
 
     /// Whether the commit, its tree and all files in it are there.

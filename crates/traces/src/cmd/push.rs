@@ -1,0 +1,33 @@
+use std::io::Write;
+
+use base::Result;
+
+use super::{Context, whole};
+use crate::s3::{Address, Remote};
+
+/// Send a trajectory to a bucket of S3-compatible storage
+///
+/// The bundle and then the trace are put below s3://BUCKET/PREFIX/trajectories/ID/, after a check.
+/// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION and AWS_ENDPOINT_URL are read.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: localstore trace push last s3://agents/nightly")]
+pub(super) struct Args {
+    /// The trajectory: its id, the beginning of one, 'last' or 'last~N'
+    #[arg(value_name = "ID")]
+    id: String,
+    /// s3://BUCKET or s3://BUCKET/PREFIX
+    #[arg(value_name = "ADDRESS")]
+    address: Address,
+}
+
+pub(super) fn run(args: &Args, context: &mut Context) -> Result<()> {
+    let remote = Remote::new(&args.address)?;
+    let (folder, _) = whole(&args.id, context)?;
+    remote.push(&folder, &folder.open_trace()?)?;
+    let id = &folder.id;
+    writeln!(context.out, "TRACE_S3_URI: {}", args.address.trace(id))?;
+    if folder.bundle().exists() {
+        writeln!(context.out, "BUNDLE_S3_URI: {}", args.address.bundle(id))?;
+    }
+    Ok(())
+}
