@@ -193,7 +193,7 @@ pub(crate) fn stream(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     tracing::debug!("{command:?}");
-    let mut child = command.spawn().map_err(failed)?;
+    let mut child = command.spawn().map_err(|error| failed(&error))?;
     let printed = child.stdout.take();
     let complaints = child.stderr.take();
     std::thread::scope(|scope| {
@@ -212,7 +212,7 @@ pub(crate) fn stream(
         if passed.is_err() {
             let _ = child.kill();
         }
-        let status = child.wait().map_err(failed)?;
+        let status = child.wait().map_err(|error| failed(&error))?;
         let complaints = complaints.join().unwrap_or_default();
         passed?;
         if status.success() {
@@ -255,21 +255,21 @@ pub(super) fn output(command: &mut Command, input: &[u8]) -> Result<Output> {
     };
     command.stdin(stdin).stderr(Stdio::piped());
     tracing::debug!("{command:?}");
-    let mut child = command.spawn().map_err(failed)?;
+    let mut child = command.spawn().map_err(|error| failed(&error))?;
     let pipe = child.stdin.take();
     std::thread::scope(|scope| {
         // git may print before it has read everything.
         if let Some(mut pipe) = pipe {
             scope.spawn(move || drop(pipe.write_all(input)));
         }
-        child.wait_with_output().map_err(failed)
+        child.wait_with_output().map_err(|error| failed(&error))
     })
 }
 
-fn failed(error: std::io::Error) -> Error {
+fn failed(error: &std::io::Error) -> Error {
     match error.kind() {
         std::io::ErrorKind::NotFound => missing("it is not installed"),
-        _ => Error::file(Path::new("git"), &error),
+        _ => Error::file(Path::new("git"), error),
     }
 }
 

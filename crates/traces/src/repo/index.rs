@@ -124,6 +124,49 @@ fn skipped(user: &User) -> Result<Vec<Vec<u8>>> {
     Ok(names.map(<[u8]>::to_vec).collect())
 }
 
+/// Takes files out that a partial clone has not got, for they cannot go into a bundle. They are not checked
+/// out, else they would be there.
+pub(super) fn drop_missing(git: &Git) -> Result<()> {
+    let listed = git.run(&["ls-files", "-z", "-s"])?;
+    let mut objects = String::new();
+    let mut names = Vec::new();
+    for line in listed.split(|byte| *byte == 0) {
+        // MODE OBJECT STAGE<tab>NAME
+        let Some(tab) = memchr::memchr(b'\t', line) else {
+            continue;
+        };
+        let (facts, name) = line.split_at(tab);
+        let facts = String::from_utf8_lossy(facts);
+        if let [mode, object, "0"] = facts.split(' ').collect::<Vec<_>>()[..]
+            && mode != "160000"
+        {
+            objects.push_str(object);
+            objects.push('\n');
+            names.push(name.get(1..).unwrap_or_default());
+        }
+    }
+    let found = git.run_with(
+        &["cat-file", "--buffer", "--batch-check"],
+        objects.as_bytes(),
+    )?;
+    let found = found.split(|byte| *byte == b'\n');
+    let missing: Vec<&[u8]> = std::iter::zip(names, found)
+        .filter(|(_, found)| found.ends_with(b" missing"))
+        .map(|(name, _)| name)
+        .collect();
+    if !missing.is_empty() {
+        let files = base::counted(missing.len() as u64, "file");
+        base::note(&format!(
+            "not recorded: {files} that the partial clone lacks"
+        ));
+        git.run_with(
+            &["update-index", "--force-remove", "-z", "--stdin"],
+            &missing.join(&0),
+        )?;
+    }
+    Ok(())
+}
+
 /// Makes an index of the user's, which only git can read; git reads all files then.
 fn rebuild(git: &Git, user: &User) -> Result<()> {
     let listed = match user.git.run(&["ls-files", "-z", "-s"]) {

@@ -137,14 +137,14 @@ impl Private {
     pub(crate) fn checkpoint(&mut self, message: &str) -> Result<Option<Checkpoint>> {
         // It is put back in the end: after an error nothing is known.
         let (scan, look) = match self.scan.take() {
-            Some(scan) => match scan.look() {
-                Some(look) => (scan, look),
-                None => {
+            None => self.first_look(),
+            Some(scan) => {
+                let Some(look) = scan.look() else {
                     self.scan = Some(scan);
                     return Ok(None);
-                }
-            },
-            None => self.first_look(),
+                };
+                (scan, look)
+            }
         };
         let checkpoint = self.record(message, &look)?;
         self.looked(scan, &look);
@@ -304,6 +304,9 @@ impl Private {
             Some(head) if !is_whole => format!("start, from {head}"),
             _ => "start".to_owned(),
         };
+        if !is_whole {
+            index::drop_missing(&self.git)?;
+        }
         let (scan, look) = self.first_look();
         self.add(&look)?;
         let is_same = |parent: &String| {

@@ -691,6 +691,68 @@ fn shallow_and_partial_clones_begin_without_a_parent() {
 }
 
 #[test]
+fn a_sparse_partial_clone_is_recorded_without_what_it_lacks() {
+    let origin = Ground::with(&[("in/a", "1\n"), ("out/b", "2\n")]);
+    origin.git(&["config", "uploadpack.allowFilter", "true"]);
+    let ground = Ground::plain();
+    let from = format!("file://{}", origin.work().display());
+    let clone = ["clone", "-q", "--filter=blob:none", "--sparse", &from, "."];
+    git(&ground.work(), &clone);
+    ground.git(&["sparse-checkout", "set", "in"]);
+    let mut private = ground.begin();
+    assert_exact(&private);
+    ground.write("in/a", "3\n");
+    assert_eq!(checkpoint(&mut private).unwrap(), ["in/a"]);
+    ground.finish_whole(private);
+}
+
+#[test]
+fn files_that_come_and_go_while_git_reads_do_no_harm() {
+    let ground = Ground::with(&[("a", "1\n")]);
+    let mut private = ground.begin();
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut number = 0_u64;
+            while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                number += 1;
+                let path = ground.path(&format!("passing{}", number % 7));
+                let _ = std::fs::write(&path, "x");
+                std::thread::sleep(Duration::from_micros(300));
+                let _ = std::fs::remove_file(&path);
+            }
+        });
+        let results: Vec<_> = (0..30)
+            .map(|_| private.checkpoint("part 1 checkpoint").map(drop))
+            .collect();
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        for result in results {
+            result.unwrap();
+        }
+    });
+    checkpoint(&mut private);
+    assert_exact(&private);
+}
+
+#[test]
+fn objects_on_another_file_system_are_copied() {
+    let Ok(shared) = tempfile::tempdir_in("/dev/shm") else {
+        return;
+    };
+    let mut ground = Ground::with(&[("a", "1\n"), ("b/c", "2\n")]);
+    ground.git(&["repack", "-adq"]);
+    ground.write("b/c", "loose\n");
+    ground.commit("second");
+    ground.folder.path = shared.path().join("one");
+    std::fs::create_dir(&ground.folder.path).unwrap();
+    let mut private = ground.begin();
+    std::fs::remove_dir_all(ground.path(".git")).unwrap();
+    ground.write("a", "2\n");
+    assert_eq!(checkpoint(&mut private).unwrap(), ["a"]);
+    ground.finish_whole(private);
+}
+
+#[test]
 fn repositories_of_all_kinds_are_recorded() {
     // SHA-256.
     let ground = Ground::plain();
@@ -946,18 +1008,20 @@ impl Ground {
     /// Makes room for the name: nothing is there, and folders are above.
     fn clear(&self, name: &[u8]) -> PathBuf {
         let path = self.work().join(OsStr::from_bytes(name));
-        let above = path.parent().unwrap();
-        for folder in [&self.path("d"), above, &path] {
-            let is_kept = folder != &path && folder.is_dir() && !folder.is_symlink();
-            if folder.starts_with(self.path("d")) || folder == &path {
-                if folder == &path && folder.is_dir() && !folder.is_symlink() {
-                    std::fs::remove_dir_all(folder).unwrap();
-                } else if !is_kept {
-                    let _ = std::fs::remove_file(folder);
-                }
+        if path.is_dir() && !path.is_symlink() {
+            std::fs::remove_dir_all(&path).unwrap();
+        } else {
+            let _ = std::fs::remove_file(&path);
+        }
+        for above in path.parent().unwrap().ancestors() {
+            if !above.is_dir() || above.is_symlink() {
+                let _ = std::fs::remove_file(above);
+            }
+            if above == self.work() {
+                break;
             }
         }
-        std::fs::create_dir_all(above).unwrap();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         path
     }
 
@@ -1015,11 +1079,15 @@ proptest! {
         ground.git(&["config", "core.safecrlf", "false"]);
         ground.git(&["config", "filter.rot.clean", "tr a-z n-za-m"]);
         ground.git(&["config", "filter.rot.smudge", "tr a-z n-za-m"]);
-        before.iter().for_each(|change| ground.apply(change));
+        for change in &before {
+            ground.apply(change);
+        }
         let mut private = ground.begin();
         let mut kept = Vec::new();
         for part in &parts {
-            part.iter().for_each(|change| ground.apply(change));
+            for change in part {
+                ground.apply(change);
+            }
             let before = private.head().map(str::to_owned);
             let made = private.checkpoint("part 1 checkpoint").unwrap();
             let files = files(&ground.work());
