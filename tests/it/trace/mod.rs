@@ -7,6 +7,7 @@
 
 mod agents;
 mod checkout;
+mod checkpoints;
 mod continued;
 mod diff;
 mod eval;
@@ -15,6 +16,7 @@ mod list;
 mod made;
 mod parts;
 mod record;
+mod repositories;
 mod show;
 mod verify;
 
