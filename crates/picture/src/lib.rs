@@ -8,6 +8,7 @@
 
 mod axis;
 mod bars;
+mod course;
 mod lines;
 mod series;
 mod svg;
@@ -18,6 +19,7 @@ mod trend;
 mod tests;
 
 pub use bars::{Bar, Bars, BarsPanel, Group, Tone};
+pub use course::{Course, CourseLine, CoursePoint};
 pub use lines::{LinePoint, Lines, LinesPanel};
 pub use series::{Caption, MAX_SERIES, Series};
 pub use svg::{Picture, STYLE};

@@ -91,7 +91,7 @@ const LINE: f64 = 18.0;
 
 impl Legend<'_> {
     /// The legend and its height.
-    fn draw(&self, top: f64) -> (Markup, f64) {
+    pub(crate) fn draw(&self, top: f64) -> (Markup, f64) {
         let mut bottom = top;
         let mut drawn = Vec::new();
         for (index, run) in self.runs.iter().enumerate() {

@@ -191,6 +191,102 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn a_course(
+        caption in caption(),
+        lines in prop::collection::vec(
+            (series(), prop::collection::vec((any::<u64>(), value(), name()), 0..20)), 0..13),
+        parts in prop_oneof![0..2000_u64, any::<u64>()],
+    ) {
+        let line = |(series, points): (Series, Vec<(u64, f64, String)>)| {
+            let mut points: Vec<CoursePoint> = points
+                .into_iter()
+                .map(|(part, value, shown)| CoursePoint { part, value, shown })
+                .collect();
+            points.sort_by_key(|point| point.part);
+            CourseLine { series, points }
+        };
+        let lines = lines.into_iter().map(line).collect();
+        Course { caption, unit: "tests".to_owned(), parts, lines }.draw().iter().for_each(check);
+    }
+}
+
+/// A course of this many suites over this many parts.
+fn course(suites: u64, parts: u64) -> Course {
+    let point = |suite: u64, part: u64| CoursePoint {
+        part,
+        value: if part < suite {
+            f64::NAN
+        } else {
+            f64::from(u32::try_from(part / 2 + suite).unwrap())
+        },
+        shown: (part / 2 + suite).to_string(),
+    };
+    let line = |suite: u64| CourseLine {
+        series: Series {
+            name: format!("suite {suite}"),
+            key: String::new(),
+        },
+        points: (1..=parts).map(|part| point(suite, part)).collect(),
+    };
+    Course {
+        caption: Caption::default(),
+        unit: "passed tests".to_owned(),
+        parts,
+        lines: (1..=suites).map(line).collect(),
+    }
+}
+
+#[test]
+fn a_course_goes_on_until_the_next_value_and_has_no_marks_in_a_heap() {
+    let drawn = course(1, 1).draw().unwrap().document();
+    assert_eq!(
+        drawn.matches("<circle").count(),
+        2,
+        "in the legend and in the plot"
+    );
+    let drawn = course(1, 4).draw().unwrap().document();
+    assert_eq!(drawn.matches("<circle").count(), 1 + 3);
+    assert!(
+        drawn.contains("<title>suite 1, part 2: 2</title>"),
+        "{drawn}"
+    );
+    // Across to the next part, then up.
+    let line = drawn.split("class=\"line d0\" d=\"").nth(1).unwrap();
+    let line = line.split('"').next().unwrap();
+    let places: Vec<Vec<f64>> = line
+        .split(['M', 'L'])
+        .skip(1)
+        .map(|place| {
+            place
+                .split(' ')
+                .map(|number| number.parse().unwrap())
+                .collect()
+        })
+        .collect();
+    assert_eq!(places.len(), 6);
+    assert!(
+        places
+            .windows(2)
+            .all(|pair| pair[0][0] == pair[1][0] || pair[0][1] == pair[1][1])
+    );
+    let many = course(2, 1000).draw().unwrap().document();
+    let marks = many.matches("class=\"mark\"").count();
+    assert!(marks < 200, "{marks}");
+    check(&course(12, 1000).draw().unwrap());
+    assert_eq!(
+        course(12, 9)
+            .draw()
+            .unwrap()
+            .document()
+            .matches(">passed tests<")
+            .count(),
+        2
+    );
+    assert!(course(0, 3).draw().is_none());
+}
+
 #[test]
 fn nothing_to_draw_is_no_picture() {
     let mut trend = Trend {

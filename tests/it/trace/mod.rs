@@ -6,6 +6,8 @@
 )]
 
 mod agents;
+mod analyze;
+mod bisect;
 mod checkout;
 mod checkpoints;
 mod continued;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base::{
-    Column, Error, ExitStatus, Progress, Result, RowFormat, Stdout, Table, counted, note, rows,
-    write_atomically,
+    Column, Error, ExitStatus, Progress, Result, RowFormat, Screen, Stdout, Table, counted, note,
+    rows, write_atomically,
 };
 use serde::Serialize;
 
@@ -187,7 +187,9 @@ impl Args {
             RowFormat::Json => out.write_all(&report.bytes()?)?,
             RowFormat::Jsonl => rows::jsonl(long_rows(report), out)?,
             RowFormat::Csv => rows::csv(long_rows(report), out)?,
-            RowFormat::Md => out.write_all(table(report).markdown().as_bytes())?,
+            RowFormat::Md => {
+                out.write_all(table(report, Screen::default()).markdown().as_bytes())?
+            }
             RowFormat::Table => {
                 for line in answer(report) {
                     let line = out.screen().fold(&base::printable(&line));
@@ -197,7 +199,8 @@ impl Args {
                     return Ok(());
                 }
                 out.styled(b"\n")?;
-                print_table(table(report), &report.input.test_paths, out)?;
+                let table = table(report, out.screen());
+                print_table(table, &report.input.test_paths, out)?;
             }
         }
         Ok(())
@@ -313,7 +316,7 @@ fn since(report: &Report, suite: &str) -> Option<u64> {
 }
 
 /// A row for each commit.
-fn table(report: &Report) -> Table {
+fn table(report: &Report, screen: Screen) -> Table {
     let mut table = Table::new(&[("parts", Column::Text), ("commit", Column::Whole)]);
     let commits = || report.commits_evaluated.iter();
     let evaluation = |commit: &String| report.commit_evaluations.get(commit);
@@ -327,7 +330,7 @@ fn table(report: &Report) -> Table {
             let outcome = evaluation(commit).and_then(|found| found.path_results.get(suite));
             outcome.map_or_else(String::new, Outcome::counts)
         });
-        table.column(&super::suite_head(suite), Column::Number, cells);
+        table.column(&super::suite_head(suite, screen), Column::Number, cells);
     }
     let total = |found: &Evaluation| format!("{}/{}", found.passed, found.total);
     if report.input.test_paths.len() > 1 {
@@ -382,16 +385,16 @@ fn long_rows(report: &Report) -> impl Iterator<Item = Row> {
     })
 }
 
-/// Prints a table with a column for each suite; where the screen is too narrow, the last suites are left
-/// out, and named.
+/// Prints a table with a column for each suite. Where the screen is too narrow, columns are left out and
+/// named: the last suites first, and the first one last.
 pub(super) fn print_table(mut table: Table, suites: &[String], out: &mut Stdout) -> Result<()> {
-    let heads: Vec<String> = suites
-        .iter()
-        .rev()
-        .map(|suite| super::suite_head(suite))
-        .collect();
-    let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
     let screen = out.screen();
+    let heads = suites.iter().map(|suite| super::suite_head(suite, screen));
+    let heads: Vec<String> = heads.collect();
+    let (first, others) = heads.split_at(heads.len().min(1));
+    let others = others.iter().rev().map(String::as_str);
+    let least = others.chain(["tokens in/out", "seconds", "commit"]);
+    let heads: Vec<&str> = least.chain(first.iter().map(String::as_str)).collect();
     let hidden = table.leave_out(screen, &heads);
     out.styled(table.render(screen).as_bytes())?;
     if !hidden.is_empty() {

@@ -1,5 +1,7 @@
 //! The commands of `trace`, one file each.
 
+mod analyze;
+mod bisect;
 mod checkout;
 mod diff;
 mod eval;
@@ -13,7 +15,7 @@ mod verify;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use base::{Error, ExitStatus, Result, Stdout};
+use base::{Error, ExitStatus, Result, Screen, Stdout};
 use db::Location;
 
 use crate::model::{Part, Trace};
@@ -43,8 +45,19 @@ enum Command {
     Checkout(checkout::Args),
     Diff(diff::Args),
     Eval(eval::Args),
-    Repair(repair::Args),
+    Bisect(bisect::Args),
+    Analyze(analyze::Args),
     Verify(verify::Args),
+    Repair(repair::Args),
+}
+
+/// How something is printed that is no list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
 }
 
 /// What the commands work with.
@@ -62,7 +75,11 @@ impl Args {
     pub fn is_paged(&self) -> bool {
         matches!(
             self.command,
-            Command::List(_) | Command::Show(_) | Command::Parts(_) | Command::Diff(_)
+            Command::List(_)
+                | Command::Show(_)
+                | Command::Parts(_)
+                | Command::Diff(_)
+                | Command::Analyze(_)
         )
     }
 
@@ -82,8 +99,10 @@ impl Args {
             Command::Checkout(args) => checkout::run(args, &mut context)?,
             Command::Diff(args) => diff::run(args, &mut context)?,
             Command::Eval(args) => return eval::run(args, &mut context),
-            Command::Repair(args) => repair::run(args, &mut context)?,
+            Command::Bisect(args) => return bisect::run(args, &mut context),
+            Command::Analyze(args) => analyze::run(args, &mut context)?,
             Command::Verify(args) => return verify::run(args, &mut context),
+            Command::Repair(args) => repair::run(args, &mut context)?,
         }
         Ok(ExitStatus::Success)
     }
@@ -138,9 +157,12 @@ fn parts_between(trace: &Trace, from: Option<u64>, to: Option<u64>) -> Result<Ra
 /// The longest head of a column with a suite.
 const SUITE_HEAD: usize = 16;
 
-/// The head of the column of a suite.
-fn suite_head(suite: &str) -> String {
-    base::cut(suite, SUITE_HEAD).into_owned()
+/// The head of the column of a suite, which is cut only on a screen.
+fn suite_head(suite: &str, screen: Screen) -> String {
+    match screen.width {
+        Some(_) => base::cut(suite, SUITE_HEAD).into_owned(),
+        None => suite.to_owned(),
+    }
 }
 
 /// The first letters of a commit, as they are shown.

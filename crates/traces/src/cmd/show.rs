@@ -5,7 +5,7 @@ use base::{Column, Markup, Result, Style, Table, counted, one_line, printable, r
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Context, part_of};
+use super::{Context, Output, part_of};
 use crate::events::lines_of;
 use crate::index::{Row, Version};
 use crate::model::{Artifacts, Part, SessionEnd, Trace, Turn};
@@ -30,15 +30,6 @@ pub(super) struct Args {
     /// The output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
-}
-
-/// How a trajectory or a part is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// One JSON document
-    Json,
 }
 
 /// A trajectory for programs: all but its parts.
@@ -241,7 +232,7 @@ fn end(folder: &Folder, trace: &Trace) -> String {
     }
 }
 
-fn agent(trace: &Trace) -> String {
+pub(super) fn agent(trace: &Trace) -> String {
     match trace.origin.agent_model.as_str() {
         "" => trace.origin.agent.clone(),
         model => format!("{} with {model}", trace.origin.agent),
@@ -249,7 +240,7 @@ fn agent(trace: &Trace) -> String {
 }
 
 /// `12.3 s`, `4 min 5 s`, `2 h 7 min`.
-fn duration(milliseconds: u64) -> String {
+pub(super) fn duration(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     match seconds {
         0..60 => format!("{seconds}.{} s", milliseconds % 1000 / 100),
