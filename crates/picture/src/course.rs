@@ -44,8 +44,8 @@ pub struct CoursePoint {
 /// The height of a plot.
 const HEIGHT: f64 = 220.0;
 
-/// The least distance between two marks of a line.
-const MARKS: f64 = 9.0;
+/// The least distance between two marks of a line, and how much it is for each line.
+const MARKS: (f64, f64) = (9.0, 4.0);
 
 impl Course {
     /// Draws the picture; `None` if there are no values to draw.
@@ -94,6 +94,9 @@ impl Course {
         let last = number(self.parts.max(1));
         let mut x = Scale::from_zero(std::iter::once(last), (left + 12.0, right))?;
         whole_ticks(&mut x);
+        // There is no part 0.
+        x.ticks.retain(|tick| tick.value > 0.0);
+        let distance = MARKS.0.max(MARKS.1 * count(lines.len()));
         let end = x.at(last);
         Some(html! {
             (text(16.0, top + 20.0, Anchor::Start, "title", &fit(&self.unit, WIDTH - 32.0, TITLE_SIZE)))
@@ -107,7 +110,7 @@ impl Course {
             @for (index, one) in lines.iter().enumerate() {
                 g class=(class(index)) {
                     path class=(dashed(index)) d=(path(one.corners(&x, &y, end))) {}
-                    @for (place, point) in one.marks(&x, &y) {
+                    @for (place, point) in one.marks(&x, &y, distance) {
                         (mark(index, place, 4.0, Some(&one.describe(point))))
                     }
                 }
@@ -145,14 +148,14 @@ impl CourseLine {
         corners
     }
 
-    /// The points with a mark: where the value changes and there is room for one.
-    fn marks(&self, x: &Scale, y: &Scale) -> Vec<((f64, f64), &CoursePoint)> {
+    /// The points with a mark: where the value changes, at this distance at least.
+    fn marks(&self, x: &Scale, y: &Scale, distance: f64) -> Vec<((f64, f64), &CoursePoint)> {
         let mut marks: Vec<((f64, f64), &CoursePoint)> = Vec::new();
         for point in self.changes() {
             let place = (x.at(number(point.part)), y.at(point.value));
             if marks
                 .last()
-                .is_none_or(|((before, _), _)| place.0 - before >= MARKS)
+                .is_none_or(|((before, _), _)| place.0 - before >= distance)
             {
                 marks.push((place, point));
             }

@@ -188,7 +188,7 @@ impl Args {
             RowFormat::Jsonl => rows::jsonl(long_rows(report), out)?,
             RowFormat::Csv => rows::csv(long_rows(report), out)?,
             RowFormat::Md => {
-                out.write_all(table(report, Screen::default()).markdown().as_bytes())?
+                out.write_all(table(report, Screen::default()).markdown().as_bytes())?;
             }
             RowFormat::Table => {
                 for line in answer(report) {

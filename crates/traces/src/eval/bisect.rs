@@ -48,9 +48,10 @@ mod tests {
         fn it_finds_a_change_among_any_states(states in prop::collection::vec(any::<bool>(), 1..60)) {
             let (first, found) = first_change(states.len(), |index| Ok::<_, ()>(states[index])).unwrap();
             prop_assert_eq!(first, states[0]);
-            match found {
-                Some(index) => prop_assert!(states[index] != first && states[index - 1] == first),
-                None => prop_assert_eq!(states.last(), states.first()),
+            if let Some(index) = found {
+                prop_assert!(states[index] != first && states[index - 1] == first);
+            } else {
+                prop_assert_eq!(states.last(), states.first());
             }
         }
     }

@@ -277,17 +277,17 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn of(answer: Value) -> Outcome {
+    fn of(answer: &Value) -> Outcome {
         outcome(answer.as_object().unwrap())
     }
 
     #[test]
     fn the_counts_of_an_answer_are_its_own_or_those_of_the_suites_in_it() {
         let one = json!({"passed": 2, "failed": 1, "total": 3, "tests": []});
-        assert_eq!(of(one.clone()), Outcome::of(2, 1, 3));
-        assert_eq!(of(json!({"a/x": one, "a/y": one})), Outcome::of(4, 2, 6));
+        assert_eq!(of(&one), Outcome::of(2, 1, 3));
+        assert_eq!(of(&json!({"a/x": one, "a/y": one})), Outcome::of(4, 2, 6));
         assert_eq!(
-            of(json!({"a/x": one, "a/y": {"error": "no cc"}}))
+            of(&json!({"a/x": one, "a/y": {"error": "no cc"}}))
                 .error
                 .unwrap(),
             "no cc"
@@ -298,7 +298,7 @@ mod tests {
             json!({"a": {}}),
             json!({"a": one, "b": {"passed": 1}}),
         ] {
-            assert!(of(bad).error.is_some());
+            assert!(of(&bad).error.is_some());
         }
     }
 

@@ -269,7 +269,7 @@ mod tests {
         let mut lines = Lines::default();
         lines.push(b"{\"passed\":1}\n", None);
         for _ in 0..40 {
-            lines.push(&[b'x'; 64 << 10], None);
+            lines.push(&vec![b'x'; 64 << 10], None);
         }
         assert!(lines.next.len() <= LONGEST_LINE);
         lines.end_line(None);
