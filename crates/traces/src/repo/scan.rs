@@ -277,8 +277,9 @@ impl Scan {
             }
         }
         paths.extend(self.rules.iter().cloned());
-        paths.sort_unstable();
-        paths.dedup();
+        // As bytes: paths are compared by their components, which takes long.
+        paths.sort_unstable_by(|one, other| one.as_os_str().cmp(other.as_os_str()));
+        paths.dedup_by(|one, other| one.as_os_str() == other.as_os_str());
         let stamp = |path: PathBuf| {
             let stamp = stamps.get(&path).copied().unwrap_or(Stamp::Unknown);
             let is_settled = stamp.is_settled(at);
