@@ -198,3 +198,30 @@ part 3"
     assert_eq!(changed(&trace, 3), &json!(["a"]));
     assert_eq!(trace["parts"][2]["repo_checkpoint"]["committed"], true);
 }
+
+#[test]
+fn what_is_left_out_is_told_once() {
+    let work = Work::new();
+    work.write("a", "1");
+    let script = "part 1; mkfifo pipe; part 2; echo 2 > a; part 3
+mkdir nested; git -C nested init -q; part 4; echo 3 > a; part 5";
+    let ran = work.record("t", &[], &format!("{PART}\n{script}"));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let notes: Vec<&str> = ran
+        .stderr
+        .lines()
+        .filter(|line| line.contains("not recorded"))
+        .collect();
+    let pipe = work.repo().join("pipe");
+    assert_eq!(
+        notes,
+        [
+            &format!(
+                "localstore: not recorded, as it is no file: {}",
+                pipe.display()
+            ),
+            "localstore: not recorded: 'nested/' does not have a commit checked out"
+        ]
+    );
+    assert_eq!(changed(&work.trace("t"), 5), &json!(["a"]));
+}

@@ -53,6 +53,8 @@ pub(crate) struct Private {
     scan: Option<Scan>,
     /// What was told of files that git cannot read.
     complaints: String,
+    /// Whether it was told that there are files which git passes over.
+    has_told_special: bool,
 }
 
 impl Private {
@@ -185,7 +187,15 @@ impl Private {
     fn looked(&mut self, scan: Scan, look: &Look) {
         self.looked = look.at;
         if let Some(entries) = &self.entries {
-            self.scan = Some(scan.renewed(&self.git, entries, look));
+            let scan = scan.renewed(&self.git, entries, look);
+            if let Some(special) = &scan.special
+                && !self.has_told_special
+            {
+                let special = special.display();
+                base::note(&format!("not recorded, as it is no file: {special}"));
+                self.has_told_special = true;
+            }
+            self.scan = Some(scan);
         }
     }
 
@@ -257,6 +267,7 @@ impl Private {
             looked: UNIX_EPOCH,
             scan: None,
             complaints: String::new(),
+            has_told_special: false,
         })
     }
 

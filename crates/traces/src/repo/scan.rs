@@ -110,6 +110,8 @@ pub(super) struct Scan {
     folders: HashMap<PathBuf, Inside>,
     /// Files outside of the worktree that say what is ignored.
     rules: Vec<PathBuf>,
+    /// A socket, a pipe or a device in the worktree: git passes over them.
+    pub(super) special: Option<PathBuf>,
 }
 
 /// What is in a folder beside tracked files.
@@ -120,6 +122,7 @@ struct Inside {
     ignored: Vec<PathBuf>,
     /// Folders that are repositories.
     repositories: Vec<PathBuf>,
+    special: Option<PathBuf>,
     /// A `.gitignore`, which itself may be ignored.
     rules: Option<PathBuf>,
 }
@@ -160,6 +163,7 @@ impl Scan {
             watched: Vec::new(),
             folders: HashMap::new(),
             rules,
+            special: None,
         };
         scan.renewed(git, entries, &Look::default())
     }
@@ -233,6 +237,7 @@ impl Scan {
                     inside.plain = plain;
                 }
                 next.extend(inside.plain.iter().cloned());
+                self.special = self.special.take().or_else(|| inside.special.clone());
                 self.folders.insert(folder, inside);
             }
             let paths: Vec<&Path> = candidates.iter().map(|(_, path)| path.as_path()).collect();
@@ -308,7 +313,10 @@ fn folders_of(worktree: &Path, entries: &[Entry]) -> HashSet<PathBuf> {
 fn read(folder: &Path) -> Inside {
     let mut inside = Inside::default();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
+        let is_folder = kind.is_dir();
         let name = entry.file_name();
         if name == ".git" {
             continue;
@@ -320,6 +328,8 @@ fn read(folder: &Path) -> Inside {
             inside.repositories.push(path);
         } else if is_folder {
             inside.plain.push(path);
+        } else if !kind.is_file() && !kind.is_symlink() {
+            inside.special = Some(path);
         }
     }
     inside

@@ -1,6 +1,5 @@
 //! The repository that an agent works in. It is only read.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use base::{Error, Result};
@@ -152,7 +151,7 @@ fn setting(printed: &[u8]) -> Option<(String, Vec<u8>)> {
 pub(super) fn path(line: &[u8]) -> PathBuf {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     #[cfg(unix)]
-    let line: &OsStr = std::os::unix::ffi::OsStrExt::from_bytes(line);
+    let line: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(line);
     #[cfg(not(unix))]
     let line = String::from_utf8_lossy(line).into_owned();
     PathBuf::from(line)
