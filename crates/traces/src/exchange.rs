@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::index::Index;
 use crate::model::Trace;
-use crate::place::{Folder, Root, check_id, private_file, private_folder};
+use crate::place::{Folder, Root, check_id, move_folder, private_file, private_folder};
 use crate::repo::{self, History};
 use crate::verify;
 
@@ -75,7 +75,8 @@ impl Incoming {
         let mut trace = read(&self.trace(), &name("agent_trace.json"))?;
         let id = &trace.origin.trajectory_id;
         let refused = |why: String| Error::new(name("agent_trace.json"), why);
-        check_id(id).map_err(|why| refused(format!("$.trajectory_id: invalid id '{id}': {why}")))?;
+        check_id(id)
+            .map_err(|why| refused(format!("$.trajectory_id: invalid id '{id}': {why}")))?;
         check(&trace, &self.bundle(), &name)?;
         let target = root.folder(id);
         if target.path.symlink_metadata().is_ok() {
@@ -89,7 +90,7 @@ impl Incoming {
         rewrite(&mut trace, &target);
         write(&trace, &self.trace())?;
         let failed = |error: io::Error| Error::file(&target.path, &error);
-        repo::rename(&self.folder.path, &target.path).map_err(failed)?;
+        move_folder(&self.folder.path, &target.path).map_err(failed)?;
         base::sync_folder(&root.trajectories()).map_err(failed)?;
         self.hidden.close().map_err(failed)?;
         let indexed = Index::open(location).and_then(|mut index| index.replace(&target, &trace));
@@ -139,7 +140,8 @@ fn drop_repeated(trace: &mut Value) -> bool {
     let mut was_dropped = false;
     let turns = trace.get_mut("turns").and_then(Value::as_array_mut);
     for turn in turns.into_iter().flatten().filter_map(Value::as_object_mut) {
-        let is_same = |part: &Value| number(part).and_then(|part| by_number.get(&part)) == Some(&part);
+        let is_same =
+            |part: &Value| number(part).and_then(|part| by_number.get(&part)) == Some(&part);
         let repeated = turn.get("parts").and_then(Value::as_array);
         if repeated.is_some_and(|parts| parts.iter().all(is_same)) {
             turn.remove("parts");

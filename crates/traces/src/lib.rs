@@ -11,11 +11,14 @@
 mod cmd;
 mod eval;
 mod events;
+mod exchange;
 mod index;
 mod model;
 mod place;
 mod record;
 mod repo;
+#[cfg_attr(not(feature = "s3"), path = "no_s3.rs")]
+mod s3;
 mod secrets;
 mod stream;
 mod verify;

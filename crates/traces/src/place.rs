@@ -192,6 +192,15 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
+/// Moves a folder to where nothing is yet.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "its files are on disk; the caller syncs the folder above"
+)]
+pub(crate) fn move_folder(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)
+}
+
 /// Refuses what cannot be the id of a trajectory: it is the name of a folder, and of a git ref.
 pub(crate) fn check_id(id: &str) -> Result<(), String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);

@@ -160,7 +160,7 @@ impl Remote {
         let key = self.address.key(id, name);
         let uri = self.address.uri(id, name);
         let failed = |error: std::io::Error| Error::new(&uri, base::reason(&error));
-        let response = self.attempt(&uri, || {
+        let response = attempt(&uri, || {
             let mut file = file;
             std::io::Seek::rewind(&mut file).map_err(failed)?;
             let length = file.metadata().map_err(failed)?.len();
@@ -170,7 +170,8 @@ impl Remote {
                 .sign(VALID);
             let path = self.path(url.as_str());
             let sent = if length == 0 {
-                self.client.send("PUT", path, &[("content-length", "0")], b"")
+                self.client
+                    .send("PUT", path, &[("content-length", "0")], b"")
             } else {
                 let body = std::io::Read::take(file, length);
                 self.client.upload("PUT", path, &[], body, length)
@@ -188,7 +189,7 @@ impl Remote {
         let key = self.address.key(id, name);
         let uri = self.address.uri(id, name);
         let failed = |error: std::io::Error| Error::new(&uri, base::reason(&error));
-        let response = self.attempt(&uri, || {
+        let response = attempt(&uri, || {
             std::io::Seek::rewind(file)
                 .and_then(|()| file.set_len(0))
                 .map_err(failed)?;
@@ -209,21 +210,21 @@ impl Remote {
         }
     }
 
-    fn attempt(&self, uri: &str, send: impl FnMut() -> Result<Response>) -> Result<Response> {
-        let pause = |response: &Response, made: u32| {
-            is_temporary(response.status).then(|| backoff(made))
-        };
-        let wait = |attempt: u32, pause: Duration| {
-            tracing::info!("{uri}: attempt {attempt} in {} s", pause.as_secs());
-            std::thread::sleep(pause);
-        };
-        retry(ATTEMPTS, send, pause, wait)
-    }
-
     /// The path of a URL of this server.
     fn path<'a>(&self, url: &'a str) -> &'a str {
         url.strip_prefix(&self.origin).unwrap_or(url)
     }
+}
+
+/// Sends it again where that may help.
+fn attempt(uri: &str, send: impl FnMut() -> Result<Response>) -> Result<Response> {
+    let pause =
+        |response: &Response, made: u32| is_temporary(response.status).then(|| backoff(made));
+    let wait = |attempt: u32, pause: Duration| {
+        tracing::info!("{uri}: attempt {attempt} in {} s", pause.as_secs());
+        std::thread::sleep(pause);
+    };
+    retry(ATTEMPTS, send, pause, wait)
 }
 
 fn unsent(uri: &str, failure: &Failure) -> Error {
@@ -279,9 +280,13 @@ mod tests {
             body: body.as_bytes().to_vec(),
             ..Response::default()
         };
-        let body = "<Error><Code>SignatureDoesNotMatch</Code><AWSAccessKeyId>AKIAX</AWSAccessKeyId>";
+        let body =
+            "<Error><Code>SignatureDoesNotMatch</Code><AWSAccessKeyId>AKIAX</AWSAccessKeyId>";
         let error = refused("s3://b/k", &response(body)).to_string();
-        assert_eq!(error, "s3://b/k: the server answered 403 SignatureDoesNotMatch");
+        assert_eq!(
+            error,
+            "s3://b/k: the server answered 403 SignatureDoesNotMatch"
+        );
         let error = refused("s3://b/k", &response("<Code>a b</Code>")).to_string();
         assert_eq!(error, "s3://b/k: the server answered 403");
     }

@@ -9,7 +9,11 @@ use super::made::Made;
 use super::{Work, git};
 
 /// A trajectory that lies outside of the root, in `../from`.
-fn made<'a>(work: &'a Work, id: &'static str, change: impl FnOnce(&mut Value)) -> (Made<'a>, PathBuf) {
+fn made<'a>(
+    work: &'a Work,
+    id: &'static str,
+    change: impl FnOnce(&mut Value),
+) -> (Made<'a>, PathBuf) {
     work.write("a", "1");
     let mut made = Made::begin(work, id);
     made.turn("do").part("text", "first");
@@ -38,7 +42,10 @@ fn what_was_exported_is_imported_elsewhere() {
     work.run(&["import", "../from"]).ok();
     let folder = work.folder("there");
     let trace = work.trace("there");
-    assert_eq!(trace["artifacts"]["repo_bundle"], folder.join("repo.bundle").to_str().unwrap());
+    assert_eq!(
+        trace["artifacts"]["repo_bundle"],
+        folder.join("repo.bundle").to_str().unwrap()
+    );
     assert_eq!(trace["parts"], made.trace["parts"]);
     #[cfg(unix)]
     {
@@ -49,11 +56,15 @@ fn what_was_exported_is_imported_elsewhere() {
         assert_eq!(mode(folder.join("repo.bundle")), 0o600);
     }
     work.run(&["verify", "there"]).ok();
-    work.run(&["checkout", "there", "--part", "2", "--dest", "../then"]).ok();
+    work.run(&["checkout", "there", "--part", "2", "--dest", "../then"])
+        .ok();
 
     let out = work.sandbox().path().join("new/out");
     work.run(&["export", "there", "../new/out"]).ok();
-    assert_eq!(fs::read(out.join("repo.bundle")).unwrap(), fs::read(from.join("repo.bundle")).unwrap());
+    assert_eq!(
+        fs::read(out.join("repo.bundle")).unwrap(),
+        fs::read(from.join("repo.bundle")).unwrap()
+    );
     work.run(&["verify", out.to_str().unwrap()]).ok();
     let error = work.run(&["export", "there", "../new/out"]).failed();
     assert!(error.contains("the file exists"), "{error}");
@@ -76,8 +87,13 @@ fn a_trace_and_a_bundle_are_named_one_by_one() {
     fs::rename(from.join("repo.bundle"), from.join("b")).unwrap();
     let error = work.run(&["import", "../from/agent_trace.json"]).failed();
     assert!(error.ends_with("repo.bundle: no such file"), "{error}");
-    work.run(&["import", "../from/agent_trace.json", "--bundle", "../from/b"])
-        .ok();
+    work.run(&[
+        "import",
+        "../from/agent_trace.json",
+        "--bundle",
+        "../from/b",
+    ])
+    .ok();
     work.run(&["verify", "apart"]).ok();
 }
 
@@ -94,7 +110,10 @@ fn a_trace_of_the_harness_loses_what_its_turns_repeat() {
     let work_tree = from.join("w");
     git(&from, &["clone", "-q", "repo.bundle", "w"]);
     git(&work_tree, &["checkout", "-q", "-b", "master"]);
-    git(&work_tree, &["bundle", "create", "-q", "../repo.bundle", "--all"]);
+    git(
+        &work_tree,
+        &["bundle", "create", "-q", "../repo.bundle", "--all"],
+    );
     work.run(&["import", "../from"]).ok();
     let trace = work.trace("harness");
     assert_eq!(trace["turns"][0].get("parts"), None);
@@ -112,29 +131,54 @@ fn parts_of_turns_that_differ_are_kept() {
         trace["turns"][0]["parts"] = json!([first]);
     });
     work.run(&["import", "../from"]).ok();
-    assert_eq!(work.trace("differs")["turns"][0]["parts"][0]["summary"], "other");
+    assert_eq!(
+        work.trace("differs")["turns"][0]["parts"][0]["summary"],
+        "other"
+    );
 }
 
 #[test]
 fn what_is_wrong_is_not_taken() {
     for (pointer, value, why) in [
-        ("/trajectory_id", json!("../x"), "$.trajectory_id: invalid id '../x'"),
+        (
+            "/trajectory_id",
+            json!("../x"),
+            "$.trajectory_id: invalid id '../x'",
+        ),
         ("/parts", Value::Null, "agent_trace.json: $.parts: missing"),
-        ("/parts/1/part", json!(1), "$.parts[1].part: 1 is there twice"),
-        ("/parts/1/part", json!(3), "agent_trace.json: $.parts[1].part: 3 where 2"),
-        ("/parts/1/git_commit", json!("3".repeat(40)), "repo.bundle has no commit 333"),
+        (
+            "/parts/1/part",
+            json!(1),
+            "$.parts[1].part: 1 is there twice",
+        ),
+        (
+            "/parts/1/part",
+            json!(3),
+            "agent_trace.json: $.parts[1].part: 3 where 2",
+        ),
+        (
+            "/parts/1/git_commit",
+            json!("3".repeat(40)),
+            "repo.bundle has no commit 333",
+        ),
     ] {
         let work = Work::new();
-        made(&work, "wrong", |trace| *trace.pointer_mut(pointer).unwrap() = value);
+        made(&work, "wrong", |trace| {
+            *trace.pointer_mut(pointer).unwrap() = value
+        });
         assert_refused(&work, why);
     }
     let work = Work::new();
     let (_, from) = made(&work, "wrong", |_| {});
     let bundle = from.join("repo.bundle");
     let whole = fs::read(&bundle).unwrap();
-    for content in [&whole[..whole.len() / 2], b"", b"# v2 git bundle\n\nPACK"] {
+    for (content, why) in [
+        (&whole[..whole.len() / 2], "../from/repo.bundle: "),
+        (b"", "../from/repo.bundle: "),
+        (b"# v2 git bundle\n\nPACK", "repo.bundle has no commit"),
+    ] {
         fs::write(&bundle, content).unwrap();
-        assert_refused(&work, "../from/repo.bundle: ");
+        assert_refused(&work, why);
     }
     fs::write(from.join("agent_trace.json"), "[]").unwrap();
     assert_refused(&work, "agent_trace.json: $: an object is expected");
@@ -154,13 +198,22 @@ fn hostile_trees_are_data() {
     let commit = made.commit_of(1).to_owned();
     for name in ["..", ".git", "module"] {
         let mode = if name == "module" { "160000" } else { "40000" };
-        let hash = if name == "module" { commit.clone() } else {
+        let hash = if name == "module" {
+            commit.clone()
+        } else {
             let tree = format!("100644 blob {blob}\thooks\n");
             made.git_with(&["mktree"], tree.as_bytes())
         };
         let mut entry = format!("{mode} {name}\0").into_bytes();
-        entry.extend((0..hash.len()).step_by(2).map(|at| u8::from_str_radix(&hash[at..at + 2], 16).unwrap()));
-        let tree = made.git_with(&["hash-object", "-w", "-t", "tree", "--literally", "--stdin"], &entry);
+        entry.extend(
+            (0..hash.len())
+                .step_by(2)
+                .map(|at| u8::from_str_radix(&hash[at..at + 2], 16).unwrap()),
+        );
+        let tree = made.git_with(
+            &["hash-object", "-w", "-t", "tree", "--literally", "--stdin"],
+            &entry,
+        );
         let next = made.git(&["commit-tree", &tree, "-p", &commit, "-m", "end"]);
         made.git(&["update-ref", "refs/heads/trace/hostile", &next]);
         made.trace["parts"][0]["git_commit"] = next.clone().into();
@@ -169,13 +222,27 @@ fn hostile_trees_are_data() {
             "final_git_commit": next});
         made.bundle();
         made.save();
-        let dest = work.sandbox().path().join("dest").join(name.trim_matches('.'));
-        let ran = work.run(&["checkout", "hostile", "--part", "1", "--dest", dest.to_str().unwrap()]);
+        let dest = work
+            .sandbox()
+            .path()
+            .join("dest")
+            .join(name.trim_matches('.'));
+        let ran = work.run(&[
+            "checkout",
+            "hostile",
+            "--part",
+            "1",
+            "--dest",
+            dest.to_str().unwrap(),
+        ]);
         assert!(!work.sandbox().path().join("hooks").exists());
         assert!(!work.sandbox().path().join("dest/hooks").exists());
         if name == "module" {
             ran.ok();
-            assert_eq!(fs::read_dir(dest.join("module")).map_or(0, Iterator::count), 0);
+            assert_eq!(
+                fs::read_dir(dest.join("module")).map_or(0, Iterator::count),
+                0
+            );
         } else {
             ran.failed();
             assert!(!dest.exists());
@@ -190,5 +257,9 @@ fn an_unfinished_one_is_taken_with_a_note() {
     made(&work, "cut", |trace| trace["session_end"] = Value::Null);
     let ran = work.run(&["import", "../from"]);
     ran.ok();
-    assert!(ran.stderr.contains("cut: the recording never ended"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("cut: the recording never ended"),
+        "{}",
+        ran.stderr
+    );
 }

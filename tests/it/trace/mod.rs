@@ -13,12 +13,16 @@ mod checkpoints;
 mod continued;
 mod diff;
 mod eval;
+mod exchange;
 mod kills;
 mod list;
 mod made;
 mod parts;
 mod record;
 mod repositories;
+mod rm;
+#[cfg(feature = "s3")]
+mod s3;
 mod show;
 mod verify;
 

@@ -15,9 +15,18 @@ fn it_needs_a_terminal_or_a_yes() {
     made(&work, "one1");
     let ran = work.run(&["rm", "one1"]);
     assert_eq!(ran.failed(), "one1: not removed: no terminal to ask on");
-    assert!(ran.stderr.contains("localstore trace rm -y one1"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("localstore trace rm -y one1"),
+        "{}",
+        ran.stderr
+    );
     let ran = work.run(&["rm", "--dry-run", "last"]);
-    assert!(ran.text().starts_with("would remove one1: generic, 1 part, "), "{}", ran.text());
+    assert!(
+        ran.text()
+            .starts_with("would remove one1: generic, 1 part, "),
+        "{}",
+        ran.text()
+    );
     assert!(work.folder("one1").exists());
 }
 
@@ -25,7 +34,10 @@ fn it_needs_a_terminal_or_a_yes() {
 fn folders_and_rows_go_and_the_repository_stays() {
     let work = Work::new();
     work.write("a", "1");
-    let lines = work.sandbox().file("lines", "{\"event\":\"part.completed\",\"part_type\":\"text\",\"summary\":\"x\"}\n");
+    let lines = work.sandbox().file(
+        "lines",
+        "{\"event\":\"part.completed\",\"part_type\":\"text\",\"summary\":\"x\"}\n",
+    );
     for id in ["one1", "two2", "three3"] {
         work.run(&["record", "--id", id, "--", "cat", lines.to_str().unwrap()])
             .ok();

@@ -40,7 +40,10 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let bundle = folder.bundle();
     if bundle.exists() {
         let mut source = File::open(&bundle).map_err(|error| Error::file(&bundle, &error))?;
-        write_atomically(&target.bundle(), |out| Ok(copy(&mut source, out).map(drop)?))?;
+        write_atomically(
+            &target.bundle(),
+            |out| Ok(copy(&mut source, out).map(drop)?),
+        )?;
     }
     rewrite(&mut trace, &target);
     write_atomically(&target.trace(), |out| {

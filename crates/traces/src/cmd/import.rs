@@ -43,7 +43,11 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<()> {
         .bundle
         .clone()
         .unwrap_or_else(|| folder.join("repo.bundle"));
-    let wrong = |path: &Path| path.symlink_metadata().err().map(|error| Error::file(path, &error));
+    let wrong = |path: &Path| {
+        path.symlink_metadata()
+            .err()
+            .map(|error| Error::file(path, &error))
+    };
     if let Some(error) = wrong(&trace) {
         return Err(error);
     }
@@ -60,18 +64,15 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<()> {
         _ => trace.display().to_string(),
     };
     let (folder, taken) = incoming.take(&context.root, context.location, name)?;
-    print_taken(&folder, taken, context)
+    print_taken(&folder, &taken, context)
 }
 
 /// Says where the trajectory is.
-pub(super) fn print_taken(folder: &Folder, taken: Taken, context: &mut Context) -> Result<()> {
-    let verb = match taken {
-        Taken::New => "imported",
-        Taken::Known => "is there already:",
-    };
+pub(super) fn print_taken(folder: &Folder, taken: &Taken, context: &mut Context) -> Result<()> {
+    let path = folder.path.display();
     let line = match taken {
-        Taken::New => format!("{verb} {} to {}", folder.id, folder.path.display()),
-        Taken::Known => format!("{} {verb} {}", folder.id, folder.path.display()),
+        Taken::New => format!("imported {} to {path}", folder.id),
+        Taken::Known => format!("{} is there already: {path}", folder.id),
     };
     let screen = context.out.screen();
     Ok(writeln!(context.out, "{}", screen.fold(&line))?)

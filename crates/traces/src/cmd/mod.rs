@@ -5,10 +5,15 @@ mod bisect;
 mod checkout;
 mod diff;
 mod eval;
+mod export;
+mod import;
 mod list;
 mod parts;
+mod pull;
+mod push;
 mod record;
 mod repair;
+mod rm;
 mod show;
 mod verify;
 
@@ -18,8 +23,10 @@ use std::time::Duration;
 use base::{Error, ExitStatus, Result, Screen, Stdout};
 use db::Location;
 
+use crate::exchange;
 use crate::model::{Part, Trace};
-use crate::place::Root;
+use crate::place::{Folder, Root};
+use crate::record::is_recorded;
 use crate::repo::is_hash;
 
 /// Records of coding agents: what they did, part by part, and the code at each part
@@ -49,6 +56,11 @@ enum Command {
     Analyze(analyze::Args),
     Verify(verify::Args),
     Repair(repair::Args),
+    Import(import::Args),
+    Export(export::Args),
+    Push(push::Args),
+    Pull(pull::Args),
+    Rm(rm::Args),
 }
 
 /// How something is printed that is no list.
@@ -103,9 +115,31 @@ impl Args {
             Command::Analyze(args) => analyze::run(args, &mut context)?,
             Command::Verify(args) => return verify::run(args, &mut context),
             Command::Repair(args) => repair::run(args, &mut context)?,
+            Command::Import(args) => import::run(args, &mut context)?,
+            Command::Export(args) => export::run(args, &mut context)?,
+            Command::Push(args) => push::run(args, &mut context)?,
+            Command::Pull(args) => pull::run(args, &mut context)?,
+            Command::Rm(args) => return rm::run(args, &mut context),
         }
         Ok(ExitStatus::Success)
     }
+}
+
+/// A trajectory that is given out: an error if it is being recorded, or if something is wrong with it.
+fn whole(id: &str, context: &Context) -> Result<(Folder, Trace)> {
+    let folder = context.root.find(id)?;
+    if is_recorded(&folder) {
+        return Err(Error::new(&folder.id, "it is being recorded"));
+    }
+    let trace = Trace::read(&folder.trace())?;
+    let name = |file: &str| folder.path.join(file).display().to_string();
+    let hint = if trace.session_end.is_none() {
+        format!("'localstore trace repair {}' completes it", folder.id)
+    } else {
+        format!("'localstore trace verify {}' lists all", folder.id)
+    };
+    exchange::check(&trace, &folder.bundle(), &name).map_err(|error| error.hint(hint))?;
+    Ok((folder, trace))
 }
 
 /// The part of this number; an error if there is none.

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use base::{Error, Result};
 
 use super::{Context, import};
@@ -26,9 +28,9 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let (id, address) = (&args.id, &args.address);
     let remote = Remote::new(address)?;
     let incoming = Incoming::begin(&context.root)?;
-    let bundle = incoming.bundle();
-    let open = |path| private_file(path, true).map_err(|error| Error::file(path, &error));
-    let mut trace_file = open(&incoming.trace())?;
+    let (trace, bundle) = (incoming.trace(), incoming.bundle());
+    let open = |path: &Path| private_file(path, true).map_err(|error| Error::file(path, &error));
+    let mut trace_file = open(&trace)?;
     let mut bundle_file = open(&bundle)?;
     if !remote.pull(id, &mut trace_file, &mut bundle_file)? {
         std::fs::remove_file(&bundle).map_err(|error| Error::file(&bundle, &error))?;
@@ -38,7 +40,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<()> {
         _ => address.trace(id),
     };
     let (folder, taken) = incoming.take(&context.root, context.location, name)?;
-    import::print_taken(&folder, taken, context)
+    import::print_taken(&folder, &taken, context)
 }
 
 fn id(text: &str) -> Result<String, String> {

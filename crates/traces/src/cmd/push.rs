@@ -1,6 +1,7 @@
+use std::fs::File;
 use std::io::Write;
 
-use base::Result;
+use base::{Error, Result};
 
 use super::{Context, whole};
 use crate::s3::{Address, Remote};
@@ -23,7 +24,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let remote = Remote::new(&args.address)?;
     let (folder, _) = whole(&args.id, context)?;
-    remote.push(&folder, &folder.open_trace()?)?;
+    let path = folder.trace();
+    let file = File::open(&path).map_err(|error| Error::file(&path, &error))?;
+    remote.push(&folder, &file)?;
     let id = &folder.id;
     writeln!(context.out, "TRACE_S3_URI: {}", args.address.trace(id))?;
     if folder.bundle().exists() {

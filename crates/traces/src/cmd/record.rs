@@ -7,6 +7,7 @@ use base::{ExitStatus, Result};
 use super::Context;
 use crate::place::check_id;
 use crate::record::{Recording, record};
+use crate::s3::Address;
 use crate::stream::Agent;
 
 /// Run a coding agent and record its work
@@ -53,6 +54,9 @@ pub(super) struct Args {
     /// Go on with this trajectory, in the same repository
     #[arg(long = "continue", value_name = "ID", conflicts_with = "id")]
     resumed: Option<String>,
+    /// Send both files to s3://BUCKET or s3://BUCKET/PREFIX, after checkpoints and at the end
+    #[arg(long, value_name = "ADDRESS")]
+    to: Option<Address>,
     /// Do not keep the agent's lines in events.jsonl
     #[arg(long)]
     no_events: bool,
@@ -72,6 +76,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         require: &args.require,
         prompt: args.prompt.as_deref(),
         has_events: !args.no_events,
+        to: args.to.as_ref(),
         command: &args.command,
     };
     record(&recording, &context.root, context.location)

@@ -5,7 +5,7 @@ use base::{Error, ExitStatus, Result, Stderr, answered_yes, can_ask, counted, no
 use super::Context;
 use crate::index::{Index, Row, Version};
 use crate::model::Trace;
-use crate::place::Folder;
+use crate::place::{Folder, move_folder};
 use crate::record::{Lock, is_recorded};
 
 /// Remove trajectories
@@ -73,10 +73,8 @@ fn is_confirmed(folders: &[Folder], lines: &[String]) -> Result<bool> {
     if !can_ask() {
         let ids: Vec<&str> = folders.iter().map(|folder| folder.id.as_str()).collect();
         let ids = ids.join(" ");
-        return Err(
-            Error::new(&ids, "not removed: no terminal to ask on")
-                .hint(format!("'localstore trace rm -y {ids}'")),
-        );
+        return Err(Error::new(&ids, "not removed: no terminal to ask on")
+            .hint(format!("'localstore trace rm -y {ids}'")));
     }
     for line in lines {
         Stderr::line(line);
@@ -94,7 +92,7 @@ fn remove(folder: &Folder, context: &Context) -> Result<()> {
         .prefix(".localstore-")
         .tempdir_in(context.root.trajectories())
         .map_err(failed)?;
-    base::rename_folder(&folder.path, &hidden.path().join(&folder.id)).map_err(failed)?;
+    move_folder(&folder.path, &hidden.path().join(&folder.id)).map_err(failed)?;
     drop(lock);
     hidden.close().map_err(failed)?;
     if context.location.path.exists() {

@@ -1,13 +1,16 @@
 //! The bundle, renewed while the agent works.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use base::note;
+use base::{Error, Result, note};
 
+use crate::place::Folder;
 use crate::repo::{Git, write_bundle};
+use crate::s3::Remote;
 
 /// A bundle that takes longer to write is renewed at most a twentieth of the time.
 const FAST: Duration = Duration::from_millis(100);
@@ -22,10 +25,12 @@ pub(super) struct Bundles {
 }
 
 impl Bundles {
-    /// Of the commits of `git`, to the file `to`.
-    pub(super) fn start(git: Git, id: String, to: PathBuf) -> Self {
+    /// Of the commits of `git`, to the bundle of the folder; each is sent to `remote` with the trace.
+    pub(super) fn start(git: Git, folder: Folder, remote: Option<Arc<Remote>>) -> Self {
         let (wanted, receiver) = channel();
-        let thread = std::thread::spawn(move || renew(&git, &id, &to, &receiver));
+        let thread = std::thread::spawn(move || {
+            renew(&git, &folder, remote.as_deref(), &receiver);
+        });
         Self { wanted, thread }
     }
 
@@ -41,7 +46,19 @@ impl Bundles {
     }
 }
 
-fn renew(git: &Git, id: &str, to: &std::path::Path, wanted: &Receiver<()>) {
+/// Writes the bundle. What is sent has the trace as it was before, whose commits it has.
+fn write(git: &Git, folder: &Folder, remote: Option<&Remote>) -> Result<()> {
+    let path = folder.trace();
+    let trace = File::open(&path).map_err(|error| Error::file(&path, &error));
+    let bundle = folder.bundle();
+    write_bundle(git, &folder.id, &bundle).map_err(|error| Error::new(bundle.display(), error))?;
+    match remote {
+        Some(remote) => remote.push(folder, &trace?),
+        None => Ok(()),
+    }
+}
+
+fn renew(git: &Git, folder: &Folder, remote: Option<&Remote>, wanted: &Receiver<()>) {
     let mut told = None;
     let mut due = Instant::now();
     while wanted.recv().is_ok() {
@@ -54,10 +71,10 @@ fn renew(git: &Git, id: &str, to: &std::path::Path, wanted: &Receiver<()>) {
             }
         }
         let start = Instant::now();
-        if let Err(error) = write_bundle(git, id, to) {
+        if let Err(error) = write(git, folder, remote) {
             let error = error.to_string();
             if told.as_ref() != Some(&error) {
-                note(&format!("{}: {error}", to.display()));
+                note(&error);
                 told = Some(error);
             }
         }

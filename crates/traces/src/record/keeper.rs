@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::{Error, note};
@@ -14,6 +15,7 @@ use super::rows::Rows;
 use crate::model::{Reason, Time};
 use crate::place::Folder;
 use crate::repo::{Private, write_bundle};
+use crate::s3::Remote;
 use crate::stream::{Event, Reader};
 
 /// All that is written while the agent works.
@@ -23,13 +25,21 @@ pub(super) struct Keeper {
     journal: Journal<Private>,
     rows: Rows,
     bundles: Bundles,
+    remote: Option<Arc<Remote>>,
 }
 
 impl Keeper {
     /// The first bundle is written at once.
-    pub(super) fn new(folder: Folder, lock: Lock, journal: Journal<Private>, rows: Rows) -> Self {
+    pub(super) fn new(
+        folder: Folder,
+        lock: Lock,
+        journal: Journal<Private>,
+        rows: Rows,
+        remote: Option<Remote>,
+    ) -> Self {
         let git = journal.code.git().clone();
-        let bundles = Bundles::start(git, folder.id.clone(), folder.bundle());
+        let remote = remote.map(Arc::new);
+        let bundles = Bundles::start(git, folder.clone(), remote.clone());
         if journal.code.head().is_some() {
             bundles.renew();
         }
@@ -39,6 +49,7 @@ impl Keeper {
             journal,
             rows,
             bundles,
+            remote,
         }
     }
 
@@ -124,6 +135,7 @@ impl Keeper {
             mut journal,
             rows,
             bundles,
+            remote,
         } = self;
         journal.end(stopped, has_failed);
         let is_saved = journal.save(true).is_ok();
@@ -141,6 +153,13 @@ impl Keeper {
             note(&format!("{}: {error}", bundle.display()));
         }
         rows.finish();
+        if let Some(remote) = remote {
+            let path = folder.trace();
+            let trace = File::open(&path).map_err(|error| Error::file(&path, &error));
+            if let Err(error) = trace.and_then(|trace| remote.push(&folder, &trace)) {
+                note(&error.to_string());
+            }
+        }
         let is_whole = is_saved && sealed.is_ok();
         if is_whole {
             lock.release();

@@ -21,7 +21,7 @@ pub(super) struct Goals {
 
 /// Held while a trajectory is recorded or repaired, at most until the process ends.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     folder: Folder,
     file: File,
     /// Those of the run that was killed and left the file.
@@ -30,7 +30,7 @@ pub(super) struct Lock {
 
 impl Lock {
     /// Takes the lock of a trajectory; an error if another process has it.
-    pub(super) fn take(folder: &Folder) -> Result<Self> {
+    pub(crate) fn take(folder: &Folder) -> Result<Self> {
         let path = folder.lock();
         let failed = |error: io::Error| Error::file(&path, &error);
         // Whoever held the lock before may have removed the file meanwhile.

@@ -31,11 +31,12 @@ use db::Location;
 use crate::model::{Checkpoint, Reason, Trace};
 use crate::place::{Folder, Root, private_folder};
 use crate::repo::{Private, is_in_repository, require};
+use crate::s3::{Address, Remote};
 use crate::stream::{Agent, Reader};
 use journal::{Code, Journal};
 use keeper::Keeper;
-pub(crate) use lock::is_recorded;
-use lock::{Goals, Lock};
+use lock::Goals;
+pub(crate) use lock::{Lock, is_recorded};
 use pass::{Events, Lines, pass};
 use queue::Queue;
 pub(crate) use repair::{Repaired, repair};
@@ -61,6 +62,8 @@ pub(crate) struct Recording<'a> {
     pub(crate) prompt: Option<&'a str>,
     /// Whether the agent's lines are kept.
     pub(crate) has_events: bool,
+    /// Where the files are sent while it works.
+    pub(crate) to: Option<&'a Address>,
     /// The program and its arguments.
     pub(crate) command: &'a [OsString],
 }
@@ -95,6 +98,7 @@ pub(crate) fn record(
     location: &Location,
 ) -> Result<ExitStatus> {
     require()?;
+    let remote = recording.to.map(Remote::new).transpose()?;
     let dir = recording.dir()?;
     let (folder, is_new) = recording.place(root)?;
     let mut lock = Lock::take(&folder)?;
@@ -119,8 +123,15 @@ pub(crate) fn record(
         folder.trace().display(),
         folder.bundle().display()
     ));
+    if let Some(to) = recording.to {
+        Stderr::print(&format!(
+            "TRACE_S3_URI: {}\nBUNDLE_S3_URI: {}\n",
+            to.trace(&folder.id),
+            to.bundle(&folder.id)
+        ));
+    }
     let rows = Rows::start(root, location, &folder, journal.row());
-    let mut keeper = Keeper::new(folder, lock, journal, rows);
+    let mut keeper = Keeper::new(folder, lock, journal, rows, remote);
     let mut signals = Signals::catch();
     let end = match Group::start(&mut command(recording.command, &dir)) {
         Ok(group) => run(recording, group, &mut signals, &mut keeper, events),

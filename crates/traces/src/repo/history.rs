@@ -73,10 +73,11 @@ impl History {
 
     /// The trees of those of these commits that are there.
     pub(crate) fn trees(&self, commits: &[&str]) -> Result<HashMap<String, String>> {
-        let asked: String = commits
+        let asked: Vec<&str> = commits
             .iter()
-            .map(|commit| format!("{commit}^{{tree}}\n"))
+            .flat_map(|commit| [commit, "^{tree}\n"])
             .collect();
+        let asked = asked.concat();
         if asked.is_empty() {
             return Ok(HashMap::new());
         }
