@@ -180,6 +180,19 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
+/// The example of a page of the docs in this language that has these words.
+#[track_caller]
+pub(crate) fn example(page: &'static str, language: &str, words: &str) -> &'static str {
+    let examples = page.split("```").skip(1).step_by(2);
+    let mut found = examples.filter_map(|example| {
+        let text = example.strip_prefix(language)?.strip_prefix('\n')?;
+        text.contains(words).then_some(text)
+    });
+    let example = found.next().expect(words);
+    assert!(found.next().is_none(), "two examples have {words}");
+    example
+}
+
 /// The content of a fixture.
 pub(crate) fn read_fixture(name: &str) -> Vec<u8> {
     let path = fixture(name);

@@ -6,21 +6,9 @@ use serde_json::Value;
 
 use super::Project;
 use super::judge::python;
-use crate::sandbox::Ran;
+use crate::sandbox::{Ran, example};
 
 const PAGE: &str = include_str!("../../../docs/prompt.md");
-
-/// The example in this language that has these words.
-fn example(language: &str, words: &str) -> &'static str {
-    let examples = PAGE.split("```").skip(1).step_by(2);
-    let mut found = examples.filter_map(|example| {
-        let text = example.strip_prefix(language)?.strip_prefix('\n')?;
-        text.contains(words).then_some(text)
-    });
-    let example = found.next().expect(words);
-    assert!(found.next().is_none(), "two examples have {words}");
-    example
-}
 
 /// Runs a program of the page that greets Ann; `localstore` is in reach.
 fn greeting(project: &Project, program: &str, script: &str) -> String {
@@ -58,8 +46,8 @@ fn assert_greets(project: &Project, greets: &str) {
 #[test]
 fn programs_in_any_language_use_what_is_in_use() {
     let project = Project::new();
-    project.write("greet.sh", example("sh", "greet.sh WHO"));
-    project.write("greet.py", example("python", "greet.py WHO"));
+    project.write("greet.sh", example(PAGE, "sh", "greet.sh WHO"));
+    project.write("greet.py", example(PAGE, "python", "greet.py WHO"));
     project.write("prompts/welcome/system.txt", "Hi {who}, 😀\n");
     project.write("prompts/welcome/system/intro.md", "I am new.\n");
     let templates = "--templates prompts/welcome";
@@ -88,8 +76,8 @@ fn programs_in_any_language_use_what_is_in_use() {
 
 #[test]
 fn the_files_of_the_page_fit_together() {
-    let project = Project::with(example("json", "\"params\""));
-    let record = example("json", "\"expected_hash\"");
+    let project = Project::with(example(PAGE, "json", "\"params\""));
+    let record = example(PAGE, "json", "\"expected_hash\"");
     let file = project.record("demo/welcome/stable");
     project.write(&file, record);
     project.run("check --strict").ok();
@@ -110,7 +98,7 @@ fn the_files_of_the_page_fit_together() {
 fn a_candidate_is_promoted_by_the_commands_of_the_page() {
     let project = Project::with(super::DOCUMENT);
     project.run("seed demo/welcome@stable").ok();
-    let lines = example("sh", "@stable --force").lines();
+    let lines = example(PAGE, "sh", "@stable --force").lines();
     let commands = lines.filter_map(|line| line.strip_prefix("localstore prompt "));
     let commands: Vec<&str> = commands
         .map(|line| line.split(" #").next().unwrap())

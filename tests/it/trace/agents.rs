@@ -71,3 +71,16 @@ fn tokens_of_a_session_that_goes_on_are_counted_once() {
         .ok();
     assert_eq!(tokens(&work.trace("t")), [used, used, used]);
 }
+
+#[test]
+fn an_agent_that_says_nothing_is_generic() {
+    let work = Work::new();
+    work.record("t", &[], "echo hello").ok();
+    assert_eq!(work.trace("t")["agent"], "generic");
+    // Of one that goes on, what it was is known.
+    let first = json!({"type": "thread.started", "thread_id": "s"});
+    work.record("u", &[], &format!("echo '{first}'")).ok();
+    work.run(&["record", "--continue", "u", "--", "true"]).ok();
+    let trace = work.trace("u");
+    assert_eq!([&trace["agent"], &trace["session_id"]], ["codex", "s"]);
+}

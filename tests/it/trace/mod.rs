@@ -12,6 +12,7 @@ mod checkout;
 mod checkpoints;
 mod continued;
 mod diff;
+mod docs;
 mod eval;
 mod exchange;
 mod kills;
