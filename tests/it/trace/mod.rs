@@ -16,6 +16,7 @@ mod docs;
 mod eval;
 mod exchange;
 mod kills;
+mod limits;
 mod list;
 mod made;
 mod parts;
@@ -24,8 +25,11 @@ mod repositories;
 mod rm;
 #[cfg(feature = "s3")]
 mod s3;
+mod secrets;
 mod show;
+mod streams;
 mod verify;
+mod wrong;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

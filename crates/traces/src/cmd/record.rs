@@ -61,7 +61,7 @@ pub(super) struct Args {
     #[arg(long)]
     no_events: bool,
     /// The agent's command and its arguments
-    #[arg(value_name = "CMD", last = true, required = true)]
+    #[arg(value_name = "CMD", trailing_var_arg = true, required = true)]
     command: Vec<OsString>,
 }
 

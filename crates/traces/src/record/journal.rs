@@ -165,10 +165,13 @@ impl<C: Code> Journal<C> {
                         tokens = tokens.minus(self.spent).unwrap_or(tokens);
                     }
                     self.spent = self.spent.plus(tokens);
-                    self.turn(arrived, None).token_usage = Some(Usage {
-                        tokens,
-                        extra: Extra::new(),
-                    });
+                    // Behind the limit no turn begins.
+                    if self.turn.is_some() || !self.is_full() {
+                        self.turn(arrived, None).token_usage = Some(Usage {
+                            tokens,
+                            extra: Extra::new(),
+                        });
+                    }
                 }
                 self.end_turn();
             }
@@ -435,4 +438,203 @@ fn solve(solved: &mut HashSet<String>, goals: &Goals, call: &Call) {
 /// The event's own time; none before 1970, which no clock shows.
 fn own_time(time: Timestamp) -> Option<Time> {
     (time >= Timestamp::UNIX_EPOCH).then_some(Time(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::secrets::Masker;
+    use crate::stream::Reader;
+
+    /// A folder that changes with every second part.
+    struct Changing(u64, Option<String>);
+
+    impl Code for Changing {
+        fn head(&self) -> Option<&str> {
+            self.1.as_deref()
+        }
+
+        fn checkpoint(&mut self, _: &str) -> Result<Option<Checkpoint>> {
+            self.0 += 1;
+            if self.0.is_multiple_of(2) {
+                return Ok(None);
+            }
+            let after = Some(format!("{:040x}", self.0));
+            let commit_before = std::mem::replace(&mut self.1, after.clone());
+            Ok(Some(Checkpoint {
+                commit_before,
+                commit_after: after,
+                committed: true,
+                changed_files: vec!["a".to_owned()],
+                extra: Extra::new(),
+            }))
+        }
+    }
+
+    /// Records the lines: what is read back, and the parts that were meant.
+    fn record(lines: &[u8], goals: &Goals) -> (Trace, Vec<Part>) {
+        let room = tempfile::tempdir().unwrap();
+        let folder = Folder {
+            id: "t".to_owned(),
+            path: room.path().to_owned(),
+        };
+        let code = Changing(0, None);
+        let mut journal = Journal::new(&folder, Trace::new("t"), code, goals.clone());
+        let (mut reader, mut masker) = (Reader::new(None), Masker::default());
+        let mut parts = Vec::new();
+        for line in lines.split(|byte| *byte == b'\n') {
+            let events = reader.line(&masker.line(line));
+            if let Some(agent) = reader.agent() {
+                journal.set_agent(agent);
+            }
+            for event in events {
+                parts.extend(journal.event(event, Time::now()));
+            }
+        }
+        journal.end(None, false);
+        journal.save(false).unwrap();
+        let bytes = std::fs::read(folder.trace()).unwrap();
+        let trace = Trace::parse(&bytes).unwrap();
+        let mut whole = serde_json::to_vec(&trace).unwrap();
+        whole.push(b'\n');
+        assert_eq!(bytes, whole);
+        (trace, parts)
+    }
+
+    static STREAMS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/trace");
+        let entries = std::fs::read_dir(folder).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let streams = paths.filter(|path| path.extension().is_some_and(|it| it == "jsonl"));
+        streams.map(|path| std::fs::read(path).unwrap()).collect()
+    });
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        #[test]
+        fn a_damaged_stream_becomes_a_trace_that_reads_back_as_it_was_meant(
+            stream in any::<prop::sample::Index>(),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4usize), 0..20),
+            max_parts in 0..10u64,
+        ) {
+            let mut bytes = STREAMS[stream.index(STREAMS.len())].clone();
+            for (at, byte, length) in damage {
+                let at = at.index(bytes.len());
+                let end = (at + length).min(bytes.len());
+                bytes.splice(at..end, [byte]);
+            }
+            let goals = Goals { max_parts, ..Goals::default() };
+            let (trace, parts) = record(&bytes, &goals);
+            prop_assert_eq!(&trace.parts, &parts);
+            prop_assert!(max_parts == 0 || trace.part_count() <= max_parts);
+            let covered = trace.turns.iter().filter_map(|turn| Some((turn.part_start?, turn.part_end?)));
+            let covered: Vec<u64> = covered.flat_map(|(first, last)| first..=last).collect();
+            let all: Vec<u64> = (1..=trace.part_count()).collect();
+            prop_assert_eq!(covered, all);
+        }
+    }
+
+    /// The parts of lines of our own events, each with some more fields.
+    fn parts(fields: &[&str]) -> Vec<Part> {
+        let line = |fields: &&str| {
+            format!(r#"{{"event":"part.completed","part_type":"tool","item_type":"a",{fields}}}"#)
+        };
+        let lines: Vec<String> = fields.iter().map(line).collect();
+        record(lines.join("\n").as_bytes(), &Goals::default()).1
+    }
+
+    #[test]
+    fn times_of_the_stream_are_kept_and_a_clock_that_runs_backwards_has_no_duration() {
+        let parts = parts(&[
+            r#""timestamp_ms":1700000001000"#,
+            r#""timestamp_ms":1700000001250"#,
+            r#""timestamp_ms":1700000000000"#,
+        ]);
+        let times = parts.iter().map(|part| part.timestamp.to_string());
+        let times: Vec<String> = times.collect();
+        assert_eq!(
+            times,
+            [
+                "2023-11-14T22:13:21.000000+00:00",
+                "2023-11-14T22:13:21.250000+00:00",
+                "2023-11-14T22:13:20.000000+00:00",
+            ]
+        );
+        let durations: Vec<_> = parts.iter().map(|part| part.duration_ms).collect();
+        assert_eq!(durations, [None, Some(250), None]);
+    }
+
+    #[test]
+    fn times_that_no_clock_shows_are_those_of_the_arrival() {
+        let parts = parts(&[
+            r#""timestamp_ms":-1"#,
+            r#""timestamp_ms":9223372036854775807"#,
+            r#""timestamp_ms":1e30"#,
+            r#""timestamp_ms":"x""#,
+        ]);
+        assert_eq!(parts.len(), 4);
+        let now = Time::now().0.as_second();
+        for part in parts {
+            let age = now - part.timestamp.0.as_second();
+            assert!(age.abs() < 3600, "{part:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_bounded_and_never_empty() {
+        let long = "ä".repeat(2000);
+        let session = format!(r#"{{"event":"session.started","session_id":"{long}"}}"#);
+        let part = |item: &str| {
+            format!(r#"{{"event":"part.completed","part_type":"text","item_type":"{item}"}}"#)
+        };
+        let stream = [session, part(&long), part("")].join("\n");
+        let (_, parts) = record(stream.as_bytes(), &Goals::default());
+        let item = |part: &Part| part.item_type.clone().unwrap();
+        assert_eq!(item(&parts[0]).chars().count(), 1000);
+        assert_eq!(parts[0].origin.session_id.chars().count(), 1000);
+        assert_eq!(item(&parts[1]), "text");
+    }
+
+    #[test]
+    fn suites_are_solved_once_and_only_required_ones_count() {
+        let part = |path: &str, passed: u64, total: u64| {
+            let failed = total - passed;
+            format!(
+                r#"{{"event":"part.completed","part_type":"tool","test_call":{{"path":"{path}","#
+            ) + &format!(
+                r#""timestamp":"x","duration_ms":1,"status_code":200,"result":{{"passed":{passed},"#
+            ) + &format!(r#""failed":{failed},"total":{total}}}}}}}"#)
+        };
+        let lines = [
+            part("a", 1, 2),
+            part("b", 2, 2),
+            part("a", 2, 2),
+            part("a", 0, 2),
+            part("c", 0, 0),
+        ];
+        let lines = lines.join("\n");
+        let solved = |require: &[&str]| {
+            let goals = Goals {
+                require: require.iter().map(|&suite| suite.to_owned()).collect(),
+                ..Goals::default()
+            };
+            let (trace, parts) = record(lines.as_bytes(), &goals);
+            let states = parts.iter().map(|part| &part.testing_state);
+            let solved: Vec<u64> = states.map(|state| state.solved_paths).collect();
+            let last = &parts[4].testing_state;
+            assert_eq!(last.total_paths, require.len() as u64);
+            assert_eq!(last.latest_path.as_deref(), Some("c"));
+            assert_eq!(last.latest_total, Some(0));
+            (solved, trace.session_end.unwrap().reason)
+        };
+        assert_eq!(solved(&[]), (vec![0, 1, 2, 2, 2], Reason::Completed));
+        assert_eq!(solved(&["a"]), (vec![0, 0, 1, 1, 1], Reason::Solved));
+        let both = solved(&["a", "c"]);
+        assert_eq!(both, (vec![0, 0, 1, 1, 1], Reason::Completed));
+    }
 }
