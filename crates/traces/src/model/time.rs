@@ -10,7 +10,12 @@ pub(crate) struct Time(pub(crate) Timestamp);
 impl Time {
     /// This moment.
     pub(crate) fn now() -> Self {
-        Self(Timestamp::now())
+        Self::of(Timestamp::now())
+    }
+
+    /// This moment, cut to what is written of it.
+    pub(crate) fn of(time: Timestamp) -> Self {
+        Self(Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time))
     }
 
     /// Reads ISO 8601 with any offset; without one it is UTC.

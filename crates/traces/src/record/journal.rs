@@ -437,7 +437,7 @@ fn solve(solved: &mut HashSet<String>, goals: &Goals, call: &Call) {
 
 /// The event's own time; none before 1970, which no clock shows.
 fn own_time(time: Timestamp) -> Option<Time> {
-    (time >= Timestamp::UNIX_EPOCH).then_some(Time(time))
+    (time >= Timestamp::UNIX_EPOCH).then(|| Time::of(time))
 }
 
 #[cfg(test)]

@@ -231,7 +231,7 @@ impl Replay {
             lines,
             reader: Reader::new(agent.or(named)),
             mark,
-            arrived: jiff::Timestamp::try_from(changed).map_or_else(|_| Time::now(), Time),
+            arrived: jiff::Timestamp::try_from(changed).map_or_else(|_| Time::now(), Time::of),
             rest: Vec::new(),
             tokens: None,
         }))
