@@ -114,6 +114,10 @@ impl TraceFile {
         written.map_err(|error| Error::file(&self.path, &error))
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an fsync after every part would cost more than all the rest"
+    )]
     fn write(&self, head: &Head, turn: Option<&Turn>, tail: &Tail, sync: bool) -> io::Result<()> {
         let temporary = temporary(&self.path);
         let mut file = private_file(&temporary, true)?;

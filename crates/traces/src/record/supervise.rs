@@ -35,6 +35,13 @@ const TERMINATE: Ladder = &[Stop::Terminate, Stop::Kill];
 
 /// Waits for the end of the agent and of its output. Says why the agent was stopped, if it was.
 pub(super) fn supervise(group: &mut Group, watch: Watch) -> Option<Reason> {
+    let Watch {
+        signals,
+        timeout,
+        is_full,
+        has_ended,
+        passed,
+    } = watch;
     let start = Instant::now();
     let mut stopped: Option<Reason> = None;
     let mut ladder: Ladder = &[];
@@ -42,29 +49,27 @@ pub(super) fn supervise(group: &mut Group, watch: Watch) -> Option<Reason> {
     let mut ended: Option<Instant> = None;
     loop {
         if ended.is_some() {
-            if watch.passed.recv_timeout(TICK) == Err(RecvTimeoutError::Disconnected) {
+            if passed.recv_timeout(TICK) == Err(RecvTimeoutError::Disconnected) {
                 return stopped;
             }
         } else if group.has_ended_within(TICK) {
             ended = Some(Instant::now());
-            watch.has_ended.store(true, Ordering::Release);
+            has_ended.store(true, Ordering::Release);
             if stopped.is_some() {
                 // What the agent has started is stopped with it.
                 group.stop(Stop::Kill);
             }
         }
         let now = Instant::now();
-        let signal = watch.signals.next();
+        let signal = signals.next();
         if signal.is_some() {
             // Whoever sends a second one does not want to wait.
             next = now;
         }
         if stopped.is_none() {
-            let is_late = watch
-                .timeout
-                .is_some_and(|timeout| start.elapsed() >= timeout);
+            let is_late = timeout.is_some_and(|timeout| start.elapsed() >= timeout);
             (stopped, ladder) = match signal {
-                _ if watch.is_full.load(Ordering::Acquire) => (Some(Reason::PartLimit), TERMINATE),
+                _ if is_full.load(Ordering::Acquire) => (Some(Reason::PartLimit), TERMINATE),
                 _ if is_late => (Some(Reason::Timeout), TERMINATE),
                 Some(Stop::Interrupt) => (Some(Reason::Interrupted), INTERRUPT),
                 Some(Stop::Hangup) => (Some(Reason::Interrupted), HANGUP),
