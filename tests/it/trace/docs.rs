@@ -167,3 +167,27 @@ fn a_program_in_python_tells_its_test_calls() {
     assert_eq!([passed(0), passed(1)], [&Value::from(0), &Value::from(1)]);
     assert_eq!(trace["session_end"]["reason"], "solved");
 }
+
+#[test]
+fn the_commands_of_the_page_and_their_options_exist() {
+    let work = Work::new();
+    let mut helps = std::collections::HashMap::new();
+    for line in PAGE.split(['\n', '`']) {
+        let Some((_, line)) = line.split_once("localstore trace ") else {
+            continue;
+        };
+        // What follows is the agent's.
+        let line = line.split(" -- ").next().unwrap();
+        let mut words = line.split_whitespace();
+        let command = words.next().unwrap();
+        let help = helps.entry(command).or_insert_with(|| {
+            let ran = work.run(&[command, "--help"]);
+            ran.ok();
+            ran.text()
+        });
+        for option in words.filter(|word| word.starts_with("--") && *word != "--") {
+            assert!(help.contains(option), "{line}");
+        }
+    }
+    assert!(helps.len() > 10, "{:?}", helps.keys());
+}
