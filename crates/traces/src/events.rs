@@ -118,7 +118,7 @@ impl<'a> Replay<'a> {
         let Some(recorded) = self.trace.part(self.next) else {
             return false;
         };
-        let is_same = recorded.part_type == Some(part.part_type)
+        let is_same = recorded.part_type == Some(part.kind)
             && recorded.item_type.as_ref() == Some(&part.item_type);
         if !is_same {
             return false;

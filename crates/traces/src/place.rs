@@ -209,7 +209,7 @@ pub(crate) fn check_id(id: &str) -> Result<(), String> {
         && id.chars().all(is_part)
         && !id.contains("..")
         && !id.ends_with('.')
-        && !id.ends_with(".lock");
+        && id.strip_suffix(".lock").is_none();
     if is_valid {
         return Ok(());
     }

@@ -19,7 +19,7 @@ const VALID: Duration = Duration::from_hours(12);
 
 const LIMITS: Limits = Limits {
     connect: Duration::from_secs(20),
-    idle: Duration::from_secs(60),
+    idle: Duration::from_mins(1),
     total: Duration::from_hours(12),
     max_body_mib: 1,
 };

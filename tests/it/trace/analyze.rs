@@ -87,9 +87,9 @@ fn suites_that_do_not_fit_are_named() {
     made(&work, "turns");
     let suites: Vec<String> = (1..=12).map(|n| format!("suite number {n}=true")).collect();
     let mut words = vec!["eval", "turns"];
-    suites
-        .iter()
-        .for_each(|suite| words.extend(["--suite", suite]));
+    for suite in &suites {
+        words.extend(["--suite", suite]);
+    }
     work.run(&words).ok();
     for command in [&["analyze", "turns"][..], &words] {
         let ran = work.run(command);

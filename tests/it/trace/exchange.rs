@@ -164,7 +164,7 @@ fn what_is_wrong_is_not_taken() {
     ] {
         let work = Work::new();
         made(&work, "wrong", |trace| {
-            *trace.pointer_mut(pointer).unwrap() = value
+            *trace.pointer_mut(pointer).unwrap() = value;
         });
         assert_refused(&work, why);
     }

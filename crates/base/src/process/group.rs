@@ -78,7 +78,7 @@ impl Group {
 
     /// Waits for the program. What it left behind goes on, unless it was stopped before.
     pub fn finish(mut self) -> io::Result<ExitStatus> {
-        while !self.has_ended_within(Duration::from_secs(3600)) {}
+        while !self.has_ended_within(Duration::from_hours(1)) {}
         self.is_finished = true;
         self.child.wait()
     }
@@ -111,7 +111,7 @@ mod tests {
     fn what_a_program_left_behind_ends_with_its_group() {
         let mut group = shell("sleep 600 & echo started");
         let mut output = group.child().stdout.take().unwrap();
-        assert!(group.has_ended_within(Duration::from_secs(60)));
+        assert!(group.has_ended_within(Duration::from_mins(1)));
         group.stop(Stop::Kill);
         assert_eq!(group.finish().unwrap().code(), Some(0));
         // It ends when nobody has the pipe any more.
@@ -124,7 +124,7 @@ mod tests {
     fn a_signal_reaches_the_whole_group() {
         let mut group = shell("sleep 600 | sleep 600");
         group.stop(Stop::Terminate);
-        assert!(group.has_ended_within(Duration::from_secs(60)));
+        assert!(group.has_ended_within(Duration::from_mins(1)));
         let status = group.finish().unwrap();
         assert_eq!(super::super::exit_code(status), 143);
     }

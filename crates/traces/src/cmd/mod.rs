@@ -1,5 +1,10 @@
 //! The commands of `trace`, one file each.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "the comments of arguments are help, which is plain text"
+)]
+
 mod analyze;
 mod bisect;
 mod checkout;

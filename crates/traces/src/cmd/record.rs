@@ -13,7 +13,7 @@ use crate::stream::Agent;
 /// Run a coding agent and record its work
 ///
 /// The agent's output passes through byte for byte. Each part of its work is written at once to
-/// agent_trace.json, and the code at that part to repo.bundle; 'localstore trace show last' shows it
+/// the trace, and the code at that part to the bundle; 'localstore trace show last' shows it
 /// while it goes on. Nothing in the repository's own .git changes.
 ///
 /// The exit code is that of the command, or 128 plus the number of the signal that killed it; 127 if

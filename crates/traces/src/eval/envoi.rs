@@ -20,7 +20,7 @@ use crate::repo::Git;
 const LARGEST: u64 = 1 << 30;
 
 /// How long a suite may take if no limit is given; the server ends a session after that time too.
-const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(2);
 
 /// How long a server may take to close a session.
 const CLOSING: Duration = Duration::from_secs(40);

@@ -42,6 +42,7 @@ pub(crate) struct Origin {
 }
 
 /// The smallest thing seen of the agent.
+#[allow(clippy::struct_field_names, reason = "the keys of the file")]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Part {
     #[serde(flatten)]
@@ -98,6 +99,7 @@ pub(crate) struct TestingState {
 }
 
 /// One request and its answer.
+#[allow(clippy::struct_field_names, reason = "the keys of the file")]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Turn {
     #[serde(flatten)]

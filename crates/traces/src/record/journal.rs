@@ -256,7 +256,7 @@ impl<C: Code> Journal<C> {
                 .previous
                 .and_then(|previous| timestamp.milliseconds_since(previous)),
             role: "assistant".to_owned(),
-            part_type: Some(seen.part_type),
+            part_type: Some(seen.kind),
             item_type: Some(seen.item_type),
             summary: seen.summary.map(|text| secrets::text(&text).into_owned()),
             git_commit: git_commit.clone(),

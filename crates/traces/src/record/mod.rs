@@ -307,14 +307,14 @@ fn run(
     let stopped = std::thread::scope(|scope| {
         let reader = Reader::new(recording.agent);
         let handler = scope.spawn(|| keeper.follow(&queue, reader, &is_full));
-        let watch = Watch {
+        let mut watch = Watch {
             signals,
             timeout: recording.timeout,
             is_full: &is_full,
             has_ended: &has_ended,
             passed: &passed,
         };
-        let stopped = supervise(&mut group, watch);
+        let stopped = supervise(&mut group, &mut watch);
         queue.close();
         if handler.join().is_err() {
             note("part of what the agent printed was not recorded");

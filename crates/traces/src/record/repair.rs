@@ -93,7 +93,9 @@ fn sweep(folder: &Path) {
         let name = entry.file_name();
         let is_leftover = name.to_str().is_some_and(|name| {
             name == "agent_trace.json.tmp"
-                || (name.starts_with(".localstore-") && name.ends_with(".tmp"))
+                || name
+                    .strip_prefix(".localstore-")
+                    .is_some_and(|rest| rest.strip_suffix(".tmp").is_some())
         });
         if is_leftover && std::fs::remove_file(entry.path()).is_ok() {
             tracing::debug!("{}: a leftover, removed", entry.path().display());

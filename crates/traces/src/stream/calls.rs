@@ -80,9 +80,9 @@ fn search(value: &Value, depth: usize, found: &mut Vec<Call>) {
             }
         }
         Value::Array(values) => {
-            values
-                .iter()
-                .for_each(|value| search(value, depth + 1, found));
+            for value in values {
+                search(value, depth + 1, found);
+            }
         }
         Value::Object(object) => {
             if let Some(call) = call(object) {

@@ -82,7 +82,7 @@ impl State {
             _ => return None,
         };
         Some(Part {
-            part_type,
+            kind: part_type,
             item_type: item_type.to_owned(),
             summary,
             timestamp: None,

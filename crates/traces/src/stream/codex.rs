@@ -59,7 +59,7 @@ fn part(item: &Object) -> Option<Event> {
         .filter(|tool| runs_tests(tool))
         .and(item.get("result"));
     Some(Event::Part(Part {
-        part_type,
+        kind: part_type,
         item_type: item_type.to_owned(),
         summary,
         timestamp: None,

@@ -95,7 +95,7 @@ impl State {
 
 fn part(part_type: PartType, item_type: &str, summary: Option<String>, line: &Object) -> Part {
     Part {
-        part_type,
+        kind: part_type,
         item_type: item_type.to_owned(),
         summary,
         timestamp: time(text(line, "timestamp")),

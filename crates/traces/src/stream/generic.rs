@@ -47,7 +47,7 @@ fn part(line: &Object) -> Option<Event> {
     };
     let item_type = text(line, "item_type").or(text(line, "part_type"))?;
     Some(Event::Part(Part {
-        part_type,
+        kind: part_type,
         item_type: item_type.to_owned(),
         summary: summary(text(line, "summary").unwrap_or_default()),
         timestamp: milliseconds(line.get("timestamp_ms")),

@@ -78,7 +78,7 @@ pub(crate) enum Event {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Part {
     /// What it is.
-    pub(crate) part_type: PartType,
+    pub(crate) kind: PartType,
     /// The agent's own word for it.
     pub(crate) item_type: String,
     /// In a few words; none if there is nothing to say.
@@ -175,7 +175,7 @@ impl Event {
             Self::Part(mut part) => {
                 part.item_type = name(part.item_type);
                 if part.item_type.is_empty() {
-                    part.part_type.word().clone_into(&mut part.item_type);
+                    part.kind.word().clone_into(&mut part.item_type);
                 }
                 for call in &mut part.calls {
                     call.path = name(std::mem::take(&mut call.path));

@@ -27,7 +27,7 @@ pub(super) fn events(line: &Object) -> Vec<Event> {
 fn said(line: &Object, part_type: PartType) -> Option<Event> {
     let part = object(line, "part")?;
     Some(Event::Part(Part {
-        part_type,
+        kind: part_type,
         item_type: text(line, "type")?.to_owned(),
         summary: summary(text(part, "text").unwrap_or_default()),
         timestamp: milliseconds(line.get("timestamp")),
@@ -42,7 +42,7 @@ fn tool(line: &Object, part: &Object) -> Option<Event> {
     }
     let answer = state.get("output").filter(|_| runs_tests(tool));
     Some(Event::Part(Part {
-        part_type: PartType::Tool,
+        kind: PartType::Tool,
         item_type: tool.to_owned(),
         summary: of_input(tool, object(state, "input")),
         timestamp: milliseconds(line.get("timestamp")),

@@ -38,7 +38,7 @@ fn the_streams_of_real_agents_become_their_parts() {
                         let call = part.calls.first();
                         let counts = call.and_then(|call| call.result.as_ref());
                         parts.push(json!({
-                            "part_type": part.part_type,
+                            "part_type": part.kind,
                             "item_type": part.item_type,
                             "summary": part.summary,
                             "test_path": call.map(|call| &call.path),
