@@ -13,7 +13,6 @@ use crate::place::Folder;
 /// Writes agent_trace.json and repo.bundle to DIR, after a check. The paths in 'artifacts' become those in
 /// DIR. 'import' and the tools of envoi read them.
 #[derive(Debug, clap::Args)]
-#[allow(clippy::doc_markdown, reason = "it is printed as help")]
 #[command(after_help = "Example: localstore trace export last ../to-elsewhere")]
 pub(super) struct Args {
     /// The trajectory: its id, the beginning of one, 'last' or 'last~N'

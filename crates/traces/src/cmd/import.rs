@@ -13,7 +13,6 @@ use crate::place::Folder;
 /// The trace and the bundle are checked first, and nothing is taken if something is wrong. Parts that
 /// turns repeat are dropped, and the paths in 'artifacts' become those of the new place.
 #[derive(Debug, clap::Args)]
-#[allow(clippy::doc_markdown, reason = "it is printed as help")]
 #[command(after_help = "Examples:
   localstore trace import ../from-elsewhere
   localstore trace import agent_trace.json --bundle repo.bundle")]

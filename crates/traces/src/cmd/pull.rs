@@ -12,7 +12,6 @@ use crate::s3::{Address, Remote};
 /// It is checked as by 'import'. AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION
 /// and AWS_ENDPOINT_URL are read.
 #[derive(Debug, clap::Args)]
-#[allow(clippy::doc_markdown, reason = "it is printed as help")]
 #[command(
     after_help = "Example: localstore trace pull 0199c2b4-5a10-7cc2-9b1e-1d0c1b1d6a11 s3://agents/nightly"
 )]

@@ -11,7 +11,6 @@ use crate::s3::{Address, Remote};
 /// The bundle and then the trace are put below s3://BUCKET/PREFIX/trajectories/ID/, after a check.
 /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION and AWS_ENDPOINT_URL are read.
 #[derive(Debug, clap::Args)]
-#[allow(clippy::doc_markdown, reason = "it is printed as help")]
 #[command(after_help = "Example: localstore trace push last s3://agents/nightly")]
 pub(super) struct Args {
     /// The trajectory: its id, the beginning of one, 'last' or 'last~N'

@@ -34,7 +34,7 @@ const HANGUP: Ladder = &[Stop::Hangup, Stop::Terminate, Stop::Kill];
 const TERMINATE: Ladder = &[Stop::Terminate, Stop::Kill];
 
 /// Waits for the end of the agent and of its output. Says why the agent was stopped, if it was.
-pub(super) fn supervise(group: &mut Group, watch: Watch) -> Option<Reason> {
+pub(super) fn supervise(group: &mut Group, watch: &mut Watch) -> Option<Reason> {
     let Watch {
         signals,
         timeout,
