@@ -22,7 +22,7 @@ fn what_is_wrong_is_told_and_nothing_is_made() {
         );
     }
     for words in [&["record"][..], &["record", "--"]] {
-        assert_eq!(work.run(words).failed(), "missing parameter: CMD");
+        assert_eq!(work.run(words).failed(), "invalid parameter for: CMD");
     }
     for words in [
         &["record", "--repo", "no-such-folder", "--", "true"][..],

@@ -2,7 +2,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base::{ExitStatus, Result};
+use base::{Error, ExitStatus, Result};
 
 use super::Context;
 use crate::place::check_id;
@@ -61,11 +61,14 @@ pub(super) struct Args {
     #[arg(long)]
     no_events: bool,
     /// The agent's command and its arguments
-    #[arg(value_name = "CMD", trailing_var_arg = true, required = true)]
+    #[arg(value_name = "CMD", trailing_var_arg = true)]
     command: Vec<OsString>,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
+    if args.command.is_empty() {
+        return Err(Error::invalid_parameter("CMD").hint("the agent's command stands behind '--'"));
+    }
     let recording = Recording {
         agent: args.agent,
         id: args.id.as_deref(),
