@@ -247,6 +247,47 @@ fn names_sections_and_tools_of_prompts_are_offered() {
 }
 
 #[test]
+fn ids_of_trajectories_are_offered() {
+    let mut sandbox = Sandbox::new();
+    sandbox.set("PATH", std::env::var_os("PATH").unwrap_or_default());
+    let nothing = |words: &[&str]| {
+        let offered = offered(&sandbox, words);
+        let is_id = |word: &&String| word.starts_with("last") || word.starts_with("fix");
+        assert_eq!(offered.iter().find(is_id), None, "{words:?}");
+    };
+    nothing(&["trace", "show", ""]);
+    let part = r#"echo '{"event":"part.completed","part_type":"text"}'"#;
+    for id in ["fix-it", "fix-more"] {
+        let words = ["trace", "record", "--repo", ".", "--id", id, "--"];
+        let agent = ["sh", "-c", part];
+        sandbox.run(words.into_iter().chain(agent)).ok();
+    }
+    // One that is not indexed, and what is no trajectory.
+    let root = sandbox.store().parent().unwrap().join("trajectories");
+    std::fs::create_dir(root.join("fix-elsewhere")).unwrap();
+    std::fs::create_dir(root.join(".fix-hidden")).unwrap();
+    std::fs::write(root.join("fix-file"), "").unwrap();
+    for words in [
+        &["trace", "show", "fix"][..],
+        &["trace", "verify", "fix"],
+        &["trace", "rm", "fix-it", "fix"],
+        &["trace", "record", "--continue", "fix"],
+    ] {
+        let found = offered(&sandbox, words);
+        let ids = found.iter().map(|word| word.split('\t').next().unwrap());
+        let ids: Vec<&str> = ids.collect();
+        assert_eq!(ids, ["fix-more", "fix-it", "fix-elsewhere"], "{words:?}");
+        assert!(found[0].contains("\tgeneric, 1 part, 20"), "{found:?}");
+        assert_eq!(found[2], "fix-elsewhere");
+    }
+    let found = offered(&sandbox, &["trace", "show", "la"]);
+    assert_eq!(found, ["last\tthe newest trajectory"]);
+    // A new id, and one of another place.
+    nothing(&["trace", "record", "--id", "fix"]);
+    nothing(&["trace", "pull", "fix"]);
+}
+
+#[test]
 fn each_shell_gets_its_own_form() {
     let sandbox = sandbox();
     let ask = |shell, words: &[&str]| ask(&sandbox, shell, words).text();

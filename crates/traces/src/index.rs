@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use base::Result;
-use db::{Database, Location, Room};
+use db::{Database, Location, Room, Schema};
 use rusqlite::{Connection, params};
 
 use crate::model::{Part, Trace};
@@ -132,6 +132,18 @@ impl Index {
             return Ok(Vec::new());
         }
         Database::open_readonly(location, &[&ROOM])?.read(|db| Ok(rows(db)?))
+    }
+
+    /// The rows of all trajectories as the store has them now, which is left as it is; none if there is no
+    /// index.
+    pub(crate) fn peek(location: &Location) -> Result<Vec<Row>> {
+        let (db, schema) = db::foreign::open(&location.path, &ROOM)?;
+        match schema {
+            Schema::Version(_) => {
+                rows(&db).map_err(|error| db::failure(&location.path, &error).into())
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// The row of a trajectory and those of its parts; `None` if it is not indexed, or there is no store.

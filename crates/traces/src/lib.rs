@@ -6,7 +6,6 @@
 
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
-#![allow(dead_code, unused_imports, reason = "the commands that use it follow")]
 
 mod cmd;
 mod eval;
@@ -21,7 +20,9 @@ mod repo;
 mod s3;
 mod secrets;
 mod stream;
+mod suggest;
 mod verify;
 
 pub use cmd::Args;
 pub use index::ROOM;
+pub use suggest::suggestions;

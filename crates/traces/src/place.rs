@@ -80,7 +80,7 @@ impl Root {
         if let Some(folder) = folders.iter().find(|folder| folder.id == name) {
             return Ok(folder.clone());
         }
-        if let Some(back) = steps_back(name) {
+        if let Some(back) = places_back(name) {
             let mut dated: Vec<_> = folders
                 .into_iter()
                 .map(|folder| (folder.started_at(), folder))
@@ -88,15 +88,15 @@ impl Root {
             dated.sort_by(|one, other| (other.0, &other.1.id).cmp(&(one.0, &one.1.id)));
             let count = dated.len();
             let found = dated.into_iter().nth(back).map(|(_, folder)| folder);
-            return found.ok_or_else(|| {
-                Error::new(
-                    name,
-                    format!(
-                        "there are {} only",
-                        base::counted(count as u64, "trajectory")
-                    ),
-                )
-            });
+            let why = match count {
+                0 => format!(
+                    "there are no trajectories in {}",
+                    self.trajectories().display()
+                ),
+                1 => "there is one trajectory only".to_owned(),
+                count => format!("there are {count} trajectories only"),
+            };
+            return found.ok_or_else(|| Error::new(name, why));
         }
         let mut found: Vec<Folder> = Vec::new();
         if name.len() >= 4 {
@@ -118,7 +118,7 @@ impl Root {
 }
 
 /// `last` is 0, `last~N` is N.
-fn steps_back(name: &str) -> Option<usize> {
+fn places_back(name: &str) -> Option<usize> {
     match name.strip_prefix("last")? {
         "" => Some(0),
         back => back.strip_prefix('~')?.parse().ok(),

@@ -54,6 +54,10 @@ impl FromStr for Address {
             return Err(format!("invalid bucket '{bucket}'"));
         }
         let prefix = prefix.trim_matches('/');
+        // A URL would lead elsewhere, even to another bucket.
+        if prefix.split('/').any(|name| matches!(name, "." | "..")) {
+            return Err("a prefix has no '.' and no '..'".to_owned());
+        }
         Ok(Self {
             bucket: bucket.to_owned(),
             prefix: match prefix {
@@ -268,7 +272,16 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Address>().unwrap().trace("x"), uri);
         }
-        for text in ["", "b", "s3://", "s3:///x", "https://b/x", "s3://a b"] {
+        for text in [
+            "",
+            "b",
+            "s3://",
+            "s3:///x",
+            "https://b/x",
+            "s3://a b",
+            "s3://b/..",
+            "s3://b/a/./c",
+        ] {
             text.parse::<Address>().unwrap_err();
         }
     }

@@ -6,6 +6,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -30,7 +32,7 @@ use db::Schema;
 /// Print the completions of a shell
 ///
 /// They offer the names of runs with what they are, the stored models, quantisations, accelerators,
-/// runtimes and tags, and the names and sections of prompts. The shell asks 'localstore' for them, which must be in PATH.
+/// runtimes and tags, the names and sections of prompts, and the ids of trajectories. The shell asks 'localstore' for them, which must be in PATH.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   localstore completions bash > ~/.local/share/bash-completion/completions/localstore
@@ -174,7 +176,7 @@ fn quoted(word: String, quote: impl Fn(&str) -> String) -> String {
     word
 }
 
-/// The command with what the store, or the overrides of prompts, offer for its arguments.
+/// The command with what the store, the overrides of prompts or the trajectories offer for its arguments.
 fn with_values(
     command: clap::Command,
     path: &[&str],
@@ -185,6 +187,14 @@ fn with_values(
     let path = [path, &[name.as_str()]].concat();
     if path.get(1) == Some(&"prompt") {
         let command = command.mut_args(|argument| with_prompts(argument, typed));
+        return command.mut_subcommands(|command| with_values(command, &path, location, typed));
+    }
+    if path.get(1) == Some(&"trace") {
+        let is_here = path.last() != Some(&"pull");
+        let command = command.mut_args(|argument| match wants_trajectory(&argument) && is_here {
+            true => with_trajectories(argument, location),
+            false => argument,
+        });
         return command.mut_subcommands(|command| with_values(command, &path, location, typed));
     }
     let is_history = path.last() == Some(&"history");
@@ -222,6 +232,33 @@ fn with_prompts(argument: clap::Arg, typed: &[OsString]) -> clap::Arg {
         words
             .filter(|word| word.starts_with(begin) && is_plain(word))
             .map(CompletionCandidate::new)
+            .collect()
+    }))
+}
+
+/// Whether the argument of a command of `trace` names a trajectory that is here.
+fn wants_trajectory(argument: &clap::Arg) -> bool {
+    matches!(
+        (argument.get_long(), value_name(argument)),
+        (None, Some("ID" | "ID|DIR")) | (Some("continue"), _)
+    )
+}
+
+fn with_trajectories(argument: clap::Arg, location: &Location) -> clap::Arg {
+    let location = location.clone();
+    argument.add(ArgValueCompleter::new(move |begin: &OsStr| {
+        let begin = begin.to_string_lossy();
+        let (sender, receiver) = mpsc::channel();
+        let location = location.clone();
+        thread::spawn(move || sender.send(traces::suggestions(&location)));
+        let words = receiver.recv_timeout(PATIENCE).unwrap_or_default();
+        words
+            .into_iter()
+            .filter(|(id, _)| id.starts_with(&*begin))
+            .map(|(id, about)| {
+                let about = (!about.is_empty()).then(|| about.into());
+                CompletionCandidate::new(id).help(about)
+            })
             .collect()
     }))
 }

@@ -208,6 +208,20 @@ fn what_a_suite_leaves_behind_does_not_disturb_the_next_one() {
     assert_eq!(lines(&out), expected);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_suite_whose_folder_is_gone_finds_it_again() {
+    let work = Work::new();
+    let mut made = five_parts(&work, "five");
+    made.end("completed");
+    let suites = ["--suite", "gone=rm -rf \"$PWD\"", "--suite", "it=test -f n"];
+    work.run(&[&["eval", "five"][..], &suites].concat()).ok();
+    let report = report(&work, "five");
+    for commit in report["commit_evaluations"].as_object().unwrap().values() {
+        assert_eq!(commit["passed"], 2, "{commit}");
+    }
+}
+
 #[test]
 fn the_code_is_checked_out_byte_for_byte() {
     let work = Work::new();
@@ -335,7 +349,10 @@ fn a_kill_loses_no_finished_commit() {
     let work = Work::new();
     let mut made = five_parts(&work, "five");
     made.end("completed");
-    for signal in [rustix::process::Signal::KILL, rustix::process::Signal::INT] {
+    let temporary = work.sandbox().path().join("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    use rustix::process::Signal;
+    for signal in [Signal::INT, Signal::HUP, Signal::KILL] {
         let held = work.sandbox().file("held", "");
         let rest = format!(
             "[ $(cat n) = 3 ] && while [ -e '{}' ]; do sleep 0.1; done; true",
@@ -346,6 +363,7 @@ fn a_kill_loses_no_finished_commit() {
         let mut child = work
             .sandbox()
             .command(["trace", "eval", "five", "--suite", &unit])
+            .env("TMPDIR", &temporary)
             .process_group(0)
             .stderr(std::process::Stdio::piped())
             .spawn()
@@ -367,6 +385,9 @@ fn a_kill_loses_no_finished_commit() {
             .unwrap()
             .len();
         assert_eq!(kept, 2, "{}", String::from_utf8_lossy(&ended.stderr));
+        if signal != Signal::KILL {
+            assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+        }
         std::fs::remove_file(held).unwrap();
         work.run(&["eval", "five", "--suite", &unit]).ok();
         assert_eq!(lines(&runs).len(), 4);
@@ -392,6 +413,10 @@ fn a_part_without_a_commit_has_no_evaluation() {
     assert_eq!(report["part_to_commit"]["1"], Value::Null);
     assert_eq!(report["part_evaluations"][0]["evaluation"], Value::Null);
     assert_eq!(report["part_evaluations"][1]["evaluation"]["passed"], 1);
+    let ran = work.run(&["diff", "late", "1", "2"]);
+    assert_eq!(ran.failed(), "part 1: nothing was committed until then");
+    let hint = "of parts 1 to 2, the first with a commit is 2";
+    assert!(ran.stderr.contains(hint), "{}", ran.stderr);
     let ran = work.run(&["eval", "late", "--suite", "it=true", "--to", "1"]);
     assert_eq!(
         ran.text(),

@@ -21,6 +21,8 @@ use other as system;
 use unix as system;
 
 pub use group::{Group, Stop};
+#[cfg(unix)]
+pub use system::is_ignored;
 pub use system::{Interrupt, end_on_interrupt, is_readable, leave_interrupt, outlive_interrupt};
 
 /// How long to wait for more output after the program has ended, while a process that it left behind

@@ -173,7 +173,16 @@ pub fn end_on_interrupt() {
     }
 }
 
-/// Ctrl-C or a termination request, deferred until the cleanup is done.
+/// Whether whoever started us has switched the signal off, as nohup does, where the system tells.
+#[must_use]
+pub fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+}
+
+/// Ctrl-C, a termination request or a closed terminal, deferred until the cleanup is done.
 pub struct Interrupt(Arc<AtomicUsize>);
 
 impl Interrupt {
@@ -182,7 +191,8 @@ impl Interrupt {
     #[must_use]
     pub fn catch() -> Self {
         let came = Arc::new(AtomicUsize::new(0));
-        for signal in [SIGINT, SIGTERM] {
+        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
             let again = Arc::new(AtomicBool::new(false));
             let number = usize::try_from(signal).unwrap_or_default();
             let _ = signal_hook::flag::register_conditional_default(signal, Arc::clone(&again));

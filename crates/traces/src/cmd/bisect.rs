@@ -5,7 +5,7 @@ use base::{Error, ExitStatus, Progress, Result, Stdout, counted, note, one_line,
 use serde::Serialize;
 
 use super::eval::state;
-use super::{Context, Output, short};
+use super::{Context, Output};
 use crate::eval::{Job, Limits, Outcome, Runner, Suite, Tests, first_change};
 use crate::model::{Part, Trace};
 use crate::repo::History;

@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let folder = context.root.find(&args.id)?;
     let trace = Trace::read(&folder.trace())?;
     let part = part_of(&trace, args.part)?;
-    let commit = commit_of(part)?;
+    let commit = commit_of(&trace, part)?;
     let dest = std::path::absolute(&args.dest).map_err(|error| Error::file(&args.dest, &error))?;
     let metadata = Metadata {
         trajectory_id: &trace.origin.trajectory_id,

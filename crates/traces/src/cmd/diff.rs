@@ -1,5 +1,5 @@
 use std::ffi::OsString;
-use std::io::{BufRead, Read, Write};
+use std::io::{BufRead, Read};
 
 use base::{Result, note, printable};
 
@@ -39,9 +39,9 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let commits = match args.to {
         Some(to) => {
             let to = part_of(&trace, to)?;
-            Some((Some(commit_of(from)?), commit_of(to)?))
+            Some((Some(commit_of(&trace, from)?), commit_of(&trace, to)?))
         }
-        None => own_commits(from)?,
+        None => own_commits(&trace, from)?,
     };
     let Some((before, after)) = commits else {
         let checkpoint = from.repo_checkpoint.as_ref();
@@ -90,11 +90,11 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<()> {
 const LONGEST: u64 = 64 << 10;
 
 /// The commits before and after what the part itself changed; `None` if it changed nothing.
-fn own_commits(part: &Part) -> Result<Option<(Option<&str>, &str)>> {
+fn own_commits<'a>(trace: &Trace, part: &'a Part) -> Result<Option<(Option<&'a str>, &'a str)>> {
     let Some(checkpoint) = &part.repo_checkpoint else {
         return Ok(None);
     };
-    let after = commit_of(part)?;
+    let after = commit_of(trace, part)?;
     let before = checkpoint.commit_before.as_deref();
     if !checkpoint.committed || before == Some(after) {
         return Ok(None);

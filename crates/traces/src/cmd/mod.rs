@@ -160,14 +160,21 @@ fn part_of(trace: &Trace, number: u64) -> Result<&Part> {
 }
 
 /// The commit that holds the code as of this part; an error if there is none.
-fn commit_of(part: &Part) -> Result<&str> {
-    match part.git_commit.as_deref() {
-        Some(commit) => check_commit(part, commit),
-        None => Err(Error::new(
-            format_args!("part {}", part.part),
-            "nothing was committed until then",
-        )),
+fn commit_of<'a>(trace: &Trace, part: &'a Part) -> Result<&'a str> {
+    if let Some(commit) = part.git_commit.as_deref() {
+        return check_commit(part, commit);
     }
+    let count = trace.part_count();
+    let mut parts = trace.parts.iter();
+    let hint = match parts.find(|part| part.git_commit.is_some()) {
+        Some(first) => format!(
+            "of parts 1 to {count}, the first with a commit is {}",
+            first.part
+        ),
+        None => format!("none of parts 1 to {count} has a commit"),
+    };
+    let what = format!("part {}", part.part);
+    Err(Error::new(what, "nothing was committed until then").hint(hint))
 }
 
 /// Refuses what is not the name of a commit: git might take it for an option.

@@ -1,7 +1,7 @@
 use super::Context;
 use crate::model::{Part, Trace};
 use crate::stream::PartType;
-use base::{Column, ColumnOf, Result, RowFormat, rows};
+use base::{Column, ColumnOf, Result, RowFormat, note, rows};
 use serde::Serialize;
 
 /// List the parts of a trajectory
@@ -72,6 +72,9 @@ const COLUMNS: &[ColumnOf<Part>] = &[
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let folder = context.root.find(&args.id)?;
     let trace = Trace::read(&folder.trace())?;
+    if args.from.is_some() || args.to.is_some() {
+        super::parts_between(&trace, args.from, args.to)?;
+    }
     let parts: Vec<Part> = trace
         .parts
         .into_iter()
@@ -79,6 +82,10 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<()> {
         .collect();
     if args.output == RowFormat::Jsonl {
         return rows::jsonl(&parts, context.out);
+    }
+    if args.output == RowFormat::Table && parts.is_empty() {
+        note("no such parts");
+        return Ok(());
     }
     rows::write(&parts, args.output, COLUMNS, row, context.out)
 }

@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use base::time::Clock;
-use base::{Column, Markup, Result, Style, Table, counted, one_line, printable, rows};
+use base::{Column, Markup, Result, Table, counted, one_line, rows};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -8,8 +8,8 @@ use tempfile::TempDir;
 
 use crate::repo::{self, Git, History};
 
-/// A folder for one suite after the other. Each finds a repository of its own there, whose HEAD is detached
-/// at the commit; whatever a suite does to it, the next one does not see.
+/// A folder for one commit after the other. Suites find a repository of their own there, whose HEAD is
+/// detached at the commit; whatever they do to it, those at the next commit do not see.
 pub(super) struct Checkout {
     folder: TempDir,
     /// No suite has seen this git directory.
@@ -55,11 +55,20 @@ impl Checkout {
         &self.git
     }
 
+    /// Where the code is.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.folder.path().join("repo")
+    }
+
+    /// Whether the folder is still there.
+    pub(super) fn is_there(&self) -> bool {
+        std::fs::symlink_metadata(self.folder()).is_ok_and(|found| found.is_dir())
+    }
+
     /// Makes the folder what it was at the commit, with nothing else in it.
-    pub(super) fn switch(&mut self, commit: &str) -> Result<&Path> {
-        let worktree = self.folder.path().join("repo");
-        let is_folder = std::fs::symlink_metadata(&worktree).is_ok_and(|found| found.is_dir());
-        let switched = is_folder && self.try_switch(&worktree, commit).is_ok();
+    pub(super) fn switch(&mut self, commit: &str) -> Result<()> {
+        let worktree = self.folder();
+        let switched = self.is_there() && self.try_switch(&worktree, commit).is_ok();
         if !switched {
             // Such as a folder that may not be written.
             let failed = |error: io::Error| Error::file(&worktree, &error);
@@ -67,7 +76,7 @@ impl Checkout {
             std::fs::create_dir(&worktree).map_err(failed)?;
             self.try_switch(&worktree, commit)?;
         }
-        Ok(self.git.worktree.as_deref().unwrap_or(self.folder.path()))
+        Ok(())
     }
 
     fn try_switch(&self, worktree: &Path, commit: &str) -> Result<()> {
@@ -85,7 +94,7 @@ impl Checkout {
 impl Drop for Checkout {
     fn drop(&mut self) {
         // The temporary folder alone does not remove what may not be written.
-        let _ = remove(&self.folder.path().join("repo"));
+        let _ = remove(&self.folder());
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// From now on, Ctrl-C ends the suites.
+    /// From now on, Ctrl-C and a closed terminal end the suites.
     pub(crate) fn new(timeout: Option<Duration>) -> Self {
         Self {
             timeout,
@@ -126,12 +126,18 @@ impl<'a> Runner<'a> {
         match self.tests {
             Tests::Envoi(envoi) => envoi.run(checkout, job, self.limits),
             Tests::Suites(suites) => {
-                let folder = checkout.switch(job.commit)?;
-                let results = suites.iter().map(|suite| {
-                    let outcome = suite.run(folder, job, self.limits)?;
-                    Some((suite.name.clone(), outcome))
-                });
-                Ok(results.collect())
+                let mut results = Results::new();
+                for suite in suites {
+                    // The first suite, or one whose folder the suite before it has removed.
+                    if results.is_empty() || !checkout.is_there() {
+                        checkout.switch(job.commit)?;
+                    }
+                    let Some(outcome) = suite.run(&checkout.folder(), job, self.limits) else {
+                        return Ok(None);
+                    };
+                    results.insert(suite.name.clone(), outcome);
+                }
+                Ok(Some(results))
             }
         }
     }

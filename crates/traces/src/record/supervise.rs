@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
+use base::process;
 use base::process::{Group, Stop};
 
 use crate::model::Reason;
@@ -102,9 +104,8 @@ impl Signals {
     /// Catches them, but for those that whoever started us has switched off, as nohup does.
     pub(super) fn catch() -> Self {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        let ignored = ignored();
         let wanted = [SIGHUP, SIGINT, SIGTERM].into_iter();
-        let wanted = wanted.filter(|signal| ignored & (1 << (signal - 1)) == 0);
+        let wanted = wanted.filter(|signal| !process::is_ignored(*signal));
         // If registration fails, they end us as they always did.
         Self(signal_hook::iterator::Signals::new(wanted).ok())
     }
@@ -118,15 +119,6 @@ impl Signals {
             _ => Stop::Terminate,
         })
     }
-}
-
-/// The signals that are ignored, a bit each, where the system tells.
-#[cfg(unix)]
-fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or_default()
 }
 
 /// There are none here: Ctrl-C ends us, and 'repair' completes what is recorded.
