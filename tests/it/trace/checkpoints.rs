@@ -225,3 +225,27 @@ mkdir nested; git -C nested init -q; part 4; echo 3 > a; part 5";
     );
     assert_eq!(changed(&work.trace("t"), 5), &json!(["a"]));
 }
+
+#[test]
+fn a_worktree_that_is_removed_and_made_again_goes_on() {
+    let work = Work::new();
+    work.write("a", "1");
+    let script = r#"
+part 1
+here=$PWD; rm -rf "$here"
+part 2
+mkdir "$here"; cd "$here"; echo 3 > b
+part 3"#;
+    let ran = work.record("t", &[], &format!("{PART}\n{script}"));
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let told = "part 2 checkpoint: ";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    let trace = work.trace("t");
+    let checkpoint = &trace["parts"][1]["repo_checkpoint"];
+    assert_eq!(checkpoint["committed"], false);
+    assert_eq!(checkpoint["commit_before"], commit(&trace, 1));
+    assert_eq!(changed(&trace, 3), &json!(["a", "b"]));
+    // The bundle is complete, though the folder that we were in is gone.
+    work.has_files("t", &["agent_trace.json", "events.jsonl", "repo.bundle"]);
+    work.cloned();
+}

@@ -62,6 +62,8 @@ fn a_recording_that_was_killed_is_completed_first() {
     assert_eq!(trace["turns"][1]["prompt"], "more");
     assert_eq!(trace["session_end"]["reason"], "completed");
     work.has_files("t", &["agent_trace.json", "events.jsonl", "repo.bundle"]);
+    // The part that was added is in the index too.
+    work.run(&["verify", "t"]).ok();
 }
 
 #[test]

@@ -156,3 +156,50 @@ fn a_kill_at_any_moment_loses_nothing() {
         assert_eq!(work.trace(&id), trace);
     }
 }
+
+#[test]
+fn commits_of_the_user_are_never_taken_for_checkpoints() {
+    let work = Work::new();
+    // The messages of a recording that was fetched.
+    for message in ["end", "part 1 checkpoint", "last"] {
+        work.write("a.txt", message);
+        work.git(&["add", "-A"]);
+        work.git(&["commit", "-q", "-m", message]);
+    }
+    let head = work.git(&["rev-parse", "HEAD"]);
+    work.record_and_kill("t", &[], "");
+    // It was passed on, and not handled.
+    let events = work.folder("t").join("events.jsonl");
+    std::fs::write(
+        events,
+        "{\"event\":\"part.completed\",\"part_type\":\"tool\"}\n",
+    )
+    .unwrap();
+    work.run(&["repair", "t"]).ok();
+    let trace = work.trace("t");
+    assert_eq!(trace["parts"][0]["git_commit"], head.trim());
+    assert_eq!(trace["parts"][0]["repo_checkpoint"], Value::Null);
+    assert_eq!(trace["session_end"]["final_git_commit"], head.trim());
+    assert_eq!(
+        work.run(&["verify", "t"]).text(),
+        "no problems: 1 part, 1 turn, 1 commit\n"
+    );
+}
+
+#[test]
+fn a_row_of_a_part_that_is_missing_is_written_by_a_repair() {
+    let work = Work::new();
+    let script = format!("{SHELL}\npart 1; part 2");
+    work.record("t", &[], &script).ok();
+    let removed = work
+        .sandbox()
+        .db()
+        .execute("DELETE FROM localstore_trace_parts WHERE part = 2", [])
+        .unwrap();
+    assert_eq!(removed, 1);
+    let ran = work.run(&["verify", "t"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("'localstore trace repair t'"));
+    work.run(&["repair", "t"]).ok();
+    work.run(&["verify", "t"]).ok();
+}

@@ -71,6 +71,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         ));
     }
     let is_running = is_recorded(&folder);
+    let mut can_repair = trace.session_end.is_none();
     if trace.session_end.is_none() && !is_running {
         found.add("$.session_end: the recording never ended");
     }
@@ -95,6 +96,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
             Ok(None) => tracing::info!("{} is not indexed", folder.id),
             Ok(Some(indexed)) => {
                 for problem in verify::of_index(&trace, version, &indexed) {
+                    can_repair = true;
                     found.add(problem);
                 }
             }
@@ -105,7 +107,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         context
             .out
             .note("it is being recorded: this is how it is now");
-    } else if is_ours && !found.lines.is_empty() && trace.session_end.is_none() {
+    } else if is_ours && !found.lines.is_empty() && can_repair {
         let hint = format!("'localstore trace repair {}' completes it", folder.id);
         context.out.note(&hint);
     }

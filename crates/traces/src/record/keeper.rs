@@ -37,7 +37,7 @@ impl Keeper {
         rows: Rows,
         remote: Option<Remote>,
     ) -> Self {
-        let git = journal.code.git().clone();
+        let git = journal.code.git();
         let remote = remote.map(Arc::new);
         let bundles = Bundles::start(git, folder.clone(), remote.clone());
         if journal.code.head().is_some() {
@@ -145,7 +145,7 @@ impl Keeper {
         let has_checkpoints = !journal.has_checkpoint_failed();
         let code = journal.code;
         let written = match code.head() {
-            Some(_) => write_bundle(code.git(), &folder.id, &bundle),
+            Some(_) => write_bundle(&code.git(), &folder.id, &bundle),
             None => Ok(()),
         };
         let sealed = written.and_then(|()| code.finish(&bundle));

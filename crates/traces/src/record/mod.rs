@@ -130,7 +130,7 @@ pub(crate) fn record(
             to.bundle(&folder.id)
         ));
     }
-    let rows = Rows::start(root, location, &folder, journal.row());
+    let rows = Rows::start(root, location, &folder, journal.row(), is_new);
     let mut keeper = Keeper::new(folder, lock, journal, rows, remote);
     let mut signals = Signals::catch();
     let end = match Group::start(&mut command(recording.command, &dir)) {

@@ -17,6 +17,7 @@ use crate::model::{Checkpoint, Extra, Reason, Time, Trace, Turn, Usage};
 use crate::place::Folder;
 use crate::repo::{Left, is_hash};
 use crate::stream::{Agent, Event, Reader, TokenUsage};
+use crate::verify;
 
 /// What was done.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -58,10 +59,10 @@ pub(crate) fn repair(folder: &Folder, location: &Location) -> Result<Repaired> {
     let lock = Lock::take(folder)?;
     let mut repaired = complete(folder, lock.left.as_ref())?;
     let version = Version::of(&folder.trace());
-    let rows = Index::rows(location)?;
-    let row = rows.iter().find(|row| row.trajectory_id == folder.id);
-    if row.is_none_or(|row| row.file != version) {
-        let trace = Trace::read(&folder.trace())?;
+    let trace = Trace::read(&folder.trace())?;
+    let indexed = Index::find(location, &folder.id)?;
+    let is_right = |indexed| verify::of_index(&trace, version, &indexed).is_empty();
+    if !indexed.is_some_and(is_right) {
         Index::open(location)?.replace(folder, &trace)?;
         repaired.has_rows = true;
     }
@@ -134,19 +135,14 @@ fn end(
     let recorded = trace.part_count();
     let last = trace.parts.last().and_then(|part| part.git_commit.clone());
     let last = last.filter(|commit| is_hash(commit));
+    let last = last.or_else(|| git.and_then(|git| git.start.clone()));
     let mut chain = Chain {
         head: last.clone(),
         made: HashMap::new(),
     };
     let tip = git.and_then(|git| git.head.clone()).or(last.clone());
     if let Some(git) = git {
-        let of_part = |message: &str| message.starts_with("part ") || message == "end";
         for (message, mut checkpoint) in git.since(last.as_deref())? {
-            if !of_part(&message) {
-                // Where the code was at the start.
-                chain.head.clone_from(&checkpoint.commit_after);
-                continue;
-            }
             checkpoint.changed_files = git.changed_files(&checkpoint)?;
             chain.made.insert(message, checkpoint);
         }

@@ -28,9 +28,15 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Begins with the first row of a trajectory. Rows of other trajectories that are missing are
-    /// written too.
-    pub(super) fn start(root: &Root, location: &Location, folder: &Folder, first: Row) -> Self {
+    /// Begins with the first row of a trajectory; of one that is continued, with all rows of its parts, for
+    /// some may be missing. Rows of other trajectories that are missing are written too.
+    pub(super) fn start(
+        root: &Root,
+        location: &Location,
+        folder: &Folder,
+        first: Row,
+        is_new: bool,
+    ) -> Self {
         let (sender, rows) = sync_channel(WAITING);
         let _ = sender.try_send((first, None));
         let (end, ended) = channel();
@@ -40,6 +46,7 @@ impl Rows {
             location: location.clone(),
             folder: folder.clone(),
             index: None,
+            is_new,
             has_gaps: Arc::clone(&has_gaps),
             was_told: false,
         };
@@ -75,12 +82,17 @@ struct Writer {
     location: Location,
     folder: Folder,
     index: Option<Index>,
+    is_new: bool,
     has_gaps: Arc<AtomicBool>,
     was_told: bool,
 }
 
 impl Writer {
     fn follow(mut self, rows: &Receiver<(Row, Option<Part>)>) {
+        if !self.is_new {
+            let written = self.replace(&self.folder.clone());
+            self.tell(written);
+        }
         let mut is_first = true;
         while let Ok((mut row, part)) = rows.recv() {
             let mut parts: Vec<Part> = part.into_iter().collect();

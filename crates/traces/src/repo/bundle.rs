@@ -27,7 +27,10 @@ pub(super) fn branch(id: &str) -> String {
 /// The commit of the bundle's branch; `None` if it has no such branch. An error if it is no bundle.
 pub(super) fn commit(bundle: &Path, id: &str) -> Result<Option<String>> {
     let mut list = git::bare();
-    let heads = git::run(list.args(["bundle", "list-heads"]).arg(bundle), b"")?;
+    // The folder that we are in may be gone.
+    list.current_dir(bundle.parent().unwrap_or(Path::new(".")));
+    let name = bundle.file_name().unwrap_or_default();
+    let heads = git::run(list.args(["bundle", "list-heads"]).arg(name), b"")?;
     Ok(commit_of(&heads, id))
 }
 

@@ -109,6 +109,8 @@ impl Git {
                 "-z",
                 "--no-renames",
                 "--name-only",
+                // Without it '.gitmodules' is read, which may be damaged or say what is to be ignored.
+                "--ignore-submodules=none",
                 before,
                 after,
             ])?,

@@ -139,6 +139,7 @@ impl History {
             "-z",
             "--no-renames",
             "--name-only",
+            "--ignore-submodules=none",
         ];
         let printed = self.git.run_with(&args, lines.concat().as_bytes())?;
         // Each pair is repeated on a line of its own, before its names.

@@ -4,6 +4,8 @@ use base::{Error, Result};
 
 use super::bundle::{self, branch};
 use super::git::Git;
+use super::history::is_hash;
+use super::private::START;
 use super::write_bundle;
 use crate::model::{Checkpoint, Extra};
 use crate::place::Folder;
@@ -18,6 +20,8 @@ pub(crate) struct Left {
     git: Git,
     /// The last commit of the chain.
     pub(crate) head: Option<String>,
+    /// The one at which the last recording began.
+    pub(crate) start: Option<String>,
 }
 
 impl Left {
@@ -32,11 +36,17 @@ impl Left {
         }
         super::require()?;
         let branch = branch(&folder.id);
-        let head = git.line(&["rev-parse", "--verify", "--quiet", &branch]);
+        let head = git
+            .line(&["rev-parse", "--verify", "--quiet", &branch])
+            .ok();
+        // Killed before it had begun, there is nothing after the start.
+        let start = std::fs::read_to_string(git.dir.join(START)).ok();
+        let start = start.or_else(|| head.clone());
         Ok(Some(Self {
             folder: folder.clone(),
             git,
-            head: head.ok(),
+            head,
+            start: start.filter(|start| is_hash(start)),
         }))
     }
 

@@ -139,6 +139,19 @@ fn take(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes what a git that failed or was killed has left of objects that it did not finish.
+pub(super) fn sweep(git_dir: &Path) {
+    let list = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for folder in [FRESH, "objects"].map(|name| git_dir.join(name)) {
+        let files = list(&folder).flat_map(|folder| list(&folder.path()));
+        for file in files {
+            if file.file_name().as_encoded_bytes().starts_with(b"tmp_") {
+                let _ = std::fs::remove_file(file.path());
+            }
+        }
+    }
+}
+
 /// The number of loose objects; a pack on another file system counts by its size.
 fn weight(folder: &Path) -> usize {
     let count = |folder: PathBuf| std::fs::read_dir(folder).map_or(0, Iterator::count);

@@ -22,6 +22,9 @@ use crate::place::Folder;
 pub(crate) const ATTRIBUTES: &str =
     "* -text !eol !crlf -filter -ident !working-tree-encoding -export-subst -export-ignore\n";
 
+/// The file of the git directory that names the commit at which a recording began; empty if there was none.
+pub(super) const START: &str = "localstore-start";
+
 /// How often files are read again that vanish while git reads them.
 const TRIES: usize = 5;
 
@@ -66,7 +69,10 @@ impl Private {
         let user = User::find(dir)?;
         let format = user.as_ref().map_or("sha1", |user| &user.format).to_owned();
         let mut private = Self::make(folder, dir, user, format, exclude)?;
-        let begun = private.exclude().and_then(|()| private.start());
+        let begun = private
+            .exclude()
+            .and_then(|()| private.start())
+            .and_then(|()| private.mark_start());
         if begun.is_err() {
             private.remove()?;
         }
@@ -88,7 +94,9 @@ impl Private {
         }
         let format = format.or(users).unwrap_or_else(|| "sha1".to_owned());
         let mut private = Self::make(folder, dir, user, format, exclude)?;
-        let resumed = private.go_on(&folder.bundle());
+        let resumed = private
+            .go_on(&folder.bundle())
+            .and_then(|()| private.mark_start());
         if resumed.is_err() && is_new {
             private.remove()?;
         }
@@ -119,6 +127,12 @@ impl Private {
         Ok(())
     }
 
+    /// Leaves where this recording begins: commits of the user's may have the messages of ours.
+    fn mark_start(&self) -> Result<()> {
+        let head = self.head.as_deref().unwrap_or_default();
+        put(&self.git.dir.join(START), head.as_bytes())
+    }
+
     /// Where the files are.
     pub(crate) fn worktree(&self) -> &Path {
         self.git.worktree.as_deref().unwrap_or(&self.git.dir)
@@ -129,9 +143,12 @@ impl Private {
         self.head.as_deref()
     }
 
-    /// What is needed to write a bundle in a thread of its own.
-    pub(crate) fn git(&self) -> &Git {
-        &self.git
+    /// What is needed to write a bundle in a thread of its own, even where the worktree is gone.
+    pub(crate) fn git(&self) -> Git {
+        Git {
+            dir: self.git.dir.clone(),
+            worktree: None,
+        }
     }
 
     /// Commits the worktree as it is now; `None` if no file has changed. After an error the next one
@@ -148,9 +165,30 @@ impl Private {
                 (scan, look)
             }
         };
-        let checkpoint = self.record(message, &look)?;
+        let before = self.head.clone();
+        let checkpoint = self.record(message, &look).inspect_err(|_| {
+            self.take_back(before);
+        })?;
         self.looked(scan, &look);
         Ok(checkpoint)
+    }
+
+    /// After an error there is no commit that the records do not have, nor half an object: a full disk has
+    /// to hold what was recorded.
+    fn take_back(&mut self, before: Option<String>) {
+        objects::sweep(&self.git.dir);
+        if self.head == before {
+            return;
+        }
+        let branch = branch(&self.id);
+        let moved = match &before {
+            Some(commit) => self.git().run(&["update-ref", &branch, commit]),
+            None => self.git().run(&["update-ref", "-d", &branch]),
+        };
+        match moved {
+            Ok(_) => self.head = before,
+            Err(error) => tracing::info!("{branch}: {error}"),
+        }
     }
 
     /// Commits what git finds changed.
@@ -321,7 +359,14 @@ impl Private {
         let (scan, look) = self.first_look();
         self.add(&look)?;
         let is_same = |parent: &String| {
-            let args = ["diff-index", "--cached", "--quiet", parent, "--"];
+            let args = [
+                "diff-index",
+                "--cached",
+                "--quiet",
+                "--ignore-submodules=none",
+                parent,
+                "--",
+            ];
             self.git.succeeds(&args)
         };
         if let Some(parent) = parent.clone().filter(is_same) {
@@ -339,11 +384,7 @@ impl Private {
 
     /// Takes all files over into the index.
     fn add(&mut self, look: &Look) -> Result<()> {
-        // We are the only ones here: a lock is left from a git that was killed.
-        let branch = format!("{}.lock", branch(&self.id));
-        for lock in ["index.lock", "HEAD.lock", "packed-refs.lock", &branch] {
-            let _ = std::fs::remove_file(self.git.dir.join(lock));
-        }
+        self.unlock();
         let worktree = self.worktree();
         if !worktree.is_dir() {
             return Err(Error::new(worktree.display(), "the folder is gone"));
@@ -354,6 +395,14 @@ impl Private {
             self.rebuild_index()?;
         }
         result
+    }
+
+    /// We are the only ones here: a lock is left from a git that was killed.
+    fn unlock(&self) {
+        let branch = format!("{}.lock", branch(&self.id));
+        for lock in ["index.lock", "HEAD.lock", "packed-refs.lock", &branch] {
+            let _ = std::fs::remove_file(self.git.dir.join(lock));
+        }
     }
 
     fn update(&mut self, look: &Look) -> Result<()> {
@@ -386,8 +435,8 @@ impl Private {
                 return Ok(());
             }
             tried += 1;
-            // With 1 all others are added.
-            let is_added = output.status.code() == Some(1);
+            // With 1 all others are added, as far as they could be written.
+            let is_added = output.status.code() == Some(1) && !has_failed_to_write(&complaints);
             if is_added && (complaints == self.complaints || tried == TRIES) {
                 self.tell(complaints);
                 return Ok(());
@@ -395,6 +444,7 @@ impl Private {
             if tried == TRIES {
                 return git::checked(&add, output).map(drop);
             }
+            self.unlock();
         }
     }
 
@@ -542,6 +592,18 @@ impl Private {
         }
         is_ours
     }
+}
+
+/// Whether git complains that it cannot write an object: that of a file that it could read.
+fn has_failed_to_write(complaints: &str) -> bool {
+    let signs = [
+        "error: unable to create temporary file",
+        "error: unable to write",
+        "error: insufficient permission for adding an object",
+    ];
+    complaints
+        .lines()
+        .any(|line| signs.iter().any(|sign| line.starts_with(sign)))
 }
 
 fn another(dir: &Path) -> Error {

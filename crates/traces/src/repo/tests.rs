@@ -82,7 +82,7 @@ impl Ground {
 
     /// Ends the recording, and what a clone of its bundle has at the commit.
     fn finish(&self, private: Private, commit: &str) -> TempDir {
-        write_bundle(private.git(), "one", &self.folder.bundle()).unwrap();
+        write_bundle(&private.git(), "one", &self.folder.bundle()).unwrap();
         private.finish(&self.folder.bundle()).unwrap();
         assert!(!self.folder.git_dir().exists());
         let clone = tempfile::tempdir().unwrap();
@@ -291,7 +291,7 @@ fn tree(git: &Git, commit: &str) -> Files {
 
 /// The names of the files of the last commit.
 fn names(private: &Private) -> Vec<String> {
-    let tree = tree(private.git(), private.head().unwrap());
+    let tree = tree(&private.git(), private.head().unwrap());
     tree.into_keys()
         .map(|name| String::from_utf8_lossy(&name).into_owned())
         .collect()
@@ -300,7 +300,7 @@ fn names(private: &Private) -> Vec<String> {
 /// The last commit has the files as they are.
 fn assert_exact(private: &Private) {
     assert_eq!(
-        tree(private.git(), private.head().unwrap()),
+        tree(&private.git(), private.head().unwrap()),
         files(private.worktree())
     );
 }
@@ -327,7 +327,7 @@ impl Ground {
     fn finish_whole(&self, private: Private) {
         let head = private.head().unwrap().to_owned();
         let worktree = files(private.worktree());
-        write_bundle(private.git(), "one", &self.folder.bundle()).unwrap();
+        write_bundle(&private.git(), "one", &self.folder.bundle()).unwrap();
         private.finish(&self.folder.bundle()).unwrap();
         let history = History::open(&self.folder).unwrap();
         assert!(history.has(&head));
@@ -656,7 +656,7 @@ fn a_sparse_checkout_loses_nothing() {
         ground.git(&["sparse-checkout", "set", "out"]);
         assert!(!ground.path("in").exists());
         assert_eq!(checkpoint(&mut private), None, "{cone:?}");
-        write_bundle(private.git(), "one", &ground.folder.bundle()).unwrap();
+        write_bundle(&private.git(), "one", &ground.folder.bundle()).unwrap();
         private.finish(&ground.folder.bundle()).unwrap();
         let mut private = Private::resume(&ground.folder, &ground.work(), &[]).unwrap();
         assert_eq!(checkpoint(&mut private), None);
@@ -839,7 +839,7 @@ fn repositories_inside_are_recorded_by_their_commits() {
     git(&ground.path("nested"), &["add", "x"]);
     git(&ground.path("nested"), &["commit", "-q", "-m", "x"]);
     assert_eq!(checkpoint(&mut private).unwrap(), ["nested"]);
-    write_bundle(private.git(), "one", &ground.folder.bundle()).unwrap();
+    write_bundle(&private.git(), "one", &ground.folder.bundle()).unwrap();
     private.finish(&ground.folder.bundle()).unwrap();
 }
 
@@ -951,6 +951,49 @@ fn what_a_killed_git_left_behind_does_no_harm() {
     std::fs::rename(ground.home.path().join("away"), ground.work()).unwrap();
     assert_eq!(checkpoint(&mut private), None);
     ground.finish_whole(private);
+}
+
+#[test]
+fn what_cannot_be_written_is_no_checkpoint_and_takes_no_room() {
+    let ground = Ground::with(&[("a", "1\n")]);
+    let mut private = ground.begin();
+    let fresh = ground.folder.git_dir().join("fresh");
+    // git goes on with the other files then.
+    ground.write("a", "2\n");
+    ground.write("b", "2\n");
+    let object = ground.git(&["hash-object", "b"]);
+    let way = fresh.join(&object[..2]);
+    std::fs::write(&way, "").unwrap();
+    std::fs::create_dir_all(fresh.join("pack")).unwrap();
+    std::fs::write(fresh.join("pack/tmp_pack_1"), "half").unwrap();
+    let error = private.checkpoint("part 1 checkpoint").unwrap_err();
+    let expected = "unable to create temporary file";
+    assert!(error.to_string().contains(expected), "{error}");
+    assert!(!fresh.join("pack/tmp_pack_1").exists());
+    std::fs::remove_file(&way).unwrap();
+    assert_eq!(checkpoint(&mut private).unwrap(), ["a", "b"]);
+    ground.finish_whole(private);
+}
+
+#[test]
+fn a_damaged_list_of_submodules_does_no_harm() {
+    let ground = Ground::with(&[(".gitmodules", "damaged"), ("a", "1\n")]);
+    let inside = ground.path("inside");
+    std::fs::create_dir(&inside).unwrap();
+    git(&inside, &["init", "-q"]);
+    git(&inside, &["commit", "-q", "--allow-empty", "-m", "one"]);
+    let mut private = ground.begin();
+    git(&inside, &["commit", "-q", "--allow-empty", "-m", "two"]);
+    assert_eq!(checkpoint(&mut private).unwrap(), ["inside"]);
+    // One that wants changes to be hidden is not obeyed either.
+    ground.write(
+        ".gitmodules",
+        "[submodule \"i\"]\n\tpath = inside\n\tignore = all\n",
+    );
+    git(&inside, &["commit", "-q", "--allow-empty", "-m", "three"]);
+    assert_eq!(checkpoint(&mut private).unwrap(), [".gitmodules", "inside"]);
+    write_bundle(&private.git(), "one", &ground.folder.bundle()).unwrap();
+    private.finish(&ground.folder.bundle()).unwrap();
 }
 
 /// Something that an agent does to its files.
@@ -1099,7 +1142,7 @@ proptest! {
         }
         std::fs::remove_dir_all(ground.path(".git")).unwrap();
         if private.head().is_some() {
-            write_bundle(private.git(), "one", &ground.folder.bundle()).unwrap();
+            write_bundle(&private.git(), "one", &ground.folder.bundle()).unwrap();
         }
         private.finish(&ground.folder.bundle()).unwrap();
         if !kept.is_empty() {
