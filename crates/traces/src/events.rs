@@ -1,13 +1,12 @@
 //! The agent's own lines of a part, found again in `events.jsonl`.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 use base::{Error, Result};
 use serde_json::Value;
 
 use crate::model::Trace;
-use crate::place::Folder;
+use crate::place::{self, Folder};
 use crate::stream::{Agent, Event, Part, Reader};
 
 /// The longest line that is read, in bytes; what goes beyond is no line of a part.
@@ -17,7 +16,7 @@ const LONGEST: u64 = 64 << 20;
 pub(crate) fn lines_of(folder: &Folder, trace: &Trace, number: u64) -> Result<Option<Vec<Value>>> {
     let path = folder.events();
     let failed = |error: io::Error| Error::file(&path, &error);
-    let file = match File::open(&path) {
+    let file = match place::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(failed)?,
     };

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::index::Index;
 use crate::model::Trace;
-use crate::place::{Folder, Root, check_id, move_folder, private_file, private_folder};
+use crate::place::{self, Folder, Root, check_id, move_folder, private_file, private_folder};
 use crate::repo::{self, History};
 use crate::verify;
 
@@ -204,10 +204,7 @@ fn write(trace: &Trace, path: &Path) -> Result<()> {
 
 /// Copies a file to one that only its user may read.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
-    let mut source = File::open(from).map_err(|error| Error::file(from, &error))?;
-    if source.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(Error::new(from.display(), "is not a file"));
-    }
+    let mut source = place::open(from).map_err(|error| Error::file(from, &error))?;
     let failed = |error: io::Error| Error::file(to, &error);
     let mut file = private_file(to, true).map_err(failed)?;
     io::copy(&mut source, &mut file)

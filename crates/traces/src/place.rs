@@ -1,7 +1,7 @@
 //! Where trajectories are: a folder each, under the root.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use base::{Error, Result};
@@ -162,10 +162,32 @@ impl Folder {
         struct Started {
             started_at: String,
         }
-        let bytes = std::fs::read(self.trace()).ok()?;
+        let bytes = read(&self.trace()).ok()?;
         let started: Started = serde_json::from_slice(&bytes).ok()?;
         Time::parse(&started.started_at)
     }
+}
+
+/// An error if the path is not there, or is a pipe or a device, which might never end.
+pub(crate) fn check_kind(path: &Path) -> io::Result<()> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_file() || kind.is_dir() {
+        return Ok(());
+    }
+    Err(io::Error::other("is not a file"))
+}
+
+/// Opens a file of this kind for reading.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    check_kind(path)?;
+    File::open(path)
+}
+
+/// Reads a file as it is opened by `open`.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Opens a file for writing that only its user may read, and makes it if it is not there; empty, or for

@@ -59,6 +59,53 @@ fn the_newest_comes_first_and_what_is_damaged_stops_nothing() {
     assert!(ran.ok().is_empty() && ran.stderr.contains("no trajectories in"));
 }
 
+/// Reading a pipe would wait for ever, and a device might have no end.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_read() {
+    let work = Work::new();
+    work.write("a", "1");
+    let mut made = Made::begin(&work, "made");
+    made.turn("do").part("patch", "a").end("completed");
+    work.run(&["export", "made", "../from"]).ok();
+    for name in [
+        "agent_trace.json",
+        "repo.bundle",
+        "recorder.lock",
+        "eval.json",
+        "events.jsonl",
+    ] {
+        let pipe = work.folder("made").join(name);
+        let _ = std::fs::remove_file(&pipe);
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+    }
+    assert!(work.run(&["list"]).text().contains("damaged"));
+    let file = work.folder("made").join("agent_trace.json");
+    let told = format!("{}: is not a file\n1 problem\n", file.display());
+    assert_eq!(work.run(&["verify", "made"]).text(), told);
+    let dir = work.folder("made");
+    let error = work.run(&["import", dir.to_str().unwrap()]).failed();
+    assert!(error.ends_with("is not a file"), "{error}");
+    let from = work.sandbox().path().join("from/agent_trace.json");
+    std::fs::copy(from, dir.join("other.json")).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    std::fs::rename(dir.join("other.json"), &file).unwrap();
+    for words in [
+        &["analyze", "made"][..],
+        &["show", "made", "--part", "1"],
+        &["verify", "made"],
+    ] {
+        let _ = work.run(words);
+    }
+    let dest = work.sandbox().path().join("dest");
+    let dest = dest.to_str().unwrap();
+    let error = work
+        .run(&["checkout", "made", "--part", "1", "--dest", dest])
+        .failed();
+    assert!(error.ends_with("is not a file"), "{error}");
+}
+
 #[test]
 fn one_that_holds_its_lock_is_running() {
     let work = Work::new();

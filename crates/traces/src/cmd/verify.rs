@@ -62,7 +62,8 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
         path,
     });
     if let Err(why) = check_id(&trace.origin.trajectory_id) {
-        found.add(format_args!("$.trajectory_id: {why}"));
+        let id = &trace.origin.trajectory_id;
+        found.add(format_args!("$.trajectory_id: invalid id '{id}': {why}"));
     } else if folder.id != trace.origin.trajectory_id {
         let id = &trace.origin.trajectory_id;
         found.add(format_args!(

@@ -7,7 +7,7 @@ use base::{Error, Existing, Result, replace_atomically};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Part, Time, Trace};
-use crate::place::Folder;
+use crate::place::{self, Folder};
 
 /// What an evaluation found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -200,7 +200,7 @@ impl Report {
 
     /// The last report on the trajectory; `None` if there is none, or it cannot be read.
     pub(crate) fn read(folder: &Folder) -> Option<Self> {
-        let bytes = std::fs::read(folder.eval()).ok()?;
+        let bytes = place::read(&folder.eval()).ok()?;
         match serde_json::from_slice::<Self>(&bytes) {
             Ok(report) => Some(report).filter(|report| report.trajectory_id == folder.id),
             Err(error) => {

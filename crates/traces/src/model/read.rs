@@ -10,6 +10,7 @@ use super::{
     Artifacts, Checkpoint, Extra, Origin, Part, Reason, SessionEnd, TestingState, Time, Trace,
     Turn, Usage,
 };
+use crate::place;
 use crate::stream::{Call, Counts, PartType, TokenUsage};
 
 /// Why a value cannot be read: its path, and what was expected.
@@ -18,7 +19,7 @@ type Fault = String;
 impl Trace {
     /// Reads the file. An error if it is not there, not JSON or not a trace; it names the JSON path.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| Error::file(path, &error))?;
+        let bytes = place::read(path).map_err(|error| Error::file(path, &error))?;
         Self::parse(&bytes).map_err(|why| Error::new(path.display(), why))
     }
 

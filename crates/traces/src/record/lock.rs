@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use base::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::place::{Folder, private_file};
+use crate::place::{self, Folder, private_file};
 
 /// What a repair has to know of a run that was killed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ impl Lock {
 
 /// Whether the trajectory is being recorded or repaired.
 pub(crate) fn is_recorded(folder: &Folder) -> bool {
-    let Ok(file) = File::open(folder.lock()) else {
+    let Ok(file) = place::open(&folder.lock()) else {
         return false;
     };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))

@@ -14,7 +14,7 @@ use super::lock::{Goals, Lock};
 use super::pass::LONGEST;
 use crate::index::{Index, Version};
 use crate::model::{Checkpoint, Extra, Reason, Time, Trace, Turn, Usage};
-use crate::place::Folder;
+use crate::place::{self, Folder};
 use crate::repo::{Left, is_hash};
 use crate::stream::{Agent, Event, Reader, TokenUsage};
 use crate::verify;
@@ -202,7 +202,7 @@ struct Replay {
 impl Replay {
     /// `None` if no lines were kept. `named` is the agent, if it was named.
     fn of(path: &Path, trace: &Trace, named: Option<Agent>) -> io::Result<Option<Self>> {
-        let file = match File::open(path) {
+        let file = match place::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };

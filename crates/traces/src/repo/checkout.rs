@@ -7,7 +7,7 @@ use base::{Error, Result, write_atomically};
 use super::git::{self, Git};
 use super::history::private;
 use super::private::ATTRIBUTES;
-use crate::place::Folder;
+use crate::place::{self, Folder};
 
 /// Makes `dest`, an empty folder, a clone of the recorded history with its HEAD detached at the commit.
 /// An error if the history has not got it; then `dest` may be anything.
@@ -16,9 +16,7 @@ pub(crate) fn check_out(folder: &Folder, commit: &str, dest: &Path) -> Result<()
     let private = private(folder);
     let bundle = folder.bundle();
     let source = private.as_ref().map_or(&bundle, |git| &git.dir);
-    if let Err(error) = std::fs::metadata(source) {
-        return Err(Error::file(source, &error));
-    }
+    place::check_kind(source).map_err(|error| Error::file(source, &error))?;
     let failed = |error: Error| Error::new(source.display(), error);
     let mut clone = git::bare();
     clone

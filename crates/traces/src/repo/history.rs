@@ -7,7 +7,7 @@ use base::{Error, Result};
 use tempfile::TempDir;
 
 use super::git::{self, Git};
-use crate::place::Folder;
+use crate::place::{self, Folder};
 
 /// The commits of a trajectory: those of the private git directory after a crash or while it is recorded,
 /// else those of the bundle, unpacked to a temporary folder.
@@ -41,9 +41,7 @@ impl History {
 
     /// The commits of a bundle.
     pub(crate) fn of_bundle(bundle: &Path) -> Result<Self> {
-        if let Err(error) = std::fs::metadata(bundle) {
-            return Err(Error::file(bundle, &error));
-        }
+        place::check_kind(bundle).map_err(|error| Error::file(bundle, &error))?;
         let bundle = std::path::absolute(bundle).map_err(|error| Error::file(bundle, &error))?;
         let unpacked = tempfile::Builder::new()
             .prefix("localstore-")
