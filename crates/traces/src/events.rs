@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::model::Trace;
 use crate::place::{self, Folder};
-use crate::stream::{Agent, Event, Part, Reader};
+use crate::stream::{Agent, Event, Part, Reader, value};
 
 /// The longest line that is read, in bytes; what goes beyond is no line of a part.
 const LONGEST: u64 = 64 << 20;
@@ -39,8 +39,8 @@ pub(crate) fn lines_of(folder: &Folder, trace: &Trace, number: u64) -> Result<Op
 }
 
 fn values(lines: &[Vec<u8>]) -> Vec<Value> {
-    let values = lines.iter().map(|line| serde_json::from_slice(line));
-    values.filter_map(Result::ok).collect()
+    let texts = lines.iter().map(|line| std::str::from_utf8(line).ok());
+    texts.filter_map(|text| value(text?)).collect()
 }
 
 /// Reads the lines again until the part comes.

@@ -44,6 +44,8 @@ pub(super) struct Journal<C> {
     previous: Option<Time>,
     testing: TestingState,
     solved: HashSet<String>,
+    /// The test calls so far, by what tells them apart.
+    calls: HashSet<(String, String, i64, i64)>,
     commits: HashSet<String>,
     artifacts: Artifacts,
     end: Option<SessionEnd>,
@@ -64,11 +66,12 @@ impl<C: Code> Journal<C> {
     pub(super) fn new(folder: &Folder, trace: Trace, code: C, goals: Goals) -> Self {
         let mut file = TraceFile::new(folder.trace());
         let mut testing = TestingState::default();
-        let mut solved = HashSet::new();
+        let (mut solved, mut calls) = (HashSet::new(), HashSet::new());
         for part in &trace.parts {
             file.add_part(part);
             for call in &part.envoi_calls {
                 solve(&mut solved, &goals, call);
+                calls.insert(call.identity());
             }
         }
         let mut spent = TokenUsage::default();
@@ -96,6 +99,7 @@ impl<C: Code> Journal<C> {
             previous: None,
             testing,
             solved,
+            calls,
             commits: trace.commits().into_iter().map(str::to_owned).collect(),
             origin: trace.origin,
             started_at: trace.started_at,
@@ -237,7 +241,7 @@ impl<C: Code> Journal<C> {
         self.previous = None;
     }
 
-    fn part(&mut self, seen: stream::Part, arrived: Time) -> Part {
+    fn part(&mut self, mut seen: stream::Part, arrived: Time) -> Part {
         let number = self.parts + 1;
         let timestamp = seen.timestamp.and_then(own_time).unwrap_or(arrived);
         // The clock of the agent may be behind ours.
@@ -245,6 +249,8 @@ impl<C: Code> Journal<C> {
         let checkpoint = self.checkpoint(&format!("part {number} checkpoint"));
         let git_commit = self.code.head().map(str::to_owned);
         self.commits.extend(git_commit.clone());
+        // A call that is told again, as in a later answer, is not a new one.
+        seen.calls.retain(|call| self.calls.insert(call.identity()));
         for call in &seen.calls {
             self.test(call);
         }
@@ -445,6 +451,7 @@ mod tests {
     use std::sync::LazyLock;
 
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
     use crate::secrets::Masker;
@@ -600,22 +607,39 @@ mod tests {
         assert_eq!(item(&parts[1]), "text");
     }
 
+    /// A part with a test call that took so many milliseconds.
+    fn test(duration: u64, path: &str, passed: u64, total: u64) -> String {
+        let failed = total - passed;
+        let result = json!({"passed": passed, "failed": failed, "total": total, "tests": []});
+        let call = json!({
+            "path": path, "timestamp": "x", "duration_ms": duration, "status_code": 200,
+            "result": result,
+        });
+        json!({"event": "part.completed", "part_type": "tool", "test_call": call}).to_string()
+    }
+
+    #[test]
+    fn the_same_test_call_is_kept_once() {
+        let lines = [
+            test(1, "a", 2, 2),
+            test(2, "a", 1, 2),
+            test(1, "a", 2, 2),
+            test(1, "b", 0, 2),
+        ];
+        let (_, parts) = record(lines.join("\n").as_bytes(), &Goals::default());
+        let calls: Vec<usize> = parts.iter().map(|part| part.envoi_calls.len()).collect();
+        assert_eq!(calls, [1, 1, 0, 1]);
+        assert_eq!(parts[2].testing_state.latest_passed, Some(1));
+    }
+
     #[test]
     fn suites_are_solved_once_and_only_required_ones_count() {
-        let part = |path: &str, passed: u64, total: u64| {
-            let failed = total - passed;
-            format!(
-                r#"{{"event":"part.completed","part_type":"tool","test_call":{{"path":"{path}","#
-            ) + &format!(
-                r#""timestamp":"x","duration_ms":1,"status_code":200,"result":{{"passed":{passed},"#
-            ) + &format!(r#""failed":{failed},"total":{total}}}}}}}"#)
-        };
         let lines = [
-            part("a", 1, 2),
-            part("b", 2, 2),
-            part("a", 2, 2),
-            part("a", 0, 2),
-            part("c", 0, 0),
+            test(1, "a", 1, 2),
+            test(2, "b", 2, 2),
+            test(3, "a", 2, 2),
+            test(4, "a", 0, 2),
+            test(5, "c", 0, 0),
         ];
         let lines = lines.join("\n");
         let solved = |require: &[&str]| {

@@ -59,7 +59,19 @@ pub(super) fn runs_tests(tool: &str) -> bool {
     tool == "run_tests" || tool.ends_with("_run_tests") || tool.ends_with("/run_tests")
 }
 
-/// The calls in the answer of a tool that runs tests, each once.
+impl Call {
+    /// What two records of the same call have in common.
+    pub(crate) fn identity(&self) -> (String, String, i64, i64) {
+        (
+            self.path.clone(),
+            self.timestamp.clone(),
+            self.status_code,
+            self.duration_ms,
+        )
+    }
+}
+
+/// The calls in the answer of a tool that runs tests. An answer may have the same one several times.
 pub(super) fn calls(answer: Option<&Value>) -> Vec<Call> {
     let mut found = Vec::new();
     if let Some(answer) = answer {
@@ -75,7 +87,7 @@ fn search(value: &Value, depth: usize, found: &mut Vec<Call>) {
     match value {
         Value::String(text) => {
             let is_json = text.trim_start().starts_with(['{', '[', '"']);
-            if let Some(value) = is_json.then(|| serde_json::from_str(text).ok()).flatten() {
+            if let Some(value) = is_json.then(|| super::value(text)).flatten() {
                 search(&value, depth + 1, found);
             }
         }
@@ -86,22 +98,7 @@ fn search(value: &Value, depth: usize, found: &mut Vec<Call>) {
         }
         Value::Object(object) => {
             if let Some(call) = call(object) {
-                let is_same = |other: &Call| {
-                    (
-                        &other.path,
-                        &other.timestamp,
-                        other.status_code,
-                        other.duration_ms,
-                    ) == (
-                        &call.path,
-                        &call.timestamp,
-                        call.status_code,
-                        call.duration_ms,
-                    )
-                };
-                if !found.iter().any(is_same) {
-                    found.push(call);
-                }
+                found.push(call);
                 return;
             }
             let values = KEYS.iter().filter_map(|key| object.get(*key));
@@ -131,13 +128,15 @@ fn counts(value: &Value) -> Option<Counts> {
         passed: count("passed")?,
         failed: count("failed")?,
         total: count("total")?,
-        tests: value
-            .get("tests")
-            .filter(|tests| tests.is_array())
-            .cloned()
-            .unwrap_or_else(|| Value::Array(Vec::new())),
+        tests: Value::Array(tests(value).cloned().collect()),
         extra: Object::new(),
     })
+}
+
+/// The tests that are objects: readers of traces expect no others.
+fn tests(value: &Value) -> impl Iterator<Item = &Value> {
+    let tests = value.get("tests").and_then(Value::as_array);
+    tests.into_iter().flatten().filter(|test| test.is_object())
 }
 
 /// An error in words: a string as it is, anything else as JSON.

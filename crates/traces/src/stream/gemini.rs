@@ -43,7 +43,8 @@ impl State {
                 id: text(line, "session_id").map(str::to_owned),
                 model: text(line, "model").map(str::to_owned),
             }),
-            "message" => None,
+            // Warnings too; 'result' says whether it failed.
+            "message" | "error" => None,
             "tool_use" => Some(self.tool_use(line)),
             "tool_result" => Some(self.tool_result(line)),
             "result" => {
@@ -84,7 +85,8 @@ impl State {
     fn tool_result(&mut self, line: &Object) -> Event {
         let id = text(line, "tool_id").unwrap_or_default();
         let tool = self.tools.get(id).map_or("tool_result", String::as_str);
-        let about = summary(text(line, "output").unwrap_or_default());
+        let error = object(line, "error").and_then(|error| text(error, "message"));
+        let about = summary(text(line, "output").or(error).unwrap_or_default());
         let mut part = part(PartType::ToolResult, tool, about, line);
         if runs_tests(tool) {
             part.calls = calls(line.get("output"));

@@ -11,6 +11,8 @@ mod opencode;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -239,7 +241,7 @@ impl Reader {
 
     /// The events of a line. One that is not a JSON object has none.
     pub(crate) fn line(&mut self, line: &[u8]) -> Vec<Event> {
-        let Ok(Value::Object(object)) = serde_json::from_slice(line) else {
+        let Some(Value::Object(object)) = std::str::from_utf8(line).ok().and_then(value) else {
             return Vec::new();
         };
         let agent = *self.agent.get_or_insert_with(|| detect(&object));
@@ -276,6 +278,39 @@ fn detect(object: &Object) -> Agent {
         Some("system") if object.contains_key("session_id") => Agent::Claude,
         _ => Agent::Generic,
     }
+}
+
+/// The value of a JSON text; none if it is not valid.
+pub(crate) fn value(text: &str) -> Option<Value> {
+    serde_json::from_str(&whole_characters(text)).ok()
+}
+
+/// The JSON text with no half of a character: programs in JavaScript print such where they cut a text.
+pub(crate) fn whole_characters(text: &str) -> Cow<'_, str> {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut whole = String::new();
+    let (mut done, mut from) = (0, 0);
+    while let Some(found) = memchr::memchr(b'\\', &text.as_bytes()[from..]) {
+        let at = from + found;
+        from = match unit(at) {
+            Some(0xD800..0xDC00) if matches!(unit(at + 6), Some(0xDC00..0xE000)) => at + 12,
+            Some(0xD800..0xE000) => {
+                whole += &text[done..at];
+                whole += "\\ufffd";
+                done = at + 6;
+                done
+            }
+            _ => (at + 2).min(text.len()),
+        };
+    }
+    if done == 0 {
+        return Cow::Borrowed(text);
+    }
+    whole += &text[done..];
+    Cow::Owned(whole)
 }
 
 /// A string of the object.

@@ -51,13 +51,16 @@ fn tool(line: &Object, part: &Object) -> Option<Event> {
 }
 
 fn tokens(tokens: &Object) -> Event {
-    let cached = object(tokens, "cache").map_or(0, |cache| count(cache, "read"));
-    let (input, output) = (count(tokens, "input"), count(tokens, "output"));
-    let reasoning = count(tokens, "reasoning");
+    let cache = |key| object(tokens, "cache").map_or(0, |cache| count(cache, key));
+    let (cached, reasoning) = (cache("read"), count(tokens, "reasoning"));
+    // What it reads from its cache, what it adds to it and what it reasons are counted apart.
+    let input = count(tokens, "input").saturating_add(cached);
+    let input = input.saturating_add(cache("write"));
+    let output = count(tokens, "output").saturating_add(reasoning);
     let total = tokens.get("total").and_then(serde_json::Value::as_u64);
     Event::Tokens(TokenUsage {
-        input: input.saturating_add(cached),
-        output: output.saturating_add(reasoning),
+        input,
+        output,
         reasoning,
         cached,
         total: total.unwrap_or(input.saturating_add(output)),

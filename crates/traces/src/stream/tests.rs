@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Event, Reader};
+use super::{Agent, Event, Reader, TokenUsage};
 
 const STREAMS: [&str; 15] = [
     "claude-calc",
@@ -81,4 +81,49 @@ fn what_is_known_but_no_part_is_not_told() {
     assert_eq!(reader.line(list), []);
     let other = br#"{"type":"item.completed","item":{"type":"new"}}"#;
     assert_eq!(reader.line(other), [Event::Unknown("new".to_owned())]);
+}
+
+#[test]
+fn half_a_character_is_no_reason_to_pass_over_a_line() {
+    for (given, whole) in [
+        (r#""\ud83d\ude00 \ud83d""#, r#""\ud83d\ude00 \ufffd""#),
+        (
+            r#""\ude00\ud83d\ud83d\ude00""#,
+            r#""\ufffd\ufffd\ud83d\ude00""#,
+        ),
+        (r#""\\ud83d \u00e9 \uD8""#, r#""\\ud83d \u00e9 \uD8""#),
+        ("\\", "\\"),
+    ] {
+        assert_eq!(super::whole_characters(given), whole);
+    }
+    let line = br#"{"type":"item.completed","item":{"type":"agent_message","text":"a \ud83d"}}"#;
+    let events = Reader::new(Some(Agent::Codex)).line(line);
+    let [Event::Part(part)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(part.summary.as_deref(), Some("a \u{fffd}"));
+}
+
+#[test]
+fn what_gemini_and_opencode_say_of_errors_and_tokens() {
+    let mut reader = Reader::new(Some(Agent::Gemini));
+    let warning = br#"{"type":"error","timestamp":"x","severity":"warning","message":"a loop"}"#;
+    assert_eq!(reader.line(warning), []);
+    let failed = br#"{"type":"tool_result","tool_id":"a","status":"error","error":{"type":"x","message":"no such file"}}"#;
+    let events = reader.line(failed);
+    let [Event::Part(part)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(part.summary.as_deref(), Some("no such file"));
+
+    let line = br#"{"type":"step_finish","sessionID":"s","part":{"tokens":{"input":1,"output":2,"reasoning":4,"cache":{"read":8,"write":16}}}}"#;
+    let events = Reader::new(Some(Agent::Opencode)).line(line);
+    let tokens = TokenUsage {
+        input: 25,
+        output: 6,
+        reasoning: 4,
+        cached: 8,
+        total: 31,
+    };
+    assert_eq!(events[1], Event::Tokens(tokens));
 }
