@@ -1,5 +1,8 @@
 //! A recorder that is killed, and what 'repair' makes of what it left.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use super::{Work, git};
@@ -202,4 +205,68 @@ fn a_row_of_a_part_that_is_missing_is_written_by_a_repair() {
     assert!(ran.stderr.contains("'localstore trace repair t'"));
     work.run(&["repair", "t"]).ok();
     work.run(&["verify", "t"]).ok();
+}
+
+#[test]
+fn whatever_was_passed_on_is_there_after_a_kill() {
+    let work = Work::new();
+    let script = format!("{SHELL}\ni=1; while [ $i -le 2000 ]; do part $i; i=$((i + 1)); done");
+    for round in 0..8 {
+        let id = format!("t{round}");
+        let words = ["trace", "record", "--max-parts", "0", "--id", &id];
+        let words = [&words[..], &["--", "sh", "-c", &script]].concat();
+        let mut recorder = work
+            .sandbox()
+            .command(words)
+            .current_dir(work.repo())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(recorder.stdout.take().unwrap()).lines();
+        for _ in 0..=round {
+            lines.next().unwrap().unwrap();
+        }
+        recorder.kill().unwrap();
+        recorder.wait().unwrap();
+        let passed = round + 1 + lines.map_while(Result::ok).count();
+        work.run(&["repair", &id]).ok();
+        let parts = work.trace(&id)["parts"].as_array().unwrap().len();
+        assert!(parts >= passed, "round {round}: {parts} parts of {passed}");
+    }
+}
+
+#[test]
+fn what_was_killed_before_it_began_is_no_trajectory() {
+    let work = Work::new();
+    let folder = work.folder("t");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("recorder.lock"), "").unwrap();
+    std::fs::write(folder.join("agent_trace.json.tmp"), "{\"trajectory_id\"").unwrap();
+    work.record("t", &[], &format!("{SHELL}\npart 1")).ok();
+    assert_eq!(work.trace("t")["session_end"]["total_parts"], 1);
+    // Anything else is somebody's.
+    let other = work.folder("u");
+    std::fs::create_dir_all(&other).unwrap();
+    std::fs::write(other.join("repo.bundle"), "").unwrap();
+    let error = work.record("u", &[], "exit 7").failed();
+    assert_eq!(error, "u: this trajectory is there already");
+}
+
+#[test]
+fn a_kill_while_the_git_directory_is_removed_leaves_no_half_of_it() {
+    let work = Work::new();
+    let script = format!("{SHELL}\necho 1 > a.txt; part 1; recorded 1");
+    work.record("t", &[], &script).ok();
+    // As it is then.
+    let folder = work.folder("t");
+    let half = folder.join(".localstore-repo.git.tmp/objects");
+    std::fs::create_dir_all(&half).unwrap();
+    std::fs::write(folder.join("recorder.lock"), "").unwrap();
+    let to = work.sandbox().path().join("checkout");
+    let words = ["checkout", "t", "--part", "1", "--dest"];
+    let words = [&words[..], &[to.to_str().unwrap()]].concat();
+    work.run(&words).ok();
+    assert_eq!(work.run(&["repair", "t"]).text(), "t: nothing to repair\n");
+    work.has_files("t", &["agent_trace.json", "events.jsonl", "repo.bundle"]);
 }

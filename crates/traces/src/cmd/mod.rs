@@ -31,7 +31,7 @@ use db::Location;
 use crate::exchange;
 use crate::model::{Part, Trace};
 use crate::place::{Folder, Root};
-use crate::record::is_recorded;
+use crate::record::is_surely_recorded;
 use crate::repo::is_hash;
 
 /// Records of coding agents: what they did, part by part, and the code at each part
@@ -133,7 +133,7 @@ impl Args {
 /// A trajectory that is given out: an error if it is being recorded, or if something is wrong with it.
 fn whole(id: &str, context: &Context) -> Result<(Folder, Trace)> {
     let folder = context.root.find(id)?;
-    if is_recorded(&folder) {
+    if is_surely_recorded(&folder) {
         return Err(Error::new(&folder.id, "it is being recorded"));
     }
     let trace = Trace::read(&folder.trace())?;

@@ -6,7 +6,7 @@ use super::Context;
 use crate::index::{Index, Row, Version};
 use crate::model::Trace;
 use crate::place::{Folder, move_folder};
-use crate::record::{Lock, is_recorded};
+use crate::record::{Lock, is_surely_recorded};
 
 /// Remove trajectories
 ///
@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let mut folders: Vec<Folder> = Vec::new();
     for id in &args.ids {
         let folder = context.root.find(id)?;
-        if is_recorded(&folder) {
+        if is_surely_recorded(&folder) {
             return Err(Error::new(&folder.id, "it is being recorded"));
         }
         if !folders.contains(&folder) {

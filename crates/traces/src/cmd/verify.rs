@@ -7,7 +7,7 @@ use super::Context;
 use crate::index::{Index, Version};
 use crate::model::Trace;
 use crate::place::{Folder, check_id};
-use crate::record::is_recorded;
+use crate::record::is_surely_recorded;
 use crate::repo::History;
 use crate::verify;
 
@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
             folder.id
         ));
     }
-    let is_running = is_recorded(&folder);
+    let is_running = is_surely_recorded(&folder);
     let mut can_repair = trace.session_end.is_none();
     if trace.session_end.is_none() && !is_running {
         found.add("$.session_end: the recording never ended");

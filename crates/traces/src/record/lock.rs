@@ -2,11 +2,19 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
+use std::time::Duration;
 
 use base::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::place::{self, Folder, private_file};
+
+/// How often a lock is tried that another process has. A program that a killed recorder was about to start
+/// has it for a moment.
+const TRIES: u32 = 50;
+
+/// How long to wait between two tries.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What a repair has to know of a run that was killed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,11 +42,12 @@ impl Lock {
         let path = folder.lock();
         let failed = |error: io::Error| Error::file(&path, &error);
         // Whoever held the lock before may have removed the file meanwhile.
-        for _ in 0..100 {
+        for _ in 0..TRIES {
             let file = private_file(&path, false).map_err(failed)?;
             match file.try_lock() {
                 Err(TryLockError::WouldBlock) => {
-                    return Err(Error::new(&folder.id, "it is being recorded"));
+                    std::thread::sleep(PAUSE);
+                    continue;
                 }
                 // A file system without locks.
                 Ok(()) | Err(TryLockError::Error(_)) => {}
@@ -73,6 +82,17 @@ pub(crate) fn is_recorded(folder: &Folder) -> bool {
         return false;
     };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// The same, but not for the moment in which a recorder that was killed still has the lock.
+pub(crate) fn is_surely_recorded(folder: &Folder) -> bool {
+    (0..TRIES).all(|_| {
+        let is_recorded = is_recorded(folder);
+        if is_recorded {
+            std::thread::sleep(PAUSE);
+        }
+        is_recorded
+    })
 }
 
 /// Whether the opened file is still the one at this path.

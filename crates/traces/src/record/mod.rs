@@ -36,7 +36,7 @@ use crate::stream::{Agent, Reader};
 use journal::{Code, Journal};
 use keeper::Keeper;
 use lock::Goals;
-pub(crate) use lock::{Lock, is_recorded};
+pub(crate) use lock::{Lock, is_recorded, is_surely_recorded};
 use pass::{Events, Lines, pass};
 use queue::Queue;
 pub(crate) use repair::{Repaired, repair};
@@ -102,6 +102,10 @@ pub(crate) fn record(
     let dir = recording.dir()?;
     let (folder, is_new) = recording.place(root)?;
     let mut lock = Lock::take(&folder)?;
+    if is_new && folder.trace().exists() {
+        // Another one was faster.
+        return Err(is_there(&folder.id));
+    }
     if !is_new {
         repair::complete(&folder, lock.left.as_ref())?;
     }
@@ -176,18 +180,21 @@ impl Recording<'_> {
         private_folder(&trajectories).map_err(|error| Error::file(&trajectories, &error))?;
         // Only one of two recorders makes the folder.
         match std::fs::create_dir(&folder.path) {
+            // Killed before it began: nothing was recorded.
+            Err(_) if repair::has_nothing(&folder) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(
-                    Error::new(&id, "this trajectory is there already").hint(format!(
-                        "'localstore trace record --continue {id} …' goes on with it"
-                    )),
-                );
+                return Err(is_there(&id));
             }
             made => made.map_err(|error| Error::file(&folder.path, &error))?,
         }
         make_private(&folder.path).map_err(|error| Error::file(&folder.path, &error))?;
         Ok((folder, true))
     }
+}
+
+fn is_there(id: &str) -> Error {
+    let hint = format!("'localstore trace record --continue {id} …' goes on with it");
+    Error::new(id, "this trajectory is there already").hint(hint)
 }
 
 #[cfg(unix)]

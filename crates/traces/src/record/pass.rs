@@ -34,8 +34,9 @@ pub(super) fn pass(
     let mut ours = Ours(ours);
     let mut was_ended = false;
     while let Some(piece) = next(&pieces, has_ended, &mut was_ended) {
-        ours.pass(&piece);
+        // Whatever was passed on is there for a repair.
         lines.take(&piece, Time::now());
+        ours.pass(&piece);
     }
     lines.end(Time::now());
 }

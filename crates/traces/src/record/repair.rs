@@ -1,6 +1,7 @@
 //! Completes what a recording that was killed has left.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -88,18 +89,38 @@ pub(super) fn complete(folder: &Folder, left: Option<&Goals>) -> Result<Repaired
     Ok(repaired)
 }
 
-/// Removes temporary files that a kill has left.
+/// Whether the recording was killed before it had written anything.
+pub(super) fn has_nothing(folder: &Folder) -> bool {
+    let lock = folder.lock();
+    let is_nothing = |entry: io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path() == lock || is_leftover(&entry.file_name()))
+    };
+    std::fs::read_dir(&folder.path).is_ok_and(|mut entries| entries.all(is_nothing))
+}
+
+/// Whether this is the name of something temporary that a kill has left.
+fn is_leftover(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| {
+        name == "agent_trace.json.tmp"
+            || name
+                .strip_prefix(".localstore-")
+                .is_some_and(|rest| rest.strip_suffix(".tmp").is_some())
+    })
+}
+
+/// Removes what is temporary and was left by a kill.
 fn sweep(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let is_leftover = name.to_str().is_some_and(|name| {
-            name == "agent_trace.json.tmp"
-                || name
-                    .strip_prefix(".localstore-")
-                    .is_some_and(|rest| rest.strip_suffix(".tmp").is_some())
-        });
-        if is_leftover && std::fs::remove_file(entry.path()).is_ok() {
-            tracing::debug!("{}: a leftover, removed", entry.path().display());
+        let path = entry.path();
+        if !is_leftover(&entry.file_name()) {
+            continue;
+        }
+        let removed = match entry.file_type() {
+            Ok(kind) if kind.is_dir() => std::fs::remove_dir_all(&path),
+            _ => std::fs::remove_file(&path),
+        };
+        if removed.is_ok() {
+            tracing::debug!("{}: a leftover, removed", path.display());
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a recording that was killed has left in its private git directory.
 
+use std::path::Path;
+
 use base::{Error, Result};
 
 use super::bundle::{self, branch};
@@ -97,6 +99,17 @@ impl Left {
                 return Err(Error::new(path.display(), why));
             }
         }
-        std::fs::remove_dir_all(&self.git.dir).map_err(|error| Error::file(&self.git.dir, &error))
+        discard(&self.git.dir)
     }
+}
+
+/// Removes a git directory that is no longer needed: first from sight, so that a kill leaves no half of one.
+pub(super) fn discard(git_dir: &Path) -> Result<()> {
+    let failed = |error| Error::file(git_dir, &error);
+    let hidden = git_dir.with_file_name(".localstore-repo.git.tmp");
+    if hidden.exists() {
+        std::fs::remove_dir_all(&hidden).map_err(failed)?;
+    }
+    std::fs::rename(git_dir, &hidden).map_err(failed)?;
+    std::fs::remove_dir_all(&hidden).map_err(failed)
 }

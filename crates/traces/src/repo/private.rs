@@ -12,6 +12,7 @@ use super::bundle::{self, branch};
 use super::entries::Entry;
 use super::git::{self, Git};
 use super::index;
+use super::left;
 use super::objects::{self, FRESH, Gathering};
 use super::scan::{Look, Scan, Stamp};
 use super::user::{self, User};
@@ -255,7 +256,7 @@ impl Private {
         if let Some(gathering) = self.gathering.take() {
             gathering.stop();
         }
-        std::fs::remove_dir_all(&self.git.dir).map_err(|error| Error::file(&self.git.dir, &error))
+        left::discard(&self.git.dir)
     }
 
     /// Makes the git directory, or what lacks of it.
