@@ -139,9 +139,7 @@ impl Index {
     pub(crate) fn peek(location: &Location) -> Result<Vec<Row>> {
         let (db, schema) = db::foreign::open(&location.path, &ROOM)?;
         match schema {
-            Schema::Version(_) => {
-                rows(&db).map_err(|error| db::failure(&location.path, &error).into())
-            }
+            Schema::Version(_) => rows(&db).map_err(|error| db::failure(&location.path, &error)),
             _ => Ok(Vec::new()),
         }
     }

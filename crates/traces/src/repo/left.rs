@@ -10,7 +10,7 @@ use super::history::is_hash;
 use super::private::START;
 use super::write_bundle;
 use crate::model::{Checkpoint, Extra};
-use crate::place::Folder;
+use crate::place::{Folder, move_folder};
 
 /// The most commits after the last recorded part that are looked at.
 const MOST: &str = "--max-count=1000";
@@ -110,6 +110,6 @@ pub(super) fn discard(git_dir: &Path) -> Result<()> {
     if hidden.exists() {
         std::fs::remove_dir_all(&hidden).map_err(failed)?;
     }
-    std::fs::rename(git_dir, &hidden).map_err(failed)?;
+    move_folder(git_dir, &hidden).map_err(failed)?;
     std::fs::remove_dir_all(&hidden).map_err(failed)
 }
