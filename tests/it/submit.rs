@@ -108,7 +108,29 @@ fn connections_are_opened_in_one_place() {
     assert_eq!(files_with(&["net::Client"]), ["src/submit/client.rs"]);
     assert_eq!(
         files_with(&["use net::{Client"]),
-        ["src/fleet/hrana/client.rs"]
+        [
+            "crates/traces/src/eval/envoi.rs",
+            "crates/traces/src/s3.rs",
+            "src/fleet/hrana/client.rs"
+        ]
+    );
+    // A server of envoi, and a bucket: what an address was given for.
+    let users = |words: &[&str]| {
+        let mut files = files_with(words);
+        files.retain(|path| path.starts_with("crates/traces/"));
+        files
+    };
+    assert_eq!(
+        users(&["Envoi::new(address"]),
+        ["crates/traces/src/cmd/eval.rs"]
+    );
+    assert_eq!(
+        users(&["Storage::new"]),
+        [
+            "crates/traces/src/cmd/pull.rs",
+            "crates/traces/src/cmd/push.rs",
+            "crates/traces/src/record/mod.rs"
+        ]
     );
     // LocalScore.
     assert_eq!(files_with(&["use super::sender"]), ["src/cmd/sending.rs"]);

@@ -33,9 +33,9 @@ impl Address {
 }
 
 /// Uninhabited: there is no address.
-pub(crate) struct Remote(Infallible);
+pub(crate) struct Storage(Infallible);
 
-impl Remote {
+impl Storage {
     /// Never called.
     pub(crate) fn new(address: &Address) -> Result<Self> {
         match address.0 {}

@@ -89,7 +89,7 @@ impl Address {
 }
 
 /// A bucket, as the variables `AWS_…` say how to reach it.
-pub(crate) struct Remote {
+pub(crate) struct Storage {
     address: Address,
     bucket: Bucket,
     credentials: Credentials,
@@ -98,7 +98,7 @@ pub(crate) struct Remote {
     origin: String,
 }
 
-impl Remote {
+impl Storage {
     /// An error if a variable is missing or invalid.
     pub(crate) fn new(address: &Address) -> Result<Self> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());

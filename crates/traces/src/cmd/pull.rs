@@ -5,7 +5,7 @@ use base::{Error, Result};
 use super::{Context, import};
 use crate::exchange::Incoming;
 use crate::place::{check_id, private_file};
-use crate::s3::{Address, Remote};
+use crate::s3::{Address, Storage};
 
 /// Take over a trajectory from a bucket of S3-compatible storage
 ///
@@ -26,13 +26,13 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<()> {
     let (id, address) = (&args.id, &args.address);
-    let remote = Remote::new(address)?;
+    let storage = Storage::new(address)?;
     let incoming = Incoming::begin(&context.root)?;
     let (trace, bundle) = (incoming.trace(), incoming.bundle());
     let open = |path: &Path| private_file(path, true).map_err(|error| Error::file(path, &error));
     let mut trace_file = open(&trace)?;
     let mut bundle_file = open(&bundle)?;
-    if !remote.pull(id, &mut trace_file, &mut bundle_file)? {
+    if !storage.pull(id, &mut trace_file, &mut bundle_file)? {
         std::fs::remove_file(&bundle).map_err(|error| Error::file(&bundle, &error))?;
     }
     let name = |file: &str| match file {

@@ -4,7 +4,7 @@ use std::io::Write;
 use base::{Error, Result};
 
 use super::{Context, whole};
-use crate::s3::{Address, Remote};
+use crate::s3::{Address, Storage};
 
 /// Send a trajectory to a bucket of S3-compatible storage
 ///
@@ -22,11 +22,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<()> {
-    let remote = Remote::new(&args.address)?;
+    let storage = Storage::new(&args.address)?;
     let (folder, _) = whole(&args.id, context)?;
     let path = folder.trace();
     let file = File::open(&path).map_err(|error| Error::file(&path, &error))?;
-    remote.push(&folder, &file)?;
+    storage.push(&folder, &file)?;
     let id = &folder.id;
     writeln!(context.out, "TRACE_S3_URI: {}", args.address.trace(id))?;
     if folder.bundle().exists() {

@@ -10,7 +10,7 @@ use base::{Error, Result, note};
 
 use crate::place::Folder;
 use crate::repo::{Git, write_bundle};
-use crate::s3::Remote;
+use crate::s3::Storage;
 
 /// A bundle that takes longer to write is renewed at most a twentieth of the time.
 const FAST: Duration = Duration::from_millis(100);
@@ -25,11 +25,11 @@ pub(super) struct Bundles {
 }
 
 impl Bundles {
-    /// Of the commits of `git`, to the bundle of the folder; each is sent to `remote` with the trace.
-    pub(super) fn start(git: Git, folder: Folder, remote: Option<Arc<Remote>>) -> Self {
+    /// Of the commits of `git`, to the bundle of the folder; each is sent to `storage` with the trace.
+    pub(super) fn start(git: Git, folder: Folder, storage: Option<Arc<Storage>>) -> Self {
         let (wanted, receiver) = channel();
         let thread = std::thread::spawn(move || {
-            renew(&git, &folder, remote.as_deref(), &receiver);
+            renew(&git, &folder, storage.as_deref(), &receiver);
         });
         Self { wanted, thread }
     }
@@ -47,18 +47,18 @@ impl Bundles {
 }
 
 /// Writes the bundle. What is sent has the trace as it was before, whose commits it has.
-fn write(git: &Git, folder: &Folder, remote: Option<&Remote>) -> Result<()> {
+fn write(git: &Git, folder: &Folder, storage: Option<&Storage>) -> Result<()> {
     let path = folder.trace();
     let trace = File::open(&path).map_err(|error| Error::file(&path, &error));
     let bundle = folder.bundle();
     write_bundle(git, &folder.id, &bundle).map_err(|error| Error::new(bundle.display(), error))?;
-    match remote {
-        Some(remote) => remote.push(folder, &trace?),
+    match storage {
+        Some(storage) => storage.push(folder, &trace?),
         None => Ok(()),
     }
 }
 
-fn renew(git: &Git, folder: &Folder, remote: Option<&Remote>, wanted: &Receiver<()>) {
+fn renew(git: &Git, folder: &Folder, storage: Option<&Storage>, wanted: &Receiver<()>) {
     let mut told = None;
     let mut due = Instant::now();
     while wanted.recv().is_ok() {
@@ -71,7 +71,7 @@ fn renew(git: &Git, folder: &Folder, remote: Option<&Remote>, wanted: &Receiver<
             }
         }
         let start = Instant::now();
-        if let Err(error) = write(git, folder, remote) {
+        if let Err(error) = write(git, folder, storage) {
             let error = error.to_string();
             if told.as_ref() != Some(&error) {
                 note(&error);

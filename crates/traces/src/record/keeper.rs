@@ -15,7 +15,7 @@ use super::rows::Rows;
 use crate::model::{Reason, Time};
 use crate::place::Folder;
 use crate::repo::{Private, write_bundle};
-use crate::s3::Remote;
+use crate::s3::Storage;
 use crate::stream::{Event, Reader};
 
 /// All that is written while the agent works.
@@ -25,7 +25,7 @@ pub(super) struct Keeper {
     journal: Journal<Private>,
     rows: Rows,
     bundles: Bundles,
-    remote: Option<Arc<Remote>>,
+    storage: Option<Arc<Storage>>,
 }
 
 impl Keeper {
@@ -35,11 +35,11 @@ impl Keeper {
         lock: Lock,
         journal: Journal<Private>,
         rows: Rows,
-        remote: Option<Remote>,
+        storage: Option<Storage>,
     ) -> Self {
         let git = journal.code.git();
-        let remote = remote.map(Arc::new);
-        let bundles = Bundles::start(git, folder.clone(), remote.clone());
+        let storage = storage.map(Arc::new);
+        let bundles = Bundles::start(git, folder.clone(), storage.clone());
         if journal.code.head().is_some() {
             bundles.renew();
         }
@@ -49,7 +49,7 @@ impl Keeper {
             journal,
             rows,
             bundles,
-            remote,
+            storage,
         }
     }
 
@@ -135,7 +135,7 @@ impl Keeper {
             mut journal,
             rows,
             bundles,
-            remote,
+            storage,
         } = self;
         journal.end(stopped, has_failed);
         let is_saved = journal.save(true).is_ok();
@@ -153,10 +153,10 @@ impl Keeper {
             note(&format!("{}: {error}", bundle.display()));
         }
         rows.finish();
-        if let Some(remote) = remote {
+        if let Some(storage) = storage {
             let path = folder.trace();
             let trace = File::open(&path).map_err(|error| Error::file(&path, &error));
-            if let Err(error) = trace.and_then(|trace| remote.push(&folder, &trace)) {
+            if let Err(error) = trace.and_then(|trace| storage.push(&folder, &trace)) {
                 note(&error.to_string());
             }
         }

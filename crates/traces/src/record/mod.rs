@@ -31,7 +31,7 @@ use db::Location;
 use crate::model::{Checkpoint, Reason, Trace};
 use crate::place::{Folder, Root, private_folder};
 use crate::repo::{Private, is_in_repository, require};
-use crate::s3::{Address, Remote};
+use crate::s3::{Address, Storage};
 use crate::stream::{Agent, Reader};
 use journal::{Code, Journal};
 use keeper::Keeper;
@@ -98,7 +98,7 @@ pub(crate) fn record(
     location: &Location,
 ) -> Result<ExitStatus> {
     require()?;
-    let remote = recording.to.map(Remote::new).transpose()?;
+    let storage = recording.to.map(Storage::new).transpose()?;
     let dir = recording.dir()?;
     let (folder, is_new) = recording.place(root)?;
     let mut lock = Lock::take(&folder)?;
@@ -135,7 +135,7 @@ pub(crate) fn record(
         ));
     }
     let rows = Rows::start(root, location, &folder, journal.row(), is_new);
-    let mut keeper = Keeper::new(folder, lock, journal, rows, remote);
+    let mut keeper = Keeper::new(folder, lock, journal, rows, storage);
     let mut signals = Signals::catch();
     let end = match Group::start(&mut command(recording.command, &dir)) {
         Ok(group) => run(recording, group, &mut signals, &mut keeper, events),
