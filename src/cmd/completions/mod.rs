@@ -191,9 +191,12 @@ fn with_values(
     }
     if path.get(1) == Some(&"trace") {
         let is_here = path.last() != Some(&"pull");
-        let command = command.mut_args(|argument| match wants_trajectory(&argument) && is_here {
-            true => with_trajectories(argument, location),
-            false => argument,
+        let command = command.mut_args(|argument| {
+            if is_here && wants_trajectory(&argument) {
+                with_trajectories(argument, location)
+            } else {
+                argument
+            }
         });
         return command.mut_subcommands(|command| with_values(command, &path, location, typed));
     }
