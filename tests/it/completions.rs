@@ -266,7 +266,7 @@ fn ids_of_trajectories_are_offered() {
     let root = sandbox.store().parent().unwrap().join("trajectories");
     std::fs::create_dir(root.join("fix-elsewhere")).unwrap();
     std::fs::create_dir(root.join(".fix-hidden")).unwrap();
-    std::fs::write(root.join("fix-file"), "").unwrap();
+    std::fs::File::create(root.join("fix-file")).unwrap();
     for words in [
         &["trace", "show", "fix"][..],
         &["trace", "verify", "fix"],

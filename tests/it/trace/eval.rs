@@ -345,13 +345,13 @@ fn what_could_not_run_is_tried_again() {
 #[cfg(unix)]
 #[test]
 fn a_kill_loses_no_finished_commit() {
+    use rustix::process::Signal;
     use std::os::unix::process::CommandExt;
     let work = Work::new();
     let mut made = five_parts(&work, "five");
     made.end("completed");
     let temporary = work.sandbox().path().join("temporary");
     std::fs::create_dir(&temporary).unwrap();
-    use rustix::process::Signal;
     for signal in [Signal::INT, Signal::HUP, Signal::KILL] {
         let held = work.sandbox().file("held", "");
         let rest = format!(
