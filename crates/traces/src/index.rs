@@ -65,10 +65,15 @@ impl PartRow {
             summary: part.summary.clone(),
             git_commit: part.git_commit.clone(),
             tested_path: call.map(|call| call.path.clone()),
-            passed: counts.map(|counts| counts.passed),
-            total: counts.map(|counts| counts.total),
+            passed: counts.map(|counts| stored(counts.passed)),
+            total: counts.map(|counts| stored(counts.total)),
         }
     }
+}
+
+/// The count as the store has it, whose integers end earlier.
+fn stored(count: u64) -> u64 {
+    count.min(i64::MAX.unsigned_abs())
 }
 
 /// Which version of `agent_trace.json` a row was made from.
@@ -109,8 +114,8 @@ impl Row {
             parts: trace.part_count(),
             turns: trace.turns.len() as u64,
             commits: trace.commits().len() as u64,
-            solved: state.map_or(0, |state| state.solved_paths),
-            required: state.map_or(0, |state| state.total_paths),
+            solved: state.map_or(0, |state| stored(state.solved_paths)),
+            required: state.map_or(0, |state| stored(state.total_paths)),
             reason: trace
                 .session_end
                 .as_ref()
