@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 
 use crate::model::{Part, Trace};
 use crate::place::Folder;
+use crate::stream::{self, PartType};
 
 /// The tables of this room.
 pub static ROOM: Room = Room {
@@ -68,6 +69,21 @@ impl PartRow {
             passed: counts.map(|counts| stored(counts.passed)),
             total: counts.map(|counts| stored(counts.total)),
         }
+    }
+}
+
+impl PartRow {
+    /// What the row tells of its part; `None` if its type is unknown.
+    pub(crate) fn part(self) -> Option<stream::Part> {
+        let types = <PartType as clap::ValueEnum>::value_variants();
+        let is_type = |kind: &&PartType| Some(kind.word()) == self.part_type.as_deref();
+        Some(stream::Part {
+            kind: *types.iter().find(is_type)?,
+            item_type: self.item_type.unwrap_or_default(),
+            summary: self.summary,
+            timestamp: None,
+            calls: Vec::new(),
+        })
     }
 }
 

@@ -270,3 +270,50 @@ fn a_kill_while_the_git_directory_is_removed_leaves_no_half_of_it() {
     assert_eq!(work.run(&["repair", "t"]).text(), "t: nothing to repair\n");
     work.has_files("t", &["agent_trace.json", "events.jsonl", "repo.bundle"]);
 }
+
+#[test]
+fn parts_that_only_the_index_has_are_taken_back() {
+    let work = Work::new();
+    let script = r#"
+        part 1; recorded 1
+        echo b > b.txt; part 2; recorded 2
+        echo c > c.txt; part 3; recorded 3
+        part 4; recorded 4
+        tries=0
+        while [ $tries -lt 1000 ] && "$LOCALSTORE" trace verify t | grep -q '^index'; do
+          tries=$((tries + 1))
+          sleep 0.01
+        done"#;
+    work.record_and_kill("t", &["--no-events"], script);
+    // As it is when so much is recorded that the file is not written after every part.
+    let whole = work.trace("t");
+    let mut trace = whole.clone();
+    trace["parts"].as_array_mut().unwrap().truncate(2);
+    trace["turns"][0]["part_end"] = json!(2);
+    std::fs::write(
+        work.folder("t").join("agent_trace.json"),
+        trace.to_string() + "\n",
+    )
+    .unwrap();
+
+    let said = work.run(&["repair", "t"]).text();
+    assert!(said.contains("2 parts added"), "{said}");
+    let repaired = work.trace("t");
+    for part in [2, 3] {
+        for key in [
+            "part",
+            "summary",
+            "item_type",
+            "git_commit",
+            "repo_checkpoint",
+        ] {
+            assert_eq!(
+                repaired["parts"][part][key], whole["parts"][part][key],
+                "{key}"
+            );
+        }
+    }
+    assert_eq!(repaired["turns"].as_array().unwrap().len(), 1);
+    assert_eq!(repaired["turns"][0]["part_end"], 4);
+    work.run(&["verify", "t"]).ok();
+}

@@ -107,7 +107,7 @@ pub(crate) fn record(
         return Err(is_there(&folder.id));
     }
     if !is_new {
-        repair::complete(&folder, lock.left.as_ref())?;
+        repair::complete(&folder, lock.left.as_ref(), location)?;
     }
     let own = own_files(root, location);
     let (journal, events) = match prepare(recording, &mut lock, &own, &folder, &dir, is_new) {

@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::journal::{Code, Journal};
 use super::lock::{Goals, Lock};
 use super::pass::LONGEST;
-use crate::index::{Index, Version};
+use crate::index::{Index, PartRow, Version};
 use crate::model::{Checkpoint, Extra, Reason, Time, Trace, Turn, Usage};
 use crate::place::{self, Folder};
 use crate::repo::{Left, is_hash};
-use crate::stream::{Agent, Event, Reader, TokenUsage};
+use crate::stream::{Agent, Event, Part, Reader, TokenUsage};
 use crate::verify;
 
 /// What was done.
@@ -58,7 +58,7 @@ pub(super) fn mark(trace: &Trace) -> Result<Vec<u8>> {
 /// Completes a trajectory, and its rows. An error if it is being recorded.
 pub(crate) fn repair(folder: &Folder, location: &Location) -> Result<Repaired> {
     let lock = Lock::take(folder)?;
-    let mut repaired = complete(folder, lock.left.as_ref())?;
+    let mut repaired = complete(folder, lock.left.as_ref(), location)?;
     let version = Version::of(&folder.trace());
     let trace = Trace::read(&folder.trace())?;
     let indexed = Index::find(location, &folder.id)?;
@@ -72,13 +72,18 @@ pub(crate) fn repair(folder: &Folder, location: &Location) -> Result<Repaired> {
 }
 
 /// Completes a trajectory. The lock must be held; `left` are the goals of the run that was killed.
-pub(super) fn complete(folder: &Folder, left: Option<&Goals>) -> Result<Repaired> {
+pub(super) fn complete(
+    folder: &Folder,
+    left: Option<&Goals>,
+    location: &Location,
+) -> Result<Repaired> {
     sweep(&folder.path);
     let trace = Trace::read(&folder.trace())?;
     let git = Left::find(folder)?;
     let mut repaired = Repaired::default();
     if trace.session_end.is_none() {
-        let (parts, reason) = end(folder, trace, git.as_ref(), left)?;
+        let rows = rows_behind(&trace, location);
+        let (parts, reason) = end(folder, trace, git.as_ref(), left, rows)?;
         repaired.parts = Some(parts);
         repaired.reason = Some(reason);
     }
@@ -152,6 +157,7 @@ fn end(
     mut trace: Trace,
     git: Option<&Left>,
     left: Option<&Goals>,
+    rows: Vec<Part>,
 ) -> Result<(u64, Reason)> {
     let recorded = trace.part_count();
     let last = trace.parts.last().and_then(|part| part.git_commit.clone());
@@ -198,12 +204,48 @@ fn end(
             replay.rest(&mut journal).map_err(failed)?;
             journal
         }
-        _ => Journal::new(folder, trace, chain, goals),
+        _ => {
+            let arrived = changed(&folder.trace()).map_err(failed)?;
+            let previous = trace.parts.last().map(|part| part.timestamp);
+            let is_open = |turn: &mut Turn| !rows.is_empty() && turn.part_end == Some(recorded);
+            let open = trace.turns.pop_if(is_open);
+            let mut journal = Journal::new(folder, trace, chain, goals);
+            if let Some(turn) = open {
+                journal.reopen(turn, previous);
+            }
+            for part in rows {
+                journal.event(Event::Part(part), arrived);
+            }
+            journal
+        }
     };
     journal.code.head = tip;
     let reason = journal.end(Some(Reason::Interrupted), false);
     journal.save(true)?;
     Ok((journal.parts() - recorded, reason))
+}
+
+/// The parts that only the index has: those behind the last one in a large file, which is not written after
+/// every part. Test calls are not among what the index has of them.
+fn rows_behind(trace: &Trace, location: &Location) -> Vec<Part> {
+    let Some(last) = trace.parts.last() else {
+        return Vec::new();
+    };
+    let found = Index::find(location, &trace.origin.trajectory_id);
+    let Ok(Some((_, rows))) = found else {
+        return Vec::new();
+    };
+    let mut rows = rows.into_iter().skip(trace.parts.len() - 1);
+    if rows.next() != Some(PartRow::of(last)) {
+        return Vec::new();
+    }
+    rows.map_while(PartRow::part).collect()
+}
+
+/// When the file was written last.
+fn changed(path: &Path) -> io::Result<Time> {
+    let changed = std::fs::metadata(path)?.modified()?;
+    Ok(jiff::Timestamp::try_from(changed).map_or_else(|_| Time::now(), Time::of))
 }
 
 /// The events of the last run, from `events.jsonl`.
@@ -227,7 +269,6 @@ impl Replay {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
-        let changed = file.metadata()?.modified()?;
         let mut lines = BufReader::new(file);
         let mut line = Vec::new();
         let (mut mark, mut from) = (Mark::default(), 0);
@@ -250,7 +291,7 @@ impl Replay {
             lines,
             reader: Reader::new(agent.or(named)),
             mark,
-            arrived: jiff::Timestamp::try_from(changed).map_or_else(|_| Time::now(), Time::of),
+            arrived: changed(path)?,
             rest: Vec::new(),
             tokens: None,
         }))
