@@ -248,6 +248,52 @@ fn a_failed_upload_is_told_and_stops_nothing() {
     work.run(&["verify", "kept"]).ok();
 }
 
+/// The server takes no byte until the agent has seen all of its commits in the bundle.
+#[test]
+fn a_slow_server_does_not_hold_up_the_bundle() {
+    let mut work = Work::new();
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let done = work.sandbox().path().join("done");
+    let seen = done.clone();
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for connection in server.incoming() {
+            held.push(connection);
+            while !seen.exists() {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            held.clear();
+        }
+    });
+    for (name, value) in [
+        ("AWS_ENDPOINT_URL", format!("http://{address}")),
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()),
+    ] {
+        work.sandbox_mut().set(name, value);
+    }
+    let script = format!(
+        "for part in 1 2 3; do\n\
+           echo $part > a; echo '{{\"event\":\"part.completed\",\"part_type\":\"patch\"}}'; seen=\n\
+           for i in $(seq 300); do\n\
+             seen=$(git bundle list-heads '{bundle}' HEAD 2>/dev/null)\n\
+             [ -n \"$seen\" ] && [ \"$seen\" != \"$last\" ] && break; seen=; sleep 0.1\n\
+           done\n\
+           last=$seen; [ -n \"$last\" ] || break\n\
+         done\n\
+         touch '{done}'; [ -n \"$last\" ]",
+        bundle = work.folder("t").join("repo.bundle").display(),
+        done = done.display(),
+    );
+    let ran = work.record("t", &["--to", "s3://agents"], &script);
+    assert!(
+        ran.stderr
+            .contains("s3://agents/trajectories/t/repo.bundle: ")
+    );
+    ran.ok();
+}
+
 #[test]
 fn without_keys_nothing_begins() {
     let work = Work::new();

@@ -18,20 +18,34 @@ const FAST: Duration = Duration::from_millis(100);
 /// How many times as long as a slow bundle took it is left alone.
 const REST: u32 = 19;
 
-/// Writes the bundle in a thread.
+/// Writes the bundle in a thread, and sends it in another: a slow server does not hold it up.
 pub(super) struct Bundles {
     wanted: Sender<()>,
-    thread: JoinHandle<()>,
+    threads: [Option<JoinHandle<()>>; 2],
 }
 
 impl Bundles {
     /// Of the commits of `git`, to the bundle of the folder; each is sent to `storage` with the trace.
     pub(super) fn start(git: Git, folder: Folder, storage: Option<Arc<Storage>>) -> Self {
-        let (wanted, receiver) = channel();
-        let thread = std::thread::spawn(move || {
-            renew(&git, &folder, storage.as_deref(), &receiver);
+        let (written, traces) = channel();
+        let sending = storage.map(|storage| {
+            let folder = folder.clone();
+            let send = move |trace: File| storage.push(&folder, &trace);
+            std::thread::spawn(move || repeat(&traces, Duration::ZERO, 1, send))
         });
-        Self { wanted, thread }
+        let (wanted, commits) = channel();
+        let writing = std::thread::spawn(move || {
+            repeat(&commits, FAST, REST, |()| {
+                let trace = write(&git, &folder)?;
+                // Without storage nobody takes it.
+                let _ = written.send(trace);
+                Ok(())
+            });
+        });
+        Self {
+            wanted,
+            threads: [Some(writing), sending],
+        }
     }
 
     /// There is a new commit.
@@ -39,39 +53,45 @@ impl Bundles {
         let _ = self.wanted.send(());
     }
 
-    /// Waits until the thread has ended. What is not written yet is left to the final bundle.
+    /// Waits until the threads have ended. What is not written or sent yet is left to the end of all.
     pub(super) fn finish(self) {
         drop(self.wanted);
-        let _ = self.thread.join();
+        for thread in self.threads.into_iter().flatten() {
+            let _ = thread.join();
+        }
     }
 }
 
-/// Writes the bundle. What is sent has the trace as it was before, whose commits it has.
-fn write(git: &Git, folder: &Folder, storage: Option<&Storage>) -> Result<()> {
+/// Writes the bundle. Gives the trace as it was before: the bundle has its commits.
+fn write(git: &Git, folder: &Folder) -> Result<File> {
     let path = folder.trace();
     let trace = File::open(&path).map_err(|error| Error::file(&path, &error));
     let bundle = folder.bundle();
     write_bundle(git, &folder.id, &bundle).map_err(|error| Error::new(bundle.display(), error))?;
-    match storage {
-        Some(storage) => storage.push(folder, &trace?),
-        None => Ok(()),
-    }
+    trace
 }
 
-fn renew(git: &Git, folder: &Folder, storage: Option<&Storage>, wanted: &Receiver<()>) {
+/// Does the work with the newest of what comes. After work that took longer than `fast`, rests for `rest`
+/// times as long. An error is told once.
+fn repeat<T>(
+    source: &Receiver<T>,
+    fast: Duration,
+    rest: u32,
+    mut work: impl FnMut(T) -> Result<()>,
+) {
     let mut told = None;
     let mut due = Instant::now();
-    while wanted.recv().is_ok() {
-        // More commits may come until then.
+    while let Ok(mut newest) = source.recv() {
+        // More may come until then.
         loop {
-            match wanted.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                Ok(()) => {}
+            match source.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(newer) => newest = newer,
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
         let start = Instant::now();
-        if let Err(error) = write(git, folder, storage) {
+        if let Err(error) = work(newest) {
             let error = error.to_string();
             if told.as_ref() != Some(&error) {
                 note(&error);
@@ -79,9 +99,9 @@ fn renew(git: &Git, folder: &Folder, storage: Option<&Storage>, wanted: &Receive
             }
         }
         let cost = start.elapsed();
-        tracing::debug!("bundle written in {} ms", cost.as_millis());
-        if cost > FAST {
-            due = Instant::now() + cost.saturating_mul(REST);
+        tracing::debug!("bundle written or sent in {} ms", cost.as_millis());
+        if cost > fast {
+            due = Instant::now() + cost.saturating_mul(rest);
         }
     }
 }
