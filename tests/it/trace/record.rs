@@ -64,3 +64,35 @@ fn parts_turns_and_the_end_are_in_the_trace() {
     assert_eq!(trace["session_end"], end);
     work.has_files("t", &["agent_trace.json", "events.jsonl", "repo.bundle"]);
 }
+
+#[test]
+fn of_several_recorders_one_has_a_new_id() {
+    let work = Work::new();
+    let codes = std::thread::scope(|scope| {
+        let recorders: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| work.record("t", &[], AGENT).code))
+            .collect();
+        let codes = recorders.into_iter().map(|recorder| recorder.join());
+        codes.map(Result::unwrap).collect::<Vec<_>>()
+    });
+    let recorded = codes.iter().filter(|code| **code == Some(3)).count();
+    let refused = codes.iter().filter(|code| **code == Some(1)).count();
+    assert_eq!([recorded, refused], [1, 3], "{codes:?}");
+    assert_eq!(work.trace("t")["session_end"]["total_parts"], 2);
+}
+
+#[test]
+fn a_store_that_is_locked_stops_no_recording() {
+    let work = Work::new();
+    work.record("t", &[], AGENT);
+    let db = work.sandbox().db();
+    db.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let ran = work.record("u", &[], AGENT);
+    assert_eq!(ran.code, Some(3));
+    assert!(ran.stderr.contains("the store is busy"), "{}", ran.stderr);
+    assert_eq!(work.trace("u")["session_end"]["total_parts"], 2);
+    db.execute_batch("ROLLBACK").unwrap();
+    // The next one writes the rows.
+    work.record("v", &[], AGENT);
+    assert_eq!(work.run(&["verify", "u"]).code, Some(0));
+}
