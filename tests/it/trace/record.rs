@@ -72,7 +72,9 @@ fn of_several_recorders_one_has_a_new_id() {
         let recorders: Vec<_> = (0..4)
             .map(|_| scope.spawn(|| work.record("t", &[], AGENT).code))
             .collect();
-        let codes = recorders.into_iter().map(|recorder| recorder.join());
+        let codes = recorders
+            .into_iter()
+            .map(std::thread::ScopedJoinHandle::join);
         codes.map(Result::unwrap).collect::<Vec<_>>()
     });
     let recorded = codes.iter().filter(|code| **code == Some(3)).count();
