@@ -76,6 +76,9 @@ impl Root {
 
     /// The trajectory that is meant: its id, a unique beginning of 4 letters or more, `last` or `last~N`.
     pub(crate) fn find(&self, name: &str) -> Result<Folder> {
+        if name.is_empty() {
+            return Err(Error::invalid_parameter("ID"));
+        }
         let folders = self.all()?;
         if let Some(folder) = folders.iter().find(|folder| folder.id == name) {
             return Ok(folder.clone());

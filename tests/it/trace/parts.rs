@@ -7,6 +7,8 @@ fn an_unknown_trajectory_is_an_error_with_a_hint() {
         let error = work.run(&["parts", name]).failed();
         assert!(error.contains(&format!("{name}: ")), "{error}");
     }
+    let error = work.run(&["parts", ""]).failed();
+    assert_eq!(error, "invalid parameter for: ID");
 }
 
 #[test]

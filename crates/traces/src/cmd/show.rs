@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use base::time::Clock;
-use base::{Column, Markup, Result, Table, counted, one_line, rows};
+use base::{Column, Markup, Result, Table, counted, one_line, printable, rows};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -321,14 +321,15 @@ fn show_part(
         pretty += &serde_json::to_string_pretty(event)?;
         pretty += "\n";
     }
+    // A pipe gets everything as it is.
+    if !context.out.is_terminal() {
+        return Ok(context.out.write_all(pretty.as_bytes())?);
+    }
     let cut = pretty.char_indices().nth(LONGEST).map(|(end, _)| end);
-    // A pipe gets everything.
-    let cut = cut.filter(|_| context.out.is_terminal());
-    context
-        .out
-        .write_all(&pretty.as_bytes()[..cut.unwrap_or(pretty.len())])?;
+    for line in pretty[..cut.unwrap_or(pretty.len())].lines() {
+        writeln!(context.out, "{}", printable(line))?;
+    }
     if let Some(end) = cut {
-        context.out.write_all(b"\n")?;
         let rest = pretty.len() - end;
         context.out.note(&format!(
             "{rest} bytes more are not shown; '-o json' has all"
