@@ -33,21 +33,24 @@ fn problem(place: impl fmt::Display, why: impl fmt::Display) -> Problem {
     }
 }
 
+const TOO_EARLY: &str = "before the beginning of the trajectory";
+
+/// What is wrong with the number of the part or turn at this place in its list.
+fn misnumbered(number: u64, index: usize) -> Option<String> {
+    let expected = index as u64 + 1;
+    (number != expected).then(|| format!("{number} where {expected} is expected"))
+}
+
 /// What is wrong with the trace by itself: its numbers, times, turns and totals.
 pub(crate) fn of_trace(trace: &Trace) -> Vec<Problem> {
     let mut found = Vec::new();
     for (index, part) in trace.parts.iter().enumerate() {
         let at = format!("$.parts[{index}]");
-        let expected = index as u64 + 1;
-        if part.part != expected {
-            let why = format!("{} where {expected} is expected", part.part);
+        if let Some(why) = misnumbered(part.part, index) {
             found.push(problem(format_args!("{at}.part"), why));
         }
         if part.timestamp < trace.started_at {
-            found.push(problem(
-                format_args!("{at}.timestamp"),
-                "before the beginning of the trajectory",
-            ));
+            found.push(problem(format_args!("{at}.timestamp"), TOO_EARLY));
         }
     }
     of_turns(trace, &mut found);
@@ -71,16 +74,11 @@ fn of_turns(trace: &Trace, found: &mut Vec<Problem>) {
     let mut covered = 0;
     for (index, turn) in trace.turns.iter().enumerate() {
         let at = format!("$.turns[{index}]");
-        let expected = index as u64 + 1;
-        if turn.turn != expected {
-            let why = format!("{} where {expected} is expected", turn.turn);
+        if let Some(why) = misnumbered(turn.turn, index) {
             found.push(problem(format_args!("{at}.turn"), why));
         }
         if turn.timestamp < trace.started_at {
-            found.push(problem(
-                format_args!("{at}.timestamp"),
-                "before the beginning of the trajectory",
-            ));
+            found.push(problem(format_args!("{at}.timestamp"), TOO_EARLY));
         }
         match (turn.part_start, turn.part_end) {
             (None, None) => {}

@@ -17,6 +17,17 @@ fn made(work: &Work) -> Made<'_> {
     made
 }
 
+/// The same lines, recorded as the trajectory `real`.
+fn recorded() -> Work {
+    let work = Work::new();
+    made(&work).end("completed");
+    let lines = work.folder("code").join("events.jsonl");
+    let agent = ["cat", lines.to_str().unwrap()];
+    work.run(&[&["record", "--id", "real", "--"], &agent[..]].concat())
+        .ok();
+    work
+}
+
 #[test]
 fn what_is_whole_has_no_problems() {
     let work = Work::new();
@@ -34,19 +45,7 @@ fn what_is_whole_has_no_problems() {
 
 #[test]
 fn what_a_recorder_wrote_has_no_problems() {
-    let work = Work::new();
-    let mut made = made(&work);
-    made.end("completed");
-    let lines = work.folder("code").join("events.jsonl");
-    work.run(&[
-        "record",
-        "--id",
-        "real",
-        "--",
-        "cat",
-        lines.to_str().unwrap(),
-    ])
-    .ok();
+    let work = recorded();
     let ran = work.run(&["verify", "real"]);
     assert_eq!(ran.code, Some(0), "{}", ran.text());
 }
@@ -212,19 +211,7 @@ fn a_bundle_without_the_last_commit_is_told() {
 
 #[test]
 fn an_index_that_differs_is_told() {
-    let work = Work::new();
-    let mut made = made(&work);
-    made.end("completed");
-    let lines = work.folder("code").join("events.jsonl");
-    work.run(&[
-        "record",
-        "--id",
-        "real",
-        "--",
-        "cat",
-        lines.to_str().unwrap(),
-    ])
-    .ok();
+    let work = recorded();
     let db = work.sandbox().db();
     db.execute(
         "UPDATE localstore_trace_parts SET summary = 'x' WHERE part = 2",
