@@ -84,3 +84,23 @@ fn the_names_of_a_stream_do_not_reach_a_terminal_as_they_are() {
     ran.ok();
     assert!(!ran.stderr.contains('\x1b'), "{}", ran.stderr);
 }
+
+#[test]
+fn a_line_of_many_megabytes_counts_and_one_of_more_than_64_only_passes_through() {
+    let work = Work::new();
+    let agent = r#"
+        line() {
+            printf '{"event":"part.completed","part_type":"text","summary":"'
+            head -c "$1" /dev/zero | tr '\0' x
+            echo '"}'
+        }
+        line 30000000; line 68000000; line 3"#;
+    let ran = work.record("t", &[], agent);
+    assert_eq!(ran.ok().len(), 98_000_003 + 3 * 59);
+    let parts = &work.trace("t")["parts"];
+    assert_eq!(parts.as_array().unwrap().len(), 2);
+    assert_eq!(parts[0]["summary"], "x".repeat(240) + "...");
+    assert_eq!(parts[1]["summary"], "xxx");
+    let told = "lines of more than 64 MiB are passed on, but not read";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+}

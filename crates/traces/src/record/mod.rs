@@ -30,7 +30,7 @@ use db::Location;
 
 use crate::model::{Checkpoint, Reason, Trace};
 use crate::place::{Folder, Root, private_folder};
-use crate::repo::{Private, is_in_repository, require};
+use crate::repo::{Private, User, require};
 use crate::s3::{Address, Storage};
 use crate::stream::{Agent, Reader};
 use journal::{Code, Journal};
@@ -99,7 +99,7 @@ pub(crate) fn record(
 ) -> Result<ExitStatus> {
     require()?;
     let storage = recording.to.map(Storage::new).transpose()?;
-    let dir = recording.dir()?;
+    let (dir, user) = recording.dir()?;
     let (folder, is_new) = recording.place(root)?;
     let mut lock = Lock::take(&folder)?;
     if is_new && folder.trace().exists() {
@@ -110,7 +110,8 @@ pub(crate) fn record(
         repair::complete(&folder, lock.left.as_ref(), location)?;
     }
     let own = own_files(root, location);
-    let (journal, events) = match prepare(recording, &mut lock, &own, &folder, &dir, is_new) {
+    let (journal, events) = match prepare(recording, &mut lock, &own, &folder, (&dir, user), is_new)
+    {
         Ok(prepared) => prepared,
         Err(error) => {
             lock.release();
@@ -154,19 +155,20 @@ pub(crate) fn record(
 }
 
 impl Recording<'_> {
-    /// The folder to work in. Outside of a repository it must have been named.
-    fn dir(&self) -> Result<PathBuf> {
+    /// The folder to work in, and the repository that it lies in. Outside of one it must have been named.
+    fn dir(&self) -> Result<(PathBuf, Option<User>)> {
         let named = self.folder.unwrap_or(Path::new("."));
         let dir = std::fs::canonicalize(named).map_err(|error| Error::file(named, &error))?;
         if !dir.is_dir() {
             return Err(Error::new(named.display(), "is not a directory"));
         }
-        if self.folder.is_none() && !is_in_repository(&dir)? {
+        let user = User::find(&dir)?;
+        if self.folder.is_none() && user.is_none() {
             let why = "is in no git repository";
             return Err(Error::new(dir.display(), why)
                 .hint("'--repo DIR' names the folder to record, a repository or not"));
         }
-        Ok(dir)
+        Ok((dir, user))
     }
 
     /// The folder of the trajectory, and whether it is a new one.
@@ -229,7 +231,7 @@ fn prepare(
     lock: &mut Lock,
     own: &[PathBuf],
     folder: &Folder,
-    dir: &Path,
+    (dir, user): (&Path, Option<User>),
     is_new: bool,
 ) -> Result<(Journal<Private>, Option<Events>)> {
     let mut require = recording.require.to_vec();
@@ -260,9 +262,9 @@ fn prepare(
     let private = if is_new {
         // So that there is a trace whenever we are killed.
         Journal::new(folder, trace.clone(), Nothing, goals.clone()).save(true)?;
-        Private::begin(folder, dir, own)?
+        Private::begin(folder, dir, user, own)?
     } else {
-        Private::resume(folder, dir, own)?
+        Private::resume(folder, dir, user, own)?
     };
     let mut events = None;
     if recording.has_events {

@@ -20,8 +20,4 @@ pub(crate) use git::{Git, bare, leave_repository, require, run, stream};
 pub(crate) use history::{History, is_hash};
 pub(crate) use left::Left;
 pub(crate) use private::{ATTRIBUTES, Private};
-
-/// Whether the folder lies in a repository. An error if it is a git directory itself.
-pub(crate) fn is_in_repository(dir: &std::path::Path) -> base::Result<bool> {
-    user::User::find(dir).map(|user| user.is_some())
-}
+pub(crate) use user::User;

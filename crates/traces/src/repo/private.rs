@@ -62,12 +62,14 @@ pub(crate) struct Private {
 }
 
 impl Private {
-    /// Begins a recording: finds the toplevel of the repository that `dir` lies in (without one it is
-    /// `dir` itself), and commits `start` where the worktree differs from its HEAD. What is in `exclude`
-    /// is not kept.
-    pub(crate) fn begin(folder: &Folder, dir: &Path, exclude: &[PathBuf]) -> Result<Self> {
-        git::require()?;
-        let user = User::find(dir)?;
+    /// Begins a recording of `user`, the repository that `dir` lies in, or of `dir` itself if it lies in
+    /// none, and commits `start` where the worktree differs from its HEAD. What is in `exclude` is not kept.
+    pub(crate) fn begin(
+        folder: &Folder,
+        dir: &Path,
+        user: Option<User>,
+        exclude: &[PathBuf],
+    ) -> Result<Self> {
         let format = user.as_ref().map_or("sha1", |user| &user.format).to_owned();
         let mut private = Self::make(folder, dir, user, format, exclude)?;
         let begun = private
@@ -82,9 +84,12 @@ impl Private {
 
     /// Goes on with a recording: from its git directory after a crash, else from its bundle. It must be
     /// that of the same repository.
-    pub(crate) fn resume(folder: &Folder, dir: &Path, exclude: &[PathBuf]) -> Result<Self> {
-        git::require()?;
-        let user = User::find(dir)?;
+    pub(crate) fn resume(
+        folder: &Folder,
+        dir: &Path,
+        user: Option<User>,
+        exclude: &[PathBuf],
+    ) -> Result<Self> {
         let is_new = !folder.git_dir().join("HEAD").exists();
         let format = recorded_format(folder, is_new);
         let users = user.as_ref().map(|user| user.format.clone());

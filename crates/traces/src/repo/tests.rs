@@ -16,8 +16,16 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{Git, History, Private, write_bundle};
+use super::{Git, History, Private, User, write_bundle};
 use crate::place::Folder;
+
+fn begin(folder: &Folder, dir: &Path, exclude: &[PathBuf]) -> base::Result<Private> {
+    Private::begin(folder, dir, User::find(dir)?, exclude)
+}
+
+fn resume(folder: &Folder, dir: &Path, exclude: &[PathBuf]) -> base::Result<Private> {
+    Private::resume(folder, dir, User::find(dir)?, exclude)
+}
 
 /// A folder that an agent works in, and the folder of a trajectory.
 struct Ground {
@@ -77,7 +85,7 @@ impl Ground {
     }
 
     fn begin(&self) -> Private {
-        Private::begin(&self.folder, &self.work(), &[]).unwrap()
+        begin(&self.folder, &self.work(), &[]).unwrap()
     }
 
     /// Ends the recording, and what a clone of its bundle has at the commit.
@@ -212,11 +220,11 @@ fn a_recording_goes_on_in_the_same_repository_only() {
     let commit = made.commit_after.unwrap();
     // As after a crash.
     drop(private);
-    let private = Private::resume(&ground.folder, &ground.work(), &[]).unwrap();
+    let private = resume(&ground.folder, &ground.work(), &[]).unwrap();
     assert_eq!(private.head(), Some(commit.as_str()));
     ground.finish(private, &commit);
     // From the bundle.
-    let mut private = Private::resume(&ground.folder, &ground.work(), &[]).unwrap();
+    let mut private = resume(&ground.folder, &ground.work(), &[]).unwrap();
     assert_eq!(private.head(), Some(commit.as_str()));
     assert_eq!(private.checkpoint("part 2 checkpoint").unwrap(), None);
     ground.write("a", "3\n");
@@ -225,7 +233,7 @@ fn a_recording_goes_on_in_the_same_repository_only() {
     ground.finish(private, &made.commit_after.unwrap());
 
     let other = Ground::with(&[("a", "other\n")]);
-    let refused = Private::resume(&ground.folder, &other.work(), &[]).unwrap_err();
+    let refused = resume(&ground.folder, &other.work(), &[]).unwrap_err();
     assert!(
         refused.to_string().contains("not the repository"),
         "{refused}"
@@ -506,7 +514,7 @@ fn what_is_ignored_or_excluded_stays_out() {
     ] {
         ground.write(name, "1");
     }
-    let mut private = Private::begin(&ground.folder, &ground.work(), &exclude).unwrap();
+    let mut private = begin(&ground.folder, &ground.work(), &exclude).unwrap();
     assert_eq!(names(&private), [".gitignore", "a", "tracesx"]);
     std::fs::write(ground.path(".git/info/exclude"), "other").unwrap();
     assert_eq!(checkpoint(&mut private).unwrap(), ["by-exclude"]);
@@ -658,7 +666,7 @@ fn a_sparse_checkout_loses_nothing() {
         assert_eq!(checkpoint(&mut private), None, "{cone:?}");
         write_bundle(&private.git(), "one", &ground.folder.bundle()).unwrap();
         private.finish(&ground.folder.bundle()).unwrap();
-        let mut private = Private::resume(&ground.folder, &ground.work(), &[]).unwrap();
+        let mut private = resume(&ground.folder, &ground.work(), &[]).unwrap();
         assert_eq!(checkpoint(&mut private), None);
     }
 }
@@ -686,7 +694,7 @@ fn shallow_and_partial_clones_begin_without_a_parent() {
         ground.write("a", "4\n");
         assert_eq!(checkpoint(&mut private).unwrap(), ["a"]);
         ground.finish_whole(private);
-        Private::resume(&ground.folder, &ground.work(), &[]).unwrap();
+        resume(&ground.folder, &ground.work(), &[]).unwrap();
     }
 }
 
@@ -767,12 +775,12 @@ fn repositories_of_all_kinds_are_recorded() {
     checkpoint(&mut private);
     assert_eq!(checkpoint(&mut private), None);
     ground.finish_whole(private);
-    Private::resume(&ground.folder, &ground.work(), &[]).unwrap();
+    resume(&ground.folder, &ground.work(), &[]).unwrap();
 
     // A detached HEAD, a start in a subfolder.
     let ground = Ground::with(&[("a", "1\n"), ("b/c", "1\n")]);
     ground.git(&["checkout", "-q", "--detach"]);
-    let mut private = Private::begin(&ground.folder, &ground.path("b"), &[]).unwrap();
+    let mut private = begin(&ground.folder, &ground.path("b"), &[]).unwrap();
     ground.write("a", "2\n");
     assert_eq!(checkpoint(&mut private).unwrap(), ["a"]);
     ground.finish_whole(private);
@@ -785,7 +793,7 @@ fn repositories_of_all_kinds_are_recorded() {
         let ground = Ground::with(&[("a", "1\n"), ("b/c", "1\n")]);
         ground.git(kind);
         let linked = ground.home.path().join("linked");
-        let mut private = Private::begin(&ground.folder, &linked, &[]).unwrap();
+        let mut private = begin(&ground.folder, &linked, &[]).unwrap();
         std::fs::remove_dir_all(ground.path(".git")).unwrap();
         std::fs::write(linked.join("a"), "2\n").unwrap();
         assert_eq!(checkpoint(&mut private).unwrap(), ["a"]);
@@ -794,10 +802,10 @@ fn repositories_of_all_kinds_are_recorded() {
 
     // Git directories have no files.
     let ground = Ground::with(&[("a", "1\n")]);
-    Private::begin(&ground.folder, &ground.path(".git"), &[]).unwrap_err();
+    begin(&ground.folder, &ground.path(".git"), &[]).unwrap_err();
     ground.git(&["clone", "-q", "--bare", ".", "../bare"]);
     let bare = ground.home.path().join("bare");
-    let refused = Private::begin(&ground.folder, &bare, &[]).unwrap_err();
+    let refused = begin(&ground.folder, &bare, &[]).unwrap_err();
     assert!(
         refused.to_string().contains("no files of its own"),
         "{refused}"

@@ -9,7 +9,7 @@ use super::objects;
 
 /// The user's repository.
 #[derive(Debug)]
-pub(super) struct User {
+pub(crate) struct User {
     /// Its git directory, and its toplevel as the worktree.
     pub(super) git: Git,
     /// What its linked worktrees share.
@@ -24,7 +24,7 @@ pub(super) struct User {
 impl User {
     /// The repository that the folder lies in; `None` if it lies in none. A folder without a worktree is
     /// an error: that of a bare repository, or one inside `.git`.
-    pub(super) fn find(dir: &Path) -> Result<Option<Self>> {
+    pub(crate) fn find(dir: &Path) -> Result<Option<Self>> {
         let ask = |words: &[&str]| {
             let mut command = git::bare();
             command.current_dir(dir).arg("rev-parse").args(words);
