@@ -45,14 +45,29 @@ fn the_limit_of_time_stops_the_agent_and_all_that_it_has_started() {
     assert_eq!(work.ended("t"), (10, "timeout".into()));
 }
 
+/// Whether we, and so all that we start, ignore this signal, as under nohup.
+fn is_ignored(signal: u32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
 #[test]
 fn a_signal_goes_to_the_agent_and_what_is_recorded_is_finished() {
     let work = Work::new();
-    let script = format!("{PARTS}\nkill -TERM $PPID\nsleep 600");
-    let ran = work.record("t", &[], &script);
-    assert_eq!(ran.code, Some(143));
-    assert_eq!(work.ended("t"), (10, "interrupted".into()));
-    assert!(work.folder("t").join("repo.bundle").exists());
+    for (name, signal) in [("HUP", 1_u32), ("INT", 2), ("TERM", 15)] {
+        // What is ignored stays ignored.
+        if is_ignored(signal) {
+            continue;
+        }
+        let script = format!("{PARTS}\nkill -{name} $PPID\nsleep 600");
+        let ran = work.record(name, &[], &script);
+        assert_eq!(ran.code, i32::try_from(128 + signal).ok(), "{name}");
+        assert_eq!(work.ended(name), (10, "interrupted".into()));
+        assert!(work.folder(name).join("repo.bundle").exists());
+    }
 }
 
 #[test]
