@@ -18,6 +18,8 @@ mod submit;
 
 mod arguments;
 mod rooms;
+#[cfg(feature = "serve")]
+mod speeds;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

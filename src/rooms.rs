@@ -7,4 +7,6 @@ pub(crate) const ROOMS: &[CheckedRoom] = &[
     (&store::RESULTS, store::results),
     // The rows are an index of files, which 'trace verify' checks.
     (&traces::ROOM, |_, _, _| Ok(())),
+    #[cfg(feature = "serve")]
+    (&gateway::ROOM, |_, _, _| Ok(())),
 ];

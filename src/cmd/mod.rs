@@ -23,6 +23,8 @@ mod message;
 #[cfg(feature = "network")]
 mod moving;
 mod named;
+#[cfg(not(feature = "serve"))]
+mod no_gateway;
 #[cfg(not(feature = "network"))]
 mod no_network;
 mod path;
@@ -54,8 +56,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, CommandFactory, Parser};
 
+#[cfg(not(feature = "serve"))]
+use no_gateway::{agent, key, model, serve, usage};
 #[cfg(not(feature = "network"))]
 use no_network::{pull, push};
+
+#[cfg(feature = "serve")]
+use gateway::{agent, key, model, server as serve, usage};
 
 use crate::arguments::retyped;
 use crate::store::{Location, Store, select};
@@ -124,6 +131,22 @@ impl Context {
     pub(crate) fn note(&mut self, text: &str) {
         self.out.note(text);
     }
+
+    /// What the commands of the gateway work with.
+    #[cfg(feature = "serve")]
+    fn gateway(&mut self) -> gateway::Context<'_> {
+        gateway::Context {
+            location: &self.location,
+            speeds: &crate::speeds::Stored,
+            out: &mut self.out,
+        }
+    }
+
+    /// The same in a program without the gateway.
+    #[cfg(not(feature = "serve"))]
+    fn gateway(&mut self) -> &mut Self {
+        self
+    }
 }
 
 /// The commands. Those used more come first: of two that a mistyped name may mean, the first is
@@ -153,6 +176,11 @@ pub(crate) enum Command {
     Path(path::Args),
     Trace(traces::Args),
     Prompt(prompts::Args),
+    Serve(serve::Args),
+    Model(model::Args),
+    Key(key::Args),
+    Agent(agent::Args),
+    Usage(usage::Args),
     Chat(chat::Args),
     Message(message::Args),
     Completions(completions::Args),
@@ -188,6 +216,11 @@ impl Command {
             Self::Rm(args) => return rm::run(args, context),
             Self::Prompt(args) => return args.run(&mut context.out),
             Self::Trace(args) => return args.run(&context.location, &mut context.out),
+            Self::Serve(args) => return args.run(&mut context.gateway()),
+            Self::Model(args) => return args.run(&mut context.gateway()),
+            Self::Key(args) => return args.run(&mut context.gateway()),
+            Self::Agent(args) => return args.run(&mut context.gateway()),
+            Self::Usage(args) => return args.run(&mut context.gateway()),
             Self::Chat(args) => return args.run(context),
             Self::Message(args) => return args.run(context),
             Self::Check(args) => return check::run(args, context),

@@ -1,0 +1,107 @@
+//! Addresses of backends.
+
+use base::{Error, Result};
+use hyper::Uri;
+
+/// A base URL as it was typed, made fit to be stored: without a slash at its end, and with `/v1` if it had no
+/// path. The second tells whether that was added.
+pub(crate) fn base_url(typed: &str) -> Result<(String, bool)> {
+    let invalid = |why: &str| Error::new(format_args!("invalid URL '{}'", hidden(typed)), why);
+    let uri: Uri = typed
+        .trim()
+        .parse()
+        .map_err(|_| invalid("it cannot be read"))?;
+    let scheme = uri.scheme_str().unwrap_or_default();
+    if !matches!(scheme, "http" | "https") {
+        return Err(invalid("it must begin with http:// or https://"));
+    }
+    let authority = uri.authority().ok_or_else(|| invalid("it has no host"))?;
+    if authority.as_str().contains('@') {
+        let hint = "the key of a provider is in the environment as EXTERNAL_<PROVIDER>_KEY";
+        return Err(invalid("a user or a password would be stored").hint(hint));
+    }
+    if authority.host().is_empty() {
+        return Err(invalid("it has no host"));
+    }
+    if uri.query().is_some() || typed.contains('#') {
+        return Err(invalid("a base URL has no query"));
+    }
+    let path = uri.path().trim_end_matches('/');
+    let is_bare = path.is_empty();
+    let path = if is_bare { "/v1" } else { path };
+    Ok((format!("{scheme}://{authority}{path}"), is_bare))
+}
+
+/// The text without what may be a user and a password.
+fn hidden(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => match rest.rsplit_once('@') {
+            Some((_, rest)) => format!("{scheme}://…@{rest}"),
+            None => url.to_owned(),
+        },
+        None => match url.rsplit_once('@') {
+            Some((_, rest)) => format!("…@{rest}"),
+            None => url.to_owned(),
+        },
+    }
+}
+
+/// Whether the host is this machine, by its name or address.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_without_a_path_stands_for_v1() {
+        let url = |typed| base_url(typed).unwrap();
+        assert_eq!(url("http://a:8080"), ("http://a:8080/v1".to_owned(), true));
+        assert_eq!(url("http://a:8080/"), ("http://a:8080/v1".to_owned(), true));
+        assert_eq!(
+            url("https://a/api/v1/"),
+            ("https://a/api/v1".to_owned(), false)
+        );
+    }
+
+    #[test]
+    fn a_url_with_a_password_is_refused_without_telling_it() {
+        for typed in ["http://u:secret@h/v1", "u:secret@h", "http://u:secret@h:x/"] {
+            let error = base_url(typed).unwrap_err().lines();
+            assert!(!error.contains("secret"), "{error}");
+        }
+        for typed in ["", "a", "ftp://a", "http://", "http://a?x=1", "/v1"] {
+            assert!(base_url(typed).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn loopback_has_several_names() {
+        for host in [
+            "localhost",
+            "LOCALHOST",
+            "127.0.0.1",
+            "127.8.0.1",
+            "::1",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "",
+            "0.0.0.0",
+            "example.org",
+            "localhost.example.org",
+            "127.0.0.1.nip.io",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

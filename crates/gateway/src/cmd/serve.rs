@@ -1,0 +1,202 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Error, ExitStatus, Result, counted, note, reason};
+use db::Database;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::Context;
+use crate::address::is_loopback;
+use crate::routing::Providers;
+use crate::serve::{Auth, Gateway, Keys, Log, Options, Route, Stage, answer, serve, watch_store};
+use crate::store::{self, keys};
+
+/// Serve all models at one address, each by its fastest backend
+///
+/// An OpenAI-compatible router in front of the servers that 'localstore model add' names: clients change
+/// their base URL and nothing else. It prints its address when it accepts connections.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: localstore serve --addr 0.0.0.0:8000")]
+pub struct Args {
+    /// The address to listen on; port 0 for any free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8000")]
+    addr: String,
+    /// Whether clients need a key
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    auth: Auth,
+    /// Which backend of a model is tried first
+    #[arg(long, value_name = "ORDER", default_value = "fastest")]
+    route: Route,
+    /// The longest wait for the first byte of an answer, and between two
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = base::time::duration)]
+    timeout: Duration,
+    /// How long a backend that failed three times is asked last
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = base::time::duration)]
+    cool_down: Duration,
+    /// The largest body of a request
+    #[arg(long, value_name = "SIZE", default_value = "32M", value_parser = size)]
+    max_body: u64,
+    /// The most requests at once
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    max_inflight: usize,
+    /// How long running requests may go on after a termination request
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = base::time::duration)]
+    drain: Duration,
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(&self, context: &mut Context<'_>) -> Result<ExitStatus> {
+        let providers = Providers::read(std::env::vars())?;
+        let rooms = [&store::ROOM, context.speeds.room()];
+        let db = Database::open(context.location, &rooms)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build();
+        let runtime = runtime.map_err(|error| Error::new("cannot start", reason(&error)))?;
+        runtime.block_on(self.serve(providers, db, context))
+    }
+
+    async fn serve(
+        &self,
+        providers: Providers,
+        db: Database,
+        context: &mut Context<'_>,
+    ) -> Result<ExitStatus> {
+        let listener = self.listen().await?;
+        let address = listener.local_addr()?;
+        let is_loopback = is_loopback(&address.ip().to_string());
+        let has_key = db.read(|db| Ok(keys::was_created(db, false)?))?;
+        if !is_loopback && self.auth == Auth::Auto && !has_key {
+            let why = "others can reach it, and there is no key yet";
+            return Err(Error::new(&self.addr, why).hint("localstore key create NAME"));
+        }
+        let (stage, stages) = watch::channel(Stage::Serving);
+        let options = Options {
+            route: self.route,
+            timeout: self.timeout,
+            cool_down: self.cool_down,
+            max_body: self.max_body,
+            max_inflight: self.max_inflight,
+        };
+        let keys = Keys::new(self.auth, is_loopback, db);
+        let needs_key = keys.is_needed();
+        let gateway = Gateway::new(options, providers, keys, Log::start(), stages.clone())?;
+        let gateway = Arc::new(gateway);
+        let rooms = [&store::ROOM, context.speeds.room()];
+        watch_store(
+            Database::open(context.location, &rooms)?,
+            context.speeds,
+            &gateway,
+        )?;
+        self.say(&gateway, is_loopback, needs_key, context);
+        context
+            .out
+            .styled(format!("http://{address}\n").as_bytes())?;
+        context.out.finish()?;
+        let shared = Arc::clone(&gateway);
+        let serving = serve(listener, stages, move |request| {
+            answer(Arc::clone(&shared), request)
+        });
+        let serving = tokio::spawn(serving);
+        let status = self.stop(serving, &stage).await;
+        gateway.log.finish();
+        Ok(status)
+    }
+
+    /// Waits for a termination request, then for what runs.
+    async fn stop(
+        &self,
+        serving: tokio::task::JoinHandle<()>,
+        stage: &watch::Sender<Stage>,
+    ) -> ExitStatus {
+        let mut serving = serving;
+        termination().await;
+        note("no new requests; those that run may end");
+        stage.send_replace(Stage::Draining);
+        tokio::select! {
+            _ = &mut serving => return ExitStatus::Success,
+            () = tokio::time::sleep(self.drain) => {}
+            () = termination() => return ExitStatus::Failure,
+        }
+        stage.send_replace(Stage::Ending);
+        tokio::select! {
+            _ = serving => {}
+            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            () = termination() => return ExitStatus::Failure,
+        }
+        ExitStatus::Success
+    }
+
+    async fn listen(&self) -> Result<TcpListener> {
+        let listener = TcpListener::bind(&self.addr).await;
+        listener.map_err(|error| {
+            let hint = match error.kind() {
+                std::io::ErrorKind::AddrInUse => "'--addr 127.0.0.1:0' takes any free port",
+                _ => "--addr HOST:PORT",
+            };
+            Error::new(&self.addr, reason(&error)).hint(hint)
+        })
+    }
+
+    fn say(
+        &self,
+        gateway: &Gateway,
+        is_loopback: bool,
+        needs_key: bool,
+        context: &mut Context<'_>,
+    ) {
+        let models = gateway.registry().models.len();
+        let keys = if needs_key {
+            "a key is needed"
+        } else {
+            "no key is needed"
+        };
+        let store = context.location.path.display();
+        note(&format!("{} in {store}; {keys}", counted(models, "model")));
+        if models == 0 {
+            base::Stderr::line("hint: localstore model add NAME --url URL");
+        }
+        if !is_loopback && self.auth == Auth::Off {
+            note("everybody who reaches this address can use it: '--auth off'");
+        }
+    }
+}
+
+/// Resolves at the next termination request.
+async fn termination() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut terminate), Ok(mut interrupt)) = (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        ) else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Reads a size such as `64K`, `32M` or `1G`.
+fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let number = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit));
+    number
+        .filter(|size| *size > 0)
+        .ok_or_else(|| "64K, 32M, 1G, or a number of bytes".to_owned())
+}

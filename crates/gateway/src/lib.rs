@@ -1,0 +1,24 @@
+//! One address for every model: an OpenAI-compatible router in front of model servers, which knows from
+//! the stored results how fast each of them is.
+//!
+//! `store` keeps models, keys, agents and requests; `request` and `answer` read what passes by; `routing`
+//! chooses the backends; `serve` is the gateway; `agent` the server beside an engine; `cmd` are the commands.
+//! Only `serve`, `agent` and `model test` start a runtime.
+
+#![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
+#![allow(dead_code, reason = "under construction")]
+
+mod address;
+mod answer;
+mod cmd;
+mod fault;
+mod request;
+mod routing;
+mod serve;
+mod speeds;
+mod store;
+
+pub use cmd::{Context, agent, key, model, serve as server, usage};
+pub use speeds::{Filters, Measured, Newest, Speed, Speeds};
+pub use store::ROOM;

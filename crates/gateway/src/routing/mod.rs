@@ -1,0 +1,11 @@
+//! Which backends a request goes to.
+
+mod budget;
+mod health;
+mod providers;
+mod registry;
+
+pub(crate) use budget::Budget;
+pub(crate) use health::Health;
+pub(crate) use providers::Providers;
+pub(crate) use registry::{AgentState, Backend, Meaning, Registry};

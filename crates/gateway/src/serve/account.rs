@@ -1,0 +1,94 @@
+//! What is known of a request while it runs, and what is written down of it at its end.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::gateway::{Gateway, Slot};
+use crate::answer::Tokens;
+use crate::fault::Fault;
+use crate::store::requests::Request;
+
+/// The status of a request whose client has left.
+const LEFT: u16 = 499;
+
+/// A request that runs. When it is dropped, its row and its metrics are written; a client whose request is
+/// dropped before it is done has left.
+pub(crate) struct Account {
+    gateway: Arc<Gateway>,
+    started: Instant,
+    pub(crate) row: Request,
+    /// What metrics call the model: empty unless it is known.
+    pub(crate) model_label: String,
+    /// Its place among the requests that run.
+    pub(crate) slot: Option<Slot>,
+}
+
+impl Account {
+    pub(crate) fn begin(gateway: &Arc<Gateway>, route: &'static str, request_id: String) -> Self {
+        let at = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        gateway.metrics.begin();
+        Self {
+            gateway: Arc::clone(gateway),
+            started: Instant::now(),
+            row: Request {
+                at_ms: i64::try_from(at.as_millis()).unwrap_or(i64::MAX),
+                request_id,
+                route,
+                status: LEFT,
+                ..Request::default()
+            },
+            model_label: String::new(),
+            slot: None,
+        }
+    }
+
+    /// Bytes of the answer go to the client.
+    pub(crate) fn passed(&mut self, bytes: usize) {
+        if self.row.ttft_ms.is_none() {
+            self.row.ttft_ms = Some(self.elapsed_ms());
+        }
+        self.row.bytes_out += bytes as u64;
+    }
+
+    /// The tokens that the answer tells.
+    pub(crate) fn tokens(&mut self, tokens: Tokens) {
+        self.row.prompt_tokens = (!tokens.estimated).then_some(tokens.prompt);
+        self.row.completion_tokens = Some(tokens.completion);
+        self.row.estimated = tokens.estimated;
+    }
+
+    /// The answer has gone out with status 200.
+    pub(crate) fn done(&mut self) {
+        self.row.status = 200;
+    }
+
+    /// The answer ended with an error after its beginning had gone out.
+    pub(crate) fn cut(&mut self, fault: &Fault) {
+        self.row.status = fault.status.as_u16();
+        self.row.error = Some(fault.code);
+    }
+
+    fn elapsed_ms(&self) -> f64 {
+        self.started.elapsed().as_secs_f64() * 1e3
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.row.total_ms = self.elapsed_ms();
+        let row = std::mem::take(&mut self.row);
+        tracing::info!(
+            "{} {} {} {} {:.0} ms",
+            row.request_id,
+            row.status,
+            row.model.escape_debug(),
+            row.backend.as_deref().unwrap_or("-"),
+            row.total_ms
+        );
+        self.gateway.metrics.end(&row, &self.model_label);
+        self.gateway.note_live_speed(&row);
+        self.gateway.log.put(row);
+    }
+}

@@ -1,0 +1,174 @@
+//! Who may ask.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use db::Database;
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap};
+
+use crate::address::is_loopback;
+use crate::fault::Fault;
+use crate::store::keys::{self, Key};
+
+/// When clients need a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Auth {
+    /// As soon as one was created, and always where others can reach the gateway
+    Auto,
+    /// Always
+    On,
+    /// Never
+    Off,
+}
+
+/// The keys as the store has them at each moment.
+pub(crate) struct Keys {
+    auth: Auth,
+    is_loopback: bool,
+    db: Mutex<Database>,
+    /// What was read last, for the time that the store is locked.
+    known: Mutex<Known>,
+    buckets: Mutex<HashMap<i64, Bucket>>,
+}
+
+#[derive(Default)]
+struct Known {
+    is_needed: bool,
+    keys: HashMap<[u8; 32], Key>,
+}
+
+/// The requests that a key has left.
+struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+impl Keys {
+    pub(crate) fn new(auth: Auth, is_loopback: bool, db: Database) -> Self {
+        // A request does not wait for a locked store.
+        let _ = db.read(|db| Ok(db.busy_timeout(Duration::from_millis(20))?));
+        Self {
+            auth,
+            is_loopback,
+            db: Mutex::new(db),
+            known: Mutex::default(),
+            buckets: Mutex::default(),
+        }
+    }
+
+    /// Whether clients need a key now.
+    pub(crate) fn is_needed(&self) -> bool {
+        match self.auth {
+            Auth::On => true,
+            Auth::Off => false,
+            Auth::Auto if !self.is_loopback => true,
+            Auth::Auto => {
+                let was_created = |db: &rusqlite::Connection| Ok(keys::was_created(db, false)?);
+                let read = lock(&self.db).read(was_created);
+                let mut known = lock(&self.known);
+                if let Ok(is_needed) = read {
+                    known.is_needed = is_needed;
+                }
+                known.is_needed
+            }
+        }
+    }
+
+    /// The key that a client shows; `None` where none is needed.
+    pub(crate) fn client(&self, headers: &HeaderMap) -> Result<Option<Key>, Fault> {
+        if !self.is_needed() {
+            self.check_host(headers)?;
+            return Ok(None);
+        }
+        let key = self.shown(headers)?;
+        if key.is_agent {
+            let message = "this key registers agents, and does nothing else";
+            return Err(Fault::new(403, "not_allowed", message));
+        }
+        self.take(&key)?;
+        Ok(Some(key))
+    }
+
+    /// Without a key, a web page could use the gateway by a name of its own that leads here.
+    fn check_host(&self, headers: &HeaderMap) -> Result<(), Fault> {
+        if !self.is_loopback {
+            return Ok(());
+        }
+        let host = headers
+            .get(HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default();
+        let name = host.parse::<hyper::http::uri::Authority>();
+        if name.is_ok_and(|name| is_loopback(name.host())) {
+            return Ok(());
+        }
+        let message = "without keys only the names of this machine are served, such as localhost";
+        Err(Fault::new(403, "bad_host", message))
+    }
+
+    /// The valid key that is shown.
+    pub(crate) fn shown(&self, headers: &HeaderMap) -> Result<Key, Fault> {
+        let refused = |message: &str| Fault::new(401, "invalid_api_key", message);
+        let shown = headers
+            .get(AUTHORIZATION)
+            .and_then(|shown| shown.to_str().ok());
+        let shown = shown.and_then(|shown| shown.split_once(' '));
+        let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let Some((_, text)) = shown else {
+            return Err(refused("no key: it is sent as 'Authorization: Bearer KEY'"));
+        };
+        let hash = keys::hash(text.trim());
+        let read = lock(&self.db).read(|db| Ok(keys::find(db, &hash)?));
+        let mut known = lock(&self.known);
+        let found = match read {
+            Ok(Some(key)) => {
+                known.keys.insert(hash, key.clone());
+                Some(key)
+            }
+            Ok(None) => None,
+            Err(_) => known.keys.get(&hash).cloned(),
+        };
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        // The same text for all, so that nobody learns what a key was.
+        found
+            .filter(|key| key.is_valid(now))
+            .ok_or_else(|| refused("the key is unknown, revoked or expired"))
+    }
+
+    /// Takes a request from what the key has left in this minute.
+    fn take(&self, key: &Key) -> Result<(), Fault> {
+        let Some(rpm) = key.rpm else {
+            return Ok(());
+        };
+        let most = f64::from(rpm);
+        let now = Instant::now();
+        let mut buckets = lock(&self.buckets);
+        let bucket = buckets.entry(key.id).or_insert(Bucket {
+            left: most,
+            at: now,
+        });
+        let refilled = now.duration_since(bucket.at).as_secs_f64() * most / 60.0;
+        bucket.left = (bucket.left + refilled).min(most);
+        bucket.at = now;
+        if bucket.left >= 1.0 {
+            bucket.left -= 1.0;
+            return Ok(());
+        }
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a few seconds"
+        )]
+        let seconds = ((1.0 - bucket.left) * 60.0 / most).ceil() as u64;
+        let message = format!("the key may ask {rpm} times a minute");
+        Err(Fault::new(429, "rate_limit_exceeded", message).retry_after(seconds.max(1)))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,84 @@
+//! Accepts connections until it is told to stop.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+/// The longest time until the headers of a request are there.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// The most bytes of the headers of a request.
+const HEADERS: usize = 64 << 10;
+
+/// How far the shutdown has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// It serves.
+    Serving,
+    /// No new connection and no new request; what runs may end.
+    Draining,
+    /// What runs is ended.
+    Ending,
+}
+
+/// Serves each connection with `answer`, until the stage is no longer [`Stage::Serving`] and all connections
+/// are closed.
+pub(crate) async fn serve<B, F>(
+    listener: TcpListener,
+    mut stage: watch::Receiver<Stage>,
+    answer: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+) where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: std::error::Error + Send + Sync,
+    F: Future<Output = Response<B>> + Send,
+{
+    let answer = Arc::new(answer);
+    // Every connection has a sender; when all are dropped, all connections are closed.
+    let (open, mut closed) = mpsc::channel::<Infallible>(1);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stage.wait_for(|stage| *stage > Stage::Serving) => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            // No file descriptor is left: one may be in a moment.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        // Events must not wait for each other.
+        let _ = stream.set_nodelay(true);
+        let (answer, mut stage, open) = (Arc::clone(&answer), stage.clone(), open.clone());
+        tokio::spawn(async move {
+            let _open = open;
+            let service = service_fn(|request| {
+                let answered = answer(request);
+                async { Ok::<_, Infallible>(answered.await) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADERS_WITHIN)
+                .max_buf_size(HEADERS)
+                .serve_connection(TokioIo::new(stream), service);
+            let mut connection = std::pin::pin!(connection);
+            // What goes wrong with a client is its own matter.
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                _ = stage.wait_for(|stage| *stage > Stage::Serving) => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        });
+    }
+    drop((listener, open));
+    let _ = closed.recv().await;
+}

@@ -1,0 +1,182 @@
+//! The body of an answer to a client.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+use super::account::Account;
+use super::held::Hold;
+use super::proxy::Running;
+use crate::answer::{Cut, Next, Source};
+
+/// The body of an answer to a client.
+pub(crate) enum Reply {
+    /// All of it.
+    Whole(Option<Bytes>, Option<Hold>),
+    /// The events of a backend.
+    Events(Box<Events>),
+    /// An answer that is too long to be held.
+    Long(Box<Long>),
+}
+
+/// The events of a backend on their way to a client.
+pub(crate) struct Events {
+    pub(crate) first: Option<Bytes>,
+    pub(crate) source: Source,
+    pub(crate) account: Account,
+    pub(crate) running: Running,
+    /// Ready when the gateway ends what runs.
+    pub(crate) ending: Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub(crate) is_over: bool,
+}
+
+/// An answer whose beginning was read.
+pub(crate) struct Long {
+    pub(crate) first: Option<Bytes>,
+    pub(crate) rest: Incoming,
+    pub(crate) account: Account,
+    pub(crate) running: Running,
+    pub(crate) hold: Option<Hold>,
+}
+
+impl Reply {
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        Self::Whole(Some(bytes), None)
+    }
+}
+
+impl Events {
+    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        if let Some(first) = self.first.take() {
+            self.account.passed(first.len());
+            return Poll::Ready(Some(first));
+        }
+        let cut = match self.source.poll_next(context) {
+            Poll::Ready(Next::Events(events)) => {
+                self.account.passed(events.len());
+                return Poll::Ready(Some(events));
+            }
+            Poll::Ready(Next::End(cut)) => cut,
+            Poll::Pending => match self.ending.as_mut().poll(context) {
+                Poll::Ready(()) => Some(Cut::Draining),
+                Poll::Pending => return Poll::Pending,
+            },
+        };
+        self.is_over = true;
+        self.account.tokens(self.source.tokens());
+        match cut {
+            None | Some(Cut::Draining) => {}
+            Some(Cut::ByBackend | Cut::Silent) => self.running.failed(),
+        }
+        let Some(cut) = cut else {
+            self.running.succeeded();
+            self.account.done();
+            return Poll::Ready(None);
+        };
+        // The open event is dropped: half of one is an error in JSON to the client. One whose beginning was
+        // passed on is ended.
+        let fault = cut.fault();
+        let mut last = if self.source.is_within_event() {
+            b"\n\n".to_vec()
+        } else {
+            Vec::new()
+        };
+        last.extend_from_slice(&fault.event());
+        self.account.passed(last.len());
+        self.account.cut(&fault);
+        Poll::Ready(Some(last.into()))
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        // The client has left: what came until then was generated.
+        if !self.is_over {
+            self.account.tokens(self.source.tokens());
+        }
+    }
+}
+
+/// Why the rest of an answer cannot be sent; the client sees its connection close.
+#[derive(Debug)]
+pub(crate) struct Broken;
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the backend cut its answer")
+    }
+}
+
+impl std::error::Error for Broken {}
+
+impl From<Infallible> for Broken {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match &mut *self {
+            Self::Whole(bytes, _) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Events(events) => events
+                .poll_event(context)
+                .map(|event| event.map(|event| Ok(Frame::data(event)))),
+            Self::Long(long) => {
+                if let Some(first) = long.first.take() {
+                    long.hold = None;
+                    long.account.passed(first.len());
+                    return Poll::Ready(Some(Ok(Frame::data(first))));
+                }
+                loop {
+                    return match Pin::new(&mut long.rest).poll_frame(context) {
+                        Poll::Pending => Poll::Pending,
+                        Poll::Ready(Some(Ok(frame))) => {
+                            let Ok(data) = frame.into_data() else {
+                                continue;
+                            };
+                            long.account.passed(data.len());
+                            Poll::Ready(Some(Ok(Frame::data(data))))
+                        }
+                        Poll::Ready(None) => {
+                            long.running.succeeded();
+                            long.account.done();
+                            Poll::Ready(None)
+                        }
+                        Poll::Ready(Some(Err(_))) => {
+                            long.running.failed();
+                            long.account.cut(&Cut::ByBackend.fault());
+                            Poll::Ready(Some(Err(Broken)))
+                        }
+                    };
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(None, _))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes, _) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            _ => SizeHint::default(),
+        }
+    }
+}

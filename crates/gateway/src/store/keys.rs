@@ -1,0 +1,129 @@
+//! Keys: what lets a client in.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use sha2::{Digest, Sha256};
+
+/// A key as it is stored, without what a client shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) id: i64,
+    pub(crate) prefix: String,
+    pub(crate) name: Option<String>,
+    /// Globs of the names that it may ask for, or of an agent's register.
+    pub(crate) models: Vec<String>,
+    /// Requests a minute.
+    pub(crate) rpm: Option<u32>,
+    /// Whether it may register agents, and nothing else.
+    pub(crate) is_agent: bool,
+    /// Times in seconds since 1970.
+    pub(crate) created_at: i64,
+    pub(crate) expires_at: Option<i64>,
+    pub(crate) revoked_at: Option<i64>,
+    pub(crate) last_used_at: Option<i64>,
+}
+
+/// What is stored of the text of a key.
+pub(crate) fn hash(key: &str) -> [u8; 32] {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+/// The key with this hash.
+pub(crate) fn find(db: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Option<Key>> {
+    let sql = "SELECT id, prefix, name, models, rpm, agent, created_at, expires_at, revoked_at,
+           last_used_at FROM localstore_gateway_keys WHERE hash = ?1";
+    let mut found = db.prepare_cached(sql)?;
+    found.query_row([hash.as_slice()], key).optional()
+}
+
+/// Whether a key for clients, or one for agents, was ever created.
+pub(crate) fn was_created(db: &Connection, is_agent: bool) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM localstore_gateway_keys WHERE agent = ?1 LIMIT 1")?
+        .exists([is_agent])
+}
+
+fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
+    let models: String = row.get(3)?;
+    Ok(Key {
+        id: row.get(0)?,
+        prefix: row.get(1)?,
+        name: row.get(2)?,
+        // What cannot be read gives no right.
+        models: serde_json::from_str(&models).unwrap_or_default(),
+        rpm: row.get(4)?,
+        is_agent: row.get(5)?,
+        created_at: row.get(6)?,
+        expires_at: row.get(7)?,
+        revoked_at: row.get(8)?,
+        last_used_at: row.get(9)?,
+    })
+}
+
+impl Key {
+    /// Whether it is neither revoked nor expired at this time, in seconds since 1970.
+    pub(crate) fn is_valid(&self, now: i64) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// Whether it gives a right for this name.
+    pub(crate) fn allows(&self, name: &str) -> bool {
+        self.models.iter().any(|glob| matches(glob, name))
+    }
+}
+
+/// Whether a glob matches the whole name: `*` stands for any text, `?` for any character.
+pub(crate) fn matches(glob: &str, name: &str) -> bool {
+    let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());
+    let (mut at, mut seen) = (0, 0);
+    // The last star, and the first character that it does not stand for yet.
+    let mut star = None;
+    while seen < name.len() {
+        match glob.get(at) {
+            Some('*') => {
+                star = Some((at, seen));
+                at += 1;
+            }
+            Some(&c) if c == '?' || c == name[seen] => {
+                at += 1;
+                seen += 1;
+            }
+            _ => match star {
+                Some((from, end)) => {
+                    at = from + 1;
+                    seen = end + 1;
+                    star = Some((from, seen));
+                }
+                None => return false,
+            },
+        }
+    }
+    glob[at..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glob_matches_the_whole_name() {
+        for (glob, name) in [
+            ("*", ""),
+            ("a*", "abc"),
+            ("*c", "abc"),
+            ("a?c", "aéc"),
+            ("*a*a", "aba"),
+            ("a", "a"),
+        ] {
+            assert!(matches(glob, name), "{glob} {name}");
+        }
+        for (glob, name) in [
+            ("", "a"),
+            ("a", "ab"),
+            ("a?", "a"),
+            ("*b", "abc"),
+            ("[a]", "a"),
+            ("A", "a"),
+        ] {
+            assert!(!matches(glob, name), "{glob} {name}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The tables of this room.
+
+pub(crate) mod backends;
+pub(crate) mod keys;
+pub(crate) mod requests;
+
+use db::Room;
+
+/// The tables of this room.
+pub static ROOM: Room = Room {
+    name: "gateway",
+    version_key: "localstore.schema_version.gateway",
+    table: "localstore_gateway_backends",
+    migrations: &[include_str!("../schema/0001_gateway.sql")],
+    signs: &[],
+};

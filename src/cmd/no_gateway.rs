@@ -1,0 +1,39 @@
+//! Replaces the commands of the gateway in a build without the feature `serve`.
+
+use std::ffi::OsString;
+
+use super::Context;
+use base::{Error, ExitStatus, Result};
+
+/// A command that takes any arguments, and fails with an error that names the feature.
+macro_rules! absent {
+    ($($module:ident, $help:literal;)*) => {
+        $(pub(super) mod $module {
+            #[doc = $help]
+            ///
+            /// Needs the feature 'serve', without which this program was built.
+            #[derive(Debug, clap::Args)]
+            pub(crate) struct Args {
+                #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+                _arguments: Vec<super::OsString>,
+            }
+
+            impl Args {
+                /// Always returns an error.
+                #[allow(clippy::unused_self, reason = "the same call as with the feature")]
+                pub(crate) fn run(&self, _: &mut super::Context) -> super::Result<super::ExitStatus> {
+                    let why = "this program was built without the feature 'serve'";
+                    Err(super::Error::new(concat!("cannot run '", stringify!($module), "'"), why))
+                }
+            }
+        })*
+    };
+}
+
+absent! {
+    serve, "Serve all models at one address, each by its fastest backend";
+    model, "The models that the gateway serves, and their backends";
+    key, "Keys, which let clients in";
+    agent, "Start a model server, and register it with a gateway";
+    usage, "What was used, from the requests of the gateway";
+}
