@@ -15,6 +15,8 @@ pub(crate) struct Fault {
     pub(crate) message: String,
     /// Seconds after which another try may help.
     pub(crate) retry_after: Option<u64>,
+    /// The method that the address takes.
+    pub(crate) allowed: Option<&'static str>,
 }
 
 impl Fault {
@@ -25,6 +27,7 @@ impl Fault {
             param: None,
             message: message.into(),
             retry_after: None,
+            allowed: None,
         }
     }
 

@@ -1,16 +1,22 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base::{Error, ExitStatus, Result, counted, note, reason};
 use db::Database;
 use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::Context;
 use crate::address::is_loopback;
 use crate::routing::Providers;
 use crate::serve::{Auth, Gateway, Keys, Log, Options, Route, Stage, answer, serve, watch_store};
 use crate::store::{self, keys};
+
+/// How long the last answers may take to go out.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Serve all models at one address, each by its fastest backend
 ///
@@ -55,7 +61,10 @@ impl Args {
             .enable_all()
             .build();
         let runtime = runtime.map_err(|error| Error::new("cannot start", reason(&error)))?;
-        runtime.block_on(self.serve(providers, db, context))
+        let served = runtime.block_on(self.serve(providers, db, context));
+        // A name that is still being looked up is not waited for.
+        runtime.shutdown_background();
+        served
     }
 
     async fn serve(
@@ -64,6 +73,8 @@ impl Args {
         db: Database,
         context: &mut Context<'_>,
     ) -> Result<ExitStatus> {
+        let mut signals = Signals::catch()?;
+        raise_limit_of_files();
         let listener = self.listen().await?;
         let address = listener.local_addr()?;
         let is_loopback = is_loopback(&address.ip().to_string());
@@ -100,33 +111,32 @@ impl Args {
             answer(Arc::clone(&shared), request)
         });
         let serving = tokio::spawn(serving);
-        let status = self.stop(serving, &stage).await;
+        signals.next().await;
+        let status = tokio::select! {
+            () = self.end(&gateway, serving, &stage) => ExitStatus::Success,
+            () = signals.next() => ExitStatus::Failure,
+        };
         gateway.log.finish();
         Ok(status)
     }
 
-    /// Waits for a termination request, then for what runs.
-    async fn stop(
-        &self,
-        serving: tokio::task::JoinHandle<()>,
-        stage: &watch::Sender<Stage>,
-    ) -> ExitStatus {
-        let mut serving = serving;
-        termination().await;
-        note("no new requests; those that run may end");
+    /// Waits for what runs, and then ends it.
+    async fn end(&self, gateway: &Gateway, serving: JoinHandle<()>, stage: &watch::Sender<Stage>) {
+        let running = gateway.running();
+        if running > 0 {
+            let requests = counted(running, "request");
+            note(&format!(
+                "{requests} may go on for {} s",
+                self.drain.as_secs()
+            ));
+        }
         stage.send_replace(Stage::Draining);
-        tokio::select! {
-            _ = &mut serving => return ExitStatus::Success,
-            () = tokio::time::sleep(self.drain) => {}
-            () = termination() => return ExitStatus::Failure,
+        let end = Instant::now() + self.drain;
+        while gateway.running() > 0 && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         stage.send_replace(Stage::Ending);
-        tokio::select! {
-            _ = serving => {}
-            () = tokio::time::sleep(Duration::from_secs(5)) => {}
-            () = termination() => return ExitStatus::Failure,
-        }
-        ExitStatus::Success
+        let _ = tokio::time::timeout(LAST_WORDS, serving).await;
     }
 
     async fn listen(&self) -> Result<TcpListener> {
@@ -164,24 +174,49 @@ impl Args {
     }
 }
 
-/// Resolves at the next termination request.
-async fn termination() {
+/// Lets the process have as many files and connections as the system allows it.
+fn raise_limit_of_files() {
     #[cfg(unix)]
     {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut terminate), Ok(mut interrupt)) = (
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-        ) else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::info!("the limit of open files stays as it is: {error}");
         }
     }
-    #[cfg(not(unix))]
-    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Termination requests: Ctrl-C, and what `kill` sends.
+struct Signals {
+    #[cfg(unix)]
+    terminate: Signal,
+    #[cfg(unix)]
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Self> {
+        #[cfg(unix)]
+        let signals = Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        };
+        #[cfg(not(unix))]
+        let signals = Self {};
+        Ok(signals)
+    }
+
+    /// Resolves at the next one.
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }
 
 /// Reads a size such as `64K`, `32M` or `1G`.

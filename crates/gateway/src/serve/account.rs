@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::gateway::{Gateway, Slot};
+use hyper::StatusCode;
+
 use crate::answer::Tokens;
 use crate::fault::Fault;
 use crate::store::requests::Request;
@@ -59,9 +61,9 @@ impl Account {
         self.row.estimated = tokens.estimated;
     }
 
-    /// The answer has gone out with status 200.
-    pub(crate) fn done(&mut self) {
-        self.row.status = 200;
+    /// The answer has gone out with this status.
+    pub(crate) fn done(&mut self, status: StatusCode) {
+        self.row.status = status.as_u16();
     }
 
     /// The answer ended with an error after its beginning had gone out.

@@ -1,6 +1,7 @@
 //! Who may ask.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -27,15 +28,11 @@ pub(crate) struct Keys {
     auth: Auth,
     is_loopback: bool,
     db: Mutex<Database>,
-    /// What was read last, for the time that the store is locked.
-    known: Mutex<Known>,
+    /// Whether a key for clients was ever created. It stays so: a revoked one is still there.
+    was_created: AtomicBool,
+    /// The keys that were read, for the time that the store is locked.
+    known: Mutex<HashMap<[u8; 32], Key>>,
     buckets: Mutex<HashMap<i64, Bucket>>,
-}
-
-#[derive(Default)]
-struct Known {
-    is_needed: bool,
-    keys: HashMap<[u8; 32], Key>,
 }
 
 /// The requests that a key has left.
@@ -47,11 +44,12 @@ struct Bucket {
 impl Keys {
     pub(crate) fn new(auth: Auth, is_loopback: bool, db: Database) -> Self {
         // A request does not wait for a locked store.
-        let _ = db.read(|db| Ok(db.busy_timeout(Duration::from_millis(20))?));
+        let _ = db.read(|db| Ok(db.busy_timeout(Duration::ZERO)?));
         Self {
             auth,
             is_loopback,
             db: Mutex::new(db),
+            was_created: AtomicBool::new(false),
             known: Mutex::default(),
             buckets: Mutex::default(),
         }
@@ -64,13 +62,12 @@ impl Keys {
             Auth::Off => false,
             Auth::Auto if !self.is_loopback => true,
             Auth::Auto => {
-                let was_created = |db: &rusqlite::Connection| Ok(keys::was_created(db, false)?);
-                let read = lock(&self.db).read(was_created);
-                let mut known = lock(&self.known);
-                if let Ok(is_needed) = read {
-                    known.is_needed = is_needed;
+                if !self.was_created.load(Ordering::Relaxed) {
+                    let read = lock(&self.db).read(|db| Ok(keys::was_created(db, false)?));
+                    self.was_created
+                        .fetch_or(read.unwrap_or(false), Ordering::Relaxed);
                 }
-                known.is_needed
+                self.was_created.load(Ordering::Relaxed)
             }
         }
     }
@@ -123,11 +120,17 @@ impl Keys {
         let mut known = lock(&self.known);
         let found = match read {
             Ok(Some(key)) => {
-                known.keys.insert(hash, key.clone());
+                known.insert(hash, key.clone());
                 Some(key)
             }
             Ok(None) => None,
-            Err(_) => known.keys.get(&hash).cloned(),
+            Err(error) => match known.get(&hash) {
+                Some(key) => Some(key.clone()),
+                None => {
+                    tracing::info!("a key cannot be looked up: {error}");
+                    return Err(Fault::overloaded());
+                }
+            },
         };
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)

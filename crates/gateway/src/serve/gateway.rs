@@ -116,6 +116,11 @@ impl Gateway {
         (before < self.options.max_inflight).then_some(slot)
     }
 
+    /// The requests that run.
+    pub(crate) fn running(&self) -> usize {
+        self.inflight.load(Ordering::Relaxed)
+    }
+
     /// Whether requests are no longer taken.
     pub(crate) fn is_draining(&self) -> bool {
         *self.stage.borrow() > Stage::Serving

@@ -30,8 +30,9 @@ pub(crate) enum Stage {
     Ending,
 }
 
-/// Serves each connection with `answer`, until the stage is no longer [`Stage::Serving`] and all connections
-/// are closed.
+/// Serves each connection with `answer`. New ones are taken while the stage is [`Stage::Serving`]; those that
+/// are open stay until [`Stage::Ending`], when each is closed behind its last answer. Returns when all are
+/// closed.
 pub(crate) async fn serve<B, F>(
     listener: TcpListener,
     mut stage: watch::Receiver<Stage>,
@@ -73,7 +74,7 @@ pub(crate) async fn serve<B, F>(
             // What goes wrong with a client is its own matter.
             tokio::select! {
                 _ = connection.as_mut() => return,
-                _ = stage.wait_for(|stage| *stage > Stage::Serving) => {}
+                _ = stage.wait_for(|stage| *stage == Stage::Ending) => {}
             }
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;

@@ -295,7 +295,7 @@ impl Proxy {
                 busy: None,
             })?;
             read.extend_from_slice(&data);
-            if read.len() > LARGEST && status.is_success() {
+            if read.len() > LARGEST && status.as_u16() != 429 {
                 return Ok((head, Begun::Long(read.freeze(), incoming)));
             }
         }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use hyper::StatusCode;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::account::Account;
@@ -25,6 +26,7 @@ pub(crate) enum Reply {
 
 /// The events of a backend on their way to a client.
 pub(crate) struct Events {
+    pub(crate) status: StatusCode,
     pub(crate) first: Option<Bytes>,
     pub(crate) source: Source,
     pub(crate) account: Account,
@@ -36,6 +38,7 @@ pub(crate) struct Events {
 
 /// An answer whose beginning was read.
 pub(crate) struct Long {
+    pub(crate) status: StatusCode,
     pub(crate) first: Option<Bytes>,
     pub(crate) rest: Incoming,
     pub(crate) account: Account,
@@ -77,7 +80,7 @@ impl Events {
         }
         let Some(cut) = cut else {
             self.running.succeeded();
-            self.account.done();
+            self.account.done(self.status);
             return Poll::Ready(None);
         };
         // The open event is dropped: half of one is an error in JSON to the client. One whose beginning was
@@ -153,7 +156,7 @@ impl Body for Reply {
                         }
                         Poll::Ready(None) => {
                             long.running.succeeded();
-                            long.account.done();
+                            long.account.done(long.status);
                             Poll::Ready(None)
                         }
                         Poll::Ready(Some(Err(_))) => {

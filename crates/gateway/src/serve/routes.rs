@@ -1,6 +1,10 @@
 //! The routes: what is asked, by whom, and who answers.
 
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -86,53 +90,83 @@ async fn passed(
     request_id: String,
 ) -> Response<Reply> {
     let mut account = Account::begin(gateway, route, request_id.clone());
-    let mut response = match ask(gateway, request, &mut account).await {
+    let answered = tokio::select! {
+        answered = guarded(ask(gateway, request, &mut account)) => answered,
+        () = ending(gateway) => Err(draining()),
+    };
+    let (head, answer, hold) = match answered {
+        Ok(answered) => answered,
         Err(fault) => {
-            account.row.error = Some(fault.code);
-            refused(&fault)
+            account.cut(&fault);
+            let response = refused(&fault);
+            account.passed(fault.body().len());
+            return with_id(response, &request_id);
         }
-        Ok((head, Answer::Stream(first, source, running), _)) => {
-            let mut stage = gateway.stage.clone();
-            let ending = async move {
-                let _ = stage.wait_for(|stage| *stage == Stage::Ending).await;
-            };
-            let events = Events {
+    };
+    let status = head.status;
+    let reply = match answer {
+        Answer::Whole(body) => {
+            if let Some(tokens) = Tokens::of(&body) {
+                account.tokens(tokens);
+            }
+            account.row.streamed = false;
+            account.passed(body.len());
+            account.done(status);
+            Reply::Whole(Some(body), Some(hold))
+        }
+        Answer::Stream(first, source, running) => {
+            account.row.streamed = true;
+            let gateway = Arc::clone(gateway);
+            Reply::Events(Box::new(Events {
+                status,
                 first: Some(first),
                 source,
                 account,
                 running,
-                ending: Box::pin(ending),
+                ending: Box::pin(async move { ending(&gateway).await }),
                 is_over: false,
-            };
-            let response = Response::from_parts(head, Reply::Events(Box::new(events)));
-            return with_id(response, &request_id);
+            }))
         }
-        Ok((head, Answer::Long(first, rest, running), hold)) => {
+        Answer::Long(first, rest, running) => {
+            account.row.streamed = false;
             let first = Some(first);
-            let long = Long {
+            let hold = Some(hold);
+            Reply::Long(Box::new(Long {
+                status,
                 first,
                 rest,
                 account,
                 running,
-                hold: Some(hold),
-            };
-            return with_id(
-                Response::from_parts(head, Reply::Long(Box::new(long))),
-                &request_id,
-            );
-        }
-        Ok((head, Answer::Whole(body), hold)) => {
-            if let Some(tokens) = Tokens::of(&body) {
-                account.tokens(tokens);
-            }
-            Response::from_parts(head, Reply::Whole(Some(body), Some(hold)))
+                hold,
+            }))
         }
     };
-    account.row.status = response.status().as_u16();
-    if let Reply::Whole(Some(bytes), _) = response.body_mut() {
-        account.passed(bytes.len());
+    with_id(Response::from_parts(head, reply), &request_id)
+}
+
+/// Resolves when what runs is to be ended.
+async fn ending(gateway: &Gateway) {
+    let mut stage = gateway.stage.clone();
+    if stage
+        .wait_for(|stage| *stage == Stage::Ending)
+        .await
+        .is_err()
+    {
+        std::future::pending().await
     }
-    with_id(response, &request_id)
+}
+
+/// What the future gives; a panic in it ends this one request.
+async fn guarded<T>(future: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| {
+            let message = "the gateway made a mistake with this request";
+            Poll::Ready(Err(Fault::new(500, "internal_error", message)))
+        })
+    })
+    .await
 }
 
 /// Asks the backends of a request.
@@ -240,20 +274,19 @@ fn refused(fault: &Fault) -> Response<Reply> {
     if let Some(seconds) = fault.retry_after {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
-    match fault.status.as_u16() {
-        // What is left of the body is not read.
-        408 | 413 => {
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        405 => {
-            let method = fault.param.unwrap_or("GET");
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static(method));
-        }
-        _ => {}
+    // What is left of the body is not read, or nothing more is taken.
+    if matches!(
+        fault.code,
+        "request_timeout" | "request_too_large" | "shutting_down"
+    ) {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(method) = fault.allowed {
+        response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static(method));
     }
     response
 }
@@ -272,7 +305,10 @@ fn draining() -> Fault {
 
 fn wrong_method(allowed: &'static str) -> Fault {
     let message = format!("this address takes {allowed} only");
-    Fault::new(405, "method_not_allowed", message).param(allowed)
+    Fault {
+        allowed: Some(allowed),
+        ..Fault::new(405, "method_not_allowed", message)
+    }
 }
 
 fn health(gateway: &Gateway) -> Response<Reply> {
@@ -377,4 +413,28 @@ fn request_id(headers: &HeaderMap) -> String {
     theirs
         .filter(is_plain)
         .map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_one_request_only() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        std::panic::set_hook(Box::new(|_| {}));
+        let fault = runtime.block_on(guarded::<()>(async { panic!("a mistake") }));
+        let _ = std::panic::take_hook();
+        assert_eq!(fault.unwrap_err().status, 500);
+        assert_eq!(runtime.block_on(guarded(async { Ok(1) })), Ok(1));
+    }
+
+    #[test]
+    fn a_name_in_an_address_is_decoded() {
+        assert_eq!(percent_decoded("a%2Fb%20c"), "a/b c");
+        assert_eq!(percent_decoded("100%"), "100%");
+        assert_eq!(percent_decoded("%zz%4"), "%zz%4");
+    }
 }
