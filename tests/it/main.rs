@@ -21,6 +21,8 @@ mod completions;
 mod export;
 #[cfg(feature = "network")]
 mod fleet;
+#[cfg(all(unix, feature = "serve"))]
+mod gateway;
 mod goldens;
 mod history;
 mod list;
