@@ -217,7 +217,10 @@ impl Proxy {
                     busy: None,
                 },
             };
-            if !matches!(failure.reason, Some("auth" | "busy")) {
+            // A full gateway is not the backend's fault, nor is a key that it does not take.
+            if !matches!(failure.reason, Some("auth" | "busy"))
+                && failure.fault.code != "overloaded"
+            {
                 running.failed();
             }
             if failure.busy.is_some() {

@@ -1,5 +1,6 @@
 //! The routes: what is asked, by whom, and who answers.
 
+use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -12,11 +13,12 @@ use hyper::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use hyper::http::response::Parts;
+use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
 use super::account::Account;
-use super::body;
+use super::body::Unread;
 use super::gateway::Gateway;
 use super::held::Hold;
 use super::listener::Stage;
@@ -79,6 +81,8 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) ->
         },
     };
     let response = answered.unwrap_or_else(|fault| refused(&fault));
+    let (head, body) = request.into_parts();
+    drop(Unread::new(body, &head.headers));
     with_id(response, &request_id)
 }
 
@@ -175,22 +179,24 @@ async fn ask(
     request: Request<Incoming>,
     account: &mut Account,
 ) -> Result<(Parts, Answer, Hold), Fault> {
-    let key = gateway.keys.client(request.headers())?;
+    let (request, body) = request.into_parts();
+    let headers = &request.headers;
+    let body = Unread::new(body, headers);
+    let key = gateway.keys.client(headers)?;
     account.row.key_id = key.as_ref().map(|key| key.id);
     account.slot = Some(gateway.slot().ok_or_else(Fault::overloaded)?);
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("", |path| path.as_str());
-    let path = path.strip_prefix("/v1").unwrap_or(path).to_owned();
-    let headers = request.headers().clone();
     let mut hold = gateway.held.hold();
-    let body = body::read(request, gateway.options.max_body, &mut hold).await?;
+    let body = body
+        .read(headers, gateway.options.max_body, &mut hold)
+        .await?;
     account.row.bytes_in = body.len() as u64;
     let fields = Fields::read(&body).map_err(invalid)?;
     account.row.streamed = fields.stream;
     if key.as_ref().is_some_and(|key| !key.allows(&fields.model)) {
-        let message = "the key has no right to this model";
+        let message = format!(
+            "the key has no right to the model '{}'",
+            name(&fields.model)
+        );
         return Err(Fault::new(403, "model_not_allowed", message).param("model"));
     }
     let registry = gateway.registry();
@@ -200,20 +206,22 @@ async fn ask(
             account.row.model.clone_from(model);
             account.model_label.clone_from(model);
         }
-        Meaning::Rule(backend) => account.row.model.clone_from(&backend.model),
+        Meaning::Rule(backend) => account.row.model = name(&backend.model).into_owned(),
         Meaning::Unset(variable) => {
-            let message = format!("the model is not there: {variable} is not set");
+            let model = name(&fields.model);
+            let message = format!("the model '{model}' needs {variable}, which is not set");
             return Err(Fault::new(404, "model_not_found", message).param("model"));
         }
-        Meaning::Unknown => {
-            let message = "the model is not there";
-            return Err(Fault::new(404, "model_not_found", message).param("model"));
-        }
+        Meaning::Unknown => return Err(no_model(&fields.model)),
     }
     let targets = gateway.targets(&registry, &meaning, body.len(), fields.max_tokens);
+    let path = request
+        .uri
+        .path_and_query()
+        .map_or("", PathAndQuery::as_str);
     let outgoing = Outgoing {
-        path: &path,
-        headers: &headers,
+        path: path.strip_prefix("/v1").unwrap_or(path),
+        headers,
         body,
         fields: &fields,
         request_id: &account.row.request_id,
@@ -235,6 +243,19 @@ async fn ask(
     }
     head.headers.insert(CACHE, HeaderValue::from_static("off"));
     Ok((head, answer, hold))
+}
+
+/// A name as it stands in messages and rows: not longer than any that is stored.
+fn name(model: &str) -> Cow<'_, str> {
+    base::cut(model, 200)
+}
+
+fn no_model(model: &str) -> Fault {
+    let message = format!(
+        "there is no model '{}': GET /v1/models lists all",
+        name(model)
+    );
+    Fault::new(404, "model_not_found", message).param("model")
 }
 
 fn invalid(refused: Refused) -> Fault {
@@ -354,8 +375,7 @@ fn model(gateway: &Gateway, key: Option<&Key>, id: &str) -> Result<Response<Repl
     let id = percent_decoded(id);
     let is_allowed = key.is_none_or(|key| key.allows(&id));
     if !is_allowed || !registry.names().any(|name| name == id) {
-        let message = "the model is not there";
-        return Err(Fault::new(404, "model_not_found", message).param("model"));
+        return Err(no_model(&id));
     }
     Ok(json(
         StatusCode::OK,
