@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use ureq::http::request::Builder;
 use ureq::http::{self, Request, Uri, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -323,19 +324,25 @@ fn has_valid_address(proxy: &Proxy) -> bool {
 }
 
 fn tls() -> TlsConfig {
-    let system = rustls_native_certs::load_native_certs();
-    for error in &system.errors {
-        tracing::info!("certificates of the system: {error}");
-    }
-    let mozilla = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-    let roots: Vec<Certificate<'static>> = mozilla
-        .chain(&system.certs)
+    let roots: Vec<Certificate<'static>> = certificates()
+        .iter()
         .map(|certificate| Certificate::from_der(certificate).to_owned())
         .collect();
     TlsConfig::builder()
         .root_certs(RootCerts::new_with_certs(&roots))
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .build()
+}
+
+/// The certificates that vouch for servers: Mozilla's and those of the system.
+#[must_use]
+pub fn certificates() -> Vec<CertificateDer<'static>> {
+    let system = rustls_native_certs::load_native_certs();
+    for error in &system.errors {
+        tracing::info!("certificates of the system: {error}");
+    }
+    let mozilla = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned();
+    mozilla.chain(system.certs).collect()
 }
 
 /// The TLS error, which may be inside the I/O error.

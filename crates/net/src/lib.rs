@@ -8,5 +8,5 @@ mod client;
 mod proxy;
 mod retry;
 
-pub use client::{Client, Failure, FailureKind, Limits, Response};
+pub use client::{Client, Failure, FailureKind, Limits, Response, certificates};
 pub use retry::{backoff, is_temporary, retry, retry_after};

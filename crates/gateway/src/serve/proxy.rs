@@ -129,8 +129,7 @@ impl Proxy {
         http.enforce_http(false);
         http.set_nodelay(true);
         let https = HttpsConnectorBuilder::new()
-            .with_native_roots()
-            .map_err(|error| base::Error::new("cannot read certificates", error))?
+            .with_tls_config(tls()?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
@@ -371,6 +370,16 @@ impl Outgoing<'_> {
             .body(Full::new(body))
             .ok()
     }
+}
+
+fn tls() -> base::Result<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(net::certificates());
+    let provider = rustls::crypto::ring::default_provider();
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| base::Error::new("TLS", error))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn is_stream(headers: &HeaderMap) -> bool {
