@@ -54,7 +54,7 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(&self, context: &mut Context<'_>) -> Result<ExitStatus> {
-        let providers = Providers::read(std::env::vars())?;
+        let providers = Providers::from_environment()?;
         let rooms = [&store::ROOM, context.speeds.room()];
         let db = Database::open(context.location, &rooms)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,6 +1,7 @@
 //! Services whose keys the environment has.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 
 use base::{Error, Result};
 use hyper::header::HeaderValue;
@@ -45,9 +46,18 @@ fn in_variable(provider: &str) -> String {
 }
 
 impl Providers {
-    /// Reads these variables, the environment as a rule. An error if one of them cannot be what it is for; it
+    /// Reads the environment.
+    pub(crate) fn from_environment() -> Result<Self> {
+        // What is not Unicode is none of these.
+        let text = |(name, value): (OsString, OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self::read(std::env::vars_os().filter_map(text))
+    }
+
+    /// Reads these variables. An error if one of them cannot be what it is for; it
     /// does not tell the value of a key.
-    pub(crate) fn read(variables: impl Iterator<Item = (String, String)>) -> Result<Self> {
+    fn read(variables: impl Iterator<Item = (String, String)>) -> Result<Self> {
         let mut providers = Self::default();
         for (name, url) in KNOWN {
             let url = Some(url.to_owned());

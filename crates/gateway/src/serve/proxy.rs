@@ -43,6 +43,10 @@ pub(crate) const TRIES: usize = 3;
 const CONNECT: Duration = Duration::from_secs(5);
 const CONNECT_NEAR: Duration = Duration::from_secs(1);
 
+/// How long a connection that is not used is kept. Model servers close theirs after five seconds: a request
+/// that met the end of its connection would be lost.
+const IDLE: Duration = Duration::from_secs(4);
+
 /// What is read ahead of a backend at most, and the longest headers of an answer.
 const READ_AHEAD: usize = 32 << 10;
 
@@ -135,7 +139,7 @@ impl Proxy {
             .wrap_connector(http);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_idle_timeout(IDLE)
             .http1_max_buf_size(READ_AHEAD)
             .build(Connector(https));
         let states = States {
@@ -350,7 +354,7 @@ impl Outgoing<'_> {
             .into_iter()
             .chain(PASSED)
         {
-            if let Some(value) = self.headers.get(name) {
+            for value in self.headers.get_all(name) {
                 request = request.header(name, value);
             }
         }
