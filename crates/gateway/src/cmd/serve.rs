@@ -12,7 +12,9 @@ use tokio::task::JoinHandle;
 use super::Context;
 use crate::address::is_loopback;
 use crate::routing::Providers;
-use crate::serve::{Auth, Gateway, Keys, Log, Options, Route, Stage, answer, serve, watch_store};
+use crate::serve::{
+    Agents, Auth, Gateway, Keys, Log, Options, Route, Stage, answer, serve, watch_store,
+};
 use crate::store::{self, keys};
 
 /// How long the last answers may take to go out.
@@ -93,7 +95,14 @@ impl Args {
         };
         let keys = Keys::new(self.auth, is_loopback, db);
         let needs_key = keys.is_needed();
-        let gateway = Gateway::new(options, providers, keys, Log::start(), stages.clone())?;
+        let gateway = Gateway::new(
+            options,
+            providers,
+            keys,
+            Some(Agents::start(context.location)),
+            Log::start(),
+            stages.clone(),
+        )?;
         let gateway = Arc::new(gateway);
         let rooms = [&store::ROOM, context.speeds.room()];
         watch_store(

@@ -8,4 +8,4 @@ mod registry;
 pub(crate) use budget::Budget;
 pub(crate) use health::Health;
 pub(crate) use providers::Providers;
-pub(crate) use registry::{AgentState, Backend, Meaning, Registry};
+pub(crate) use registry::{Backend, Meaning, Registry};

@@ -31,25 +31,15 @@ pub(crate) struct Backend {
     pub(crate) added_at: i64,
 }
 
-/// An agent as the store has it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct AgentState {
-    /// SHA-256 of the key that it registered with.
-    pub(crate) key_hash: Option<Vec<u8>>,
-    /// Whether that key is revoked or expired by now.
-    pub(crate) is_refused: bool,
-    /// The last beat, in seconds since 1970; 0 once it has stopped.
-    pub(crate) heartbeat_at: i64,
-}
-
 /// The models as of one moment.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
+    /// The state of the store that it is of: later ones have a larger number.
+    pub(crate) generation: i64,
     /// The backends of each model, in the order in which they were added.
     pub(crate) models: BTreeMap<String, Vec<Arc<Backend>>>,
     pub(crate) aliases: BTreeMap<String, String>,
     pub(crate) fallbacks: HashMap<String, Vec<String>>,
-    pub(crate) agents: HashMap<String, AgentState>,
 }
 
 /// What a name means.

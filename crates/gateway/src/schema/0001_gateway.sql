@@ -43,7 +43,8 @@ CREATE TABLE localstore_gateway_agents (
   endpoint TEXT NOT NULL,
   models TEXT NOT NULL,                  -- JSON
   key_id INTEGER REFERENCES localstore_gateway_keys (id),
-  heartbeat_at INTEGER NOT NULL          -- 0 once it has stopped
+  heartbeat_at INTEGER NOT NULL,
+  stopped_at INTEGER                     -- when it said goodbye, unless it beat since
 ) WITHOUT ROWID;
 
 -- No text of a request or an answer, no header and no address of a client.
@@ -95,6 +96,8 @@ CREATE TRIGGER localstore_gateway_backends_insert AFTER INSERT ON localstore_gat
 CREATE TRIGGER localstore_gateway_backends_update AFTER UPDATE ON localstore_gateway_backends
   BEGIN UPDATE localstore_gateway_generation SET generation = generation + 1; END;
 CREATE TRIGGER localstore_gateway_backends_delete AFTER DELETE ON localstore_gateway_backends
+  BEGIN UPDATE localstore_gateway_generation SET generation = generation + 1; END;
+CREATE TRIGGER localstore_gateway_agents_update AFTER UPDATE OF key_id ON localstore_gateway_agents
   BEGIN UPDATE localstore_gateway_generation SET generation = generation + 1; END;
 CREATE TRIGGER localstore_gateway_aliases_insert AFTER INSERT ON localstore_gateway_aliases
   BEGIN UPDATE localstore_gateway_generation SET generation = generation + 1; END;

@@ -87,6 +87,27 @@ impl Keys {
         Ok(Some(key))
     }
 
+    /// The key that an agent shows; `None` where none is needed.
+    pub(crate) fn agent(&self, headers: &HeaderMap) -> Result<Option<Key>, Fault> {
+        if !self.is_needed() && !self.has_agent_key()? {
+            self.check_host(headers)?;
+            return Ok(None);
+        }
+        let key = self.shown(headers)?;
+        if !key.is_agent {
+            let message = "this key registers no agents: 'localstore key create --agent' makes one";
+            return Err(Fault::new(403, "not_allowed", message));
+        }
+        self.take(&key)?;
+        Ok(Some(key))
+    }
+
+    /// Whether a key for agents was ever created.
+    fn has_agent_key(&self) -> Result<bool, Fault> {
+        let read = lock(&self.db).read(|db| Ok(keys::was_created(db, true)?));
+        read.map_err(|_| Fault::overloaded())
+    }
+
     /// Without a key, a web page could use the gateway by a name of its own that leads here.
     fn check_host(&self, headers: &HeaderMap) -> Result<(), Fault> {
         if !self.is_loopback {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::agents::Agents;
 use super::auth::Keys;
 use super::held::Held;
 use super::listener::Stage;
@@ -45,6 +46,8 @@ pub(crate) struct Gateway {
     pub(crate) options: Options,
     pub(crate) providers: Providers,
     pub(crate) keys: Keys,
+    /// `None` where none register.
+    pub(crate) agents: Option<Agents>,
     pub(crate) proxy: Proxy,
     pub(crate) metrics: Metrics,
     pub(crate) log: Log,
@@ -71,6 +74,7 @@ impl Gateway {
         options: Options,
         providers: Providers,
         keys: Keys,
+        agents: Option<Agents>,
         log: Log,
         stage: watch::Receiver<Stage>,
     ) -> base::Result<Self> {
@@ -79,6 +83,7 @@ impl Gateway {
             options,
             providers,
             keys,
+            agents,
             proxy,
             metrics: Metrics::default(),
             log,
@@ -96,12 +101,15 @@ impl Gateway {
         Arc::clone(&self.registry.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes over what the store has now.
+    /// Takes over what the store has now, unless something newer is there already.
     pub(crate) fn update(&self, registry: Registry) {
-        *self
+        let mut known = self
             .registry
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(registry);
+            .unwrap_or_else(PoisonError::into_inner);
+        if registry.generation >= known.generation {
+            *known = Arc::new(registry);
+        }
     }
 
     /// Takes over the stored speeds, by the ids of backends.
@@ -159,8 +167,8 @@ impl Gateway {
             if seen.contains(&model) {
                 continue;
             }
-            for backend in self.ordered(registry, backends, body_bytes, max_tokens) {
-                let authorization = self.authorization(registry, &backend);
+            for backend in self.ordered(backends, body_bytes, max_tokens) {
+                let authorization = self.authorization(&backend);
                 targets.push(Target {
                     backend,
                     model: model.clone(),
@@ -177,12 +185,11 @@ impl Gateway {
     /// The backends that may be tried, the best first.
     fn ordered(
         &self,
-        registry: &Registry,
         mut backends: Vec<Arc<Backend>>,
         body_bytes: usize,
         max_tokens: Option<u64>,
     ) -> Vec<Arc<Backend>> {
-        backends.retain(|backend| self.is_alive(registry, backend));
+        backends.retain(|backend| self.is_alive(backend));
         if backends.len() < 2 {
             return backends;
         }
@@ -215,27 +222,28 @@ impl Gateway {
     /// The backends that are up now.
     pub(crate) fn up(&self, registry: &Registry) -> usize {
         let backends = registry.models.values().flatten();
-        backends
-            .filter(|backend| self.is_up(registry, backend))
-            .count()
+        backends.filter(|backend| self.is_up(backend)).count()
     }
 
     /// Whether the backend is up: alive, and not cooling down.
-    pub(crate) fn is_up(&self, registry: &Registry, backend: &Backend) -> bool {
-        self.is_alive(registry, backend) && !self.proxy.state(backend).0
+    pub(crate) fn is_up(&self, backend: &Backend) -> bool {
+        self.is_alive(backend) && !self.proxy.state(backend).0
     }
 
     /// Whether the backend may be tried: agents must have said lately that they are there.
-    fn is_alive(&self, _registry: &Registry, backend: &Backend) -> bool {
-        backend.agent.is_none()
+    fn is_alive(&self, backend: &Backend) -> bool {
+        let Some(name) = &backend.agent else {
+            return true;
+        };
+        let agents = self.agents.as_ref();
+        agents.is_some_and(|agents| agents.is_alive(name))
     }
 
     /// What the backend is shown.
-    fn authorization(
-        &self,
-        _registry: &Registry,
-        backend: &Backend,
-    ) -> Option<hyper::header::HeaderValue> {
+    fn authorization(&self, backend: &Backend) -> Option<hyper::header::HeaderValue> {
+        if let Some(name) = &backend.agent {
+            return self.agents.as_ref()?.authorization(name);
+        }
         let provider = backend.provider.as_ref()?;
         self.providers.authorization(provider).cloned()
     }

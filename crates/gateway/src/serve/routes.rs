@@ -23,6 +23,7 @@ use super::gateway::Gateway;
 use super::held::Hold;
 use super::listener::Stage;
 use super::proxy::{Answer, Outgoing};
+use super::register;
 use super::reply::{Events, Long, Reply};
 use crate::answer::Tokens;
 use crate::fault::Fault;
@@ -68,6 +69,9 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) ->
                 .and_then(|key| model(&gateway, key.as_ref(), &path["/v1/models/".len()..])),
             false => Err(wrong_method("GET")),
         },
+        _ if register::ROUTES.contains(&path) && gateway.agents.is_some() => {
+            return with_id(agent(&gateway, request).await, &request_id);
+        }
         _ => match PASSED_ROUTES.iter().find(|route| **route == path) {
             Some(route) if request.method() == Method::POST => {
                 return passed(&gateway, request, route, request_id).await;
@@ -84,6 +88,20 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) ->
     let (head, body) = request.into_parts();
     drop(Unread::new(body, &head.headers));
     with_id(response, &request_id)
+}
+
+/// Answers an agent.
+async fn agent(gateway: &Gateway, request: Request<Incoming>) -> Response<Reply> {
+    let answered = match &gateway.agents {
+        Some(agents) if request.method() == Method::POST => {
+            guarded(register::answer(gateway, agents, request)).await
+        }
+        _ => Err(wrong_method("POST")),
+    };
+    match answered {
+        Ok(body) => json(StatusCode::OK, body),
+        Err(fault) => refused(&fault),
+    }
 }
 
 /// Passes a request on, and writes down what became of it.

@@ -10,7 +10,7 @@ use db::Database;
 use super::gateway::Gateway;
 use crate::routing::Registry;
 use crate::speeds::{Measured, Speeds};
-use crate::store::backends;
+use crate::store::{agents, backends};
 
 /// How often the store is looked at.
 const EVERY: Duration = Duration::from_millis(250);
@@ -63,6 +63,9 @@ impl Watched {
         let generation = self.db.read(|db| Ok(backends::generation(db)?))?;
         let results = self.db.read(|db| Ok(self.speeds.version(db)?))?;
         let is_new = self.seen.is_none_or(|(_, seen, _)| seen != generation);
+        if let Some(known) = &gateway.agents {
+            known.update(generation, self.db.read(|db| Ok(agents::all(db)?))?);
+        }
         if is_new {
             gateway.update(self.db.read(|db| Ok(backends::registry(db)?))?);
         }

@@ -1,10 +1,10 @@
-//! Models with their backends, aliases and fallbacks, and the agents.
+//! Models with their backends, aliases and fallbacks.
 
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
-use crate::routing::{AgentState, Backend, Registry};
+use crate::routing::{Backend, Registry};
 
 /// Changes whenever a model, an alias or a fallback does.
 pub(crate) fn generation(db: &Connection) -> rusqlite::Result<i64> {
@@ -14,7 +14,10 @@ pub(crate) fn generation(db: &Connection) -> rusqlite::Result<i64> {
 
 /// All that the store knows of models.
 pub(crate) fn registry(db: &Connection) -> rusqlite::Result<Registry> {
-    let mut registry = Registry::default();
+    let mut registry = Registry {
+        generation: generation(db)?,
+        ..Registry::default()
+    };
     for backend in all(db)? {
         let backends = registry.models.entry(backend.model.clone()).or_default();
         backends.push(Arc::new(backend));
@@ -30,25 +33,7 @@ pub(crate) fn registry(db: &Connection) -> rusqlite::Result<Registry> {
         let (model, fallback): (String, String) = fallback?;
         registry.fallbacks.entry(model).or_default().push(fallback);
     }
-    registry.agents = agents(db)?.into_iter().collect();
     Ok(registry)
-}
-
-/// The agents, each by its name.
-pub(crate) fn agents(db: &Connection) -> rusqlite::Result<Vec<(String, AgentState)>> {
-    let sql = "SELECT a.name, k.hash, a.heartbeat_at, k.id IS NOT NULL
-           AND (k.revoked_at IS NOT NULL OR coalesce(k.expires_at <= unixepoch(), 0))
-         FROM localstore_gateway_agents a LEFT JOIN localstore_gateway_keys k ON k.id = a.key_id";
-    let mut agents = db.prepare_cached(sql)?;
-    let agents = agents.query_map([], |row| {
-        let state = AgentState {
-            key_hash: row.get(1)?,
-            heartbeat_at: row.get(2)?,
-            is_refused: row.get(3)?,
-        };
-        Ok((row.get(0)?, state))
-    })?;
-    agents.collect()
 }
 
 /// All backends, in the order in which they were added.

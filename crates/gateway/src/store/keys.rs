@@ -1,5 +1,9 @@
 //! Keys: what lets a client in.
 
+use std::fmt::Write as _;
+
+use hmac::{Hmac, KeyInit, Mac};
+use hyper::header::HeaderValue;
 use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest, Sha256};
 
@@ -25,6 +29,21 @@ pub(crate) struct Key {
 /// What is stored of the text of a key.
 pub(crate) fn hash(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
+}
+
+/// What the gateway shows to an agent that registered with the key of this hash: who knows the key, or its
+/// hash, can tell it.
+pub(crate) fn agent_bearer(hash: &[u8], name: &str) -> Option<HeaderValue> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(hash).ok()?;
+    mac.update(b"localstore agent ");
+    mac.update(name.as_bytes());
+    let mut shown = "Bearer ".to_owned();
+    for byte in mac.finalize().into_bytes() {
+        let _ = write!(shown, "{byte:02x}");
+    }
+    let mut shown = HeaderValue::from_str(&shown).ok()?;
+    shown.set_sensitive(true);
+    Some(shown)
 }
 
 /// The key with this hash.
@@ -102,6 +121,16 @@ pub(crate) fn matches(glob: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_agent_is_shown_what_its_key_tells() {
+        let shown = agent_bearer(&hash("sk-ls-x"), "box").unwrap();
+        assert!(shown.is_sensitive());
+        assert_eq!(
+            shown,
+            "Bearer ea58b2a34080bec6657b5433b04fcba39b2bc476749eb852405bfa6da58ded26"
+        );
+    }
 
     #[test]
     fn a_glob_matches_the_whole_name() {

@@ -1,5 +1,6 @@
 //! The tables of this room.
 
+pub(crate) mod agents;
 pub(crate) mod backends;
 pub(crate) mod keys;
 pub(crate) mod requests;
