@@ -15,7 +15,7 @@ use crate::routing::Providers;
 use crate::serve::{
     Agents, Auth, Gateway, Keys, Log, Options, Route, Stage, answer, serve, watch_store,
 };
-use crate::store::{self, keys};
+use crate::store::{self, keys, requests};
 
 /// How long the last answers may take to go out.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -51,6 +51,9 @@ pub struct Args {
     /// How long running requests may go on after a termination request
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = base::time::duration)]
     drain: Duration,
+    /// How long each request is kept by itself; then only the sums of its day are
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = base::time::duration)]
+    keep: Duration,
 }
 
 impl Args {
@@ -93,16 +96,19 @@ impl Args {
             max_body: self.max_body,
             max_inflight: self.max_inflight,
         };
+        let db_of_rows = Database::open(context.location, &[&store::ROOM])?;
         let keys = Keys::new(self.auth, is_loopback, db);
         let needs_key = keys.is_needed();
+        let live = db_of_rows.read(|db| Ok(requests::live(db)?))?;
         let gateway = Gateway::new(
             options,
             providers,
             keys,
             Some(Agents::start(context.location)),
-            Log::start(),
+            Log::start(db_of_rows, self.keep)?,
             stages.clone(),
         )?;
+        gateway.update_live(live);
         let gateway = Arc::new(gateway);
         let rooms = [&store::ROOM, context.speeds.room()];
         watch_store(

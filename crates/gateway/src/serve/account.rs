@@ -13,6 +13,9 @@ use crate::store::requests::Request;
 /// The status of a request whose client has left.
 const LEFT: u16 = 499;
 
+/// The most characters of a model that are written down.
+const LONGEST: usize = 200;
+
 /// A request that runs. When it is dropped, its row and its metrics are written; a client whose request is
 /// dropped before it is done has left.
 pub(crate) struct Account {
@@ -48,7 +51,8 @@ impl Account {
 
     /// Bytes of the answer go to the client.
     pub(crate) fn passed(&mut self, bytes: usize) {
-        if self.row.ttft_ms.is_none() {
+        // What the gateway refuses has no first byte of an answer.
+        if self.row.ttft_ms.is_none() && self.row.error.is_none() {
             self.row.ttft_ms = Some(self.elapsed_ms());
         }
         self.row.bytes_out += bytes as u64;
@@ -80,17 +84,70 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         self.row.total_ms = self.elapsed_ms();
-        let row = std::mem::take(&mut self.row);
-        tracing::info!(
-            "{} {} {} {} {:.0} ms",
-            row.request_id,
-            row.status,
-            row.model.escape_debug(),
-            row.backend.as_deref().unwrap_or("-"),
-            row.total_ms
-        );
+        let mut row = std::mem::take(&mut self.row);
+        // The name of a rule's model is the client's text.
+        if let Some((end, _)) = row.model.char_indices().nth(LONGEST) {
+            row.model.truncate(end);
+        }
+        tracing::info!("{}", line(&row));
         self.gateway.metrics.end(&row, &self.model_label);
         self.gateway.note_live_speed(&row);
         self.gateway.log.put(row);
+    }
+}
+
+/// What a request was and what became of it, in a line of bounded length.
+fn line(row: &Request) -> String {
+    let route = row.route.trim_start_matches("/v1/");
+    let mut line = format!("{} {route} {}", row.status, base::shortened(&row.model, 60));
+    if let Some(backend) = &row.backend {
+        line += &format!(" from {}", base::shortened(backend, 60));
+    }
+    let milliseconds = |ms| base::number::amount(ms);
+    line += &format!(", {} ms", milliseconds(row.total_ms));
+    if let Some(first) = row.ttft_ms.filter(|_| row.streamed) {
+        line += &format!(", first byte after {} ms", milliseconds(first));
+    }
+    if let Some(tokens) = row.completion_tokens {
+        let about = if row.estimated { "about " } else { "" };
+        line += &format!(", {about}{}", base::counted(tokens, "token"));
+    }
+    if row.cached {
+        line += ", cached";
+    }
+    if row.tries > 1 {
+        line += &format!(", {} tries", row.tries);
+    }
+    if let Some(error) = row.error {
+        line += &format!(", {error}");
+    }
+    line + ", " + &row.request_id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_request_is_printable_and_bounded() {
+        let row = Request {
+            request_id: "r1".to_owned(),
+            model: "m\u{1b}".repeat(1000),
+            backend: Some("7".to_owned()),
+            route: "/v1/chat/completions",
+            status: 200,
+            tries: 2,
+            streamed: true,
+            completion_tokens: Some(1),
+            estimated: true,
+            ttft_ms: Some(12.345),
+            total_ms: 1234.5,
+            ..Request::default()
+        };
+        let told = line(&row);
+        assert!(told.len() < 300 && !told.contains('\u{1b}'), "{told}");
+        assert!(told.starts_with("200 chat/completions m\\x1bm"), "{told}");
+        let rest = " from 7, 1234.5 ms, first byte after 12.35 ms, about 1 token, 2 tries, r1";
+        assert!(told.ends_with(rest), "{told}");
     }
 }

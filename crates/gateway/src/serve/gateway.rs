@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -14,7 +14,7 @@ use super::listener::Stage;
 use super::log::Log;
 use super::metrics::Metrics;
 use super::proxy::{Proxy, Target};
-use crate::routing::{Backend, Meaning, Providers, Registry};
+use crate::routing::{Backend, Live, Meaning, Providers, Registry};
 use crate::speeds::{Measured, Speed};
 use crate::store::requests::Request;
 
@@ -56,6 +56,7 @@ pub(crate) struct Gateway {
     registry: RwLock<Arc<Registry>>,
     /// The stored speeds, by the id of the backend.
     stored: RwLock<HashMap<i64, Measured>>,
+    live: Mutex<Live>,
     inflight: Arc<AtomicUsize>,
     turn: AtomicUsize,
 }
@@ -91,6 +92,7 @@ impl Gateway {
             stage,
             registry: RwLock::default(),
             stored: RwLock::default(),
+            live: Mutex::default(),
             inflight: Arc::default(),
             turn: AtomicUsize::default(),
         })
@@ -135,12 +137,28 @@ impl Gateway {
     }
 
     /// Remembers how fast a backend was.
-    pub(crate) fn note_live_speed(&self, _row: &Request) {}
+    pub(crate) fn note_live_speed(&self, row: &Request) {
+        if row.streamed {
+            self.live().note(row);
+        }
+    }
+
+    /// Takes over the speeds that the rows in the store tell.
+    pub(crate) fn update_live(&self, live: Live) {
+        *self.live() = live;
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     /// The speed that is expected of a backend; `None` if it must be measured first.
     fn speed(&self, backend: &Backend) -> Option<Speed> {
         let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
-        stored.get(&backend.id).map(|measured| measured.speed)
+        match stored.get(&backend.id) {
+            Some(measured) => Some(measured.speed),
+            None => self.live().speed(backend.id),
+        }
     }
 
     /// The backends to try: those of what the name means, then those of its fallbacks. Empty if all of them are
