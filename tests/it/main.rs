@@ -3,7 +3,7 @@
 mod behind;
 mod random;
 mod sandbox;
-#[cfg(feature = "network")]
+#[cfg(any(feature = "network", feature = "serve"))]
 mod server;
 
 mod add;

@@ -179,9 +179,10 @@ impl Client {
     }
 
     fn need(&mut self) -> io::Result<()> {
-        match self.fill()? {
-            true => Ok(()),
-            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        if self.fill()? {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
         }
     }
 }
@@ -191,9 +192,10 @@ pub(super) const JSON: &str = "content-type: application/json\r\n";
 
 /// The bytes of a request.
 pub(super) fn request(line: &str, head: &str, body: &[u8]) -> Vec<u8> {
-    let length = match body.is_empty() {
-        true => String::new(),
-        false => format!("content-length: {}\r\n", body.len()),
+    let length = if body.is_empty() {
+        String::new()
+    } else {
+        format!("content-length: {}\r\n", body.len())
     };
     let has_host = head.lines().any(|line| line.starts_with("host:"));
     let host = if has_host { "" } else { "host: localhost\r\n" };
@@ -228,7 +230,7 @@ impl Answer {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// Status and code of an error, which must be one as OpenAI's clients understand it.
+    /// Status and code of an error, which must be one as clients of `OpenAI` understand it.
     #[track_caller]
     pub(super) fn error(&self) -> (u16, String) {
         let status = self.status();

@@ -4,13 +4,19 @@
 
 mod backend;
 mod client;
+mod errors;
+mod faults;
+mod limits;
+mod names;
 mod pass;
+mod shutdown;
+mod streams;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Stdio};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -54,6 +60,27 @@ impl Place {
         db.last_insert_rowid().to_string()
     }
 
+    /// Gives a model another name.
+    fn alias(&self, model: &str, alias: &str) {
+        let sql = "INSERT INTO localstore_gateway_aliases (model, alias) VALUES (?1, ?2)";
+        self.0.db().execute(sql, [model, alias]).unwrap();
+    }
+
+    /// Names the models that answer when no backend of this one can.
+    fn fallback(&self, model: &str, others: &[&str]) {
+        let sql = "INSERT INTO localstore_gateway_fallbacks VALUES (?1, ?2, ?3)";
+        for (position, other) in others.iter().enumerate() {
+            let position = position.to_string();
+            self.0.db().execute(sql, [model, &position, other]).unwrap();
+        }
+    }
+
+    /// Removes a model.
+    fn remove(&self, name: &str) {
+        let sql = "DELETE FROM localstore_gateway_backends WHERE model = ?1";
+        self.0.db().execute(sql, [name]).unwrap();
+    }
+
     /// Starts the gateway with these options, on a free port.
     #[track_caller]
     fn serve(&self, options: &[&str]) -> Served {
@@ -86,6 +113,16 @@ impl Place {
             stdout,
             messages: Some(messages),
         }
+    }
+}
+
+/// Waits until this holds.
+#[track_caller]
+fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -150,12 +187,12 @@ impl Served {
     /// Waits for its end.
     #[track_caller]
     fn wait(mut self) -> Ran {
-        let deadline = std::time::Instant::now() + PATIENCE * 2;
+        let deadline = Instant::now() + PATIENCE * 2;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(std::time::Instant::now() < deadline, "it does not end");
+            assert!(Instant::now() < deadline, "it does not end");
             std::thread::sleep(Duration::from_millis(5));
         };
         let mut stdout = Vec::new();

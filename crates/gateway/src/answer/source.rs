@@ -77,6 +77,11 @@ impl Source {
         self.events.is_within_event()
     }
 
+    /// The end of a stream that was cut; behind `[DONE]` nothing is missing.
+    fn end(&self, cut: Cut) -> Next {
+        Next::End((!self.counter.is_done).then_some(cut))
+    }
+
     /// The next events, the moment that they are complete.
     pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
         loop {
@@ -89,7 +94,7 @@ impl Source {
                     self.silence.as_mut().reset(deadline);
                     self.events.feed(&data)
                 }
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Next::End(Some(Cut::ByBackend))),
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(self.end(Cut::ByBackend)),
                 Poll::Ready(None) => {
                     let rest = self.events.finish();
                     self.counter.feed(&rest);
@@ -103,7 +108,7 @@ impl Source {
                 }
                 Poll::Pending => {
                     if self.silence.as_mut().poll(context).is_ready() {
-                        return Poll::Ready(Next::End(Some(Cut::Silent)));
+                        return Poll::Ready(self.end(Cut::Silent));
                     }
                     return Poll::Pending;
                 }
