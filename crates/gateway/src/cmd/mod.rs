@@ -11,7 +11,7 @@ pub mod model;
 pub mod serve;
 pub mod usage;
 
-use base::Stdout;
+use base::{Stdout, printable};
 use db::Location;
 
 use crate::speeds::Speeds;
@@ -24,4 +24,21 @@ pub struct Context<'a> {
     pub speeds: &'static dyn Speeds,
     /// Standard output.
     pub out: &'a mut Stdout,
+}
+
+/// The most bytes of a name.
+const LONGEST_NAME: usize = 256;
+
+/// Reads the name of a model, of a key, or a pattern of one.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    let why = if text.trim() != text || text.is_empty() {
+        "a name is not empty, and has no spaces at its ends"
+    } else if text.len() > LONGEST_NAME {
+        "a name has 256 bytes at most"
+    } else if printable(text) != text {
+        "a name has no control characters"
+    } else {
+        return Ok(text.to_owned());
+    };
+    Err(why.to_owned())
 }

@@ -1,6 +1,6 @@
 //! Which backends serve which models: read from the store, and again when it changes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Providers;
@@ -39,7 +39,7 @@ pub(crate) struct Registry {
     /// The backends of each model, in the order in which they were added.
     pub(crate) models: BTreeMap<String, Vec<Arc<Backend>>>,
     pub(crate) aliases: BTreeMap<String, String>,
-    pub(crate) fallbacks: HashMap<String, Vec<String>>,
+    pub(crate) fallbacks: BTreeMap<String, Vec<String>>,
 }
 
 /// What a name means.
@@ -85,15 +85,36 @@ impl Registry {
         backends.map(|backend| backend.added_at).min().unwrap_or(0)
     }
 
+    /// The model that this is the name of, or another name of.
+    pub(crate) fn canonical<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        if self.models.contains_key(name) {
+            return Some(name);
+        }
+        let model = self.aliases.get(name)?;
+        self.models.contains_key(model).then_some(model)
+    }
+
+    /// The way by which fallbacks lead from this model back to it; `None` if they do not.
+    pub(crate) fn fallback_loop(&self, model: &str) -> Option<Vec<&str>> {
+        let next = |name: &str| self.fallbacks.get(name).into_iter().flatten();
+        let mut ways: Vec<Vec<&str>> = next(model).map(|name| vec![name.as_str()]).collect();
+        let mut seen = HashSet::new();
+        while let Some(way) = ways.pop() {
+            let last = *way.last()?;
+            if last == model {
+                return Some([vec![last], way].concat());
+            }
+            if seen.insert(last) {
+                ways.extend(next(last).map(|name| [way.as_slice(), &[name]].concat()));
+            }
+        }
+        None
+    }
+
     /// What the name means: a model, an alias, a rule.
     pub(crate) fn meaning(&self, name: &str, providers: &Providers) -> Meaning {
-        if self.models.contains_key(name) {
-            return Meaning::Model(name.to_owned());
-        }
-        if let Some(model) = self.aliases.get(name)
-            && self.models.contains_key(model)
-        {
-            return Meaning::Model(model.clone());
+        if let Some(model) = self.canonical(name) {
+            return Meaning::Model(model.to_owned());
         }
         if let Some(upstream) = name.strip_prefix("llmd-") {
             return match &providers.llmd {

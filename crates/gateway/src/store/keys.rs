@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::header::HeaderValue;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 
 /// A key as it is stored, without what a client shows.
@@ -24,6 +24,76 @@ pub(crate) struct Key {
     pub(crate) expires_at: Option<i64>,
     pub(crate) revoked_at: Option<i64>,
     pub(crate) last_used_at: Option<i64>,
+}
+
+/// How every key begins.
+pub(crate) const BEGINNING: &str = "sk-ls-";
+
+/// The characters of a key that are stored.
+pub(crate) const PREFIX: usize = 10;
+
+/// The letters and digits of a key behind its beginning: enough for 32 bytes.
+const LENGTH: usize = 43;
+
+/// The text of a key that has never been there; an error if the system has no random bytes.
+pub(crate) fn generate() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(in_letters(bytes))
+}
+
+/// The bytes as one number in base 62, behind the beginning of a key.
+fn in_letters(mut bytes: [u8; 32]) -> String {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let digits = (0..LENGTH).map(|_| {
+        let mut rest = 0_u16;
+        for byte in &mut bytes {
+            let value = rest << 8 | u16::from(*byte);
+            // Below 256, since the rest is below 62.
+            *byte = (value / 62) as u8;
+            rest = value % 62;
+        }
+        char::from(DIGITS[usize::from(rest)])
+    });
+    let digits: Vec<char> = digits.collect();
+    let digits = digits.into_iter().rev();
+    BEGINNING.chars().chain(digits).collect()
+}
+
+/// Stores a key by its hash, with the rights of this one. Returns its id.
+pub(crate) fn insert(db: &Connection, key: &Key, hash: &[u8; 32]) -> rusqlite::Result<i64> {
+    let models = serde_json::to_string(&key.models)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let sql = "INSERT INTO localstore_gateway_keys
+           (hash, prefix, name, models, rpm, agent, created_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id";
+    db.prepare_cached(sql)?.query_row(
+        params![
+            hash.as_slice(),
+            key.prefix,
+            key.name,
+            models,
+            key.rpm,
+            key.is_agent,
+            key.created_at,
+            key.expires_at,
+        ],
+        |row| row.get(0),
+    )
+}
+
+/// All keys, in the order in which they were created.
+pub(crate) fn all(db: &Connection) -> rusqlite::Result<Vec<Key>> {
+    let sql = "SELECT id, prefix, name, models, rpm, agent, created_at, expires_at, revoked_at,
+           last_used_at FROM localstore_gateway_keys ORDER BY id";
+    db.prepare(sql)?.query_map([], key)?.collect()
+}
+
+/// Revokes the key from now on.
+pub(crate) fn revoke(db: &Connection, id: i64) -> rusqlite::Result<()> {
+    let sql = "UPDATE localstore_gateway_keys SET revoked_at = unixepoch()
+         WHERE id = ?1 AND revoked_at IS NULL";
+    db.prepare_cached(sql)?.execute([id]).map(drop)
 }
 
 /// What is stored of the text of a key.
@@ -130,6 +200,37 @@ mod tests {
             shown,
             "Bearer ea58b2a34080bec6657b5433b04fcba39b2bc476749eb852405bfa6da58ded26"
         );
+    }
+
+    #[test]
+    fn a_key_has_all_bits_of_its_bytes() {
+        let zeros = in_letters([0; 32]);
+        assert_eq!(zeros, format!("sk-ls-{}", "0".repeat(43)));
+        // 2^256 - 1.
+        let ones = in_letters([255; 32]);
+        assert_eq!(ones.len(), 49);
+        let value = ones[BEGINNING.len()..]
+            .bytes()
+            .fold([0_u8; 33], |sum, digit| {
+                let digit = match digit {
+                    b'0'..=b'9' => digit - b'0',
+                    b'A'..=b'Z' => digit - b'A' + 10,
+                    _ => digit - b'a' + 36,
+                };
+                let mut carry = u16::from(digit);
+                let mut next = sum;
+                for byte in next.iter_mut().rev() {
+                    carry += u16::from(*byte) * 62;
+                    *byte = carry.to_le_bytes()[0];
+                    carry >>= 8;
+                }
+                next
+            });
+        assert_eq!((value[0], &value[1..]), (0, [255; 32].as_slice()));
+        let mut one = [0; 32];
+        one[31] = 63;
+        assert!(in_letters(one).ends_with("0011"));
+        assert_ne!(generate().unwrap(), generate().unwrap());
     }
 
     #[test]
