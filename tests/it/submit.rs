@@ -104,11 +104,20 @@ fn connections_are_opened_in_one_place() {
         [
             // A backend that is added: whether anything listens there.
             "crates/gateway/src/cmd/model/add.rs",
+            // The backends, for 'serve' and 'agent'.
+            "crates/gateway/src/serve/proxy.rs",
             "crates/net/src/client.rs"
         ]
     );
-    // The form of an IP address.
-    assert_eq!(files_with(&["std::net"]), ["src/fleet/address.rs"]);
+    // The form of an IP address, but for the backend that is added.
+    assert_eq!(
+        files_with(&["std::net"]),
+        [
+            "crates/gateway/src/address.rs",
+            "crates/gateway/src/cmd/model/add.rs",
+            "src/fleet/address.rs"
+        ]
+    );
     assert_eq!(files_with(&["net::Client"]), ["src/submit/client.rs"]);
     assert_eq!(
         files_with(&["use net::{Client"]),

@@ -3,10 +3,16 @@
 use base::{Error, Result};
 use hyper::Uri;
 
+/// The most bytes of a URL.
+const LONGEST: usize = 2048;
+
 /// A base URL as it was typed, made fit to be stored: without a slash at its end, and with `/v1` if it had no
 /// path. The second tells whether that was added.
 pub(crate) fn base_url(typed: &str) -> Result<(String, bool)> {
     let invalid = |why: &str| Error::new(format_args!("invalid URL '{}'", hidden(typed)), why);
+    if typed.len() > LONGEST {
+        return Err(Error::new("invalid URL", "it is too long"));
+    }
     let uri: Uri = typed
         .trim()
         .parse()
@@ -23,12 +29,17 @@ pub(crate) fn base_url(typed: &str) -> Result<(String, bool)> {
     if authority.host().is_empty() {
         return Err(invalid("it has no host"));
     }
+    let is_port = authority.port_u16().is_some_and(|port| port > 0);
+    if authority.as_str().len() > authority.host().len() && !is_port {
+        return Err(invalid("its port is not a number from 1 to 65535"));
+    }
     if uri.query().is_some() || typed.contains('#') {
         return Err(invalid("a base URL has no query"));
     }
     let path = uri.path().trim_end_matches('/');
     let is_bare = path.is_empty();
     let path = if is_bare { "/v1" } else { path };
+    let authority = authority.as_str().to_ascii_lowercase();
     Ok((format!("{scheme}://{authority}{path}"), is_bare))
 }
 
@@ -64,6 +75,12 @@ mod tests {
         let url = |typed| base_url(typed).unwrap();
         assert_eq!(url("http://a:8080"), ("http://a:8080/v1".to_owned(), true));
         assert_eq!(url("http://a:8080/"), ("http://a:8080/v1".to_owned(), true));
+        assert_eq!(url("HTTP://A:80/V1"), ("http://a:80/V1".to_owned(), false));
+        assert_eq!(
+            url("http://[::1]:80"),
+            ("http://[::1]:80/v1".to_owned(), true)
+        );
+        assert_eq!(url("http://[::1]"), ("http://[::1]/v1".to_owned(), true));
         assert_eq!(
             url("https://a/api/v1/"),
             ("https://a/api/v1".to_owned(), false)
@@ -76,7 +93,16 @@ mod tests {
             let error = base_url(typed).unwrap_err().lines();
             assert!(!error.contains("secret"), "{error}");
         }
-        for typed in ["", "a", "ftp://a", "http://", "http://a?x=1", "/v1"] {
+        for typed in [
+            "",
+            "a",
+            "ftp://a",
+            "http://",
+            "http://a?x=1",
+            "/v1",
+            "http://a:",
+            "http://a:0",
+        ] {
             assert!(base_url(typed).is_err(), "{typed}");
         }
     }

@@ -5,10 +5,15 @@
     reason = "the comments of arguments are help, which is plain text"
 )]
 
+/// The command `agent`.
 pub mod agent;
+/// The command `key`.
 pub mod key;
+/// The command `model`.
 pub mod model;
+/// The command `serve`.
 pub mod serve;
+/// The command `usage`.
 pub mod usage;
 
 use base::{Stdout, printable};
