@@ -98,6 +98,7 @@ impl Source {
                 Poll::Ready(None) => {
                     let rest = self.events.finish();
                     self.counter.feed(&rest);
+                    self.counter.finish();
                     if !self.is_framed && !self.counter.is_done {
                         return Poll::Ready(Next::End(Some(Cut::ByBackend)));
                     }
