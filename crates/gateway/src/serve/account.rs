@@ -13,9 +13,6 @@ use crate::store::requests::Request;
 /// The status of a request whose client has left.
 const LEFT: u16 = 499;
 
-/// The most characters of a model that are written down.
-const LONGEST: usize = 200;
-
 /// A request that runs. When it is dropped, its row and its metrics are written; a client whose request is
 /// dropped before it is done has left.
 pub(crate) struct Account {
@@ -84,11 +81,7 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         self.row.total_ms = self.elapsed_ms();
-        let mut row = std::mem::take(&mut self.row);
-        // The name of a rule's model is the client's text.
-        if let Some((end, _)) = row.model.char_indices().nth(LONGEST) {
-            row.model.truncate(end);
-        }
+        let row = std::mem::take(&mut self.row);
         tracing::info!("{}", line(&row));
         self.gateway.metrics.end(&row, &self.model_label);
         self.gateway.note_live_speed(&row);

@@ -224,7 +224,11 @@ async fn ask(
             account.row.model.clone_from(model);
             account.model_label.clone_from(model);
         }
-        Meaning::Rule(backend) => account.row.model = name(&backend.model).into_owned(),
+        Meaning::Rule(backend) => {
+            account.row.model = name(&backend.model).into_owned();
+            // Clients make up names: all of a rule are one.
+            account.model_label = format!("{}/*", backend.label);
+        }
         Meaning::Unset(variable) => {
             let model = name(&fields.model);
             let message = format!("the model '{model}' needs {variable}, which is not set");
