@@ -2,7 +2,7 @@
 //! the stored results how fast each of them is.
 //!
 //! `store` keeps models, keys, agents and requests; `request` and `answer` read what passes by; `routing`
-//! chooses the backends; `serve` is the gateway; `agent` the server beside an engine; `cmd` are the commands.
+//! chooses the backends; `cache` keeps answers; `serve` is the gateway; `agent` the server beside an engine; `cmd` are the commands.
 //! Only `serve`, `agent` and `model test` start a runtime.
 
 #![forbid(unsafe_code)]
@@ -11,7 +11,9 @@
 
 mod address;
 mod answer;
+mod cache;
 mod cmd;
+mod connector;
 mod fault;
 mod request;
 mod routing;

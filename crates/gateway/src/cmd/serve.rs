@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::Context;
 use crate::address::is_loopback;
+use crate::cache::{Cache, Place, Rules};
 use crate::routing::Providers;
 use crate::serve::{
     Agents, Auth, Gateway, Keys, Log, Options, Route, Stage, answer, serve, watch_store,
@@ -36,6 +37,23 @@ pub struct Args {
     /// Which backend of a model is tried first
     #[arg(long, value_name = "ORDER", default_value = "fastest")]
     route: Route,
+    /// Where answers are kept that come again: off, memory, redis, or an address such as redis://host:6379/0
+    /// (rediss: with TLS). REDIS_URL in the environment does the same, and keeps a password out of the list
+    /// of processes
+    ///
+    /// Kept are answers that are no stream, of requests for embeddings or with temperature 0. Without this
+    /// option: that of REDIS_URL, else off.
+    #[arg(long, value_name = "PLACE")]
+    cache: Option<String>,
+    /// How long an answer is kept; else CACHE_TTL in seconds, else 5m
+    #[arg(long, value_name = "TIME", value_parser = ttl)]
+    cache_ttl: Option<Duration>,
+    /// The most bytes of '--cache memory'
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
+    cache_size: u64,
+    /// Keep answers of any temperature
+    #[arg(long)]
+    cache_any: bool,
     /// The longest wait for the first byte of an answer, and between two
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = base::time::duration)]
     timeout: Duration,
@@ -97,6 +115,7 @@ impl Args {
             max_inflight: self.max_inflight,
         };
         let db_of_rows = Database::open(context.location, &[&store::ROOM])?;
+        let cache = self.cache().await?;
         let keys = Keys::new(self.auth, is_loopback, db);
         let needs_key = keys.is_needed();
         let live = db_of_rows.read(|db| Ok(requests::live(db)?))?;
@@ -105,6 +124,7 @@ impl Args {
             providers,
             keys,
             Some(Agents::start(context.location)),
+            cache,
             Log::start(db_of_rows, self.keep)?,
             stages.clone(),
         )?;
@@ -154,6 +174,33 @@ impl Args {
         let _ = tokio::time::timeout(LAST_WORDS, serving).await;
     }
 
+    /// The cache that the options name, else the environment. No error has an address: there may be a password
+    /// in it.
+    async fn cache(&self) -> Result<Cache> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let invalid = |what| {
+            move |why: String| Error::new(what, why).hint("--cache redis://localhost:6379/0")
+        };
+        let place = match (self.cache.as_deref(), variable("REDIS_URL")) {
+            (None | Some("redis"), Some(url)) => {
+                Place::Redis(url.parse().map_err(invalid("REDIS_URL"))?)
+            }
+            (Some(place), _) => place.parse().map_err(invalid("--cache"))?,
+            (None, None) => Place::Off,
+        };
+        let ttl = match (self.cache_ttl, variable("CACHE_TTL")) {
+            (Some(ttl), _) => ttl,
+            (None, Some(text)) => ttl(&text).map_err(|why| Error::new("CACHE_TTL", why))?,
+            (None, None) => Duration::from_secs(300),
+        };
+        let rules = Rules {
+            ttl,
+            size: self.cache_size,
+            any: self.cache_any,
+        };
+        Cache::open(place, rules).await
+    }
+
     async fn listen(&self) -> Result<TcpListener> {
         let listener = TcpListener::bind(&self.addr).await;
         listener.map_err(|error| {
@@ -180,6 +227,9 @@ impl Args {
         };
         let store = context.location.path.display();
         note(&format!("{} in {store}; {keys}", counted(models, "model")));
+        if let Some(place) = gateway.cache.place() {
+            note(&format!("cache: {place}"));
+        }
         if models == 0 {
             base::Stderr::line("hint: localstore model add NAME --url URL");
         }
@@ -231,6 +281,15 @@ impl Signals {
         }
         #[cfg(not(unix))]
         let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+/// Reads how long an answer is kept.
+fn ttl(text: &str) -> Result<Duration, String> {
+    let ttl = base::time::duration(text)?;
+    match ttl.is_zero() {
+        true => Err("at least 1s; '--cache off' keeps nothing".to_owned()),
+        false => Ok(ttl),
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Fields {
     /// `max_completion_tokens`, else `max_tokens`.
     pub(crate) max_tokens: Option<u64>,
     pub(crate) temperature: Option<f64>,
-    pub(crate) n: Option<u64>,
+    pub(crate) n: Option<f64>,
 }
 
 /// Why a body is refused.

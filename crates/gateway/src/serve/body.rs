@@ -106,14 +106,18 @@ async fn discard(mut body: Incoming) {
 /// Refuses what is not plain JSON, which a web page could send without asking.
 fn check(headers: &HeaderMap) -> Result<(), Fault> {
     let unsupported = |message: &str| Fault::new(415, "unsupported_media_type", message);
-    let kind = headers.get(CONTENT_TYPE);
-    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
+    if !is_json(headers) {
         return Err(unsupported("the content-type must be application/json"));
     }
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(unsupported("the body must not have a content-encoding"));
     }
     Ok(())
+}
+
+/// Whether the headers say that the body is JSON.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()?.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }

@@ -14,6 +14,8 @@ use super::listener::Stage;
 use super::log::Log;
 use super::metrics::Metrics;
 use super::proxy::{Proxy, Target};
+use crate::cache::Cache;
+use crate::connector::Connector;
 use crate::routing::{Backend, Live, Meaning, Providers, Registry};
 use crate::speeds::{Measured, Speed};
 use crate::store::requests::Request;
@@ -48,6 +50,7 @@ pub(crate) struct Gateway {
     pub(crate) keys: Keys,
     /// `None` where none register.
     pub(crate) agents: Option<Agents>,
+    pub(crate) cache: Cache,
     pub(crate) proxy: Proxy,
     pub(crate) metrics: Metrics,
     pub(crate) log: Log,
@@ -76,15 +79,17 @@ impl Gateway {
         providers: Providers,
         keys: Keys,
         agents: Option<Agents>,
+        cache: Cache,
         log: Log,
         stage: watch::Receiver<Stage>,
     ) -> base::Result<Self> {
-        let proxy = Proxy::new(options.timeout, options.cool_down)?;
+        let proxy = Proxy::new(Connector::new()?, options.timeout, options.cool_down);
         Ok(Self {
             options,
             providers,
             keys,
             agents,
+            cache,
             proxy,
             metrics: Metrics::default(),
             log,

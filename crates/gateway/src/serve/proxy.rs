@@ -2,11 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
-use std::io;
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -17,18 +14,15 @@ use hyper::header::{
     USER_AGENT,
 };
 use hyper::http::response::Parts;
-use hyper::{Method, Request, Response, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper::{Method, Request, Response};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::de::IgnoredAny;
-use tokio::net::TcpStream;
 
 use super::held::Hold;
 use super::metrics::Metrics;
-use crate::address::is_loopback;
 use crate::answer::{Next, Source};
+use crate::connector::Connector;
 use crate::fault::Fault;
 use crate::request::Fields;
 use crate::routing::{Backend, Budget, Health};
@@ -38,10 +32,6 @@ const LARGEST: usize = 8 << 20;
 
 /// The tries of one request, the first included.
 pub(crate) const TRIES: usize = 3;
-
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(5);
-const CONNECT_NEAR: Duration = Duration::from_secs(1);
 
 /// How long a connection that is not used is kept. Model servers close theirs after five seconds: a request
 /// that met the end of its connection would be lost.
@@ -128,30 +118,22 @@ struct Failure {
 }
 
 impl Proxy {
-    pub(crate) fn new(timeout: Duration, cool_down: Duration) -> base::Result<Self> {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls()?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
+    pub(crate) fn new(connector: Connector, timeout: Duration, cool_down: Duration) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .http1_max_buf_size(READ_AHEAD)
-            .build(Connector(https));
+            .build(connector);
         let states = States {
             cool_down,
             ..States::default()
         };
-        Ok(Self {
+        Self {
             client,
             states: Arc::new(Mutex::new(states)),
             budget: Mutex::default(),
             timeout,
-        })
+        }
     }
 
     /// Whether the backend cools down, and how many requests run on it.
@@ -376,16 +358,6 @@ impl Outgoing<'_> {
     }
 }
 
-fn tls() -> base::Result<rustls::ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(net::certificates());
-    let provider = rustls::crypto::ring::default_provider();
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| base::Error::new("TLS", error))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
 fn is_stream(headers: &HeaderMap) -> bool {
     let kind = headers
         .get(CONTENT_TYPE)
@@ -426,34 +398,5 @@ impl Drop for Running {
         if let Some(state) = lock(&self.states).by_label.get_mut(&self.label) {
             state.running = state.running.saturating_sub(1);
         }
-    }
-}
-
-/// Makes connections within a time, all of it: name, address and TLS.
-#[derive(Clone)]
-struct Connector(HttpsConnector<HttpConnector>);
-
-impl tower_service::Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let time = if uri.host().is_some_and(is_loopback) {
-            CONNECT_NEAR
-        } else {
-            CONNECT
-        };
-        let connecting = self.0.call(uri);
-        Box::pin(async move {
-            match tokio::time::timeout(time, connecting).await {
-                Ok(connected) => connected,
-                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
-            }
-        })
     }
 }

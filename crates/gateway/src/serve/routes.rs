@@ -18,14 +18,16 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
 use super::account::Account;
-use super::body::Unread;
+use super::body::{Unread, is_json};
 use super::gateway::Gateway;
 use super::held::Hold;
 use super::listener::Stage;
 use super::proxy::{Answer, Outgoing};
 use super::register;
 use super::reply::{Events, Long, Reply};
+use crate::address::percent_decoded;
 use crate::answer::Tokens;
+use crate::cache::Found;
 use crate::fault::Fault;
 use crate::request::{Fields, Refused};
 use crate::routing::{Meaning, Registry};
@@ -128,7 +130,10 @@ async fn passed(
     let status = head.status;
     let reply = match answer {
         Answer::Whole(body) => {
-            if let Some(tokens) = Tokens::of(&body) {
+            // Those of an answer that was kept were counted when it was made.
+            if !account.row.cached
+                && let Some(tokens) = Tokens::of(&body)
+            {
                 account.tokens(tokens);
             }
             account.row.streamed = false;
@@ -219,15 +224,17 @@ async fn ask(
     }
     let registry = gateway.registry();
     let meaning = registry.meaning(&fields.model, &gateway.providers);
-    match &meaning {
+    let model = match &meaning {
         Meaning::Model(model) => {
             account.row.model.clone_from(model);
             account.model_label.clone_from(model);
+            model
         }
         Meaning::Rule(backend) => {
             account.row.model = name(&backend.model).into_owned();
             // Clients make up names: all of a rule are one.
             account.model_label = format!("{}/*", backend.label);
+            &backend.model
         }
         Meaning::Unset(variable) => {
             let model = name(&fields.model);
@@ -235,14 +242,29 @@ async fn ask(
             return Err(Fault::new(404, "model_not_found", message).param("model"));
         }
         Meaning::Unknown => return Err(no_model(&fields.model)),
-    }
-    let targets = gateway.targets(&registry, &meaning, body.len(), fields.max_tokens);
+    };
     let path = request
         .uri
         .path_and_query()
         .map_or("", PathAndQuery::as_str);
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    let cache = &gateway.cache;
+    let found = cache.find(path, headers, &fields, model, &body).await;
+    let (found, key) = match found {
+        Found::Hit(answer) => {
+            account.row.cached = true;
+            let mut response = json(StatusCode::OK, Bytes::new());
+            response
+                .headers_mut()
+                .insert(CACHE, HeaderValue::from_static("hit"));
+            return Ok((response.into_parts().0, Answer::Whole(answer), hold));
+        }
+        Found::Miss(key) => ("miss", Some(key)),
+        Found::Off => ("off", None),
+    };
+    let targets = gateway.targets(&registry, &meaning, body.len(), fields.max_tokens);
     let outgoing = Outgoing {
-        path: path.strip_prefix("/v1").unwrap_or(path),
+        path,
         headers,
         body,
         fields: &fields,
@@ -256,14 +278,22 @@ async fn ask(
     let target = outcome.target.and_then(|index| targets.get(index));
     account.row.backend = target.map(|target| target.backend.label.clone());
     let (head, answer) = outcome.answer?;
+    if let (Some(key), Answer::Whole(answer)) = (key, &answer)
+        && head.status == StatusCode::OK
+        && is_json(&head.headers)
+        // A fallback's answer is none of the model that was asked for.
+        && target.is_some_and(|target| target.model == *model)
+    {
+        cache.keep(key, answer);
+    }
     let mut head = passed_head(&head);
     if let Some(target) = target {
         insert(&mut head.headers, BACKEND, &target.backend.label);
-        if target.model != account.row.model {
+        if target.model != *model {
             insert(&mut head.headers, MODEL, &target.model);
         }
     }
-    head.headers.insert(CACHE, HeaderValue::from_static("off"));
+    head.headers.insert(CACHE, HeaderValue::from_static(found));
     Ok((head, answer, hold))
 }
 
@@ -413,25 +443,6 @@ fn entry(registry: &Registry, name: &str) -> serde_json::Value {
         "created": registry.added_at(name),
         "owned_by": "localstore",
     })
-}
-
-/// The text with its `%XX` replaced; what is not valid stays.
-fn percent_decoded(text: &str) -> String {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.as_bytes().iter();
-    while let Some(byte) = bytes.next() {
-        let rest = bytes.as_slice();
-        let hex = rest.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        let hex = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match (byte, hex) {
-            (b'%', Some(value)) => {
-                decoded.push(value);
-                bytes.nth(1);
-            }
-            _ => decoded.push(*byte),
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
