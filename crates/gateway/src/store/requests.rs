@@ -438,7 +438,7 @@ pub(crate) fn used(
         .into_iter()
         .map(|(name, group)| (name.clone(), exact(name, group)))
         .collect();
-    for (name, sums) in days(db, by, since, until)? {
+    for (name, sums) in of_days(db, by, since, until)? {
         let group = used.entry(name.clone()).or_default();
         group.name = name;
         group.about = true;
@@ -468,7 +468,7 @@ fn exact(name: String, (mut sums, mut times): (Sums, Vec<f64>)) -> Used {
 }
 
 /// The sums of the days that lie between these seconds as a whole.
-fn days(
+fn of_days(
     db: &Connection,
     by: By,
     since: Option<i64>,
@@ -504,6 +504,18 @@ pub(crate) fn cut_days(
     db.prepare(sql)?
         .query_map([since, until], |row| row.get(0))?
         .collect()
+}
+
+/// The first and the last day with requests; `None` if there are none.
+pub(crate) fn days(db: &Connection) -> rusqlite::Result<Option<(String, String)>> {
+    let sql = "SELECT min(first), max(last) FROM (
+           SELECT date(min(at_ms) / 1000, 'unixepoch') AS first,
+             date(max(at_ms) / 1000, 'unixepoch') AS last FROM localstore_gateway_requests
+           UNION ALL SELECT min(day), max(day) FROM localstore_gateway_usage_days)";
+    db.query_row(sql, [], |row| {
+        let (first, last): (Option<String>, Option<String>) = (row.get(0)?, row.get(1)?);
+        Ok(first.zip(last))
+    })
 }
 
 #[cfg(test)]
