@@ -7,10 +7,14 @@ mod client;
 mod errors;
 mod faults;
 mod key;
+mod keys;
 mod limits;
 mod model;
 mod names;
+mod openai;
 mod pass;
+mod rows;
+mod secrets;
 mod shutdown;
 mod streams;
 
@@ -21,6 +25,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use self::backend::Backend;
 use self::client::{Answer, Client};
@@ -37,9 +42,7 @@ struct Place(Sandbox);
 
 impl Place {
     fn new() -> Self {
-        let place = Self(Sandbox::new());
-        place.serve(&[]).kill();
-        place
+        Self(Sandbox::new())
     }
 
     /// A place with one model, `m`, that these serve in this order.
@@ -51,42 +54,49 @@ impl Place {
         place
     }
 
-    /// Adds a backend for a model; gives its id.
-    fn model(&self, name: &str, url: &str, upstream: &str) -> String {
+    /// Runs `localstore model` with these words.
+    #[track_caller]
+    fn run_model(&self, words: &[&str]) {
+        self.0.run([&["model"], words].concat()).ok();
+    }
+
+    /// Adds a backend for a model.
+    #[track_caller]
+    fn model(&self, name: &str, url: &str, upstream: &str) {
+        self.run_model(&["add", name, "--url", url, "--upstream", upstream]);
+    }
+
+    /// Creates a key; gives its text.
+    #[track_caller]
+    fn key(&self, name: &str, options: &[&str]) -> String {
+        key::create(&self.0, &[&[name], options].concat())
+    }
+
+    /// The rows of requests, in the order in which they ended.
+    fn rows(&self) -> Vec<Value> {
         let db = self.0.db();
-        db.execute(
-            "INSERT INTO localstore_gateway_backends (model, url, upstream, added_at) VALUES (?1, ?2, ?3, 1)",
-            [name, url, upstream],
-        )
-        .unwrap();
-        db.last_insert_rowid().to_string()
-    }
-
-    /// Gives a model another name.
-    fn alias(&self, model: &str, alias: &str) {
-        let sql = "INSERT INTO localstore_gateway_aliases (model, alias) VALUES (?1, ?2)";
-        self.0.db().execute(sql, [model, alias]).unwrap();
-    }
-
-    /// Names the models that answer when no backend of this one can.
-    fn fallback(&self, model: &str, others: &[&str]) {
-        let sql = "INSERT INTO localstore_gateway_fallbacks VALUES (?1, ?2, ?3)";
-        for (position, other) in others.iter().enumerate() {
-            let position = position.to_string();
-            self.0.db().execute(sql, [model, &position, other]).unwrap();
-        }
-    }
-
-    /// Removes a model.
-    fn remove(&self, name: &str) {
-        let sql = "DELETE FROM localstore_gateway_backends WHERE model = ?1";
-        self.0.db().execute(sql, [name]).unwrap();
+        let sql = "SELECT json_object('request_id', request_id, 'key_id', key_id, 'model', model,
+               'backend', CAST(backend_id AS TEXT), 'route', route, 'status', status, 'error', error,
+               'tries', tries, 'cached', cached, 'streamed', streamed, 'prompt_tokens', prompt_tokens,
+               'completion_tokens', completion_tokens, 'estimated', estimated, 'bytes_in', bytes_in,
+               'bytes_out', bytes_out)
+             FROM localstore_gateway_requests ORDER BY id";
+        let mut rows = db.prepare(sql).unwrap();
+        let rows = rows.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        rows.map(|row| serde_json::from_str(&row.unwrap()).unwrap())
+            .collect()
     }
 
     /// Starts the gateway with these options, on a free port.
     #[track_caller]
     fn serve(&self, options: &[&str]) -> Served {
-        let mut words = vec!["serve", "--addr", "127.0.0.1:0"];
+        self.serve_at("127.0.0.1:0", options)
+    }
+
+    /// The same at another address.
+    #[track_caller]
+    fn serve_at(&self, address: &str, options: &[&str]) -> Served {
+        let mut words = vec!["serve", "--addr", address];
         words.extend(options);
         let mut child = self
             .0
@@ -114,6 +124,7 @@ impl Place {
             child,
             stdout,
             messages: Some(messages),
+            key: None,
         }
     }
 }
@@ -134,6 +145,8 @@ struct Served {
     child: Child,
     stdout: BufReader<ChildStdout>,
     messages: Option<JoinHandle<String>>,
+    /// What its clients show.
+    key: Option<String>,
 }
 
 impl Served {
@@ -146,12 +159,22 @@ impl Served {
         Client::connect(self.address)
     }
 
+    /// The same with clients that show a key.
+    fn shown(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
+        self
+    }
+
+    /// The same with clients that show none.
+    fn shown_nothing(mut self) -> Self {
+        self.key = None;
+        self
+    }
+
     /// The answer to a body in JSON, on a connection of its own.
     #[track_caller]
     fn post(&self, path: &str, body: impl AsRef<[u8]>) -> Answer {
-        let mut client = self.connect();
-        client.post(path, body);
-        client.answer()
+        self.ask(&format!("POST {path}"), client::JSON, body)
     }
 
     /// The answer to a chat with this model.
@@ -164,8 +187,18 @@ impl Served {
     /// The answer to a request without a body.
     #[track_caller]
     fn get(&self, path: &str) -> Answer {
+        self.ask(&format!("GET {path}"), "", "")
+    }
+
+    /// The answer to a request, on a connection of its own.
+    #[track_caller]
+    fn ask(&self, line: &str, head: &str, body: impl AsRef<[u8]>) -> Answer {
+        let shown = self.key.iter();
+        let shown: String = shown
+            .map(|key| format!("authorization: Bearer {key}\r\n"))
+            .collect();
         let mut client = self.connect();
-        client.request(&format!("GET {path}"), "", "");
+        client.request(line, &(shown + head), body);
         client.answer()
     }
 

@@ -14,7 +14,7 @@ fn models_are_listed_by_name_with_their_aliases() {
     for (number, name) in ["zebra", "org/Model 1", "m", "m"].iter().enumerate() {
         place.model(name, &format!("{}/{number}", backend.url()), name);
     }
-    place.alias("m", "b\u{e9}");
+    place.run_model(&["alias", "m", "b\u{e9}"]);
     let served = place.serve(&[]);
     let answer = served.get("/v1/models");
     assert_eq!(answer.header("content-type"), Some("application/json"));
@@ -51,7 +51,7 @@ fn an_alias_is_its_model() {
     let backend = named("a");
     let place = Place::new();
     place.model("m", &backend.url(), "up");
-    place.alias("m", "other");
+    place.run_model(&["alias", "m", "other"]);
     let served = place.serve(&[]);
     let answer = served.chat("other");
     assert_eq!(answer.status(), 200);
@@ -67,9 +67,9 @@ fn models_of_the_store_are_seen_while_it_runs() {
     assert_eq!(served.chat("m").status(), 404);
     place.model("m", &backend.url(), "m");
     super::eventually("the model", || served.chat("m").status() == 200);
-    place.alias("m", "n");
+    place.run_model(&["alias", "m", "n"]);
     super::eventually("the alias", || served.chat("n").status() == 200);
-    place.remove("m");
+    place.run_model(&["rm", "m"]);
     super::eventually("no model", || served.chat("m").status() == 404);
 }
 
@@ -81,7 +81,7 @@ fn a_fallback_answers_when_no_backend_can() {
     place.model("a", &broken.url(), "a");
     place.model("b", &good.url(), "b-there");
     place.model("c", &last.url(), "c");
-    place.fallback("a", &["b", "c"]);
+    place.run_model(&["fallback", "a", "b", "c"]);
     let served = place.serve(&[]);
     let answer = served.chat("a");
     assert_eq!(answer.status(), 200);
@@ -175,7 +175,7 @@ fn a_model_of_the_store_goes_before_a_rule() {
     place.0.set("EXTERNAL_OPENAI_KEY", "k");
     place.0.set("EXTERNAL_OPENAI_URL", theirs.url());
     place.model("gpt-oss", &ours.url(), "gpt-oss");
-    place.alias("gpt-oss", "gpt-4o");
+    place.run_model(&["alias", "gpt-oss", "gpt-4o"]);
     let served = place.serve(&[]);
     assert_eq!(served.chat("gpt-oss").status(), 200);
     assert_eq!(served.chat("gpt-4o").status(), 200);
@@ -183,4 +183,43 @@ fn a_model_of_the_store_goes_before_a_rule() {
     assert_eq!(ours.requests()[0].header("authorization"), None);
     assert_eq!(served.chat("gpt-5").status(), 200);
     assert_eq!(theirs.count(), 1);
+}
+
+#[test]
+fn the_example_of_an_environment_changes_nothing() {
+    let example = include_str!("../../../.env.example");
+    let lines = example
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty());
+    let names: Vec<&'static str> = lines
+        .map(|line| line.strip_suffix('=').expect(line))
+        .collect();
+    let backend = named("a");
+    let mut place = Place::with(&[&backend]);
+    for name in &names {
+        place.0.set(name, "");
+    }
+    let served = place.serve(&[]);
+    let answer = served.chat("m");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.header("x-localstore-cache"), Some("off"));
+    assert_eq!(served.chat("llmd-m").status(), 404);
+    // It has the variable of each rule.
+    for provider in [
+        "openai",
+        "anthropic",
+        "google",
+        "openrouter",
+        "xai",
+        "groq",
+        "mistral",
+        "huggingface",
+        "venice",
+    ] {
+        let answer = served.chat(&format!("{provider}/m"));
+        let named = names
+            .iter()
+            .any(|name| name.ends_with("_KEY") && answer.text().contains(name));
+        assert!(answer.status() == 404 && named, "{}", answer.text());
+    }
 }
