@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "the ground of tests that are still to come")]
 
 mod backend;
+mod cache;
 mod client;
 mod errors;
 mod faults;

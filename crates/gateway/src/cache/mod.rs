@@ -16,7 +16,7 @@ pub(crate) use address::Address;
 use memory::Memory;
 use redis::Redis;
 
-/// The largest answer that is kept.
+/// The largest answer that is kept, and the largest request that a key is made of: that takes time and memory.
 const LARGEST: usize = 1 << 20;
 
 /// Where answers are kept, as it is told at the start.
@@ -113,7 +113,7 @@ impl Cache {
         body: &[u8],
     ) -> Found {
         let wish = wish(headers);
-        if matches!(self.kept, Kept::Off) || !wish.may_keep {
+        if matches!(self.kept, Kept::Off) || !wish.may_keep || body.len() > LARGEST {
             return Found::Off;
         }
         let key = self.kind(path, fields).and_then(|kind| {

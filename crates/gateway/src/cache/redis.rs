@@ -41,6 +41,9 @@ const KEEPS: usize = 32;
 /// The longest line of an answer.
 const LINE: usize = 4 << 10;
 
+/// How much is read at once at least.
+const READ: usize = 16 << 10;
+
 /// A key that no answer has: whether Redis can be used is tried with it.
 const NO_ANSWER: &str = "chat:";
 
@@ -400,6 +403,8 @@ impl Connection {
     }
 
     async fn read(&mut self) -> Result<(), Why> {
+        // Without this a long answer would come in many small pieces.
+        self.replies.open.reserve(READ);
         match self.stream.read_buf(&mut self.replies.open).await {
             Ok(0) | Err(_) => Err(CLOSED.into()),
             Ok(_) => Ok(()),

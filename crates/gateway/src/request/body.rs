@@ -115,6 +115,8 @@ impl<'de> Visitor<'de> for Top {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -167,5 +169,41 @@ mod tests {
             "]".repeat(100_000)
         );
         assert_eq!(Fields::read(deep.as_bytes()).unwrap().model, "a");
+    }
+
+    proptest! {
+        #[test]
+        fn any_object_with_a_model_keeps_all_other_bytes(
+            before in ".{0,9}", number in "-?[1-9][0-9]{0,25}(\\.[0-9]{1,9})?([eE][+-]?[0-9]{1,3})?",
+            asked in ".{0,9}", given in ".{0,9}", space in "[ \\n\\r\\t]{0,3}",
+        ) {
+            let text = |text: &str| serde_json::to_string(text).unwrap();
+            let start = format!(
+                "{space}{{{space}\"x{}:{space}{{\"model\":{number},\"\":{}}},\"model\"{space}:{space}",
+                &text(&before)[1..], text(&before)
+            );
+            let end = format!("{space},\"n\":[{number},{}]{space}}}{space}", text(&given));
+            let body = format!("{start}{}{end}", text(&asked));
+            let fields = Fields::read(body.as_bytes()).unwrap();
+            prop_assert_eq!(&fields.model, &asked);
+            let replaced = fields.with_model(body.as_bytes(), &given);
+            if asked == given {
+                prop_assert_eq!(&*replaced, body.as_bytes());
+            } else {
+                let expected = format!("{start}{}{end}", text(&given));
+                prop_assert_eq!(&*replaced, expected.as_bytes());
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>, json in "[\\[\\]{}\":,0-9a-d\\\\ ]{0,40}") {
+            for body in [bytes, format!("{{\"model\":\"a\",{json}}}").into_bytes()] {
+                if let Ok(fields) = Fields::read(&body) {
+                    let replaced = fields.with_model(&body, "other").into_owned();
+                    let read = Fields::read(&replaced).unwrap();
+                    prop_assert_eq!(read.model, "other");
+                }
+            }
+        }
     }
 }

@@ -85,6 +85,9 @@ fn write(value: &RawValue, to: &mut String, depth: usize) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -106,5 +109,132 @@ mod tests {
             )),
             None
         );
+    }
+
+    /// A value in JSON, and the ways to spell it.
+    #[derive(Debug, Clone)]
+    enum Value {
+        /// A number or a word, as spelled.
+        Plain(String),
+        Text(String),
+        List(Vec<Value>),
+        Object(Vec<(String, Value)>),
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let plain = prop_oneof![
+            Just("null".to_owned()),
+            Just("true".to_owned()),
+            "-?(0|[1-9][0-9]{0,30})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?",
+        ];
+        let leaf = prop_oneof![plain.prop_map(Value::Plain), ".{0,6}".prop_map(Value::Text)];
+        leaf.prop_recursive(5, 40, 5, |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..5).prop_map(Value::List),
+                btree_map(".{0,4}", inner, 0..5)
+                    .prop_map(|object| Value::Object(object.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Spells the value; `seed` chooses spaces, escapes and the order of keys.
+    fn spell(value: &Value, seed: &mut u64, to: &mut String) {
+        fn turn(seed: &mut u64) -> usize {
+            *seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (*seed >> 60) as usize
+        }
+        fn space(seed: &mut u64, to: &mut String) {
+            *to += ["", "", " ", "\n\t", "\r\n"][turn(seed) % 5];
+        }
+        fn text(text: &str, seed: &mut u64, to: &mut String) {
+            to.push('"');
+            for c in text.chars() {
+                if turn(seed) % 3 == 0 {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        *to += &format!("\\u{unit:04x}");
+                    }
+                } else {
+                    let plain = serde_json::to_string(&c).unwrap();
+                    *to += &plain[1..plain.len() - 1];
+                }
+            }
+            to.push('"');
+        }
+        space(seed, to);
+        match value {
+            Value::Plain(plain) => *to += plain,
+            Value::Text(plain) => text(plain, seed, to),
+            Value::List(values) => {
+                to.push('[');
+                for (index, value) in values.iter().enumerate() {
+                    *to += if index > 0 { "," } else { "" };
+                    spell(value, seed, to);
+                }
+                to.push(']');
+            }
+            Value::Object(fields) => {
+                to.push('{');
+                let first = turn(seed) % fields.len().max(1);
+                for (index, (key, value)) in
+                    fields[first..].iter().chain(&fields[..first]).enumerate()
+                {
+                    *to += if index > 0 { "," } else { "" };
+                    space(seed, to);
+                    text(key, seed, to);
+                    space(seed, to);
+                    to.push(':');
+                    spell(value, seed, to);
+                }
+                to.push('}');
+            }
+        }
+        space(seed, to);
+    }
+
+    fn spelled(value: &Value, seed: u64) -> String {
+        let request = Value::Object(vec![
+            ("model".to_owned(), Value::Text("a".to_owned())),
+            ("x".to_owned(), value.clone()),
+        ]);
+        let mut seed = seed;
+        let mut text = String::new();
+        spell(&request, &mut seed, &mut text);
+        text
+    }
+
+    proptest! {
+        #[test]
+        fn spelling_does_not_change_the_key(value in value(), one: u64, other: u64) {
+            let key = |seed| cache_key("chat", "m", &spelled(&value, seed));
+            prop_assert!(key(one).is_some());
+            prop_assert_eq!(key(one), key(other));
+        }
+
+        #[test]
+        fn another_value_has_another_key(one in value(), other in value(), seed: u64) {
+            let key = |value| cache_key("chat", "m", &spelled(value, seed));
+            let is_same = spelled(&one, 0) == spelled(&other, 0);
+            prop_assert_eq!(key(&one) == key(&other), is_same);
+        }
+
+        #[test]
+        fn any_text_has_a_key_or_none(text in ".{0,60}", json in "[\\[\\]{}\":,0-9a\\\\ ]{0,40}") {
+            for text in [&text, &json] {
+                let object = format!("{{\"model\":\"a\",{text}}}");
+                let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&object).is_ok();
+                prop_assert!(is_json || cache_key("chat", "m", &object).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn a_very_deep_request_has_no_key() {
+        for (depth, has_key) in [(100, true), (1000, false), (10_000, false)] {
+            let deep = "[".repeat(depth) + &"]".repeat(depth);
+            let key = cache_key("chat", "m", &format!("{{\"model\":\"a\",\"x\":{deep}}}"));
+            assert_eq!(key.is_some(), has_key, "{depth}");
+        }
     }
 }
