@@ -35,5 +35,5 @@ absent! {
     model, "The models that the gateway serves, and their backends";
     key, "Keys, which let clients in";
     agent, "Start a model server, and register it with a gateway";
-    usage, "What was used, from the requests of the gateway";
+    usage, "Show requests, tokens and times by model, key, backend or day";
 }

@@ -10,6 +10,7 @@ mod faults;
 mod key;
 mod keys;
 mod limits;
+mod metrics;
 mod model;
 mod names;
 mod openai;
@@ -18,6 +19,7 @@ mod rows;
 mod secrets;
 mod shutdown;
 mod streams;
+mod usage;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;

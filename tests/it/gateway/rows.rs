@@ -164,3 +164,54 @@ fn rows_survive_a_kill_soon_after() {
     assert_eq!(place.rows().len(), 20);
     place.0.run(["check"]).ok();
 }
+
+#[test]
+fn rows_of_a_store_that_stays_locked_are_lost_with_one_message() {
+    let backend = Backend::always(Reply::says("hi"));
+    let place = Place::with(&[&backend]);
+    let served = place.serve(&[]);
+    let db = place.0.db();
+    db.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for _ in 0..5 {
+        assert_eq!(served.chat("m").status(), 200);
+    }
+    let ran = served.stop();
+    assert_eq!(ran.code, Some(0));
+    let lost = "the last 5 rows are lost";
+    assert_eq!(ran.stderr.matches(lost).count(), 1, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("keeps the store locked"),
+        "{}",
+        ran.stderr
+    );
+    drop(db);
+    assert!(place.rows().is_empty());
+}
+
+#[test]
+fn old_rows_become_the_sums_of_their_days() {
+    let backend = Backend::playing([
+        Reply::says("hi"),
+        Reply::stream().word("a").word("b").done(),
+        Reply::json(400, "{}"),
+    ]);
+    let place = Place::with(&[&backend]);
+    let served = place.serve(&[]);
+    served.chat("m");
+    served.post(CHAT, STREAMED);
+    served.chat("m");
+    served.stop();
+    let usage = |by| {
+        let csv = place.0.run(["usage", "--by", by, "-o", "csv"]).text();
+        // The times of days are about.
+        let without_times = |line: &str| line.rsplitn(3, ',').last().unwrap().to_owned();
+        csv.lines().map(without_times).collect::<Vec<_>>()
+    };
+    let before = ["model", "key", "backend", "day"].map(usage);
+    assert_eq!(place.rows().len(), 3);
+    let served = place.serve(&["--keep", "0s"]);
+    eventually("the rows are gone", || place.rows().is_empty());
+    served.stop();
+    assert_eq!(["model", "key", "backend", "day"].map(usage), before);
+    assert!(before[0][1].starts_with("m,3,1,0,3,4,"), "{before:?}");
+}

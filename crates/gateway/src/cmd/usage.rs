@@ -3,7 +3,7 @@ use std::collections::HashMap;
 
 use base::number::amount;
 use base::time::moment;
-use base::{Column, ColumnOf, ExitStatus, Result, RowFormat, Stderr, Table, note, rows};
+use base::{Column, ColumnOf, ExitStatus, Result, RowFormat, Table, note, rows};
 use db::Database;
 use rusqlite::Connection;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
@@ -12,7 +12,7 @@ use super::Context;
 use crate::store::requests::{self, By, Used};
 use crate::store::{ROOM, backends, keys};
 
-/// Show what was used: requests, tokens and times, by model, key, backend or day
+/// Show requests, tokens and times by model, key, backend or day
 ///
 /// Errors are answers with a status of 400 or more, but for clients that left before the end. Tokens are
 /// those that the answers tell; of a stream that tells none its pieces are counted. 'hits' are answers from
@@ -130,7 +130,7 @@ const COLUMNS: [ColumnOf<Group>; 8] = [
 ];
 
 /// The columns that a narrow screen can do without.
-const LEAST_IMPORTANT: [&str; 4] = ["hits", "ttft p95", "prompt", "errors"];
+const LEAST_IMPORTANT: [&str; 5] = ["hits", "ttft p95", "url", "prompt", "errors"];
 
 fn time(used: &Used, ms: Option<f64>) -> String {
     let about = if used.about { "~" } else { "" };
@@ -272,9 +272,16 @@ impl Args {
 /// Says that there is nothing in the period, and which days there are.
 fn say_empty(days: Option<(String, String)>) {
     match days {
-        Some((first, last)) => note(&format!(
-            "no requests in this period; there are some from {first} to {last}"
-        )),
+        Some((first, last)) if first == last => {
+            note(&format!(
+                "no requests in this period; all there are came on {first}"
+            ));
+        }
+        Some((first, last)) => {
+            note(&format!(
+                "no requests in this period; those there are came from {first} to {last}"
+            ));
+        }
         None => note("no requests: 'localstore serve' writes down each that it serves"),
     }
 }

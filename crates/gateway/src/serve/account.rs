@@ -92,7 +92,11 @@ impl Drop for Account {
 /// What a request was and what became of it, in a line of bounded length.
 fn line(row: &Request) -> String {
     let route = row.route.trim_start_matches("/v1/");
-    let mut line = format!("{} {route} {}", row.status, base::shortened(&row.model, 60));
+    let model = match row.model.as_str() {
+        "" => "-",
+        model => model,
+    };
+    let mut line = format!("{} {route} {}", row.status, base::shortened(model, 60));
     if let Some(backend) = &row.backend {
         line += &format!(" from {}", base::shortened(backend, 60));
     }

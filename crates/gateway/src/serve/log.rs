@@ -121,6 +121,9 @@ impl Writer {
         let mut dropped = 0;
         loop {
             let is_last = !self.collect(received);
+            if is_last || self.shared.is_finishing.load(Ordering::Relaxed) {
+                break self.end(received);
+            }
             let written = self.write();
             let dropped_now = self.shared.dropped.load(Ordering::Relaxed);
             match written {
@@ -137,9 +140,6 @@ impl Writer {
                 }
             }
             dropped = dropped_now;
-            if is_last || self.shared.is_finishing.load(Ordering::Relaxed) {
-                break self.end(received);
-            }
         }
     }
 
