@@ -172,8 +172,12 @@ const EXIT_OF_RECORD: [Entry; 1] = [(
     "The exit code of the program, if it is not 0; 128 plus the number of the signal that ended it.",
 )];
 
-const ENVIRONMENT: [Entry; 11] = [
+const ENVIRONMENT: [Entry; 12] = [
     ("LOCALSTORE_DB", "The store, if --db does not name it."),
+    (
+        "SQLITE_DB_PATH",
+        "The store of serve, model, key, agent and usage, if LOCALSTORE_DB does not name it either.",
+    ),
     ("HOME", "The folder of the default store."),
     (
         "LOCALSCORE_URL",

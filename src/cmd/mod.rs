@@ -189,7 +189,24 @@ pub(crate) enum Command {
     Version(version::Args),
 }
 
+/// The environment variables that name the store, the first before the second; those of the gateway have one
+/// more.
+pub(crate) fn store_variables(is_of_gateway: bool) -> &'static [&'static str] {
+    match is_of_gateway {
+        true => &["LOCALSTORE_DB", "SQLITE_DB_PATH"],
+        false => &["LOCALSTORE_DB"],
+    }
+}
+
 impl Command {
+    /// Whether it is a command of the gateway.
+    pub(crate) fn is_of_gateway(&self) -> bool {
+        matches!(
+            self,
+            Self::Serve(_) | Self::Model(_) | Self::Key(_) | Self::Agent(_) | Self::Usage(_)
+        )
+    }
+
     /// Whether its output goes through the pager where the terminal is shorter.
     pub(crate) fn is_paged(&self) -> bool {
         match self {

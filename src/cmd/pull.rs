@@ -59,7 +59,11 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result<ExitStatus> {
     let mut store = match (args.dry_run, context.location.path.exists()) {
         (false, _) => Store::open(&context.location)?,
         (true, true) => Store::open_readonly(&context.location)?,
-        (true, false) => Store::open(&Location::resolve(Some(folder.path().join("new")), None))?,
+        (true, false) => Store::open(&Location::resolve(
+            Some(folder.path().join("new")),
+            None,
+            &[],
+        ))?,
     };
     let out = &mut context.out;
     let mut moving = Moving::new("take over", args.dry_run, &remote, out);

@@ -419,7 +419,7 @@ mod tests {
     #[test]
     fn a_run_is_pending_between_two_attempts() {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location::resolve(Some(folder.path().join("store")), None);
+        let location = Location::resolve(Some(folder.path().join("store")), None, &[]);
         let mut store = Store::open(&location).unwrap();
         let run = Dated {
             run: Run::default(),

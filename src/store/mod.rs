@@ -12,6 +12,8 @@ pub(crate) mod foreign;
 pub(crate) mod peers;
 pub(crate) mod runs;
 pub(crate) mod select;
+#[cfg(feature = "serve")]
+pub(crate) mod speeds;
 pub(crate) mod submissions;
 pub(crate) mod suggest;
 pub(crate) mod tags;

@@ -561,7 +561,7 @@ impl Condition {
     }
 
     /// All of it on `localstore_runs r`.
-    fn of_runs(&self) -> String {
+    pub(super) fn of_runs(&self) -> String {
         if self.configuration == "1" {
             return self.run.clone();
         }

@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn what_is_sent_again_is_the_attempt_that_was_seen() {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location::resolve(Some(folder.path().join("store")), None);
+        let location = Location::resolve(Some(folder.path().join("store")), None, &[]);
         let [mut one, mut other] = [(); 2].map(|()| Store::open(&location).unwrap());
         let run = Dated {
             run: Run::default(),

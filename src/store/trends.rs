@@ -510,7 +510,7 @@ fn is_known(text: &Option<Text>) -> bool {
         .is_some_and(|text| !text.as_bytes().is_empty())
 }
 
-fn configuration(cells: Cells<'_>) -> rusqlite::Result<Configuration> {
+pub(super) fn configuration(cells: Cells<'_>) -> rusqlite::Result<Configuration> {
     Ok(Configuration {
         id: cells.get("id")?,
         model: cells.text("model_name")?,

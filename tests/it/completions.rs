@@ -38,6 +38,43 @@ fn offered(sandbox: &Sandbox, words: &[&str]) -> Vec<String> {
         .collect()
 }
 
+#[cfg(feature = "serve")]
+#[test]
+fn models_and_keys_are_offered_by_their_names() {
+    let mut sandbox = Sandbox::new();
+    sandbox.set("SQLITE_DB_PATH", "gateway.sqlite3");
+    assert!(offered(&sandbox, &["model", "rm", "l"]).is_empty());
+    for name in ["llama8", "qwen"] {
+        let add = ["model", "add", name, "--url", "http://127.0.0.1:9"];
+        sandbox.run(add).ok();
+    }
+    sandbox.run(["model", "alias", "llama8", "fast"]).ok();
+    for name in ["alice", "bob"] {
+        sandbox.run(["key", "create", name]).ok();
+    }
+    sandbox.run(["key", "revoke", "bob"]).ok();
+    let words = |typed: &[&str]| -> Vec<String> {
+        let lines = offered(&sandbox, typed).into_iter();
+        let word = |line: String| line.split('\t').next().unwrap_or_default().to_owned();
+        lines.map(word).collect()
+    };
+    for (typed, expected) in [
+        (&["model", "rm", ""][..], &["llama8", "qwen"][..]),
+        (&["model", "rm", "q"], &["qwen"]),
+        (&["model", "test", "l"], &["llama8"]),
+        (&["model", "fallback", "qwen", "l"], &["llama8"]),
+        (&["model", "alias", "--rm", ""], &["fast"]),
+        (
+            &["model", "rm", "qwen", "--url", ""],
+            &["http://127.0.0.1:9/v1"],
+        ),
+        (&["key", "revoke", ""], &["alice"]),
+        (&["key", "create", "a"], &[]),
+    ] {
+        assert_eq!(words(typed), expected, "{typed:?}");
+    }
+}
+
 #[test]
 fn runs_are_offered_with_what_they_are() {
     let sandbox = sandbox();

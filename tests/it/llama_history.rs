@@ -7,14 +7,14 @@ use crate::sandbox::Sandbox;
 
 /// A run of llama-bench with tests of 512 and 128 tokens.
 #[derive(Clone, Copy)]
-struct Document {
-    day: u32,
-    speed: f64,
-    build: u64,
-    flash_attn: bool,
-    cpu: &'static str,
+pub(crate) struct Document {
+    pub(crate) day: u32,
+    pub(crate) speed: f64,
+    pub(crate) build: u64,
+    pub(crate) flash_attn: bool,
+    pub(crate) cpu: &'static str,
     /// Prompt, generated and earlier tokens of each test.
-    tests: &'static [(u64, u64, u64)],
+    pub(crate) tests: &'static [(u64, u64, u64)],
 }
 
 const BOTH: &[(u64, u64, u64)] = &[(512, 0, 0), (0, 128, 0)];
@@ -67,7 +67,7 @@ impl Document {
     }
 }
 
-fn add(sandbox: &Sandbox, documents: &[Document]) {
+pub(crate) fn add(sandbox: &Sandbox, documents: &[Document]) {
     for document in documents {
         let text = serde_json::to_string_pretty(&document.rows()).unwrap();
         sandbox.run_with_input(["add", "-"], text.as_bytes()).ok();

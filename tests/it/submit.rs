@@ -102,10 +102,12 @@ fn connections_are_opened_in_one_place() {
     assert_eq!(
         files_with(&["ureq::", "rustls::", "TcpStream", "UdpSocket", "UnixStream"]),
         [
+            // The cache.
+            "crates/gateway/src/cache/redis.rs",
             // A backend that is added: whether anything listens there.
             "crates/gateway/src/cmd/model/add.rs",
-            // The backends, for 'serve' and 'agent'.
-            "crates/gateway/src/serve/proxy.rs",
+            // The backends, for 'serve', 'agent' and 'model test'.
+            "crates/gateway/src/connector.rs",
             "crates/net/src/client.rs"
         ]
     );

@@ -21,13 +21,14 @@ pub struct Location {
 }
 
 impl Location {
-    /// The location by the rules of the C tool: `--db`, else `LOCALSTORE_DB`, else llamafile's
-    /// file in the home folder, else in the current one.
+    /// The location by the rules of the C tool: `--db`, else the first of these environment variables that is
+    /// set, else llamafile's file in the home folder, else in the current one.
     #[must_use]
-    pub fn resolve(db: Option<PathBuf>, startup_sql: Option<String>) -> Self {
-        let from_environment = || std::env::var_os("LOCALSTORE_DB").filter(|path| !path.is_empty());
+    pub fn resolve(db: Option<PathBuf>, startup_sql: Option<String>, variables: &[&str]) -> Self {
+        let variables = variables.iter().filter_map(std::env::var_os);
+        let from_environment = variables.filter(|path| !path.is_empty()).map(PathBuf::from);
         let path: PathBuf = db
-            .or_else(|| from_environment().map(PathBuf::from))
+            .or_else(|| from_environment.into_iter().next())
             .or_else(|| home().map(|home| home.join(".llamafile").join("llamafile.sqlite3")))
             .unwrap_or_else(|| "llamafile.sqlite3".into());
         Self {

@@ -344,7 +344,7 @@ mod tests {
 
     fn store() -> (tempfile::TempDir, Location) {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location::resolve(Some(folder.path().join("store")), None);
+        let location = Location::resolve(Some(folder.path().join("store")), None, &[]);
         (folder, location)
     }
 

@@ -20,7 +20,9 @@ mod routing;
 mod serve;
 mod speeds;
 mod store;
+mod suggest;
 
 pub use cmd::{Context, agent, key, model, serve as server, usage};
 pub use speeds::{Filters, Measured, Newest, Speed, Speeds};
-pub use store::ROOM;
+pub use store::{Problem, ROOM, check};
+pub use suggest::{Wanted, suggestions};

@@ -17,9 +17,9 @@ use clap_complete::engine::{
 use clap_complete::env::{Elvish, EnvCompleter, Powershell, Zsh};
 use serde::Serialize;
 
-use super::Context;
 #[cfg(feature = "network")]
 use super::submission::variable;
+use super::{Context, store_variables};
 use crate::arguments::named_store;
 #[cfg(feature = "network")]
 use crate::fleet::Address;
@@ -108,7 +108,10 @@ impl Shell {
         let Some(word) = typed.get(index).cloned() else {
             return Vec::new();
         };
-        let location = Location::resolve(named_store(&typed).map(Into::into), None);
+        let mut words = typed.iter().filter_map(|word| word.to_str());
+        let is_of_gateway = words.any(|word| GATEWAY.contains(&word));
+        let variables = store_variables(is_of_gateway);
+        let location = Location::resolve(named_store(&typed).map(Into::into), None, variables);
         let mut command = with_values(super::command(), &[], &location, &typed);
         let folder = std::env::current_dir().ok();
         let words = clap_complete::engine::complete(&mut command, typed, index, folder.as_deref());
@@ -176,6 +179,9 @@ fn quoted(word: String, quote: impl Fn(&str) -> String) -> String {
     word
 }
 
+/// The commands of the gateway whose words the store offers.
+const GATEWAY: [&str; 2] = ["model", "key"];
+
 /// The command with what the store, the overrides of prompts or the trajectories offer for its arguments.
 fn with_values(
     command: clap::Command,
@@ -202,6 +208,10 @@ fn with_values(
     }
     let is_history = path.last() == Some(&"history");
     let command = command.mut_args(|argument| match wanted(&argument, is_history) {
+        #[cfg(feature = "serve")]
+        None if path.get(1).is_some_and(|name| GATEWAY.contains(name)) => {
+            with_gateway(argument, &path, location)
+        }
         #[cfg(feature = "network")]
         None if value_name(&argument) == Some("REMOTE") => {
             argument.add(ArgValueCompleter::new(remotes))
@@ -261,6 +271,37 @@ fn with_trajectories(argument: clap::Arg, location: &Location) -> clap::Arg {
             .map(|(id, about)| {
                 let about = (!about.is_empty()).then(|| about.into());
                 CompletionCandidate::new(id).help(about)
+            })
+            .collect()
+    }))
+}
+
+/// The argument of `model` or `key` with the names that there are.
+#[cfg(feature = "serve")]
+fn with_gateway(argument: clap::Arg, path: &[&str], location: &Location) -> clap::Arg {
+    let wanted = match (argument.get_long(), value_name(&argument)) {
+        (None, Some("NAME")) if path.last() != Some(&"create") => gateway::Wanted::Models,
+        (None, Some("OTHER")) if path.last() == Some(&"fallback") => gateway::Wanted::Models,
+        (Some("models"), _) => gateway::Wanted::Models,
+        (Some("rm"), _) => gateway::Wanted::Aliases,
+        (Some("url"), _) if path.last() == Some(&"rm") => gateway::Wanted::Urls,
+        (None, Some(name)) if name.starts_with("ID|NAME") => gateway::Wanted::Keys,
+        _ => return argument,
+    };
+    let location = location.clone();
+    argument.add(ArgValueCompleter::new(move |begin: &OsStr| {
+        let begin = begin.to_string_lossy();
+        let (sender, receiver) = mpsc::channel();
+        let location = location.clone();
+        thread::spawn(move || sender.send(gateway::suggestions(&location, wanted)));
+        let words = receiver.recv_timeout(PATIENCE).unwrap_or_default();
+        let words = words
+            .into_iter()
+            .filter(|(word, _)| word.starts_with(&*begin));
+        words
+            .map(|(word, about)| {
+                let about = (!about.is_empty()).then(|| about.into());
+                CompletionCandidate::new(word).help(about)
             })
             .collect()
     }))

@@ -36,7 +36,8 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
+    /// Something that no repair can mend.
+    pub(crate) fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
         Self {
             place: place.into(),
             what: what.into(),

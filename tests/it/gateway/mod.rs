@@ -18,6 +18,7 @@ mod pass;
 mod rows;
 mod secrets;
 mod shutdown;
+mod store;
 mod streams;
 mod usage;
 

@@ -202,3 +202,67 @@ fn fallbacks_never_form_a_loop() {
         "{said}"
     );
 }
+
+#[cfg(feature = "network")]
+#[test]
+fn each_backend_is_asked_once_and_one_that_fails_is_told() {
+    use super::backend::{Backend, Reply};
+    let mut sandbox = Sandbox::new();
+    let (_server, _, gone) = addresses();
+    let mut stream = Reply::stream();
+    for word in ["one", "two", "three"] {
+        stream = stream.word(word).sleep(std::time::Duration::from_millis(5));
+    }
+    let good = Backend::always(stream.done().end());
+    let whole = Backend::always(Reply::says("one two"));
+    let full = Backend::always(Reply::json(429, "{}"));
+    let cut = Backend::always(Reply::stream().word("one").cut());
+    let junk = Backend::always(Reply::json(200, "junk"));
+    model(
+        &sandbox,
+        &["add", "m", "--url", &good.url(), "--upstream", "n"],
+    );
+    let test = |sandbox: &Sandbox, code| {
+        let ran = sandbox.run(["model", "test", "m", "-o", "json"]);
+        assert_eq!(ran.code, Some(code), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("secret"));
+        serde_json::from_slice::<Vec<Value>>(&ran.stdout).unwrap()
+    };
+    let rows = test(&sandbox, 0);
+    assert_eq!((rows.len(), &rows[0]["status"]), (1, &200.into()));
+    assert!(rows[0]["ttft_ms"].as_f64() > Some(0.0) && rows[0]["gen_tps"].as_f64() > Some(0.0));
+    let seen = good.only();
+    assert_eq!(seen.line(), "POST /v1/chat/completions");
+    let body: Value = serde_json::from_str(seen.text()).unwrap();
+    assert_eq!(
+        (&body["model"], &body["max_tokens"]),
+        (&"n".into(), &16.into())
+    );
+    assert_eq!(seen.header("authorization"), None);
+    sandbox.set("EXTERNAL_OPENAI_KEY", "secret");
+    model(
+        &sandbox,
+        &["add", "m", "--url", &whole.url(), "--provider", "openai"],
+    );
+    for url in [full.url(), cut.url(), junk.url(), gone] {
+        model(&sandbox, &["add", "m", "--url", &url]);
+    }
+    let rows = test(&sandbox, 1);
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (row["status"].as_u64(), row["error"].as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Some(200), None),
+            (Some(200), None),
+            (Some(429), Some("it has too much to do")),
+            (Some(200), Some("it cut its answer")),
+            (Some(200), Some("its answer is no completion")),
+            (None, Some("no connection")),
+        ]
+    );
+    assert_eq!(whole.only().header("authorization"), Some("Bearer secret"));
+    assert!(refused(&sandbox, &["test", "n"]).contains("no such model"));
+}

@@ -4,5 +4,5 @@ mod events;
 mod source;
 mod tokens;
 
-pub(crate) use source::{Cut, Next, Source};
+pub(crate) use source::{Cut, Next, Source, is_framed, is_stream};
 pub(crate) use tokens::Tokens;

@@ -6,11 +6,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::events::Events;
 use super::tokens::{Counter, Tokens};
 use crate::fault::Fault;
+
+/// Whether an answer with these headers is a stream of events.
+pub(crate) fn is_stream(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/event-stream"))
+}
+
+/// Whether the frame of an answer with these headers tells its end.
+pub(crate) fn is_framed(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
+}
 
 /// Why a stream ended before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

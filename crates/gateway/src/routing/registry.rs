@@ -1,6 +1,6 @@
 //! Which backends serve which models: read from the store, and again when it changes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::Providers;

@@ -9,10 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING,
-    USER_AGENT,
-};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::http::response::Parts;
 use hyper::{Method, Request, Response};
 use hyper_util::client::legacy::Client;
@@ -21,7 +18,7 @@ use serde::de::IgnoredAny;
 
 use super::held::Hold;
 use super::metrics::Metrics;
-use crate::answer::{Next, Source};
+use crate::answer::{Next, Source, is_framed, is_stream};
 use crate::connector::Connector;
 use crate::fault::Fault;
 use crate::request::Fields;
@@ -305,9 +302,7 @@ impl Proxy {
     /// The stream with its first events; `None` if it ends without any.
     async fn first_events(&self, response: Response<Incoming>) -> Option<(Parts, Begun)> {
         let (head, incoming) = response.into_parts();
-        let is_framed = head.headers.contains_key(CONTENT_LENGTH)
-            || head.headers.contains_key(TRANSFER_ENCODING);
-        let mut source = Source::new(incoming, is_framed, self.timeout);
+        let mut source = Source::new(incoming, is_framed(&head.headers), self.timeout);
         match poll_fn(|context| source.poll_next(context)).await {
             Next::Events(first) => Some((head, Begun::Stream(first, source))),
             Next::End(_) => None,
@@ -356,13 +351,6 @@ impl Outgoing<'_> {
             .body(Full::new(body))
             .ok()
     }
-}
-
-fn is_stream(headers: &HeaderMap) -> bool {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/event-stream"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

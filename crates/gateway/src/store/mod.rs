@@ -2,10 +2,13 @@
 
 pub(crate) mod agents;
 pub(crate) mod backends;
+mod check;
 pub(crate) mod keys;
 pub(crate) mod requests;
 
 use db::Room;
+
+pub use check::{Problem, check};
 
 /// The tables of this room.
 pub static ROOM: Room = Room {

@@ -135,7 +135,9 @@ fn note_speed(filters: &Filters, db: &Database, context: &Context<'_>) -> Result
     }
     if !newest.ambiguous.is_empty() {
         let all = newest.ambiguous.join("; ");
-        note(&format!("warning: the filters match several: {all}"));
+        note(&format!(
+            "warning: the filters match more than one configuration: {all}"
+        ));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::routing::{Backend, Registry};
-use crate::store::{ROOM, backends};
+use crate::store::{ROOM, backends, requests};
 
 /// List the backends of all models
 ///
@@ -98,16 +98,24 @@ fn read(context: &Context<'_>) -> Result<(Registry, Vec<Listed>)> {
     let rooms = [&ROOM, context.speeds.room()];
     Database::open_readonly(context.location, &rooms)?.read(|db| {
         let registry = backends::registry(db)?;
+        let live = requests::live(db)?;
         let mut all = Vec::new();
         for backend in registry.models.values().flatten() {
-            let newest = match backend.filters.is_empty() {
+            let stored = match backend.filters.is_empty() {
                 true => None,
                 false => context.speeds.newest(db, &backend.filters)?.measured,
             };
+            let (speed, from) = match stored {
+                Some(stored) => (Some(stored.speed), Some(format!("run {}", stored.run))),
+                None => match live.speed(backend.id) {
+                    Some(speed) => (Some(speed), Some("live".to_owned())),
+                    None => (None, None),
+                },
+            };
             all.push(Listed {
                 backend: (**backend).clone(),
-                gen_tps: newest.map(|measured| measured.speed.gen_tps),
-                from: newest.map(|measured| format!("run {}", measured.run)),
+                gen_tps: speed.map(|speed| speed.gen_tps),
+                from,
             });
         }
         Ok((registry, all))
