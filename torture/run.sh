@@ -31,7 +31,7 @@ part() {
     shift 2
     printf '%s ...\n' "$name" >&2
     case $name in
-        torture::* | fleet::* | prompt::*) binary='--test it' ;;
+        torture::* | fleet::* | prompt::* | gateway::*) binary='--test it' ;;
         *) binary=--lib ;;
     esac
     # shellcheck disable=SC2086
@@ -58,6 +58,8 @@ part prompt::torture::a_killed_write_leaves_the_old_file_or_the_new_one 300
 part prompt::torture::sixteen_writers_of_sixteen_sections_lose_none 50
 part prompt::torture::what_an_editor_writes_meanwhile_stays 20
 part prompt::torture::what_the_library_writes_meanwhile_stays 20
+# What comes in an hour at 500 requests a second.
+part gateway::torture::mixed_faults_lose_nothing 3600
 part torture::disk::a_file_that_cannot_grow_leaves_everything_as_it_was 150
 if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=4m tmpfs "$disk" 2>/dev/null; then
     part torture::disk::a_full_disk_leaves_everything_as_it_was 250 LOCALSTORE_SMALL_DISK="$disk"

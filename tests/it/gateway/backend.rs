@@ -1,6 +1,6 @@
 //! A model server that plays a script: it answers each request as it is told, and remembers it.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -206,6 +206,9 @@ impl Seen {
 #[derive(Default)]
 struct State {
     seen: Vec<Seen>,
+    /// Whether requests are counted only.
+    forgets: bool,
+    count: usize,
     connections: usize,
     /// Replies that wait for the test.
     held: usize,
@@ -213,6 +216,8 @@ struct State {
     released: usize,
     /// Replies whose reader went away before their end.
     left: usize,
+    /// Connections that this side has closed.
+    closed: usize,
     /// Replies whose reader stopped reading.
     blocked: usize,
     is_over: bool,
@@ -260,6 +265,13 @@ impl Backend {
         Self { address, shared }
     }
 
+    /// The same, without remembering what came.
+    pub(super) fn forgetting(script: impl FnMut(usize, &Seen) -> Reply + Send + 'static) -> Self {
+        let backend = Self::start(script);
+        backend.shared.state().forgets = true;
+        backend
+    }
+
     /// One that always answers so.
     pub(super) fn always(reply: Reply) -> Self {
         Self::start(move |_, _| reply.clone())
@@ -288,7 +300,7 @@ impl Backend {
 
     /// How many requests came so far.
     pub(super) fn count(&self) -> usize {
-        self.shared.state().seen.len()
+        self.shared.state().count
     }
 
     /// The one request that came.
@@ -297,12 +309,6 @@ impl Backend {
         let requests = self.requests();
         assert_eq!(requests.len(), 1);
         requests.into_iter().next().unwrap()
-    }
-
-    /// Waits until so many requests came in all.
-    #[track_caller]
-    pub(super) fn wait_for_requests(&self, count: usize) {
-        self.wait("requests", |state| state.seen.len() >= count);
     }
 
     /// Waits until so many replies are held.
@@ -314,7 +320,13 @@ impl Backend {
     /// Waits until the readers of so many replies have gone, in all.
     #[track_caller]
     pub(super) fn wait_for_left(&self, count: usize) {
-        self.wait("closed connections", |state| state.left >= count);
+        self.wait("readers that leave", |state| state.left >= count);
+    }
+
+    /// Waits until it has closed so many connections, in all.
+    #[track_caller]
+    pub(super) fn wait_for_closed(&self, count: usize) {
+        self.wait("closed connections", |state| state.closed >= count);
     }
 
     /// Waits until the readers of so many floods have stopped reading, in all.
@@ -355,15 +367,19 @@ impl Shared {
     fn serve(&self, mut stream: TcpStream, connection: usize) -> io::Result<()> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(PATIENCE))?;
+        let mut reader = BufReader::new(stream.try_clone()?);
         loop {
             stream.set_read_timeout(Some(PATIENCE))?;
-            let Some(seen) = read(&mut stream, connection)? else {
+            let Some(seen) = read(&mut reader, connection)? else {
                 return Ok(());
             };
             let number = {
                 let mut state = self.state();
-                state.seen.push(seen.clone());
-                state.seen.len() - 1
+                if !state.forgets {
+                    state.seen.push(seen.clone());
+                }
+                state.count += 1;
+                state.count - 1
             };
             self.changed.notify_all();
             let reply = (lock(&self.script))(number, &seen);
@@ -378,6 +394,8 @@ impl Shared {
                     Step::Hold => self.hold(&mut stream)?,
                     Step::Close => {
                         let _ = stream.shutdown(Shutdown::Both);
+                        self.state().closed += 1;
+                        self.changed.notify_all();
                         return Ok(());
                     }
                 };
@@ -451,14 +469,12 @@ impl Shared {
 }
 
 /// Reads a request; `None` if the connection ends before it.
-fn read(stream: &mut TcpStream, connection: usize) -> io::Result<Option<Seen>> {
+fn read(stream: &mut BufReader<TcpStream>, connection: usize) -> io::Result<Option<Seen>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        if stream.read(&mut byte)? == 0 {
+        if stream.read_until(b'\n', &mut head)? == 0 {
             return Ok(None);
         }
-        head.push(byte[0]);
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let mut seen = Seen {

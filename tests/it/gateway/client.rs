@@ -27,8 +27,6 @@ pub(super) struct Head {
 pub(super) struct Answer {
     pub(super) head: Head,
     pub(super) body: Vec<u8>,
-    /// The pieces that it came in: chunks.
-    pub(super) pieces: Vec<Vec<u8>>,
     /// Whether the connection was cut before its end.
     pub(super) is_cut: bool,
 }
@@ -133,7 +131,7 @@ impl Client {
 
     /// Reads the body behind a head.
     pub(super) fn body(&mut self, head: Head) -> Answer {
-        let mut pieces = Vec::new();
+        let mut body = Vec::new();
         let mut is_cut = false;
         let length = head
             .header("content-length")
@@ -141,7 +139,7 @@ impl Client {
         if head.header("transfer-encoding") == Some("chunked") {
             loop {
                 match self.piece() {
-                    Ok(Some(piece)) => pieces.push(piece),
+                    Ok(Some(piece)) => body.extend(piece),
                     Ok(None) => break,
                     Err(_) => {
                         is_cut = true;
@@ -154,15 +152,9 @@ impl Client {
                 is_cut = self.need().is_err();
             }
             let length = self.buffer.len().min(length);
-            pieces.push(self.buffer.drain(..length).collect());
+            body.extend(self.buffer.drain(..length));
         }
-        let body = pieces.concat();
-        Answer {
-            head,
-            body,
-            pieces,
-            is_cut,
-        }
+        Answer { head, body, is_cut }
     }
 
     /// Whether the other side closes the connection, with nothing more to read.
