@@ -8,6 +8,7 @@ mod faults;
 mod key;
 mod keys;
 mod limits;
+mod live;
 mod metrics;
 mod model;
 mod names;
