@@ -5,6 +5,7 @@ mod cache;
 mod client;
 mod errors;
 mod faults;
+mod idle;
 mod key;
 mod keys;
 mod limits;

@@ -9,12 +9,11 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-/// The longest time until the headers of a request are there.
-const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+use super::client::Connection;
 
 /// The most bytes of the headers of a request.
 const HEADERS: usize = 64 << 10;
@@ -38,7 +37,7 @@ pub(crate) async fn serve<B, F>(
     mut stage: watch::Receiver<Stage>,
     answer: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static,
 ) where
-    B: Body + Send + 'static,
+    B: Body + Send + Unpin + 'static,
     B::Data: Send,
     B::Error: std::error::Error + Send + Sync,
     F: Future<Output = Response<B>> + Send,
@@ -61,13 +60,15 @@ pub(crate) async fn serve<B, F>(
         let (answer, mut stage, open) = (Arc::clone(&answer), stage.clone(), open.clone());
         tokio::spawn(async move {
             let _open = open;
+            let (stream, turn) = Connection::new(stream);
             let service = service_fn(|request| {
+                turn.begin();
                 let answered = answer(request);
-                async { Ok::<_, Infallible>(answered.await) }
+                let turn = &turn;
+                async move { Ok::<_, Infallible>(answered.await.map(|body| turn.answered(body))) }
             });
             let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADERS_WITHIN)
+                .header_read_timeout(None)
                 .max_buf_size(HEADERS)
                 .serve_connection(TokioIo::new(stream), service);
             let mut connection = std::pin::pin!(connection);

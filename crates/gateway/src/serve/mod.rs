@@ -4,6 +4,7 @@ mod account;
 mod agents;
 mod auth;
 mod body;
+mod client;
 mod gateway;
 mod held;
 mod listener;

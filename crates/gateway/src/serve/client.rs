@@ -1,0 +1,166 @@
+//! The connection of a client: short patience with the headers of a request, long patience between two.
+//!
+//! hyper has one time for both: a pooled connection would be closed under the next request.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// The longest time until the headers of a request are there.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a connection may be without a request: longer than clients keep theirs, as a rule.
+const IDLE: Duration = Duration::from_secs(120);
+
+/// What a connection does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The headers of a request come, at the latest at this time.
+    Headers(Instant),
+    /// Nothing, until this time.
+    Idle(Instant),
+    /// A request is answered.
+    Busy,
+}
+
+/// Tells a connection when a request is answered.
+#[derive(Debug, Clone)]
+pub(super) struct Turn(Arc<Mutex<State>>);
+
+/// The connection of a client.
+pub(super) struct Connection {
+    stream: TcpStream,
+    turn: Turn,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// The body of an answer, at whose end the connection waits for the next request.
+pub(super) struct Answered<B> {
+    body: B,
+    turn: Turn,
+}
+
+impl Connection {
+    /// A connection on which the headers of the first request are awaited.
+    pub(super) fn new(stream: TcpStream) -> (Self, Turn) {
+        let deadline = Instant::now() + HEADERS_WITHIN;
+        let turn = Turn(Arc::new(Mutex::new(State::Headers(deadline))));
+        let connection = Self {
+            stream,
+            turn: turn.clone(),
+            timer: Box::pin(sleep_until(deadline)),
+        };
+        (connection, turn)
+    }
+}
+
+impl Turn {
+    /// The headers of a request are there.
+    pub(super) fn begin(&self) {
+        *self.state() = State::Busy;
+    }
+
+    /// The body, which ends the turn.
+    pub(super) fn answered<B>(&self, body: B) -> Answered<B> {
+        let turn = self.clone();
+        Answered { body, turn }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B> Drop for Answered<B> {
+    fn drop(&mut self) {
+        *self.turn.state() = State::Idle(Instant::now() + IDLE);
+    }
+}
+
+impl<B: Body + Unpin> Body for Answered<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let deadline = {
+            let mut state = self.turn.state();
+            match *state {
+                State::Busy => return read,
+                State::Idle(_) if read.is_ready() => {
+                    *state = State::Headers(Instant::now() + HEADERS_WITHIN);
+                    return read;
+                }
+                State::Headers(deadline) | State::Idle(deadline) => deadline,
+            }
+        };
+        if read.is_ready() {
+            return read;
+        }
+        if self.timer.deadline() != deadline {
+            self.timer.as_mut().reset(deadline);
+        }
+        match self.timer.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
