@@ -410,12 +410,17 @@ impl Shared {
 
     /// Sends bytes again and again; false if the reader has gone.
     fn flood(&self, stream: &mut TcpStream, bytes: &[u8], times: usize) -> io::Result<bool> {
-        let all = bytes.repeat(times);
-        let mut rest = all.as_slice();
+        let mut rest = bytes;
+        let mut left = times;
         let mut is_blocked = false;
         let deadline = Instant::now() + PATIENCE;
         stream.set_write_timeout(Some(Duration::from_millis(500)))?;
-        while !rest.is_empty() {
+        while left > 0 {
+            if rest.is_empty() {
+                left -= 1;
+                rest = bytes;
+                continue;
+            }
             match stream.write(rest) {
                 Ok(0) => return Ok(false),
                 Ok(count) => rest = &rest[count..],

@@ -15,6 +15,7 @@ mod model;
 mod names;
 mod openai;
 mod pass;
+mod routing;
 mod rows;
 mod secrets;
 mod shutdown;
@@ -203,6 +204,16 @@ impl Served {
         let mut client = self.connect();
         client.request(line, &(shown.unwrap_or_default() + head), body);
         client.answer()
+    }
+
+    /// The memory that it has filled, in KiB; `None` where that is not known.
+    fn memory(&self) -> Option<u64> {
+        let file = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(file).ok()?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"))?;
+        line.trim().strip_suffix(" kB")?.parse().ok()
     }
 
     fn signal(&self, signal: Signal) {

@@ -271,3 +271,23 @@ fn pauses_between_the_bytes_of_an_event_change_nothing() {
     assert_eq!(client.event(), event);
     assert_eq!(rest(&mut client), "data: [DONE]\n\n");
 }
+
+/// Whoever does not read costs no more than what is on its way.
+#[test]
+fn the_memory_of_slow_readers_is_bounded() {
+    const STREAMS: u64 = 50;
+    let event = format!("data: {}\n\n", "x".repeat(8_000));
+    let backend = Backend::always(Reply::stream().word("a").flood(&event, 2_000).done());
+    let place = Place::with(&[&backend]);
+    let served = place.serve(&[]);
+    let mut clients: Vec<Client> = (0..STREAMS).map(|_| stream(&served)).collect();
+    for client in &mut clients {
+        assert_eq!(client.event(), word("a"));
+    }
+    backend.wait_for_blocked(clients.len());
+    if let Some(kilobytes) = served.memory() {
+        assert!(kilobytes <= 64 * STREAMS + (30 << 10), "{kilobytes} KiB");
+    }
+    let last = clients.pop().map(|mut client| rest(&mut client));
+    assert_eq!(last.unwrap(), event.repeat(2_000) + "data: [DONE]\n\n");
+}

@@ -75,7 +75,7 @@ fn mixed_faults_lose_nothing() {
         }
     });
     let seconds = started.elapsed().as_secs_f64();
-    let (early, late) = (early.into_inner(), memory(&served));
+    let (early, late) = (early.into_inner(), served.memory().unwrap_or(0));
     let metrics = served.get("/metrics");
     assert!(metrics.text().contains("\nrouter_rows_dropped_total 0\n"));
     assert!(metrics.text().contains("\nrouter_inflight 0\n"));
@@ -143,7 +143,7 @@ fn ask(served: &Served, next: &AtomicU64, requests: u64, early: &AtomicU64) -> S
             return seens;
         }
         if number == requests / 5 {
-            early.store(memory(served), Ordering::Relaxed);
+            early.store(served.memory().unwrap_or(0), Ordering::Relaxed);
         }
         let is_stream = number % 3 == 0;
         let mut client = connection.take().unwrap_or_else(|| served.connect());
@@ -211,14 +211,4 @@ fn statuses(place: &Place) -> Statuses {
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
         .unwrap();
     rows.map(Result::unwrap).collect()
-}
-
-/// The memory that the gateway has filled, in KiB; 0 where that is not known.
-fn memory(served: &Served) -> u64 {
-    let file = format!("/proc/{}/status", served.child.id());
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    line.map_or(0, |line| {
-        line.trim().trim_end_matches(" kB").parse().unwrap()
-    })
 }
