@@ -48,6 +48,7 @@ struct Nested<'a> {
 }
 
 #[derive(Deserialize)]
+#[allow(clippy::struct_field_names, reason = "as engines call them")]
 struct Usage {
     prompt_tokens: Option<f64>,
     completion_tokens: Option<f64>,
@@ -58,6 +59,7 @@ struct Usage {
 
 /// llama.cpp's.
 #[derive(Deserialize)]
+#[allow(clippy::struct_field_names, reason = "as llama.cpp calls them")]
 struct Timings {
     prompt_n: Option<f64>,
     /// The tokens of the prompt that were known from before.

@@ -141,9 +141,10 @@ impl Args {
     /// Runs the command.
     pub fn run(&self, context: &mut Context<'_>) -> Result<ExitStatus> {
         // What was used of a store that is not there yet is known: nothing.
-        let db = match context.location.path.exists() {
-            true => Some(Database::open_readonly(context.location, &[&ROOM])?),
-            false => None,
+        let db = if context.location.path.exists() {
+            Some(Database::open_readonly(context.location, &[&ROOM])?)
+        } else {
+            None
         };
         let read = |db: &Connection| {
             let cut = requests::cut_days(db, self.since, self.until)?;

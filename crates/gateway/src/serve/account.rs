@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::gateway::{Gateway, Slot};
+use base::number::amount;
 use hyper::StatusCode;
+
+use super::gateway::{Gateway, Slot};
 
 use crate::answer::Tokens;
 use crate::fault::Fault;
@@ -96,29 +98,34 @@ fn line(row: &Request) -> String {
         "" => "-",
         model => model,
     };
-    let mut line = format!("{} {route} {}", row.status, base::shortened(model, 60));
-    if let Some(backend) = &row.backend {
-        line += &format!(" from {}", base::shortened(backend, 60));
-    }
-    let milliseconds = |ms| base::number::amount(ms);
-    line += &format!(", {} ms", milliseconds(row.total_ms));
+    let from = match &row.backend {
+        Some(backend) => format!(" from {}", base::shortened(backend, 60)),
+        None => String::new(),
+    };
+    let mut parts = vec![
+        format!(
+            "{} {route} {}{from}",
+            row.status,
+            base::shortened(model, 60)
+        ),
+        format!("{} ms", amount(row.total_ms)),
+    ];
     if let Some(first) = row.ttft_ms.filter(|_| row.streamed) {
-        line += &format!(", first byte after {} ms", milliseconds(first));
+        parts.push(format!("first byte after {} ms", amount(first)));
     }
     if let Some(tokens) = row.completion_tokens {
         let about = if row.estimated { "about " } else { "" };
-        line += &format!(", {about}{}", base::counted(tokens, "token"));
+        parts.push(format!("{about}{}", base::counted(tokens, "token")));
     }
     if row.cached {
-        line += ", cached";
+        parts.push("cached".to_owned());
     }
     if row.tries > 1 {
-        line += &format!(", {} tries", row.tries);
+        parts.push(format!("{} tries", row.tries));
     }
-    if let Some(error) = row.error {
-        line += &format!(", {error}");
-    }
-    line + ", " + &row.request_id
+    parts.extend(row.error.map(str::to_owned));
+    parts.push(row.request_id.clone());
+    parts.join(", ")
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ const WAIT: Duration = Duration::from_millis(200);
 const LOCKED: Duration = Duration::from_secs(2);
 
 /// How often old rows are looked for.
-const FOLDED_EVERY: Duration = Duration::from_secs(60);
+const FOLDED_EVERY: Duration = Duration::from_mins(1);
 
 /// The rows that are kept one by one at most, however young they are.
 const MOST: i64 = 10_000_000;
@@ -109,7 +109,7 @@ struct Writer {
     db: Database,
     keep: Duration,
     /// The rows of the next transaction.
-    batch: Vec<Box<Request>>,
+    batch: Vec<Request>,
     shared: Arc<Shared>,
     /// How many rows were lost before the trouble that was warned of began.
     dropped_before: Option<u64>,
@@ -132,8 +132,9 @@ impl Writer {
                     std::thread::sleep(WAIT);
                 }
                 Ok(()) if dropped_now > dropped => {
-                    self.warn(dropped, "more come than it can write")
+                    self.warn(dropped, "more come than it can write");
                 }
+
                 Ok(()) => {
                     self.is_well(dropped_now);
                     self.fold();
@@ -154,7 +155,7 @@ impl Writer {
                     if self.batch.is_empty() {
                         until = until.min(Instant::now() + WAIT);
                     }
-                    self.batch.push(row);
+                    self.batch.push(*row);
                 }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => return false,
                 Err(RecvTimeoutError::Timeout) => return true,
@@ -221,7 +222,7 @@ impl Writer {
     fn end(mut self, received: &Receiver<Message>) {
         loop {
             let rows = received.try_iter().filter_map(|message| match message {
-                Message::Row(row) => Some(row),
+                Message::Row(row) => Some(*row),
                 Message::Finish => None,
             });
             self.batch.extend(rows.take(BATCH));
@@ -259,7 +260,7 @@ mod tests {
     use crate::store::requests::By;
     use db::Location;
 
-    const KEEP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+    const KEEP: Duration = Duration::from_hours(30 * 24);
 
     fn location(folder: &tempfile::TempDir) -> Location {
         Location {
@@ -322,11 +323,7 @@ mod tests {
     fn a_store_that_is_gone_loses_rows_that_are_counted() {
         let folder = tempfile::tempdir().unwrap();
         let log = start(&location(&folder), KEEP);
-        std::fs::rename(
-            folder.path().join("store.db"),
-            folder.path().join("other.db"),
-        )
-        .unwrap();
+        std::fs::remove_file(folder.path().join("store.db")).unwrap();
         for _ in 0..10 {
             log.put(now());
         }

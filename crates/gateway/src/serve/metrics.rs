@@ -197,9 +197,9 @@ impl Page {
             .iter()
             .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
         let labels: Vec<String> = labels.collect();
-        let labels = match labels.is_empty() {
-            true => String::new(),
-            false => format!("{{{}}}", labels.join(",")),
+        let labels = match labels.as_slice() {
+            [] => String::new(),
+            labels => format!("{{{}}}", labels.join(",")),
         };
         let _ = writeln!(self.text, "{}{ending}{labels} {value}", self.name);
     }

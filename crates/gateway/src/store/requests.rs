@@ -18,6 +18,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// A request and what became of it.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[allow(clippy::struct_field_names, reason = "the names of the columns")]
 pub(crate) struct Request {
     /// When it came, in milliseconds since 1970.
     pub(crate) at_ms: i64,
@@ -61,7 +62,7 @@ impl ToSql for Label<'_> {
 }
 
 /// Writes rows, and when their keys were used last.
-pub(crate) fn insert(db: &Connection, rows: &[Box<Request>]) -> rusqlite::Result<()> {
+pub(crate) fn insert(db: &Connection, rows: &[Request]) -> rusqlite::Result<()> {
     let sql = "INSERT INTO localstore_gateway_requests (at_ms, request_id, key_id, model, backend_id, route,
            status, error, tries, cached, streamed, prompt_tokens, completion_tokens, estimated, ttft_ms,
            total_ms, bytes_in, bytes_out)
@@ -184,7 +185,7 @@ impl Sums {
         self.cache_hits += u64::from(cached);
         self.prompt_tokens = self.prompt_tokens.saturating_add(prompt);
         self.completion_tokens = self.completion_tokens.saturating_add(tokens);
-        let ttft_ms = ttft_ms.filter(|_| !cached && (status < 400 || status >= 499));
+        let ttft_ms = ttft_ms.filter(|_| !cached && !(400..499).contains(&status));
         if let Some(first) = ttft_ms
             && streamed
             && status < 400
@@ -524,32 +525,33 @@ mod tests {
     use crate::store::ROOM;
 
     /// Requests of four days, each a bit different.
-    fn rows() -> Vec<Box<Request>> {
-        let row = |index: i64| {
-            let (is_even, place) = (index % 2 == 0, index.unsigned_abs());
-            Box::new(Request {
-                at_ms: index * DAY_MS / 50 + 1_000,
+    fn rows() -> Vec<Request> {
+        let row = |index: u8| {
+            let rest = |divisor| index % divisor;
+            let (is_even, place) = (rest(2) == 0, u64::from(index));
+            Request {
+                at_ms: i64::from(index) * DAY_MS / 50 + 1_000,
                 request_id: format!("r{index}"),
-                key_id: is_even.then_some(1 + index % 3),
-                model: ["", "llama", "qwen"][index as usize % 3].to_owned(),
-                backend: (index % 5 > 0)
-                    .then(|| ["1", "2", "openai"][index as usize % 3].to_owned()),
+                key_id: is_even.then_some(i64::from(1 + rest(3))),
+                model: ["", "llama", "qwen"][usize::from(rest(3))].to_owned(),
+                backend: (rest(5) > 0)
+                    .then(|| ["1", "2", "openai"][usize::from(rest(3))].to_owned()),
                 route: "/v1/chat/completions",
-                status: [200, 200, 499, 404, 502, 200][index as usize % 6],
-                cached: index % 7 == 0,
-                streamed: index % 4 > 0,
+                status: [200, 200, 499, 404, 502, 200][usize::from(rest(6))],
+                cached: rest(7) == 0,
+                streamed: rest(4) > 0,
                 prompt_tokens: is_even.then_some(place),
-                completion_tokens: (index % 5 > 1).then_some(20 + place),
-                ttft_ms: (index % 5 > 0).then_some(place as f64 + 0.25),
-                total_ms: place as f64 * 3.0 + 1.0,
+                completion_tokens: (rest(5) > 1).then_some(20 + place),
+                ttft_ms: (rest(5) > 0).then_some(f64::from(index) + 0.25),
+                total_ms: f64::from(index) * 3.0 + 1.0,
                 bytes_in: 400,
                 ..Request::default()
-            })
+            }
         };
         (0..200).map(row).collect()
     }
 
-    fn store(rows: &[Box<Request>]) -> Connection {
+    fn store(rows: &[Request]) -> Connection {
         let db = ROOM.fresh(1).unwrap();
         insert(&db, rows).unwrap();
         db
@@ -566,7 +568,7 @@ mod tests {
             backend: Some("openai".to_owned()),
             ..Request::default()
         };
-        let db = store(&[Box::new(row), Box::new(rule)]);
+        let db = store(&[row, rule]);
         let sql =
             "SELECT group_concat(typeof(backend_id) || ' ' || backend_id), max(completion_tokens)
              FROM localstore_gateway_requests";
@@ -584,11 +586,11 @@ mod tests {
         db.execute(sql, []).unwrap();
         let used = |at_ms| {
             let key_id = Some(1);
-            Box::new(Request {
+            Request {
                 at_ms,
                 key_id,
                 ..Request::default()
-            })
+            }
         };
         for (rows, expected) in [(vec![used(9_500), used(3_000)], 9), (vec![used(5_000)], 9)] {
             insert(&db, &rows).unwrap();
@@ -632,12 +634,10 @@ mod tests {
 
     #[test]
     fn rows_beyond_the_most_are_folded_and_a_transaction_takes_so_many_only() {
-        let many: Vec<Box<Request>> = (0..AT_ONCE + 100)
-            .map(|at| {
-                Box::new(Request {
-                    at_ms: i64::try_from(at).unwrap(),
-                    ..Request::default()
-                })
+        let many: Vec<Request> = (0..AT_ONCE + 100)
+            .map(|at| Request {
+                at_ms: i64::try_from(at).unwrap(),
+                ..Request::default()
             })
             .collect();
         let db = store(&many);
@@ -680,7 +680,7 @@ mod tests {
             bytes_in: 4000,
             ..Request::default()
         };
-        let db = store(&vec![Box::new(row); 3]);
+        let db = store(&vec![row; 3]);
         let speed = live(&db).unwrap().speed(7).unwrap();
         assert_eq!((speed.prompt_tps, speed.gen_tps), (2000.0, 100.0));
         assert_eq!(live(&ROOM.fresh(1).unwrap()).unwrap().speed(7), None);
