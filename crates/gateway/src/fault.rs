@@ -4,6 +4,8 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use serde_json::json;
 
+use crate::request::Refused;
+
 /// What the gateway itself refuses or cannot do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -71,5 +73,21 @@ impl Fault {
         event.extend_from_slice(&self.body());
         event.extend_from_slice(b"\n\n");
         Bytes::from(event)
+    }
+}
+
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::InvalidJson => {
+                Self::new(400, "invalid_json", "the body is not an object in JSON")
+            }
+            Refused::MissingModel => {
+                Self::new(400, "missing_model", "'model' must be a string").param("model")
+            }
+            Refused::DuplicateModel => {
+                Self::new(400, "duplicate_model", "'model' is there twice").param("model")
+            }
+        }
     }
 }

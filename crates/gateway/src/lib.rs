@@ -2,7 +2,8 @@
 //! the stored results how fast each of them is.
 //!
 //! `store` keeps models, keys, agents and requests; `request` and `answer` read what passes by; `routing`
-//! chooses the backends; `cache` keeps answers; `serve` is the gateway; `agent` the server beside an engine; `cmd` are the commands.
+//! chooses the backends; `cache` keeps answers; `serve` is the gateway; `engine` an engine and the agent
+//! beside it; `cmd` are the commands.
 //! Only `serve`, `agent` and `model test` start a runtime.
 
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@ mod answer;
 mod cache;
 mod cmd;
 mod connector;
+mod engine;
 mod fault;
 mod request;
 mod routing;

@@ -1,11 +1,13 @@
 //! The gateway as its clients see it.
 
+mod agent;
 mod backend;
 mod cache;
 mod client;
 mod errors;
 mod faults;
 mod idle;
+mod infer;
 mod key;
 mod keys;
 mod limits;
@@ -16,6 +18,7 @@ mod names;
 mod openai;
 mod pass;
 mod routing;
+mod register;
 mod rows;
 mod secrets;
 mod shutdown;
@@ -104,6 +107,12 @@ impl Place {
     fn serve_at(&self, address: &str, options: &[&str]) -> Served {
         let mut words = vec!["serve", "--addr", address];
         words.extend(options);
+        self.start(&words)
+    }
+
+    /// Starts the gateway or an agent, which prints its address.
+    #[track_caller]
+    fn start(&self, words: &[&str]) -> Served {
         let mut child = self
             .0
             .command(words)

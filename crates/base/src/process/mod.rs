@@ -33,16 +33,30 @@ pub const SILENCE: Duration = Duration::from_millis(500);
 const QUEUE: usize = 16;
 
 /// What no other program needs to know of our environment.
-const SECRETS: [&str; 2] = ["LOCALSTORE_TOKEN", "LOCALSTORE_TOKEN_FILE"];
+const SECRETS: [&str; 4] = [
+    "LOCALSTORE_KEY",
+    "LOCALSTORE_KEY_FILE",
+    "LOCALSTORE_TOKEN",
+    "LOCALSTORE_TOKEN_FILE",
+];
 
-/// A program to be started, without the secrets of our environment. Every program is started by this.
+/// A program to be started, without the secrets of our environment: those, and the keys of providers. Every
+/// program is started by this.
 #[must_use]
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
-    for name in SECRETS {
-        command.env_remove(name);
+    for (name, _) in std::env::vars_os() {
+        if is_secret(&name) {
+            command.env_remove(name);
+        }
     }
     command
+}
+
+fn is_secret(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    let is_key = name.starts_with(b"EXTERNAL_") && name.ends_with(b"_KEY");
+    is_key || SECRETS.iter().any(|secret| secret.as_bytes() == name)
 }
 
 /// An output stream of the program.
@@ -141,4 +155,31 @@ fn pump((stream, mut source): Source, sender: &SyncSender<Event>) {
 /// Waits for the program, and reports its end.
 fn wait(mut child: Child, sender: &SyncSender<Event>) {
     let _ = sender.send(Event::Ended(child.wait()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_tokens_are_kept_from_other_programs() {
+        for name in [
+            "LOCALSTORE_KEY",
+            "LOCALSTORE_KEY_FILE",
+            "LOCALSTORE_TOKEN",
+            "LOCALSTORE_TOKEN_FILE",
+            "EXTERNAL_OPENAI_KEY",
+            "EXTERNAL_MY_CO_KEY",
+        ] {
+            assert!(is_secret(OsStr::new(name)), "{name}");
+        }
+        for name in [
+            "PATH",
+            "LOCALSTORE_DB",
+            "EXTERNAL_OPENAI_URL",
+            "OPENAI_API_KEY",
+        ] {
+            assert!(!is_secret(OsStr::new(name)), "{name}");
+        }
+    }
 }

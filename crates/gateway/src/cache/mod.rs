@@ -81,6 +81,17 @@ struct Wish {
 }
 
 impl Cache {
+    /// One that keeps nothing.
+    pub(crate) fn off() -> Self {
+        let rules = Rules {
+            ttl: Duration::ZERO,
+            size: 0,
+            any: false,
+        };
+        let kept = Kept::Off;
+        Self { rules, kept }
+    }
+
     /// Opens the cache. What cannot be reached yet is tried again later: this waits 50 ms at most.
     pub(crate) async fn open(place: Place, rules: Rules) -> base::Result<Self> {
         let kept = match place {

@@ -98,7 +98,7 @@ impl Args {
     ) -> Result<ExitStatus> {
         let mut signals = Signals::catch()?;
         raise_limit_of_files();
-        let listener = self.listen().await?;
+        let listener = listen(&self.addr).await?;
         let address = listener.local_addr()?;
         let is_loopback = is_loopback(&address.ip().to_string());
         let has_key = db.read(|db| Ok(keys::was_created(db, false)?))?;
@@ -125,7 +125,7 @@ impl Args {
             keys,
             Some(Agents::start(context.location)),
             cache,
-            Log::start(db_of_rows, self.keep)?,
+            Some(Log::start(db_of_rows, self.keep)?),
             stages.clone(),
         )?;
         gateway.update_live(live);
@@ -148,30 +148,13 @@ impl Args {
         let serving = tokio::spawn(serving);
         signals.next().await;
         let status = tokio::select! {
-            () = self.end(&gateway, serving, &stage) => ExitStatus::Success,
+            () = end(&gateway, serving, &stage, self.drain) => ExitStatus::Success,
             () = signals.next() => ExitStatus::Failure,
         };
-        gateway.log.finish();
+        if let Some(log) = &gateway.log {
+            log.finish();
+        }
         Ok(status)
-    }
-
-    /// Waits for what runs, and then ends it.
-    async fn end(&self, gateway: &Gateway, serving: JoinHandle<()>, stage: &watch::Sender<Stage>) {
-        let running = gateway.running();
-        if running > 0 {
-            let requests = counted(running, "request");
-            note(&format!(
-                "{requests} may go on for {} s",
-                self.drain.as_secs()
-            ));
-        }
-        stage.send_replace(Stage::Draining);
-        let end = Instant::now() + self.drain;
-        while gateway.running() > 0 && Instant::now() < end {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        stage.send_replace(Stage::Ending);
-        let _ = tokio::time::timeout(LAST_WORDS, serving).await;
     }
 
     /// The cache that the options name, else the environment. No error has an address: there may be a password
@@ -201,17 +184,6 @@ impl Args {
         Cache::open(place, rules).await
     }
 
-    async fn listen(&self) -> Result<TcpListener> {
-        let listener = TcpListener::bind(&self.addr).await;
-        listener.map_err(|error| {
-            let hint = match error.kind() {
-                std::io::ErrorKind::AddrInUse => "'--addr 127.0.0.1:0' takes any free port",
-                _ => "--addr HOST:PORT",
-            };
-            Error::new(&self.addr, reason(&error)).hint(hint)
-        })
-    }
-
     fn say(
         &self,
         gateway: &Gateway,
@@ -239,8 +211,41 @@ impl Args {
     }
 }
 
+/// Waits for what runs, at most so long, and then ends it.
+pub(super) async fn end(
+    gateway: &Gateway,
+    serving: JoinHandle<()>,
+    stage: &watch::Sender<Stage>,
+    drain: Duration,
+) {
+    let running = gateway.running();
+    if running > 0 {
+        let requests = counted(running, "request");
+        note(&format!("{requests} may go on for {} s", drain.as_secs()));
+    }
+    stage.send_replace(Stage::Draining);
+    let end = Instant::now() + drain;
+    while gateway.running() > 0 && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stage.send_replace(Stage::Ending);
+    let _ = tokio::time::timeout(LAST_WORDS, serving).await;
+}
+
+/// Listens on `HOST:PORT`.
+pub(super) async fn listen(address: &str) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "'--addr 127.0.0.1:0' takes any free port",
+            _ => "--addr HOST:PORT",
+        };
+        Error::new(address, reason(&error)).hint(hint)
+    })
+}
+
 /// Lets the process have as many files and connections as the system allows it.
-fn raise_limit_of_files() {
+pub(super) fn raise_limit_of_files() {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, getrlimit, setrlimit};
@@ -253,7 +258,7 @@ fn raise_limit_of_files() {
 }
 
 /// Termination requests: Ctrl-C, and what `kill` sends.
-struct Signals {
+pub(super) struct Signals {
     #[cfg(unix)]
     terminate: Signal,
     #[cfg(unix)]
@@ -261,7 +266,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn catch() -> Result<Self> {
+    pub(super) fn catch() -> Result<Self> {
         #[cfg(unix)]
         let signals = Self {
             terminate: signal(SignalKind::terminate())?,
@@ -273,7 +278,7 @@ impl Signals {
     }
 
     /// Resolves at the next one.
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         #[cfg(unix)]
         tokio::select! {
             _ = self.terminate.recv() => {}

@@ -73,6 +73,14 @@ impl Registry {
         models.chain(aliases.map(|(alias, _)| alias.as_str()))
     }
 
+    /// The model, if there is only one.
+    pub(crate) fn only_model(&self) -> Option<&str> {
+        match self.models.len() {
+            1 => self.models.keys().next().map(String::as_str),
+            _ => None,
+        }
+    }
+
     /// When the model or the alias was added, in seconds since 1970; 0 if it is not there.
     pub(crate) fn added_at(&self, name: &str) -> i64 {
         let model = self.aliases.get(name).map_or(name, String::as_str);

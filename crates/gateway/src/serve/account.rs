@@ -9,6 +9,7 @@ use hyper::StatusCode;
 use super::gateway::{Gateway, Slot};
 
 use crate::answer::Tokens;
+use crate::engine::Using;
 use crate::fault::Fault;
 use crate::store::requests::Request;
 
@@ -25,6 +26,8 @@ pub(crate) struct Account {
     pub(crate) model_label: String,
     /// Its place among the requests that run.
     pub(crate) slot: Option<Slot>,
+    /// What keeps the engine of an agent awake.
+    pub(crate) using: Option<Using>,
 }
 
 impl Account {
@@ -45,6 +48,7 @@ impl Account {
             },
             model_label: String::new(),
             slot: None,
+            using: None,
         }
     }
 
@@ -87,7 +91,9 @@ impl Drop for Account {
         tracing::info!("{}", line(&row));
         self.gateway.metrics.end(&row, &self.model_label);
         self.gateway.note_live_speed(&row);
-        self.gateway.log.put(row);
+        if let Some(log) = &self.gateway.log {
+            log.put(row);
+        }
     }
 }
 

@@ -161,16 +161,14 @@ impl Agent {
             Some(before) => (before.beat, before.written, Some(before.state)),
             None => (None, None, None),
         };
-        let is_new = |same: fn(&AgentState, &AgentState) -> bool| {
-            was.as_ref().is_none_or(|was| !same(was, &state))
-        };
-        if is_new(|was, is| was.heartbeat_at == is.heartbeat_at) {
+        let said = |state: &AgentState| (state.heartbeat_at, state.stopped_at);
+        if was.is_none_or(|was| said(&was) != said(&state)) {
             let age = (unix_seconds() - state.heartbeat_at).clamp(0, i64::from(u32::MAX));
             let at = Instant::now().checked_sub(Duration::from_secs(age.unsigned_abs()));
-            beat = beat.max(at);
-        }
-        if state.stopped_at.is_some() && is_new(|was, is| was.stopped_at == is.stopped_at) {
-            beat = None;
+            beat = match state.stopped_at {
+                Some(_) => None,
+                None => beat.max(at),
+            };
         }
         let authorization = state.key.as_ref();
         let authorization = authorization.and_then(|(_, hash)| keys::agent_bearer(hash, name));

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use db::Database;
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
 
+use super::unix_seconds;
 use crate::address::is_loopback;
 use crate::fault::Fault;
 use crate::store::keys::{self, Key};
@@ -27,7 +28,10 @@ pub(crate) enum Auth {
 pub(crate) struct Keys {
     auth: Auth,
     is_loopback: bool,
-    db: Mutex<Database>,
+    /// `None` of an agent, which has no store.
+    db: Option<Mutex<Database>>,
+    /// What callers of an agent show, hashed.
+    bearer: Option<[u8; 32]>,
     /// Whether a key for clients was ever created. It stays so: a revoked one is still there.
     was_created: AtomicBool,
     /// The keys that were read, for the time that the store is locked.
@@ -48,11 +52,37 @@ impl Keys {
         Self {
             auth,
             is_loopback,
-            db: Mutex::new(db),
+            db: Some(Mutex::new(db)),
+            bearer: None,
             was_created: AtomicBool::new(false),
             known: Mutex::default(),
             buckets: Mutex::default(),
         }
+    }
+
+    /// Those of an agent: callers show `bearer` if there is one.
+    pub(crate) fn of_agent(is_loopback: bool, bearer: Option<&HeaderValue>) -> Self {
+        let bearer = bearer.and_then(|bearer| bearer.to_str().ok()?.split_once(' '));
+        Self {
+            auth: Auth::Off,
+            is_loopback,
+            db: None,
+            bearer: bearer.map(|(_, bearer)| keys::hash(bearer)),
+            was_created: AtomicBool::new(false),
+            known: Mutex::default(),
+            buckets: Mutex::default(),
+        }
+    }
+
+    /// Reads the store; `None` if that cannot be done now.
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
+    ) -> Option<T> {
+        let db = lock(self.db.as_ref()?);
+        let read = db.read(|db| Ok(work(db)?));
+        read.inspect_err(|error| tracing::info!("a key cannot be looked up: {error}"))
+            .ok()
     }
 
     /// Whether clients need a key now.
@@ -63,7 +93,7 @@ impl Keys {
             Auth::Auto if !self.is_loopback => true,
             Auth::Auto => {
                 if !self.was_created.load(Ordering::Relaxed) {
-                    let read = lock(&self.db).read(|db| Ok(keys::was_created(db, false)?));
+                    let read = self.read(|db| keys::was_created(db, false));
                     self.was_created
                         .fetch_or(read.unwrap_or(false), Ordering::Relaxed);
                 }
@@ -74,6 +104,10 @@ impl Keys {
 
     /// The key that a client shows; `None` where none is needed.
     pub(crate) fn client(&self, headers: &HeaderMap) -> Result<Option<Key>, Fault> {
+        if let Some(bearer) = self.bearer {
+            let is_shown = shown_text(headers)? == bearer;
+            return is_shown.then_some(None).ok_or_else(unknown_key);
+        }
         if !self.is_needed() {
             self.check_host(headers)?;
             return Ok(None);
@@ -104,8 +138,8 @@ impl Keys {
 
     /// Whether a key for agents was ever created.
     fn has_agent_key(&self) -> Result<bool, Fault> {
-        let read = lock(&self.db).read(|db| Ok(keys::was_created(db, true)?));
-        read.map_err(|_| Fault::overloaded())
+        self.read(|db| keys::was_created(db, true))
+            .ok_or_else(Fault::overloaded)
     }
 
     /// Without a key, a web page could use the gateway by a name of its own that leads here.
@@ -127,40 +161,20 @@ impl Keys {
 
     /// The valid key that is shown.
     pub(crate) fn shown(&self, headers: &HeaderMap) -> Result<Key, Fault> {
-        let refused = |message: &str| Fault::new(401, "invalid_api_key", message);
-        let shown = headers
-            .get(AUTHORIZATION)
-            .and_then(|shown| shown.to_str().ok());
-        let shown = shown.and_then(|shown| shown.split_once(' '));
-        let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let Some((_, text)) = shown else {
-            return Err(refused("no key: it is sent as 'Authorization: Bearer KEY'"));
-        };
-        let hash = keys::hash(text.trim());
-        let read = lock(&self.db).read(|db| Ok(keys::find(db, &hash)?));
+        let hash = shown_text(headers)?;
+        let read = self.read(|db| keys::find(db, &hash));
         let mut known = lock(&self.known);
         let found = match read {
-            Ok(Some(key)) => {
+            Some(Some(key)) => {
                 known.insert(hash, key.clone());
                 Some(key)
             }
-            Ok(None) => None,
-            Err(error) => match known.get(&hash) {
-                Some(key) => Some(key.clone()),
-                None => {
-                    tracing::info!("a key cannot be looked up: {error}");
-                    return Err(Fault::overloaded());
-                }
-            },
+            Some(None) => None,
+            None => Some(known.get(&hash).cloned().ok_or_else(Fault::overloaded)?),
         };
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        // The same text for all, so that nobody learns what a key was.
         found
-            .filter(|key| key.is_valid(now))
-            .ok_or_else(|| refused("the key is unknown, revoked or expired"))
+            .filter(|key| key.is_valid(unix_seconds()))
+            .ok_or_else(unknown_key)
     }
 
     /// Takes a request from what the key has left in this minute.
@@ -191,6 +205,26 @@ impl Keys {
         let message = format!("the key may ask {rpm} times a minute");
         Err(Fault::new(429, "rate_limit_exceeded", message).retry_after(seconds.max(1)))
     }
+}
+
+/// The hash of the key that is shown.
+fn shown_text(headers: &HeaderMap) -> Result<[u8; 32], Fault> {
+    let shown = headers
+        .get(AUTHORIZATION)
+        .and_then(|shown| shown.to_str().ok());
+    let shown = shown.and_then(|shown| shown.split_once(' '));
+    let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let (_, text) = shown.ok_or_else(|| {
+        let message = "no key: it is sent as 'Authorization: Bearer KEY'";
+        Fault::new(401, "invalid_api_key", message)
+    })?;
+    Ok(keys::hash(text.trim()))
+}
+
+/// The same text for all, so that nobody learns what a key was.
+fn unknown_key() -> Fault {
+    let message = "the key is unknown, revoked or expired";
+    Fault::new(401, "invalid_api_key", message)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

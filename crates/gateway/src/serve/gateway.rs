@@ -16,6 +16,7 @@ use super::metrics::Metrics;
 use super::proxy::{Proxy, Target};
 use crate::cache::Cache;
 use crate::connector::Connector;
+use crate::engine::Engine;
 use crate::routing::{Backend, Live, Meaning, Providers, Registry};
 use crate::speeds::{Measured, Speed};
 use crate::store::requests::Request;
@@ -53,7 +54,10 @@ pub(crate) struct Gateway {
     pub(crate) cache: Cache,
     pub(crate) proxy: Proxy,
     pub(crate) metrics: Metrics,
-    pub(crate) log: Log,
+    /// `None` where nothing is written down.
+    pub(crate) log: Option<Log>,
+    /// What an agent serves.
+    pub(crate) engine: Option<Arc<Engine>>,
     pub(crate) held: Held,
     pub(crate) stage: watch::Receiver<Stage>,
     registry: RwLock<Arc<Registry>>,
@@ -80,7 +84,7 @@ impl Gateway {
         keys: Keys,
         agents: Option<Agents>,
         cache: Cache,
-        log: Log,
+        log: Option<Log>,
         stage: watch::Receiver<Stage>,
     ) -> base::Result<Self> {
         let proxy = Proxy::new(Connector::new()?, options.timeout, options.cool_down);
@@ -93,6 +97,7 @@ impl Gateway {
             proxy,
             metrics: Metrics::default(),
             log,
+            engine: None,
             held: Held::default(),
             stage,
             registry: RwLock::default(),
@@ -250,7 +255,8 @@ impl Gateway {
 
     /// Whether the backend is up: alive, and not cooling down.
     pub(crate) fn is_up(&self, backend: &Backend) -> bool {
-        self.is_alive(backend) && !self.proxy.state(backend).0
+        let has_engine = self.engine.as_ref().is_none_or(|engine| engine.can_start());
+        has_engine && self.is_alive(backend) && !self.proxy.state(backend).0
     }
 
     /// Whether the backend may be tried: agents must have said lately that they are there.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::gateway::Gateway;
+use super::log::Log;
 use crate::store::requests::Request;
 
 /// The ends of the buckets of times, in seconds: from a cache near by to the longest timeout.
@@ -111,7 +112,7 @@ impl Metrics {
         page.sample("", &[], self.inflight.load(Ordering::Relaxed));
         let help = "Rows of requests that were lost, because the store is locked, full or too slow";
         page.metric("router_rows_dropped_total", "counter", help);
-        page.sample("", &[], gateway.log.dropped());
+        page.sample("", &[], gateway.log.as_ref().map_or(0, Log::dropped));
         page.text
     }
 

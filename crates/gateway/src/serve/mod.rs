@@ -7,6 +7,7 @@ mod body;
 mod client;
 mod gateway;
 mod held;
+mod infer;
 mod listener;
 mod log;
 mod metrics;
@@ -21,6 +22,7 @@ pub(crate) use auth::{Auth, Keys};
 pub(crate) use gateway::{Gateway, Options, Route};
 pub(crate) use listener::{Stage, serve};
 pub(crate) use log::Log;
+pub(crate) use proxy::{HttpClient, client};
 pub(crate) use routes::answer;
 pub(crate) use watch::watch_store;
 

@@ -40,9 +40,12 @@ const READ_AHEAD: usize = 32 << 10;
 /// The headers of a request that go on, beside content-type and accept.
 const PASSED: [&str; 3] = ["traceparent", "tracestate", "openai-beta"];
 
+/// What asks other servers, over HTTP or HTTPS. No redirect is followed.
+pub(crate) type HttpClient = Client<Connector, Full<Bytes>>;
+
 /// What the gateway knows of its backends.
 pub(crate) struct Proxy {
-    client: Client<Connector, Full<Bytes>>,
+    client: HttpClient,
     states: Arc<Mutex<States>>,
     budget: Mutex<Budget>,
     timeout: Duration,
@@ -116,17 +119,12 @@ struct Failure {
 
 impl Proxy {
     pub(crate) fn new(connector: Connector, timeout: Duration, cool_down: Duration) -> Self {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .http1_max_buf_size(READ_AHEAD)
-            .build(connector);
         let states = States {
             cool_down,
             ..States::default()
         };
         Self {
-            client,
+            client: client(connector),
             states: Arc::new(Mutex::new(states)),
             budget: Mutex::default(),
             timeout,
@@ -351,6 +349,15 @@ impl Outgoing<'_> {
             .body(Full::new(body))
             .ok()
     }
+}
+
+/// A client with a pool of its own.
+pub(crate) fn client(connector: Connector) -> HttpClient {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .http1_max_buf_size(READ_AHEAD)
+        .build(connector)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -11,6 +11,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::account::Account;
 use super::held::Hold;
+use super::infer::Texts;
 use super::proxy::Running;
 use crate::answer::{Cut, Next, Source};
 
@@ -34,6 +35,8 @@ pub(crate) struct Events {
     /// Ready when the gateway ends what runs.
     pub(crate) ending: Pin<Box<dyn Future<Output = ()> + Send>>,
     pub(crate) is_over: bool,
+    /// What makes texts of a chat, for who asked by a prompt.
+    pub(crate) texts: Option<Texts>,
 }
 
 /// An answer whose beginning was read.
@@ -54,6 +57,23 @@ impl Reply {
 
 impl Events {
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            let events = ready!(self.poll_source(context));
+            let Some(texts) = &mut self.texts else {
+                return Poll::Ready(events);
+            };
+            let is_end = events.is_none();
+            let made = match events {
+                Some(events) => texts.feed(&events),
+                None => texts.finish(),
+            };
+            if is_end || !made.is_empty() {
+                return Poll::Ready((!made.is_empty()).then_some(made));
+            }
+        }
+    }
+
+    fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.is_over {
             return Poll::Ready(None);
         }

@@ -21,6 +21,7 @@ use super::account::Account;
 use super::body::{Unread, is_json};
 use super::gateway::Gateway;
 use super::held::Hold;
+use super::infer;
 use super::listener::Stage;
 use super::proxy::{Answer, Outgoing};
 use super::register;
@@ -29,12 +30,13 @@ use crate::address::percent_decoded;
 use crate::answer::Tokens;
 use crate::cache::Found;
 use crate::fault::Fault;
-use crate::request::{Fields, Refused};
+use crate::request::Fields;
 use crate::routing::{Meaning, Registry};
 use crate::store::keys::Key;
 
-/// The routes that are passed on, by their paths.
-const PASSED_ROUTES: [&str; 4] = [
+/// The routes whose requests go to backends, by their paths.
+const PASSED_ROUTES: [&str; 5] = [
+    infer::ROUTE,
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/embeddings",
@@ -118,6 +120,17 @@ async fn passed(
         answered = guarded(ask(gateway, request, &mut account)) => answered,
         () = ending(gateway) => Err(draining()),
     };
+    let answered = answered.and_then(|(head, answer, hold)| match route {
+        infer::ROUTE if head.status.is_success() => {
+            let model = head
+                .headers
+                .get(MODEL)
+                .and_then(|model| model.to_str().ok());
+            let answer = infer::answer(model.unwrap_or(&account.row.model), answer)?;
+            Ok((head, answer, hold))
+        }
+        _ => Ok((head, answer, hold)),
+    });
     let (head, answer, hold) = match answered {
         Ok(answered) => answered,
         Err(fault) => {
@@ -151,6 +164,7 @@ async fn passed(
                 account,
                 running,
                 ending: Box::pin(async move { ending(&gateway).await }),
+                texts: (route == infer::ROUTE).then(infer::Texts::default),
                 is_over: false,
             }))
         }
@@ -213,7 +227,12 @@ async fn ask(
         .read(headers, gateway.options.max_body, &mut hold)
         .await?;
     account.row.bytes_in = body.len() as u64;
-    let fields = Fields::read(&body).map_err(invalid)?;
+    let registry = gateway.registry();
+    let body = match account.row.route {
+        infer::ROUTE => infer::chat(&body, registry.only_model())?,
+        _ => body,
+    };
+    let fields = Fields::read(&body)?;
     account.row.streamed = fields.stream;
     if key.as_ref().is_some_and(|key| !key.allows(&fields.model)) {
         let message = format!(
@@ -222,7 +241,6 @@ async fn ask(
         );
         return Err(Fault::new(403, "model_not_allowed", message).param("model"));
     }
-    let registry = gateway.registry();
     let meaning = registry.meaning(&fields.model, &gateway.providers);
     let model = match &meaning {
         Meaning::Model(model) => {
@@ -247,7 +265,10 @@ async fn ask(
         .uri
         .path_and_query()
         .map_or("", PathAndQuery::as_str);
-    let path = path.strip_prefix("/v1").unwrap_or(path);
+    let path = match account.row.route {
+        infer::ROUTE => infer::PATH,
+        _ => path.strip_prefix("/v1").unwrap_or(path),
+    };
     let cache = &gateway.cache;
     let found = cache.find(path, headers, &fields, model, &body).await;
     let (found, key) = match found {
@@ -261,6 +282,14 @@ async fn ask(
         }
         Found::Miss(key) => ("miss", Some(key)),
         Found::Off => ("off", None),
+    };
+    let registry = match &gateway.engine {
+        Some(engine) => {
+            account.using = Some(engine.wake().await?);
+            // It may have another address by now.
+            gateway.registry()
+        }
+        None => registry,
     };
     let targets = gateway.targets(&registry, &meaning, body.len(), fields.max_tokens);
     let outgoing = Outgoing {
@@ -308,20 +337,6 @@ fn no_model(model: &str) -> Fault {
         name(model)
     );
     Fault::new(404, "model_not_found", message).param("model")
-}
-
-fn invalid(refused: Refused) -> Fault {
-    match refused {
-        Refused::InvalidJson => {
-            Fault::new(400, "invalid_json", "the body is not an object in JSON")
-        }
-        Refused::MissingModel => {
-            Fault::new(400, "missing_model", "'model' must be a string").param("model")
-        }
-        Refused::DuplicateModel => {
-            Fault::new(400, "duplicate_model", "'model' is there twice").param("model")
-        }
-    }
 }
 
 /// The status and the headers of a backend that are passed on.
