@@ -32,6 +32,30 @@ fn what_runs_may_end_and_nothing_new_begins() {
 }
 
 #[test]
+fn open_connections_are_told_that_it_ends() {
+    let backend = Backend::always(Reply::stream().word("a").hold().done());
+    let place = Place::with(&[&backend]);
+    let served = place.serve(&[]);
+    let (mut running, mut open) = (served.connect(), served.connect());
+    running.post(CHAT, STREAMED);
+    running.head();
+    running.event();
+    open.request("GET /health", "", "");
+    assert_eq!(open.answer().json()["status"], "ok");
+    served.signal(Signal::TERM);
+    super::eventually("a closed door", || {
+        std::net::TcpStream::connect(served.address).is_err()
+    });
+    open.post(CHAT, STREAMED);
+    let answer = open.answer();
+    assert_eq!(answer.error(), (503, "shutting_down".to_owned()));
+    assert_eq!(backend.count(), 1);
+    backend.release(1);
+    assert_eq!(running.event(), "data: [DONE]\n\n");
+    assert_eq!(served.wait().code, Some(0));
+}
+
+#[test]
 fn what_runs_too_long_ends_in_an_error() {
     let backend = Backend::always(Reply::stream().word("a").then("data: {\"half").hold());
     let place = Place::with(&[&backend]);

@@ -94,12 +94,15 @@ fn mixed_faults_lose_nothing() {
     }
     assert!(late <= early + (16 << 10), "{early} KiB, then {late} KiB");
     place.0.run(["check"]).ok();
-    crate::report(&format!(
-        "| a gateway with backends that fail, cut and hang, clients that leave, a store that is locked | \
-         {requests} requests, {:.0} a second | none lost, each with its row; {:.1} MiB, at the end {:.1} |",
+    #[allow(clippy::cast_precision_loss, reason = "for people")]
+    let [speed, early, late] = [
         requests as f64 / seconds,
         early as f64 / 1024.0,
         late as f64 / 1024.0,
+    ];
+    crate::report(&format!(
+        "| a gateway with backends that fail, cut and hang, clients that leave, a store that is locked | \
+         {requests} requests, {speed:.0} a second | none lost, each with its row; {early:.1} MiB, at the end {late:.1} |"
     ));
 }
 
@@ -145,7 +148,7 @@ fn ask(served: &Served, next: &AtomicU64, requests: u64, early: &AtomicU64) -> S
         if number == requests / 5 {
             early.store(served.memory().unwrap_or(0), Ordering::Relaxed);
         }
-        let is_stream = number % 3 == 0;
+        let is_stream = number.is_multiple_of(3);
         let mut client = connection.take().unwrap_or_else(|| served.connect());
         let key = served.key.as_ref().unwrap();
         let body = format!("{{\"model\":\"m\",\"stream\":{is_stream},\"number\":{number}}}");
@@ -153,7 +156,7 @@ fn ask(served: &Served, next: &AtomicU64, requests: u64, early: &AtomicU64) -> S
         client.send(request(&format!("POST {CHAT}"), &head, body.as_bytes()));
         let head = client.head();
         let is_events = head.header("content-type") == Some("text/event-stream");
-        if is_events && number % 30 == 0 {
+        if is_events && number.is_multiple_of(30) {
             client.event();
             seens.left += 1;
             continue;

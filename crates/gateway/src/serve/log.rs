@@ -22,6 +22,10 @@ const WAIT: Duration = Duration::from_millis(200);
 /// How long a locked store is waited for at once. Others lock it for less.
 const LOCKED: Duration = Duration::from_secs(2);
 
+/// The pages that the writer keeps in memory: 2 MiB, which SQLite wants in negative KiB. Rows are appended, so that little
+/// is read again.
+const CACHE_SIZE: i64 = -2 * 1024;
+
 /// How often old rows are looked for.
 const FOLDED_EVERY: Duration = Duration::from_mins(1);
 
@@ -55,6 +59,7 @@ impl Log {
     /// Starts the thread. Rows that are older than `keep` go into the sums of their days.
     pub(crate) fn start(db: Database, keep: Duration) -> Result<Self> {
         db.read(|db| Ok(db.busy_timeout(LOCKED)?))?;
+        db.read(|db| Ok(db.pragma_update(None, "cache_size", CACHE_SIZE)?))?;
         let (rows, received) = sync_channel(QUEUE);
         let (finish, finished) = sync_channel(1);
         let shared = Arc::new(Shared::default());
