@@ -45,6 +45,7 @@ More: show best export score plot submit tag rm merge check backup path chat
 Many machines: push pull
 Overrides of prompts: prompt
 Records of coding agents: trace
+One address for every model: serve model key agent usage
 'localstore help COMMAND' explains one, 'localstore --help' lists all.
 ";
 

@@ -172,7 +172,7 @@ const EXIT_OF_RECORD: [Entry; 1] = [(
     "The exit code of the program, if it is not 0; 128 plus the number of the signal that ended it.",
 )];
 
-const ENVIRONMENT: [Entry; 12] = [
+const ENVIRONMENT: [Entry; 17] = [
     ("LOCALSTORE_DB", "The store, if --db does not name it."),
     (
         "SQLITE_DB_PATH",
@@ -195,6 +195,26 @@ const ENVIRONMENT: [Entry; 12] = [
         "LOCALSTORE_TOKEN, LOCALSTORE_TOKEN_FILE",
         "The token for the remote, or a file whose first line it is. Programs that are started do not see \
          these two.",
+    ),
+    (
+        "LOCALSTORE_KEY, LOCALSTORE_KEY_FILE",
+        "The key of an agent, or a file whose first line it is.",
+    ),
+    (
+        "EXTERNAL_<PROVIDER>_KEY",
+        "The key of a provider, such as EXTERNAL_OPENAI_KEY, for serve and model test. It is stored nowhere.",
+    ),
+    (
+        "EXTERNAL_<PROVIDER>_URL",
+        "The base URL of a provider, in the place of the known one.",
+    ),
+    (
+        "LLMD_ENDPOINT",
+        "The cluster that serve sends models to whose names begin with llmd-.",
+    ),
+    (
+        "REDIS_URL, CACHE_TTL",
+        "The cache of serve, and the seconds that answers stay in it.",
     ),
     (
         "LOCALSTORE_PAGER, PAGER",

@@ -372,6 +372,7 @@ fn without_a_command_the_most_used_ones_are_shown() {
     Many machines: push pull
     Overrides of prompts: prompt
     Records of coding agents: trace
+    One address for every model: serve model key agent usage
     'localstore help COMMAND' explains one, 'localstore --help' lists all.
     Store: ~/.llamafile/llamafile.sqlite3, 5 runs
     ");
@@ -492,6 +493,8 @@ fn what_is_said_on_stderr_fits_the_screen() {
     Many machines: push pull
     Overrides of prompts: prompt
     Records of coding agents: trace
+    One address for every model: serve model
+    key agent usage
     'localstore help COMMAND' explains one,
     'localstore --help' lists all.
     ");

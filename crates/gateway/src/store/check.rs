@@ -13,8 +13,8 @@ pub struct Problem {
     pub what: &'static str,
 }
 
-/// Each a place, what is wrong there, and the rows where it is. An alias or a fallback whose model is not there
-/// is no error: an agent may bring the model again.
+/// Each a place, what is wrong there, and the rows where it is. Foreign keys are checked with all others of the
+/// store. An alias or a fallback whose model is not there is no error: an agent may bring the model again.
 const SHAPES: &[(&str, &str, &str)] = &[
     (
         "'backend ' || id",
@@ -26,19 +26,15 @@ const SHAPES: &[(&str, &str, &str)] = &[
         "'backend ' || id",
         "its URL is no base URL",
         "localstore_gateway_backends
-         WHERE NOT (url GLOB 'http://?*' OR url GLOB 'https://?*') OR url GLOB '*/' OR url GLOB '*@*'",
+         WHERE NOT (url GLOB 'http://?*' OR url GLOB 'https://?*') OR url GLOB '*/'
+           OR instr(substr(url, instr(url, '://') + 3), '@')
+             BETWEEN 1 AND instr(substr(url, instr(url, '://') + 3) || '/', '/')",
     ),
     (
         "'backend ' || id",
         "it has no model, no name there, or no place for a request",
         "localstore_gateway_backends WHERE model = '' OR upstream = ''
            OR typeof(parallel) <> 'integer' OR parallel NOT BETWEEN 1 AND 4294967295",
-    ),
-    (
-        "'backend ' || id",
-        "its agent is not there",
-        "localstore_gateway_backends WHERE agent IS NOT NULL
-           AND agent NOT IN (SELECT name FROM localstore_gateway_agents)",
     ),
     (
         "'model ' || alias",
@@ -66,12 +62,6 @@ const SHAPES: &[(&str, &str, &str)] = &[
         "its models are no JSON array",
         "localstore_gateway_agents
          WHERE CASE WHEN json_valid(models) THEN json_type(models) <> 'array' ELSE 1 END",
-    ),
-    (
-        "'agent ' || name",
-        "its key is not there",
-        "localstore_gateway_agents WHERE key_id IS NOT NULL
-           AND key_id NOT IN (SELECT id FROM localstore_gateway_keys)",
     ),
     (
         "'usage of ' || day",
