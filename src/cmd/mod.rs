@@ -192,9 +192,10 @@ pub(crate) enum Command {
 /// The environment variables that name the store, the first before the second; those of the gateway have one
 /// more.
 pub(crate) fn store_variables(is_of_gateway: bool) -> &'static [&'static str] {
-    match is_of_gateway {
-        true => &["LOCALSTORE_DB", "SQLITE_DB_PATH"],
-        false => &["LOCALSTORE_DB"],
+    if is_of_gateway {
+        &["LOCALSTORE_DB", "SQLITE_DB_PATH"]
+    } else {
+        &["LOCALSTORE_DB"]
     }
 }
 

@@ -795,18 +795,24 @@ fn models_and_keys_stay_where_they_are() {
     if sqld::is_missing() {
         return;
     }
-    let server = Sqld::start();
-    let machines = machines(2, server.address());
+    let (server, machines) = fleet(2);
     machines[0].add(["golden/cpu-i7-14b.json"]);
     let add = ["model", "add", "m", "--url", "http://127.0.0.1:9"];
     machines[0].run(add).ok();
     machines[0].run(["key", "create", "alice"]).ok();
     push(&machines[0]);
     pull(&machines[1]);
-    assert_eq!(machines[1].run(["list", "-o", "jsonl"]).text().lines().count(), 1);
+    assert_eq!(
+        machines[1]
+            .run(["list", "-o", "jsonl"])
+            .text()
+            .lines()
+            .count(),
+        1
+    );
     for command in ["model", "key"] {
         assert_eq!(machines[1].run([command, "list", "-o", "jsonl"]).text(), "");
     }
     let sql = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'localstore_gateway%'";
-    assert_eq!(server.client().value(sql), 0);
+    assert_eq!(Client::new(server.address()).value(sql), 0);
 }

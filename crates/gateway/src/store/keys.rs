@@ -46,11 +46,11 @@ pub(crate) fn generate() -> Result<String, getrandom::Error> {
 fn in_letters(mut bytes: [u8; 32]) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let digits = (0..LENGTH).map(|_| {
-        let mut rest = 0_u16;
+        let mut rest = 0;
         for byte in &mut bytes {
             let value = rest << 8 | u16::from(*byte);
             // Below 256, since the rest is below 62.
-            *byte = (value / 62) as u8;
+            *byte = (value / 62).to_le_bytes()[0];
             rest = value % 62;
         }
         char::from(DIGITS[usize::from(rest)])

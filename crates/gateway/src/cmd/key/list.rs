@@ -56,11 +56,10 @@ const COLUMNS: [ColumnOf<Key>; 10] = [
 const LEAST_IMPORTANT: [&str; 6] = ["created", "agent", "rpm", "last used", "models", "expires"];
 
 pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
-    let keys = match context.location.path.exists() {
-        true => {
-            Database::open_readonly(context.location, &[&ROOM])?.read(|db| Ok(keys::all(db)?))?
-        }
-        false => Vec::new(),
+    let keys = if context.location.path.exists() {
+        Database::open_readonly(context.location, &[&ROOM])?.read(|db| Ok(keys::all(db)?))?
+    } else {
+        Vec::new()
     };
     if args.output != RowFormat::Table {
         return rows::write(&keys, args.output, &COLUMNS, record, context.out);

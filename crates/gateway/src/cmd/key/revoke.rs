@@ -42,9 +42,10 @@ fn find(
     by_hash: impl Fn(&[u8; 32]) -> rusqlite::Result<Option<Key>>,
 ) -> db::Result<Key> {
     // Somebody's key is not repeated.
-    let shown: String = match typed.starts_with(keys::BEGINNING) {
-        true => typed.chars().take(keys::PREFIX).collect(),
-        false => typed.to_owned(),
+    let shown: String = if typed.starts_with(keys::BEGINNING) {
+        typed.chars().take(keys::PREFIX).collect()
+    } else {
+        typed.to_owned()
     };
     let list = "'localstore key list' shows all";
     let none = || Error::new(printable(&shown), "no such key").hint(list);

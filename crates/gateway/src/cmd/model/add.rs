@@ -130,7 +130,7 @@ fn note_speed(filters: &Filters, db: &Database, context: &Context<'_>) -> Result
             amount(measured.speed.gen_tps)
         )),
         None => {
-            note("no stored result with both speeds matches the filters: its answers are timed")
+            note("no stored result with both speeds matches the filters: its answers are timed");
         }
     }
     if !newest.ambiguous.is_empty() {

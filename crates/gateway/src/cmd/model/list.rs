@@ -101,9 +101,10 @@ fn read(context: &Context<'_>) -> Result<(Registry, Vec<Listed>)> {
         let live = requests::live(db)?;
         let mut all = Vec::new();
         for backend in registry.models.values().flatten() {
-            let stored = match backend.filters.is_empty() {
-                true => None,
-                false => context.speeds.newest(db, &backend.filters)?.measured,
+            let stored = if backend.filters.is_empty() {
+                None
+            } else {
+                context.speeds.newest(db, &backend.filters)?.measured
             };
             let (speed, from) = match stored {
                 Some(stored) => (Some(stored.speed), Some(format!("run {}", stored.run))),

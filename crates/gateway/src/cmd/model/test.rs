@@ -57,7 +57,7 @@ mod with_network {
     use crate::store::{ROOM, agents, keys};
 
     /// How long an answer is waited for: an agent may have to start its engine first.
-    const PATIENCE: Duration = Duration::from_secs(300);
+    const PATIENCE: Duration = Duration::from_mins(5);
 
     /// The longest answer that is read of a server that does not stream.
     const LONGEST: usize = 1 << 20;
@@ -104,9 +104,10 @@ mod with_network {
         // A name that is still being looked up is not waited for.
         runtime.shutdown_background();
         rows::write(&all, args.output, &COLUMNS, Tested::clone, context.out)?;
-        Ok(match all.iter().all(|tested| tested.error.is_none()) {
-            true => ExitStatus::Success,
-            false => ExitStatus::Failure,
+        Ok(if all.iter().all(|tested| tested.error.is_none()) {
+            ExitStatus::Success
+        } else {
+            ExitStatus::Failure
         })
     }
 
@@ -128,10 +129,11 @@ mod with_network {
             }
             Meaning::Unknown => return Err(no_such_model(&registry, name)),
         };
-        let agents = match context.location.path.exists() {
-            true => Database::open_readonly(context.location, &[&ROOM])?
-                .read(|db| Ok(agents::all(db)?))?,
-            false => Vec::new(),
+        let agents = if context.location.path.exists() {
+            let db = Database::open_readonly(context.location, &[&ROOM])?;
+            db.read(|db| Ok(agents::all(db)?))?
+        } else {
+            Vec::new()
         };
         let shown = |backend: &Backend| {
             if let Some(agent) = &backend.agent {
@@ -205,9 +207,12 @@ mod with_network {
         let start = Instant::now();
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let answer = client.request(request).await;
-        let answer = answer.map_err(|error| match error.is_connect() {
-            true => "no connection",
-            false => "it closed the connection",
+        let answer = answer.map_err(|error| {
+            if error.is_connect() {
+                "no connection"
+            } else {
+                "it closed the connection"
+            }
         })?;
         tested.status = Some(answer.status().as_u16());
         if !answer.status().is_success() {
@@ -223,17 +228,19 @@ mod with_network {
             let body = body.map_err(|_| "its answer was cut or too long")?;
             tested.ttft_ms = Some(milliseconds(start.elapsed()));
             let body: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
-            return match body["choices"].is_array() {
-                true => Ok(()),
-                false => Err("its answer is no completion"),
-            };
+            let is_completion = body["choices"].is_array();
+            return is_completion
+                .then_some(())
+                .ok_or("its answer is no completion");
         }
         let is_framed = is_framed(answer.headers());
         let mut source = Source::new(answer.into_body(), is_framed, PATIENCE);
         let mut first = None;
         loop {
             match poll_fn(|context| source.poll_next(context)).await {
-                Next::Events(_) => drop(first.get_or_insert_with(|| start.elapsed())),
+                Next::Events(_) => {
+                    first.get_or_insert_with(|| start.elapsed());
+                }
                 Next::End(Some(_)) => return Err("it cut its answer"),
                 Next::End(None) => break,
             }
@@ -241,7 +248,7 @@ mod with_network {
         let first = first.ok_or("its answer is empty")?;
         tested.ttft_ms = Some(milliseconds(first));
         let count = u32::try_from(source.tokens().completion).unwrap_or(u32::MAX);
-        let seconds = (start.elapsed() - first).as_secs_f64();
+        let seconds = start.elapsed().saturating_sub(first).as_secs_f64();
         if count == 0 {
             return Err("its answer has no text");
         }
