@@ -108,15 +108,20 @@ fn connections_are_opened_in_one_place() {
             "crates/gateway/src/cmd/model/add.rs",
             // The backends, for 'serve', 'agent' and 'model test'.
             "crates/gateway/src/connector.rs",
+            // A client, whose connection is there already.
+            "crates/gateway/src/serve/client.rs",
             "crates/net/src/client.rs"
         ]
     );
-    // The form of an IP address, but for the backend that is added.
+    // The form of an IP address, but for the backend that is added, and an agent's own address and the port of
+    // its engine.
     assert_eq!(
         files_with(&["std::net"]),
         [
             "crates/gateway/src/address.rs",
+            "crates/gateway/src/cmd/agent.rs",
             "crates/gateway/src/cmd/model/add.rs",
+            "crates/gateway/src/engine/process.rs",
             "src/fleet/address.rs"
         ]
     );
