@@ -19,6 +19,9 @@ const BATCH: usize = 1_000;
 /// How long a row waits for others. With the time that a transaction takes, it is written within 250 ms.
 const WAIT: Duration = Duration::from_millis(200);
 
+/// How often rows are looked for while some wait.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// How long a locked store is waited for at once. Others lock it for less.
 const LOCKED: Duration = Duration::from_secs(2);
 
@@ -155,7 +158,17 @@ impl Writer {
         let mut until = Instant::now() + if is_idle { FOLDED_EVERY } else { WAIT };
         while self.batch.len() < BATCH {
             let left = until.saturating_duration_since(Instant::now());
-            match received.recv_timeout(left.min(self.until_fold())) {
+            let left = left.min(self.until_fold());
+            let next = if self.batch.is_empty() {
+                received.recv_timeout(left)
+            } else {
+                // It looks now and then: to be woken for each row would cost every request a system call.
+                received.try_recv().or_else(|_| {
+                    std::thread::sleep(left.min(LOOK_EVERY));
+                    received.recv_timeout(Duration::ZERO)
+                })
+            };
+            match next {
                 Ok(Message::Row(row)) => {
                     if self.batch.is_empty() {
                         until = until.min(Instant::now() + WAIT);
@@ -163,7 +176,8 @@ impl Writer {
                     self.batch.push(*row);
                 }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => return false,
-                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Timeout) if left.is_zero() => return true,
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
         true

@@ -35,7 +35,7 @@ pub(crate) const TRIES: usize = 3;
 const IDLE: Duration = Duration::from_secs(4);
 
 /// What is read ahead of a backend at most, and the longest headers of an answer.
-const READ_AHEAD: usize = 32 << 10;
+const READ_AHEAD: usize = 16 << 10;
 
 /// The headers of a request that go on, beside content-type and accept.
 const PASSED: [&str; 3] = ["traceparent", "tracestate", "openai-beta"];
