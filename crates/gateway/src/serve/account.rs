@@ -7,7 +7,6 @@ use base::number::amount;
 use hyper::StatusCode;
 
 use super::gateway::{Gateway, Slot};
-
 use crate::answer::Tokens;
 use crate::engine::Using;
 use crate::fault::Fault;

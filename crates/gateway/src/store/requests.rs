@@ -13,6 +13,9 @@ const LATEST: i64 = 100_000;
 /// The old rows that one transaction takes.
 pub(crate) const AT_ONCE: usize = 5_000;
 
+/// The first rows, among which old ones are looked for.
+const LOOKED_AT: i64 = 100_000;
+
 /// The length of a day in milliseconds.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -285,18 +288,19 @@ const COUNTED: &str =
 /// Moves up to [`AT_ONCE`] rows from before that time, or beyond the latest `most`, into the sums of their
 /// days; how many there were.
 pub(crate) fn fold(db: &Connection, before_ms: i64, most: i64) -> rusqlite::Result<usize> {
-    // The ids follow each other: rows are deleted from the first on.
+    // Rows are about in the order of their times; a long request, or a clock that was wrong, is not in the way.
     let sql = format!(
         "SELECT id, at_ms / {DAY_MS}, coalesce(key_id, 0), model,
            CAST(coalesce(backend_id, '') AS TEXT), {COUNTED}
          FROM localstore_gateway_requests
          WHERE id < (SELECT min(id) FROM localstore_gateway_requests) + ?1
-           AND (at_ms < ?2 OR id <= (SELECT max(id) FROM localstore_gateway_requests) - ?3)"
+           AND (at_ms < ?2 OR id <= (SELECT max(id) FROM localstore_gateway_requests) - ?3)
+         ORDER BY id LIMIT {AT_ONCE}"
     );
     let mut days: BTreeMap<(i64, i64, String, String), Sums> = BTreeMap::new();
     let mut ids: Vec<i64> = Vec::new();
     let mut old = db.prepare_cached(&sql)?;
-    let mut old = old.query(params![AT_ONCE, before_ms, most])?;
+    let mut old = old.query(params![LOOKED_AT, before_ms, most])?;
     while let Some(row) = old.next()? {
         ids.push(row.get(0)?);
         let sums = days
@@ -647,6 +651,19 @@ mod tests {
         assert_eq!(fold(&db, i64::MAX, MANY).unwrap(), 0);
         let all = used(&db, By::Model, None, None).unwrap();
         assert_eq!(all[0].sums.requests, many.len() as u64);
+    }
+
+    #[test]
+    fn a_row_of_a_wrong_clock_is_not_in_the_way() {
+        let at = |at_ms| Request {
+            at_ms,
+            ..Request::default()
+        };
+        let mut rows = vec![at(i64::MAX); AT_ONCE + 1];
+        rows.push(at(1));
+        let db = store(&rows);
+        assert_eq!(fold(&db, 2, MANY).unwrap(), 1);
+        assert_eq!(fold(&db, 2, MANY).unwrap(), 0);
     }
 
     #[test]
