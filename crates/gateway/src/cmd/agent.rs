@@ -113,16 +113,9 @@ impl Args {
         };
         let (stage, stages) = watch::channel(Stage::Serving);
         let engine = Engine::new();
-        let options = Options {
-            route: Route::First,
-            timeout: LONGEST,
-            cool_down: Duration::from_secs(1),
-            max_body: 1 << 30,
-            max_inflight: 1024,
-        };
         let keys = Keys::of_agent(is_loopback, bearer.as_ref());
         let mut gateway = Gateway::new(
-            options,
+            options(),
             Providers::default(),
             keys,
             None,
@@ -133,20 +126,8 @@ impl Args {
         gateway.engine = Some(Arc::clone(&engine));
         let gateway = Arc::new(gateway);
         let client = client(Connector::new()?);
-        let agent = Announcement {
-            endpoint: self.endpoint(&address)?,
-            name,
-            models: self.served.clone(),
-            parallel: self.parallel,
-            filters: self.filters.clone(),
-        };
-        let setup = Setup {
-            command: self.command.clone(),
-            models: self.served.clone(),
-            parallel: self.parallel,
-            idle: self.idle,
-            ready: self.ready,
-        };
+        let agent = self.announcement(name, &address)?;
+        let setup = self.setup();
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         let mut running = std::pin::pin!(engine.run(&setup, &gateway, &client, || {
             let _ = ready.send(());
@@ -176,13 +157,14 @@ impl Args {
         }));
         let leave = watch::Sender::new(false);
         let mut told = tokio::task::JoinSet::new();
-        let key = Arc::new(key);
+        let key = key.map(Arc::new);
         for router in self.router.clone() {
             let (client, agent, engine) = (client.clone(), agent.clone(), Arc::clone(&engine));
-            let (key, leaving) = (Arc::clone(&key), leave.subscribe());
+            let (key, leaving) = (key.clone(), leave.subscribe());
             told.spawn(async move {
-                let key = key.as_ref().as_ref();
-                router.follow(&client, key, &agent, &engine, leaving).await;
+                router
+                    .follow(&client, key.as_deref(), &agent, &engine, leaving)
+                    .await;
             });
         }
         tokio::select! {
@@ -204,6 +186,26 @@ impl Args {
         }
     }
 
+    fn setup(&self) -> Setup {
+        Setup {
+            command: self.command.clone(),
+            models: self.served.clone(),
+            parallel: self.parallel,
+            idle: self.idle,
+            ready: self.ready,
+        }
+    }
+
+    fn announcement(&self, name: String, address: &std::net::SocketAddr) -> Result<Announcement> {
+        Ok(Announcement {
+            endpoint: self.endpoint(address)?,
+            name,
+            models: self.served.clone(),
+            parallel: self.parallel,
+            filters: self.filters.clone(),
+        })
+    }
+
     /// Where gateways reach the agent.
     fn endpoint(&self, address: &std::net::SocketAddr) -> Result<String> {
         if let Some(typed) = &self.endpoint {
@@ -214,6 +216,17 @@ impl Args {
             return base_url(&format!("http://{host}:{port}")).map(|(url, _)| url);
         }
         Ok(format!("http://{address}/v1"))
+    }
+}
+
+/// What an agent leaves to the gateways before it.
+fn options() -> Options {
+    Options {
+        route: Route::First,
+        timeout: LONGEST,
+        cool_down: Duration::from_secs(1),
+        max_body: 1 << 30,
+        max_inflight: 1024,
     }
 }
 

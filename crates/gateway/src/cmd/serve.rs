@@ -123,7 +123,7 @@ impl Args {
             options,
             providers,
             keys,
-            Some(Agents::start(context.location)),
+            Some(Agents::start(context.location)?),
             cache,
             Some(Log::start(db_of_rows, self.keep)?),
             stages.clone(),

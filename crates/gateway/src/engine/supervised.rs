@@ -23,10 +23,10 @@ const LOOK: Duration = Duration::from_millis(100);
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// The waits before it is started again double up to this.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// An engine that ran for so long is not one that cannot run.
-const RAN_WELL: Duration = Duration::from_secs(60);
+const RAN_WELL: Duration = Duration::from_mins(1);
 
 /// What the engine of an agent is, and how it is treated.
 #[derive(Debug, Clone)]

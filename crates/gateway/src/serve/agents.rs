@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use base::Result;
+use base::{Error, Result};
 use db::{Database, Location};
 use hyper::header::HeaderValue;
 use tokio::sync::oneshot;
@@ -52,7 +52,7 @@ struct Agent {
 
 /// What the store is to be told.
 enum Order {
-    Register(Registration, oneshot::Sender<Result<Registered>>),
+    Register(Box<Registration>, oneshot::Sender<Result<Registered>>),
     Beat(String),
     Stop(String, oneshot::Sender<()>),
 }
@@ -63,14 +63,16 @@ pub(crate) type Registered =
 
 impl Agents {
     /// Starts the thread that writes to this store.
-    pub(crate) fn start(location: &Location) -> Self {
+    pub(crate) fn start(location: &Location) -> Result<Self> {
         let (orders, received) = sync_channel(QUEUE);
         let location = location.clone();
-        std::thread::spawn(move || write(&location, &received));
-        Self {
+        let thread = std::thread::Builder::new().name("agents".to_owned());
+        let started = thread.spawn(move || write(&location, &received));
+        started.map_err(|error| Error::new("cannot start", base::reason(&error)))?;
+        Ok(Self {
             known: RwLock::default(),
             orders,
-        }
+        })
     }
 
     /// Takes over the agents that the store has at this generation, unless a newer one was seen.
@@ -106,11 +108,11 @@ impl Agents {
         known.agents.get(name)?.authorization.clone()
     }
 
-    /// The key that the agent registered with; `None` if there is no such agent.
-    pub(crate) fn key(&self, name: &str) -> Option<Option<i64>> {
+    /// Whether who shows this key may speak for the agent; `None` if there is no such agent.
+    pub(crate) fn is_of(&self, name: &str, key_id: Option<i64>) -> Option<bool> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let agent = known.agents.get(name)?;
-        Some(agent.state.key.as_ref().map(|(id, _)| *id))
+        let key = known.agents.get(name)?.state.key.as_ref();
+        Some(key.is_none_or(|(id, _)| Some(*id) == key_id))
     }
 
     /// The agent lives. The store learns it later.
@@ -144,7 +146,9 @@ impl Agents {
     /// Registers an agent in the store; `None` if that cannot be written now.
     pub(crate) async fn register(&self, agent: Registration) -> Option<Registered> {
         let (done, is_done) = oneshot::channel();
-        self.orders.try_send(Order::Register(agent, done)).ok()?;
+        self.orders
+            .try_send(Order::Register(Box::new(agent), done))
+            .ok()?;
         match tokio::time::timeout(PATIENCE, is_done).await.ok()?.ok()? {
             Ok(registered) => Some(registered),
             Err(error) => {

@@ -91,11 +91,11 @@ async fn heartbeat(
         Some(Value::Bool(is_stopping)) => *is_stopping,
         Some(_) => return Err(invalid("stopping", "must be true or false")),
     };
-    let Some(registered) = agents.key(&name) else {
+    let Some(is_its_key) = agents.is_of(&name, key.map(|key| key.id)) else {
         let message = format!("no agent is registered as '{name}'");
         return Err(Fault::new(404, "agent_not_found", message).param("name"));
     };
-    if registered.is_some() && registered != key.map(|key| key.id) {
+    if !is_its_key {
         let message = format!("another key registered the agent '{name}'");
         return Err(not_allowed(message).param("name"));
     }

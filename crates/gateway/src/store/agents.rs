@@ -193,11 +193,11 @@ mod tests {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch("PRAGMA foreign_keys = 1").unwrap();
         db.execute_batch(crate::ROOM.migrations[0]).unwrap();
-        for id in 1..=2 {
+        for id in 1..=2_u8 {
             db.execute(
                 "INSERT INTO localstore_gateway_keys (id, hash, prefix, models, agent, created_at)
                  VALUES (?1, ?2, '', '[]', 1, 0)",
-                params![id, [id as u8; 32]],
+                params![id, [id; 32]],
             )
             .unwrap();
         }
