@@ -193,9 +193,10 @@ impl Link {
         let Address { user, database, .. } = &self.address;
         if let Some(password) = &self.address.password {
             let command = [b"AUTH", user.as_bytes(), password.as_bytes()];
-            let reply = match user.is_empty() {
-                true => connection.call(&[command[0], command[2]]).await?,
-                false => connection.call(&command).await?,
+            let reply = if user.is_empty() {
+                connection.call(&[command[0], command[2]]).await?
+            } else {
+                connection.call(&command).await?
             };
             if matches!(reply, Reply::Error(_)) {
                 return Err("it refuses the user or the password".into());

@@ -174,7 +174,7 @@ impl Args {
         let ttl = match (self.cache_ttl, variable("CACHE_TTL")) {
             (Some(ttl), _) => ttl,
             (None, Some(text)) => ttl(&text).map_err(|why| Error::new("CACHE_TTL", why))?,
-            (None, None) => Duration::from_secs(300),
+            (None, None) => Duration::from_mins(5),
         };
         let rules = Rules {
             ttl,
@@ -292,10 +292,10 @@ impl Signals {
 /// Reads how long an answer is kept.
 fn ttl(text: &str) -> Result<Duration, String> {
     let ttl = base::time::duration(text)?;
-    match ttl.is_zero() {
-        true => Err("at least 1s; '--cache off' keeps nothing".to_owned()),
-        false => Ok(ttl),
+    if ttl.is_zero() {
+        return Err("at least 1s; '--cache off' keeps nothing".to_owned());
     }
+    Ok(ttl)
 }
 
 /// Reads a size such as `64K`, `32M` or `1G`.

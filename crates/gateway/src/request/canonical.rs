@@ -1,6 +1,7 @@
 //! The key of a request in the cache: the same for requests that mean the same.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -20,7 +21,7 @@ pub(crate) fn cache_key(kind: &str, model: &str, body: &str) -> Option<String> {
     write_object(&top, &mut canonical, DEEPEST)?;
     let mut key = format!("{kind}:{model}:");
     for byte in Sha256::digest(canonical.as_bytes()) {
-        key += &format!("{byte:02x}");
+        let _ = write!(key, "{byte:02x}");
     }
     Some(key)
 }
