@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a connection may be without a request: longer than clients keep theirs, as a rule.
-const IDLE: Duration = Duration::from_secs(120);
+const IDLE: Duration = Duration::from_mins(2);
 
 /// What a connection does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
