@@ -3,8 +3,8 @@
 #
 #   sh torture/run.sh [INPUTS]
 #
-# INPUTS is how many damaged captures the readers get (default 10000000). All of it takes about half
-# an hour of two cores. LOCALSTORE_SEED chooses other moments and damages (default 1). As root, it
+# INPUTS is how many damaged captures the readers get (default 10000000). All of it takes about an
+# hour of two cores. LOCALSTORE_SEED chooses other moments and damages (default 1). As root, it
 # mounts a file system of 4 MB in a temporary folder, to fill it; else that line is left out. The lines
 # of push and pull need sqld (docs/fleet.md); without it they are left out too.
 # Exit code: 0 if everything held.
