@@ -1,13 +1,16 @@
-//! The connection of a client: short patience with the headers of a request, long patience between two.
+//! The connection of a client: short patience with the headers of a request, long patience between two, and
+//! few bytes on their way to a slow reader.
 //!
-//! hyper has one time for both: a pooled connection would be closed under the next request.
+//! hyper has one time for both, and a pooled connection would be closed under the next request; it has one
+//! size for what it holds of headers and of answers.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Buf;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -18,6 +21,9 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a connection may be without a request: longer than clients keep theirs, as a rule.
 const IDLE: Duration = Duration::from_mins(2);
+
+/// The bytes of an answer that wait to be written; nothing is asked of the backend meanwhile.
+const WAITING: usize = 16 << 10;
 
 /// What a connection does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +36,18 @@ enum State {
     Busy,
 }
 
-/// Tells a connection when a request is answered.
+/// What a connection and the answer that it sends know of each other.
 #[derive(Debug, Clone)]
-pub(super) struct Turn(Arc<Mutex<State>>);
+pub(super) struct Turn(Arc<Mutex<Shared>>);
+
+#[derive(Debug)]
+struct Shared {
+    state: State,
+    /// The bytes of the answer that are not written yet.
+    waiting: usize,
+    /// The answer, which goes on when they are.
+    answer: Option<Waker>,
+}
 
 /// The connection of a client.
 pub(super) struct Connection {
@@ -51,7 +66,11 @@ impl Connection {
     /// A connection on which the headers of the first request are awaited.
     pub(super) fn new(stream: TcpStream) -> (Self, Turn) {
         let deadline = Instant::now() + HEADERS_WITHIN;
-        let turn = Turn(Arc::new(Mutex::new(State::Headers(deadline))));
+        let turn = Turn(Arc::new(Mutex::new(Shared {
+            state: State::Headers(deadline),
+            waiting: 0,
+            answer: None,
+        })));
         let connection = Self {
             stream,
             turn: turn.clone(),
@@ -64,7 +83,7 @@ impl Connection {
 impl Turn {
     /// The headers of a request are there.
     pub(super) fn begin(&self) {
-        *self.state() = State::Busy;
+        self.shared().state = State::Busy;
     }
 
     /// The body, which ends the turn.
@@ -73,14 +92,25 @@ impl Turn {
         Answered { body, turn }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// Bytes were written.
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            let mut shared = self.shared();
+            shared.waiting = shared.waiting.saturating_sub(*bytes);
+            if let Some(answer) = shared.answer.take() {
+                answer.wake();
+            }
+        }
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<B> Drop for Answered<B> {
     fn drop(&mut self) {
-        *self.turn.state() = State::Idle(Instant::now() + IDLE);
+        self.turn.shared().state = State::Idle(Instant::now() + IDLE);
     }
 }
 
@@ -92,7 +122,19 @@ impl<B: Body + Unpin> Body for Answered<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        {
+            let mut shared = self.turn.shared();
+            if shared.waiting >= WAITING {
+                shared.answer = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let bytes = frame.data_ref().map_or(0, Buf::remaining);
+            self.turn.shared().waiting += bytes;
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -112,11 +154,11 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         let deadline = {
-            let mut state = self.turn.state();
-            match *state {
+            let mut shared = self.turn.shared();
+            match shared.state {
                 State::Busy => return read,
                 State::Idle(_) if read.is_ready() => {
-                    *state = State::Headers(Instant::now() + HEADERS_WITHIN);
+                    shared.state = State::Headers(Instant::now() + HEADERS_WITHIN);
                     return read;
                 }
                 State::Headers(deadline) | State::Idle(deadline) => deadline,
@@ -141,7 +183,9 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.turn.wrote(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -149,7 +193,9 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.turn.wrote(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
