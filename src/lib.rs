@@ -49,7 +49,11 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     if let Some(path) = &cli.global.db {
         arguments::name_store(path.as_os_str());
     }
-    let variables = cmd::store_variables(cli.command.as_ref().is_some_and(|of| of.is_of_gateway()));
+    let variables = cmd::store_variables(
+        cli.command
+            .as_ref()
+            .is_some_and(cmd::Command::is_of_gateway),
+    );
     let location = Location::resolve(cli.global.db, cli.global.db_startup_sql, variables);
     let path = location.path.display().to_string();
     tracing::debug!("the store is {}", base::printable(&path));

@@ -77,7 +77,7 @@ impl Render for Cell {
 
 fn class(column: Column) -> Option<&'static str> {
     match column {
-        Column::Text | Column::Short(_) => Some("text"),
+        Column::Text | Column::Short(_) | Column::Long(_) => Some("text"),
         Column::Whole => None,
         Column::Number => Some("number"),
     }

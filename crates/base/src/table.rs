@@ -14,6 +14,8 @@ pub enum Column {
     Text,
     /// The same, and it takes no more than this as long as other text would be cut for it.
     Short(usize),
+    /// Text that keeps this much, as long as other columns can be left out or cut for it.
+    Long(usize),
     /// Text that is never cut.
     Whole,
     /// Aligned right and never cut. A mark behind the number (`p`, `*`, `▲`, `▼`) hangs over, so that
@@ -307,8 +309,9 @@ impl<'a> Shown<'a> {
     /// Its width if it is cut to this one, but not below the least.
     fn within(&self, most: usize, least: usize) -> usize {
         match self.layout {
-            Column::Text => self.width.min(most.max(self.least(least))),
             Column::Short(short) => self.width.min(most.max(self.least(least.min(short)))),
+            Column::Long(long) if least > 1 => self.width.min(most.max(self.least(long))),
+            Column::Text | Column::Long(_) => self.width.min(most.max(self.least(least))),
             Column::Whole | Column::Number => self.width(),
         }
     }

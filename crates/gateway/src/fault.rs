@@ -1,4 +1,4 @@
-//! Errors as OpenAI's clients understand them.
+//! Errors as the clients of `OpenAI` understand them.
 
 use bytes::Bytes;
 use hyper::StatusCode;

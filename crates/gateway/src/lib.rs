@@ -8,7 +8,6 @@
 
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
-#![allow(dead_code, reason = "under construction")]
 
 mod address;
 mod answer;

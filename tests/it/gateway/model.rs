@@ -266,3 +266,31 @@ fn each_backend_is_asked_once_and_one_that_fails_is_told() {
     assert_eq!(whole.only().header("authorization"), Some("Bearer secret"));
     assert!(refused(&sandbox, &["test", "n"]).contains("no such model"));
 }
+
+#[test]
+fn a_narrow_screen_shows_the_hosts_of_all_backends() {
+    let mut sandbox = Sandbox::new();
+    let hosts = ["http://127.100.100.10:18000", "http://127.100.100.11:18000"];
+    for host in hosts {
+        let url = format!("{host}/a/rather/long/path/of/a/base/url/v1");
+        let name = "a-model-with-a-long-name";
+        let upstream = "organisation/the-same-model-with-a-longer-name.gguf";
+        model(
+            &sandbox,
+            &["add", name, "--url", &url, "--upstream", upstream],
+        );
+    }
+    for width in ["60", "80", "100"] {
+        sandbox.set("COLUMNS", width);
+        let ran = sandbox.run(["model", "list"]);
+        let text = String::from_utf8(ran.ok()).unwrap();
+        let most = text.lines().map(|line| line.chars().count()).max();
+        assert!(most <= width.parse().ok(), "{text}");
+        assert!(hosts.iter().all(|host| text.contains(host)), "{text}");
+        assert!(
+            ran.stderr.contains("hidden: agent, parallel"),
+            "{}",
+            ran.stderr
+        );
+    }
+}

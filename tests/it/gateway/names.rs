@@ -223,3 +223,31 @@ fn the_example_of_an_environment_changes_nothing() {
         assert!(answer.status() == 404 && named, "{}", answer.text());
     }
 }
+
+#[test]
+fn a_provider_has_one_name_that_is_no_id() {
+    let backend = named("a");
+    let mut place = Place::new();
+    let url = backend.url();
+    place.model("m", &url, "m");
+    for (name, value) in [
+        ("EXTERNAL_1_KEY", "k"),
+        ("EXTERNAL_MY_CO_KEY", "k"),
+        ("EXTERNAL_1_URL", url.as_str()),
+        ("EXTERNAL_MY_CO_URL", url.as_str()),
+    ] {
+        place.0.set(name, value);
+    }
+    let served = place.serve(&[]);
+    for (asked, name) in [
+        ("m", "1"),
+        ("1/x", "1/"),
+        ("my-co/x", "my_co"),
+        ("My.Co/x", "my_co"),
+        ("MY_CO/x", "my_co"),
+    ] {
+        let answer = served.chat(asked);
+        assert_eq!(answer.status(), 200, "{asked}");
+        assert_eq!(answer.header("x-localstore-backend"), Some(name), "{asked}");
+    }
+}

@@ -9,7 +9,7 @@ const STREAMED: &str = r#"{"model":"m","stream":true}"#;
 
 #[test]
 fn what_runs_may_end_and_nothing_new_begins() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let backend = Backend::always(Reply::stream().word("a").hold().done());
         let place = Place::with(&[&backend]);
         let served = place.serve(&[]);
@@ -150,6 +150,9 @@ fn options_that_cannot_be_are_refused() {
         ["--auth", "maybe"],
         ["--route", "slowest"],
         ["--timeout", "soon"],
+        ["--timeout", "0"],
+        ["--cache-ttl", "0"],
+        ["--max-inflight", "0"],
         ["--cool-down", "-1"],
         ["--max-body", "0"],
         ["--max-body", "1X"],

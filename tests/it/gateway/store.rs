@@ -34,7 +34,7 @@ fn history(sandbox: &Sandbox, run: i64) -> Value {
     let rows = text
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    rows.filter(|row| row["id"] == run).last().unwrap()["avg_gen_tps"].clone()
+    rows.rev().find(|row| row["id"] == run).unwrap()["avg_gen_tps"].clone()
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn size(key: &str, bytes: &Bytes) -> u64 {
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_hours(1);
 
     #[test]
     fn what_was_used_least_recently_goes_first() {

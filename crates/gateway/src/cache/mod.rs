@@ -199,7 +199,7 @@ mod tests {
 
     async fn found(headers: &[&str], path: &str, body: &str, any: bool) -> &'static str {
         let rules = Rules {
-            ttl: Duration::from_secs(60),
+            ttl: Duration::from_mins(1),
             size: 1 << 20,
             any,
         };
@@ -310,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn a_very_long_answer_is_not_kept() {
         let rules = Rules {
-            ttl: Duration::from_secs(60),
+            ttl: Duration::from_mins(1),
             size: 64 << 20,
             any: false,
         };

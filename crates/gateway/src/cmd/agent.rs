@@ -5,8 +5,8 @@ use std::time::Duration;
 use base::{Error, ExitStatus, Result, note, reason};
 use tokio::sync::watch;
 
-use super::Context;
 use super::serve::{Signals, end, listen, raise_limit_of_files};
+use super::{Context, name, some_time};
 use crate::address::{base_url, is_loopback};
 use crate::cache::Cache;
 use crate::connector::Connector;
@@ -41,13 +41,13 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub struct Args {
     /// The name that clients ask for, repeatable
     #[arg(long = "model", id = "served", value_name = "NAME", required_unless_present = "engine_of",
-        action = clap::ArgAction::Append)]
+        action = clap::ArgAction::Append, value_parser = name)]
     served: Vec<String>,
     /// A gateway to register with, repeatable [default: none]
     #[arg(long, value_name = "URL", action = clap::ArgAction::Append)]
     router: Vec<Router>,
     /// The name of this agent [default: that of the machine]
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = name)]
     name: Option<String>,
     /// The address to listen on; port 0 for any free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5000")]
@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = base::time::duration)]
     idle: Duration,
     /// The longest wait for the engine to be ready
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = base::time::duration)]
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = some_time)]
     ready: Duration,
     /// The requests that the engine serves at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -79,7 +79,7 @@ impl Args {
     pub fn run(&self, context: &mut Context<'_>) -> Result<ExitStatus> {
         if self.command.is_empty() {
             let hint = "the engine's command stands behind '--'";
-            return Err(Error::invalid_parameter("CMD").hint(hint));
+            return Err(Error::new("missing parameter", "CMD").hint(hint));
         }
         if let Some(parent) = self.engine_of {
             return become_engine(parent, &self.command).map(|never| match never {});

@@ -16,6 +16,9 @@ pub mod serve;
 /// The command `usage`.
 pub mod usage;
 
+use std::time::Duration;
+
+use base::time::{DURATIONS, duration};
 use base::{Stdout, printable};
 use db::Location;
 
@@ -46,4 +49,12 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     };
     Err(why.to_owned())
+}
+
+/// Reads a time that is not 0.
+pub(crate) fn some_time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err(format!("more than 0: {DURATIONS}")),
+        time => Ok(time),
+    }
 }

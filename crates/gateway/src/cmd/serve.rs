@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
+use base::process::is_ignored;
 use base::{Error, ExitStatus, Result, counted, note, reason};
 use db::Database;
 use tokio::net::TcpListener;
@@ -9,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::Context;
+use super::{Context, some_time};
 use crate::address::is_loopback;
 use crate::cache::{Cache, Place, Rules};
 use crate::routing::Providers;
@@ -46,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "PLACE")]
     cache: Option<String>,
     /// How long an answer is kept; else CACHE_TTL in seconds, else 5m
-    #[arg(long, value_name = "TIME", value_parser = ttl)]
+    #[arg(long, value_name = "TIME", value_parser = some_time)]
     cache_ttl: Option<Duration>,
     /// The most bytes of '--cache memory'
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
@@ -55,7 +57,7 @@ pub struct Args {
     #[arg(long)]
     cache_any: bool,
     /// The longest wait for the first byte of an answer, and between two
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = base::time::duration)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = some_time)]
     timeout: Duration,
     /// How long a backend that failed three times is asked last
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = base::time::duration)]
@@ -64,8 +66,8 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", default_value = "32M", value_parser = size)]
     max_body: u64,
     /// The most requests at once
-    #[arg(long, value_name = "N", default_value_t = 1024)]
-    max_inflight: usize,
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    max_inflight: u32,
     /// How long running requests may go on after a termination request
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = base::time::duration)]
     drain: Duration,
@@ -112,7 +114,7 @@ impl Args {
             timeout: self.timeout,
             cool_down: self.cool_down,
             max_body: self.max_body,
-            max_inflight: self.max_inflight,
+            max_inflight: self.max_inflight as usize,
         };
         let db_of_rows = Database::open(context.location, &[&store::ROOM])?;
         let cache = self.cache().await?;
@@ -173,7 +175,7 @@ impl Args {
         };
         let ttl = match (self.cache_ttl, variable("CACHE_TTL")) {
             (Some(ttl), _) => ttl,
-            (None, Some(text)) => ttl(&text).map_err(|why| Error::new("CACHE_TTL", why))?,
+            (None, Some(text)) => some_time(&text).map_err(|why| Error::new("CACHE_TTL", why))?,
             (None, None) => Duration::from_mins(5),
         };
         let rules = Rules {
@@ -257,12 +259,15 @@ pub(super) fn raise_limit_of_files() {
     }
 }
 
-/// Termination requests: Ctrl-C, and what `kill` sends.
+/// Termination requests: Ctrl-C, what `kill` sends, and a closed terminal.
 pub(super) struct Signals {
     #[cfg(unix)]
     terminate: Signal,
     #[cfg(unix)]
     interrupt: Signal,
+    /// `None` under nohup.
+    #[cfg(unix)]
+    hangup: Option<Signal>,
 }
 
 impl Signals {
@@ -271,6 +276,11 @@ impl Signals {
         let signals = Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: if is_ignored(SignalKind::hangup().as_raw_value()) {
+                None
+            } else {
+                Some(signal(SignalKind::hangup())?)
+            },
         };
         #[cfg(not(unix))]
         let signals = Self {};
@@ -280,22 +290,22 @@ impl Signals {
     /// Resolves at the next one.
     pub(super) async fn next(&mut self) {
         #[cfg(unix)]
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        {
+            let hangup = async {
+                match &mut self.hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+                _ = hangup => {}
+            }
         }
         #[cfg(not(unix))]
         let _ = tokio::signal::ctrl_c().await;
     }
-}
-
-/// Reads how long an answer is kept.
-fn ttl(text: &str) -> Result<Duration, String> {
-    let ttl = base::time::duration(text)?;
-    if ttl.is_zero() {
-        return Err("at least 1s; '--cache off' keeps nothing".to_owned());
-    }
-    Ok(ttl)
 }
 
 /// Reads a size such as `64K`, `32M` or `1G`.

@@ -16,7 +16,7 @@ use crate::store::{ROOM, backends, keys};
 ///
 /// Errors are answers with a status of 400 or more, but for clients that left before the end. Tokens are
 /// those that the answers tell; of a stream that tells none its pieces are counted. 'hits' are answers from
-/// the cache; times are those of the others. 'gen t/s' is the speed of streams behind their first byte.
+/// the cache, which add no tokens and no times. 'gen t/s' is the speed of streams behind their first byte.
 /// 'ttft' is the time to the first byte in milliseconds that half (p50) and 95 of 100 (p95) of the answers
 /// did not exceed; an answer that is no stream sends its first byte last.
 ///

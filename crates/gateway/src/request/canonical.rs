@@ -86,6 +86,8 @@ fn write(value: &RawValue, to: &mut String, depth: usize) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use proptest::collection::{btree_map, vec};
     use proptest::prelude::*;
 
@@ -152,9 +154,9 @@ mod tests {
         fn text(text: &str, seed: &mut u64, to: &mut String) {
             to.push('"');
             for c in text.chars() {
-                if turn(seed) % 3 == 0 {
+                if turn(seed).is_multiple_of(3) {
                     for unit in c.encode_utf16(&mut [0; 2]) {
-                        *to += &format!("\\u{unit:04x}");
+                        write!(to, "\\u{unit:04x}").unwrap();
                     }
                 } else {
                     let plain = serde_json::to_string(&c).unwrap();

@@ -26,7 +26,7 @@ impl Budget {
         // Those of the same moment share an entry, so that memory does not grow with their number.
         match self.requests.back_mut() {
             Some((at, count)) if now.duration_since(*at) < Duration::from_millis(100) => {
-                *count += 1
+                *count += 1;
             }
             _ => self.requests.push_back((now, 1)),
         }

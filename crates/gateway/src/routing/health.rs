@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 const FAILURES: u32 = 3;
 
 /// The longest cool-down.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// What is known of a backend from its last answers.
 #[derive(Debug, Clone, Copy, Default)]

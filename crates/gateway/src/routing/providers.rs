@@ -92,6 +92,11 @@ impl Providers {
         Ok(providers)
     }
 
+    /// The one spelling of a name that may be spelled in several ways.
+    pub(crate) fn canonical(provider: &str) -> String {
+        in_variable(provider).to_lowercase()
+    }
+
     /// The base URL of the provider; `None` if it is not known.
     pub(crate) fn url(&self, provider: &str) -> Option<&str> {
         self.found.get(&in_variable(provider))?.url.as_deref()

@@ -155,8 +155,13 @@ fn by_rule(
     upstream: &str,
     provider: Option<&str>,
 ) -> Arc<Backend> {
+    // An id is a number; spellings of one provider are one backend.
+    let label = match label.parse::<i64>() {
+        Ok(_) => format!("{label}/"),
+        Err(_) => Providers::canonical(label),
+    };
     Arc::new(Backend {
-        label: label.to_owned(),
+        label,
         model: name.to_owned(),
         url: url.to_owned(),
         upstream: upstream.to_owned(),

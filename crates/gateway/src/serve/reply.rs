@@ -18,7 +18,10 @@ use crate::answer::{Cut, Next, Source};
 /// The body of an answer to a client.
 pub(crate) enum Reply {
     /// All of it.
-    Whole(Option<Bytes>, Option<Hold>),
+    Whole(
+        Option<Bytes>,
+        #[expect(dead_code, reason = "its end gives the memory back")] Option<Hold>,
+    ),
     /// The events of a backend.
     Events(Box<Events>),
     /// An answer that is too long to be held.

@@ -43,6 +43,14 @@ const PASSED_ROUTES: [&str; 5] = [
     "/v1/responses",
 ];
 
+/// The beginning of the path that tells of one model.
+const ONE_MODEL: &str = "/v1/models/";
+
+/// Whether the address is one to read from.
+fn takes_get(path: &str) -> bool {
+    matches!(path, "/health" | "/metrics" | "/v1/models") || path.starts_with(ONE_MODEL)
+}
+
 /// What every answer carries to find it again.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const BACKEND: HeaderName = HeaderName::from_static("x-localstore-backend");
@@ -57,7 +65,7 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) ->
     let answered = match path {
         _ if gateway.is_draining() && path != "/health" => Err(draining()),
         "/health" if is_get => return with_id(health(&gateway), &request_id),
-        "/health" | "/metrics" | "/v1/models" if !is_get => Err(wrong_method("GET")),
+        _ if takes_get(path) && !is_get => Err(wrong_method("GET")),
         "/metrics" => gateway
             .keys
             .client(request.headers())
@@ -66,13 +74,10 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) ->
             .keys
             .client(request.headers())
             .map(|key| models(&gateway, key.as_ref())),
-        _ if path.starts_with("/v1/models/") => match is_get {
-            true => gateway
-                .keys
-                .client(request.headers())
-                .and_then(|key| model(&gateway, key.as_ref(), &path["/v1/models/".len()..])),
-            false => Err(wrong_method("GET")),
-        },
+        _ if path.starts_with(ONE_MODEL) => gateway
+            .keys
+            .client(request.headers())
+            .and_then(|key| model(&gateway, key.as_ref(), &path[ONE_MODEL.len()..])),
         _ if register::ROUTES.contains(&path) && gateway.agents.is_some() => {
             return with_id(agent(&gateway, request).await, &request_id);
         }
@@ -193,7 +198,7 @@ async fn ending(gateway: &Gateway) {
         .await
         .is_err()
     {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -401,9 +406,10 @@ fn wrong_method(allowed: &'static str) -> Fault {
 
 fn health(gateway: &Gateway) -> Response<Reply> {
     let registry = gateway.registry();
-    let (status, word) = match gateway.is_draining() {
-        true => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
-        false => (StatusCode::OK, "ok"),
+    let (status, word) = if gateway.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining")
+    } else {
+        (StatusCode::OK, "ok")
     };
     let body = json!({
         "status": word,

@@ -4,7 +4,7 @@ use base::{Error, Result, note, printable, shell_word};
 use db::Database;
 
 use super::Context;
-use crate::cmd::name;
+use crate::cmd::{name, some_time};
 use crate::store::ROOM;
 use crate::store::keys::{self, Key};
 
@@ -22,7 +22,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "GLOB", value_parser = name, action = clap::ArgAction::Append, default_value = "*")]
     models: Vec<String>,
     /// It ends after this time [default: never]
-    #[arg(long, value_name = "TIME", value_parser = lifetime)]
+    #[arg(long, value_name = "TIME", value_parser = some_time)]
     expires: Option<Duration>,
     /// The most requests a minute, in each gateway [default: any number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -89,11 +89,4 @@ fn key_name(text: &str) -> Result<String, String> {
         return Err("a name looks neither like an id nor like a key".to_owned());
     }
     name(text)
-}
-
-fn lifetime(text: &str) -> Result<Duration, String> {
-    match base::time::duration(text)? {
-        Duration::ZERO => Err(base::time::DURATIONS.to_owned()),
-        time => Ok(time),
-    }
 }

@@ -2,6 +2,7 @@ use base::{Error, Result, note, printable};
 use db::Database;
 
 use super::Context;
+use crate::cmd::name;
 use crate::store::ROOM;
 use crate::store::keys::{self, Key};
 
@@ -12,7 +13,7 @@ use crate::store::keys::{self, Key};
 #[command(after_help = "Example: localstore key revoke alice")]
 pub(super) struct Args {
     /// The id, the name or the beginning of the key
-    #[arg(value_name = "ID|NAME|PREFIX")]
+    #[arg(value_name = "ID|NAME|PREFIX", value_parser = name)]
     key: String,
 }
 

@@ -40,10 +40,15 @@ struct Record {
     agent: Option<String>,
 }
 
+/// The beginning of a URL that tells its host.
+const HOST: usize = 28;
+
 const COLUMNS: [ColumnOf<Listed>; 9] = [
     ("id", Column::Number, |listed| listed.backend.id.to_string()),
     ("model", Column::Text, |listed| listed.backend.model.clone()),
-    ("url", Column::Text, |listed| listed.backend.url.clone()),
+    ("url", Column::Long(HOST), |listed| {
+        listed.backend.url.clone()
+    }),
     ("upstream", Column::Text, |listed| {
         listed.backend.upstream.clone()
     }),
@@ -65,7 +70,7 @@ const COLUMNS: [ColumnOf<Listed>; 9] = [
 ];
 
 /// The columns that a narrow screen can do without.
-const LEAST_IMPORTANT: [&str; 5] = ["parallel", "agent", "upstream", "provider", "from"];
+const LEAST_IMPORTANT: [&str; 5] = ["agent", "parallel", "upstream", "provider", "from"];
 
 pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
     let (registry, listed) = read(context)?;

@@ -39,13 +39,10 @@ mod with_network {
 
     use base::number::amount;
     use base::{Column, ColumnOf, Error, ExitStatus, Result, note, reason, rows};
-    use bytes::Bytes;
     use db::Database;
     use http_body_util::{BodyExt, Full, Limited};
     use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
     use hyper::{Request, StatusCode};
-    use hyper_util::client::legacy::Client;
-    use hyper_util::rt::TokioExecutor;
     use serde::Serialize;
     use serde_json::{Value, json};
 
@@ -54,6 +51,7 @@ mod with_network {
     use crate::cmd::model::{no_such_model, registry};
     use crate::connector::Connector;
     use crate::routing::{Backend, Meaning, Providers};
+    use crate::serve::{HttpClient, client};
     use crate::store::{ROOM, agents, keys};
 
     /// How long an answer is waited for: an agent may have to start its engine first.
@@ -96,7 +94,7 @@ mod with_network {
             .enable_all()
             .build()
             .map_err(|error| Error::new("cannot start", reason(&error)))?;
-        let client = Client::builder(TokioExecutor::new()).build(Connector::new()?);
+        let client = client(Connector::new()?);
         let mut all = Vec::new();
         for (backend, authorization) in backends {
             all.push(runtime.block_on(test(&client, &backend, authorization)));
@@ -157,7 +155,7 @@ mod with_network {
     }
 
     async fn test(
-        client: &Client<Connector, Full<Bytes>>,
+        client: &HttpClient,
         backend: &Backend,
         authorization: Option<HeaderValue>,
     ) -> Tested {
@@ -175,7 +173,7 @@ mod with_network {
     }
 
     async fn ask(
-        client: &Client<Connector, Full<Bytes>>,
+        client: &HttpClient,
         backend: &Backend,
         authorization: Option<HeaderValue>,
         tested: &mut Tested,
