@@ -102,14 +102,18 @@ fn moment_at(text: &str, now: Timestamp) -> Result<(i64, i64), String> {
 /// What a duration may look like, for hints.
 pub const DURATIONS: &str = "90s, 10m, 12h, 7d, or a number of seconds";
 
-/// A duration such as `90s`, `10m`, `12h` or `7d`, a bare number in seconds; else what may stand there.
+/// The longest duration in seconds: a clock that adds a much longer one overflows.
+const LONGEST: u64 = 100 * 365 * 24 * 60 * 60;
+
+/// A duration such as `90s`, `10m`, `12h` or `7d`, a bare number in seconds, 100 years at most; else what may
+/// stand there.
 pub fn duration(text: &str) -> Result<std::time::Duration, String> {
     let seconds = match text.parse() {
         Ok(seconds) => Some(seconds),
         Err(_) => age(text).and_then(|age| u64::try_from(age.as_secs()).ok()),
     };
     seconds
-        .map(std::time::Duration::from_secs)
+        .map(|seconds| std::time::Duration::from_secs(seconds.min(LONGEST)))
         .ok_or_else(|| DURATIONS.to_owned())
 }
 
@@ -174,6 +178,14 @@ mod tests {
         );
         for bad in ["", "-1", "1.5", "1h30m", "s", "10 m"] {
             assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_clock_can_add_every_duration() {
+        for long in ["18446744073709551615", "9223372036854775807y"] {
+            let end = std::time::Instant::now().checked_add(duration(long).unwrap());
+            assert!(end.is_some(), "{long}");
         }
     }
 
