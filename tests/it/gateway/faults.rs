@@ -1,5 +1,7 @@
 //! Backends that fail, and others that answer for them.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::Instant;
 
 use super::backend::{Backend, Reply, completion, word};
@@ -275,4 +277,109 @@ fn a_long_answer_passes_and_a_cut_one_is_seen_as_cut() {
     assert!(!answer.is_cut && answer.body == long.as_bytes());
     assert!(served.chat("m").is_cut);
     assert_eq!(other.count(), 0);
+}
+
+#[test]
+fn a_long_answer_that_falls_silent_is_cut() {
+    let half = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{}",
+        20 << 20,
+        "x".repeat(9 << 20)
+    );
+    let backend = Backend::always(Reply::raw(half).hold());
+    let place = Place::with(&[&backend]);
+    let served = place.serve(&["--timeout", "1s"]);
+    let answer = served.chat("m");
+    assert!(answer.is_cut && answer.status() == 200);
+    backend.wait_for_left(1);
+    assert_eq!(served.stop().code, Some(0));
+    let rows = place.rows();
+    assert_eq!(
+        (&rows[0]["status"], &rows[0]["error"]),
+        (&504.into(), &"upstream_timeout".into())
+    );
+}
+
+#[test]
+fn a_whole_answer_that_is_not_taken_still_runs() {
+    let long = format!("{{\"data\":\"{}\"}}", "x".repeat(8_000_000));
+    let backend = Backend::playing([Reply::json(200, &long), Reply::json(200, &long)]);
+    let place = Place::with(&[&backend]);
+    let served = place.serve(&["--max-inflight", "1"]);
+    let mut slow = served.connect();
+    slow.post(CHAT, ASKED);
+    let head = slow.head();
+    assert_eq!(served.chat("m").status(), 503);
+    let answer = slow.body(head);
+    assert!(!answer.is_cut && answer.body == long.as_bytes());
+    eventually("a free place", || {
+        let mut leaving = served.connect();
+        leaving.post(CHAT, ASKED);
+        leaving.head().status == 200
+    });
+    assert_eq!(backend.count(), 2);
+    eventually("the end of what nobody takes", || {
+        let metrics = served.get("/metrics");
+        metrics.text().contains("\nrouter_inflight 0\n")
+    });
+    assert_eq!(served.stop().code, Some(0));
+    let statuses: Vec<_> = place
+        .rows()
+        .iter()
+        .map(|row| row["status"].clone())
+        .collect();
+    assert!(
+        statuses.contains(&200.into()) && statuses.contains(&499.into()),
+        "{statuses:?}"
+    );
+}
+
+#[test]
+fn what_was_compressed_unasked_is_a_failure() {
+    let zipped = |kind: &str| {
+        let head = format!("content-type: {kind}\r\ncontent-encoding: gzip\r\n");
+        Reply::with(200, &head, b"data: \x1f\x8b\n\n")
+    };
+    let plain = "content-type: application/json\r\ncontent-encoding: identity\r\n";
+    let backend = Backend::playing([
+        zipped("text/event-stream"),
+        zipped("application/json"),
+        Reply::with(200, plain, "{}"),
+    ]);
+    let other = fine();
+    let place = Place::with(&[&backend, &other]);
+    let served = place.serve(&["--route", "first"]);
+    for by in ["2", "2", "1"] {
+        let answer = served.chat("m");
+        assert_eq!(
+            (answer.status(), answer.header("x-localstore-backend")),
+            (200, Some(by))
+        );
+    }
+}
+
+#[test]
+fn an_answer_before_the_end_of_a_large_body_comes_as_it_is() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = Place::new();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    place.model("m", &url, "m");
+    let served = place.serve(&[]);
+    let hasty = std::thread::spawn(move || {
+        // 'model add' has looked whether somebody is there.
+        let mut stream = loop {
+            let (mut stream, _) = listener.accept().unwrap();
+            if stream.read_exact(&mut [0; 100]).is_ok() {
+                break stream;
+            }
+        };
+        let refused = "HTTP/1.1 413 Content Too Large\r\ncontent-type: application/json\r\n\
+             connection: close\r\ncontent-length: 2\r\n\r\n{}";
+        stream.write_all(refused.as_bytes()).unwrap();
+        // It closes with most of the body unread, which resets the connection.
+    });
+    let body = format!("{{\"model\":\"m\",\"x\":\"{}\"}}", "x".repeat(16 << 20));
+    let answer = served.post(CHAT, body);
+    assert_eq!((answer.status(), answer.text()), (413, "{}"));
+    hasty.join().unwrap();
 }

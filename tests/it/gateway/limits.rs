@@ -18,6 +18,14 @@ fn headers_have_a_limit() {
     );
     assert_eq!(client.answer().status(), 200);
     let mut client = served.connect();
+    client.request(
+        "GET /health",
+        &format!("x: {}\r\n", "x".repeat(65 << 10)),
+        "",
+    );
+    let refused = client.answer();
+    assert_eq!(refused.error(), (431, "headers_too_large".to_owned()));
+    let mut client = served.connect();
     // It may answer before it has read all.
     let _ = client.try_send(format!(
         "GET /health HTTP/1.1\r\nx: {}",

@@ -184,3 +184,21 @@ fn it_says_what_it_serves_and_where() {
     assert!(ran.stderr.contains("1 model"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("hint: "), "{}", ran.stderr);
 }
+
+#[test]
+fn what_nobody_takes_is_ended_and_has_a_row() {
+    let event = format!("data: {}\n\n", "x".repeat(64_000));
+    let backend = Backend::always(Reply::stream().word("a").flood(&event, 768).done());
+    let place = Place::with(&[&backend]);
+    let served = place.serve(&["--drain", "1s"]);
+    let mut stuck = served.connect();
+    stuck.post(CHAT, STREAMED);
+    assert_eq!(stuck.head().status, 200);
+    backend.wait_for_blocked(1);
+    assert_eq!(served.stop().code, Some(0));
+    let rows = place.rows();
+    assert_eq!(
+        (&rows[0]["status"], &rows[0]["error"]),
+        (&503.into(), &"shutting_down".into())
+    );
+}

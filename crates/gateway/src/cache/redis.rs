@@ -12,18 +12,16 @@ use std::time::Duration;
 
 use base::{note, printable};
 use bytes::{Buf, Bytes, BytesMut};
-use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
 use serde::de::IgnoredAny;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tower_service::Service;
 
 use super::LARGEST;
 use super::address::Address;
-use crate::connector::Connector;
+use crate::connector::{Connector, Listening};
 
 /// The longest that a request waits for Redis, and that an answer of it takes.
 const SLOW: Duration = Duration::from_millis(50);
@@ -379,7 +377,7 @@ const CODES: [&str; 8] = [
 ];
 
 struct Connection {
-    stream: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
+    stream: TokioIo<Listening>,
     replies: Replies,
 }
 

@@ -20,9 +20,6 @@ use crate::serve::{
 };
 use crate::store::{self, keys, requests};
 
-/// How long the last answers may take to go out.
-const LAST_WORDS: Duration = Duration::from_secs(5);
-
 /// Serve all models at one address, each by its fastest backend
 ///
 /// An OpenAI-compatible router in front of the servers that 'localstore model add' names: clients change
@@ -231,7 +228,7 @@ pub(super) async fn end(
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     stage.send_replace(Stage::Ending);
-    let _ = tokio::time::timeout(LAST_WORDS, serving).await;
+    let _ = serving.await;
 }
 
 /// Listens on `HOST:PORT`.

@@ -7,7 +7,8 @@ use base::number::amount;
 use hyper::StatusCode;
 
 use super::gateway::{Gateway, Slot};
-use crate::answer::Tokens;
+use super::listener::Stage;
+use crate::answer::{Cut, Tokens};
 use crate::engine::Using;
 use crate::fault::Fault;
 use crate::store::requests::Request;
@@ -86,6 +87,10 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         self.row.total_ms = self.elapsed_ms();
+        if self.row.status == LEFT && *self.gateway.stage.borrow() == Stage::Ending {
+            // It did not leave: the gateway does.
+            self.cut(&Cut::Draining.fault());
+        }
         let row = std::mem::take(&mut self.row);
         tracing::info!("{}", line(&row));
         self.gateway.metrics.end(&row, &self.model_label);

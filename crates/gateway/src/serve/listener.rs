@@ -16,7 +16,10 @@ use tokio::sync::{mpsc, watch};
 use super::client::Connection;
 
 /// The most bytes of the headers of a request.
-const HEADERS: usize = 64 << 10;
+pub(super) const HEADERS: usize = 64 << 10;
+
+/// How long the last answers may take to go out.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// How far the shutdown has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,8 +33,8 @@ pub(crate) enum Stage {
 }
 
 /// Serves each connection with `answer`. New ones are taken while the stage is [`Stage::Serving`]; those that
-/// are open stay until [`Stage::Ending`], when each is closed behind its last answer. Returns when all are
-/// closed.
+/// are open stay until [`Stage::Ending`], when each is closed behind its last answer, or when its client does not
+/// take that. Returns when all are closed.
 pub(crate) async fn serve<B, F>(
     listener: TcpListener,
     mut stage: watch::Receiver<Stage>,
@@ -78,7 +81,7 @@ pub(crate) async fn serve<B, F>(
                 _ = stage.wait_for(|stage| *stage == Stage::Ending) => {}
             }
             connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+            let _ = tokio::time::timeout(LAST_WORDS, connection).await;
         });
     }
     drop((listener, open));

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT,
+};
 use hyper::http::response::Parts;
 use hyper::{Method, Request, Response};
 use hyper_util::client::legacy::Client;
@@ -258,6 +260,10 @@ impl Proxy {
                 busy: None,
             });
         }
+        // Nobody asked for that, and the client would not be told how to read it.
+        if status.is_success() && is_encoded(response.headers()) {
+            return Err(failed("not_json", "the last answer was compressed"));
+        }
         if status.is_success() && is_stream(response.headers()) {
             return self
                 .first_events(response)
@@ -358,6 +364,12 @@ pub(crate) fn client(connector: Connector) -> HttpClient {
         .pool_idle_timeout(IDLE)
         .http1_max_buf_size(READ_AHEAD)
         .build(connector)
+}
+
+/// Whether the body of an answer with these headers is not what it stands for, but compressed.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

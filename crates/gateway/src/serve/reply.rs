@@ -4,10 +4,12 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep};
 
 use super::account::Account;
 use super::held::Hold;
@@ -15,13 +17,13 @@ use super::infer::Texts;
 use super::proxy::Running;
 use crate::answer::{Cut, Next, Source};
 
+/// What a connection takes at once of a whole answer.
+const PIECE: usize = 64 << 10;
+
 /// The body of an answer to a client.
 pub(crate) enum Reply {
-    /// All of it.
-    Whole(
-        Option<Bytes>,
-        #[expect(dead_code, reason = "its end gives the memory back")] Option<Hold>,
-    ),
+    /// All of it, or what is left of it, and what is known of it until it has gone out.
+    Whole(Bytes, Option<Box<Sending>>),
     /// The events of a backend.
     Events(Box<Events>),
     /// An answer that is too long to be held.
@@ -42,6 +44,14 @@ pub(crate) struct Events {
     pub(crate) texts: Option<Texts>,
 }
 
+/// A whole answer on its way to a client.
+pub(crate) struct Sending {
+    status: StatusCode,
+    account: Account,
+    #[expect(dead_code, reason = "its end gives the memory back")]
+    hold: Hold,
+}
+
 /// An answer whose beginning was read.
 pub(crate) struct Long {
     pub(crate) status: StatusCode,
@@ -50,11 +60,34 @@ pub(crate) struct Long {
     pub(crate) account: Account,
     pub(crate) running: Running,
     pub(crate) hold: Option<Hold>,
+    /// How long the backend may be silent, and when it has been.
+    pub(crate) longest_silence: Duration,
+    pub(crate) silence: Pin<Box<Sleep>>,
 }
 
 impl Reply {
     pub(crate) fn whole(bytes: Bytes) -> Self {
-        Self::Whole(Some(bytes), None)
+        Self::Whole(bytes, None)
+    }
+
+    /// The whole answer to a request, which runs until the client has taken all but the last piece of it.
+    pub(crate) fn sending(
+        bytes: Bytes,
+        status: StatusCode,
+        mut account: Account,
+        hold: Hold,
+    ) -> Self {
+        if bytes.len() <= PIECE {
+            account.passed(bytes.len());
+            account.done(status);
+            return Self::whole(bytes);
+        }
+        let sending = Sending {
+            status,
+            account,
+            hold,
+        };
+        Self::Whole(bytes, Some(Box::new(sending)))
     }
 }
 
@@ -157,7 +190,22 @@ impl Body for Reply {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match &mut *self {
-            Self::Whole(bytes, _) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Whole(rest, sending) => {
+                if rest.is_empty() {
+                    return Poll::Ready(None);
+                }
+                let piece = rest.split_to(rest.len().min(PIECE));
+                if let Some(sending) = sending {
+                    sending.account.passed(piece.len());
+                    if rest.is_empty() {
+                        sending.account.done(sending.status);
+                    }
+                }
+                if rest.is_empty() {
+                    *sending = None;
+                }
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
             Self::Events(events) => events
                 .poll_event(context)
                 .map(|event| event.map(|event| Ok(Frame::data(event)))),
@@ -169,11 +217,18 @@ impl Body for Reply {
                 }
                 loop {
                     return match Pin::new(&mut long.rest).poll_frame(context) {
+                        Poll::Pending if long.silence.as_mut().poll(context).is_ready() => {
+                            long.running.failed();
+                            long.account.cut(&Cut::Silent.fault());
+                            Poll::Ready(Some(Err(Broken)))
+                        }
                         Poll::Pending => Poll::Pending,
                         Poll::Ready(Some(Ok(frame))) => {
                             let Ok(data) = frame.into_data() else {
                                 continue;
                             };
+                            let deadline = Instant::now() + long.longest_silence;
+                            long.silence.as_mut().reset(deadline);
                             long.account.passed(data.len());
                             Poll::Ready(Some(Ok(Frame::data(data))))
                         }
@@ -194,14 +249,12 @@ impl Body for Reply {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Whole(None, _))
+        matches!(self, Self::Whole(rest, _) if rest.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole(bytes, _) => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
-            }
+            Self::Whole(rest, _) => SizeHint::with_exact(rest.len() as u64),
             _ => SizeHint::default(),
         }
     }

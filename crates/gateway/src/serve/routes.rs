@@ -16,13 +16,14 @@ use hyper::http::response::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::account::Account;
 use super::body::{Unread, is_json};
 use super::gateway::Gateway;
 use super::held::Hold;
 use super::infer;
-use super::listener::Stage;
+use super::listener::{HEADERS, Stage};
 use super::proxy::{Answer, Outgoing};
 use super::register;
 use super::reply::{Events, Long, Reply};
@@ -63,6 +64,11 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) ->
     let path = request.uri().path();
     let is_get = request.method() == Method::GET;
     let answered = match path {
+        _ if has_long_headers(&request) => Err(Fault::new(
+            431,
+            "headers_too_large",
+            "the headers are larger than 64 KiB",
+        )),
         _ if gateway.is_draining() && path != "/health" => Err(draining()),
         "/health" if is_get => return with_id(health(&gateway), &request_id),
         _ if takes_get(path) && !is_get => Err(wrong_method("GET")),
@@ -155,9 +161,7 @@ async fn passed(
                 account.tokens(tokens);
             }
             account.row.streamed = false;
-            account.passed(body.len());
-            account.done(status);
-            Reply::Whole(Some(body), Some(hold))
+            Reply::sending(body, status, account, hold)
         }
         Answer::Stream(first, source, running) => {
             account.row.streamed = true;
@@ -184,6 +188,8 @@ async fn passed(
                 account,
                 running,
                 hold,
+                longest_silence: gateway.options.timeout,
+                silence: Box::pin(sleep(gateway.options.timeout)),
             }))
         }
     };
@@ -370,7 +376,7 @@ fn refused(fault: &Fault) -> Response<Reply> {
     // What is left of the body is not read, or nothing more is taken.
     if matches!(
         fault.code,
-        "request_timeout" | "request_too_large" | "shutting_down"
+        "headers_too_large" | "request_timeout" | "request_too_large" | "shutting_down"
     ) {
         response
             .headers_mut()
@@ -475,6 +481,17 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 fn with_id(mut response: Response<Reply>, request_id: &str) -> Response<Reply> {
     insert(response.headers_mut(), REQUEST_ID, request_id);
     response
+}
+
+/// Whether the headers, as they were sent, are longer than they may be. What parses them takes up to twice that.
+fn has_long_headers(request: &Request<Incoming>) -> bool {
+    let line = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    line + headers.sum::<usize>() > HEADERS
 }
 
 /// The client's id of the request if it is a plain one, else a new one.
