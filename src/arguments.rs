@@ -129,9 +129,9 @@ fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) ->
             // An argument without a name is identified by its value.
             let shown = match (is_option, value) {
                 (true, _) => as_typed(name, arguments, command),
-                (false, "") => url_hidden(name.trim_matches(PUNCTUATION)),
+                (false, "") => secret_hidden(name.trim_matches(PUNCTUATION)),
                 (false, _) if name.contains("REMOTE") => "REMOTE".to_owned(),
-                (false, value) => url_hidden(value),
+                (false, value) => secret_hidden(value),
             };
             if kind == ErrorKind::InvalidValue && is_option && value.is_empty() {
                 let hint = missing_value(name, error);
@@ -154,10 +154,11 @@ fn stop(error: &clap::Error, arguments: &[OsString], command: &clap::Command) ->
     Stop::Invalid(invalid.hint(hint.unwrap_or_else(|| format!("{} --help", typed.path))))
 }
 
-/// The argument, or only the scheme of a URL, which may contain a password.
-fn url_hidden(argument: &str) -> String {
+/// The argument; of a URL, which may contain a password, only the scheme; of a key nothing.
+fn secret_hidden(argument: &str) -> String {
     match argument.split_once("://") {
         Some((scheme, _)) => format!("{scheme}://…"),
+        None if argument.starts_with("sk-") => "a key".to_owned(),
         None => argument.to_owned(),
     }
 }

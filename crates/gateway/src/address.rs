@@ -9,7 +9,10 @@ const LONGEST: usize = 2048;
 /// A base URL as it was typed, made fit to be stored: without a slash at its end, and with `/v1` if it had no
 /// path. The second tells whether that was added.
 pub(crate) fn base_url(typed: &str) -> Result<(String, bool)> {
-    let invalid = |why: &str| Error::new(format_args!("invalid URL '{}'", hidden(typed)), why);
+    let invalid = |why: &str| match shown(typed) {
+        Some(shown) => Error::new(format_args!("invalid URL '{shown}'"), why),
+        None => Error::new("invalid URL", why),
+    };
     if typed.len() > LONGEST {
         return Err(Error::new("invalid URL", "it is too long"));
     }
@@ -43,18 +46,18 @@ pub(crate) fn base_url(typed: &str) -> Result<(String, bool)> {
     Ok((format!("{scheme}://{authority}{path}"), is_bare))
 }
 
-/// The text without what may be a user and a password.
-fn hidden(url: &str) -> String {
-    match url.split_once("://") {
-        Some((scheme, rest)) => match rest.rsplit_once('@') {
-            Some((_, rest)) => format!("{scheme}://…@{rest}"),
-            None => url.to_owned(),
-        },
-        None => match url.rsplit_once('@') {
-            Some((_, rest)) => format!("…@{rest}"),
-            None => url.to_owned(),
-        },
-    }
+/// The URL without what may be a secret: a user, a password, a query. `None` if it is none: somebody may have
+/// taken a key for it.
+fn shown(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (is_cut, rest) = match rest.rsplit_once('@') {
+        Some((_, rest)) => ("…@", rest),
+        None => ("", rest),
+    };
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    let is_whole = end == rest.len();
+    let dots = if is_whole { "" } else { "…" };
+    Some(format!("{scheme}://{is_cut}{}{dots}", &rest[..end]))
 }
 
 /// Whether the host is this machine, by its name or address.
@@ -108,7 +111,15 @@ mod tests {
 
     #[test]
     fn a_url_with_a_password_is_refused_without_telling_it() {
-        for typed in ["http://u:secret@h/v1", "u:secret@h", "http://u:secret@h:x/"] {
+        for typed in [
+            "http://u:secret@h/v1",
+            "u:secret@h",
+            "http://u:secret@h:x/",
+            "http://h/v1?key=secret",
+            "http://h/v1#secret",
+            "http://u:?secret@h",
+            "secret",
+        ] {
             let error = base_url(typed).unwrap_err().lines();
             assert!(!error.contains("secret"), "{error}");
         }
