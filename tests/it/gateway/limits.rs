@@ -85,6 +85,11 @@ fn a_web_page_cannot_use_an_open_gateway() {
         "10.0.0.1",
         "",
         "a b",
+        "x@localhost",
+        "localhost:x",
+        "localhost:99999",
+        "localhost\r\nhost: example.org",
+        "example.org\r\nhost: localhost",
     ] {
         for line in [&format!("POST {CHAT}"), "GET /v1/models", "GET /metrics"] {
             let mut client = served.connect();

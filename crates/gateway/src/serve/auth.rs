@@ -147,12 +147,11 @@ impl Keys {
         if !self.is_loopback {
             return Ok(());
         }
-        let host = headers
-            .get(HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or_default();
-        let name = host.parse::<hyper::http::uri::Authority>();
-        if name.is_ok_and(|name| is_loopback(name.host())) {
+        // One that is there twice, or is no plain host and port, means what somebody else makes of it.
+        let mut hosts = headers.get_all(HOST).iter();
+        let host = hosts.next().and_then(|host| host.to_str().ok());
+        let name = host.and_then(|host| host.parse::<hyper::http::uri::Authority>().ok());
+        if hosts.next().is_none() && name.is_some_and(|name| is_this_machine(&name)) {
             return Ok(());
         }
         let message = "without keys only the names of this machine are served, such as localhost";
@@ -202,7 +201,7 @@ impl Keys {
             reason = "a few seconds"
         )]
         let seconds = ((1.0 - bucket.left) * 60.0 / most).ceil() as u64;
-        let message = format!("the key may ask {rpm} times a minute");
+        let message = format!("the key has {} a minute", base::counted(rpm, "request"));
         Err(Fault::new(429, "rate_limit_exceeded", message).retry_after(seconds.max(1)))
     }
 }
@@ -219,6 +218,13 @@ fn shown_text(headers: &HeaderMap) -> Result<[u8; 32], Fault> {
         Fault::new(401, "invalid_api_key", message)
     })?;
     Ok(keys::hash(text.trim()))
+}
+
+/// Whether this is a name of this machine with nothing but a port.
+fn is_this_machine(name: &hyper::http::uri::Authority) -> bool {
+    let rest = name.as_str().strip_prefix(name.host());
+    let is_plain = rest.is_some_and(|rest| rest.is_empty() || name.port_u16().is_some());
+    is_plain && is_loopback(name.host())
 }
 
 /// The same text for all, so that nobody learns what a key was.
