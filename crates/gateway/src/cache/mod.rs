@@ -146,8 +146,8 @@ impl Cache {
         found.map_or(Found::Miss(key), Found::Hit)
     }
 
-    /// Keeps an answer; nobody waits for it.
-    pub(crate) fn keep(&self, key: String, answer: &Bytes) {
+    /// Keeps an answer; waits for that, but not for long.
+    pub(crate) async fn keep(&self, key: String, answer: &Bytes) {
         if answer.len() > LARGEST {
             return;
         }
@@ -156,7 +156,7 @@ impl Cache {
         match &self.kept {
             Kept::Off => {}
             Kept::Memory(memory) => memory.keep(key, answer),
-            Kept::Redis(redis) => redis.keep(key, answer),
+            Kept::Redis(redis) => redis.keep(key, answer).await,
         }
     }
 
@@ -208,7 +208,7 @@ mod tests {
         let none = HeaderMap::new();
         let first = cache.find(path, &none, &fields, "m", body.as_bytes()).await;
         if let Found::Miss(key) = first {
-            cache.keep(key, &Bytes::from_static(b"{}"));
+            cache.keep(key, &Bytes::from_static(b"{}")).await;
         }
         let mut sent = HeaderMap::new();
         for value in headers {
@@ -248,6 +248,12 @@ mod tests {
             (
                 chat,
                 r#"{"model":"a","temperature":0,"n":2.0}"#,
+                "off",
+                "off",
+            ),
+            (
+                chat,
+                r#"{"model":"a","temperature":0,"n":"2"}"#,
                 "off",
                 "off",
             ),
@@ -319,10 +325,12 @@ mod tests {
         let fields = Fields::read(body).unwrap();
         let none = HeaderMap::new();
         for (length, is_kept) in [(LARGEST + 1, false), (LARGEST, true)] {
-            cache.keep(
-                cache_key("embeddings", "m", r#"{"model":"a"}"#).unwrap(),
-                &Bytes::from(vec![b'1'; length]),
-            );
+            cache
+                .keep(
+                    cache_key("embeddings", "m", r#"{"model":"a"}"#).unwrap(),
+                    &Bytes::from(vec![b'1'; length]),
+                )
+                .await;
             let found = cache.find("/embeddings", &none, &fields, "m", body).await;
             assert_eq!(matches!(found, Found::Hit(_)), is_kept, "{length}");
         }

@@ -49,13 +49,20 @@ const NO_ANSWER: &str = "chat:";
 pub(super) struct Redis {
     address: Address,
     asks: mpsc::Sender<Ask>,
-    keeps: mpsc::Sender<(String, Bytes)>,
+    keeps: mpsc::Sender<Keep>,
     is_up: Arc<AtomicBool>,
 }
 
 struct Ask {
     key: String,
     answer: oneshot::Sender<Option<Bytes>>,
+}
+
+struct Keep {
+    key: String,
+    answer: Bytes,
+    /// Dropped when it is written, or is not going to be.
+    _done: oneshot::Sender<()>,
 }
 
 /// Why Redis cannot be used; in our words, as what answers there may repeat a password.
@@ -104,10 +111,16 @@ impl Redis {
         Some(found.filter(is_json))
     }
 
-    /// Keeps an answer, if there are not too many that wait for it.
-    pub(super) fn keep(&self, key: String, answer: Bytes) {
-        if self.is_up.load(Ordering::Relaxed) {
-            let _ = self.keeps.try_send((key, answer));
+    /// Keeps an answer, if there are not too many that wait for it. This is over when it is there, so that the
+    /// same request finds it next, but after a moment in any case.
+    pub(super) async fn keep(&self, key: String, answer: Bytes) {
+        if !self.is_up.load(Ordering::Relaxed) {
+            return;
+        }
+        let (_done, done) = oneshot::channel();
+        let keep = Keep { key, answer, _done };
+        if self.keeps.try_send(keep).is_ok() {
+            let _ = timeout(SLOW, done).await;
         }
     }
 }
@@ -214,12 +227,12 @@ impl Link {
     }
 
     /// Writes what is to be kept, one after the other.
-    async fn write(self, mut keeps: mpsc::Receiver<(String, Bytes)>, ttl: Duration) {
+    async fn write(self, mut keeps: mpsc::Receiver<Keep>, ttl: Duration) {
         // Redis adds the time of day to it: a thousand years are far from too large.
         let ttl = ttl.as_millis().min(1000 * 365 * 86_400_000).to_string();
         let mut connection = None;
         let mut was_told = false;
-        while let Some((key, answer)) = keeps.recv().await {
+        while let Some(Keep { key, answer, _done }) = keeps.recv().await {
             if !self.is_up.load(Ordering::Relaxed) {
                 connection = None;
                 continue;
@@ -505,6 +518,32 @@ mod tests {
             }
         }
         Ok(all)
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_written_before_the_client_has_it() {
+        let (asks, _asked) = mpsc::channel(1);
+        let (keeps, mut kept) = mpsc::channel(1);
+        let redis = Redis {
+            address: Address::default(),
+            asks,
+            keeps,
+            is_up: Arc::new(AtomicBool::new(true)),
+        };
+        let mut keeping = std::pin::pin!(redis.keep("k".to_owned(), Bytes::new()));
+        tokio::select! {
+            biased;
+            () = &mut keeping => panic!("it is not written yet"),
+            keep = kept.recv() => drop(keep),
+        }
+        keeping.await;
+        // Nobody waits for one that finds no place, or for a Redis that is gone.
+        let full = redis.keeps.try_reserve().unwrap();
+        redis.keep("k".to_owned(), Bytes::new()).await;
+        drop(full);
+        redis.is_up.store(false, Ordering::Relaxed);
+        redis.keep("k".to_owned(), Bytes::new()).await;
+        assert!(kept.try_recv().is_err());
     }
 
     #[test]

@@ -53,7 +53,10 @@ impl Fields {
             stream: value(found.stream).unwrap_or_default(),
             max_tokens: value(found.max_completion_tokens).or_else(|| value(found.max_tokens)),
             temperature: value(found.temperature),
-            n: value(found.n),
+            // What cannot be read is not 1.
+            n: found
+                .n
+                .and_then(|n| value(Some(n)).unwrap_or(Some(f64::NAN))),
         })
     }
 

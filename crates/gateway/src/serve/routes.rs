@@ -284,6 +284,7 @@ async fn ask(
     let found = cache.find(path, headers, &fields, model, &body).await;
     let (found, key) = match found {
         Found::Hit(answer) => {
+            hold.add(answer.len())?;
             account.row.cached = true;
             let mut response = json(StatusCode::OK, Bytes::new());
             response
@@ -324,7 +325,7 @@ async fn ask(
         // A fallback's answer is none of the model that was asked for.
         && target.is_some_and(|target| target.model == *model)
     {
-        cache.keep(key, answer);
+        cache.keep(key, answer).await;
     }
     let mut head = passed_head(&head);
     if let Some(target) = target {
