@@ -281,6 +281,7 @@ fn where_others_reach_it_callers_show_what_the_key_tells() {
     let file = place.0.file("key", format!("{key}\nanother line\n"));
     place.0.set("LOCALSTORE_KEY_FILE", file);
     place.0.set("EXTERNAL_OPENAI_KEY", "sk-external");
+    place.0.set("REDIS_URL", "redis://:sk-redis@127.0.0.1:1");
     // It is free again before the agent takes it.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -310,13 +311,20 @@ fn where_others_reach_it_callers_show_what_the_key_tells() {
 
     // Neither key is in the environment, the arguments, the messages or the store.
     let seen = seen(&place).to_string();
-    for secret in [&key, "sk-external", "LOCALSTORE_KEY"] {
+    for secret in [&key, "sk-external", "sk-redis", "LOCALSTORE_KEY"] {
         assert!(!seen.contains(secret), "{seen}");
     }
     for pid in [Pid::from_child(&agent.child), starts(&place)[0]] {
         let path = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
         assert_has_none(Path::new(&path), &key);
     }
+    // The agent used it.
+    let ran = place.0.run(["key", "list", "-o", "jsonl"]);
+    assert!(
+        !ran.stdout
+            .windows(16)
+            .any(|bytes| bytes == b"\"last_used\":null")
+    );
     let said = agent.stop().stderr;
     assert!(
         said.contains("engine says 29") && !said.contains("sk-"),

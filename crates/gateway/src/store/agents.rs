@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use super::keys;
 use crate::speeds::Filters;
 
 /// An agent that has not beaten for so many seconds is dead.
@@ -140,6 +141,9 @@ pub(crate) fn register(
          AND (url <> ?2 OR model NOT IN (SELECT value FROM json_each(?3)))",
         params![agent.name, agent.endpoint, models],
     )?;
+    if let Some(key) = agent.key_id {
+        keys::used(db, key, now)?;
+    }
     let filters = (!agent.filters.is_empty()).then(|| json(&agent.filters));
     let add = "INSERT INTO localstore_gateway_backends
              (model, url, upstream, parallel, filters, agent, added_at)
@@ -163,11 +167,14 @@ pub(crate) fn register(
 
 /// Writes down that the agent lives.
 pub(crate) fn beat(db: &Connection, name: &str, now: i64) -> rusqlite::Result<()> {
-    let sql =
-        "UPDATE localstore_gateway_agents SET heartbeat_at = ?2, stopped_at = NULL WHERE name = ?1";
-    db.prepare_cached(sql)?
-        .execute(params![name, now])
-        .map(drop)
+    let sql = "UPDATE localstore_gateway_agents SET heartbeat_at = ?2, stopped_at = NULL
+         WHERE name = ?1 RETURNING key_id";
+    let mut update = db.prepare_cached(sql)?;
+    let key = update.query_row(params![name, now], |row| row.get(0));
+    match key.optional()?.flatten() {
+        Some(key) => keys::used(db, key, now),
+        None => Ok(()),
+    }
 }
 
 /// Writes down that the agent says goodbye.
@@ -258,6 +265,9 @@ mod tests {
     fn a_name_belongs_to_its_key_while_that_is_valid() {
         let mut db = store();
         register_at(&mut db, &agent("a", &["x"], Some(1)), NOW).unwrap();
+        beat(&db, "a", NOW + 1).unwrap();
+        let used = |key: usize| keys::all(&db).unwrap()[key].last_used_at;
+        assert_eq!((used(0), used(1)), (Some(NOW + 1), None));
         for other in [Some(2), None] {
             let refused = register_at(&mut db, &agent("a", &["x"], other), NOW + 100);
             assert_eq!(refused, Err(Refused::NameTaken));

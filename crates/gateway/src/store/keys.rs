@@ -96,6 +96,13 @@ pub(crate) fn revoke(db: &Connection, id: i64) -> rusqlite::Result<()> {
     db.prepare_cached(sql)?.execute([id]).map(drop)
 }
 
+/// Writes down that the key was used at this time, in seconds since 1970.
+pub(crate) fn used(db: &Connection, id: i64, at: i64) -> rusqlite::Result<()> {
+    let sql = "UPDATE localstore_gateway_keys SET last_used_at = max(coalesce(last_used_at, 0), ?2)
+         WHERE id = ?1";
+    db.prepare_cached(sql)?.execute([id, at]).map(drop)
+}
+
 /// What is stored of the text of a key.
 pub(crate) fn hash(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()

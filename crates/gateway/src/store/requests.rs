@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, ToSql, params};
 
+use super::keys;
 use crate::routing::{Answer, Live};
 
 /// The rows that are read back for the speeds of backends.
@@ -98,11 +99,8 @@ pub(crate) fn insert(db: &Connection, rows: &[Request]) -> rusqlite::Result<()> 
             *last = row.at_ms.max(*last);
         }
     }
-    let sql = "UPDATE localstore_gateway_keys SET last_used_at = max(coalesce(last_used_at, 0), ?2)
-         WHERE id = ?1";
-    let mut update = db.prepare_cached(sql)?;
     for (key, at_ms) in used {
-        update.execute([key, at_ms / 1000])?;
+        keys::used(db, key, at_ms / 1000)?;
     }
     Ok(())
 }
