@@ -209,6 +209,19 @@ fn check_finds_what_no_command_writes() {
             "UPDATE localstore_gateway_keys SET models = '{'",
             "key 1: its models",
         ),
+        (
+            "UPDATE localstore_gateway_keys SET rpm = 'x'",
+            "key 1: its name, its requests",
+        ),
+        (
+            "UPDATE localstore_gateway_keys SET expires_at = 'x'",
+            "key 1: its name, its requests",
+        ),
+        (
+            "PRAGMA foreign_keys = 0;
+             INSERT INTO localstore_gateway_agents VALUES ('a', 'http://a:1/v1', '[]', 9, 0, NULL)",
+            "agent a: the key",
+        ),
         ("DELETE FROM localstore_gateway_generation", "generation: "),
     ] {
         sandbox.run(["backup", "copy.db"]).ok();

@@ -58,10 +58,27 @@ const SHAPES: &[(&str, &str, &str)] = &[
          WHERE CASE WHEN json_valid(models) THEN json_type(models) <> 'array' ELSE 1 END",
     ),
     (
+        "'key ' || id",
+        "its name, its requests a minute or a time is of another type",
+        "localstore_gateway_keys
+         WHERE typeof(name) NOT IN ('null', 'text') OR typeof(rpm) NOT IN ('null', 'integer')
+           OR rpm NOT BETWEEN 1 AND 4294967295 OR typeof(created_at) <> 'integer'
+           OR typeof(expires_at) NOT IN ('null', 'integer')
+           OR typeof(revoked_at) NOT IN ('null', 'integer')
+           OR typeof(last_used_at) NOT IN ('null', 'integer')",
+    ),
+    (
         "'agent ' || name",
         "its models are no JSON array",
         "localstore_gateway_agents
          WHERE CASE WHEN json_valid(models) THEN json_type(models) <> 'array' ELSE 1 END",
+    ),
+    (
+        // What SQLite tells of foreign keys names no row of a table without row ids.
+        "'agent ' || name",
+        "the key that it registered with is not there",
+        "localstore_gateway_agents
+         WHERE key_id NOT IN (SELECT id FROM localstore_gateway_keys)",
     ),
     (
         "'usage of ' || day",
