@@ -77,6 +77,8 @@ impl Log {
         let thread = std::thread::Builder::new().name("rows".to_owned());
         let started = thread.spawn(move || {
             writer.run(&received);
+            // From here on a row finds no place, and is counted as lost.
+            drop(received);
             // Nobody waits for it, unless the gateway ends.
             let _ = finish.send(());
         });
