@@ -66,6 +66,12 @@ fn names_are_unique_and_look_like_no_id_and_no_key() {
     for name in ["", " a", "12", "sk-ls-abc", "a\u{1b}b", &"a".repeat(257)] {
         sandbox.run(["key", "create", name]).failed();
     }
+    let key = format!("sk-ls-{}", "k".repeat(43));
+    let refused = sandbox.run(["key", "create", &key]).failed();
+    assert!(
+        refused.contains("a key") && !refused.contains("kkkkk"),
+        "{refused}"
+    );
     for option in ["--rpm=0", "--expires=0", "--expires=x", "--models="] {
         sandbox.run(["key", "create", "x", option]).failed();
     }
@@ -91,6 +97,10 @@ fn a_key_is_revoked_by_its_id_its_name_its_beginning_or_itself() {
             .failed()
             .contains("4 keys begin like this: 1, 2, 3, 4")
     );
+    let ran = sandbox.run(["key", "revoke", &keys[2][..20]]);
+    let hint = format!("hint: localstore key revoke {}", &keys[2][..10]);
+    assert!(ran.failed().contains("no whole key") && ran.stderr.contains(&hint));
+    assert!(!ran.stderr.contains(&keys[2][..11]));
     let unknown = format!("sk-ls-{}", "x".repeat(43));
     let nothing = sandbox.run(["key", "revoke", ""]).failed();
     assert!(nothing.contains("invalid parameter"), "{nothing}");

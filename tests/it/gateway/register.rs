@@ -238,6 +238,10 @@ fn a_registration_that_makes_no_sense_is_refused() {
             json!({"name": "a", "endpoint": "http://a:1", "models": ["m"], "filters": {"x": 1}}),
             "filters",
         ),
+        (
+            json!({"name": "a", "endpoint": "http://a:1", "models": ["m"], "filters": []}),
+            "filters",
+        ),
     ] {
         let answer = register(&served, None, &body);
         assert_eq!(answer.error(), (400, "invalid_value".to_owned()), "{body}");

@@ -136,10 +136,12 @@ fn registration(body: &Map<String, Value>, key: Option<&Key>) -> Result<Registra
     };
     let filters = match body.get("filters") {
         None | Some(Value::Null) => Filters::default(),
-        Some(filters) => serde_json::from_value(filters.clone()).map_err(|_| {
+        Some(filters) => {
+            let read = Some(filters.clone()).filter(Value::is_object);
+            let read = read.and_then(|filters| serde_json::from_value(filters).ok());
             let why = "must be an object of model, quant, accelerator, runtime, tool, tag";
-            invalid("filters", why)
-        })?,
+            read.ok_or_else(|| invalid("filters", why))?
+        }
     };
     Ok(Registration {
         name: name(body.get("name"), "name")?,

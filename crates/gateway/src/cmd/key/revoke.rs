@@ -55,7 +55,15 @@ fn find(
     } else if !typed.starts_with(keys::BEGINNING) {
         all.retain(|key| key.name.as_deref() == Some(typed));
     } else if typed.len() > keys::PREFIX {
-        return by_hash(&keys::hash(typed))?.ok_or_else(|| none().into());
+        if let Some(key) = by_hash(&keys::hash(typed))? {
+            return Ok(key);
+        }
+        if all.iter().any(|key| key.prefix == shown) {
+            let why = "this is no whole key; its first 10 characters are enough";
+            let hint = format!("localstore key revoke {shown}");
+            return Err(Error::new(format_args!("{shown}…"), why).hint(hint).into());
+        }
+        return Err(none().into());
     } else {
         all.retain(|key| key.prefix.starts_with(typed));
     }
