@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 
-use super::Context;
 use base::{Error, ExitStatus, Result};
+
+/// What the commands of the gateway work with: nothing, since they only fail.
+pub(crate) struct Absent;
 
 /// A command that takes any arguments, and fails with an error that names the feature.
 macro_rules! absent {
@@ -21,7 +23,7 @@ macro_rules! absent {
             impl Args {
                 /// Always returns an error.
                 #[allow(clippy::unused_self, reason = "the same call as with the feature")]
-                pub(crate) fn run(&self, _: &mut super::Context) -> super::Result<super::ExitStatus> {
+                pub(crate) fn run(&self, _: &mut super::Absent) -> super::Result<super::ExitStatus> {
                     let why = "this program was built without the feature 'serve'";
                     Err(super::Error::new(concat!("cannot run '", stringify!($module), "'"), why))
                 }

@@ -70,6 +70,7 @@ fn models_and_keys_are_offered_by_their_names() {
         ),
         (&["key", "revoke", ""], &["alice"]),
         (&["key", "create", "a"], &[]),
+        (&["agent", "--model", "l"], &["llama8"]),
     ] {
         assert_eq!(words(typed), expected, "{typed:?}");
     }

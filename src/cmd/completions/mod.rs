@@ -180,7 +180,7 @@ fn quoted(word: String, quote: impl Fn(&str) -> String) -> String {
 }
 
 /// The commands of the gateway whose words the store offers.
-const GATEWAY: [&str; 2] = ["model", "key"];
+const GATEWAY: [&str; 3] = ["model", "key", "agent"];
 
 /// The command with what the store, the overrides of prompts or the trajectories offer for its arguments.
 fn with_values(
@@ -276,13 +276,13 @@ fn with_trajectories(argument: clap::Arg, location: &Location) -> clap::Arg {
     }))
 }
 
-/// The argument of `model` or `key` with the names that there are.
+/// The argument of `model`, `key` or `agent` with the names that there are.
 #[cfg(feature = "serve")]
 fn with_gateway(argument: clap::Arg, path: &[&str], location: &Location) -> clap::Arg {
     let wanted = match (argument.get_long(), value_name(&argument)) {
         (None, Some("NAME")) if path.last() != Some(&"create") => gateway::Wanted::Models,
         (None, Some("OTHER")) if path.last() == Some(&"fallback") => gateway::Wanted::Models,
-        (Some("models"), _) => gateway::Wanted::Models,
+        (Some("models"), _) | (Some("model"), Some("NAME")) => gateway::Wanted::Models,
         (Some("rm"), _) => gateway::Wanted::Aliases,
         (Some("url"), _) if path.last() == Some(&"rm") => gateway::Wanted::Urls,
         (None, Some(name)) if name.starts_with("ID|NAME") => gateway::Wanted::Keys,
@@ -315,7 +315,9 @@ fn value_name(argument: &clap::Arg) -> Option<&str> {
 /// What the store has for this argument.
 fn wanted(argument: &clap::Arg, is_history: bool) -> Option<Wanted> {
     match (argument.get_long(), value_name(argument)) {
-        (Some("model"), _) => Some(Wanted::Models),
+        // '--model NAME' of 'agent' is a model of the gateway.
+        (Some("model"), Some("NAME")) => None,
+        (Some("model" | "results-model"), _) => Some(Wanted::Models),
         (Some("quant"), _) => Some(Wanted::Quants),
         (Some("accelerator"), _) => Some(Wanted::Accelerators),
         (Some("runtime"), _) => Some(Wanted::Runtimes),

@@ -216,6 +216,8 @@ fn people_see_a_table_that_fits() {
                 .contains("hidden: hits"),
             "{text}"
         );
+        let has_host = text.contains("http://127.0.0.1:1/");
+        assert!(has_host || width == "60", "{text}");
     }
 }
 

@@ -19,8 +19,8 @@ pub mod usage;
 use std::time::Duration;
 
 use base::time::{DURATIONS, duration};
-use base::{Stdout, printable};
-use db::Location;
+use base::{Result, Stdout, printable};
+use db::{Database, Location, Room};
 
 use crate::speeds::Speeds;
 
@@ -36,6 +36,19 @@ pub struct Context<'a> {
 
 /// The most bytes of a name.
 const LONGEST_NAME: usize = 256;
+
+impl Context<'_> {
+    /// The store, to be read; `None` if it is not there yet.
+    fn existing_store(&self, rooms: &[&Room]) -> Result<Option<Database>> {
+        if !self.location.path.exists() {
+            return Ok(None);
+        }
+        Database::open_readonly(self.location, rooms).map(Some)
+    }
+}
+
+/// The columns in which a URL tells its host.
+const HOST: usize = 28;
 
 /// Reads the name of a model, of a key, or a pattern of one.
 pub(crate) fn name(text: &str) -> Result<String, String> {

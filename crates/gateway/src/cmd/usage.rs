@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use base::number::amount;
 use base::time::moment;
 use base::{Column, ColumnOf, ExitStatus, Result, RowFormat, Table, note, rows};
-use db::Database;
 use rusqlite::Connection;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use super::Context;
+use super::{Context, HOST};
 use crate::store::requests::{self, By, Used};
 use crate::store::{ROOM, backends, keys};
 
@@ -130,7 +129,7 @@ const COLUMNS: [ColumnOf<Group>; 8] = [
 ];
 
 /// The columns that a narrow screen can do without.
-const LEAST_IMPORTANT: [&str; 5] = ["hits", "ttft p95", "url", "prompt", "errors"];
+const LEAST_IMPORTANT: [&str; 6] = ["hits", "ttft p95", "ttft p50", "prompt", "errors", "url"];
 
 fn time(used: &Used, ms: Option<f64>) -> String {
     let about = if used.about { "~" } else { "" };
@@ -140,12 +139,7 @@ fn time(used: &Used, ms: Option<f64>) -> String {
 impl Args {
     /// Runs the command.
     pub fn run(&self, context: &mut Context<'_>) -> Result<ExitStatus> {
-        // What was used of a store that is not there yet is known: nothing.
-        let db = if context.location.path.exists() {
-            Some(Database::open_readonly(context.location, &[&ROOM])?)
-        } else {
-            None
-        };
+        let db = context.existing_store(&[&ROOM])?;
         let read = |db: &Connection| {
             let cut = requests::cut_days(db, self.since, self.until)?;
             let days = match self.since.or(self.until) {
@@ -239,7 +233,7 @@ impl Args {
         table.column(head, Column::Text, groups.iter().map(name));
         if groups.iter().any(|group| group.url.is_some()) {
             let url = |group: &Group| group.url.clone().unwrap_or_default();
-            table.column("url", Column::Short(30), groups.iter().map(url));
+            table.column("url", Column::Long(HOST), groups.iter().map(url));
         }
         for (head, layout, cell) in COLUMNS {
             table.column(head, layout, groups.iter().map(cell));

@@ -1,6 +1,5 @@
 use base::time::{Clock, utc};
 use base::{Column, ColumnOf, Result, RowFormat, Style, Table, note, rows};
-use db::Database;
 use serde::Serialize;
 
 use super::Context;
@@ -56,10 +55,9 @@ const COLUMNS: [ColumnOf<Key>; 10] = [
 const LEAST_IMPORTANT: [&str; 6] = ["created", "agent", "rpm", "last used", "models", "expires"];
 
 pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
-    let keys = if context.location.path.exists() {
-        Database::open_readonly(context.location, &[&ROOM])?.read(|db| Ok(keys::all(db)?))?
-    } else {
-        Vec::new()
+    let keys = match context.existing_store(&[&ROOM])? {
+        Some(db) => db.read(|db| Ok(keys::all(db)?))?,
+        None => Vec::new(),
     };
     if args.output != RowFormat::Table {
         return rows::write(&keys, args.output, &COLUMNS, record, context.out);

@@ -1,9 +1,9 @@
 use base::number::amount;
 use base::{Column, ColumnOf, Result, RowFormat, Table, note, printable, rows};
-use db::Database;
 use serde::Serialize;
 
 use super::Context;
+use crate::cmd::HOST;
 use crate::routing::{Backend, Registry};
 use crate::store::{ROOM, backends, requests};
 
@@ -39,9 +39,6 @@ struct Record {
     parallel: u32,
     agent: Option<String>,
 }
-
-/// The beginning of a URL that tells its host.
-const HOST: usize = 28;
 
 const COLUMNS: [ColumnOf<Listed>; 9] = [
     ("id", Column::Number, |listed| listed.backend.id.to_string()),
@@ -97,11 +94,10 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
 
 /// The models, and their backends by the names of the models.
 fn read(context: &Context<'_>) -> Result<(Registry, Vec<Listed>)> {
-    if !context.location.path.exists() {
+    let Some(db) = context.existing_store(&[&ROOM, context.speeds.room()])? else {
         return Ok((Registry::default(), Vec::new()));
-    }
-    let rooms = [&ROOM, context.speeds.room()];
-    Database::open_readonly(context.location, &rooms)?.read(|db| {
+    };
+    db.read(|db| {
         let registry = backends::registry(db)?;
         let live = requests::live(db)?;
         let mut all = Vec::new();

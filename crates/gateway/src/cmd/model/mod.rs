@@ -6,7 +6,6 @@ mod rm;
 mod test;
 
 use base::{Error, ExitStatus, Result, printable, shell_word};
-use db::Database;
 
 use super::Context;
 use crate::routing::Registry;
@@ -67,8 +66,8 @@ fn no_such_model(registry: &Registry, name: &str) -> Error {
 
 /// The models that the store has; none if there is no store.
 fn registry(context: &Context<'_>) -> Result<Registry> {
-    if !context.location.path.exists() {
-        return Ok(Registry::default());
+    match context.existing_store(&[&ROOM])? {
+        Some(db) => db.read(|db| Ok(backends::registry(db)?)),
+        None => Ok(Registry::default()),
     }
-    Database::open_readonly(context.location, &[&ROOM])?.read(|db| Ok(backends::registry(db)?))
 }

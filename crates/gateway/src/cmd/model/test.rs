@@ -39,7 +39,6 @@ mod with_network {
 
     use base::number::amount;
     use base::{Column, ColumnOf, Error, ExitStatus, Result, note, reason, rows};
-    use db::Database;
     use http_body_util::{BodyExt, Full, Limited};
     use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
     use hyper::{Request, StatusCode};
@@ -127,11 +126,9 @@ mod with_network {
             }
             Meaning::Unknown => return Err(no_such_model(&registry, name)),
         };
-        let agents = if context.location.path.exists() {
-            let db = Database::open_readonly(context.location, &[&ROOM])?;
-            db.read(|db| Ok(agents::all(db)?))?
-        } else {
-            Vec::new()
+        let agents = match context.existing_store(&[&ROOM])? {
+            Some(db) => db.read(|db| Ok(agents::all(db)?))?,
+            None => Vec::new(),
         };
         let shown = |backend: &Backend| {
             if let Some(agent) = &backend.agent {
