@@ -117,8 +117,12 @@ impl Redis {
         if !self.is_up.load(Ordering::Relaxed) {
             return;
         }
-        let (_done, done) = oneshot::channel();
-        let keep = Keep { key, answer, _done };
+        let (written, done) = oneshot::channel();
+        let keep = Keep {
+            key,
+            answer,
+            _done: written,
+        };
         if self.keeps.try_send(keep).is_ok() {
             let _ = timeout(SLOW, done).await;
         }
