@@ -214,7 +214,9 @@ def main():
                 "model": "openai/m", "api_base": f"http://127.0.0.1:{stub}/v1", "api_key": "x"}}]}
             words = [options.litellm, "--config", write("litellm.json", json.dumps(config)), "--host", "127.0.0.1",
                      "--port", str(port), "--telemetry", "False"]
-            process = start(words, stdout=subprocess.DEVNULL, cwd=home, env=dict(os.environ, HOME=home))
+            # It starts with a key only; the same one will do.
+            environment = dict(os.environ, HOME=home, LITELLM_MASTER_KEY=key, LITELLM_LOCAL_MODEL_COST_MAP="True")
+            process = start(words, stdout=subprocess.DEVNULL, cwd=home, env=environment)
             wait_for(port)
             places["litellm"], memories["litellm"] = port, process.pid
 
