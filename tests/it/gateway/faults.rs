@@ -221,6 +221,31 @@ fn connections_are_used_again_and_replaced_when_they_are_dead() {
 }
 
 #[test]
+fn a_request_to_a_connection_that_is_being_closed_is_sent_on_another() {
+    let backend = Backend::always(Reply::says("hi").cut());
+    let place = Place::with(&[&backend]);
+    let served = place.serve(&[]);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = served.connect();
+                for _ in 0..200 {
+                    client.post(CHAT, ASKED);
+                    assert_eq!(client.answer().status(), 200);
+                }
+            });
+        }
+    });
+    assert_eq!(backend.count(), 800);
+    // What it has taken is not sent again.
+    backend.now(Reply::says("hi"));
+    assert_eq!(served.chat("m").status(), 200);
+    backend.now(Reply::nothing());
+    assert_eq!(served.chat("m").status(), 502);
+    assert_eq!(backend.count(), 802);
+}
+
+#[test]
 fn requests_that_come_together_on_a_connection_are_answered_in_turn() {
     let backend = Backend::start(|_, seen| Reply::json(200, &seen.body));
     let place = Place::with(&[&backend]);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use base::{note, printable};
 use bytes::{Buf, Bytes, BytesMut};
+use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
 use serde::de::IgnoredAny;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -394,7 +395,7 @@ const CODES: [&str; 8] = [
 ];
 
 struct Connection {
-    stream: TokioIo<Listening>,
+    stream: TokioIo<MaybeHttpsStream<TokioIo<Listening>>>,
     replies: Replies,
 }
 

@@ -12,16 +12,18 @@ use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT,
 };
+use hyper::http::Extensions;
 use hyper::http::response::Parts;
 use hyper::{Method, Request, Response};
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::de::IgnoredAny;
 
 use super::held::Hold;
 use super::metrics::Metrics;
 use crate::answer::{Next, Source, is_framed, is_stream};
-use crate::connector::Connector;
+use crate::connector::{Connector, Untaken};
 use crate::fault::Fault;
 use crate::request::Fields;
 use crate::routing::{Backend, Budget, Health};
@@ -35,6 +37,9 @@ pub(crate) const TRIES: usize = 3;
 /// How long a connection that is not used is kept. Model servers close theirs after five seconds: a request
 /// that met the end of its connection would be lost.
 const IDLE: Duration = Duration::from_secs(4);
+
+/// How many connections that a backend has closed are replaced for one request.
+const REPLACED: usize = 3;
 
 /// What is read ahead of a backend at most, and the longest headers of an answer.
 const READ_AHEAD: usize = 16 << 10;
@@ -236,17 +241,21 @@ impl Proxy {
             reason: Some(reason),
             busy: None,
         };
-        let request = outgoing
-            .request(target)
-            .ok_or_else(|| failed("connect", "its address is invalid"))?;
-        let response = self.client.request(request).await;
-        let response = response.map_err(|error| {
-            if error.is_connect() {
-                failed("connect", "the last could not be connected to")
-            } else {
-                failed("cut", "the last closed the connection")
+        let mut replaced = 0;
+        let response = loop {
+            let mut request = outgoing
+                .request(target)
+                .ok_or_else(|| failed("connect", "its address is invalid"))?;
+            let connection = capture_connection(&mut request);
+            match self.client.request(request).await {
+                Ok(response) => break response,
+                Err(error) if error.is_connect() => {
+                    return Err(failed("connect", "the last could not be connected to"));
+                }
+                Err(_) if replaced < REPLACED && was_untaken(&connection) => replaced += 1,
+                Err(_) => return Err(failed("cut", "the last closed the connection")),
             }
-        })?;
+        };
         let status = response.status();
         if status.is_server_error() {
             let why = format!("the last status was {}", status.as_u16());
@@ -364,6 +373,15 @@ pub(crate) fn client(connector: Connector) -> HttpClient {
         .pool_idle_timeout(IDLE)
         .http1_max_buf_size(READ_AHEAD)
         .build(connector)
+}
+
+/// Whether the server had closed the connection before it took the request.
+fn was_untaken(connection: &CaptureConnection) -> bool {
+    let mut extras = Extensions::new();
+    if let Some(connected) = connection.connection_metadata().as_ref() {
+        connected.get_extras(&mut extras);
+    }
+    extras.get::<Untaken>().is_some_and(Untaken::get)
 }
 
 /// Whether the body of an answer with these headers is not what it stands for, but compressed.
