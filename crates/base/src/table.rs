@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::error::Result;
 use crate::screen::{Screen, Style};
+use crate::streams::Stdout;
 use crate::text::{cut_all, printable};
 
 /// The layout of a column.
@@ -154,6 +156,18 @@ impl Table {
             }
         }
         left_out
+    }
+
+    /// Prints it; a narrow screen gets it without some of the least important columns, which a note names.
+    pub fn print(mut self, least_important: &[&str], out: &mut Stdout) -> Result<()> {
+        let screen = out.screen();
+        let hidden = self.leave_out(screen, least_important);
+        out.styled(self.render(screen).as_bytes())?;
+        if !hidden.is_empty() {
+            let hidden = hidden.join(", ");
+            out.note(&format!("hidden: {hidden}; '-o jsonl' has all"));
+        }
+        Ok(())
     }
 
     /// The table in plain text, every row one line. On a screen of limited width long text is cut.

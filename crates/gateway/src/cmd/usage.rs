@@ -242,10 +242,7 @@ impl Args {
     }
 
     fn table(&self, groups: &[Group], context: &mut Context<'_>) -> Result<()> {
-        let screen = context.out.screen();
-        let mut table = self.named(groups);
-        let hidden = table.leave_out(screen, &LEAST_IMPORTANT);
-        context.out.styled(table.render(screen).as_bytes())?;
+        self.named(groups).print(&LEAST_IMPORTANT, context.out)?;
         if groups
             .iter()
             .any(|group| group.used.about && group.used.ttft_p50_ms.is_some())
@@ -253,12 +250,6 @@ impl Args {
             context
                 .out
                 .note("~ about: of days whose requests are no longer there one by one");
-        }
-        if !hidden.is_empty() {
-            let hidden = hidden.join(", ");
-            context
-                .out
-                .note(&format!("hidden: {hidden}; '-o jsonl' has all"));
         }
         Ok(())
     }

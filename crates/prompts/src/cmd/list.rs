@@ -107,16 +107,8 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
         }
         Output::Text => {
             let mut table = Table::of(&listed, &COLUMNS);
-            let screen = context.out.screen();
             table.paint("state", style);
-            let hidden = table.leave_out(screen, &LEAST_IMPORTANT);
-            context.out.styled(table.render(screen).as_bytes())?;
-            if !hidden.is_empty() {
-                context.out.note(&format!(
-                    "hidden: {}; '-o jsonl' has all",
-                    hidden.join(", ")
-                ));
-            }
+            table.print(&LEAST_IMPORTANT, context.out)?;
             if listed
                 .iter()
                 .any(|one| !one.has_document && one.problems.is_empty())

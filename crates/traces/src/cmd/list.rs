@@ -107,20 +107,12 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<()> {
         note(&format!("no trajectories in {}", folder.display()));
         return Ok(());
     }
-    let screen = context.out.screen();
-    if screen.width.is_some() {
+    if context.out.screen().width.is_some() {
         shorten_ids(&mut listed);
     }
     let mut table = Table::of(&listed, &COLUMNS);
     table.paint("end", style);
-    let hidden = table.leave_out(screen, &LEAST_IMPORTANT);
-    context.out.styled(table.render(screen).as_bytes())?;
-    if !hidden.is_empty() {
-        let hidden = hidden.join(", ");
-        context
-            .out
-            .note(&format!("hidden: {hidden}; '-o jsonl' has all"));
-    }
+    table.print(&LEAST_IMPORTANT, context.out)?;
     for listed in &listed {
         if let Err(error) = &listed.row {
             context.out.note(&error.to_string());

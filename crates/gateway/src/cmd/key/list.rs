@@ -66,17 +66,9 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
         note("no keys: 'localstore key create NAME' makes one");
         return Ok(());
     }
-    let screen = context.out.screen();
     let mut table = Table::of(&keys, &COLUMNS);
     table.paint("revoked", |text| (!text.is_empty()).then_some(Style::Worse));
-    let hidden = table.leave_out(screen, &LEAST_IMPORTANT);
-    context.out.styled(table.render(screen).as_bytes())?;
-    if !hidden.is_empty() {
-        let hidden = hidden.join(", ");
-        context
-            .out
-            .note(&format!("hidden: {hidden}; '-o jsonl' has all"));
-    }
+    table.print(&LEAST_IMPORTANT, context.out)?;
     Ok(())
 }
 

@@ -78,16 +78,7 @@ pub(super) fn run(args: &Args, context: &mut Context<'_>) -> Result<()> {
         note("no models: 'localstore model add NAME --url URL' adds one");
         return Ok(());
     }
-    let screen = context.out.screen();
-    let mut table = Table::of(&listed, &COLUMNS);
-    let hidden = table.leave_out(screen, &LEAST_IMPORTANT);
-    context.out.styled(table.render(screen).as_bytes())?;
-    if !hidden.is_empty() {
-        let hidden = hidden.join(", ");
-        context
-            .out
-            .note(&format!("hidden: {hidden}; '-o jsonl' has all"));
-    }
+    Table::of(&listed, &COLUMNS).print(&LEAST_IMPORTANT, context.out)?;
     note_names(&registry, context);
     Ok(())
 }
