@@ -17,6 +17,7 @@ mod model;
 mod names;
 mod openai;
 mod pass;
+mod recipe;
 mod register;
 mod routing;
 mod rows;
