@@ -1,10 +1,36 @@
 //! What a client may send, and who may be a client without a key.
 
+use std::process::Command;
+
 use super::backend::{Backend, Reply};
 use super::client::JSON;
 use super::{CHAT, Place};
 
 const ASKED: &str = r#"{"model":"m","messages":[]}"#;
+
+#[test]
+fn clients_leave_files_for_the_backends() {
+    let backend = Backend::always(Reply::says("hi"));
+    let place = Place::with(&[&backend]);
+    let serve = place.0.command(["serve", "--addr", "127.0.0.1:0"]);
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "ulimit -n 80; exec \"$0\" \"$@\""])
+        .arg(serve.get_program())
+        .args(serve.get_args())
+        .env_clear()
+        .envs(
+            serve
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    let served = Place::start_command(shell);
+    let mut clients: Vec<_> = (0..100).map(|_| served.connect()).collect();
+    clients[0].post(CHAT, ASKED);
+    assert_eq!(clients[0].answer().status(), 200);
+    drop(clients);
+    assert_eq!(served.chat("m").status(), 200);
+}
 
 #[test]
 fn headers_have_a_limit() {

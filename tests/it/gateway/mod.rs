@@ -30,7 +30,7 @@ mod usage;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -114,9 +114,12 @@ impl Place {
     /// Starts the gateway or an agent, which prints its address.
     #[track_caller]
     fn start(&self, words: &[&str]) -> Served {
-        let mut child = self
-            .0
-            .command(words)
+        Self::start_command(self.0.command(words))
+    }
+
+    #[track_caller]
+    fn start_command(mut command: Command) -> Served {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base::{Error, ExitStatus, Result, note, reason};
 use tokio::sync::watch;
 
-use super::serve::{Signals, end, listen, raise_limit_of_files};
+use super::serve::{Signals, end, listen};
 use super::{Context, name, some_time};
 use crate::address::{base_url, is_loopback};
 use crate::cache::Cache;
@@ -97,7 +97,6 @@ impl Args {
 
     async fn serve(&self, key: Option<AgentKey>, context: &mut Context<'_>) -> Result<ExitStatus> {
         let mut signals = Signals::catch()?;
-        raise_limit_of_files();
         let listener = listen(&self.addr).await?;
         let address = listener.local_addr()?;
         let is_loopback = is_loopback(&address.ip().to_string());

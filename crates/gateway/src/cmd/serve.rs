@@ -96,7 +96,6 @@ impl Args {
         context: &mut Context<'_>,
     ) -> Result<ExitStatus> {
         let mut signals = Signals::catch()?;
-        raise_limit_of_files();
         let listener = listen(&self.addr).await?;
         let address = listener.local_addr()?;
         let is_loopback = is_loopback(&address.ip().to_string());
@@ -241,19 +240,6 @@ pub(super) async fn listen(address: &str) -> Result<TcpListener> {
         };
         Error::new(address, reason(&error)).hint(hint)
     })
-}
-
-/// Lets the process have as many files and connections as the system allows it.
-pub(super) fn raise_limit_of_files() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, getrlimit, setrlimit};
-        let mut limit = getrlimit(Resource::Nofile);
-        limit.current = limit.maximum;
-        if let Err(error) = setrlimit(Resource::Nofile, limit) {
-            tracing::info!("the limit of open files stays as it is: {error}");
-        }
-    }
 }
 
 /// Termination requests: Ctrl-C, what `kill` sends, and a closed terminal.

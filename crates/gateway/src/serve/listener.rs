@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 
 use super::client::Connection;
 
@@ -46,23 +46,27 @@ pub(crate) async fn serve<B, F>(
     F: Future<Output = Response<B>> + Send,
 {
     let answer = Arc::new(answer);
-    // Every connection has a sender; when all are dropped, all connections are closed.
-    let (open, mut closed) = mpsc::channel::<Infallible>(1);
+    let most = most_connections();
+    let places = Arc::new(Semaphore::new(most as usize));
     loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accepted => accepted,
             _ = stage.wait_for(|stage| *stage > Stage::Serving) => break,
         };
-        let Ok((stream, _)) = accepted else {
+        let (place, Ok((stream, _))) = accepted else {
             // No file descriptor is left: one may be in a moment.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         // Events must not wait for each other.
         let _ = stream.set_nodelay(true);
-        let (answer, mut stage, open) = (Arc::clone(&answer), stage.clone(), open.clone());
+        let (answer, mut stage) = (Arc::clone(&answer), stage.clone());
         tokio::spawn(async move {
-            let _open = open;
+            let _place = place;
             let (stream, turn) = Connection::new(stream);
             let service = service_fn(|request| {
                 turn.begin();
@@ -84,6 +88,31 @@ pub(crate) async fn serve<B, F>(
             let _ = tokio::time::timeout(LAST_WORDS, connection).await;
         });
     }
-    drop((listener, open));
-    let _ = closed.recv().await;
+    drop(listener);
+    // All places are free when all connections are closed.
+    let _ = places.acquire_many(most).await;
+}
+
+/// Lets the process have as many files as the system allows it, and gives the connections of clients that may
+/// be open at once: the others wait, so that files are left for backends and the store.
+fn most_connections() -> u32 {
+    const OWN: u64 = 64;
+    #[cfg(unix)]
+    let files = {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        let before = limit.current;
+        limit.current = limit.maximum;
+        match setrlimit(Resource::Nofile, limit) {
+            Ok(()) => limit.maximum,
+            Err(error) => {
+                tracing::info!("the limit of open files stays as it is: {error}");
+                before
+            }
+        }
+    };
+    #[cfg(not(unix))]
+    let files = None;
+    let most = files.unwrap_or(u64::MAX).saturating_sub(OWN) / 2;
+    u32::try_from(most).unwrap_or(u32::MAX).clamp(8, 1 << 20)
 }

@@ -164,6 +164,8 @@ impl Proxy {
             target: None,
             tries: 0,
         };
+        // Of all tries together: a client waits for its first byte, wherever that comes from.
+        let deadline = tokio::time::Instant::now() + self.timeout;
         let mut busy = None;
         let mut reason = None;
         for (index, target) in targets.iter().take(TRIES).enumerate() {
@@ -176,7 +178,6 @@ impl Proxy {
             outcome.target = Some(index);
             outcome.tries += 1;
             let mut running = self.run(&target.backend);
-            let deadline = tokio::time::Instant::now() + self.timeout;
             let tried = tokio::time::timeout_at(deadline, self.once(outgoing, target, hold)).await;
             let failure = match tried {
                 Ok(Ok((head, begun))) => {
