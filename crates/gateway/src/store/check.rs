@@ -78,7 +78,7 @@ const SHAPES: &[(&str, &str, &str)] = &[
         "'agent ' || name",
         "the key that it registered with is not there",
         "localstore_gateway_agents
-         WHERE key_id NOT IN (SELECT id FROM localstore_gateway_keys)",
+         WHERE key_id IS NOT NULL AND key_id NOT IN (SELECT id FROM localstore_gateway_keys)",
     ),
     (
         "'usage of ' || day",
