@@ -9,12 +9,13 @@ pub(crate) struct Absent;
 
 /// A command that takes any arguments, and fails with an error that names the feature.
 macro_rules! absent {
-    ($($module:ident, $help:literal;)*) => {
+    ($($module:ident, $help:literal, $example:literal;)*) => {
         $(pub(super) mod $module {
             #[doc = $help]
             ///
             /// Needs the feature 'serve', without which this program was built.
             #[derive(Debug, clap::Args)]
+            #[command(after_help = concat!("Example: localstore ", $example))]
             pub(crate) struct Args {
                 #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
                 _arguments: Vec<super::OsString>,
@@ -33,9 +34,9 @@ macro_rules! absent {
 }
 
 absent! {
-    serve, "Serve all models at one address, each by its fastest backend";
-    model, "The models that the gateway serves, and their backends";
-    key, "Keys, which let clients in";
-    agent, "Start a model server, and register it with a gateway";
-    usage, "Show requests, tokens and times by model, key, backend or day";
+    serve, "Serve all models at one address, each by its fastest backend", "serve --addr 0.0.0.0:8000";
+    model, "The models that the gateway serves, and their backends", "model list -o json";
+    key, "Keys, which let clients in", "key create anna";
+    agent, "Start a model server, and register it with a gateway", "agent --model llama8 -- llama-server --port '${PORT}'";
+    usage, "Show requests, tokens and times by model, key, backend or day", "usage --since 7d";
 }
