@@ -233,30 +233,7 @@ impl Proxy {
         target: &Target,
         hold: &mut Hold,
     ) -> Result<(Parts, Begun), Failure> {
-        let failed = |reason: &'static str, why: &str| Failure {
-            fault: Fault::new(
-                502,
-                "upstream_failed",
-                format!("no backend of the model answered: {why}"),
-            ),
-            reason: Some(reason),
-            busy: None,
-        };
-        let mut replaced = 0;
-        let response = loop {
-            let mut request = outgoing
-                .request(target)
-                .ok_or_else(|| failed("connect", "its address is invalid"))?;
-            let connection = capture_connection(&mut request);
-            match self.client.request(request).await {
-                Ok(response) => break response,
-                Err(error) if error.is_connect() => {
-                    return Err(failed("connect", "the last could not be connected to"));
-                }
-                Err(_) if replaced < REPLACED && was_untaken(&connection) => replaced += 1,
-                Err(_) => return Err(failed("cut", "the last closed the connection")),
-            }
-        };
+        let response = self.send(outgoing, target).await?;
         let status = response.status();
         if status.is_server_error() {
             let why = format!("the last status was {}", status.as_u16());
@@ -280,37 +257,30 @@ impl Proxy {
                 .await
                 .ok_or_else(|| failed("cut", "the last was cut"));
         }
-        let (head, mut incoming) = response.into_parts();
-        let mut read = BytesMut::new();
-        while let Some(frame) = incoming.frame().await {
-            let frame = frame.map_err(|_| failed("cut", "the last was cut"))?;
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            let held = hold.add(data.len());
-            held.map_err(|fault| Failure {
-                fault,
-                reason: None,
-                busy: None,
-            })?;
-            read.extend_from_slice(&data);
-            if read.len() > LARGEST && status.as_u16() != 429 {
-                return Ok((head, Begun::Long(read.freeze(), incoming)));
+        whole(response, hold).await
+    }
+
+    /// Sends the request; gives what has come with the headers of the answer.
+    async fn send(
+        &self,
+        outgoing: &Outgoing<'_>,
+        target: &Target,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut replaced = 0;
+        loop {
+            let mut request = outgoing
+                .request(target)
+                .ok_or_else(|| failed("connect", "its address is invalid"))?;
+            let connection = capture_connection(&mut request);
+            match self.client.request(request).await {
+                Ok(response) => return Ok(response),
+                Err(error) if error.is_connect() => {
+                    return Err(failed("connect", "the last could not be connected to"));
+                }
+                Err(_) if replaced < REPLACED && was_untaken(&connection) => replaced += 1,
+                Err(_) => return Err(failed("cut", "the last closed the connection")),
             }
         }
-        let body = read.freeze();
-        if status.as_u16() == 429 {
-            let fault = Fault::new(429, "rate_limit_exceeded", "the backend has too much to do");
-            return Err(Failure {
-                fault,
-                reason: Some("busy"),
-                busy: Some((head, body)),
-            });
-        }
-        if !status.is_client_error() && serde_json::from_slice::<IgnoredAny>(&body).is_err() {
-            return Err(failed("not_json", "the last answer was not JSON"));
-        }
-        Ok((head, Begun::Whole(body)))
     }
 
     /// The stream with its first events; `None` if it ends without any.
@@ -364,6 +334,55 @@ impl Outgoing<'_> {
             .header("x-request-id", self.request_id)
             .body(Full::new(body))
             .ok()
+    }
+}
+
+/// Reads an answer that is no stream to its end, or as far as it is held.
+async fn whole(response: Response<Incoming>, hold: &mut Hold) -> Result<(Parts, Begun), Failure> {
+    let status = response.status();
+    let (head, mut incoming) = response.into_parts();
+    let mut read = BytesMut::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|_| failed("cut", "the last was cut"))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let held = hold.add(data.len());
+        held.map_err(|fault| Failure {
+            fault,
+            reason: None,
+            busy: None,
+        })?;
+        read.extend_from_slice(&data);
+        if read.len() > LARGEST && status.as_u16() != 429 {
+            return Ok((head, Begun::Long(read.freeze(), incoming)));
+        }
+    }
+    let body = read.freeze();
+    if status.as_u16() == 429 {
+        let fault = Fault::new(429, "rate_limit_exceeded", "the backend has too much to do");
+        return Err(Failure {
+            fault,
+            reason: Some("busy"),
+            busy: Some((head, body)),
+        });
+    }
+    if !status.is_client_error() && serde_json::from_slice::<IgnoredAny>(&body).is_err() {
+        return Err(failed("not_json", "the last answer was not JSON"));
+    }
+    Ok((head, Begun::Whole(body)))
+}
+
+/// Another backend may do it; for the metrics and for the client.
+fn failed(reason: &'static str, why: &str) -> Failure {
+    Failure {
+        fault: Fault::new(
+            502,
+            "upstream_failed",
+            format!("no backend of the model answered: {why}"),
+        ),
+        reason: Some(reason),
+        busy: None,
     }
 }
 
