@@ -1,13 +1,11 @@
 //! Where the database of a fleet is, and the token that opens it.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use crate::model::site::host_and_port;
-use base::{Error, Result};
+use base::{Error, Result, first_line};
 
 /// The address of a libSQL database: scheme and host in lowercase, without the scheme's default
 /// port, without a slash at its end. It is shown without its scheme.
@@ -165,7 +163,8 @@ impl Token {
             return Ok(None);
         };
         let path = Path::new(&path);
-        let token = first_line(path).map_err(|error| Error::file(path, &error));
+        let token =
+            first_line(path, MAX_TOKEN as u64 + 2).map_err(|error| Error::file(path, &error));
         let token =
             token.and_then(|line| Self::new(&line).map_err(|why| Error::new(path.display(), why)));
         let hint = "LOCALSTORE_TOKEN_FILE names the file whose first line is the token";
@@ -258,15 +257,6 @@ fn escaped(text: &str, byte: u8) -> Option<usize> {
     }
     let after = text.strip_prefix('\\')?;
     (after.as_bytes().first() == Some(&byte)).then_some(2)
-}
-
-/// The first line of a file, of which no more than a token can be long is read.
-fn first_line(path: &Path) -> io::Result<Vec<u8>> {
-    let mut line = Vec::new();
-    let file = BufReader::new(File::open(path)?);
-    file.take(MAX_TOKEN as u64 + 2)
-        .read_until(b'\n', &mut line)?;
-    Ok(line)
 }
 
 #[cfg(test)]

@@ -1,11 +1,20 @@
 //! Files that are written whole or not at all.
 
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
+
+/// The first line of a file, of which no more than so many bytes are read.
+pub fn first_line(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    let file = BufReader::new(File::open(path)?);
+    file.take(most).read_until(b'\n', &mut line)?;
+    Ok(line)
+}
 
 /// Writes the file at `path` through a temporary file beside it, fsync and rename: neither a reader,
 /// a crash nor a full disk ever leaves half of it, and the old content stays until the new one is

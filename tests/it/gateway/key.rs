@@ -99,7 +99,7 @@ fn a_key_is_revoked_by_its_id_its_name_its_beginning_or_itself() {
     );
     let ran = sandbox.run(["key", "revoke", &keys[2][..20]]);
     let hint = format!("hint: localstore key revoke {}", &keys[2][..10]);
-    assert!(ran.failed().contains("no whole key") && ran.stderr.contains(&hint));
+    assert!(ran.failed().contains("only a part of a key") && ran.stderr.contains(&hint));
     assert!(!ran.stderr.contains(&keys[2][..11]));
     let unknown = format!("sk-ls-{}", "x".repeat(43));
     let nothing = sandbox.run(["key", "revoke", ""]).failed();

@@ -259,7 +259,7 @@ fn each_backend_is_asked_once_and_one_that_fails_is_told() {
             (Some(200), None),
             (Some(429), Some("it has too much to do")),
             (Some(200), Some("it cut its answer")),
-            (Some(200), Some("its answer is no completion")),
+            (Some(200), Some("its answer is not a completion")),
             (None, Some("no connection")),
         ]
     );

@@ -17,7 +17,7 @@ use crate::store::{ROOM, backends, keys};
 /// those that the answers tell; of a stream that tells none its pieces are counted. 'hits' are answers from
 /// the cache, which add no tokens and no times. 'gen t/s' is the speed of streams behind their first byte.
 /// 'ttft' is the time to the first byte in milliseconds that half (p50) and 95 of 100 (p95) of the answers
-/// did not exceed; an answer that is no stream sends its first byte last.
+/// did not exceed; an answer that is not a stream sends its first byte last.
 ///
 /// 'serve --keep' says how long requests are kept one by one. Of older ones the sums of each day (UTC) are
 /// there, and their ttft is about: within a quarter.

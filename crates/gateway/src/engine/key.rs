@@ -1,11 +1,9 @@
 //! The key that an agent registers with.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use base::{Error, Result};
+use base::{Error, Result, first_line};
 use hyper::header::HeaderValue;
 
 use crate::store::keys;
@@ -39,12 +37,9 @@ impl AgentKey {
             return Ok(None);
         };
         let path = Path::new(&path);
-        let mut text = Vec::new();
-        let read =
-            File::open(path).and_then(|file| file.take(LONGEST as u64 + 1).read_to_end(&mut text));
-        read.map_err(|error| Error::file(path, &error))?;
-        let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let key = Self::new(line).map_err(|why| Error::new(path.display(), why));
+        let line = first_line(path, LONGEST as u64 + 2);
+        let line = line.map_err(|error| Error::file(path, &error))?;
+        let key = Self::new(&line).map_err(|why| Error::new(path.display(), why));
         let hint = "LOCALSTORE_KEY_FILE names the file whose first line is the key";
         key.map(Some).map_err(|error| error.hint(hint))
     }

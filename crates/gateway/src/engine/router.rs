@@ -139,7 +139,7 @@ impl Router {
                 BEAT.as_secs()
             )),
             Called::Refused(why) => note(&format!("{url} refuses this agent: {why}")),
-            Called::Unknown => note(&format!("{url} is no gateway of localstore")),
+            Called::Unknown => note(&format!("{url} is not a localstore gateway")),
         }
     }
 

@@ -9,7 +9,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// Retries that are always free within that time.
 const FREE: usize = 10;
 
-/// The share of requests that may be retried: one of so many.
+/// One request in this many may be retried.
 const SHARE: usize = 5;
 
 /// The retries and requests of the last seconds.

@@ -1,14 +1,14 @@
 //! Who may ask.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use db::Database;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
 
-use super::unix_seconds;
+use super::{lock, unix_seconds};
 use crate::address::is_loopback;
 use crate::fault::Fault;
 use crate::store::keys::{self, Key};
@@ -231,8 +231,4 @@ fn is_this_machine(name: &hyper::http::uri::Authority) -> bool {
 fn unknown_key() -> Fault {
     let message = "the key is unknown, revoked or expired";
     Fault::new(401, "invalid_api_key", message)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,6 +11,7 @@ use super::agents::Agents;
 use super::auth::Keys;
 use super::held::Held;
 use super::listener::Stage;
+use super::lock;
 use super::log::Log;
 use super::metrics::Metrics;
 use super::proxy::{Proxy, Target};
@@ -159,7 +160,7 @@ impl Gateway {
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.live)
     }
 
     /// The speed that is expected of a backend; `None` if it must be measured first.

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base::{Error, Result, counted, note};
 use db::Database;
 
+use super::lock;
 use crate::store::requests::{self, Request};
 
 /// The rows that may wait.
@@ -102,7 +103,7 @@ impl Log {
         self.shared.is_finishing.store(true, Ordering::Relaxed);
         // If the queue is full, the thread does not wait.
         let _ = self.rows.try_send(Message::Finish);
-        let finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        let finished = lock(&self.finished);
         if finished.recv_timeout(LAST) == Err(RecvTimeoutError::Timeout) {
             note("the last rows of requests are not written: the store is too slow");
         }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::gateway::Gateway;
+use super::lock;
 use super::log::Log;
 use crate::store::requests::Request;
 
@@ -117,7 +118,7 @@ impl Metrics {
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.counts)
     }
 }
 
@@ -151,8 +152,7 @@ impl Counts {
         for (backend, of_backend) in &self.backends {
             page.histogram(backend, &of_backend.latency);
         }
-        let help =
-            "From a request to the first byte of its answer, which comes last if it is no stream";
+        let help = "From a request to the first byte of its answer, which comes last if it is not a stream";
         page.metric("router_ttft_seconds", "histogram", help);
         for (backend, of_backend) in &self.backends {
             page.histogram(backend, &of_backend.ttft);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -21,6 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::de::IgnoredAny;
 
 use super::held::Hold;
+use super::lock;
 use super::metrics::Metrics;
 use crate::answer::{Next, Source, is_framed, is_stream};
 use crate::connector::{Connector, Untaken};
@@ -337,7 +338,7 @@ impl Outgoing<'_> {
     }
 }
 
-/// Reads an answer that is no stream to its end, or as far as it is held.
+/// Reads an answer that is not a stream to its end, or as far as it is held.
 async fn whole(response: Response<Incoming>, hold: &mut Hold) -> Result<(Parts, Begun), Failure> {
     let status = response.status();
     let (head, mut incoming) = response.into_parts();
@@ -408,10 +409,6 @@ fn was_untaken(connection: &CaptureConnection) -> bool {
 fn is_encoded(headers: &HeaderMap) -> bool {
     let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
     encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A request that runs on a backend.

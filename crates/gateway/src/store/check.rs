@@ -24,7 +24,7 @@ const SHAPES: &[(&str, &str, &str)] = &[
     ),
     (
         "'backend ' || id",
-        "its URL is no base URL",
+        "its URL is not a valid base URL",
         "localstore_gateway_backends
          WHERE NOT (url GLOB 'http://?*' OR url GLOB 'https://?*') OR url GLOB '*/'
            OR instr(substr(url, instr(url, '://') + 3), '@')

@@ -59,7 +59,7 @@ fn find(
             return Ok(key);
         }
         if all.iter().any(|key| key.prefix == shown) {
-            let why = "this is no whole key; its first 10 characters are enough";
+            let why = "only a part of a key; its first 10 characters are enough";
             let hint = format!("localstore key revoke {shown}");
             return Err(Error::new(format_args!("{shown}…"), why).hint(hint).into());
         }

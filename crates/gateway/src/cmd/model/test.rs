@@ -226,7 +226,7 @@ mod with_network {
             let is_completion = body["choices"].is_array();
             return is_completion
                 .then_some(())
-                .ok_or("its answer is no completion");
+                .ok_or("its answer is not a completion");
         }
         let is_framed = is_framed(answer.headers());
         let mut source = Source::new(answer.into_body(), is_framed, PATIENCE);
