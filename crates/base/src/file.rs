@@ -148,7 +148,7 @@ pub fn permissions_of_a_new_file(builder: &mut tempfile::Builder<'_, '_>) {
 }
 
 /// Gives the temporary file the permissions of an ordinary new file instead of private ones.
-#[cfg(not(unix))]
+#[cfg(windows)]
 pub fn permissions_of_a_new_file(_: &mut tempfile::Builder<'_, '_>) {}
 
 /// Makes durable what was created, renamed or removed in a folder, where its file system can do that.
@@ -169,7 +169,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Makes durable what was created, renamed or removed in a folder.
-#[cfg(not(unix))]
+#[cfg(windows)]
 pub fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }

@@ -11,6 +11,8 @@ pub mod time;
 
 mod ask;
 mod command;
+#[cfg(windows)]
+mod console;
 mod error;
 mod file;
 mod pager;

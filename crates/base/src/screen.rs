@@ -37,9 +37,12 @@ impl Screen {
         let size = size.filter(|_| is_terminal);
         let width = size.map(usize::from).or_else(told);
         let is_dumb = || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let has_color = is_terminal && super::color_wanted() && !is_dumb();
+        #[cfg(windows)]
+        let has_color = has_color && crate::console::obeys_escapes();
         Self {
             width: width.map(|width| width.max(NARROWEST)),
-            color: is_terminal && super::color_wanted() && !is_dumb(),
+            color: has_color,
         }
     }
 

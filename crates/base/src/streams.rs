@@ -53,6 +53,10 @@ impl Stdout {
     #[must_use]
     pub fn lock() -> Self {
         let stdout = io::stdout();
+        #[cfg(windows)]
+        if stdout.is_terminal() {
+            crate::console::obeys_escapes();
+        }
         Self {
             is_terminal: stdout.is_terminal(),
             inner: io::BufWriter::with_capacity(64 * 1024, stdout.lock()),

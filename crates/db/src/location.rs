@@ -96,9 +96,10 @@ fn home() -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
-#[cfg(not(unix))]
+/// `USERPROFILE`, else the folder of the profile.
+#[cfg(windows)]
 fn home() -> Option<PathBuf> {
-    directories::UserDirs::new().map(|dirs| dirs.home_dir().to_owned())
+    std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
 }
 
 /// What tells a file from another one of the same name.
@@ -112,7 +113,7 @@ pub(crate) fn identity(path: &Path) -> Option<Identity> {
 }
 
 /// A file that is open cannot be removed here.
-#[cfg(not(unix))]
+#[cfg(windows)]
 pub(crate) fn identity(_: &Path) -> Option<Identity> {
     None
 }

@@ -378,7 +378,7 @@ fn is_at(opened: &File, path: &Path) -> bool {
     opened.is_ok_and(|opened| fs::metadata(path).is_ok_and(|there| identity(there) == opened))
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn is_at(_: &File, _: &Path) -> bool {
     true
 }

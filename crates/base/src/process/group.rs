@@ -3,11 +3,11 @@
 use std::io;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::system;
+use super::system::{Tree, wait_without_reaping};
 
-/// How a program is asked to end. Where there are no signals, all of them kill it.
+/// How a program is asked to end. On Windows the first three are Ctrl-Break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     /// As Ctrl-C does.
@@ -20,10 +20,13 @@ pub enum Stop {
     Kill,
 }
 
-/// A running program that leads a process group of its own. If it is dropped, the group is killed.
+/// How often a program is looked at where nobody can wait for it.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A running program with all that it starts. If it is dropped, they are killed; on Windows also if we are.
 #[derive(Debug)]
 pub struct Group {
-    child: Child,
+    tree: Tree,
     ended: Receiver<()>,
     has_ended: bool,
     is_finished: bool,
@@ -32,17 +35,16 @@ pub struct Group {
 impl Group {
     /// Starts the program.
     pub fn start(command: &mut Command) -> io::Result<Self> {
-        system::new_group(command);
-        let child = command.spawn()?;
+        let mut tree = Tree::start(command)?;
         let (sender, ended) = channel();
-        let pid = child.id();
+        let pid = tree.child().id();
         std::thread::spawn(move || {
-            if system::wait_without_reaping(pid) {
+            if wait_without_reaping(pid) {
                 let _ = sender.send(());
             }
         });
         Ok(Self {
-            child,
+            tree,
             ended,
             has_ended: false,
             is_finished: false,
@@ -51,7 +53,7 @@ impl Group {
 
     /// The child, for its streams.
     pub fn child(&mut self) -> &mut Child {
-        &mut self.child
+        self.tree.child()
     }
 
     /// Waits for the end of the program, at most this long. It is not waited for in the system's sense,
@@ -61,26 +63,38 @@ impl Group {
             self.has_ended = match self.ended.recv_timeout(time) {
                 Ok(()) => true,
                 Err(RecvTimeoutError::Timeout) => false,
-                // Nobody waits for it in a thread: ask.
-                Err(RecvTimeoutError::Disconnected) => {
-                    std::thread::sleep(time.min(Duration::from_millis(50)));
-                    matches!(self.child.try_wait(), Ok(Some(_)) | Err(_))
-                }
+                Err(RecvTimeoutError::Disconnected) => self.is_seen_to_end_within(time),
             };
         }
         self.has_ended
     }
 
+    /// The same, where no thread waits for it.
+    fn is_seen_to_end_within(&mut self, time: Duration) -> bool {
+        let start = Instant::now();
+        loop {
+            if matches!(self.tree.child().try_wait(), Ok(Some(_)) | Err(_)) {
+                return true;
+            }
+            let left = time.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return false;
+            }
+            std::thread::sleep(left.min(LOOK));
+        }
+    }
+
     /// Stops the program and all of its group.
     pub fn stop(&mut self, how: Stop) {
-        system::stop(&mut self.child, how);
+        self.tree.stop(how);
     }
 
     /// Waits for the program. What it left behind goes on, unless it was stopped before.
     pub fn finish(mut self) -> io::Result<ExitStatus> {
         while !self.has_ended_within(Duration::from_hours(1)) {}
         self.is_finished = true;
-        self.child.wait()
+        self.tree.release();
+        self.tree.child().wait()
     }
 }
 
@@ -90,8 +104,8 @@ impl Drop for Group {
         if self.is_finished {
             return;
         }
-        system::stop(&mut self.child, Stop::Kill);
-        let _ = self.child.wait();
+        self.tree.stop(Stop::Kill);
+        let _ = self.tree.child().wait();
     }
 }
 
@@ -127,5 +141,106 @@ mod tests {
         assert!(group.has_ended_within(Duration::from_mins(1)));
         let status = group.finish().unwrap();
         assert_eq!(super::super::exit_code(status), 143);
+    }
+}
+
+#[cfg(all(test, windows))]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::process::{ChildStdin, ChildStdout, Stdio};
+
+    /// This program again, which then is one of the tests that are ignored otherwise.
+    fn program(test: &str) -> Command {
+        let mut command = super::super::command(std::env::current_exe().unwrap());
+        let name = format!("process::group::tests::{test}");
+        command
+            .args(["--ignored", "--exact", &name, "--nocapture"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        command
+    }
+
+    fn started(test: &str) -> (Group, ChildStdin, BufReader<ChildStdout>) {
+        let mut group = Group::start(&mut program(test)).unwrap();
+        let input = group.child().stdin.take().unwrap();
+        let mut output = BufReader::new(group.child().stdout.take().unwrap());
+        wait_for("started", &mut output);
+        (group, input, output)
+    }
+
+    fn wait_for(word: &str, output: &mut impl BufRead) {
+        let mut line = String::new();
+        while !line.contains(word) {
+            line.clear();
+            assert_ne!(output.read_line(&mut line).unwrap(), 0, "no '{word}'");
+        }
+    }
+
+    fn say(text: &str) {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{text}").and_then(|()| out.flush()).unwrap();
+    }
+
+    #[test]
+    #[ignore = "a program for other tests"]
+    fn reads_to_the_end() {
+        say("started");
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        say("the end");
+    }
+
+    #[test]
+    #[ignore = "a program for other tests"]
+    fn leaves_a_program_behind() {
+        let mut left = program("reads_to_the_end");
+        left.stdin(Stdio::inherit()).stdout(Stdio::inherit());
+        assert!(left.spawn().unwrap().try_wait().unwrap().is_none());
+    }
+
+    #[test]
+    #[ignore = "a program for other tests"]
+    fn leads_a_group() {
+        let mut led = program("reads_to_the_end");
+        led.stdin(Stdio::inherit()).stdout(Stdio::inherit());
+        Group::start(&mut led).unwrap().finish().unwrap();
+    }
+
+    #[test]
+    fn what_a_program_left_behind_ends_with_its_group() {
+        let (mut group, _input, mut output) = started("leaves_a_program_behind");
+        assert!(group.has_ended_within(Duration::from_mins(1)));
+        group.stop(Stop::Kill);
+        assert_eq!(group.finish().unwrap().code(), Some(0));
+        // It ends when nobody has the pipe any more.
+        output.read_to_end(&mut Vec::new()).unwrap();
+    }
+
+    #[test]
+    fn a_program_that_is_killed_does_not_end_well() {
+        let (mut group, _input, _output) = started("reads_to_the_end");
+        group.stop(Stop::Kill);
+        assert!(group.has_ended_within(Duration::from_mins(1)));
+        assert_eq!(group.finish().unwrap().code(), Some(1));
+    }
+
+    #[test]
+    fn a_group_ends_when_its_owner_is_killed() {
+        let mut owner = program("leads_a_group").spawn().unwrap();
+        let _input = owner.stdin.take();
+        let mut output = BufReader::new(owner.stdout.take().unwrap());
+        wait_for("started", &mut output);
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        output.read_to_end(&mut Vec::new()).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_stopped_goes_on_after_its_owner() {
+        let (group, input, mut output) = started("leaves_a_program_behind");
+        assert_eq!(group.finish().unwrap().code(), Some(0));
+        drop(input);
+        wait_for("the end", &mut output);
+        output.read_to_end(&mut Vec::new()).unwrap();
     }
 }

@@ -4,10 +4,10 @@
 //! messages. So if we print to a terminal, the program gets a terminal of its own.
 
 mod group;
-#[cfg(not(unix))]
-mod other;
 #[cfg(unix)]
 mod unix;
+#[cfg(windows)]
+mod windows;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -15,15 +15,17 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-#[cfg(not(unix))]
-use other as system;
 #[cfg(unix)]
 use unix as system;
+#[cfg(windows)]
+use windows as system;
 
 pub use group::{Group, Stop};
 #[cfg(unix)]
 pub use system::is_ignored;
 pub use system::{Interrupt, end_on_interrupt, is_readable, leave_interrupt, outlive_interrupt};
+#[cfg(windows)]
+pub use system::{NEW_PROCESS_GROUP, SIGBREAK};
 
 /// How long to wait for more output after the program has ended, while a process that it left behind
 /// still holds the streams open.

@@ -216,22 +216,36 @@ impl Interrupt {
     }
 }
 
-/// The program is to lead a process group of its own.
-pub(crate) fn new_group(command: &mut Command) {
-    command.process_group(0);
-}
+/// A program that leads a process group of its own.
+#[derive(Debug)]
+pub(crate) struct Tree(Child);
 
-/// Signals the group that the child leads. It must not have been waited for.
-pub(crate) fn stop(child: &mut Child, how: Stop) {
-    let signal = match how {
-        Stop::Interrupt => Signal::INT,
-        Stop::Hangup => Signal::HUP,
-        Stop::Terminate => Signal::TERM,
-        Stop::Kill => Signal::KILL,
-    };
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        let _ = kill_process_group(group, signal);
+impl Tree {
+    /// Starts the program.
+    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
+        command.process_group(0).spawn().map(Self)
     }
+
+    /// The program.
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.0
+    }
+
+    /// Signals the group. The program must not have been waited for.
+    pub(crate) fn stop(&mut self, how: Stop) {
+        let signal = match how {
+            Stop::Interrupt => Signal::INT,
+            Stop::Hangup => Signal::HUP,
+            Stop::Terminate => Signal::TERM,
+            Stop::Kill => Signal::KILL,
+        };
+        if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    /// No-op: what is left of the group goes on by itself.
+    pub(crate) fn release(&mut self) {}
 }
 
 /// Waits until the child has ended, and leaves it to be waited for: until then its id stays its own.

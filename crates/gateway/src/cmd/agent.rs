@@ -236,7 +236,7 @@ fn host_name() -> String {
         .nodename()
         .to_str()
         .map(str::to_owned);
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     let name = std::env::var("COMPUTERNAME");
     name.ok()
         .filter(|name| !name.is_empty())

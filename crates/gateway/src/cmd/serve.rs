@@ -8,6 +8,8 @@ use db::Database;
 use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
+#[cfg(windows)]
+use tokio::signal::windows;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -243,20 +245,18 @@ pub(super) async fn listen(address: &str) -> Result<TcpListener> {
 }
 
 /// Termination requests: Ctrl-C, what `kill` sends, and a closed terminal.
+#[cfg(unix)]
 pub(super) struct Signals {
-    #[cfg(unix)]
     terminate: Signal,
-    #[cfg(unix)]
     interrupt: Signal,
     /// `None` under nohup.
-    #[cfg(unix)]
     hangup: Option<Signal>,
 }
 
+#[cfg(unix)]
 impl Signals {
     pub(super) fn catch() -> Result<Self> {
-        #[cfg(unix)]
-        let signals = Self {
+        Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: if is_ignored(SignalKind::hangup().as_raw_value()) {
@@ -264,30 +264,54 @@ impl Signals {
             } else {
                 Some(signal(SignalKind::hangup())?)
             },
-        };
-        #[cfg(not(unix))]
-        let signals = Self {};
-        Ok(signals)
+        })
     }
 
     /// Resolves at the next one.
     pub(super) async fn next(&mut self) {
-        #[cfg(unix)]
-        {
-            let hangup = async {
-                match &mut self.hangup {
-                    Some(hangup) => hangup.recv().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                _ = self.terminate.recv() => {}
-                _ = self.interrupt.recv() => {}
-                _ = hangup => {}
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = hangup => {}
         }
-        #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+/// Termination requests: Ctrl-C, Ctrl-Break, a console that is closed, and the end of the system. After the last
+/// two, Windows ends us in a few seconds, whatever still runs.
+#[cfg(windows)]
+pub(super) struct Signals {
+    interrupt: windows::CtrlC,
+    terminate: windows::CtrlBreak,
+    close: windows::CtrlClose,
+    shutdown: windows::CtrlShutdown,
+}
+
+#[cfg(windows)]
+impl Signals {
+    pub(super) fn catch() -> Result<Self> {
+        Ok(Self {
+            interrupt: windows::ctrl_c()?,
+            terminate: windows::ctrl_break()?,
+            close: windows::ctrl_close()?,
+            shutdown: windows::ctrl_shutdown()?,
+        })
+    }
+
+    /// Resolves at the next one.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.close.recv() => {}
+            _ = self.shutdown.recv() => {}
+        }
     }
 }
 

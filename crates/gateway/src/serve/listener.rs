@@ -110,9 +110,11 @@ fn most_connections() -> u32 {
                 before
             }
         }
+        .unwrap_or(u64::MAX)
     };
-    #[cfg(not(unix))]
-    let files = None;
-    let most = files.unwrap_or(u64::MAX).saturating_sub(OWN) / 2;
+    // Memory is the only limit.
+    #[cfg(windows)]
+    let files = u64::MAX;
+    let most = files.saturating_sub(OWN) / 2;
     u32::try_from(most).unwrap_or(u32::MAX).clamp(8, 1 << 20)
 }

@@ -135,7 +135,7 @@ fn allow_writing(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn allow_writing(path: &Path) -> io::Result<()> {
     let mut permissions = std::fs::metadata(path)?.permissions();
     #[allow(clippy::permissions_set_readonly_false, reason = "not on Unix")]

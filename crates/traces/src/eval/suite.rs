@@ -115,7 +115,7 @@ impl Suite {
     }
 }
 
-#[cfg(not(windows))]
+#[cfg(unix)]
 fn shell(line: &str) -> Command {
     let mut command = process::command("sh");
     command.arg("-c").arg(line);

@@ -105,7 +105,7 @@ fn is_at(opened: &File, path: &std::path::Path) -> bool {
 }
 
 /// An open file cannot be removed here.
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn is_at(_: &File, _: &std::path::Path) -> bool {
     true
 }

@@ -189,6 +189,7 @@ impl Recording<'_> {
             }
             made => made.map_err(|error| Error::file(&folder.path, &error))?,
         }
+        #[cfg(unix)]
         make_private(&folder.path).map_err(|error| Error::file(&folder.path, &error))?;
         Ok((folder, true))
     }
@@ -203,11 +204,6 @@ fn is_there(id: &str) -> Error {
 fn make_private(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
-}
-
-#[cfg(not(unix))]
-fn make_private(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 /// An id that no other trajectory has; ids of later ones are greater.

@@ -1,12 +1,16 @@
 //! The agent's process: its end, its limits, and the signals that are for it.
 
+#[cfg(windows)]
+use std::sync::Arc;
+#[cfg(windows)]
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-#[cfg(unix)]
-use base::process;
-use base::process::{Group, Stop};
+use base::process::{self, Group, Stop};
+#[cfg(windows)]
+use signal_hook::consts::SIGINT;
 
 use crate::model::Reason;
 
@@ -121,17 +125,28 @@ impl Signals {
     }
 }
 
-/// There are none here: Ctrl-C ends us, and 'repair' completes what is recorded.
-#[cfg(not(unix))]
-pub(super) struct Signals;
+/// Ctrl-C and Ctrl-Break: from now on they are for the agent, and we finish what is recorded. A console that is
+/// closed ends us, and 'repair' completes what is recorded.
+#[cfg(windows)]
+pub(super) struct Signals(Arc<AtomicUsize>);
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 impl Signals {
     pub(super) fn catch() -> Self {
-        Self
+        let came = Arc::new(AtomicUsize::new(0));
+        for (signal, number) in [(SIGINT, 1), (process::SIGBREAK, 2)] {
+            // If registration fails, they end us as they always did.
+            let _ = signal_hook::flag::register_usize(signal, Arc::clone(&came), number);
+        }
+        Self(came)
     }
 
+    /// The next one that has come.
     fn next(&mut self) -> Option<Stop> {
-        None
+        match self.0.swap(0, Ordering::Relaxed) {
+            0 => None,
+            1 => Some(Stop::Interrupt),
+            _ => Some(Stop::Terminate),
+        }
     }
 }

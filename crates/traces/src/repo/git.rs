@@ -137,6 +137,8 @@ pub(crate) fn bare() -> Command {
     // Ctrl-C is for the agent: what git has begun, it ends.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    #[cfg(windows)]
+    std::os::windows::process::CommandExt::creation_flags(&mut command, process::NEW_PROCESS_GROUP);
     leave_repository(&mut command);
     command
         .env("GIT_OPTIONAL_LOCKS", "0")

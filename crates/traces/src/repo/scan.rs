@@ -26,6 +26,10 @@ pub(super) enum Stamp {
     /// It is not known, and equals nothing that is seen.
     Unknown,
     Missing,
+    #[cfg_attr(
+        windows,
+        expect(dead_code, reason = "what changes with a file is not told there")
+    )]
     There {
         changed: (i64, u32),
         modified: (i64, u32),
@@ -57,7 +61,7 @@ impl Stamp {
     }
 
     /// Without inodes and times of change git always looks.
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     fn from(_: &std::fs::Metadata) -> Self {
         Self::Unknown
     }

@@ -123,7 +123,7 @@ impl User {
     /// The same, for a path.
     pub(super) fn core_path(&self, name: &str) -> Option<PathBuf> {
         let value = self.core(name)?;
-        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let home = home();
         Some(match (value.strip_prefix(b"~/"), home) {
             (Some(below), Some(home)) => home.join(path(below)),
             _ => self.git.worktree.as_ref()?.join(path(value)),
@@ -135,8 +135,15 @@ impl User {
 pub(super) fn configuration_folder() -> Option<PathBuf> {
     let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let folder = named("XDG_CONFIG_HOME").map(PathBuf::from);
-    let folder = folder.or_else(|| Some(PathBuf::from(named("HOME")?).join(".config")))?;
+    let folder = folder.or_else(|| Some(home()?.join(".config")))?;
     Some(folder.join("git"))
+}
+
+/// What git takes for the user's home.
+fn home() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    let profile = || std::env::home_dir().filter(|_| cfg!(windows));
+    home.map(PathBuf::from).or_else(profile)
 }
 
 /// A setting under `core`, as `git config -z` prints it. One without a value is true.
@@ -152,7 +159,7 @@ pub(super) fn path(line: &[u8]) -> PathBuf {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     #[cfg(unix)]
     let line: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(line);
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     let line = String::from_utf8_lossy(line).into_owned();
     PathBuf::from(line)
 }
@@ -161,7 +168,7 @@ pub(super) fn path(line: &[u8]) -> PathBuf {
 pub(super) fn bytes(path: &Path) -> Vec<u8> {
     #[cfg(unix)]
     let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()).to_vec();
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     let bytes = path.to_string_lossy().replace('\\', "/").into_bytes();
     bytes
 }
