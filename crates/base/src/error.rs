@@ -138,7 +138,9 @@ impl From<serde_json::Error> for Error {
 #[must_use]
 pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
+    // Windows ends its messages with a full stop.
     let text = text.split(" (os error").next().unwrap_or_default();
+    let text = text.trim_end_matches('.');
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| {
         first.to_lowercase().chain(chars).collect()

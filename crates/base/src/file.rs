@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
+#[cfg(windows)]
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
@@ -26,6 +28,7 @@ pub fn write_atomically(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
+    refuse_device(path)?;
     let failed = |error: io::Error| Error::file(path, &error);
     // A link is kept, and its target replaced.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -68,6 +71,7 @@ pub fn replace_atomically(
     existing: Existing,
     fill: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<()> {
+    refuse_device(path)?;
     let failed = |error: io::Error| Error::file(path, &error);
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     match std::fs::metadata(&target) {
@@ -100,10 +104,115 @@ fn folder_of(path: &Path) -> &Path {
 pub fn persist(file: NamedTempFile, path: &Path, existing: Existing) -> io::Result<()> {
     file.as_file().sync_all()?;
     match existing {
-        Existing::Keep => file.persist_noclobber(path)?,
-        Existing::Replace => file.persist(path)?,
-    };
+        Existing::Keep => drop(file.persist_noclobber(path)?),
+        Existing::Replace => replace(file, path)?,
+    }
     sync_folder(folder_of(path))
+}
+
+#[cfg(unix)]
+fn replace(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.persist(path)?;
+    Ok(())
+}
+
+/// A file that another program has open can be replaced only if that program allows it. A virus scanner or an
+/// indexer, which look at each new file, soon close it.
+#[cfg(windows)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "it replaces what readers have open, and the file is on disk"
+)]
+fn replace(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    const ACCESS_DENIED: i32 = 5;
+    const SHARING_VIOLATION: i32 = 32;
+    let temporary = file.into_temp_path().keep()?;
+    let mut pauses = [1, 10, 50, 100, 200, 400].into_iter();
+    loop {
+        let error = match std::fs::rename(&temporary, path) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let code = error.raw_os_error();
+        let is_in_use = matches!(code, Some(ACCESS_DENIED | SHARING_VIOLATION));
+        match pauses.next() {
+            Some(pause) if is_in_use => std::thread::sleep(Duration::from_millis(pause)),
+            _ => {
+                let _ = std::fs::remove_file(&temporary);
+                return Err(if is_in_use {
+                    io::Error::new(error.kind(), IN_USE)
+                } else {
+                    error
+                });
+            }
+        }
+    }
+}
+
+#[cfg(windows)]
+const IN_USE: &str =
+    "another program has it open; close it there and try again, the old file is unchanged";
+
+/// Refuses a name that Windows keeps for a device, in every folder and with any ending: no file can have it.
+pub fn refuse_device(path: &Path) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if cfg!(windows) && is_device(&name) {
+        let why = "Windows keeps this name for a device";
+        return Err(Error::new(path.display(), why).hint("name another file"));
+    }
+    Ok(())
+}
+
+fn is_device(name: &str) -> bool {
+    let stem = name.split(['.', ':']).next().unwrap_or_default();
+    let stem = stem.trim_end_matches(' ').to_ascii_uppercase();
+    let port = stem
+        .strip_prefix("COM")
+        .or_else(|| stem.strip_prefix("LPT"));
+    let is_port = port.is_some_and(|number| {
+        let mut number = number.chars();
+        let digit = number.next();
+        digit.is_some_and(|c| c.is_ascii_digit() || "\u{b9}\u{b2}\u{b3}".contains(c))
+            && number.next().is_none()
+    });
+    is_port || ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem.as_str())
+}
+
+/// What tells a file from another one of the same name.
+pub type Identity = (u64, u64);
+
+/// The identity of the file at a path. It is not opened: that would end SQLite's locks on it.
+#[cfg(unix)]
+pub fn identity(path: &Path) -> io::Result<Identity> {
+    std::fs::metadata(path).map(|found| identity_of(&found))
+}
+
+#[cfg(unix)]
+fn identity_of(found: &std::fs::Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt;
+    (found.dev(), found.ino())
+}
+
+/// The identity of the file at a path.
+#[cfg(windows)]
+pub fn identity(path: &Path) -> io::Result<Identity> {
+    identity_of(&File::open(path)?)
+}
+
+#[cfg(windows)]
+fn identity_of(file: &File) -> io::Result<Identity> {
+    let found = winapi_util::file::information(file)?;
+    Ok((found.volume_serial_number(), found.file_index()))
+}
+
+/// Whether the opened file, or folder, is still the one at this path.
+#[must_use]
+pub fn is_at(opened: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    let opened = opened.metadata().map(|found| identity_of(&found));
+    #[cfg(windows)]
+    let opened = identity_of(opened);
+    opened.is_ok_and(|opened| identity(path).is_ok_and(|there| there == opened))
 }
 
 fn write_through(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
@@ -147,7 +256,7 @@ pub fn permissions_of_a_new_file(builder: &mut tempfile::Builder<'_, '_>) {
     builder.permissions(std::fs::Permissions::from_mode(0o666));
 }
 
-/// Gives the temporary file the permissions of an ordinary new file instead of private ones.
+/// No-op: who may read a new file is up to its folder.
 #[cfg(windows)]
 pub fn permissions_of_a_new_file(_: &mut tempfile::Builder<'_, '_>) {}
 
@@ -168,16 +277,88 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes durable what was created, renamed or removed in a folder.
+/// No-op: the file system logs such changes by itself.
 #[cfg(windows)]
 pub fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
+    #[test]
+    fn names_of_devices_have_any_case_and_ending() {
+        for name in [
+            "CON",
+            "nul.csv",
+            "Com1",
+            "lpt9.tar.gz",
+            "aux ",
+            "prn .txt",
+            "nul:",
+            "COM\u{b2}",
+            "conout$",
+        ] {
+            assert!(is_device(name), "{name}");
+        }
+        for name in [
+            "",
+            "console",
+            "com",
+            "com10",
+            "nulls.csv",
+            "x.con",
+            "\u{e9}con",
+        ] {
+            assert!(!is_device(name), "{name}");
+        }
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_file_that_others_have_open_is_replaced_or_kept_whole() {
+        use std::os::windows::fs::OpenOptionsExt;
+        const READ: u32 = 1;
+        const READ_AND_DELETE: u32 = 1 | 4;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a b.csv");
+        let write =
+            |text: &str| write_atomically(&path, |file| Ok(file.write_all(text.as_bytes())?));
+        write("old").unwrap();
+        let open = |share| File::options().read(true).share_mode(share).open(&path);
+        let reader = open(READ).unwrap();
+        let error = write("new").unwrap_err().to_string();
+        assert!(error.contains("another program has it open"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        drop(reader);
+        // Whether this reader is in the way depends on the version of Windows.
+        let reader = open(READ_AND_DELETE).unwrap();
+        let expected = write("new").map_or("old", |()| "new");
+        assert_eq!(std::fs::read(&path).unwrap(), expected.as_bytes());
+        drop(reader);
+        write("newer").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"newer");
+    }
+
+    #[test]
+    fn a_file_is_told_from_another_one_at_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let link = folder.path().join("link");
+        let opened = File::create(&path).unwrap();
+        std::fs::hard_link(&path, &link).unwrap();
+        assert_eq!(identity(&path).unwrap(), identity(&link).unwrap());
+        assert!(is_at(&opened, &path));
+        let new = folder.path().join("new");
+        File::create(&new).unwrap();
+        assert!(!is_at(&opened, &new));
+        assert_ne!(identity(&path).unwrap(), identity(&new).unwrap());
+    }
+
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_folder_that_cannot_be_synced_is_no_error() {
         sync_folder(Path::new("/proc")).unwrap();

@@ -28,8 +28,8 @@ pub use ask::{answered_yes, can_ask, note_typed_input};
 pub use command::{set_command_options, shell_word};
 pub use error::{Error, ExitStatus, Result, reason};
 pub use file::{
-    Existing, first_line, permissions_of_a_new_file, persist, replace_atomically, sync_folder,
-    write_atomically,
+    Existing, Identity, first_line, identity, is_at, permissions_of_a_new_file, persist,
+    refuse_device, replace_atomically, sync_folder, write_atomically,
 };
 pub use progress::Progress;
 pub use records::Records;

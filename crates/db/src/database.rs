@@ -5,14 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use base::{Error, Result};
+use base::{Error, Identity, Result, identity};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{failure, reason};
-use crate::location::{
-    Identity, Location, absolute, create, identity, refuse_special_file, with_ending,
-};
+use crate::location::{Location, absolute, create, refuse_special_file, with_ending};
 use crate::room::{Room, Schema, inspect, migrate, refuse, show_empty};
 
 /// How long a busy store is waited for.
@@ -72,7 +70,7 @@ impl Database {
         Ok(Self {
             connection: db,
             path: path.clone(),
-            identity: identity(path),
+            identity: identity(path).ok(),
         })
     }
 
@@ -154,7 +152,7 @@ impl Database {
 
     /// Whether the file still has the name that it was opened by.
     pub fn is_in_place(&self) -> bool {
-        self.identity == identity(&self.path)
+        self.identity == identity(&self.path).ok()
     }
 
     /// The same while SQLite does not enforce the foreign keys: where no index helps, it would

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use base::{Error, Result};
+use base::{Error, Result, identity, refuse_device};
 
 /// What the C tool runs on every open.
 pub const DEFAULT_STARTUP_SQL: &str = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;";
@@ -41,7 +41,8 @@ impl Location {
     pub fn refuse(&self, target: &Path) -> Result<()> {
         let (store, file) = (real(&self.path), real(target));
         let is_beside = |ending: &&str| file == with_ending(&store, ending);
-        let is_linked = identity(&file).is_some_and(|file| Some(file) == identity(&store));
+        let is_linked =
+            identity(&file).is_ok_and(|file| identity(&store).is_ok_and(|store| file == store));
         if file == store || is_linked || BESIDE.iter().any(is_beside) {
             return Err(Error::new(target.display(), "this is the store itself"));
         }
@@ -66,10 +67,14 @@ pub fn refuse_logs_beside(target: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The longest path that Windows takes from SQLite, with what that puts behind it. A longer one must be written as
+/// the system itself writes it, without links and with `\\?\` at its beginning.
+const LONGEST: usize = 240;
+
 /// The path without links, also of a file that is not there yet.
 fn real(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| {
-        let path = absolute(path);
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         match (path.parent().map(std::fs::canonicalize), path.file_name()) {
             (Some(Ok(folder)), Some(name)) => folder.join(name),
             _ => path,
@@ -79,7 +84,11 @@ fn real(path: &Path) -> PathBuf {
 
 /// The path for SQLite, which must not take a relative name for a URI or for `:memory:`.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if cfg!(windows) && path.as_os_str().len() > LONGEST {
+        return real(&path);
+    }
+    path
 }
 
 pub(crate) fn with_ending(path: &Path, ending: &str) -> PathBuf {
@@ -102,24 +111,9 @@ fn home() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
 }
 
-/// What tells a file from another one of the same name.
-pub(crate) type Identity = (u64, u64);
-
-#[cfg(unix)]
-pub(crate) fn identity(path: &Path) -> Option<Identity> {
-    use std::os::unix::fs::MetadataExt;
-    let file = std::fs::metadata(path).ok()?;
-    Some((file.dev(), file.ino()))
-}
-
-/// A file that is open cannot be removed here.
-#[cfg(windows)]
-pub(crate) fn identity(_: &Path) -> Option<Identity> {
-    None
-}
-
 /// Refuses a path that exists and is not a regular file: SQLite would wait for a pipe without end.
 pub(crate) fn refuse_special_file(path: &Path) -> Result<()> {
+    refuse_device(path)?;
     let why = match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => "is a directory",
         Ok(found) if !found.is_file() => "this is not a file",

@@ -362,25 +362,11 @@ fn lock(folder: &Path) -> io::Result<Lock> {
             Err(TryLockError::Error(_)) => return Ok(Lock::Impossible),
         }
     }
-    Ok(if is_at(&opened, folder) {
+    Ok(if base::is_at(&opened, folder) {
         Lock::Held(opened)
     } else {
         Lock::Outdated
     })
-}
-
-/// Whether the opened folder is still the one at this path.
-#[cfg(unix)]
-fn is_at(opened: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    let opened = opened.metadata().map(identity);
-    opened.is_ok_and(|opened| fs::metadata(path).is_ok_and(|there| identity(there) == opened))
-}
-
-#[cfg(windows)]
-fn is_at(_: &File, _: &Path) -> bool {
-    true
 }
 
 /// Removes what programs that were killed have left in a locked folder.

@@ -52,7 +52,7 @@ impl Lock {
                 // A file system without locks.
                 Ok(()) | Err(TryLockError::Error(_)) => {}
             }
-            if is_at(&file, &path) {
+            if base::is_at(&file, &path) {
                 let text = std::fs::read(&path).map_err(failed)?;
                 return Ok(Self {
                     folder: folder.clone(),
@@ -93,19 +93,4 @@ pub(crate) fn is_surely_recorded(folder: &Folder) -> bool {
         }
         is_recorded
     })
-}
-
-/// Whether the opened file is still the one at this path.
-#[cfg(unix)]
-fn is_at(opened: &File, path: &std::path::Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
-    let opened = opened.metadata().map(identity);
-    opened.is_ok_and(|opened| std::fs::metadata(path).is_ok_and(|there| identity(there) == opened))
-}
-
-/// An open file cannot be removed here.
-#[cfg(windows)]
-fn is_at(_: &File, _: &std::path::Path) -> bool {
-    true
 }
