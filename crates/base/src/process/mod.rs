@@ -21,11 +21,11 @@ use unix as system;
 use windows as system;
 
 pub use group::{Group, Stop};
+#[cfg(windows)]
+pub use system::NEW_PROCESS_GROUP;
 #[cfg(unix)]
 pub use system::is_ignored;
 pub use system::{Interrupt, end_on_interrupt, is_readable, leave_interrupt, outlive_interrupt};
-#[cfg(windows)]
-pub use system::{NEW_PROCESS_GROUP, SIGBREAK};
 
 /// How long to wait for more output after the program has ended, while a process that it left behind
 /// still holds the streams open.
@@ -131,7 +131,7 @@ impl Watched {
 #[must_use]
 pub fn exit_code(status: ExitStatus) -> u8 {
     let signal = system::signal(status).map(|signal| signal + 128);
-    let code = status.code().or(signal);
+    let code = signal.or(status.code());
     // A larger code, which Windows allows, must not become 0.
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
@@ -162,6 +162,18 @@ fn wait(mut child: Child, sender: &SyncSender<Event>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(windows)]
+    #[test]
+    fn a_program_that_ctrl_c_ended_was_interrupted() {
+        use std::os::windows::process::ExitStatusExt;
+        let code = |code| exit_code(ExitStatus::from_raw(code));
+        assert_eq!(code(0xC000_013A), 130);
+        assert_eq!(
+            [code(0), code(3), code(256), code(0xC000_0005)],
+            [0, 3, 1, 1]
+        );
+    }
 
     #[test]
     fn keys_and_tokens_are_kept_from_other_programs() {

@@ -7,24 +7,18 @@ use std::io;
 use std::os::windows::io::AsRawHandle;
 use std::os::windows::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use send_ctrlc::Interruptible;
-use signal_hook::consts::SIGINT;
-use signal_hook::low_level;
 use win32job::{ExtendedLimitInfo, Job};
 
 use super::{Event, Source, Stop, Stream, wait};
 
-/// Ctrl-Break, which is what a termination request is elsewhere: the C library's number.
-pub const SIGBREAK: i32 = 21;
-
 /// The creation flag of a program that leads a process group of its own. It does not see Ctrl-C.
 pub const NEW_PROCESS_GROUP: u32 = 0x200;
 
-/// The exit code of a program that Ctrl-C has ended, as a shell of Unix has it.
+/// The exit code of a program that Ctrl-C has ended, as a shell of Unix tells it.
 const INTERRUPTED: i32 = 130;
 
 /// Nothing to resize: the streams are pipes.
@@ -41,15 +35,56 @@ pub(crate) fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows
 
 /// Waits for the program. Ctrl-C and Ctrl-Break, which it gets from the console as we do, are left to it.
 pub(crate) fn supervise(child: Child, _: Windows, sender: SyncSender<Event>) {
-    ignore(&[SIGINT, SIGBREAK]);
+    set_next(Next::Ignored);
     std::thread::spawn(move || wait(child, &sender));
 }
 
-/// From now on, these do not end us. If registration fails, they do as before.
-fn ignore(signals: &[i32]) {
-    for signal in signals {
-        let _ = signal_hook::flag::register(*signal, Arc::new(AtomicBool::new(false)));
+/// What the next Ctrl-C or Ctrl-Break does: they are told apart by nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// It terminates us.
+    Ends,
+    /// It is for another program.
+    Ignored,
+    /// It is recorded, and the one after it terminates us.
+    Deferred,
+    /// It is recorded, and so are all that follow.
+    Recorded,
+}
+
+/// What the next one does, and whether one was recorded.
+static EVENTS: Mutex<(Next, bool)> = Mutex::new((Next::Ends, false));
+
+fn events() -> MutexGuard<'static, (Next, bool)> {
+    EVENTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn set_next(next: Next) {
+    static HANDLED: Once = Once::new();
+    *events() = (next, false);
+    HANDLED.call_once(|| {
+        // If that fails, each one terminates us as before.
+        if let Err(error) = ctrlc::set_handler(handle) {
+            tracing::debug!("Ctrl-C: {error}");
+        }
+    });
+}
+
+/// Runs in a thread of its own.
+fn handle() {
+    let mut events = events();
+    match events.0 {
+        Next::Ends => end(),
+        Next::Ignored => {}
+        Next::Deferred => *events = (Next::Ends, true),
+        Next::Recorded => events.1 = true,
     }
+}
+
+#[allow(clippy::exit, reason = "nobody is left to return an error to")]
+#[allow(clippy::disallowed_methods, reason = "the same")]
+fn end() -> ! {
+    std::process::exit(INTERRUPTED)
 }
 
 /// Always false: this system has no readiness check.
@@ -58,65 +93,63 @@ pub fn is_readable<T>(_: T) -> bool {
     false
 }
 
-/// Always `None`: no program is ended by a signal here.
-pub(crate) fn signal(_: ExitStatus) -> Option<i32> {
-    None
+/// The signal that ended the program, as elsewhere: Ctrl-C is the only one.
+pub(crate) fn signal(status: ExitStatus) -> Option<i32> {
+    // STATUS_CONTROL_C_EXIT
+    let is_interrupted = status.code().map(i32::cast_unsigned) == Some(0xC000_013A);
+    is_interrupted.then_some(INTERRUPTED - 128)
 }
 
 /// From now on, the first Ctrl-C does not terminate us: it ends the program before us in the pipe, and its
 /// output has yet to be stored. A second one terminates us.
 pub fn outlive_interrupt() {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    end_if(SIGINT, &interrupted);
-    let _ = signal_hook::flag::register(SIGINT, interrupted);
+    set_next(Next::Deferred);
 }
 
 /// From now on, Ctrl-C is left to the program that has the console.
 pub fn leave_interrupt() {
-    ignore(&[SIGINT]);
+    set_next(Next::Ignored);
 }
 
 /// Makes Ctrl-C and Ctrl-Break terminate us again, after a program has ended.
 pub fn end_on_interrupt() {
-    for signal in [SIGINT, SIGBREAK] {
-        end_if(signal, &Arc::new(AtomicBool::new(true)));
-    }
-}
-
-/// Terminates us at a signal that comes when the flag is set. If registration fails, it does so at once.
-fn end_if(signal: i32, flag: &Arc<AtomicBool>) {
-    let flag = Arc::clone(flag);
-    let _ = signal_hook::flag::register_conditional_shutdown(signal, INTERRUPTED, flag);
+    set_next(Next::Ends);
 }
 
 /// Ctrl-C or Ctrl-Break, deferred until the cleanup is done.
-pub struct Interrupt(Arc<AtomicUsize>);
+pub struct Interrupt(());
 
 impl Interrupt {
-    /// From now on, the first one is only recorded; the second terminates us. If registration fails, the
-    /// default handlers stay.
+    /// From now on, the first one is only recorded; the second terminates us.
     #[must_use]
     pub fn catch() -> Self {
-        let came = Arc::new(AtomicUsize::new(0));
-        for (number, signal) in [SIGINT, SIGBREAK].into_iter().enumerate() {
-            let again = Arc::new(AtomicBool::new(false));
-            end_if(signal, &again);
-            let _ = signal_hook::flag::register(signal, again);
-            let _ = signal_hook::flag::register_usize(signal, Arc::clone(&came), number + 1);
-        }
-        Self(came)
+        set_next(Next::Deferred);
+        Self(())
+    }
+
+    /// From now on, each one is only recorded, for [`Interrupt::take`].
+    #[must_use]
+    pub fn catch_all() -> Self {
+        set_next(Next::Recorded);
+        Self(())
     }
 
     /// Whether one was received.
     #[must_use]
     pub fn came(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != 0
+        events().1
+    }
+
+    /// Whether one was received since the last call.
+    #[must_use]
+    pub fn take(&self) -> bool {
+        std::mem::take(&mut events().1)
     }
 
     /// Terminates us, if one was received.
     pub fn obey(&self) {
         if self.came() {
-            low_level::exit(INTERRUPTED);
+            end();
         }
     }
 }

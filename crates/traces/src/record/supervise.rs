@@ -1,16 +1,10 @@
 //! The agent's process: its end, its limits, and the signals that are for it.
 
-#[cfg(windows)]
-use std::sync::Arc;
-#[cfg(windows)]
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use base::process::{self, Group, Stop};
-#[cfg(windows)]
-use signal_hook::consts::SIGINT;
 
 use crate::model::Reason;
 
@@ -128,25 +122,17 @@ impl Signals {
 /// Ctrl-C and Ctrl-Break: from now on they are for the agent, and we finish what is recorded. A console that is
 /// closed ends us, and 'repair' completes what is recorded.
 #[cfg(windows)]
-pub(super) struct Signals(Arc<AtomicUsize>);
+pub(super) struct Signals(process::Interrupt);
 
 #[cfg(windows)]
 impl Signals {
+    /// Catches them. If that fails, they end us as they always did.
     pub(super) fn catch() -> Self {
-        let came = Arc::new(AtomicUsize::new(0));
-        for (signal, number) in [(SIGINT, 1), (process::SIGBREAK, 2)] {
-            // If registration fails, they end us as they always did.
-            let _ = signal_hook::flag::register_usize(signal, Arc::clone(&came), number);
-        }
-        Self(came)
+        Self(process::Interrupt::catch_all())
     }
 
     /// The next one that has come.
     fn next(&mut self) -> Option<Stop> {
-        match self.0.swap(0, Ordering::Relaxed) {
-            0 => None,
-            1 => Some(Stop::Interrupt),
-            _ => Some(Stop::Terminate),
-        }
+        self.0.take().then_some(Stop::Interrupt)
     }
 }
