@@ -2,8 +2,12 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(windows)]
+use std::sync::{Mutex, PoisonError};
 
 use crate::command::runnable;
+#[cfg(windows)]
+use crate::console::Decoder;
 use crate::error::{Error, Result};
 use crate::screen::{Screen, Style};
 use crate::text::printable;
@@ -46,6 +50,8 @@ pub struct Stdout {
     lost: bool,
     /// What is printed, kept for the pager until the next flush.
     paged: Option<Vec<u8>>,
+    #[cfg(windows)]
+    decoder: Decoder,
 }
 
 impl Stdout {
@@ -63,6 +69,8 @@ impl Stdout {
             line: Vec::new(),
             lost: false,
             paged: None,
+            #[cfg(windows)]
+            decoder: Decoder::new(),
         }
     }
 
@@ -102,8 +110,13 @@ impl Stdout {
         Ok(())
     }
 
-    /// Passes on the output of another program: every byte unchanged and without delay.
+    /// Passes on the output of another program without delay: every byte unchanged, but for what a console cannot
+    /// show.
     pub fn pass(&mut self, bytes: &[u8]) -> Result<()> {
+        #[cfg(windows)]
+        let text = self.is_terminal.then(|| self.decoder.decode(bytes));
+        #[cfg(windows)]
+        let bytes = text.as_ref().map_or(bytes, String::as_bytes);
         let passed = check_open()
             .and_then(|()| self.inner.write_all(bytes))
             .and_then(|()| self.inner.flush());
@@ -209,6 +222,14 @@ impl Stderr {
 
     /// Like [`Stdout::pass`].
     pub(crate) fn pass(bytes: &[u8]) -> io::Result<()> {
+        #[cfg(windows)]
+        let text = io::stderr().is_terminal().then(|| {
+            static DECODER: Mutex<Decoder> = Mutex::new(Decoder::new());
+            let mut decoder = DECODER.lock().unwrap_or_else(PoisonError::into_inner);
+            decoder.decode(bytes)
+        });
+        #[cfg(windows)]
+        let bytes = text.as_ref().map_or(bytes, String::as_bytes);
         io::stderr().lock().write_all(bytes)
     }
 }
