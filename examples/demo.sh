@@ -1,13 +1,23 @@
 #!/bin/sh
-# Builds localstore and does its main job on the captures in fixtures/, in a throwaway store.
+# Does the main job of localstore on the captures in fixtures/, in a throwaway store.
+# LOCALSTORE names an installed program; without it this builds one.
 set -eu
-cd "$(dirname "$0")/.."
-cargo build --locked --quiet
-PATH=$PWD/target/debug:$PATH
+if [ -n "${LOCALSTORE:-}" ]; then
+    program=$(cd "$(dirname "$LOCALSTORE")" && pwd)/$(basename "$LOCALSTORE")
+    cd "$(dirname "$0")/.."
+else
+    cd "$(dirname "$0")/.."
+    cargo build --locked --quiet
+    program=$PWD/target/debug/localstore
+fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 LOCALSTORE_DB=$folder/demo.sqlite3
 export LOCALSTORE_DB
+
+localstore() {
+    "$program" "$@"
+}
 
 say() {
     printf '\n$ %s\n' "$*"
