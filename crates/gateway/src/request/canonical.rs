@@ -46,7 +46,10 @@ fn object(text: &str) -> Option<BTreeMap<String, &RawValue>> {
             Ok(found)
         }
     }
-    serde::Deserializer::deserialize_map(&mut serde_json::Deserializer::from_str(text), Once).ok()
+    let mut json = serde_json::Deserializer::from_str(text);
+    let found = serde::Deserializer::deserialize_map(&mut json, Once).ok()?;
+    json.end().ok()?;
+    Some(found)
 }
 
 fn write_object(object: &BTreeMap<String, &RawValue>, to: &mut String, depth: usize) -> Option<()> {
@@ -104,6 +107,7 @@ mod tests {
         assert_ne!(one, key(r#"{"model":"a","x":[1.5,{"b":"A","a":null}]}"#));
         assert!(one.unwrap().starts_with("chat:m:"));
         assert_eq!(key(r#"{"model":"a","x":{"y":1,"y":2}}"#), None);
+        assert_eq!(key(r#"{"model":"a"}}"#), None);
         assert_eq!(
             key(&format!(
                 "{{\"model\":\"a\",\"x\":{}{}}}",
