@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -173,13 +173,28 @@ pub fn end_on_interrupt() {
     }
 }
 
-/// Whether whoever started us has switched the signal off, as nohup does, where the system tells.
+/// Whether whoever started us has switched the signal off, as nohup does.
 #[must_use]
 pub fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+    is_ignored_by_status(signal).unwrap_or_else(|| is_ignored_by_trial(signal))
+}
+
+/// What the system tells; `None` where it does not tell that.
+fn is_ignored_by_status(signal: i32) -> Option<bool> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+    Some(mask & (1 << (signal - 1)) != 0)
+}
+
+/// A program ignores what the one that started it ignores: does a shell live after this signal?
+fn is_ignored_by_trial(signal: i32) -> bool {
+    let mut shell = super::command("/bin/sh");
+    shell.args(["-c", &format!("kill -{signal} $$")]);
+    shell.stdin(Stdio::null()).stdout(Stdio::null());
+    shell.status().is_ok_and(|status| status.success())
 }
 
 /// Ctrl-C, a termination request or a closed terminal, deferred until the cleanup is done.
@@ -261,6 +276,19 @@ pub(crate) fn wait_without_reaping(pid: u32) -> bool {
         ) {
             Err(rustix::io::Errno::INTR) => {}
             ended => return ended.is_ok(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_tells_what_the_system_tells() {
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            let told = is_ignored_by_status(signal);
+            assert!(told.is_none_or(|told| told == is_ignored_by_trial(signal)));
         }
     }
 }
