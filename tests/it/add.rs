@@ -89,6 +89,30 @@ fn standard_input_is_read_without_a_file_and_for_a_hyphen() {
     }
 }
 
+/// `>` and `Out-File` of PowerShell write UTF-16 with a mark and CRLF, `-Encoding utf8` UTF-8 with a mark.
+#[test]
+fn what_powershell_writes_into_a_file_comes_back_as_the_tool_printed_it() {
+    for name in ["gpu-reps4.json", "gpu-reps4.csv", "gpu-reps4.md"] {
+        let golden = read_fixture(&format!("golden/{name}"));
+        let text = String::from_utf8(golden.clone()).unwrap();
+        let text = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+        let utf16 = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for capture in [utf16, text.into_bytes()] {
+            let sandbox = Sandbox::new();
+            sandbox.file("capture.txt", &capture);
+            sandbox.run(["add", "capture.txt"]).ok();
+            let format = name.rsplit_once('.').unwrap().1;
+            let exported = sandbox.run(["export", "-o", format]).ok();
+            assert_eq!(
+                String::from_utf8(exported),
+                String::from_utf8(golden.clone())
+            );
+            let piped = sandbox.run_with_input(["add"], &capture).text();
+            assert!(piped.starts_with("already stored as run 1: "), "{piped}");
+        }
+    }
+}
+
 #[test]
 fn one_input_may_hold_any_number_of_documents_of_any_kind() {
     let sandbox = Sandbox::new();

@@ -264,6 +264,7 @@ fn a_store_that_is_busy_when_the_answer_comes_is_waited_for_once_more() {
 }
 
 /// Runs the hint as a person would.
+#[cfg(unix)]
 fn shell(sandbox: &Sandbox, script: &str) -> Ran {
     let program = assert_cmd::cargo::cargo_bin!("localstore");
     let folder = program.parent().unwrap();

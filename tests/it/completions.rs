@@ -1,5 +1,6 @@
 //! What a shell offers: asked for as its script asks, and in the shell itself where it is installed.
 
+#[cfg(unix)]
 use std::process::Command;
 
 use crate::bench::{Bench, days, store};

@@ -1,6 +1,8 @@
 //! The json and jsonl of llama-bench: from files, logs, pipes and programs.
 
-use crate::sandbox::{Sandbox, fixture, read_fixture};
+#[cfg(unix)]
+use crate::sandbox::fixture;
+use crate::sandbox::{Sandbox, read_fixture};
 
 /// The rows of this golden run in a format.
 fn golden(name: &str) -> String {
@@ -8,6 +10,7 @@ fn golden(name: &str) -> String {
 }
 
 /// The command of a script that prints a golden run.
+#[cfg(unix)]
 fn cat(name: &str) -> String {
     let path = fixture(&format!("golden/llama-bench/v-{name}"));
     format!("cat '{}'", path.display())

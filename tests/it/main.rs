@@ -61,6 +61,8 @@ mod tag;
 mod torture;
 mod trace;
 mod views;
+#[cfg(windows)]
+mod windows;
 
 /// Prints what a long test has done, for `--nocapture`.
 #[allow(clippy::print_stdout, reason = "the result of a measurement")]

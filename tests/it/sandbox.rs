@@ -8,15 +8,22 @@ use std::process::{Command, Output, Stdio};
 
 use rusqlite::Connection;
 
+/// The variable that names the home folder.
+pub(crate) const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+
 pub(crate) struct Sandbox {
-    folder: tempfile::TempDir,
+    path: PathBuf,
     variables: Vec<(&'static str, OsString)>,
+    /// Removed at the end of the test.
+    _folder: tempfile::TempDir,
 }
 
 impl Sandbox {
     pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
         Self {
-            folder: tempfile::tempdir().unwrap(),
+            path: slashed(folder.path().to_str().unwrap().to_owned()).into(),
+            _folder: folder,
             variables: Vec::new(),
         }
     }
@@ -29,7 +36,7 @@ impl Sandbox {
 
     /// The folder, which is also the home and the current folder of the program.
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        &self.path
     }
 
     /// Where the store is if nobody says otherwise.
@@ -62,9 +69,11 @@ impl Sandbox {
         command
             .args(args)
             .env_clear()
-            .env("HOME", self.path())
+            .env(HOME, self.path())
             // Nothing that a test sends by mistake leaves this machine.
             .env("LOCALSCORE_URL", "http://127.0.0.1:9")
+            // Without it a program of Windows finds neither sockets nor random numbers.
+            .envs(std::env::var_os("SYSTEMROOT").map(|folder| ("SYSTEMROOT", folder)))
             .envs(self.variables.iter().cloned())
             .current_dir(self.path())
             .stdin(Stdio::null());
@@ -121,7 +130,7 @@ impl From<Output> for Ran {
         Self {
             code: output.status.code(),
             stdout: output.stdout,
-            stderr: String::from_utf8(output.stderr).expect("messages are UTF-8"),
+            stderr: slashed(String::from_utf8(output.stderr).expect("messages are UTF-8")),
         }
     }
 }
@@ -173,11 +182,21 @@ impl Ran {
     }
 }
 
+/// Paths as tests write them, whatever separates their parts on this system. What quotes a quote stays.
+fn slashed(text: String) -> String {
+    if cfg!(windows) {
+        let parts = text.split(r"'\''").map(|part| part.replace('\\', "/"));
+        return parts.collect::<Vec<_>>().join(r"'\''");
+    }
+    text
+}
+
 /// The path of a fixture.
 pub(crate) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fixtures")
-        .join(name)
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    // Built on another system, it has no drive yet.
+    let path = std::path::absolute(folder.join(name)).unwrap();
+    slashed(path.into_os_string().into_string().unwrap()).into()
 }
 
 /// The example of a page of the docs in this language that has these words.

@@ -1,6 +1,7 @@
 //! `submit` to a site: what is sent, and what the store knows of it.
 
 use std::ffi::OsStr;
+#[cfg(unix)]
 use std::process::Stdio;
 
 use crate::sandbox::{Ran, Sandbox, read_fixture};

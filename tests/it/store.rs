@@ -1,6 +1,7 @@
 //! The file: where it is, whose it is, who may share it, and what happens when many want it.
 
 use std::fmt::Write as _;
+#[cfg(unix)]
 use std::path::Path;
 use std::process::Stdio;
 

@@ -137,6 +137,9 @@ impl From<serde_json::Error> for Error {
 /// An I/O error in plain words, without the number of the system's error.
 #[must_use]
 pub fn reason(error: &io::Error) -> String {
+    if let Some(words) = words_of_unix(error) {
+        return words.to_owned();
+    }
     let text = error.to_string();
     // Windows ends its messages with a full stop.
     let text = text.split(" (os error").next().unwrap_or_default();
@@ -144,6 +147,27 @@ pub fn reason(error: &io::Error) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| {
         first.to_lowercase().chain(chars).collect()
+    })
+}
+
+/// Windows words its errors in the language of its user. What is common reads the same on every system, for
+/// scripts and for those who are asked to help.
+fn words_of_unix(error: &io::Error) -> Option<&'static str> {
+    error.raw_os_error().filter(|_| cfg!(windows))?;
+    Some(match error.kind() {
+        io::ErrorKind::AddrInUse => "address already in use",
+        io::ErrorKind::AlreadyExists => "file exists",
+        io::ErrorKind::BrokenPipe => "broken pipe",
+        io::ErrorKind::ConnectionRefused => "connection refused",
+        io::ErrorKind::ConnectionReset => "connection reset by peer",
+        io::ErrorKind::DirectoryNotEmpty => "directory not empty",
+        io::ErrorKind::IsADirectory => "is a directory",
+        io::ErrorKind::NotADirectory => "not a directory",
+        io::ErrorKind::NotFound => "no such file or directory",
+        io::ErrorKind::PermissionDenied => "permission denied",
+        io::ErrorKind::StorageFull => "no space left on device",
+        io::ErrorKind::TimedOut => "connection timed out",
+        _ => return None,
     })
 }
 

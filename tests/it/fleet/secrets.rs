@@ -11,6 +11,7 @@ use crate::fleet::proxy::Proxy;
 use crate::fleet::sqld::{self, Options, Sqld};
 use crate::fleet::token::Issuer;
 use crate::fleet::{hrana, url};
+#[cfg(unix)]
 use crate::pager::seen;
 use crate::sandbox::Sandbox;
 use crate::server::{Reply, Server};
@@ -159,6 +160,7 @@ fn a_shell_can_sign_tokens() {
     assert_eq!(token("all 1"), None);
 }
 
+#[cfg(unix)]
 #[test]
 fn other_programs_do_not_see_the_token() {
     let mut sandbox = Sandbox::new();

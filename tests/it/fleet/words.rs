@@ -3,6 +3,7 @@
 use crate::bench::{days, store};
 use crate::fleet::sqld::{self, Sqld};
 use crate::fleet::{machines, url};
+#[cfg(unix)]
 use crate::pager::seen;
 use crate::sandbox::Sandbox;
 
@@ -176,6 +177,7 @@ fn a_withdrawn_run_is_described_where_it_goes() {
     ");
 }
 
+#[cfg(unix)]
 #[test]
 fn progress_is_shown_on_a_terminal_alone() {
     if sqld::is_missing() {

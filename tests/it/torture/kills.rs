@@ -1,6 +1,7 @@
 //! `kill -9` at any moment: each run is there whole or not at all, what was reported is there, and
 //! the next command works.
 
+#[cfg(unix)]
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::PathBuf;

@@ -114,6 +114,7 @@ fn a_closed_output_never_stops_the_recording() {
     assert_eq!(work.ended("t"), (10, "completed".into()));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_disk_that_is_full_is_told_and_the_recording_goes_on() {
     let work = Work::new();
