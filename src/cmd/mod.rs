@@ -80,6 +80,8 @@ pub(crate) use help::overview;
 #[derive(Debug, Parser)]
 #[command(
     name = "localstore",
+    // Not as it was started: `localstore.exe` is no word of a hint.
+    bin_name = "localstore",
     version,
     max_term_width = 80,
     disable_help_subcommand = true,

@@ -285,6 +285,7 @@ fn names_sections_and_tools_of_prompts_are_offered() {
     assert_eq!(offered(&sandbox, &words), ["demo/welcome@stable"]);
 }
 
+#[cfg(unix)]
 #[test]
 fn ids_of_trajectories_are_offered() {
     let mut sandbox = Sandbox::new();

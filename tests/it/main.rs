@@ -59,6 +59,8 @@ mod store;
 mod submit;
 mod tag;
 mod torture;
+// Its agents are scripts of a shell, and its repositories are made by git.
+#[cfg(unix)]
 mod trace;
 mod views;
 #[cfg(windows)]

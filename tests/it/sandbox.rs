@@ -165,14 +165,15 @@ impl Ran {
         message.to_owned()
     }
 
-    /// Code, output and messages in one text, for snapshots. The sandbox's path reads `~`.
+    /// Code, output and messages in one text, for snapshots. The sandbox's path reads `~`, and paths have `/`.
     pub(crate) fn snapshot(&self, sandbox: &Sandbox) -> String {
         let mut text = String::new();
         let home = sandbox.path().to_str().unwrap();
         let code = self
             .code
             .map_or("killed".to_owned(), |code| code.to_string());
-        let stdout = String::from_utf8_lossy(&self.stdout).replace(home, "~");
+        let stdout = String::from_utf8_lossy(&self.stdout).into_owned();
+        let stdout = slashed(stdout).replace(home, "~");
         let stderr = self.stderr.replace(home, "~");
         let _ = write!(
             text,
@@ -183,7 +184,7 @@ impl Ran {
 }
 
 /// Paths as tests write them, whatever separates their parts on this system. What quotes a quote stays.
-fn slashed(text: String) -> String {
+pub(crate) fn slashed(text: String) -> String {
     if cfg!(windows) {
         let parts = text.split(r"'\''").map(|part| part.replace('\\', "/"));
         return parts.collect::<Vec<_>>().join(r"'\''");

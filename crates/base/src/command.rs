@@ -41,7 +41,9 @@ fn with_options(text: &str, options: &str) -> String {
 /// The text as one word of a shell's command line.
 #[must_use]
 pub fn shell_word(text: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./,:=@%+~".contains(c);
+    // The shells of Windows take a backslash as it is.
+    let separator = std::path::MAIN_SEPARATOR;
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./,:=@%+~".contains(c) || c == separator;
     if !text.is_empty() && !text.starts_with('~') && text.chars().all(is_plain) {
         return text.to_owned();
     }

@@ -137,12 +137,13 @@ impl From<serde_json::Error> for Error {
 /// An I/O error in plain words, without the number of the system's error.
 #[must_use]
 pub fn reason(error: &io::Error) -> String {
-    if let Some(words) = words_of_unix(error) {
+    let text = error.to_string();
+    // A library may have put words of its own behind the number.
+    let (text, number) = text.split_once(" (os error ").unwrap_or((&text, ""));
+    if let Some(words) = words_of_unix(number).filter(|_| cfg!(windows)) {
         return words.to_owned();
     }
-    let text = error.to_string();
     // Windows ends its messages with a full stop.
-    let text = text.split(" (os error").next().unwrap_or_default();
     let text = text.trim_end_matches('.');
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| {
@@ -152,9 +153,9 @@ pub fn reason(error: &io::Error) -> String {
 
 /// Windows words its errors in the language of its user. What is common reads the same on every system, for
 /// scripts and for those who are asked to help.
-fn words_of_unix(error: &io::Error) -> Option<&'static str> {
-    error.raw_os_error().filter(|_| cfg!(windows))?;
-    Some(match error.kind() {
+fn words_of_unix(number: &str) -> Option<&'static str> {
+    let number = number.split(')').next()?.parse().ok()?;
+    Some(match io::Error::from_raw_os_error(number).kind() {
         io::ErrorKind::AddrInUse => "address already in use",
         io::ErrorKind::AlreadyExists => "file exists",
         io::ErrorKind::BrokenPipe => "broken pipe",

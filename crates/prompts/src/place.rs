@@ -57,7 +57,8 @@ impl Place {
     }
 
     fn below(root: PathBuf) -> Self {
-        let folder = root.join(OVERRIDES);
+        // With the separators of the system alone.
+        let folder = root.join(OVERRIDES).components().collect();
         Self {
             folder,
             root: Some(root),
@@ -67,7 +68,8 @@ impl Place {
     /// The default prompts document, there or not.
     #[must_use]
     pub(crate) fn document(&self) -> Option<PathBuf> {
-        Some(self.root.as_ref()?.join(DOCUMENT))
+        let document = self.root.as_ref()?.join(DOCUMENT);
+        Some(document.components().collect())
     }
 }
 

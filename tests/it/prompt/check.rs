@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Project;
+use super::{Project, with_separators};
 
 fn report(project: &Project, line: &str) -> Value {
     let ran = project.run(line);
@@ -113,7 +113,7 @@ fn files_of_both_formats_are_one_problem_of_the_folder() {
     assert_eq!(
         report(&project, "check -o json"),
         json!({"checked": 4, "problems": [{
-            "path": folder, "ns": null, "prompt_key": null, "tag": null, "entry": null,
+            "path": with_separators(&folder), "ns": null, "prompt_key": null, "tag": null, "entry": null,
             "kind": "mixed",
             "message": "3 files of format 1, 1 file of format 2, and weakincentives reads only one",
         }]})

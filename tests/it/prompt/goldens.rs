@@ -55,8 +55,8 @@ fn what_applies_is_what_the_library_says() {
         let override_ = case["expect"].get("override");
         let Some(expected) = override_.filter(|_| case.get("ours").is_none()) else {
             let message = ran.failed();
-            let path = project.root().join(".weakincentives/prompts/overrides");
-            let path = path.join(text(&case, "path"));
+            let path = text(&case, "path");
+            let path = project.at(format!(".weakincentives/prompts/overrides/{path}"));
             assert!(
                 message.starts_with(path.to_str().unwrap()),
                 "{id}: {message}"
@@ -94,7 +94,7 @@ fn errors_name_the_file_the_entry_and_the_place() {
         let project = project(&case, file.as_deref());
         let ran = resolve(&project, text(&case, "tag"));
         if ran.code == Some(1) {
-            let folder = project.root().join(".weakincentives/prompts/overrides");
+            let folder = project.at(".weakincentives/prompts/overrides");
             let message = ran.failed().replace(folder.to_str().unwrap(), "…");
             all.extend([id.as_str(), "\n  ", &message, "\n"]);
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Project;
+use super::{Project, with_separators};
 
 fn project() -> Project {
     let project = Project::welcome(2);
@@ -95,7 +95,7 @@ fn a_row_for_programs_has_the_problems() {
     let project = project();
     let rows: Value =
         serde_json::from_slice(&project.run("list -o json demo/welcome").ok()).unwrap();
-    let path = |name: &str| project.record(&format!("demo/welcome/{name}"));
+    let path = |name: &str| with_separators(&project.record(&format!("demo/welcome/{name}")));
     assert_eq!(
         rows,
         json!([

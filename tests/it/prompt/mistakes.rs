@@ -86,7 +86,7 @@ fn a_document_that_is_empty_opens_no_gate() {
 #[test]
 fn a_folder_that_is_not_there_is_named_and_not_made() {
     let project = Project::new();
-    let gone = project.root().join("gone");
+    let gone = project.at("gone");
     let message = format!("{}: no such folder", gone.display());
     assert_eq!(project.run("list --root gone").failed(), message);
     let ran = project.run("resolve demo/welcome --templates gone");

@@ -31,7 +31,7 @@ mod written;
 
 use std::path::{Path, PathBuf};
 
-use crate::sandbox::{Ran, Sandbox, read_fixture};
+use crate::sandbox::{Ran, Sandbox, read_fixture, slashed};
 
 /// A prompt with two sections and a tool.
 pub(super) const DOCUMENT: &str = r#"{"ns": "demo", "prompt_key": "welcome",
@@ -43,6 +43,11 @@ pub(super) const DOCUMENT: &str = r#"{"ns": "demo", "prompt_key": "welcome",
 /// The hash of its section `system/intro`.
 pub(super) const HASH_OF_INTRO: &str =
     "3d11581b53a21e3c0a77f248e921a6d9e7b65687248cad00e45ffd172248b85d";
+
+/// A path as JSON has it: with the separators of this system.
+pub(super) fn with_separators(path: &Path) -> PathBuf {
+    path.components().collect()
+}
 
 /// A project of its own: the folder of a sandbox, with an entry `.git`.
 pub(super) struct Project(Sandbox);
@@ -96,8 +101,16 @@ impl Project {
 
     /// The file of a record: `NS/KEY/TAG`.
     pub(super) fn record(&self, name: &str) -> PathBuf {
-        let folder = self.root().join(".weakincentives/prompts/overrides");
-        folder.join(format!("{name}.json"))
+        self.at(format!(".weakincentives/prompts/overrides/{name}.json"))
+    }
+
+    /// A path below the root, as messages show it.
+    pub(super) fn at(&self, name: impl AsRef<Path>) -> PathBuf {
+        let path = self.root().join(name);
+        match path.to_str() {
+            Some(text) => slashed(text.to_owned()).into(),
+            None => path,
+        }
     }
 
     /// What is in the file of a record.
@@ -107,7 +120,7 @@ impl Project {
 
     /// Writes a file and the folders above it.
     pub(super) fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.root().join(name);
+        let path = self.at(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, content).unwrap();
         path

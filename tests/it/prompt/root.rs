@@ -1,4 +1,5 @@
 //! Which project it is: what git says, a `.git` above, `--root` and `--dir`.
+#![cfg(unix)]
 
 use std::path::Path;
 use std::process::Command;

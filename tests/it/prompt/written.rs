@@ -61,6 +61,10 @@ fn what_the_library_writes_is_written_byte_for_byte() {
     let cases = cases();
     assert_eq!(cases.len(), 22);
     for (case, told, wanted) in cases {
+        // Windows has no file or folder whose name ends with a point.
+        if cfg!(windows) && case.contains("ids-odd") {
+            continue;
+        }
         let prompt = &told["prompt"];
         let project = Project::with(&prompt.to_string());
         let text = |value: &Value| value.as_str().unwrap().to_owned();

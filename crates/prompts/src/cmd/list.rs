@@ -1,3 +1,5 @@
+use std::ffi::OsStr;
+
 use serde::Serialize;
 
 use super::{Context, Output};
@@ -128,7 +130,10 @@ fn title(overrides: &Overrides, found: &Found) -> String {
         return name.to_string();
     }
     let below = found.file.strip_prefix(overrides.folder());
-    below.unwrap_or(&found.file).display().to_string()
+    let below = below.unwrap_or(&found.file);
+    // As in names, on Windows too.
+    let parts: Vec<_> = below.iter().map(OsStr::to_string_lossy).collect();
+    parts.join("/")
 }
 
 /// What is in a file; `None` if it is gone meanwhile.
