@@ -21,7 +21,15 @@ mod completions;
 mod export;
 #[cfg(feature = "network")]
 mod fleet;
-#[cfg(all(unix, feature = "serve"))]
+#[cfg(feature = "serve")]
+#[cfg_attr(
+    windows,
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "what ends the gateway by a signal is left out there"
+    )
+)]
 mod gateway;
 mod goldens;
 mod history;

@@ -34,6 +34,7 @@ fn wait_for(served: &Served, expected: &str) {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_hit_makes_no_request_and_has_the_same_bytes() {
     let backend = Backend::playing([Reply::says("one"), Reply::says("two")]);
@@ -297,6 +298,7 @@ impl Place {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn answers_are_in_redis_for_their_time() {
     let Some(redis) = Redis::start() else {
@@ -360,6 +362,7 @@ fn what_somebody_else_wrote_is_no_answer() {
     wait_for(&served, "hit");
 }
 
+#[cfg(unix)]
 #[test]
 fn requests_go_on_while_redis_is_killed_and_started_again() {
     let Some(mut redis) = Redis::start() else {
@@ -384,6 +387,7 @@ fn requests_go_on_while_redis_is_killed_and_started_again() {
     assert_eq!(said.matches("is back").count(), told, "{said}");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_slow_redis_is_left_out() {
     let Some(redis) = Redis::start() else {
@@ -407,6 +411,7 @@ fn a_slow_redis_is_left_out() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn a_full_redis_is_still_read() {
     let Some(redis) = Redis::start() else {
@@ -434,6 +439,7 @@ fn a_full_redis_is_still_read() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_redis_that_cannot_be_used_is_told_once_at_the_start() {
     let backend = Backend::always(Reply::says("hi"));

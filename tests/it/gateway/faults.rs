@@ -304,6 +304,7 @@ fn a_long_answer_passes_and_a_cut_one_is_seen_as_cut() {
     assert_eq!(other.count(), 0);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_long_answer_that_falls_silent_is_cut() {
     let half = format!(
@@ -325,6 +326,7 @@ fn a_long_answer_that_falls_silent_is_cut() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn a_whole_answer_that_is_not_taken_still_runs() {
     let long = format!("{{\"data\":\"{}\"}}", "x".repeat(8_000_000));

@@ -6,6 +6,7 @@ use super::Place;
 use super::backend::{Backend, Reply};
 use super::key::create;
 
+#[cfg(unix)]
 #[test]
 fn a_prompt_is_asked_as_a_chat_and_answered_as_text() {
     let backend = Backend::always(Reply::says("hi"));

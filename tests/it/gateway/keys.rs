@@ -228,6 +228,7 @@ fn a_key_of_agents_does_nothing_else() {
     is(&served.post("/register", body), 403, "not_allowed");
 }
 
+#[cfg(unix)]
 #[test]
 fn others_can_reach_it_only_with_a_key() {
     let backend = fine();

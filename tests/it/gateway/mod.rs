@@ -1,5 +1,6 @@
 //! The gateway as its clients see it.
 
+#[cfg(unix)]
 mod agent;
 mod backend;
 mod cache;
@@ -10,6 +11,7 @@ mod idle;
 mod infer;
 mod key;
 mod keys;
+#[cfg(unix)]
 mod limits;
 mod live;
 mod metrics;
@@ -17,14 +19,17 @@ mod model;
 mod names;
 mod openai;
 mod pass;
+#[cfg(unix)]
 mod recipe;
 mod register;
 mod routing;
 mod rows;
 mod secrets;
+#[cfg(unix)]
 mod shutdown;
 mod store;
 mod streams;
+#[cfg(unix)]
 mod torture;
 mod usage;
 
@@ -34,6 +39,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -229,11 +235,13 @@ impl Served {
         line.trim().strip_suffix(" kB")?.parse().ok()
     }
 
+    #[cfg(unix)]
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Asks it to end, and waits for that.
+    #[cfg(unix)]
     #[track_caller]
     fn stop(self) -> Ran {
         self.signal(Signal::TERM);

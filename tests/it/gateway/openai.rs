@@ -71,6 +71,7 @@ fn reply(model: &str, times: usize) -> Reply {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn the_client_of_openai_understands_all_of_it() {
     let Some(python) = python() else { return };

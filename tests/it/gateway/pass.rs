@@ -8,6 +8,7 @@ use super::{CHAT, Place};
 const ODD: &str = "{ \"x\":1.50e+00,\r\n\t\"big\":123456789012345678901234567890 , \"model\":\"m\",\
     \"messages\":[{\"role\":\"user\",\"content\":\"\\u00e9\\/ü\"}], \"unknown\" : {\"model\":\"n\",\"b\":-0.0,\"a\":null}}\n ";
 
+#[cfg(unix)]
 #[test]
 fn a_body_passes_byte_for_byte() {
     let backend = Backend::always(Reply::says("hi"));

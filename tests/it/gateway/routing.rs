@@ -110,6 +110,7 @@ fn what_runs_on_a_backend_makes_it_slower() {
 }
 
 /// Backends without stored results are measured by their answers; one is far slower than any machine is late.
+#[cfg(unix)]
 #[test]
 fn backends_without_results_are_measured_by_their_answers() {
     let answer = |pause: u64| {

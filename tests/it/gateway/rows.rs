@@ -9,6 +9,7 @@ use super::{CHAT, Place, eventually};
 const ASKED: &str = r#"{"model":"m","messages":[]}"#;
 const STREAMED: &str = r#"{"model":"m","stream":true,"messages":[]}"#;
 
+#[cfg(unix)]
 #[test]
 fn each_request_has_a_row() {
     let usage = r#"data: {"choices":[],"usage":{"prompt_tokens":11,"completion_tokens":12}}"#;
@@ -91,6 +92,7 @@ fn each_request_has_a_row() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn a_row_tells_who_asked_and_how_often_was_tried() {
     let (bad, good) = (
@@ -115,6 +117,7 @@ fn a_row_tells_who_asked_and_how_often_was_tried() {
 }
 
 /// Another program writes for long: requests are answered meanwhile, with keys too.
+#[cfg(unix)]
 #[test]
 fn a_locked_store_holds_no_request() {
     let backend = Backend::always(Reply::says("hi"));
@@ -135,6 +138,7 @@ fn a_locked_store_holds_no_request() {
     assert_eq!(place.rows().len(), 52);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_store_that_is_removed_ends_no_request() {
     let backend = Backend::always(Reply::says("hi"));
@@ -165,6 +169,7 @@ fn rows_survive_a_kill_soon_after() {
     place.0.run(["check"]).ok();
 }
 
+#[cfg(unix)]
 #[test]
 fn rows_of_a_store_that_stays_locked_are_lost_with_one_message() {
     let backend = Backend::always(Reply::says("hi"));
@@ -188,6 +193,7 @@ fn rows_of_a_store_that_stays_locked_are_lost_with_one_message() {
     assert!(place.rows().is_empty());
 }
 
+#[cfg(unix)]
 #[test]
 fn old_rows_become_the_sums_of_their_days() {
     let backend = Backend::playing([

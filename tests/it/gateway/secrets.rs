@@ -35,6 +35,7 @@ fn has_none(what: &str, bytes: &[u8], secrets: &[&str]) {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn no_secret_and_no_text_is_left_anywhere() {
     let says = Reply::says(REPLY);
@@ -108,6 +109,7 @@ fn no_secret_and_no_text_is_left_anywhere() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_line_tells_of_a_request_and_none_can_be_forged() {
     let backend = Backend::always(Reply::says("hi"));
