@@ -76,8 +76,10 @@ impl Error {
 
     /// A failure to write to standard output.
     pub(crate) fn stdout(error: &io::Error) -> Self {
+        // Windows has two numbers for it, of which Rust knows one: the other is ERROR_PIPE_NOT_CONNECTED.
+        let is_disconnected = cfg!(windows) && error.raw_os_error() == Some(233);
         Self {
-            is_closed_pipe: error.kind() == io::ErrorKind::BrokenPipe,
+            is_closed_pipe: error.kind() == io::ErrorKind::BrokenPipe || is_disconnected,
             ..Self::new("standard output", reason(error))
         }
     }
