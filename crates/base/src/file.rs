@@ -102,7 +102,7 @@ fn folder_of(path: &Path) -> &Path {
 
 /// Syncs the temporary file to disk, renames it, and makes the rename durable.
 pub fn persist(file: NamedTempFile, path: &Path, existing: Existing) -> io::Result<()> {
-    file.as_file().sync_all()?;
+    sync(file.as_file())?;
     match existing {
         Existing::Keep => drop(file.persist_noclobber(path)?),
         Existing::Replace => replace(file, path)?,
@@ -260,10 +260,30 @@ pub fn permissions_of_a_new_file(builder: &mut tempfile::Builder<'_, '_>) {
 #[cfg(windows)]
 pub fn permissions_of_a_new_file(_: &mut tempfile::Builder<'_, '_>) {}
 
+/// Makes durable what was written to a file.
+#[cfg(not(target_vendor = "apple"))]
+pub fn sync(file: &File) -> io::Result<()> {
+    file.sync_all()
+}
+
+/// Makes durable what was written to a file. Rust asks the drive to empty its own cache too, which the file
+/// systems of networks refuse; then it is done without.
+#[cfg(target_vendor = "apple")]
+pub fn sync(file: &File) -> io::Result<()> {
+    use rustix::io::Errno;
+    let Err(error) = file.sync_all() else {
+        return Ok(());
+    };
+    match Errno::from_io_error(&error) {
+        Some(Errno::NOTSUP | Errno::NOTTY | Errno::INVAL) => Ok(rustix::fs::fsync(file)?),
+        _ => Err(error),
+    }
+}
+
 /// Makes durable what was created, renamed or removed in a folder, where its file system can do that.
 #[cfg(unix)]
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    match std::fs::File::open(folder)?.sync_all() {
+    match sync(&File::open(folder)?) {
         // Some of networks and of virtual machines cannot; the file is in its place all the same.
         Err(error)
             if matches!(

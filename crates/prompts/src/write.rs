@@ -282,7 +282,7 @@ fn prepare(file: &Path, target: &Path, bytes: &[u8]) -> io::Result<NamedTempFile
     }
     written.write_all(bytes)?;
     // Syncing takes long; after the last look at the old file it would be time for others to change it.
-    written.as_file().sync_all()?;
+    base::sync(written.as_file())?;
     Ok(written)
 }
 

@@ -198,7 +198,7 @@ fn write(trace: &Trace, path: &Path) -> Result<()> {
     bytes.push(b'\n');
     let mut file = private_file(path, true).map_err(failed)?;
     file.write_all(&bytes)
-        .and_then(|()| file.sync_all())
+        .and_then(|()| base::sync(&file))
         .map_err(failed)
 }
 
@@ -208,7 +208,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     let failed = |error: io::Error| Error::file(to, &error);
     let mut file = private_file(to, true).map_err(failed)?;
     io::copy(&mut source, &mut file)
-        .and_then(|_| file.sync_all())
+        .and_then(|_| base::sync(&file))
         .map_err(failed)
 }
 

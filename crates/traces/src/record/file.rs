@@ -123,7 +123,7 @@ impl TraceFile {
         let mut file = private_file(&temporary, true)?;
         let result = self
             .fill(&mut file, head, turn, tail)
-            .and_then(|()| if sync { file.sync_data() } else { Ok(()) })
+            .and_then(|()| if sync { base::sync(&file) } else { Ok(()) })
             .and_then(|()| std::fs::rename(&temporary, &self.path));
         if result.is_err() {
             // On a full disk its space is needed.
