@@ -165,15 +165,22 @@ impl Ran {
         message.to_owned()
     }
 
-    /// Code, output and messages in one text, for snapshots. The sandbox's path reads `~`, and paths have `/`.
+    /// Code, output and messages in one text, for snapshots. The sandbox's path reads `~`, and paths below it have `/`.
     pub(crate) fn snapshot(&self, sandbox: &Sandbox) -> String {
         let mut text = String::new();
         let home = sandbox.path().to_str().unwrap();
         let code = self
             .code
             .map_or("killed".to_owned(), |code| code.to_string());
-        let stdout = String::from_utf8_lossy(&self.stdout).into_owned();
-        let stdout = slashed(stdout).replace(home, "~");
+        // Data may have backslashes of its own.
+        let below_home = home.replace('/', std::path::MAIN_SEPARATOR_STR);
+        let stdout = String::from_utf8_lossy(&self.stdout);
+        let words = stdout.split_inclusive(char::is_whitespace);
+        let words = words.map(|word| match word.starts_with(&below_home) {
+            true => slashed(word.to_owned()),
+            false => word.to_owned(),
+        });
+        let stdout = words.collect::<String>().replace(home, "~");
         let stderr = self.stderr.replace(home, "~");
         let _ = write!(
             text,

@@ -135,7 +135,7 @@ fn record_ends_as_the_program_does() {
         assert_eq!(ran.code, Some(code), "{}", ran.stderr);
     }
     let ran = sandbox.run(["record", "--", "no-such-program"]);
-    assert_eq!(ran.code, Some(127), "{}", ran.stderr);
+    assert_eq!(ran.failed(), "no-such-program: no such program");
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn what_fails_at_render_is_found_where_the_document_tells_enough() {
     assert_eq!(
         report(&project, "check -o json")["problems"][1],
         json!({
-            "path": file, "ns": "demo", "prompt_key": "welcome", "tag": "latest",
+            "path": with_separators(&file), "ns": "demo", "prompt_key": "welcome", "tag": "latest",
             "entry": "section system", "kind": "placeholder",
             "message": "a '$' without a name, line 1 column 17 of the text; \
                         no parameter 'nobody', line 1 column 24 of the text",
