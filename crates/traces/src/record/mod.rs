@@ -158,7 +158,8 @@ impl Recording<'_> {
     /// The folder to work in, and the repository that it lies in. Outside of one it must have been named.
     fn dir(&self) -> Result<(PathBuf, Option<User>)> {
         let named = self.folder.unwrap_or(Path::new("."));
-        let dir = std::fs::canonicalize(named).map_err(|error| Error::file(named, &error))?;
+        // Neither git nor a shell takes a folder as Windows itself writes it, with `\\?\` at its beginning.
+        let dir = dunce::canonicalize(named).map_err(|error| Error::file(named, &error))?;
         if !dir.is_dir() {
             return Err(Error::new(named.display(), "is not a directory"));
         }

@@ -274,7 +274,7 @@ impl Private {
     ) -> Result<Self> {
         let worktree = match user.as_ref().and_then(|user| user.git.worktree.clone()) {
             Some(worktree) => worktree,
-            None => std::fs::canonicalize(dir).map_err(|error| Error::file(dir, &error))?,
+            None => dunce::canonicalize(dir).map_err(|error| Error::file(dir, &error))?,
         };
         let git = Git {
             dir: folder.git_dir(),
@@ -676,7 +676,7 @@ fn config(user: Option<&User>, format: &str) -> Vec<u8> {
 
 /// The path without links, as far as it exists.
 fn real(path: &Path) -> PathBuf {
-    if let Ok(path) = std::fs::canonicalize(path) {
+    if let Ok(path) = dunce::canonicalize(path) {
         return path;
     }
     match (path.parent(), path.file_name()) {
