@@ -3,10 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::num::{ParseFloatError, ParseIntError};
 
-use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::cmd::{Cli, command};
+use crate::cmd::{self, Cli, command_for};
 use base::time::TIMES;
 use base::{Error, set_command_options, shell_word};
 
@@ -24,10 +23,17 @@ const PUNCTUATION: [char; 5] = ['<', '>', '.', '[', ']'];
 /// Parses the arguments, the first of which is the program's name.
 pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Stop> {
     let mut arguments: Vec<OsString> = arguments.collect();
-    let mut command = command();
+    let mut command = command_for(&arguments);
+    match Cli::parse(&mut command, &arguments) {
+        Ok(cli) => return Ok(cli),
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => {
+            return Err(stop(&error, &arguments, &command));
+        }
+        // Help lists all commands, and an error may suggest another one.
+        Err(_) => command = cmd::command(),
+    }
     loop {
-        let matches = command.try_get_matches_from_mut(&arguments);
-        let error = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        let error = match Cli::parse(&mut command, &arguments) {
             Ok(cli) => return Ok(cli),
             Err(error) => error,
         };
@@ -88,7 +94,7 @@ fn short_help(error: &clap::Error, arguments: &[OsString]) -> Option<(usize, OsS
     let before = arguments.get(1..index)?;
     let is_first = error.kind() == ErrorKind::DisplayHelp
         && !before.iter().any(|argument| argument == "--help")
-        && Typed::new(&arguments[..index], &command()).path == "localstore";
+        && Typed::new(&arguments[..index], &cmd::command()).path == "localstore";
     is_first.then(|| (index, "help".into()))
 }
 
@@ -367,7 +373,7 @@ mod tests {
     use super::*;
 
     fn meant(typed: &str) -> Option<String> {
-        let command = command();
+        let command = cmd::command();
         let names = command.get_subcommands().map(clap::Command::get_name);
         closest(typed, names).map(str::to_owned)
     }

@@ -1,7 +1,7 @@
 //! The command line: the global options, and the commands, one file each with help text, arguments
 //! and `run`.
 //!
-//! To add a command: write its file, list it here, and give it a line in [`Command`] and one in
+//! To add a command: write its file, list it here, and give it a line in `commands!` and one in
 //! [`Command::run`].
 
 mod add;
@@ -54,7 +54,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use clap::{ArgAction, CommandFactory, Parser};
+use clap::{ArgAction, ArgMatches, Args as _, CommandFactory, FromArgMatches, Parser};
 
 #[cfg(not(feature = "serve"))]
 use no_gateway::{agent, key, model, serve, usage};
@@ -92,8 +92,23 @@ pub(crate) use help::overview;
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
-    #[command(subcommand)]
+    #[arg(skip)]
     pub(crate) command: Option<Command>,
+}
+
+impl Cli {
+    /// Parses the arguments by `command`, which has the one they name.
+    pub(crate) fn parse(
+        command: &mut clap::Command,
+        arguments: &[OsString],
+    ) -> clap::error::Result<Self> {
+        let mut matches = command.try_get_matches_from_mut(arguments)?;
+        let mut cli = Self::from_arg_matches_mut(&mut matches)?;
+        if let Some((name, mut matches)) = matches.remove_subcommand() {
+            cli.command = Command::parse(&name, &mut matches)?;
+        }
+        Ok(cli)
+    }
 }
 
 /// Options that every command takes.
@@ -117,7 +132,15 @@ pub(crate) struct Global {
 /// The command line as clap knows it.
 #[must_use]
 pub fn command() -> clap::Command {
-    Cli::command()
+    Command::add_to(Cli::command(), |_| true)
+}
+
+/// The command line as far as these arguments may mean it. To build all commands takes longer than
+/// most of them need to run.
+pub(crate) fn command_for(arguments: &[OsString]) -> clap::Command {
+    Command::add_to(Cli::command(), |name| {
+        arguments.iter().any(|argument| argument == name)
+    })
 }
 
 /// The store and the output of a command.
@@ -152,44 +175,73 @@ impl Context {
     }
 }
 
-/// The commands. Those used more come first: of two that a mistyped name may mean, the first is
-/// suggested.
-#[derive(Debug, clap::Subcommand)]
-pub(crate) enum Command {
-    Record(record::Args),
-    Add(add::Args),
-    List(list::Args),
-    Compare(compare::Args),
-    History(history::Args),
-    Report(report::Args),
-    Show(show::Args),
-    Best(best::Args),
-    Export(export::Args),
-    Score(score::Args),
-    Plot(plot::Args),
-    Submit(submit::Args),
-    Tag(tag::Args),
-    Untag(untag::Args),
-    Rm(rm::Args),
-    Merge(merge::Args),
-    Push(push::Args),
-    Pull(pull::Args),
-    Check(check::Args),
-    Backup(backup::Args),
-    Path(path::Args),
-    Trace(traces::Args),
-    Prompt(prompts::Args),
-    Serve(serve::Args),
-    Model(model::Args),
-    Key(key::Args),
-    Agent(agent::Args),
-    Usage(usage::Args),
-    Chat(chat::Args),
-    Message(message::Args),
-    Completions(completions::Args),
-    Man(man::Args),
-    Help(help::Args),
-    Version(version::Args),
+/// What clap would derive for the commands, but each can be added by itself.
+macro_rules! commands {
+    ($($name:literal $variant:ident($args:ty),)*) => {
+        /// The commands.
+        #[derive(Debug)]
+        pub(crate) enum Command {
+            $($variant($args),)*
+        }
+
+        impl Command {
+            /// Adds the commands of the wanted names.
+            fn add_to(
+                mut command: clap::Command,
+                is_wanted: impl Fn(&str) -> bool,
+            ) -> clap::Command {
+                $(if is_wanted($name) {
+                    command = command.subcommand(<$args>::augment_args(clap::Command::new($name)));
+                })*
+                command
+            }
+
+            fn parse(name: &str, matches: &mut ArgMatches) -> clap::error::Result<Option<Self>> {
+                Ok(match name {
+                    $($name => Some(Self::$variant(<$args>::from_arg_matches_mut(matches)?)),)*
+                    _ => None,
+                })
+            }
+        }
+    };
+}
+
+// Those used more come first: of two that a mistyped name may mean, the first is suggested.
+commands! {
+    "record" Record(record::Args),
+    "add" Add(add::Args),
+    "list" List(list::Args),
+    "compare" Compare(compare::Args),
+    "history" History(history::Args),
+    "report" Report(report::Args),
+    "show" Show(show::Args),
+    "best" Best(best::Args),
+    "export" Export(export::Args),
+    "score" Score(score::Args),
+    "plot" Plot(plot::Args),
+    "submit" Submit(submit::Args),
+    "tag" Tag(tag::Args),
+    "untag" Untag(untag::Args),
+    "rm" Rm(rm::Args),
+    "merge" Merge(merge::Args),
+    "push" Push(push::Args),
+    "pull" Pull(pull::Args),
+    "check" Check(check::Args),
+    "backup" Backup(backup::Args),
+    "path" Path(path::Args),
+    "trace" Trace(traces::Args),
+    "prompt" Prompt(prompts::Args),
+    "serve" Serve(serve::Args),
+    "model" Model(model::Args),
+    "key" Key(key::Args),
+    "agent" Agent(agent::Args),
+    "usage" Usage(usage::Args),
+    "chat" Chat(chat::Args),
+    "message" Message(message::Args),
+    "completions" Completions(completions::Args),
+    "man" Man(man::Args),
+    "help" Help(help::Args),
+    "version" Version(version::Args),
 }
 
 /// The environment variables that name the store, the first before the second; those of the gateway have one
