@@ -3,10 +3,12 @@
 //! A change reads, changes and writes under a lock of the file's folder. The library takes no such lock,
 //! so the file is compared once more just before it is replaced, and then swapped with the new one where
 //! the system can do that: what others wrote in the last moment is in our hands then, and is changed in
-//! turn. There is no lock file: the folder itself is locked, and the operating system unlocks it when a
-//! program ends.
+//! turn. There is no lock file beside the records: the folder itself is locked, and the operating system
+//! unlocks it when a program ends.
 
-use std::fs::{self, File, TryLockError};
+#[cfg(unix)]
+use std::fs::TryLockError;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,6 +16,8 @@ use std::time::{Duration, Instant};
 use base::{Error, Result};
 use tempfile::NamedTempFile;
 
+#[cfg(windows)]
+use crate::hash::Hash;
 use crate::input::read_file;
 
 /// How often a change is tried when others change the file meanwhile.
@@ -341,11 +345,11 @@ enum Lock {
     Outdated,
 }
 
+#[cfg(unix)]
 fn lock(folder: &Path) -> io::Result<Lock> {
     let opened = match File::open(folder) {
         Ok(opened) => opened,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Lock::Outdated),
-        Err(_) if cfg!(windows) => return Ok(Lock::Impossible),
         Err(error) => return Err(error),
     };
     let start = Instant::now();
@@ -355,10 +359,7 @@ fn lock(folder: &Path) -> io::Result<Lock> {
             Err(TryLockError::WouldBlock) if start.elapsed() < LONGEST => {
                 std::thread::sleep(Duration::from_millis(2));
             }
-            Err(TryLockError::WouldBlock) => {
-                let why = format!("locked by another program for {} s", LONGEST.as_secs());
-                return Err(io::Error::other(why));
-            }
+            Err(TryLockError::WouldBlock) => return Err(locked_too_long()),
             Err(TryLockError::Error(_)) => return Ok(Lock::Impossible),
         }
     }
@@ -367,6 +368,45 @@ fn lock(folder: &Path) -> io::Result<Lock> {
     } else {
         Lock::Outdated
     })
+}
+
+/// Windows locks no folders. A file that stands for the folder, among the temporary ones of the user, is opened
+/// by one program at a time; Windows removes it when that program ends.
+#[cfg(windows)]
+fn lock(folder: &Path) -> io::Result<Lock> {
+    use std::os::windows::fs::OpenOptionsExt;
+    const DELETE_ON_CLOSE: u32 = 0x0400_0000;
+    const SHARING_VIOLATION: i32 = 32;
+    let name = Hash::of_text(&folder.to_string_lossy());
+    let file = std::env::temp_dir().join(format!("localstore-{name}.lock"));
+    let mut options = fs::OpenOptions::new();
+    options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .share_mode(0)
+        .custom_flags(DELETE_ON_CLOSE);
+    let start = Instant::now();
+    loop {
+        match options.open(&file) {
+            Ok(_) if !folder.is_dir() => return Ok(Lock::Outdated),
+            Ok(lock) => return Ok(Lock::Held(lock)),
+            // It is held, or is being removed.
+            Err(error)
+                if error.raw_os_error() == Some(SHARING_VIOLATION)
+                    || error.kind() == ErrorKind::PermissionDenied => {}
+            Err(_) => return Ok(Lock::Impossible),
+        }
+        if start.elapsed() >= LONGEST {
+            return Err(locked_too_long());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn locked_too_long() -> io::Error {
+    let why = format!("locked by another program for {} s", LONGEST.as_secs());
+    io::Error::other(why)
 }
 
 /// Removes what programs that were killed have left in a locked folder.

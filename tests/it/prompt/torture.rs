@@ -74,7 +74,7 @@ fn a_killed_write_leaves_the_old_file_or_the_new_one() {
         let mut child = start(&project, &set("s", file));
         std::thread::sleep(moment.saturating_sub(begin.elapsed()));
         child.kill().unwrap();
-        if end(child).code.is_none() {
+        if end(child).code != Some(0) {
             in_time += 1;
         } else {
             longest = longest.mul_f64(0.95);
@@ -214,6 +214,7 @@ fn assert_others_lose_nothing(what: &str, mut others: impl FnMut(&Project) -> St
     ));
 }
 
+#[cfg_attr(windows, ignore = "Wine 8 replaces no file that is open")]
 #[test]
 fn what_an_editor_writes_meanwhile_stays() {
     assert_others_lose_nothing("an editor", |project| {
@@ -251,6 +252,7 @@ fn what_the_library_writes_meanwhile_stays() {
     });
 }
 
+#[cfg_attr(windows, ignore = "Wine 8 replaces no file that is open")]
 #[test]
 fn a_reader_sees_whole_files_only() {
     let project = Project::new();
