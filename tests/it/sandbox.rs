@@ -176,9 +176,12 @@ impl Ran {
         let below_home = home.replace('/', std::path::MAIN_SEPARATOR_STR);
         let stdout = String::from_utf8_lossy(&self.stdout);
         let words = stdout.split_inclusive(char::is_whitespace);
-        let words = words.map(|word| match word.starts_with(&below_home) {
-            true => slashed(word.to_owned()),
-            false => word.to_owned(),
+        let words = words.map(|word| {
+            if word.starts_with(&below_home) {
+                slashed(word.to_owned())
+            } else {
+                word.to_owned()
+            }
         });
         let stdout = words.collect::<String>().replace(home, "~");
         let stderr = self.stderr.replace(home, "~");

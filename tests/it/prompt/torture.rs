@@ -74,10 +74,10 @@ fn a_killed_write_leaves_the_old_file_or_the_new_one() {
         let mut child = start(&project, &set("s", file));
         std::thread::sleep(moment.saturating_sub(begin.elapsed()));
         child.kill().unwrap();
-        if end(child).code != Some(0) {
-            in_time += 1;
-        } else {
+        if end(child).code == Some(0) {
             longest = longest.mul_f64(0.95);
+        } else {
+            in_time += 1;
         }
         let there = fs::read(project.record(FILE)).unwrap();
         assert!(there == old || there == new, "{} bytes", there.len());
