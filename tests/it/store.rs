@@ -236,6 +236,7 @@ fn what_is_no_store_is_refused_and_not_touched() {
         ),
         ("text.db", "text.db: not a store"),
         ("folder", "folder: is a directory"),
+        #[cfg(unix)]
         ("text.db/x", "text.db/x: not a directory"),
     ];
     for (db, message) in cases {

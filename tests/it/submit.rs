@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::sandbox::{Sandbox, fixture, read_fixture};
+use crate::sandbox::{Sandbox, fixture, read_fixture, slashed};
 
 const RUN: &str = "golden/gpu-reps4.json";
 
@@ -88,7 +88,7 @@ fn files_with(words: &[&str]) -> Vec<String> {
             let text = std::fs::read_to_string(&path).unwrap();
             let text = text.split("#[cfg(all(test").next().unwrap();
             if words.iter().any(|word| text.contains(word)) {
-                found.push(path.to_str().unwrap().to_owned());
+                found.push(slashed(path.to_str().unwrap().to_owned()));
             }
         }
     }
