@@ -562,7 +562,11 @@ fn a_link_to_a_file_that_is_not_there_yet_is_followed() {
 
     std::os::unix::fs::symlink("round.db", path("round.db")).unwrap();
     let said = add("round.db").failed();
-    assert_eq!(said, "round.db: too many levels of symbolic links");
+    // In the words of the C library.
+    assert!(
+        said.starts_with("round.db: ") && said.contains("symbolic link"),
+        "{said}"
+    );
 }
 
 #[test]
