@@ -52,7 +52,8 @@ QUERY = ("SELECT b.id, a.name, b.performance_score FROM benchmark_runs b"
 def timed(args):
     """Milliseconds that a process takes, started without copying this one."""
     silent = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-              (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+              (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+              (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)]
     start = time.perf_counter()
     process = os.posix_spawnp(args[0], args, os.environ, file_actions=silent)
     _, status = os.waitpid(process, 0)
