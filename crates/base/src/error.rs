@@ -71,6 +71,10 @@ impl Error {
         if error.kind() == io::ErrorKind::NotFound && has_folder() {
             return Self::new(path.display(), "no such file");
         }
+        // Windows does not say that it is one.
+        if cfg!(windows) && error.kind() == io::ErrorKind::PermissionDenied && path.is_dir() {
+            return Self::new(path.display(), "is a directory");
+        }
         Self::new(path.display(), reason(error))
     }
 
