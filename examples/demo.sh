@@ -8,7 +8,7 @@ if [ -n "${LOCALSTORE:-}" ]; then
 else
     cd "$(dirname "$0")/.."
     cargo build --locked --quiet
-    program=$PWD/target/debug/localstore
+    program=$(cd "${CARGO_TARGET_DIR:-target}/debug" && pwd)/localstore
 fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
