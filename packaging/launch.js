@@ -16,8 +16,9 @@ try {
 }
 
 const child = spawn(program, process.argv.slice(2), { stdio: "inherit" });
-// Ctrl-C and Ctrl-\ reach the program from the terminal itself; what is sent to this process alone is passed on.
-for (const signal of ["SIGINT", "SIGQUIT"]) process.on(signal, () => {});
+// Ctrl-C, Ctrl-\ and Ctrl-Break reach the program from the terminal itself; what is sent to this process alone is
+// passed on.
+for (const signal of ["SIGINT", "SIGQUIT", "SIGBREAK"]) process.on(signal, () => {});
 for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 child.on("error", (error) => {
   console.error(`localstore: cannot start ${program}: ${error.message}`);
