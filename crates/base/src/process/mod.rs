@@ -1,7 +1,7 @@
 //! Runs another program and reads its output.
 //!
 //! Programs buffer output to a pipe in large pieces, which would hide questions and delay progress
-//! messages. So if we print to a terminal, the program gets a terminal of its own.
+//! messages. So if we print to a terminal, the program gets a terminal of its own; on Windows, a pipe.
 
 mod group;
 #[cfg(unix)]
@@ -93,13 +93,13 @@ impl Watched {
     pub fn start(program: &OsString, args: &[OsString]) -> io::Result<Self> {
         let mut command = command(program);
         command.args(args);
-        let (sources, windows) = system::connect(&mut command)?;
+        let (sources, terminals) = system::connect(&mut command)?;
         let child = command.spawn()?;
         // The command holds the write ends of the streams.
         drop(command);
         let (sender, events) = sync_channel(QUEUE);
         let open = sources.len();
-        system::supervise(child, windows, sender.clone());
+        system::supervise(child, terminals, sender.clone());
         for source in sources {
             let sender = sender.clone();
             std::thread::spawn(move || pump(source, &sender));

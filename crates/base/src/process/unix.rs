@@ -30,9 +30,9 @@ pub fn is_readable(input: impl AsFd) -> bool {
 }
 
 /// The terminals that the program prints to, which follow the size of ours.
-pub(crate) struct Windows(Vec<OwnedFd>);
+pub(crate) struct Terminals(Vec<OwnedFd>);
 
-impl Windows {
+impl Terminals {
     fn resize(&self) {
         let size = tcgetwinsize(io::stdout()).or_else(|_| tcgetwinsize(io::stderr()));
         if let Ok(size) = size {
@@ -45,14 +45,14 @@ impl Windows {
 
 /// Gives the program a terminal or a pipe for each stream, matching ours; a single one for both if
 /// ours lead to the same place, which preserves their order.
-pub(crate) fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows)> {
+pub(crate) fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Terminals)> {
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let mut sources: Vec<Source> = Vec::new();
-    let mut windows = Windows(Vec::new());
+    let mut terminals = Terminals(Vec::new());
     let mut open = |stream, ours: BorrowedFd| -> io::Result<OwnedFd> {
         let (reader, writer) = if ours.is_terminal() {
             let (reader, writer) = terminal()?;
-            windows.0.push(reader.try_clone()?);
+            terminals.0.push(reader.try_clone()?);
             (reader, writer)
         } else {
             let (reader, writer) = io::pipe()?;
@@ -68,8 +68,8 @@ pub(crate) fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows
         open(Stream::Err, stderr.as_fd())?
     };
     command.stdout(out).stderr(err);
-    windows.resize();
-    Ok((sources, windows))
+    terminals.resize();
+    Ok((sources, terminals))
 }
 
 /// The identity of a stream: device and inode.
@@ -99,11 +99,11 @@ fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
 ///
 /// Must be called after the start, so that the program inherits the signals that we ignore, for
 /// example under nohup.
-pub(crate) fn supervise(child: Child, windows: Windows, sender: SyncSender<Event>) {
+pub(crate) fn supervise(child: Child, terminals: Terminals, sender: SyncSender<Event>) {
     match Signals::new([SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH]) {
         Ok(signals) => {
             std::thread::spawn(move || {
-                let _ = sender.send(Event::Ended(attend(child, signals, &windows)));
+                let _ = sender.send(Event::Ended(attend(child, signals, &terminals)));
             });
         }
         Err(_) => {
@@ -112,7 +112,7 @@ pub(crate) fn supervise(child: Child, windows: Windows, sender: SyncSender<Event
     }
 }
 
-fn attend(mut child: Child, mut signals: Signals, windows: &Windows) -> io::Result<ExitStatus> {
+fn attend(mut child: Child, mut signals: Signals, terminals: &Terminals) -> io::Result<ExitStatus> {
     // It may have ended before the signals were registered.
     if let Some(status) = child.try_wait()? {
         return Ok(status);
@@ -133,7 +133,7 @@ fn attend(mut child: Child, mut signals: Signals, windows: &Windows) -> io::Resu
             SIGTERM => pass_on(&child, Signal::TERM),
             SIGHUP => pass_on(&child, Signal::HUP),
             SIGWINCH => {
-                windows.resize();
+                terminals.resize();
                 // Our terminal has sent the signal too, perhaps before the resize.
                 pass_on(&child, Signal::WINCH);
             }

@@ -22,24 +22,24 @@ pub const NEW_PROCESS_GROUP: u32 = 0x200;
 const INTERRUPTED: i32 = 130;
 
 /// Nothing to resize: the streams are pipes.
-pub(crate) struct Windows;
+pub(crate) struct Terminals;
 
 /// Gives the program a pipe for each stream.
-pub(crate) fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Windows)> {
+pub(crate) fn connect(command: &mut Command) -> io::Result<(Vec<Source>, Terminals)> {
     let (out, to_out) = io::pipe()?;
     let (err, to_err) = io::pipe()?;
     command.stdout(to_out).stderr(to_err);
     let sources: Vec<Source> = vec![(Stream::Out, Box::new(out)), (Stream::Err, Box::new(err))];
-    Ok((sources, Windows))
+    Ok((sources, Terminals))
 }
 
 /// Waits for the program. Ctrl-C and Ctrl-Break, which it gets from the console as we do, are left to it.
-pub(crate) fn supervise(child: Child, _: Windows, sender: SyncSender<Event>) {
+pub(crate) fn supervise(child: Child, _: Terminals, sender: SyncSender<Event>) {
     set_next(Next::Ignored);
     std::thread::spawn(move || wait(child, &sender));
 }
 
-/// What the next Ctrl-C or Ctrl-Break does: they are told apart by nobody.
+/// What the next Ctrl-C or Ctrl-Break does; both do the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     /// It terminates us.
@@ -222,7 +222,7 @@ impl Interruptible for Running<'_> {
     }
 }
 
-/// Always false: nobody waits here, but asks.
+/// Always false: the caller asks again and again.
 pub(crate) fn wait_without_reaping(_: u32) -> bool {
     false
 }
