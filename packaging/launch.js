@@ -12,6 +12,7 @@ try {
   program = require.resolve(`${platform}/${file}`);
 } catch {
   console.error(`localstore: no program for this platform: the package ${platform} is not installed`);
+  console.error(`hint: install ${platform} as well, of the same version`);
   process.exit(1);
 }
 
