@@ -167,7 +167,13 @@ fn add_file(path: &Path, is_in_folder: bool, adder: &mut Adder<'_>) -> Result<()
             return Ok(());
         }
         Err(error) => {
-            adder.print_error(&Error::file(path, &error));
+            let mut error = Error::file(path, &error);
+            if cfg!(windows) && path.to_string_lossy().contains(['*', '?']) {
+                error = error.hint(
+                    "shells of Windows do not expand patterns: name the folder, which adds all that is in it",
+                );
+            }
+            adder.print_error(&error);
             return Ok(());
         }
     };

@@ -95,11 +95,11 @@ fn a_file_that_another_program_keeps_for_itself_stays_as_it_is() {
 }
 
 #[test]
-fn names_of_devices_are_refused() {
+fn names_that_no_file_has_are_refused() {
     let sandbox = Sandbox::new();
     sandbox.add([RUN]);
     let before = std::fs::read(sandbox.store()).unwrap();
-    for name in ["CON", "nul.csv", "COM1", "lpt1.txt"] {
+    for name in ["CON", "nul.csv", "COM1", "lpt1.txt", "runs:new.csv"] {
         let message = sandbox.run(["export", "--out", name]).failed();
         assert!(message.starts_with(name), "{message}");
         let message = sandbox.run(["backup", name]).failed();
@@ -110,6 +110,13 @@ fn names_of_devices_are_refused() {
         assert!(message.starts_with(name), "{message}");
     }
     assert!(std::fs::read(sandbox.store()).unwrap() == before);
+}
+
+#[test]
+fn a_pattern_that_no_shell_expands_is_explained() {
+    let sandbox = Sandbox::new();
+    let message = sandbox.run(["add", "*.json"]).failed();
+    assert!(message.contains("do not expand patterns"), "{message}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub fn write_atomically(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
-    refuse_device(path)?;
+    refuse_reserved_name(path)?;
     let failed = |error: io::Error| Error::file(path, &error);
     // A link is kept, and its target replaced.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -71,7 +71,7 @@ pub fn replace_atomically(
     existing: Existing,
     fill: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<()> {
-    refuse_device(path)?;
+    refuse_reserved_name(path)?;
     let failed = |error: io::Error| Error::file(path, &error);
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     match std::fs::metadata(&target) {
@@ -153,14 +153,21 @@ fn replace(file: NamedTempFile, path: &Path) -> io::Result<()> {
 const IN_USE: &str =
     "another program has it open; close it there and try again, the old file is unchanged";
 
-/// Refuses a name that Windows keeps for a device, in every folder and with any ending: no file can have it.
-pub fn refuse_device(path: &Path) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if cfg!(windows) && is_device(&name) {
-        let why = "Windows keeps this name for a device";
-        return Err(Error::new(path.display(), why).hint("name another file"));
+/// Refuses a name that Windows keeps for a device, in every folder and with any ending, and one with a `:`, which
+/// would hide the data in a stream of another file.
+pub fn refuse_reserved_name(path: &Path) -> Result<()> {
+    if !cfg!(windows) {
+        return Ok(());
     }
-    Ok(())
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let why = if is_device(&name) {
+        "Windows keeps this name for a device"
+    } else if name.contains(':') {
+        "a file on Windows has no ':' in its name"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(path.display(), why).hint("name another file"))
 }
 
 fn is_device(name: &str) -> bool {

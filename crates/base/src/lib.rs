@@ -29,7 +29,7 @@ pub use command::{set_command_options, shell_word};
 pub use error::{Error, ExitStatus, Result, reason};
 pub use file::{
     Existing, Identity, first_line, identity, is_at, permissions_of_a_new_file, persist,
-    refuse_device, replace_atomically, sync, sync_folder, write_atomically,
+    refuse_reserved_name, replace_atomically, sync, sync_folder, write_atomically,
 };
 pub use progress::Progress;
 pub use records::Records;

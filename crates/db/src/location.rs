@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use base::{Error, Result, identity, refuse_device};
+use base::{Error, Result, identity, refuse_reserved_name};
 
 /// What the C tool runs on every open.
 pub const DEFAULT_STARTUP_SQL: &str = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;";
@@ -113,7 +113,7 @@ fn home() -> Option<PathBuf> {
 
 /// Refuses a path that exists and is not a regular file: SQLite would wait for a pipe without end.
 pub(crate) fn refuse_special_file(path: &Path) -> Result<()> {
-    refuse_device(path)?;
+    refuse_reserved_name(path)?;
     let why = match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => "is a directory",
         Ok(found) if !found.is_file() => "this is not a file",
