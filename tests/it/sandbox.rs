@@ -21,8 +21,11 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        // Without links, which lead to it on macOS, and with long names, as messages show it.
+        let path = folder.path().canonicalize().unwrap();
+        let path = path.to_str().unwrap().trim_start_matches(r"\\?\");
         Self {
-            path: slashed(folder.path().to_str().unwrap().to_owned()).into(),
+            path: slashed(path.to_owned()).into(),
             _folder: folder,
             variables: Vec::new(),
         }
