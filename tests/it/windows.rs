@@ -115,8 +115,13 @@ fn names_that_no_file_has_are_refused() {
 #[test]
 fn a_pattern_that_no_shell_expands_is_explained() {
     let sandbox = Sandbox::new();
-    let message = sandbox.run(["add", "*.json"]).failed();
-    assert!(message.contains("do not expand patterns"), "{message}");
+    let ran = sandbox.run(["add", "*.json"]);
+    ran.failed();
+    assert!(
+        ran.stderr.contains("do not expand patterns"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
