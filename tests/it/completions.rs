@@ -40,10 +40,6 @@ fn offered(sandbox: &Sandbox, words: &[&str]) -> Vec<String> {
 }
 
 #[cfg(feature = "serve")]
-#[cfg_attr(
-    windows,
-    ignore = "Wine starts a program more slowly than a shell waits"
-)]
 #[test]
 fn models_and_keys_are_offered_by_their_names() {
     let mut sandbox = Sandbox::new();
@@ -81,10 +77,6 @@ fn models_and_keys_are_offered_by_their_names() {
     }
 }
 
-#[cfg_attr(
-    windows,
-    ignore = "Wine starts a program more slowly than a shell waits"
-)]
 #[test]
 fn runs_are_offered_with_what_they_are() {
     let sandbox = sandbox();
@@ -146,10 +138,6 @@ fn only_the_last_thirty_ids_are_offered() {
     assert_eq!(ids[2..], expected);
 }
 
-#[cfg_attr(
-    windows,
-    ignore = "Wine starts a program more slowly than a shell waits"
-)]
 #[test]
 fn stored_values_are_offered_for_filters() {
     let sandbox = sandbox();
@@ -339,10 +327,6 @@ fn ids_of_trajectories_are_offered() {
     nothing(&["trace", "pull", "fix"]);
 }
 
-#[cfg_attr(
-    windows,
-    ignore = "Wine starts a program more slowly than a shell waits"
-)]
 #[test]
 fn each_shell_gets_its_own_form() {
     let sandbox = sandbox();
@@ -365,10 +349,6 @@ fn each_shell_gets_its_own_form() {
     );
 }
 
-#[cfg_attr(
-    windows,
-    ignore = "Wine starts a program more slowly than a shell waits"
-)]
 #[test]
 fn the_store_is_the_one_that_is_named_and_is_left_as_it_is() {
     let sandbox = Sandbox::new();

@@ -220,7 +220,6 @@ fn connections_are_used_again_and_replaced_when_they_are_dead() {
     assert_eq!(after.len(), 5);
 }
 
-#[cfg_attr(windows, ignore = "under Wine some are answered by 502")]
 #[test]
 fn a_request_to_a_connection_that_is_being_closed_is_sent_on_another() {
     let backend = Backend::always(Reply::says("hi").cut());

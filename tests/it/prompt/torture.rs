@@ -214,7 +214,6 @@ fn assert_others_lose_nothing(what: &str, mut others: impl FnMut(&Project) -> St
     ));
 }
 
-#[cfg_attr(windows, ignore = "Wine 8 replaces no file that is open")]
 #[test]
 fn what_an_editor_writes_meanwhile_stays() {
     assert_others_lose_nothing("an editor", |project| {
@@ -252,7 +251,6 @@ fn what_the_library_writes_meanwhile_stays() {
     });
 }
 
-#[cfg_attr(windows, ignore = "Wine 8 replaces no file that is open")]
 #[test]
 fn a_reader_sees_whole_files_only() {
     let project = Project::new();
