@@ -170,7 +170,7 @@ impl Tree {
         limits.limit_kill_on_job_close();
         let job = Job::create_with_limit_info(&limits).map_err(io::Error::from)?;
         let mut child = command.creation_flags(NEW_PROCESS_GROUP).spawn()?;
-        // It takes longer to load than this: what it starts is in the job too.
+        // What it starts before this is not in the job; it has hardly been loaded by now.
         let assigned = job.assign_process(child.as_raw_handle() as isize);
         if let Err(error) = assigned {
             // One that has ended by itself needs no job.
