@@ -159,12 +159,30 @@ pub(super) fn drop_missing(git: &Git) -> Result<()> {
         base::note(&format!(
             "not recorded: {files} that the partial clone lacks"
         ));
-        git.run_with(
-            &["update-index", "--force-remove", "-z", "--stdin"],
-            &missing.join(&0),
-        )?;
+        remove(git, &missing)?;
     }
     Ok(())
+}
+
+/// Takes repositories out that are none any more and have files: git would pass over these.
+pub(super) fn drop_former_repositories(git: &Git, entries: &[Entry]) -> Result<()> {
+    let worktree = git.worktree.as_deref().unwrap_or(&git.dir);
+    let is_former = |entry: &&Entry| {
+        let path = worktree.join(entry.path());
+        let has_files = || std::fs::read_dir(&path).is_ok_and(|mut files| files.next().is_some());
+        entry.is_repository() && !path.join(".git").exists() && has_files()
+    };
+    let former = entries.iter().filter(is_former);
+    let former: Vec<&[u8]> = former.map(|entry| entry.name.as_slice()).collect();
+    if !former.is_empty() {
+        remove(git, &former)?;
+    }
+    Ok(())
+}
+
+fn remove(git: &Git, names: &[&[u8]]) -> Result<()> {
+    let remove = ["update-index", "--force-remove", "-z", "--stdin"];
+    git.run_with(&remove, &names.join(&0)).map(drop)
 }
 
 /// Makes an index of the user's, which only git can read; git reads all files then.

@@ -417,6 +417,7 @@ impl Private {
         }
         if let Some(entries) = &self.entries {
             index::distrust(&self.git, entries, look, self.looked)?;
+            index::drop_former_repositories(&self.git, entries)?;
         }
         if let Some(user) = &self.user {
             let stamp = Stamp::of(&user.index());

@@ -112,6 +112,8 @@ fn is_before((seconds, nanoseconds): (i64, u32), at: SystemTime) -> bool {
 pub(super) struct Scan {
     watched: Vec<(PathBuf, Stamp)>,
     folders: HashMap<PathBuf, Inside>,
+    /// Those of the folders that have tracked files, at any depth.
+    tracked: HashSet<PathBuf>,
     /// Files outside of the worktree that say what is ignored.
     rules: Vec<PathBuf>,
     /// A socket, a pipe or a device in the worktree: git passes over them.
@@ -166,6 +168,7 @@ impl Scan {
         let scan = Self {
             watched: Vec::new(),
             folders: HashMap::new(),
+            tracked: HashSet::new(),
             rules,
             special: None,
         };
@@ -204,6 +207,7 @@ impl Scan {
             self.folders.clear();
         }
         let tracked = folders_of(worktree, entries);
+        let stale = self.stale(&tracked, look);
         let repositories: HashSet<PathBuf> = entries
             .iter()
             .filter(|entry| entry.is_repository())
@@ -216,7 +220,7 @@ impl Scan {
             let mut next = Vec::new();
             for folder in level {
                 let old = known.remove(&folder);
-                let is_read = old.is_some() && !look.changed.contains(&folder);
+                let is_read = old.is_some() && !stale.contains(&folder);
                 let mut inside = match (&old, is_read) {
                     (Some(old), true) => old.clone(),
                     _ => read(&folder),
@@ -257,8 +261,25 @@ impl Scan {
             }
             level = next;
         }
+        self.tracked = tracked;
         self.watch(worktree, entries, &look.stamps, look.at);
         self
+    }
+
+    /// The folders to read again: those that have changed, and those above a folder that lost its last
+    /// tracked file, became a repository or is none any more, which changes nothing in them.
+    fn stale(&self, tracked: &HashSet<PathBuf>, look: &Look) -> HashSet<PathBuf> {
+        let emptied = self.tracked.difference(tracked).map(PathBuf::as_path);
+        let of_repository = look.changed.iter().filter_map(|path| {
+            if path.file_name() == Some(OsStr::new(".git")) {
+                return path.parent();
+            }
+            let is_new = self.folders.contains_key(path) && path.join(".git").exists();
+            is_new.then_some(path.as_path())
+        });
+        let above = emptied.chain(of_repository).filter_map(Path::parent);
+        let above = above.map(Path::to_owned);
+        look.changed.iter().cloned().chain(above).collect()
     }
 
     fn watch(
@@ -339,9 +360,12 @@ fn read(folder: &Path) -> Inside {
     inside
 }
 
-/// The files that change when another commit is checked out in a repository.
+/// The files that change when another commit is checked out in a repository; of one that is none, the folder.
 fn repository_files(folder: &Path) -> Vec<PathBuf> {
     let link = folder.join(".git");
+    if !link.exists() {
+        return vec![link, folder.to_owned()];
+    }
     let target = std::fs::read(&link).ok();
     let target = target
         .as_deref()

@@ -496,6 +496,27 @@ fn without_a_change_git_is_not_started() {
 }
 
 #[test]
+fn what_comes_into_a_folder_that_was_emptied_is_seen() {
+    let ground = Ground::with(&[("a", "1"), ("d/e/f", "1"), (".gitignore", "out/\n")]);
+    ground.write("out/forced/x", "1");
+    ground.git(&["add", "-f", "out/forced/x"]);
+    ground.commit("forced");
+    let mut private = ground.begin();
+    for name in ["d/e/f", "out/forced/x"] {
+        std::fs::remove_file(ground.path(name)).unwrap();
+        assert_eq!(checkpoint(&mut private).unwrap(), [name]);
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(checkpoint(&mut private), None);
+    }
+    ground.write("d/e/f", "1");
+    assert_eq!(checkpoint(&mut private).unwrap(), ["d/e/f"]);
+    // Nobody forces it any more.
+    ground.write("out/forced/x", "1");
+    assert_eq!(checkpoint(&mut private), None);
+    assert_eq!(names(&private), [".gitignore", "a", "d/e/f"]);
+}
+
+#[test]
 fn what_is_ignored_or_excluded_stays_out() {
     let ground = Ground::with(&[("a", "1"), (".gitignore", "*.log\n")]);
     ground.write("ignored-everywhere", "ignored-everywhere\nby-list\n");

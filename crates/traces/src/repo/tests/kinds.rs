@@ -196,6 +196,36 @@ fn repositories_inside_are_recorded_by_their_commits() {
 }
 
 #[test]
+fn a_folder_becomes_a_repository_and_a_folder_again() {
+    let ground = Ground::with(&[("a", "1\n")]);
+    let mut private = ground.begin();
+    let wait = || std::thread::sleep(Duration::from_millis(50));
+    std::fs::create_dir(ground.path("n")).unwrap();
+    assert_eq!(checkpoint(&mut private), None);
+    wait();
+    assert_eq!(checkpoint(&mut private), None);
+    git(&ground.path("n"), &["init", "-q"]);
+    assert_eq!(checkpoint(&mut private), None);
+    wait();
+    assert_eq!(checkpoint(&mut private), None);
+    git(
+        &ground.path("n"),
+        &["commit", "-q", "--allow-empty", "-m", "x"],
+    );
+    assert_eq!(checkpoint(&mut private).unwrap(), ["n"]);
+    wait();
+    std::fs::remove_dir_all(ground.path("n/.git")).unwrap();
+    // As a submodule that is not checked out.
+    assert_eq!(checkpoint(&mut private), None);
+    wait();
+    assert_eq!(checkpoint(&mut private), None);
+    ground.write("n/f", "1");
+    assert_eq!(checkpoint(&mut private).unwrap(), ["n", "n/f"]);
+    assert_exact(&private);
+    ground.finish_whole(private);
+}
+
+#[test]
 fn commits_of_the_agent_become_parents() {
     let ground = Ground::with(&[("a", "1\n")]);
     let mut private = ground.begin();
