@@ -164,20 +164,35 @@ pub(super) fn drop_missing(git: &Git) -> Result<()> {
     Ok(())
 }
 
-/// Takes repositories out that are none any more and have files: git would pass over these.
-pub(super) fn drop_former_repositories(git: &Git, entries: &[Entry]) -> Result<()> {
+/// Takes repositories out that are none any more and have files, for git would pass over these. What is
+/// taken out goes to `put_back` when git has read the files.
+pub(super) fn take_out_former(git: &Git, entries: &[Entry]) -> Result<Vec<Entry>> {
     let worktree = git.worktree.as_deref().unwrap_or(&git.dir);
     let is_former = |entry: &&Entry| {
         let path = worktree.join(entry.path());
         let has_files = || std::fs::read_dir(&path).is_ok_and(|mut files| files.next().is_some());
         entry.is_repository() && !path.join(".git").exists() && has_files()
     };
-    let former = entries.iter().filter(is_former);
-    let former: Vec<&[u8]> = former.map(|entry| entry.name.as_slice()).collect();
+    let former: Vec<Entry> = entries.iter().filter(is_former).cloned().collect();
     if !former.is_empty() {
-        remove(git, &former)?;
+        let names: Vec<&[u8]> = former.iter().map(|entry| entry.name.as_slice()).collect();
+        remove(git, &names)?;
     }
-    Ok(())
+    Ok(former)
+}
+
+/// Puts those back that have only ignored files: submodules that are not checked out.
+pub(super) fn put_back(git: &Git, former: &[Entry]) -> Result<()> {
+    if former.is_empty() {
+        return Ok(());
+    }
+    let names = git.run(&["ls-files", "-z"])?;
+    let names: Vec<&[u8]> = names.split(|byte| *byte == 0).collect();
+    let is_empty = |entry: &&Entry| {
+        let inside = [entry.name.as_slice(), b"/"].concat();
+        !names.iter().any(|name| name.starts_with(&inside))
+    };
+    forget(git, former.iter().filter(is_empty))
 }
 
 fn remove(git: &Git, names: &[&[u8]]) -> Result<()> {

@@ -415,9 +415,10 @@ impl Private {
         if look.has_new_rules(&self.rules) {
             self.exclude()?;
         }
+        let mut former = Vec::new();
         if let Some(entries) = &self.entries {
             index::distrust(&self.git, entries, look, self.looked)?;
-            index::drop_former_repositories(&self.git, entries)?;
+            former = index::take_out_former(&self.git, entries)?;
         }
         if let Some(user) = &self.user {
             let stamp = Stamp::of(&user.index());
@@ -426,7 +427,8 @@ impl Private {
                 self.user_index = stamp;
             }
         }
-        self.add_all()
+        self.add_all()?;
+        index::put_back(&self.git, &former)
     }
 
     /// Files that vanish while git reads them are tried again; those that cannot be read are left out, and

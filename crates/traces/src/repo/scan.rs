@@ -212,6 +212,7 @@ impl Scan {
             .iter()
             .filter(|entry| entry.is_repository())
             .map(|entry| worktree.join(entry.path()))
+            .filter(|path| path.join(".git").exists())
             .collect();
         let mut known = std::mem::take(&mut self.folders);
         let mut level: Vec<PathBuf> = tracked.iter().cloned().collect();
@@ -360,12 +361,9 @@ fn read(folder: &Path) -> Inside {
     inside
 }
 
-/// The files that change when another commit is checked out in a repository; of one that is none, the folder.
+/// The files that change when another commit is checked out in a repository.
 fn repository_files(folder: &Path) -> Vec<PathBuf> {
     let link = folder.join(".git");
-    if !link.exists() {
-        return vec![link, folder.to_owned()];
-    }
     let target = std::fs::read(&link).ok();
     let target = target
         .as_deref()

@@ -226,6 +226,26 @@ fn a_folder_becomes_a_repository_and_a_folder_again() {
 }
 
 #[test]
+fn a_submodule_that_is_not_checked_out_stays_with_ignored_files_in_it() {
+    let ground = Ground::with(&[("a", "1\n"), (".gitignore", "*.o\n")]);
+    let head = ground.git(&["rev-parse", "HEAD"]);
+    let link = format!("160000,{},s", head.trim());
+    ground.git(&["update-index", "--add", "--cacheinfo", &link]);
+    ground.git(&["commit", "-q", "-m", "with a submodule"]);
+    ground.write("s/build/x.o", "1");
+    let mut private = ground.begin();
+    assert_eq!(
+        private.head(),
+        Some(ground.git(&["rev-parse", "HEAD"]).trim())
+    );
+    ground.write("a", "2\n");
+    assert_eq!(checkpoint(&mut private).unwrap(), ["a"]);
+    assert_eq!(names(&private), [".gitignore", "a", "s"]);
+    ground.write("s/build/y", "1");
+    assert_eq!(checkpoint(&mut private).unwrap(), ["s", "s/build/y"]);
+}
+
+#[test]
 fn commits_of_the_agent_become_parents() {
     let ground = Ground::with(&[("a", "1\n")]);
     let mut private = ground.begin();
