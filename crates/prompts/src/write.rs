@@ -386,21 +386,25 @@ fn lock(folder: &Path) -> io::Result<Lock> {
         .truncate(false)
         .share_mode(0)
         .custom_flags(DELETE_ON_CLOSE);
+    let is_held = |error: &io::Error| error.raw_os_error() == Some(SHARING_VIOLATION);
     let start = Instant::now();
     loop {
         match options.open(&file) {
             Ok(_) if !folder.is_dir() => return Ok(Lock::Outdated),
             Ok(lock) => return Ok(Lock::Held(lock)),
-            // It is held, or is being removed.
-            Err(error)
-                if error.raw_os_error() == Some(SHARING_VIOLATION)
-                    || error.kind() == ErrorKind::PermissionDenied => {}
+            // It is held, is being removed, or is not ours.
+            Err(error) if is_held(&error) || error.kind() == ErrorKind::PermissionDenied => {
+                if start.elapsed() < LONGEST {
+                    std::thread::sleep(Duration::from_millis(2));
+                } else if is_held(&error) {
+                    return Err(locked_too_long());
+                } else {
+                    let why = format!("{}: {error}", file.display());
+                    return Err(io::Error::other(why));
+                }
+            }
             Err(_) => return Ok(Lock::Impossible),
         }
-        if start.elapsed() >= LONGEST {
-            return Err(locked_too_long());
-        }
-        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
