@@ -32,7 +32,7 @@ impl Entry {
 
     /// Relative to the worktree.
     pub(super) fn path(&self) -> PathBuf {
-        user::path(&self.name)
+        user::named(&self.name)
     }
 
     /// A line for `git update-index --index-info`, which forgets all that git knows of the file but its

@@ -9,7 +9,7 @@ use base::{Error, Result};
 
 use super::entries::{self, Entry};
 use super::git::{self, Git};
-use super::scan::{Look, Stamp};
+use super::scan::{Look, Stamp, is_repository};
 use super::user::{self, User};
 
 /// Takes over what the user's git knows of the files. What is taken over is right for files that were not
@@ -94,7 +94,7 @@ pub(super) fn skip(git: &Git, user: &User) -> Result<()> {
     let worktree = git.worktree.as_deref().unwrap_or(&git.dir);
     let mut names = Vec::new();
     for name in skipped {
-        let is_missing = || Stamp::of(&worktree.join(user::path(&name))) == Stamp::Missing;
+        let is_missing = || Stamp::of(&worktree.join(user::named(&name))) == Stamp::Missing;
         if ours.contains(name.as_slice()) && is_missing() {
             names.extend(name);
             names.push(0);
@@ -164,16 +164,19 @@ pub(super) fn drop_missing(git: &Git) -> Result<()> {
     Ok(())
 }
 
-/// Takes repositories out that are none any more and have files, for git would pass over these. What is
-/// taken out goes to `put_back` when git has read the files.
+/// Removes the commits of repositories where there is a folder with files and no repository any more: git
+/// would skip those files. `put_back` is for what it finds no file in.
 pub(super) fn take_out_former(git: &Git, entries: &[Entry]) -> Result<Vec<Entry>> {
     let worktree = git.worktree.as_deref().unwrap_or(&git.dir);
     let is_former = |entry: &&Entry| {
         let path = worktree.join(entry.path());
-        let has_files = || std::fs::read_dir(&path).is_ok_and(|mut files| files.next().is_some());
-        entry.is_repository() && !path.join(".git").exists() && has_files()
+        // Not through a link.
+        let is_real = || dunce::canonicalize(&path).is_ok_and(|real| real == path);
+        let is_filled = || std::fs::read_dir(&path).is_ok_and(|mut inside| inside.next().is_some());
+        !is_repository(&path) && is_real() && is_filled()
     };
-    let former: Vec<Entry> = entries.iter().filter(is_former).cloned().collect();
+    let links = entries.iter().filter(|entry| entry.is_repository());
+    let former: Vec<Entry> = links.filter(is_former).cloned().collect();
     if !former.is_empty() {
         let names: Vec<&[u8]> = former.iter().map(|entry| entry.name.as_slice()).collect();
         remove(git, &names)?;
@@ -181,18 +184,25 @@ pub(super) fn take_out_former(git: &Git, entries: &[Entry]) -> Result<Vec<Entry>
     Ok(former)
 }
 
-/// Puts those back that have only ignored files: submodules that are not checked out.
+/// Puts those back of whose folders git has taken nothing: submodules that are not checked out.
 pub(super) fn put_back(git: &Git, former: &[Entry]) -> Result<()> {
     if former.is_empty() {
         return Ok(());
     }
     let names = git.run(&["ls-files", "-z"])?;
     let names: Vec<&[u8]> = names.split(|byte| *byte == 0).collect();
-    let is_empty = |entry: &&Entry| {
-        let inside = [entry.name.as_slice(), b"/"].concat();
-        !names.iter().any(|name| name.starts_with(&inside))
+    let is_free = |entry: &&Entry| {
+        let entry = entry.name.as_slice();
+        let is_near = |name: &&[u8]| is_in(name, entry) || is_in(entry, name);
+        !names.iter().any(is_near)
     };
-    forget(git, former.iter().filter(is_empty))
+    forget(git, former.iter().filter(is_free))
+}
+
+/// Whether a name is that of the folder, or of something in it.
+fn is_in(name: &[u8], folder: &[u8]) -> bool {
+    let rest = name.strip_prefix(folder);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 fn remove(git: &Git, names: &[&[u8]]) -> Result<()> {

@@ -296,9 +296,16 @@ impl Private {
             _ => user::configuration_folder().map(|folder| folder.join("ignore")),
         };
         let exclude_file = user.as_ref().map(|user| user.common.join("info/exclude"));
+        // A link changes where it points to.
+        let with_target = |rules: PathBuf| [dunce::canonicalize(&rules).ok(), Some(rules)];
         Ok(Self {
             id: folder.id.clone(),
-            rules: ignore.into_iter().chain(exclude_file).collect(),
+            rules: ignore
+                .into_iter()
+                .chain(exclude_file)
+                .flat_map(with_target)
+                .flatten()
+                .collect(),
             git,
             format,
             user,
@@ -427,8 +434,10 @@ impl Private {
                 self.user_index = stamp;
             }
         }
-        self.add_all()?;
-        index::put_back(&self.git, &former)
+        let added = self.add_all();
+        // Also after an error.
+        index::put_back(&self.git, &former)?;
+        added
     }
 
     /// Files that vanish while git reads them are tried again; those that cannot be read are left out, and

@@ -123,10 +123,10 @@ pub(super) struct Scan {
 /// What is in a folder beside tracked files.
 #[derive(Debug, Default, Clone)]
 struct Inside {
-    /// Folders without a tracked file.
+    /// Folders without a tracked file, and repositories that git has not taken up.
     plain: Vec<PathBuf>,
     ignored: Vec<PathBuf>,
-    /// Folders that are repositories.
+    /// Folders that hold a `.git`.
     repositories: Vec<PathBuf>,
     special: Option<PathBuf>,
     /// A `.gitignore`, which itself may be ignored.
@@ -212,7 +212,7 @@ impl Scan {
             .iter()
             .filter(|entry| entry.is_repository())
             .map(|entry| worktree.join(entry.path()))
-            .filter(|path| path.join(".git").exists())
+            .filter(|path| is_repository(path))
             .collect();
         let mut known = std::mem::take(&mut self.folders);
         let mut level: Vec<PathBuf> = tracked.iter().cloned().collect();
@@ -267,18 +267,18 @@ impl Scan {
         self
     }
 
-    /// The folders to read again: those that have changed, and those above a folder that lost its last
-    /// tracked file, became a repository or is none any more, which changes nothing in them.
+    /// The folders to read again. Some have not changed themselves: a folder in them has lost its last
+    /// tracked file, or has become a repository or ceased to be one.
     fn stale(&self, tracked: &HashSet<PathBuf>, look: &Look) -> HashSet<PathBuf> {
         let emptied = self.tracked.difference(tracked).map(PathBuf::as_path);
-        let of_repository = look.changed.iter().filter_map(|path| {
+        let repositories = look.changed.iter().filter_map(|path| {
             if path.file_name() == Some(OsStr::new(".git")) {
                 return path.parent();
             }
-            let is_new = self.folders.contains_key(path) && path.join(".git").exists();
-            is_new.then_some(path.as_path())
+            let has_repository = self.folders.contains_key(path) && path.join(".git").exists();
+            has_repository.then_some(path.as_path())
         });
-        let above = emptied.chain(of_repository).filter_map(Path::parent);
+        let above = emptied.chain(repositories).filter_map(Path::parent);
         let above = above.map(Path::to_owned);
         look.changed.iter().cloned().chain(above).collect()
     }
@@ -348,12 +348,13 @@ fn read(folder: &Path) -> Inside {
             continue;
         }
         let path = entry.path();
-        if name == ".gitignore" {
-            inside.rules = Some(path);
-        } else if is_folder && path.join(".git").exists() {
-            inside.repositories.push(path);
-        } else if is_folder {
+        if is_folder {
+            if path.join(".git").exists() {
+                inside.repositories.push(path.clone());
+            }
             inside.plain.push(path);
+        } else if name == ".gitignore" {
+            inside.rules = Some(path);
         } else if !kind.is_file() && !kind.is_symlink() {
             inside.special = Some(path);
         }
@@ -361,18 +362,34 @@ fn read(folder: &Path) -> Inside {
     inside
 }
 
+/// Whether git takes the folder for a repository.
+pub(super) fn is_repository(folder: &Path) -> bool {
+    git_dir(folder).join("HEAD").exists()
+}
+
 /// The files that change when another commit is checked out in a repository.
 fn repository_files(folder: &Path) -> Vec<PathBuf> {
+    let git_dir = git_dir(folder);
+    let names = [
+        "HEAD",
+        "logs/HEAD",
+        "index",
+        "packed-refs",
+        "reftable/tables.list",
+    ];
+    let mut files = vec![folder.join(".git")];
+    files.extend(names.map(|name| git_dir.join(name)));
+    files
+}
+
+/// The `.git` of a folder, or what it refers to.
+fn git_dir(folder: &Path) -> PathBuf {
     let link = folder.join(".git");
     let target = std::fs::read(&link).ok();
     let target = target
         .as_deref()
         .and_then(|line| line.strip_prefix(b"gitdir: "));
-    let git_dir = target.map_or_else(|| link.clone(), |line| folder.join(user::path(line)));
-    let names = ["HEAD", "logs/HEAD", "index", "packed-refs"];
-    let mut files = vec![link];
-    files.extend(names.map(|name| git_dir.join(name)));
-    files
+    target.map_or_else(|| link.clone(), |line| folder.join(user::path(line)))
 }
 
 /// Those of the folders that git ignores. If git fails, none: then they are watched for nothing.
@@ -395,5 +412,5 @@ fn ignored(git: &Git, worktree: &Path, paths: &[&Path]) -> HashSet<PathBuf> {
     let names = printed
         .split(|byte| *byte == 0)
         .filter_map(|name| name.strip_prefix(b"./"));
-    names.map(|name| worktree.join(user::path(name))).collect()
+    names.map(|name| worktree.join(user::named(name))).collect()
 }

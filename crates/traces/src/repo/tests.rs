@@ -7,6 +7,7 @@
 
 mod kinds;
 mod random;
+mod repositories;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -514,6 +515,39 @@ fn what_comes_into_a_folder_that_was_emptied_is_seen() {
     ground.write("out/forced/x", "1");
     assert_eq!(checkpoint(&mut private), None);
     assert_eq!(names(&private), [".gitignore", "a", "d/e/f"]);
+}
+
+#[test]
+fn a_name_may_end_in_a_line_break_and_a_folder_be_called_gitignore() {
+    let ground = Ground::with(&[("x\n", "1")]);
+    std::fs::create_dir_all(ground.path("p/.gitignore/q")).unwrap();
+    let mut private = ground.begin();
+    std::thread::sleep(Duration::from_millis(50));
+    checkpoint(&mut private);
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(checkpoint(&mut private), None);
+    ground.write("x\n", "2");
+    checkpoint(&mut private).unwrap();
+    assert_exact(&private);
+    ground.write("p/.gitignore/q/f", "1");
+    assert_eq!(checkpoint(&mut private).unwrap(), ["p/.gitignore/q/f"]);
+}
+
+#[test]
+fn rules_behind_a_link_are_watched() {
+    let ground = Ground::with(&[("a", "1")]);
+    let rules = ground.home.path().join("rules");
+    std::fs::write(&rules, "out/\n").unwrap();
+    std::fs::remove_file(ground.path(".git/info/exclude")).unwrap();
+    std::os::unix::fs::symlink(&rules, ground.path(".git/info/exclude")).unwrap();
+    ground.write("out/x", "1");
+    let mut private = ground.begin();
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(checkpoint(&mut private), None);
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(checkpoint(&mut private), None);
+    std::fs::write(&rules, "").unwrap();
+    assert_eq!(checkpoint(&mut private).unwrap(), ["out/x"]);
 }
 
 #[test]

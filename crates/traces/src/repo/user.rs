@@ -156,12 +156,16 @@ fn setting(printed: &[u8]) -> Option<(String, Vec<u8>)> {
 
 /// A path that git printed as a line.
 pub(super) fn path(line: &[u8]) -> PathBuf {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    named(line.strip_suffix(b"\n").unwrap_or(line))
+}
+
+/// The path with this name, which may end in a line break.
+pub(super) fn named(name: &[u8]) -> PathBuf {
     #[cfg(unix)]
-    let line: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(line);
+    let name: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(name);
     #[cfg(windows)]
-    let line = String::from_utf8_lossy(line).into_owned();
-    PathBuf::from(line)
+    let name = String::from_utf8_lossy(name).into_owned();
+    PathBuf::from(name)
 }
 
 /// The bytes of a path, as git writes them.
