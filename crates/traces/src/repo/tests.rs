@@ -5,6 +5,7 @@
     reason = "files are written as agents write them"
 )]
 
+mod folders;
 mod kinds;
 mod random;
 mod repositories;
