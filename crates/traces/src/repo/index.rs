@@ -164,8 +164,8 @@ pub(super) fn drop_missing(git: &Git) -> Result<()> {
     Ok(())
 }
 
-/// Removes the commits of repositories where there is a folder with files and no repository any more: git
-/// would skip those files. `put_back` is for what it finds no file in.
+/// Removes the entries of repositories that are plain folders with files by now: git would skip these. What
+/// is removed goes to `put_back` when git has read the files.
 pub(super) fn take_out_former(git: &Git, entries: &[Entry]) -> Result<Vec<Entry>> {
     let worktree = git.worktree.as_deref().unwrap_or(&git.dir);
     let is_former = |entry: &&Entry| {
@@ -184,7 +184,7 @@ pub(super) fn take_out_former(git: &Git, entries: &[Entry]) -> Result<Vec<Entry>
     Ok(former)
 }
 
-/// Puts those back of whose folders git has taken nothing: submodules that are not checked out.
+/// Puts back those in whose folders git found nothing to add: submodules that are not checked out.
 pub(super) fn put_back(git: &Git, former: &[Entry]) -> Result<()> {
     if former.is_empty() {
         return Ok(());

@@ -296,7 +296,7 @@ impl Private {
             _ => user::configuration_folder().map(|folder| folder.join("ignore")),
         };
         let exclude_file = user.as_ref().map(|user| user.common.join("info/exclude"));
-        // A link changes where it points to.
+        // Rules behind a link change with its target.
         let with_target = |rules: PathBuf| [dunce::canonicalize(&rules).ok(), Some(rules)];
         Ok(Self {
             id: folder.id.clone(),

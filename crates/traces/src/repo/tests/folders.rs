@@ -72,9 +72,8 @@ impl Ground {
         let at = |folder: usize| self.path(FOLDERS[folder]);
         match *change {
             Change::Write(folder, file, content) => {
-                if std::fs::create_dir_all(at(folder)).is_ok() {
-                    let _ = std::fs::write(at(folder).join(FILES[file]), CONTENTS[content]);
-                }
+                let _ = std::fs::create_dir_all(at(folder));
+                let _ = std::fs::write(at(folder).join(FILES[file]), CONTENTS[content]);
             }
             Change::RemoveFile(folder, file) => {
                 let _ = std::fs::remove_file(at(folder).join(FILES[file]));
