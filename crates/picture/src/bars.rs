@@ -9,7 +9,7 @@ use crate::WIDTH;
 use crate::axis::{Scale, is_drawable};
 use crate::series::{Caption, Legend, Sample, Series, class, stacked};
 use crate::svg::{Anchor, Picture, Px, better, count, label, line, text};
-use crate::text::{BOLD, SIZE, TITLE_SIZE, fit, widest, width};
+use crate::text::{BOLD, SIZE, TITLE_SIZE, column, fit, widest, width};
 use base::number::amount;
 
 /// A comparison of runs.
@@ -105,18 +105,16 @@ impl BarsPanel {
                 .flat_map(|group| group.bars.iter().flatten())
         };
         let drawn = || bars().filter(|bar| is_drawable(bar.value));
-        let names =
-            widest(self.groups.iter().map(|group| width(&group.name, SIZE))).min(WIDTH * 0.3);
+        let names = self.groups.iter().map(|group| group.name.as_str());
+        let (names, room) = column(names, WIDTH * 0.3, SIZE);
         // Names that are too long are in the legend alone.
-        let longest =
-            |run: fn(&Series) -> &String| widest(runs.iter().map(|one| width(run(one), SIZE)));
         let has_names = runs.iter().all(|run| !run.name.is_empty());
-        let key: fn(&Series) -> &String = match longest(|run| &run.name) {
-            names if has_names && names <= KEY => |run| &run.name,
-            _ => |run| &run.key,
+        let (keys, keys_room) = match column(runs.iter().map(|run| run.name.as_str()), WIDTH, SIZE)
+        {
+            names if has_names && names.1 <= KEY => names,
+            _ => column(runs.iter().map(|run| run.key.as_str()), KEY, SIZE),
         };
-        let keys = longest(key).min(KEY);
-        let left = 16.0 + names + 12.0 + keys + 8.0;
+        let left = 16.0 + room + 12.0 + keys_room + 8.0;
         let words = widest(bars().map(|bar| width(&bar_label(bar), BOLD))).min(WIDTH * 0.35);
         let right = WIDTH - 24.0 - words;
         let ends = drawn().map(|bar| {
@@ -139,12 +137,12 @@ impl BarsPanel {
                 (line((at, first - 4.0), (at, bottom), "grid"))
                 (label(at, bottom + 15.0, WIDTH, &tick.label))
             }
-            @for (index, test) in self.groups.iter().enumerate() {
+            @for (index, (test, name)) in self.groups.iter().zip(&names).enumerate() {
                 @let y = first + group * count(index);
-                (text(16.0, y + 11.0, Anchor::Start, "", &fit(&test.name, names, SIZE)))
-                @for (series, (bar, run)) in test.bars.iter().zip(runs).enumerate() {
+                (text(16.0, y + 11.0, Anchor::Start, "", name))
+                @for (series, (bar, (run, key))) in test.bars.iter().zip(runs.iter().zip(&keys)).enumerate() {
                     @let y = y + STEP * count(series);
-                    (text(left - 8.0, y + 11.0, Anchor::End, "soft", &fit(key(run), KEY, SIZE)))
+                    (text(left - 8.0, y + 11.0, Anchor::End, "soft", key))
                     (draw_bar(bar.as_ref(), series, &x, y, test, run))
                 }
                 @if let Some(tick) = test.tick.filter(|tick| is_drawable(*tick)) {

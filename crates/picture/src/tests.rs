@@ -212,6 +212,46 @@ proptest! {
     }
 }
 
+#[test]
+fn names_with_control_characters_have_the_room_that_they_are_shown_in() {
+    let name = "\u{0}\u{1b}\u{7f}".to_owned();
+    let bar = Bar {
+        value: 1.0,
+        interval: None,
+        verdict: String::new(),
+        tone: Tone::Neutral,
+    };
+    let group = Group {
+        name: name.clone(),
+        tick: None,
+        bars: vec![Some(bar)],
+    };
+    let bars = Bars {
+        caption: Caption::default(),
+        runs: vec![Series {
+            name: String::new(),
+            key: name,
+        }],
+        panels: vec![BarsPanel {
+            unit: "t/s".to_owned(),
+            higher_is_better: true,
+            groups: vec![group],
+        }],
+        tick: None,
+    };
+    let picture = bars.draw().unwrap();
+    check(&picture);
+    let shown = r"\x00\x1b\x7f";
+    let wide = crate::text::width(shown, crate::text::SIZE);
+    let end = 16.0 + wide + 12.0 + wide;
+    let key = format!(
+        "<text x=\"{}\" y=\"89\" text-anchor=\"end\" class=\"soft\">{shown}<",
+        svg::Px(end)
+    );
+    let drawn = picture.document();
+    assert!(drawn.contains(&key), "{key}: {drawn}");
+}
+
 /// A course of this many suites over this many parts.
 fn course(suites: u64, parts: u64) -> Course {
     let point = |suite: u64, part: u64| CoursePoint {

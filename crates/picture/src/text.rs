@@ -56,6 +56,18 @@ pub(crate) fn fit(text: &str, room: f64, size: f64) -> String {
     shortened(&whole, columns + 1).into_owned()
 }
 
+/// The texts made printable and cut to fit into `room` pixels, and the width of the widest: a name that is
+/// made printable may be wider than it was.
+pub(crate) fn column<'a>(
+    texts: impl Iterator<Item = &'a str>,
+    room: f64,
+    size: f64,
+) -> (Vec<String>, f64) {
+    let texts: Vec<String> = texts.map(|text| fit(text, room, size)).collect();
+    let most = widest(texts.iter().map(|text| width(text, size)));
+    (texts, most)
+}
+
 /// The text made printable, on lines of at most `room` pixels: broken at spaces, and only a word that is
 /// wider than a line inside.
 pub(crate) fn wrapped(text: &str, room: f64, size: f64) -> Vec<String> {
