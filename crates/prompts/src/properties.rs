@@ -184,6 +184,8 @@ proptest! {
         let text = if is_listed { format!("[{}]", pieces.concat()) } else { pieces.concat() };
         let read = Json::parse(&text);
         let serde = serde_json::from_str::<serde_json::Value>(&text);
+        // Python reads 1e501 too, as infinity.
+        prop_assume!(!serde.as_ref().is_err_and(|e| e.to_string().starts_with("number out of range")));
         prop_assert_eq!(read.is_ok(), serde.is_ok(), "{:?}: {:?}", text, serde);
         match read {
             Ok(json) => {
@@ -251,7 +253,9 @@ proptest! {
         body in text(),
     ) {
         let mut record = read(Json::Object(object).compact().as_bytes());
-        prop_assume!(record.object.get("sections").is_none_or(|value| value.as_object().is_some()));
+        if record.object.get("sections").is_some_and(|value| value.as_object().is_none()) {
+            return Ok(());
+        }
         let path = section_path(&path);
         let before = without(&record.object, &path).pretty();
         let entry = record.section_mut(&path);
