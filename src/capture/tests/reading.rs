@@ -122,15 +122,7 @@ prop_compose! {
     }
 }
 
-/// The number of inputs per property: `LOCALSTORE_CASES`, by default 300.
-fn cases() -> u32 {
-    let asked = std::env::var("LOCALSTORE_CASES").ok();
-    asked.and_then(|cases| cases.parse().ok()).unwrap_or(300)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
-
     #[test]
     fn what_is_printed_is_read_and_prints_the_same(run in run()) {
         let text = to_json(&run);

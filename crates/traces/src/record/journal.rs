@@ -521,8 +521,6 @@ mod tests {
     });
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(100))]
-
         #[test]
         fn a_damaged_stream_becomes_a_trace_that_reads_back_as_it_was_meant(
             stream in any::<prop::sample::Index>(),
