@@ -71,7 +71,8 @@ properties() {
     which=$1 inputs_each=$2
     shift 2
     printf 'properties of %s ...\n' "$which" >&2
-    if PROPTEST_CASES=$inputs_each cargo test --release --locked --quiet --lib "$@" >"$folder/log" 2>&1; then
+    if env -u PROPTEST_RNG_SEED PROPTEST_CASES="$inputs_each" \
+        cargo test --release --locked --quiet --lib "$@" >"$folder/log" 2>&1; then
         printf '| properties of %s | %s random inputs each | held |\n' "$which" "$inputs_each" >>"$folder/table"
     else
         cat "$folder/log" >&2

@@ -29,14 +29,18 @@ fn ask(sandbox: &Sandbox, shell: &str, words: &[&str]) -> Ran {
     Ran::from(command.output().unwrap())
 }
 
-fn offered(sandbox: &Sandbox, words: &[&str]) -> Vec<String> {
-    let ran = ask(sandbox, "fish", words);
-    assert_eq!(ran.stderr, "", "{words:?}");
-    String::from_utf8(ran.ok())
-        .unwrap()
-        .lines()
-        .map(str::to_owned)
-        .collect()
+/// The words with what they are. On a busy machine the store may not be read in the time that a shell
+/// waits, and nothing is offered: then it is asked again.
+pub(crate) fn offered(sandbox: &Sandbox, words: &[&str]) -> Vec<String> {
+    for _ in 0..5 {
+        let ran = ask(sandbox, "fish", words);
+        assert_eq!(ran.stderr, "", "{words:?}");
+        let lines: Vec<String> = ran.text().lines().map(str::to_owned).collect();
+        if !lines.is_empty() {
+            return lines;
+        }
+    }
+    Vec::new()
 }
 
 #[cfg(feature = "serve")]

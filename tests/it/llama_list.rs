@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use unicode_width::UnicodeWidthStr;
 
+use crate::completions::offered;
 use crate::sandbox::{Ran, Sandbox};
 
 /// The tests of run 1 differ in a setting and in depth; run 5 is LocalScore's.
@@ -365,16 +366,12 @@ fn a_run_is_described_by_model_quantisation_accelerator_and_speeds() {
     if cfg!(windows) {
         return;
     }
-    let mut command = sandbox.command(["--", "localstore", "show", ""]);
-    let offered = Ran::from(command.env("COMPLETE", "fish").output().unwrap()).text();
-    assert!(
-        offered.contains("\n1\tQ4_K_M llama 8B, RTX 4090, 2025-05-13"),
-        "{offered}"
-    );
-    let mut command = sandbox.command(["--", "localstore", "list", "--tool", ""]);
-    let offered = Ran::from(command.env("COMPLETE", "fish").output().unwrap()).text();
-    let tools: Vec<&str> = offered
-        .lines()
+    let runs = offered(&sandbox, &["show", ""]);
+    let run = "1\tQ4_K_M llama 8B, RTX 4090, 2025-05-13";
+    assert!(runs.iter().any(|line| line.starts_with(run)), "{runs:?}");
+    let tools = offered(&sandbox, &["list", "--tool", ""]);
+    let tools: Vec<&str> = tools
+        .iter()
         .map(|line| line.split('\t').next().unwrap())
         .collect();
     assert_eq!(tools, ["localscore", "llama-bench"]);

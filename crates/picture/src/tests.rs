@@ -14,6 +14,8 @@ fn name() -> impl Strategy<Value = String> {
         Just("\u{0}\u{1b}[2J\u{202e}\u{fffe}\u{ffff}\u{7f}".to_owned()),
         Just("W".repeat(300)),
         Just("模型".repeat(90)),
+        // Terminals show a family in two columns, others as four people.
+        Just("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}\u{200d}\u{1f466}".repeat(17)),
     ]
 }
 

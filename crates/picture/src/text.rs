@@ -52,8 +52,9 @@ pub(crate) fn fit(text: &str, room: f64, size: f64) -> String {
         left -= em(c);
         left >= 0.0
     });
-    let columns: usize = kept.map(|c| c.width().unwrap_or(0)).sum();
-    shortened(&whole, columns + 1).into_owned()
+    let kept: String = kept.collect();
+    // A trailing joiner would join the ellipsis.
+    format!("{}…", kept.trim_end_matches('\u{200d}'))
 }
 
 /// The texts made printable and cut to fit into `room` pixels, and the width of the widest: a name that is

@@ -102,7 +102,7 @@ fn a_client_that_leaves_closes_the_connection_to_the_engine() {
 #[test]
 fn an_engine_that_nobody_asks_is_stopped_and_the_next_request_starts_it() {
     let place = Place::new();
-    let agent = agent(&place, &["--idle", "1s"], &["load=0.3", "child=1"]);
+    let agent = agent(&place, &["--idle", "2s"], &["load=0.3", "child=1"]);
     let child = std::fs::read_to_string(place.0.path().join("child")).unwrap();
     let child = Pid::from_raw(child.parse().unwrap()).unwrap();
     let first = starts(&place)[0];
@@ -117,7 +117,7 @@ fn an_engine_that_nobody_asks_is_stopped_and_the_next_request_starts_it() {
     // A request that runs keeps it.
     let mut client = agent.connect();
     client.post(CHAT, r#"{"model":"m","do":"wait"}"#);
-    std::thread::sleep(Duration::from_millis(1500));
+    std::thread::sleep(Duration::from_millis(2500));
     std::fs::File::create(place.0.path().join("go")).unwrap();
     assert_eq!(client.answer().status(), 200);
     assert_eq!(starts(&place).len(), 2);
@@ -129,9 +129,9 @@ fn an_engine_that_does_not_start_is_shown_with_its_last_lines() {
     for (options, engine, why) in [
         (&["--addr", "127.0.0.1:0"][..], "fail=9", "exit status: 1"),
         (
-            &["--addr", "127.0.0.1:0", "--ready", "1s"],
+            &["--addr", "127.0.0.1:0", "--ready", "5s"],
             "never=1",
-            "it was not ready after 1 s",
+            "it was not ready after 5 s",
         ),
     ] {
         let ran = place.0.run(words(&place, options, &[engine]));
@@ -265,7 +265,8 @@ fn a_gateway_that_comes_later_finds_the_agent() {
     let served = place.start(&["serve", "--addr", &address]);
     eventually("registered", || served.chat("m").status() == 200);
     let said = agent.stop().stderr;
-    assert_eq!(said.matches("cannot be reached").count(), 1, "{said}");
+    // At most once: the gateway may have come before the agent asked.
+    assert!(said.matches("cannot be reached").count() <= 1, "{said}");
 }
 
 #[test]

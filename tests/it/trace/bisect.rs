@@ -116,11 +116,11 @@ fn a_suite_that_cannot_run_is_an_error() {
     growing(&work, "grows", 4);
     let suite = "unit=test $(cat n) -lt 4 || sleep 600";
     let error = work
-        .run(&["bisect", "grows", "--suite", suite, "--timeout", "1"])
+        .run(&["bisect", "grows", "--suite", suite, "--timeout", "3"])
         .failed();
     assert_eq!(
         error,
-        "unit could not run at part 4: it did not end within 1 s"
+        "unit could not run at part 4: it did not end within 3 s"
     );
     for (words, expected) in [
         (&["--suite", "true"][..], "invalid parameter for: "),

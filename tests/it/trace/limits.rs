@@ -40,7 +40,7 @@ fn the_limit_of_parts_is_exact_and_stops_the_agent() {
 fn the_limit_of_time_stops_the_agent_and_all_that_it_has_started() {
     let work = Work::new();
     let script = format!("{PARTS}\nsleep 600 | sleep 600");
-    let ran = work.record("t", &["--timeout", "1s"], &script);
+    let ran = work.record("t", &["--timeout", "3s"], &script);
     assert_eq!(ran.code, Some(143));
     assert_eq!(work.ended("t"), (10, "timeout".into()));
 }

@@ -37,7 +37,7 @@ pub(super) struct Process {
 impl Process {
     /// Starts the engine on a free port, which stands for `${PORT}` in its arguments.
     pub(super) fn start(command: &[OsString]) -> io::Result<Self> {
-        // Whoever takes the port before the engine does makes it fail; then another one is tried.
+        // Whoever takes the port before the engine does makes it fail; the next start takes another one.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();
