@@ -45,6 +45,21 @@ part() {
     fi
 }
 
+# properties WHICH INPUTS ARGUMENTS...: what holds for any input, with inputs that no run had before.
+properties() {
+    which=$1 inputs_each=$2
+    shift 2
+    printf 'properties of %s ...\n' "$which" >&2
+    if env -u PROPTEST_RNG_SEED PROPTEST_CASES="$inputs_each" \
+        cargo test --release --locked --quiet --lib "$@" >"$folder/log" 2>&1; then
+        printf '| properties of %s | %s random inputs each | held |\n' "$which" "$inputs_each" >>"$folder/table"
+    else
+        cat "$folder/log" >&2
+        printf '| properties of %s | | FAILED |\n' "$which" >>"$folder/table"
+        failed=1
+    fi
+}
+
 part torture::writers::many_writers_lose_nothing_and_store_nothing_twice 10
 part torture::kills::a_killed_add_keeps_what_it_reported 100
 part torture::kills::a_killed_rm_removes_all_or_nothing 100
@@ -66,21 +81,6 @@ if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=4m tmpfs "$disk" 2>/dev/null; th
 fi
 part torture::disk::a_missing_log_leaves_the_store_of_before 300
 part torture::damage::a_damaged_store_is_never_taken_for_a_right_one 2000
-# properties WHICH INPUTS ARGUMENTS...: what holds for any input, with inputs that no run had before.
-properties() {
-    which=$1 inputs_each=$2
-    shift 2
-    printf 'properties of %s ...\n' "$which" >&2
-    if env -u PROPTEST_RNG_SEED PROPTEST_CASES="$inputs_each" \
-        cargo test --release --locked --quiet --lib "$@" >"$folder/log" 2>&1; then
-        printf '| properties of %s | %s random inputs each | held |\n' "$which" "$inputs_each" >>"$folder/table"
-    else
-        cat "$folder/log" >&2
-        printf '| properties of %s | | FAILED |\n' "$which" >>"$folder/table"
-        failed=1
-    fi
-}
-
 properties 'checkpoints, with git' 1000 --package localstore-traces repo::tests::
 properties 'all else' 20000 --workspace -- --skip repo::tests::
 # What grows above this much memory is killed.

@@ -109,11 +109,11 @@ impl BarsPanel {
         let (names, room) = column(names, WIDTH * 0.3, SIZE);
         // Names that are too long are in the legend alone.
         let has_names = runs.iter().all(|run| !run.name.is_empty());
-        let (keys, keys_room) = match column(runs.iter().map(|run| run.name.as_str()), WIDTH, SIZE)
-        {
-            names if has_names && names.1 <= KEY => names,
-            _ => column(runs.iter().map(|run| run.key.as_str()), KEY, SIZE),
-        };
+        let (mut keys, mut keys_room) =
+            column(runs.iter().map(|run| run.name.as_str()), WIDTH, SIZE);
+        if !has_names || keys_room > KEY {
+            (keys, keys_room) = column(runs.iter().map(|run| run.key.as_str()), KEY, SIZE);
+        }
         let left = 16.0 + room + 12.0 + keys_room + 8.0;
         let words = widest(bars().map(|bar| width(&bar_label(bar), BOLD))).min(WIDTH * 0.35);
         let right = WIDTH - 24.0 - words;

@@ -392,7 +392,7 @@ fn lock(folder: &Path) -> io::Result<Lock> {
         match options.open(&file) {
             Ok(_) if !folder.is_dir() => return Ok(Lock::Outdated),
             Ok(lock) => return Ok(Lock::Held(lock)),
-            // It is held, is being removed, or is not ours.
+            // It is held, is being removed, or may not be opened.
             Err(error) if is_held(&error) || error.kind() == ErrorKind::PermissionDenied => {
                 if start.elapsed() < LONGEST {
                     std::thread::sleep(Duration::from_millis(2));

@@ -330,7 +330,7 @@ fn answers_are_in_redis_for_their_time() {
     let left: u64 = left[0].strip_prefix(':').unwrap().parse().unwrap();
     assert!((60_001..=3_600_000).contains(&left), "{left}");
     let said = served.stop().stderr;
-    assert!(said.contains(&format!("cache: redis://{}/2", redis.address)));
+    assert!(said.contains(&format!("cache: redis://{}/2\n", redis.address)));
     assert!(
         !said.contains("se@cret") && !said.contains("se%40cret"),
         "{said}"

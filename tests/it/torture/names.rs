@@ -171,7 +171,7 @@ fn long_names_are_cut_for_people_and_whole_for_programs() {
             let start = Instant::now();
             let text = sandbox.run(command.split(' ')).text();
             // Far more than it takes, and far less than it took.
-            assert!(start.elapsed().as_secs() < 60, "{command}");
+            assert!(start.elapsed().as_secs() < 10, "{command}");
             let is_table = ["list", "best", "chat", "message"];
             if is_table.iter().any(|first| command.starts_with(first)) {
                 let longest = text.lines().map(|line| line.chars().count()).max();

@@ -323,6 +323,20 @@ fn checkpoint(private: &mut Private) -> Option<Vec<String>> {
     made.map(|made| made.changed_files)
 }
 
+fn wait() {
+    // Until another change cannot have the same time.
+    std::thread::sleep(Duration::from_millis(50));
+}
+
+/// Checkpoints until nothing more is seen, and files are trusted.
+fn settle(private: &mut Private) {
+    wait();
+    checkpoint(private);
+    wait();
+    assert_eq!(checkpoint(private), None);
+    wait();
+}
+
 impl Ground {
     fn path(&self, name: &str) -> PathBuf {
         self.work().join(name)
@@ -448,9 +462,9 @@ fn without_a_change_git_is_not_started() {
     ground.write("out/deep/x", "1");
     std::fs::create_dir_all(ground.path("empty/er")).unwrap();
     let mut private = ground.begin();
-    std::thread::sleep(Duration::from_millis(50));
+    wait();
     assert_eq!(checkpoint(&mut private), None);
-    std::thread::sleep(Duration::from_millis(50));
+    wait();
     assert_eq!(checkpoint(&mut private), None);
     // No git works without it.
     let head = ground.folder.git_dir().join("HEAD");
@@ -470,7 +484,7 @@ fn without_a_change_git_is_not_started() {
     for name in ["b/new", "new/deep/er", "empty/too", "out.txt", "b/c/e/f/g"] {
         ground.write(name, "1");
         assert_eq!(checkpoint(&mut private).unwrap(), [name]);
-        std::thread::sleep(Duration::from_millis(50));
+        wait();
         assert_eq!(checkpoint(&mut private), None);
         assert_eq!(checkpoint(&mut private), None);
         ground.write(name, "2");
@@ -507,7 +521,7 @@ fn what_comes_into_a_folder_that_was_emptied_is_seen() {
     for name in ["d/e/f", "out/forced/x"] {
         std::fs::remove_file(ground.path(name)).unwrap();
         assert_eq!(checkpoint(&mut private).unwrap(), [name]);
-        std::thread::sleep(Duration::from_millis(50));
+        wait();
         assert_eq!(checkpoint(&mut private), None);
     }
     ground.write("d/e/f", "1");
@@ -523,10 +537,7 @@ fn a_name_may_end_in_a_line_break_and_a_folder_be_called_gitignore() {
     let ground = Ground::with(&[("x\n", "1")]);
     std::fs::create_dir_all(ground.path("p/.gitignore/q")).unwrap();
     let mut private = ground.begin();
-    std::thread::sleep(Duration::from_millis(50));
-    checkpoint(&mut private);
-    std::thread::sleep(Duration::from_millis(50));
-    assert_eq!(checkpoint(&mut private), None);
+    settle(&mut private);
     ground.write("x\n", "2");
     checkpoint(&mut private).unwrap();
     assert_exact(&private);
@@ -543,9 +554,9 @@ fn rules_behind_a_link_are_watched() {
     std::os::unix::fs::symlink(&rules, ground.path(".git/info/exclude")).unwrap();
     ground.write("out/x", "1");
     let mut private = ground.begin();
-    std::thread::sleep(Duration::from_millis(50));
+    wait();
     assert_eq!(checkpoint(&mut private), None);
-    std::thread::sleep(Duration::from_millis(50));
+    wait();
     assert_eq!(checkpoint(&mut private), None);
     std::fs::write(&rules, "").unwrap();
     assert_eq!(checkpoint(&mut private).unwrap(), ["out/x"]);

@@ -2,20 +2,6 @@
 
 use super::*;
 
-fn wait() {
-    // Until another change cannot have the same time.
-    std::thread::sleep(Duration::from_millis(50));
-}
-
-/// Checkpoints until nothing more is seen, and files are trusted.
-fn settle(private: &mut Private) {
-    wait();
-    checkpoint(private);
-    wait();
-    assert_eq!(checkpoint(private), None);
-    wait();
-}
-
 fn make_repository(path: &Path) {
     std::fs::create_dir_all(path).unwrap();
     git(path, &["init", "-q"]);
